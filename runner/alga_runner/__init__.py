@@ -1,0 +1,3 @@
+"""Run Alga extensions written in WebAssembly."""
+
+from __future__ import annotations

@@ -1,0 +1,53 @@
+"""What travels: requests, responses, schedules, manifests, capability names, content hashes."""
+
+from __future__ import annotations
+
+from .capability import (
+    DEFAULT_CAPABILITIES,
+    KNOWN_CAPABILITIES,
+    normalise_capabilities,
+    unknown_capabilities,
+)
+from .content_hash import content_hash, parse_content_hash
+from .execute import (
+    ExecuteRequest,
+    ExecuteResponse,
+    ExecutionContext,
+    ExecutionLimits,
+    HttpCall,
+    SecretEnvelope,
+    User,
+)
+from .json_value import JsonValue, json_fault
+from .schedule import (
+    CreatedSchedule,
+    CreateScheduleInput,
+    EndpointInfo,
+    ScheduleInfo,
+    ScheduleRef,
+    UpdateScheduleInput,
+)
+
+__all__ = [
+    "DEFAULT_CAPABILITIES",
+    "KNOWN_CAPABILITIES",
+    "CreateScheduleInput",
+    "CreatedSchedule",
+    "EndpointInfo",
+    "ExecuteRequest",
+    "ExecuteResponse",
+    "ExecutionContext",
+    "ExecutionLimits",
+    "HttpCall",
+    "JsonValue",
+    "ScheduleInfo",
+    "ScheduleRef",
+    "SecretEnvelope",
+    "UpdateScheduleInput",
+    "User",
+    "content_hash",
+    "json_fault",
+    "normalise_capabilities",
+    "parse_content_hash",
+    "unknown_capabilities",
+]

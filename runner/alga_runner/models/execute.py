@@ -1,0 +1,111 @@
+"""The request and response of one execution (alga-contract 1.1 and 1.2), snake_case on the wire."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from pydantic import AliasChoices, Field, NonNegativeInt, model_validator
+
+from ..errors import BodyNotBase64
+from ._base import WireModel
+
+
+class ExecutionContext(WireModel):
+    """Who executes what. Identity of every host call comes from here, never from the guest's bytes."""
+
+    request_id: str | None = None
+    tenant_id: str
+    extension_id: str
+    install_id: str | None = None
+    content_hash: str
+    version_id: str | None = None
+    config: dict[str, str] = Field(default_factory=dict)
+    trigger: str | None = None
+    schedule_id: str | None = None
+    nominal_time: str | None = None
+
+
+class HttpCall(WireModel):
+    """The HTTP request handed to the guest. ``body_b64`` is standard base64; ``None`` means no body."""
+
+    method: str
+    path: str
+    query: dict[str, str] = Field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict)
+    body_b64: str | None = None
+
+    def body(self) -> bytes | None:
+        """The decoded body, ``None`` when there is none. Raises ``BodyNotBase64``."""
+        if self.body_b64 is None:
+            return None
+        try:
+            return base64.b64decode(self.body_b64.strip(), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise BodyNotBase64(
+                f"The request's http.body_b64 is not base64: {error}.",
+                hint="Send standard base64 with padding, or null for no body.",
+            ) from error
+
+
+class ExecutionLimits(WireModel):
+    """Limits the caller asks for; each is clamped to the runner's own. ``fuel`` is accepted and without effect."""
+
+    timeout_ms: NonNegativeInt | None = None
+    memory_mb: NonNegativeInt | None = None
+    fuel: NonNegativeInt | None = None
+
+
+class SecretEnvelope(WireModel):
+    """Sealed secrets (alga-contract 1.6), never logged."""
+
+    ciphertext_b64: str = Field(repr=False)
+    version: str | None = None
+    algorithm: str | None = None
+    expires_at: str | None = None
+    key_path: str | None = None
+    mount: str | None = None
+
+
+class User(WireModel):
+    """The person behind the request (alga-contract 1.5)."""
+
+    user_id: str
+    user_email: str
+    user_name: str
+    user_type: str
+    client_name: str = Field(default="", validation_alias=AliasChoices("client_name", "company_name"))
+    client_id: str | None = None
+    additional_fields: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_client_name(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "client_name" in data and "company_name" in data:
+            raise ValueError("client_name and company_name are the same field; give one")
+        return data
+
+
+class ExecuteRequest(WireModel):
+    """One call of an extension's handler. ``providers`` are the capabilities an admin granted."""
+
+    context: ExecutionContext
+    http: HttpCall
+    limits: ExecutionLimits = Field(default_factory=ExecutionLimits)
+    secret_envelope: SecretEnvelope | None = None
+    providers: list[str] = Field(default_factory=list)
+    user: User | None = None
+
+
+class ExecuteResponse(WireModel):
+    """The guest's response. All four members are always on the wire; ``error`` is ``None`` for every guest reply."""
+
+    status: int
+    headers: dict[str, str] = Field(default_factory=dict)
+    body_b64: str | None = None
+    error: str | None = None
+
+    def body(self) -> bytes:
+        """The decoded body, empty when there is none."""
+        return base64.b64decode(self.body_b64 or "")

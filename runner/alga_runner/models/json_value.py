@@ -1,0 +1,57 @@
+"""Values that travel as JSON and must survive the trip exactly."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+MAX_DEPTH = 32
+"""Containers nested deeper than this are refused (guest ABI, "Refusals")."""
+
+MAX_SAFE_INTEGER = 2**53
+"""Integers beyond this lose digits in a JavaScript number (guest ABI, "Refusals")."""
+
+
+def json_fault(value: Any, depth: int = 0) -> str | None:
+    """Why ``value`` cannot become JSON and come back the same, or ``None`` if it can."""
+    fault: str | None = None
+    if value is None or isinstance(value, str | bool):
+        pass
+    elif isinstance(value, int):
+        if abs(value) > MAX_SAFE_INTEGER:
+            fault = "holds an integer beyond 2^53"
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            fault = "holds a number that is not finite"
+    elif isinstance(value, list | tuple | dict):
+        fault = _container_fault(value, depth + 1)
+    elif isinstance(value, bytes | bytearray):
+        fault = "holds binary data, which JSON has no form for"
+    else:
+        fault = f"holds a {type(value).__name__}, which JSON has no form for"
+    return fault
+
+
+def _container_fault(value: list[Any] | tuple[Any, ...] | dict[Any, Any], depth: int) -> str | None:
+    if depth > MAX_DEPTH:
+        return f"nests deeper than {MAX_DEPTH} levels"
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            return "has a key that is not a string"
+        members: Any = value.values()
+    else:
+        members = value
+    return next((fault for member in members if (fault := json_fault(member, depth))), None)
+
+
+def _check(value: Any) -> Any:
+    if fault := json_fault(value):
+        raise PydanticCustomError("json_value", "{fault}", {"fault": fault})
+    return value
+
+
+JsonValue = Annotated[Any, AfterValidator(_check)]
+"""Any value that survives a trip through JSON: see ``json_fault``."""

@@ -1,0 +1,77 @@
+"""Schedules and endpoints, in the requirements' shapes (PRD, "Host API interface") plus ``createdAt``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ._base import CamelModel
+from .json_value import JsonValue
+
+
+class ScheduleInfo(CamelModel):
+    """One schedule of the calling install. Times are RFC 3339 strings in UTC."""
+
+    id: str
+    endpoint_path: str
+    endpoint_method: str
+    name: str | None = None
+    cron: str
+    timezone: str
+    enabled: bool
+    payload: JsonValue = None
+    last_run_at: str | None = None
+    last_run_status: str | None = None
+    last_error: str | None = None
+    created_at: str | None = None
+
+
+class EndpointInfo(CamelModel):
+    """One endpoint of the installed version; ``schedulable`` means GET or POST without path parameters."""
+
+    id: str
+    method: str
+    path: str
+    handler: str
+    schedulable: bool
+
+
+class ScheduleRef(CamelModel):
+    """Names one schedule of the calling install."""
+
+    schedule_id: str = Field(max_length=64)
+
+
+class CreateScheduleInput(CamelModel):
+    """A schedule to create: ``endpoint`` is ``/path`` or ``METHOD /path``; absent members take defaults."""
+
+    endpoint: str
+    cron: str
+    timezone: str | None = None
+    enabled: bool | None = None
+    name: str | None = None
+    payload: JsonValue = None
+
+
+class UpdateScheduleInput(CamelModel):
+    """Changes to a schedule: an absent member is left, ``None`` clears ``name`` and ``payload``.
+
+    Which members were given is in ``model_fields_set``; ``changes()`` is what goes on the wire.
+    """
+
+    schedule_id: str = Field(max_length=64)
+    endpoint: str | None = None
+    cron: str | None = None
+    timezone: str | None = None
+    enabled: bool | None = None
+    name: str | None = None
+    payload: JsonValue = None
+
+    def changes(self) -> dict[str, object]:
+        """The members that were given, camelCase, without the schedule's id."""
+        return self.model_dump(by_alias=True, exclude_unset=True, exclude={"schedule_id"})
+
+
+class CreatedSchedule(CamelModel):
+    """What a successful create answers."""
+
+    schedule_id: str

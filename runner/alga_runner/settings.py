@@ -1,0 +1,113 @@
+"""Every setting of the runner: its name, its environment variable, its default.
+
+A setting is given to ``Settings`` by name or found in the environment; names Alga already uses are kept
+(alga-contract 6), the rest start with ``ALGA_RUNNER_``. ``docs/settings.md`` lists them all, and a test keeps it so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .errors import SettingsError
+
+MIB = 1024 * 1024
+
+
+def _environment(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    """The runner's settings. Bytes are bytes, ``_ms`` milliseconds, ``_mb`` MiB, as in the execute request."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ALGA_RUNNER_", populate_by_name=True, frozen=True, extra="forbid"
+    )
+
+    # The Alga server that host calls go to.
+    server_url: str | None = Field(
+        default=None,
+        validation_alias=_environment("STORAGE_API_BASE_URL", "REGISTRY_BASE_URL"),
+        description="Base URL of the Alga server that answers host calls. Unset: host calls answer `unavailable`.",
+    )
+    server_token: SecretStr | None = Field(
+        default=None,
+        validation_alias=_environment("RUNNER_STORAGE_API_TOKEN", "RUNNER_SERVICE_TOKEN"),
+        description="Sent to the Alga server as `x-runner-auth`.",
+    )
+    server_timeout_ms: int = Field(
+        default=30_000,
+        ge=1,
+        description="Longest wait for one answer of the Alga server; the deadline can be sooner.",
+    )
+
+    # Time.
+    default_timeout_ms: int = Field(
+        default=30_000, ge=1, description="Wall time of an execution whose request names none."
+    )
+    max_timeout_ms: int = Field(
+        default=300_000, ge=1, description="Ceiling for the wall time a request asks for."
+    )
+    epoch_tick_ms: int = Field(
+        default=1, ge=1, le=100, description="How often a running guest lets the event loop have a turn."
+    )
+
+    # Space.
+    max_memory_mb: int = Field(
+        default=256,
+        ge=1,
+        le=4096,
+        description="Linear memory of one guest, and ceiling for what a request asks for.",
+    )
+    max_table_elements: int = Field(default=20_000, ge=1, description="Elements of one guest's tables.")
+    max_guests: int = Field(
+        default=1_000,
+        ge=1,
+        le=12_000,
+        description="Guests alive at once in this process: slots of the engine's pool.",
+    )
+    wasm_stack_bytes: int = Field(
+        default=256 * 1024, ge=64 * 1024, description="Native stack a guest's own calls may use."
+    )
+    max_module_bytes: int = Field(default=64 * MIB, ge=1, description="Size of a WebAssembly module.")
+
+    # What one execution may do.
+    max_host_calls: int = Field(
+        default=10_000, ge=1, description="Calls of the host, of any kind, by one execution."
+    )
+    max_copied_bytes: int = Field(
+        default=256 * MIB,
+        ge=1,
+        description="Bytes one execution may have copied across its border, both ways.",
+    )
+    max_request_bytes: int = Field(
+        default=64 * 1024,
+        ge=1,
+        description="Bytes of a host call's request, apart from bodies, values and payloads.",
+    )
+    max_items: int = Field(
+        default=10_000, ge=1, description="Containers in one message, and members of each."
+    )
+    max_body_bytes: int = Field(
+        default=16 * MIB, ge=1, description="Bytes of a request's or response's body."
+    )
+    max_log_line_bytes: int = Field(
+        default=8 * 1024, ge=1, description="Bytes of one log line; the rest is cut."
+    )
+    max_log_lines: int = Field(default=10_000, ge=1, description="Log lines of one execution.")
+    max_log_bytes: int = Field(default=4 * MIB, ge=1, description="Bytes of log of one execution.")
+
+    @classmethod
+    def load(cls, **values: Any) -> Self:
+        """Settings from ``values`` and the environment. Raises ``SettingsError``, which names the setting."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise SettingsError(
+                f"The setting {name} cannot be used: {first['msg']}.", hint="See docs/settings.md."
+            ) from None

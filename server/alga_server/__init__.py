@@ -1,0 +1,3 @@
+"""The reference Alga server."""
+
+from __future__ import annotations
