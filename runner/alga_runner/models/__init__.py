@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .archive import pack, unpack
 from .capability import (
     DEFAULT_CAPABILITIES,
     KNOWN_CAPABILITIES,
@@ -19,6 +20,7 @@ from .execute import (
     User,
 )
 from .json_value import JsonValue, json_fault
+from .manifest import Manifest, ManifestEndpoint, parse_manifest
 from .schedule import (
     CreatedSchedule,
     CreateScheduleInput,
@@ -40,6 +42,8 @@ __all__ = [
     "ExecutionLimits",
     "HttpCall",
     "JsonValue",
+    "Manifest",
+    "ManifestEndpoint",
     "ScheduleInfo",
     "ScheduleRef",
     "SecretEnvelope",
@@ -48,6 +52,9 @@ __all__ = [
     "content_hash",
     "json_fault",
     "normalise_capabilities",
+    "pack",
     "parse_content_hash",
+    "parse_manifest",
     "unknown_capabilities",
+    "unpack",
 ]

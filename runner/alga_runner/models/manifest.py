@@ -1,0 +1,222 @@
+"""The manifest of an extension, version 2, by the rules a publish enforces (alga-contract 3.1).
+
+Capabilities are checked here too: a publish lets an unknown name pass and drops it later without a word.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from ..errors import ManifestInvalid
+from ._base import WireModel
+from .capability import KNOWN_CAPABILITIES
+
+MAX_MANIFEST_BYTES = 1024 * 1024
+"""A manifest is not larger than this."""
+
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"})
+"""The methods an endpoint can answer."""
+
+_VERSION = re.compile(r"\d+\.\d+\.(\*|\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)", re.ASCII)
+_FAULTS_SHOWN = 20
+_HINT = "See docs/manifest.md for every field and its rule."
+
+
+def _refuse(phrase: str) -> NoReturn:
+    raise PydanticCustomError("manifest", "{phrase}", {"phrase": phrase})
+
+
+def _shown(text: str) -> str:
+    """``text`` as a message quotes it, cut where it is long."""
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _version(text: str) -> str:
+    if not _VERSION.fullmatch(text):
+        _refuse(f"must be X.Y.Z, X.Y.Z-pre, X.Y.Z+build or X.Y.*, not {_shown(text)}")
+    return text
+
+
+def _runtime(text: str) -> str:
+    if "@" not in text and "-" not in text:
+        _refuse(f"must name a runtime and its version, like wasm-js@1, not {_shown(text)}")
+    return text
+
+
+def _no_climbing(text: str) -> str:
+    if ".." in text:
+        _refuse(f"must not hold '..': {_shown(text)}")
+    return text
+
+
+def _method(text: str) -> str:
+    if text.upper() not in METHODS:
+        _refuse(f"must be one of {', '.join(sorted(METHODS))}, not {_shown(text)}")
+    return text.upper()
+
+
+def _path(text: str) -> str:
+    if re.search(r"\s", text):
+        _refuse(f"must not hold white space: {_shown(text)}")
+    return re.sub(r"/(\.?/)+", "/", "/" + text)
+
+
+def _capability(text: str) -> str:
+    name = text.strip().lower()
+    if name in KNOWN_CAPABILITIES:
+        return name
+    prefixed = f"cap:{name.removeprefix('cap:')}"
+    nearest = difflib.get_close_matches(prefixed, sorted(KNOWN_CAPABILITIES), n=1, cutoff=0.0)[0]
+    _refuse(f"names the unknown capability {_shown(text)}; the nearest known one is {nearest}")
+
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+class _Part(WireModel):
+    """A nested object: extra members are dropped, as a publish drops them; types are strict."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+
+class ManifestEndpoint(_Part):
+    """One endpoint: its method in upper case, its path clean and with a leading slash."""
+
+    method: Annotated[str, AfterValidator(_method)]
+    path: Annotated[Text, AfterValidator(_no_climbing), AfterValidator(_path)]
+    handler: Annotated[str, AfterValidator(_no_climbing)]
+
+    @property
+    def schedulable(self) -> bool:
+        """Whether a schedule can call it: GET or POST, no path parameters (alga-contract 5)."""
+        return self.method in {"GET", "POST"} and not set(":{}") & set(self.path)
+
+
+class ManifestApi(_Part):
+    """The ``api`` part."""
+
+    endpoints: list[ManifestEndpoint] = Field(default_factory=list)
+
+
+class ManifestHook(_Part):
+    """One place in the host's pages where the extension appears."""
+
+    label: Text | None = None
+
+
+class ManifestHooks(_Part):
+    """The hooks that exist."""
+
+    app_menu: ManifestHook | None = Field(default=None, alias="appMenu")
+    client_portal_menu: ManifestHook | None = Field(default=None, alias="clientPortalMenu")
+
+
+class ManifestUi(_Part):
+    """The ``ui`` part: an iframe and where it is reached from."""
+
+    type: Literal["iframe"]
+    entry: Annotated[Text, AfterValidator(_no_climbing)]
+    hooks: ManifestHooks | None = None
+
+
+class Manifest(_Part):
+    """What an extension says about itself. ``capabilities`` are normalised, sorted and known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: Text
+    publisher: Text | None = None
+    version: Annotated[str, AfterValidator(_version)]
+    runtime: Annotated[str, AfterValidator(_runtime)]
+    capabilities: Annotated[
+        list[Annotated[Text, AfterValidator(_capability)]], AfterValidator(lambda names: sorted(set(names)))
+    ] = Field(default_factory=list)
+    ui: ManifestUi | None = None
+    api: ManifestApi | None = None
+    assets: list[str] = Field(default_factory=list)
+    precompiled: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def endpoints(self) -> tuple[ManifestEndpoint, ...]:
+        """The endpoints, in the manifest's order."""
+        return tuple(self.api.endpoints) if self.api else ()
+
+
+def parse_manifest(data: bytes | str | Mapping[str, Any]) -> Manifest:
+    """The manifest in ``data``: JSON in UTF-8, or an object already decoded.
+
+    Raises ``ManifestInvalid``: its message begins with the first fault and lists the others.
+    """
+    document = data if isinstance(data, Mapping) else _decode(data)
+    if not isinstance(document, Mapping):
+        raise ManifestInvalid("The manifest must be a JSON object.", hint=_HINT)
+    try:
+        return Manifest.model_validate(dict(document))
+    except ValidationError as error:
+        raise _invalid(error.errors(include_url=False, include_input=False)) from None
+
+
+def _decode(data: bytes | str) -> Any:
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise ManifestInvalid(f"The manifest is larger than {MAX_MANIFEST_BYTES} bytes.", hint=_HINT)
+    try:
+        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ManifestInvalid(f"The manifest is not JSON at {place}: {error.msg}.", hint=_HINT) from None
+    except UnicodeDecodeError as error:
+        raise ManifestInvalid(f"The manifest is not UTF-8 at byte {error.start}.", hint=_HINT) from None
+    except RecursionError:
+        raise ManifestInvalid("The manifest nests too deeply.", hint=_HINT) from None
+    except ValueError:
+        raise ManifestInvalid("The manifest holds a number with thousands of digits.", hint=_HINT) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in document:
+            raise ManifestInvalid(f"The manifest gives {_shown(key)} twice in one object.", hint=_HINT)
+        document[key] = value
+    return document
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ManifestInvalid(f"The manifest holds {name}, which is not JSON.", hint=_HINT)
+
+
+def _invalid(errors: Iterable[ErrorDetails]) -> ManifestInvalid:
+    faults = list(dict.fromkeys(_fault(error) for error in errors))
+    message = faults[0]
+    if others := faults[1:_FAULTS_SHOWN]:
+        message += " Also: " + " ".join(others)
+    if len(faults) > _FAULTS_SHOWN:
+        message += f" And {len(faults) - _FAULTS_SHOWN} more."
+    return ManifestInvalid(message, hint=_HINT)
+
+
+def _fault(error: ErrorDetails) -> str:
+    field = ""
+    for part in error["loc"]:
+        field += f"[{part}]" if isinstance(part, int) else f".{part}"
+    field = field.removeprefix(".")
+    if error["type"] == "extra_forbidden":
+        return f"Unknown top-level field {_shown(field)}."
+    phrase = {
+        "missing": "is required",
+        "string_too_short": "must not be empty",
+        "string_type": "must be a string",
+        "list_type": "must be an array",
+        "dict_type": "must be an object",
+        "model_type": "must be an object",
+        "literal_error": "must be " + str(error.get("ctx", {}).get("expected")),
+    }.get(error["type"], error["msg"])
+    return f"The manifest's {field} {phrase}."
