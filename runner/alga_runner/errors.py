@@ -34,6 +34,7 @@ where there is a next step, a ``hint``::
     │   ├── NoResponse            no_response
     │   ├── InvalidResponse       invalid_response
     │   ├── DeadlineExceeded      deadline_exceeded
+    │   ├── Overloaded            overloaded
     │   ├── AbiBreach
     │   │   ├── OutOfBounds       out_of_bounds
     │   │   ├── BrokenFraming     broken_framing
@@ -268,6 +269,12 @@ class DeadlineExceeded(ExecutionError):
     """The execution did not finish within its time."""
 
     code = "deadline_exceeded"
+
+
+class Overloaded(ExecutionError):
+    """There is no room for another guest right now."""
+
+    code = "overloaded"
 
 
 class AbiBreach(ExecutionError):

@@ -1,0 +1,30 @@
+"""wasmtime lives here and nowhere else: guests on fibers, their memory, their limits, their end."""
+
+from __future__ import annotations
+
+from .drive import Answer, Handler, drive
+from .engine import Engine, EngineConfig
+from .guest import Guest, GuestLimits
+from .interrupts import deferred_interrupts
+from .linker import HostFunction, LinkedModule, Linker
+from .memory import LinearMemory
+from .module import ExportType, ImportType, Module, Signature
+
+__all__ = [
+    "Answer",
+    "Engine",
+    "EngineConfig",
+    "ExportType",
+    "Guest",
+    "GuestLimits",
+    "Handler",
+    "HostFunction",
+    "ImportType",
+    "LinearMemory",
+    "LinkedModule",
+    "Linker",
+    "Module",
+    "Signature",
+    "deferred_interrupts",
+    "drive",
+]

@@ -1,0 +1,170 @@
+"""The functions of wasmtime's C API that the engine calls, typed, in one place.
+
+wasmtime's Python package ships the C library and loads it; its own wrappers keep a process-wide last exception, which
+would hand one tenant's failure to another (engine-lab A1), so guests run on the C API itself. Pointers are plain
+integers: an address is passed as it is, and ``None`` is a null pointer.
+
+Everything declared here is called with the GIL held. That is right for calls of a microsecond, and for polling a guest
+on the event loop too: the native ticker ends its slice without needing the GIL (engine-lab B, "GIL convoy").
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from importlib import metadata
+from typing import Any
+
+from wasmtime import _bindings, _ffi
+
+from ..errors import EngineUnavailable
+
+WASMTIME_MAJOR = 50
+"""The C API is not stable across major versions; ``pyproject.toml`` pins the same one."""
+
+VAL_SIZE = 32
+VAL_OF = 8
+EXTERN_SIZE = 32
+EXTERN_OF = 8
+INSTANCE_SIZE = 16
+FUNC_SIZE = 16
+MEMORY_SIZE = 24
+EXTERN_MEMORY = 3
+"""Sizes and offsets of the C structs, in bytes, checked against wasmtime's bindings when this module is imported."""
+
+DECLARED: set[str] = set()
+"""Names of the C functions declared here."""
+
+_library = ctypes.PyDLL(str(_ffi.filename))
+
+
+def _check_layout() -> None:
+    version = metadata.version("wasmtime")
+    if int(version.partition(".")[0]) != WASMTIME_MAJOR:
+        raise EngineUnavailable(
+            f"The engine needs wasmtime {WASMTIME_MAJOR}; version {version} is installed.",
+            hint="Install the versions of requirements/runtime.txt.",
+        )
+    expected = {
+        "wasmtime_val_t": (VAL_SIZE, ctypes.sizeof(_bindings.wasmtime_val_t)),
+        "wasmtime_val_t.of": (VAL_OF, _bindings.wasmtime_val_t.of.offset),
+        "wasmtime_extern_t": (EXTERN_SIZE, ctypes.sizeof(_bindings.wasmtime_extern_t)),
+        "wasmtime_extern_t.of": (EXTERN_OF, _bindings.wasmtime_extern_t.of.offset),
+        "wasmtime_instance_t": (INSTANCE_SIZE, ctypes.sizeof(_bindings.wasmtime_instance_t)),
+        "wasmtime_func_t": (FUNC_SIZE, ctypes.sizeof(_bindings.wasmtime_func_t)),
+        "wasmtime_memory_t": (MEMORY_SIZE, ctypes.sizeof(_bindings.wasmtime_memory_t)),
+        "WASMTIME_EXTERN_MEMORY": (EXTERN_MEMORY, int(_ffi.WASMTIME_EXTERN_MEMORY.value)),
+    }
+    for name, (ours, theirs) in expected.items():
+        if ours != theirs:
+            raise EngineUnavailable(f"wasmtime {version} lays out {name} as {theirs}, not {ours}.")
+
+
+def _declare(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    try:
+        function = _library[name]
+    except AttributeError:
+        raise EngineUnavailable(
+            f"The installed wasmtime has no {name}.", hint="Install the versions of requirements/runtime.txt."
+        ) from None
+    function.restype = result
+    function.argtypes = arguments
+    DECLARED.add(name)
+    return function
+
+
+_check_layout()
+
+engine_clone = _declare("wasmtime_engine_clone", c_void_p, c_void_p)
+
+# Stores: everything of one guest. Deleting one frees its instance; never before its futures.
+store_new = _declare("wasmtime_store_new", c_void_p, c_void_p, c_void_p, c_void_p)
+store_context = _declare("wasmtime_store_context", c_void_p, c_void_p)
+store_delete = _declare("wasmtime_store_delete", None, c_void_p)
+store_limiter = _declare(
+    "wasmtime_store_limiter", None, c_void_p, c_int64, c_int64, c_int64, c_int64, c_int64
+)
+set_epoch_deadline = _declare("wasmtime_context_set_epoch_deadline", None, c_void_p, c_uint64)
+epoch_yield_and_update = _declare(
+    "wasmtime_context_epoch_deadline_async_yield_and_update", None, c_void_p, c_uint64
+)
+
+# Futures: a fiber that has been started. Polled by one thread at a time, never after it said it is done.
+instantiate_async = _declare(
+    "wasmtime_instance_pre_instantiate_async", c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p
+)
+call_async = _declare(
+    "wasmtime_func_call_async",
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_size_t,
+    c_void_p,
+    c_size_t,
+    c_void_p,
+    c_void_p,
+)
+future_poll = _declare("wasmtime_call_future_poll", c_bool, c_void_p)
+future_delete = _declare("wasmtime_call_future_delete", None, c_void_p)
+
+# What a guest exports.
+instance_export_get = _declare(
+    "wasmtime_instance_export_get", c_bool, c_void_p, c_void_p, c_char_p, c_size_t, c_void_p
+)
+caller_export_get = _declare("wasmtime_caller_export_get", c_bool, c_void_p, c_char_p, c_size_t, c_void_p)
+memory_data = _declare("wasmtime_memory_data", c_void_p, c_void_p, c_void_p)
+memory_data_size = _declare("wasmtime_memory_data_size", c_size_t, c_void_p, c_void_p)
+
+# Host functions.
+linker_define_async_func = _declare(
+    "wasmtime_linker_define_async_func",
+    c_void_p,
+    c_void_p,
+    c_char_p,
+    c_size_t,
+    c_char_p,
+    c_size_t,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+)
+
+# Why a guest stopped. A trap or an error that a call returned belongs to the caller, who deletes it.
+trap_new = _declare("wasmtime_trap_new", c_void_p, c_char_p, c_size_t)
+trap_code = _declare("wasmtime_trap_code", c_bool, c_void_p, c_void_p)
+trap_message = _declare("wasm_trap_message", None, c_void_p, c_void_p)
+trap_trace = _declare("wasm_trap_trace", None, c_void_p, c_void_p)
+trap_delete = _declare("wasm_trap_delete", None, c_void_p)
+error_message = _declare("wasmtime_error_message", None, c_void_p, c_void_p)
+error_delete = _declare("wasmtime_error_delete", None, c_void_p)
+byte_vec_delete = _declare("wasm_byte_vec_delete", None, c_void_p)
+frame_func_name = _declare("wasmtime_frame_func_name", c_void_p, c_void_p)
+frame_func_index = _declare("wasm_frame_func_index", c_uint32, c_void_p)
+frame_vec_delete = _declare("wasm_frame_vec_delete", None, c_void_p)
+
+HOST_CALLBACK = ctypes.CFUNCTYPE(
+    None, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_void_p
+)
+"""``wasmtime_func_async_callback_t``: env, caller, args, nargs, results, nresults, trap_ret, continuation_ret."""
+
+
+def address(pointer: Any) -> int:
+    """The address a ctypes pointer or function points at."""
+    value = ctypes.cast(pointer, c_void_p).value
+    if value is None:
+        raise ValueError("null pointer")
+    return value
+
+
+increment_epoch = address(_library["wasmtime_engine_increment_epoch"])
+"""Address of ``wasmtime_engine_increment_epoch``: the native timer calls it, no Python in between."""
+
+ready_when_nonzero = address(ctypes.CDLL(None).strlen)
+"""Address of a function that, given a host call's flag, says whether the call is answered.
+
+libc's ``strlen`` over two bytes, the flag and a zero, is that function: polling a suspended guest runs no Python. The
+caller reads its result as a C bool, the low byte of the register, which is 0 or 1.
+"""

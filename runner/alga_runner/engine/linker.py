@@ -1,0 +1,132 @@
+"""Host functions, and modules linked to them.
+
+A host function here is only a name and a type: calling one suspends the guest, and whoever drives the guest answers
+(``drive``). So the callback that wasmtime runs on the guest's own stack copies a few integers and returns; nothing is
+decoded, logged or awaited there, and nothing may be raised out of it: that would abort the process (engine-lab A2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import wasmtime
+
+from ..errors import EngineUnavailable
+from . import _capi, traps
+from .engine import Engine
+from .guest import running
+from .module import Module, Signature
+
+_VALTYPES = {
+    "i": wasmtime.ValType.i32,
+    "I": wasmtime.ValType.i64,
+    "f": wasmtime.ValType.f32,
+    "d": wasmtime.ValType.f64,
+}
+_VALUE_FORMATS = {"i": "8xI20x", "I": "8xQ16x", "f": "8xf20x", "d": "8xd16x"}
+"""How each kind of value lies in a ``wasmtime_val_t``; integers are read unsigned (guest ABI, "Imports")."""
+
+continuation = struct.Struct("=QQQ")
+"""``wasmtime_async_continuation_t``: the function that says whether the call is answered, its argument, a finalizer."""
+
+_answered = ctypes.create_string_buffer(b"\1\0")
+_ANSWERED = ctypes.addressof(_answered)
+
+
+@dataclass(frozen=True, slots=True)
+class HostFunction:
+    """One function the host offers for import, of at most one result."""
+
+    module: str
+    name: str
+    signature: Signature
+    _reader: struct.Struct = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        layout = "=" + "".join(_VALUE_FORMATS[letter] for letter in self.signature.params)
+        object.__setattr__(self, "_reader", struct.Struct(layout))
+
+    def read_arguments(self, where: int) -> tuple[Any, ...]:
+        """The arguments in the array of ``wasmtime_val_t`` at address ``where``."""
+        return self._reader.unpack(ctypes.string_at(where, self._reader.size))
+
+
+class Linker:
+    """Every function in ``functions``, defined for one engine; a guest's call names its function by position."""
+
+    def __init__(self, engine: Engine, functions: Sequence[HostFunction]) -> None:
+        self.engine = engine
+        self.functions = tuple(functions)
+        self._native = wasmtime.Linker(engine.wasmtime)
+        self._callbacks = [_callback(index, function) for index, function in enumerate(self.functions)]
+        pointer = _capi.address(self._native.ptr())
+        for function, callback in zip(self.functions, self._callbacks, strict=True):
+            functype = wasmtime.FuncType(
+                [_VALTYPES[letter]() for letter in function.signature.params],
+                [_VALTYPES[letter]() for letter in function.signature.results],
+            )
+            module, name = function.module.encode(), function.name.encode()
+            error = _capi.linker_define_async_func(
+                pointer,
+                module,
+                len(module),
+                name,
+                len(name),
+                _capi.address(functype.ptr()),
+                _capi.address(callback),
+                None,
+                None,
+            )
+            if error:
+                raise traps.take_error(error)
+
+    def link(self, module: Module) -> LinkedModule:
+        """``module`` ready to be instantiated. The caller has checked its imports; a mismatch is our fault."""
+        try:
+            return LinkedModule(self, module, self._native.instantiate_pre(module.native))
+        except wasmtime.WasmtimeError as error:
+            raise EngineUnavailable(f"wasmtime could not link the module: {error}") from None
+
+
+class LinkedModule:
+    """A module whose imports are resolved: what guests are made from, each in microseconds."""
+
+    def __init__(self, linker: Linker, module: Module, native: wasmtime.InstancePre) -> None:
+        self.engine = linker.engine
+        self.module = module
+        self.functions = linker.functions
+        self._linker = linker  # its callbacks must outlive every guest
+        self._native = native
+        self.pointer = _capi.address(native.ptr())
+
+
+def _callback(index: int, function: HostFunction) -> Any:
+    read_arguments = function.read_arguments
+    pack_continuation: Callable[..., None] = continuation.pack_into
+    place = ctypes.c_char * continuation.size
+
+    def on_call(
+        _env: int | None,
+        caller: int,
+        arguments: int | None,
+        _count: int,
+        results: int | None,
+        _result_count: int,
+        trap: int,
+        answer: int,
+    ) -> None:
+        flag = _ANSWERED
+        try:
+            guest = running.guest
+            guest.suspend(index, read_arguments(arguments) if arguments else (), results or 0, caller)
+            flag = guest.flag_address
+        except BaseException as error:  # noqa: BLE001 - see the module's docstring
+            running.failure = error
+            ctypes.c_void_p.from_address(trap).value = _capi.trap_new(b"host", 4)
+        pack_continuation(place.from_address(answer), 0, _capi.ready_when_nonzero, flag, 0)
+
+    return _capi.HOST_CALLBACK(on_call)

@@ -1,0 +1,51 @@
+"""A guest's linear memory, touched only through checked ranges."""
+
+from __future__ import annotations
+
+from ctypes import memmove, string_at
+
+from ..errors import OutOfBounds
+from . import _capi
+
+
+class LinearMemory:
+    """The one memory of a guest. Offsets and lengths are unsigned and in bytes.
+
+    The base never moves (the engine reserves the whole range) and memory never shrinks, so the size known is a lower
+    bound: only a range beyond it asks again.
+    """
+
+    __slots__ = ("_base", "_context", "_handle", "_size")
+
+    def __init__(self, context: int, handle: int) -> None:
+        """``handle`` is the address of a ``wasmtime_memory_t`` that outlives this object."""
+        self._context = context
+        self._handle = handle
+        self._base: int = _capi.memory_data(context, handle) or 0
+        self._size: int = _capi.memory_data_size(context, handle)
+
+    @property
+    def size(self) -> int:
+        """How large the memory is now, in bytes."""
+        self._size = _capi.memory_data_size(self._context, self._handle)
+        return self._size
+
+    def check(self, offset: int, length: int) -> None:
+        """Raise ``OutOfBounds`` unless ``[offset, offset + length)`` lies in memory.
+
+        An empty range may start at most at memory's end (guest ABI, "Imports").
+        """
+        if offset + length > self._size and offset + length > self.size:
+            raise OutOfBounds(
+                f"The guest gave offset {offset} and length {length}; its memory has {self._size} bytes."
+            )
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A copy of ``length`` bytes at ``offset``. Raises ``OutOfBounds``."""
+        self.check(offset, length)
+        return string_at(self._base + offset, length)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Copy ``data`` to ``offset``. Raises ``OutOfBounds``, and then nothing was written."""
+        self.check(offset, len(data))
+        memmove(self._base + offset, data, len(data))

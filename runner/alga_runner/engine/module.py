@@ -1,0 +1,93 @@
+"""A compiled WebAssembly module, and what it says of itself without running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import wasmtime
+
+from ..errors import ModuleUnsupported, NotWasm
+from .engine import Engine
+
+_MAGIC = b"\0asm"
+_CORE_VERSION = b"\x01\0\0\0"
+_LETTERS = {"i32": "i", "i64": "I", "f32": "f", "f64": "d"}
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A function's type: a letter a value, ``i`` i32, ``I`` i64, ``f`` f32, ``d`` f64, ``?`` anything else."""
+
+    params: str = ""
+    results: str = ""
+
+    def __str__(self) -> str:
+        names = {letter: name for name, letter in _LETTERS.items()} | {"?": "reference"}
+        shown = (", ".join(names[letter] for letter in letters) for letters in (self.params, self.results))
+        return "({}) -> ({})".format(*shown)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportType:
+    """One import: ``signature`` is ``None`` unless it is a function; ``kind`` is function, memory, table or global."""
+
+    module: str
+    name: str
+    kind: str
+    signature: Signature | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportType:
+    """One export, described like an import."""
+
+    name: str
+    kind: str
+    signature: Signature | None
+
+
+class Module:
+    """A module compiled for one engine. Making one compiles: call it from a worker thread."""
+
+    def __init__(self, engine: Engine, wasm: bytes) -> None:
+        """Compile ``wasm``. Raises ``NotWasm`` or ``ModuleUnsupported``."""
+        if wasm[:4] != _MAGIC:
+            raise NotWasm(
+                "The file is not WebAssembly: it does not start with the magic bytes 00 61 73 6d.",
+                hint="Point at the compiled .wasm, not its source or text form.",
+            )
+        if wasm[4:8] != _CORE_VERSION:
+            raise ModuleUnsupported(
+                "The file is not a core WebAssembly module, version 1.",
+                hint="Component-model files are not supported yet; build a core module (guest-abi/ABI.md).",
+            )
+        try:
+            self.native = wasmtime.Module(engine.wasmtime, wasm)
+        except wasmtime.WasmtimeError as error:
+            reason = " ".join(str(error).split())
+            raise ModuleUnsupported(
+                f"The module does not validate: {reason}.",
+                hint="The guest ABI allows neither threads nor memory64, multiple memories, GC or exceptions.",
+            ) from None
+        self.engine = engine
+        self.imports = tuple(
+            ImportType(item.module, item.name or "", *_describe(item.type)) for item in self.native.imports
+        )
+        self.exports = tuple(ExportType(item.name, *_describe(item.type)) for item in self.native.exports)
+
+
+def _describe(extern: object) -> tuple[str, Signature | None]:
+    if isinstance(extern, wasmtime.FuncType):
+        return "function", Signature(_letters(extern.params), _letters(extern.results))
+    for kind, native in (
+        ("memory", wasmtime.MemoryType),
+        ("table", wasmtime.TableType),
+        ("global", wasmtime.GlobalType),
+    ):
+        if isinstance(extern, native):
+            return kind, None
+    return "tag", None
+
+
+def _letters(values: list[wasmtime.ValType]) -> str:
+    return "".join(_LETTERS.get(str(value), "?") for value in values)

@@ -1,0 +1,86 @@
+"""The clock that ends a guest's slice: a POSIX timer that bumps the engine's epoch, without the GIL.
+
+A timer thread written in Python would need the GIL that a running guest holds; this one is libc calling wasmtime
+(engine-lab B, "Tick source"). It runs only while guests are alive, belongs to the process that made it, and is deleted
+before the interpreter ends: a timer that outlives what it points at is a crash at exit.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import struct
+
+from ..errors import EngineForked, EngineUnavailable
+from . import _capi
+
+_SIGEV_THREAD = 2
+_CLOCK_MONOTONIC = 1
+_SIGEVENT_SIZE = 64
+_sigevent = struct.Struct("=QiiQQ")
+"""``struct sigevent``: value, signo, notify, notify function, thread attributes (glibc and musl, 64-bit)."""
+
+_itimerspec = struct.Struct("=qqqq")
+"""``struct itimerspec``: interval and first expiry, each seconds and nanoseconds."""
+
+
+class Ticker:
+    """Increments the epoch of one engine every ``tick_ms`` milliseconds while at least one guest is alive."""
+
+    def __init__(self, engine: int, tick_ms: int) -> None:
+        """``engine`` is the address of an engine that lives as long as the process."""
+        self._pid = os.getpid()
+        self._live = 0
+        try:
+            self._libc = ctypes.CDLL(None, use_errno=True)
+            create = self._libc.timer_create
+        except (OSError, AttributeError):
+            raise EngineUnavailable(
+                "This platform has no native timer (timer_create), which the engine needs to interrupt guests.",
+                hint="Run on Linux with glibc 2.34 or newer, or musl.",
+            ) from None
+        event = ctypes.create_string_buffer(_SIGEVENT_SIZE)
+        _sigevent.pack_into(event, 0, engine, 0, _SIGEV_THREAD, _capi.increment_epoch, 0)
+        self._timer = ctypes.c_void_p()
+        if create(_CLOCK_MONOTONIC, event, ctypes.byref(self._timer)) != 0:
+            raise EngineUnavailable(f"The native timer cannot be made: {os.strerror(ctypes.get_errno())}.")
+        self._settime = self._libc.timer_settime
+        self._settime.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+        seconds, milliseconds = divmod(tick_ms, 1000)
+        nanoseconds = milliseconds * 1_000_000
+        self._on = _itimerspec.pack(seconds, nanoseconds, seconds, nanoseconds)
+        self._off = _itimerspec.pack(0, 0, 0, 0)
+        atexit.register(self.close)
+
+    @property
+    def live(self) -> int:
+        """How many guests are alive."""
+        return self._live
+
+    def acquire(self) -> None:
+        """A guest starts to live. Raises ``EngineForked`` in a process that did not make the timer."""
+        if self._live == 0:
+            if os.getpid() != self._pid:
+                raise EngineForked(
+                    "The engine was made before this process was forked, so nothing would interrupt its guests.",
+                    hint="Start workers with the spawn method, or make the Runner in the worker.",
+                )
+            self._arm(self._on)
+        self._live += 1
+
+    def release(self) -> None:
+        """A guest has ended."""
+        self._live -= 1
+        if self._live == 0:
+            self._arm(self._off)
+
+    def _arm(self, spec: bytes) -> None:
+        if self._timer and self._settime(self._timer, 0, spec, None) != 0:
+            raise EngineUnavailable(f"The native timer cannot be set: {os.strerror(ctypes.get_errno())}.")
+
+    def close(self) -> None:
+        """Delete the timer. Safe to call twice, and without effect in a forked child, which has no timer."""
+        timer, self._timer = self._timer, ctypes.c_void_p()
+        if timer and os.getpid() == self._pid:
+            self._libc.timer_delete(timer)
