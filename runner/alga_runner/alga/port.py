@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from ..errors import HostCallCode, HostCallError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
 
 
@@ -21,6 +22,12 @@ class Identity:
     extension_id: str
     install_id: str | None
     request_id: str | None
+
+    def require_install(self) -> str:
+        """The install's id; without one, what belongs to installs is ``denied`` (alga-contract 4)."""
+        if not self.install_id:
+            raise HostCallError(HostCallCode.DENIED, "Install ID missing")
+        return self.install_id
 
 
 class AlgaServer(ABC):

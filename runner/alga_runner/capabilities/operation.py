@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from ..alga import AlgaServer, Identity
-from ..errors import HostCallCode
+from ..errors import HostCallCode, LogLimit
+from ..models._base import CamelModel
 
 InputT = TypeVar("InputT", bound=BaseModel)
 OutputT = TypeVar("OutputT")
 
 DEFAULT_REQUEST_LIMIT = 64 * 1024
 """Bytes of a host call's request, unless its operation says otherwise (guest ABI, "Refusals")."""
+
+
+MAX_LOG_LINE_BYTES = 8 * 1024
+MAX_LOG_LINES = 10_000
+MAX_LOG_BYTES = 4 * 1024 * 1024
+
+RECORDED_BYTES = 1024 * 1024
+"""About how much of its arguments and replies an execution keeps in its records."""
+
+
+class NoInput(CamelModel):
+    """The input of an operation without members; ``nil`` does for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +48,14 @@ class HostCallRecord:
     number: int
     operation: str
     status: str
-    """``ok`` or the host call code."""
+    """``ok``, the host call code, ``breach``, ``cancelled``, or the code of the limit it met."""
     arguments: Any
+    """As decoded; ``None`` when the call was not decoded, or when ``elided``."""
     reply: Any
+    """The envelope; ``None`` when none was sent, or when ``elided``."""
     duration_s: float
+    elided: bool = False
+    """The execution's budget for recorded values was spent; arguments and reply were let go."""
 
 
 @dataclass(slots=True)
@@ -45,6 +63,7 @@ class Execution:
     """What operations may know of the execution that calls them, and where its records gather.
 
     ``granted`` are normalised capability names; ``deadline`` is a reading of ``time.monotonic()`` in seconds.
+    ``recorded_bytes_left`` bounds what records keep, in bytes, roughly; 0 keeps no arguments and no replies.
     """
 
     identity: Identity
@@ -58,6 +77,27 @@ class Execution:
     nominal_time: str | None = None
     host_calls: list[HostCallRecord] = field(default_factory=list)
     log: list[LogLine] = field(default_factory=list)
+    recorded_bytes_left: int = RECORDED_BYTES
+    max_log_line_bytes: int = MAX_LOG_LINE_BYTES
+    max_log_lines: int = MAX_LOG_LINES
+    max_log_bytes: int = MAX_LOG_BYTES
+    logged_bytes: int = 0
+
+    def write_log(self, level: str, message: str, *, truncated: bool = False) -> None:
+        """Append one line of the guest, cut on a character at ``max_log_line_bytes``.
+
+        Raises ``LogLimit`` when the execution has written its share.
+        """
+        encoded = message.encode("utf-8", "replace")
+        if len(encoded) > self.max_log_line_bytes:
+            encoded = encoded[: self.max_log_line_bytes]
+            message, truncated = encoded.decode("utf-8", "ignore"), True
+        self.logged_bytes += len(encoded)
+        if len(self.log) >= self.max_log_lines or self.logged_bytes > self.max_log_bytes:
+            raise LogLimit(
+                f"The guest logged more than {self.max_log_lines} lines or {self.max_log_bytes} bytes."
+            )
+        self.log.append(LogLine(level, message, truncated))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +117,19 @@ class Operation(Generic[InputT, OutputT]):
     run: Callable[[Execution, InputT], Awaitable[OutputT]]
     codes: tuple[HostCallCode, ...] = ()
     request_limit: int = DEFAULT_REQUEST_LIMIT
+    validate: Callable[[object], InputT] = field(init=False, repr=False, compare=False)
+    """Build the input from a decoded map; raises pydantic's ``ValidationError``."""
+    dump: Callable[[OutputT], object] = field(init=False, repr=False, compare=False)
+    """The output as plain values: aliases for names, absent members left out, payloads kept as they are."""
+    takes_input: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        dump = partial(
+            TypeAdapter(self.output).serializer.to_python, by_alias=True, exclude_none=True, warnings="error"
+        )
+        object.__setattr__(self, "validate", TypeAdapter(self.input).validator.validate_python)
+        object.__setattr__(self, "dump", dump)
+        object.__setattr__(self, "takes_input", bool(self.input.model_fields))
 
     @property
     def group(self) -> str:

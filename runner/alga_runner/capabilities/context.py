@@ -1,0 +1,51 @@
+"""``cap:context.read``: what the extension may know of its own execution (guest ABI, "Messages")."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..models._base import CamelModel
+from .operation import Execution, NoInput, Operation
+
+CAPABILITY = "cap:context.read"
+
+
+class ContextInfo(CamelModel):
+    """The execution's context; a member that has no value is absent."""
+
+    request_id: str | None = None
+    tenant_id: str
+    extension_id: str
+    install_id: str | None = None
+    version_id: str | None = None
+    config: dict[str, str]
+    trigger: str | None = None
+    schedule_id: str | None = None
+    nominal_time: str | None = None
+
+
+async def _get(execution: Execution, _: NoInput) -> ContextInfo:
+    identity = execution.identity
+    return ContextInfo(
+        request_id=identity.request_id,
+        tenant_id=identity.tenant_id,
+        extension_id=identity.extension_id,
+        install_id=identity.install_id,
+        version_id=execution.version_id,
+        config=dict(execution.config),
+        trigger=execution.trigger,
+        schedule_id=execution.schedule_id,
+        nominal_time=execution.nominal_time,
+    )
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        name="context.get",
+        capability=CAPABILITY,
+        summary="The execution's context: tenant, extension, install, configuration, and what triggered it.",
+        input=NoInput,
+        output=ContextInfo,
+        run=_get,
+    ),
+)

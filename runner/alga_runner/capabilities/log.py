@@ -1,0 +1,36 @@
+"""``cap:log.emit``: the extension's own log, which belongs to the execution's caller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..models._base import CamelModel
+from .operation import Execution, Operation
+
+CAPABILITY = "cap:log.emit"
+
+LEVELS = ("debug", "info", "warn", "error")
+"""The levels in the order of the core ABI's numbers."""
+
+
+class LogEntry(CamelModel):
+    """One line to log; a level that is not known counts as ``info``."""
+
+    level: str
+    message: str
+
+
+async def _emit(execution: Execution, entry: LogEntry) -> None:
+    execution.write_log(entry.level if entry.level in LEVELS else "info", entry.message)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        name="log.emit",
+        capability=CAPABILITY,
+        summary="Write one line to the execution's log; long lines are cut.",
+        input=LogEntry,
+        output=None,
+        run=_emit,
+    ),
+)

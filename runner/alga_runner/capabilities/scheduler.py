@@ -1,0 +1,120 @@
+"""``cap:scheduler.manage``: an extension manages the schedules of its own install (PRD, "Host API interface").
+
+The Alga server owns the rules (alga-contract 5.2-5.4); what it says reaches the guest unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import HostCallCode
+from ..models import (
+    CreatedSchedule,
+    CreateScheduleInput,
+    EndpointInfo,
+    ScheduleInfo,
+    ScheduleRef,
+    UpdateScheduleInput,
+)
+from .operation import DEFAULT_REQUEST_LIMIT, Execution, NoInput, Operation
+
+CAPABILITY = "cap:scheduler.manage"
+
+PAYLOAD_REQUEST_LIMIT = DEFAULT_REQUEST_LIMIT + 128 * 1024
+"""A payload may be 100,000 characters of JSON (alga-contract 5.2), which is up to 128 KiB in most scripts; it comes
+on top of the other members, so that the server, not the frame, says that a payload is too large."""
+
+_READ_CODES = (HostCallCode.NOT_FOUND, HostCallCode.TIMEOUT, HostCallCode.UNAVAILABLE)
+_WRITE_CODES = (*_READ_CODES, HostCallCode.RATE_LIMITED, HostCallCode.CONFLICT)
+_GROWTH_CODES = (*_WRITE_CODES, HostCallCode.QUOTA_EXCEEDED)
+
+
+async def _list(execution: Execution, _: NoInput) -> list[ScheduleInfo]:
+    execution.identity.require_install()
+    return await execution.alga.list_schedules(execution.identity, execution.deadline)
+
+
+async def _get(execution: Execution, wanted: ScheduleRef) -> ScheduleInfo | None:
+    execution.identity.require_install()
+    return await execution.alga.get_schedule(execution.identity, wanted.schedule_id, execution.deadline)
+
+
+async def _create(execution: Execution, schedule: CreateScheduleInput) -> CreatedSchedule:
+    execution.identity.require_install()
+    schedule_id = await execution.alga.create_schedule(execution.identity, schedule, execution.deadline)
+    return CreatedSchedule(schedule_id=schedule_id)
+
+
+async def _update(execution: Execution, changes: UpdateScheduleInput) -> None:
+    execution.identity.require_install()
+    await execution.alga.update_schedule(execution.identity, changes, execution.deadline)
+
+
+async def _delete(execution: Execution, unwanted: ScheduleRef) -> None:
+    execution.identity.require_install()
+    await execution.alga.delete_schedule(execution.identity, unwanted.schedule_id, execution.deadline)
+
+
+async def _get_endpoints(execution: Execution, _: NoInput) -> list[EndpointInfo]:
+    execution.identity.require_install()
+    return await execution.alga.get_endpoints(execution.identity, execution.deadline)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        name="scheduler.list",
+        capability=CAPABILITY,
+        summary="The install's schedules, oldest first.",
+        input=NoInput,
+        output=list[ScheduleInfo],
+        run=_list,
+        codes=_READ_CODES,
+    ),
+    Operation(
+        name="scheduler.get",
+        capability=CAPABILITY,
+        summary="One schedule; nil when this install has none with that id.",
+        input=ScheduleRef,
+        output=ScheduleInfo | None,
+        run=_get,
+        codes=_READ_CODES,
+    ),
+    Operation(
+        name="scheduler.create",
+        capability=CAPABILITY,
+        summary="Create a schedule that calls one of the extension's own endpoints.",
+        input=CreateScheduleInput,
+        output=CreatedSchedule,
+        run=_create,
+        codes=_GROWTH_CODES,
+        request_limit=PAYLOAD_REQUEST_LIMIT,
+    ),
+    Operation(
+        name="scheduler.update",
+        capability=CAPABILITY,
+        summary="Change a schedule: an absent member is left, nil clears name and payload.",
+        input=UpdateScheduleInput,
+        output=None,
+        run=_update,
+        codes=_WRITE_CODES,
+        request_limit=PAYLOAD_REQUEST_LIMIT,
+    ),
+    Operation(
+        name="scheduler.delete",
+        capability=CAPABILITY,
+        summary="Delete a schedule; it does not run again.",
+        input=ScheduleRef,
+        output=None,
+        run=_delete,
+        codes=_WRITE_CODES,
+    ),
+    Operation(
+        name="scheduler.get-endpoints",
+        capability=CAPABILITY,
+        summary="The endpoints of the installed version, ordered by path, with which of them can be scheduled.",
+        input=NoInput,
+        output=list[EndpointInfo],
+        run=_get_endpoints,
+        codes=_READ_CODES,
+    ),
+)

@@ -1,0 +1,7 @@
+"""What the runner tells its operators: log lines and metrics. Never payloads, secrets or tokens."""
+
+from __future__ import annotations
+
+from .telemetry import Telemetry
+
+__all__ = ["Telemetry"]

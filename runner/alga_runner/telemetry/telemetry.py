@@ -1,0 +1,100 @@
+"""One door for everything the runner reports about host calls and executions."""
+
+from __future__ import annotations
+
+import logging
+
+from .lines import MAX_QUEUED_LINES, Line, LineWriter
+from .metrics import Metrics
+
+_LEVELS = {"internal": logging.ERROR, "breach": logging.WARNING}
+
+
+class Telemetry:
+    """Log lines on the logger ``alga_runner`` and metrics in a registry of their own.
+
+    A status is ``ok`` or a code. Close it to write what is still queued.
+    """
+
+    def __init__(
+        self, logger: logging.Logger | None = None, *, max_queued_lines: int = MAX_QUEUED_LINES
+    ) -> None:
+        self._metrics = Metrics()
+        self._lines = LineWriter(
+            logger or logging.getLogger("alga_runner"), self._metrics.dropped, capacity=max_queued_lines
+        )
+
+    def host_call(
+        self,
+        operation: str,
+        status: str,
+        duration_s: float,
+        *,
+        tenant: str,
+        install: str | None,
+        extension: str,
+        version: str | None,
+        request_id: str | None,
+        detail: str | None = None,
+    ) -> None:
+        """Report one host call. ``detail`` is for operators: it must hold no payload and no secret."""
+        self._metrics.host_call(operation, status, duration_s)
+        level = logging.INFO if status == "ok" else _LEVELS.get(status, logging.INFO)
+        self._lines.write(
+            Line(
+                level,
+                "host_call",
+                operation,
+                status,
+                duration_s,
+                tenant,
+                install,
+                extension,
+                version,
+                request_id,
+                detail,
+            )
+        )
+
+    def execution(
+        self,
+        status: str,
+        duration_s: float,
+        *,
+        tenant: str,
+        install: str | None,
+        extension: str,
+        version: str | None,
+        request_id: str | None,
+        detail: str | None = None,
+    ) -> None:
+        """Report one execution; ``status`` is ``ok`` or the code of the error that ended it."""
+        self._metrics.execution(status, duration_s)
+        level = logging.INFO if status == "ok" else logging.WARNING
+        self._lines.write(
+            Line(
+                level,
+                "execution",
+                None,
+                status,
+                duration_s,
+                tenant,
+                install,
+                extension,
+                version,
+                request_id,
+                detail,
+            )
+        )
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text form."""
+        return self._metrics.render()
+
+    def flush(self) -> None:
+        """Return once every line reported before is written."""
+        self._lines.flush()
+
+    def close(self) -> None:
+        """Write what is queued and end the log thread; metrics stay readable. May be called again."""
+        self._lines.close()
