@@ -1,0 +1,35 @@
+import { Value } from "./value";
+
+/** Who calls, and why. `trigger` is `schedule` when a schedule fired; then `scheduleId` and `nominalTime` are set. */
+export class ContextData {
+  requestId: string | null = null;
+  tenantId: string = "";
+  extensionId: string = "";
+  installId: string | null = null;
+  versionId: string | null = null;
+  /** The install's configuration: a map, as a rule of text to text. */
+  config: Value = Value.map();
+  trigger: string | null = null;
+  scheduleId: string | null = null;
+  /** When the schedule was due, RFC 3339; the execution may start later. */
+  nominalTime: string | null = null;
+}
+
+/** The context that `value` is; what is missing stays empty. */
+export function decodeContext(value: Value | null): ContextData {
+  const result = new ContextData();
+  if (value === null) return result;
+  const tenantId = value.getText("tenantId");
+  const extensionId = value.getText("extensionId");
+  const config = value.get("config");
+  if (tenantId !== null) result.tenantId = tenantId;
+  if (extensionId !== null) result.extensionId = extensionId;
+  if (config !== null) result.config = config;
+  result.requestId = value.getText("requestId");
+  result.installId = value.getText("installId");
+  result.versionId = value.getText("versionId");
+  result.trigger = value.getText("trigger");
+  result.scheduleId = value.getText("scheduleId");
+  result.nominalTime = value.getText("nominalTime");
+  return result;
+}

@@ -1,0 +1,112 @@
+import * as abi from "./abi";
+import { ContextData, decodeContext } from "./context";
+import { HostError, HostErrorCode, Reply, SCRATCH, takeReply } from "./reply";
+import { Result } from "./result";
+import {
+  CreateScheduleInput, CreateScheduleResult, decodeEndpoint, decodeSchedule, DeleteScheduleResult, EndpointInfo,
+  ScheduleInfo, UpdateScheduleInput, UpdateScheduleResult,
+} from "./schedule";
+import { Kind, Value } from "./value";
+import { encode } from "./writer";
+
+/** This install's schedules. Every call needs `cap:scheduler.manage`. */
+export class SchedulerHost {
+  /** All schedules, oldest first. An empty list always means that there are none. */
+  list(): Result<Array<ScheduleInfo>> {
+    const request = encode(Value.map());
+    const reply = takeReply(abi.schedulerList(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length));
+    return listOf<ScheduleInfo>(reply, decodeSchedule);
+  }
+
+  /** One schedule; neither value nor error when this install has none with that id. */
+  get(scheduleId: string): Result<ScheduleInfo> {
+    const request = encode(reference(scheduleId));
+    const reply = takeReply(abi.schedulerGet(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length));
+    const found = reply.error === null && !reply.value.isNil();
+    return new Result<ScheduleInfo>(found ? decodeSchedule(reply.value) : null, reply.error);
+  }
+
+  create(input: CreateScheduleInput): CreateScheduleResult {
+    const request = encode(input.toValue());
+    const reply = takeReply(abi.schedulerCreate(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length));
+    return new CreateScheduleResult(reply.value.getText("scheduleId"), reply.error);
+  }
+
+  /** Change what `input` names; a schedule that this install does not have is `not-found`. */
+  update(scheduleId: string, input: UpdateScheduleInput): UpdateScheduleResult {
+    const request = encode(input.toValue(scheduleId));
+    const reply = takeReply(abi.schedulerUpdate(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length));
+    return new UpdateScheduleResult(scheduleId, reply.error);
+  }
+
+  /** Delete a schedule; one that this install does not have is `not-found`. */
+  delete(scheduleId: string): DeleteScheduleResult {
+    const request = encode(reference(scheduleId));
+    const reply = takeReply(abi.schedulerDelete(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length));
+    return new DeleteScheduleResult(scheduleId, reply.error);
+  }
+
+  /** The endpoints of the installed version, ordered by path. */
+  getEndpoints(): Result<Array<EndpointInfo>> {
+    const request = encode(Value.map());
+    const reply = takeReply(
+      abi.schedulerGetEndpoints(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length),
+    );
+    return listOf<EndpointInfo>(reply, decodeEndpoint);
+  }
+}
+
+/** The execution's context; the request carries the same. Needs `cap:context.read`, which every install has. */
+export class ContextHost {
+  get(): Result<ContextData> {
+    const request = encode(Value.map());
+    const reply = takeReply(abi.contextGet(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length));
+    if (reply.error !== null) return new Result<ContextData>(null, reply.error);
+    return new Result<ContextData>(decodeContext(reply.value), null);
+  }
+}
+
+/** Lines of the execution's log. A line over 8 KiB is cut; without `cap:log.emit` lines are dropped. */
+export class LoggingHost {
+  debug(message: string): void {
+    emit(0, message);
+  }
+
+  info(message: string): void {
+    emit(1, message);
+  }
+
+  warn(message: string): void {
+    emit(2, message);
+  }
+
+  error(message: string): void {
+    emit(3, message);
+  }
+}
+
+/** What the host offers to a handler. */
+export class HostBindings {
+  readonly scheduler: SchedulerHost = new SchedulerHost();
+  readonly context: ContextHost = new ContextHost();
+  readonly logging: LoggingHost = new LoggingHost();
+}
+
+function listOf<T>(reply: Reply, decode: (item: Value) => T): Result<Array<T>> {
+  if (reply.error !== null) return new Result<Array<T>>(null, reply.error);
+  if (reply.value.kind != Kind.List) {
+    return new Result<Array<T>>(null, new HostError(HostErrorCode.INTERNAL, "The host's reply is not a list."));
+  }
+  const result = new Array<T>();
+  for (let i = 0; i < reply.value.items.length; i++) result.push(decode(reply.value.items[i]));
+  return new Result<Array<T>>(result, null);
+}
+
+function reference(scheduleId: string): Value {
+  return Value.map().set("scheduleId", Value.text(scheduleId));
+}
+
+function emit(level: u32, message: string): void {
+  const bytes = String.UTF8.encode(message, false, String.UTF8.ErrorMode.REPLACE);
+  abi.emit(level, changetype<usize>(bytes), bytes.byteLength);
+}
