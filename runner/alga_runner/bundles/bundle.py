@@ -1,0 +1,71 @@
+"""One extension as it was published: its files and the hash that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Self
+
+from ..errors import BundleHashMismatch, BundleInvalid, ManifestInvalid
+from ..models import Manifest, content_hash, pack, parse_content_hash, parse_manifest, unpack
+
+MANIFEST = "manifest.json"
+WASM = "dist/main.wasm"
+"""Where the module always stands, whatever the manifest says (alga-contract 3)."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An extension's files, path to content, under the content hash of their archive.
+
+    An execution needs ``wasm`` alone, so a bundle that Alga once took runs even where its manifest breaks a rule:
+    ``manifest`` is read when it is asked for.
+    """
+
+    content_hash: str
+    files: Mapping[str, bytes] = field(repr=False)
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        """The bundle that packing ``files`` makes. Raises ``BundleInvalid`` where a path or the module is amiss."""
+        return cls(content_hash(pack(files)), _checked(files))
+
+    @classmethod
+    def from_archive(cls, archive: bytes, expected_hash: str | None = None) -> Self:
+        """The bundle in ``archive``. Given ``expected_hash``, nothing else is unpacked.
+
+        Raises ``BundleHashMismatch``, in the contract's words (alga-contract 1.3), or ``BundleInvalid``.
+        """
+        actual = content_hash(archive)
+        if expected_hash is not None and actual != (expected := parse_content_hash(expected_hash)):
+            raise BundleHashMismatch(
+                f"archive hash mismatch: expected {_hex(expected)}, got {_hex(actual)}",
+                hint="The stored archive was replaced or damaged; publish the bundle again.",
+            )
+        return cls(actual, _checked(unpack(archive)))
+
+    @property
+    def wasm(self) -> bytes:
+        """The WebAssembly module."""
+        return self.files[WASM]
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest. Raises ``ManifestInvalid``."""
+        if MANIFEST not in self.files:
+            raise ManifestInvalid(f"The bundle {self.content_hash} holds no {MANIFEST}.")
+        return parse_manifest(self.files[MANIFEST])
+
+
+def _checked(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    if WASM not in files:
+        raise BundleInvalid(
+            f"The bundle holds no {WASM}.", hint="Build the extension, then pack it with `alga-runner pack`."
+        )
+    return MappingProxyType(dict(files))
+
+
+def _hex(full_hash: str) -> str:
+    return full_hash.removeprefix("sha256:")

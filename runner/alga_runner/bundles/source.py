@@ -1,0 +1,112 @@
+"""Where the runner fetches bundles from.
+
+A tenant only ever gets what stands under its own key. Stores keep an archive per tenant, and a fetch never falls back
+to another tenant's copy of the same hash: a hash is no secret, so knowing it must not be a way to an extension that
+nobody published for this tenant.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import anyio.to_thread
+
+from ..errors import BundleNotFound, SettingsError
+from ..models import parse_content_hash
+from .bundle import Bundle
+from .read import read_archive
+
+
+class BundleSource(ABC):
+    """The seam between the runner and a store of bundles."""
+
+    @abstractmethod
+    async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+        """The tenant's bundle of this extension with this hash, verified.
+
+        Raises ``BundleNotFound``, ``BundleHashMismatch`` or ``BundleInvalid``.
+        """
+
+
+class MemoryBundles(BundleSource):
+    """Bundles held in memory: for tests, development and the demo."""
+
+    def __init__(self) -> None:
+        self._bundles: dict[tuple[str | None, str], Bundle] = {}
+
+    def add(self, bundle: Bundle, *, tenant_id: str | None = None) -> str:
+        """Offer ``bundle`` to one tenant, or to every tenant. Returns its content hash."""
+        self._bundles[tenant_id, bundle.content_hash] = bundle
+        return bundle.content_hash
+
+    async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+        """See ``BundleSource``; bundles are found by hash, whatever the extension's id."""
+        wanted = _parsed(content_hash)
+        bundle = self._bundles.get((tenant_id, wanted)) or self._bundles.get((None, wanted))
+        if bundle is None:
+            raise BundleNotFound(f"No bundle {wanted} is in memory for tenant {tenant_id}.")
+        return bundle
+
+
+class FolderBundles(BundleSource):
+    """Archives under a folder, laid out like Alga's object store (alga-contract 3).
+
+    ``tenants/{tenant}/extensions/{extension}/sha256/{hex}/bundle.tar.zst``
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @staticmethod
+    def key(tenant_id: str, extension_id: str, content_hash: str) -> str:
+        """The archive's path under the root. Raises ``BundleNotFound`` for an id that is not a plain segment."""
+        tenant = _segment("tenant", tenant_id)
+        extension = _segment("extension", extension_id)
+        digits = _parsed(content_hash).removeprefix("sha256:")
+        return f"tenants/{tenant}/extensions/{extension}/sha256/{digits}/bundle.tar.zst"
+
+    async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+        """See ``BundleSource``. Reads, verifies and unpacks in a worker thread."""
+        key = self.key(tenant_id, extension_id, content_hash)
+        return await anyio.to_thread.run_sync(self._open, key, content_hash, abandon_on_cancel=True)
+
+    def _open(self, key: str, content_hash: str) -> Bundle:
+        path = self._root / key
+        if not path.exists():
+            raise BundleNotFound(
+                f"There is no bundle {key} in the store.", hint="Publish the extension for this tenant first."
+            )
+        return Bundle.from_archive(read_archive(path, key), content_hash)
+
+
+def bundle_source(base: str) -> BundleSource:
+    """The source that ``base`` (the setting ``bundle_store``) names: a folder, as a path or a ``file://`` URL.
+
+    Raises ``SettingsError``.
+    """
+    url = urlsplit(base)
+    if "://" not in base:
+        return FolderBundles(Path(base))
+    if url.scheme == "file" and url.netloc in {"", "localhost"}:
+        return FolderBundles(Path(unquote(url.path)))
+    raise SettingsError(
+        f"The setting bundle_store cannot be used: {url.scheme}:// is not a kind of store.",
+        hint="Give a folder, as a path or a file:// URL.",
+    )
+
+
+def _parsed(content_hash: str) -> str:
+    try:
+        return parse_content_hash(content_hash)
+    except ValueError as error:
+        raise BundleNotFound(f"{content_hash[:80]!r} cannot name a bundle: {error}.") from None
+
+
+def _segment(kind: str, name: str) -> str:
+    """``name`` if it is one plain segment of a path: nothing that climbs, hides or splits."""
+    plain = name.isprintable() and not name.startswith(".") and not set("/\\") & set(name)
+    if not plain or not 0 < len(name.encode()) <= 128:
+        raise BundleNotFound(f"The {kind} id {name[:80]!r} cannot name a bundle.")
+    return name

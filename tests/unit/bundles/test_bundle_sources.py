@@ -1,0 +1,121 @@
+"""Fetching: verified, and never across tenants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alga_runner.bundles import Bundle, BundleSource, FolderBundles, MemoryBundles, bundle_source
+from alga_runner.errors import BundleHashMismatch, BundleInvalid, BundleNotFound, SettingsError
+from alga_runner.models import content_hash, pack
+
+pytestmark = pytest.mark.anyio
+
+FILES = {
+    "manifest.json": b'{"name": "demo", "version": "1.0.0", "runtime": "wasm-js@1"}',
+    "dist/main.wasm": b"\0asm",
+}
+ARCHIVE = pack(FILES)
+HASH = content_hash(ARCHIVE)
+
+
+def publish(root: Path, tenant: str, extension: str = "ext", archive: bytes = ARCHIVE) -> None:
+    path = root / FolderBundles.key(tenant, extension, HASH)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(archive)
+
+
+@pytest.fixture(params=["folder", "memory"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> BundleSource:
+    """A store that holds one bundle, of tenant t1."""
+    if request.param == "folder":
+        publish(tmp_path, "t1")
+        return FolderBundles(tmp_path)
+    memory = MemoryBundles()
+    memory.add(Bundle.from_files(FILES), tenant_id="t1")
+    return memory
+
+
+@pytest.mark.parametrize("spelling", [HASH, HASH.removeprefix("sha256:"), HASH.upper()])
+async def test_a_tenant_gets_its_bundle(source: BundleSource, spelling: str) -> None:
+    bundle = await source.fetch("t1", "ext", spelling)
+
+    assert (bundle.content_hash, dict(bundle.files)) == (HASH, FILES)
+
+
+async def test_another_tenant_does_not_get_it(source: BundleSource) -> None:
+    with pytest.raises(BundleNotFound):
+        await source.fetch("t2", "ext", HASH)
+
+
+async def test_an_unknown_hash_is_not_found(source: BundleSource) -> None:
+    with pytest.raises(BundleNotFound, match="f" * 64):
+        await source.fetch("t1", "ext", "f" * 64)
+
+
+@pytest.mark.parametrize("text", ["", "sha256:", "sha256:xyz", "../../etc", "f" * 63, "f" * 64 + "/.."])
+async def test_what_is_no_hash_names_no_bundle(source: BundleSource, text: str) -> None:
+    with pytest.raises(BundleNotFound, match="cannot name a bundle"):
+        await source.fetch("t1", "ext", text)
+
+
+def test_the_folder_is_laid_out_like_the_object_store() -> None:
+    digits = HASH.removeprefix("sha256:")
+
+    assert FolderBundles.key("t1", "ext", HASH) == f"tenants/t1/extensions/ext/sha256/{digits}/bundle.tar.zst"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../t1", "t1/x", "t1\\x", ".t1", "t\n1", "t\0", "x" * 129])
+async def test_an_id_that_is_no_plain_segment_is_refused(tmp_path: Path, name: str) -> None:
+    publish(tmp_path, "t1")
+    source = FolderBundles(tmp_path)
+
+    with pytest.raises(BundleNotFound, match="The tenant id"):
+        await source.fetch(name, "ext", HASH)
+    with pytest.raises(BundleNotFound, match="The extension id"):
+        await source.fetch("t1", name, HASH)
+
+
+async def test_an_archive_that_was_replaced_is_refused(tmp_path: Path) -> None:
+    publish(tmp_path, "t1", archive=pack({**FILES, "dist/main.wasm": b"other"}))
+
+    with pytest.raises(BundleHashMismatch, match="archive hash mismatch: expected"):
+        await FolderBundles(tmp_path).fetch("t1", "ext", HASH)
+
+
+async def test_a_folder_in_place_of_an_archive_is_refused_without_its_place_on_disk(tmp_path: Path) -> None:
+    (tmp_path / FolderBundles.key("t1", "ext", HASH)).mkdir(parents=True)
+
+    with pytest.raises(BundleInvalid, match="not a regular file") as refused:
+        await FolderBundles(tmp_path).fetch("t1", "ext", HASH)
+    assert str(tmp_path) not in str(refused.value)
+
+
+async def test_a_missing_bundle_is_named_by_its_key_alone(tmp_path: Path) -> None:
+    with pytest.raises(BundleNotFound) as missing:
+        await FolderBundles(tmp_path).fetch("t1", "ext", HASH)
+
+    assert str(missing.value) == f"There is no bundle {FolderBundles.key('t1', 'ext', HASH)} in the store."
+
+
+async def test_a_bundle_in_memory_can_be_for_every_tenant() -> None:
+    memory = MemoryBundles()
+    added = memory.add(Bundle.from_files(FILES))
+
+    assert (await memory.fetch("anyone", "ext", added)).content_hash == HASH
+
+
+@pytest.mark.parametrize("spelling", ["{}", "file://{}", "file://localhost{}"])
+async def test_a_store_is_a_path_or_a_file_url(tmp_path: Path, spelling: str) -> None:
+    publish(tmp_path, "t1")
+
+    source = bundle_source(spelling.format(tmp_path))
+
+    assert (await source.fetch("t1", "ext", HASH)).content_hash == HASH
+
+
+@pytest.mark.parametrize("base", ["s3://bucket/x", "https://store.test/x", "file://host/x"])
+def test_a_store_of_another_kind_is_refused(base: str) -> None:
+    with pytest.raises(SettingsError, match="is not a kind of store"):
+        bundle_source(base)

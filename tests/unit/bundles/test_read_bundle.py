@@ -1,0 +1,167 @@
+"""Bundles from an extension's folder and from an archive."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from alga_runner.bundles import Bundle, read_bundle
+from alga_runner.errors import BundleHashMismatch, BundleInvalid, BundleNotFound, ManifestInvalid
+from alga_runner.models import content_hash, pack
+
+MANIFEST = b'{"name": "demo", "version": "1.0.0", "runtime": "wasm-js@1"}'
+FILES = {"manifest.json": MANIFEST, "dist/main.wasm": b"\0asm", "ui/index.html": b"<p>", "ui/js/a.js": b"1"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "extension"
+    for path, content in FILES.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+    return root
+
+
+def test_a_folder_gives_the_layout_and_nothing_else(folder: Path) -> None:
+    for stray in ["package.json", "src/secret.ts", "dist/other.wasm", "ui/.env", "ui/.git/config"]:
+        (folder / stray).parent.mkdir(parents=True, exist_ok=True)
+        (folder / stray).write_text("stray")
+
+    assert dict(read_bundle(folder).files) == FILES
+
+
+def test_a_folder_and_its_archive_are_the_same_bundle(folder: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "bundle.tar.zst"
+    archive.write_bytes(pack(FILES))
+
+    assert read_bundle(folder) == read_bundle(archive)
+    assert read_bundle(str(folder)).content_hash == content_hash(archive.read_bytes())
+
+
+def test_a_bundle_gives_its_module_and_manifest(folder: Path) -> None:
+    bundle = read_bundle(folder)
+
+    assert (bundle.wasm, bundle.manifest.name) == (b"\0asm", "demo")
+
+
+def test_a_folder_without_ui_is_a_bundle(folder: Path) -> None:
+    for file in ["ui/index.html", "ui/js/a.js"]:
+        (folder / file).unlink()
+
+    assert sorted(read_bundle(folder).files) == ["dist/main.wasm", "manifest.json"]
+
+
+def test_nothing_there_says_what_was_looked_for_and_where(tmp_path: Path) -> None:
+    with pytest.raises(BundleNotFound, match=r"no bundle at .*/missing: neither a folder nor a file"):
+        read_bundle(tmp_path / "missing")
+
+
+def test_a_folder_without_a_manifest_says_so(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+
+    with pytest.raises(BundleNotFound, match=r"extension holds no manifest\.json"):
+        read_bundle(folder)
+
+
+def test_an_extension_that_is_not_built_says_how_to_build_it(folder: Path) -> None:
+    (folder / "dist/main.wasm").unlink()
+
+    with pytest.raises(BundleNotFound, match=r"is not built: it has no dist/main\.wasm") as missing:
+        read_bundle(folder)
+    assert "make samples" in (missing.value.hint or "")
+
+
+def test_a_broken_manifest_is_refused(folder: Path) -> None:
+    (folder / "manifest.json").write_text("{}")
+
+    with pytest.raises(ManifestInvalid, match="name is required"):
+        read_bundle(folder)
+
+
+@pytest.mark.parametrize("path", ["manifest.json", "dist/main.wasm", "ui/index.html"])
+def test_a_link_that_leads_outside_is_refused(folder: Path, tmp_path: Path, path: str) -> None:
+    outside = tmp_path / "secret"
+    outside.write_text("secret")
+    (folder / path).unlink()
+    (folder / path).symlink_to(outside)
+
+    with pytest.raises(BundleInvalid, match="leads out of the extension's folder"):
+        read_bundle(folder)
+
+
+def test_a_linked_ui_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "ui/more").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(BundleInvalid, match="link to a folder"):
+        read_bundle(folder)
+
+
+def test_a_link_within_the_folder_is_a_file(folder: Path) -> None:
+    (folder / "ui/copy.html").symlink_to("index.html")
+
+    assert read_bundle(folder).files["ui/copy.html"] == b"<p>"
+
+
+def test_a_pipe_is_refused_and_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "ui/pipe")
+
+    with pytest.raises(BundleInvalid, match="not a regular file"):
+        read_bundle(folder)
+
+
+def test_a_dangling_link_is_refused(folder: Path) -> None:
+    (folder / "ui/gone").symlink_to("nowhere")
+
+    with pytest.raises(BundleNotFound, match="gone cannot be read"):
+        read_bundle(folder)
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "main.wasm").write_bytes(b"\0asm\1\0\0\0")
+
+    with pytest.raises(BundleInvalid, match="not zstd"):
+        read_bundle(tmp_path / "main.wasm")
+
+
+def test_an_archive_without_a_module_is_refused() -> None:
+    with pytest.raises(BundleInvalid, match=r"holds no dist/main\.wasm"):
+        Bundle.from_archive(pack({"manifest.json": MANIFEST}))
+
+
+def test_an_archive_with_a_broken_manifest_still_has_its_module() -> None:
+    bundle = Bundle.from_archive(pack({"manifest.json": b"{}", "dist/main.wasm": b"\0asm"}))
+
+    assert bundle.wasm == b"\0asm"
+    with pytest.raises(ManifestInvalid):
+        _ = bundle.manifest
+
+
+def test_an_archive_without_a_manifest_names_itself() -> None:
+    bundle = Bundle.from_archive(pack({"dist/main.wasm": b"\0asm"}))
+
+    with pytest.raises(ManifestInvalid, match=bundle.content_hash):
+        _ = bundle.manifest
+
+
+def test_a_hash_that_does_not_match_is_told_in_the_contract_words() -> None:
+    archive = pack(FILES)
+    actual = content_hash(archive).removeprefix("sha256:")
+
+    with pytest.raises(BundleHashMismatch) as mismatch:
+        Bundle.from_archive(archive, "0" * 64)
+    assert str(mismatch.value) == f"archive hash mismatch: expected {'0' * 64}, got {actual}"
+
+
+def test_the_hash_is_compared_before_anything_is_unpacked() -> None:
+    with pytest.raises(BundleHashMismatch):
+        Bundle.from_archive(b"not an archive", "0" * 64)
+
+
+def test_a_bundle_cannot_be_changed() -> None:
+    bundle = Bundle.from_files(FILES)
+
+    with pytest.raises(TypeError):
+        bundle.files["ui/index.html"] = b"other"  # type: ignore[index]

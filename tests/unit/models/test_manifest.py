@@ -1,0 +1,172 @@
+"""A manifest is taken by the rules of a publish, and every refusal names its field."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from alga_runner.errors import ManifestInvalid
+from alga_runner.models import parse_manifest
+
+SMALLEST: dict[str, Any] = {"name": "com.example.demo", "version": "1.0.0", "runtime": "wasm-js@1"}
+
+
+def endpoint(**changes: Any) -> dict[str, Any]:
+    return {"method": "GET", "path": "/a", "handler": "dist/handlers/a", **changes}
+
+
+def refusal(document: Any) -> str:
+    with pytest.raises(ManifestInvalid) as refused:
+        parse_manifest(document)
+    assert refused.value.hint is not None
+    return str(refused.value)
+
+
+def test_name_version_and_runtime_are_enough() -> None:
+    manifest = parse_manifest(json.dumps(SMALLEST))
+
+    assert (manifest.capabilities, manifest.endpoints) == ([], ())
+
+
+@pytest.mark.parametrize("field", ["name", "version", "runtime"])
+def test_a_missing_field_is_named(field: str) -> None:
+    document = {key: value for key, value in SMALLEST.items() if key != field}
+
+    assert refusal(document) == f"The manifest's {field} is required."
+
+
+@pytest.mark.parametrize("version", ["1.2.3", "1.2.3-rc.1", "1.2.3+build.5", "1.2.3-rc.1+5", "1.2.*"])
+def test_versions_that_a_publish_takes(version: str) -> None:
+    assert parse_manifest({**SMALLEST, "version": version}).version == version
+
+
+@pytest.mark.parametrize(
+    "version", ["1", "1.2", "1.*.*", "v1.2.3", "1.2.3 ", "1.2.*-rc", "\u0661.2.3", "1.2.3\n"]
+)
+def test_versions_that_a_publish_refuses(version: str) -> None:
+    assert "The manifest's version must be X.Y.Z" in refusal({**SMALLEST, "version": version})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"name": ""}, "The manifest's name must not be empty."),
+        ({"name": 5}, "The manifest's name must be a string."),
+        ({"publisher": ""}, "The manifest's publisher must not be empty."),
+        ({"runtime": "wasm"}, "The manifest's runtime must name a runtime and its version"),
+        ({"capabilities": "cap:log.emit"}, "The manifest's capabilities must be an array."),
+        ({"capabilities": [""]}, "The manifest's capabilities[0] must not be empty."),
+        ({"ui": {"type": "page", "entry": "a"}}, "The manifest's ui.type must be 'iframe'."),
+        ({"ui": {"type": "iframe", "entry": "../a"}}, "The manifest's ui.entry must not hold '..'"),
+        (
+            {"ui": {"type": "iframe", "entry": "a", "hooks": {"appMenu": {"label": ""}}}},
+            "The manifest's ui.hooks.appMenu.label must not be empty.",
+        ),
+        ({"api": {"endpoints": [endpoint(method="TRACE")]}}, "api.endpoints[0].method must be one of DELETE"),
+        ({"api": {"endpoints": [endpoint(), endpoint(path="/a b")]}}, "api.endpoints[1].path must not hold"),
+        ({"api": {"endpoints": [endpoint(path="/../a")]}}, "api.endpoints[0].path must not hold '..'"),
+        ({"api": {"endpoints": [endpoint(handler="../h")]}}, "api.endpoints[0].handler must not hold '..'"),
+        ({"api": {"endpoints": ["GET /a"]}}, "The manifest's api.endpoints[0] must be an object."),
+        ({"assets": {}}, "The manifest's assets must be an array."),
+        ({"precompiled": {"x86": 1}}, "The manifest's precompiled.x86 must be a string."),
+    ],
+)
+def test_a_broken_rule_names_its_field(changes: dict[str, Any], sentence: str) -> None:
+    assert sentence in refusal({**SMALLEST, **changes})
+
+
+@pytest.mark.parametrize("field", ["entry", "events", "sbom"])
+def test_an_unknown_top_level_field_is_refused_in_the_contract_words(field: str) -> None:
+    assert refusal({**SMALLEST, field: {}}) == f"Unknown top-level field '{field}'."
+
+
+def test_every_fault_is_listed_after_the_first() -> None:
+    sentence = refusal({"name": "", "version": "1", "runtime": "wasm-js@1", "events": 1})
+
+    assert sentence.startswith("The manifest's name must not be empty. Also: The manifest's version must")
+    assert sentence.endswith("Unknown top-level field 'events'.")
+
+
+def test_a_hundred_faults_make_a_short_sentence() -> None:
+    sentence = refusal({**SMALLEST, **{f"k{number}": 1 for number in range(100)}})
+
+    assert sentence.endswith("And 80 more.")
+
+
+def test_a_long_value_is_cut_in_the_sentence() -> None:
+    assert len(refusal({**SMALLEST, "version": "1" * 100_000})) < 300
+
+
+def test_nested_extra_fields_are_dropped() -> None:
+    manifest = parse_manifest({**SMALLEST, "api": {"endpoints": [endpoint(schedulable=False)], "x": 1}})
+
+    assert manifest.endpoints[0].schedulable
+
+
+def test_capabilities_are_normalised_sorted_and_taken_once() -> None:
+    names = [" CAP:Scheduler.Manage ", "cap:log.emit", "cap:scheduler.manage"]
+
+    assert parse_manifest({**SMALLEST, "capabilities": names}).capabilities == [
+        "cap:log.emit",
+        "cap:scheduler.manage",
+    ]
+
+
+@pytest.mark.parametrize("name", ["scheduler.manage", "cap:schedular.manage", "cap:scheduler"])
+def test_an_unknown_capability_is_refused_with_the_nearest_known_one(name: str) -> None:
+    assert refusal({**SMALLEST, "capabilities": [name]}) == (
+        f"The manifest's capabilities[0] names the unknown capability '{name}'; "
+        "the nearest known one is cap:scheduler.manage."
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "clean"),
+    [("/a", "/a"), ("a/b", "/a/b"), ("./a", "/a"), ("//a//b", "/a/b"), ("/a/./b", "/a/b"), ("/a.b", "/a.b")],
+)
+def test_paths_are_cleaned(written: str, clean: str) -> None:
+    manifest = parse_manifest({**SMALLEST, "api": {"endpoints": [endpoint(path=written)]}})
+
+    assert manifest.endpoints[0].path == clean
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "schedulable"),
+    [
+        ("get", "/a", True),
+        ("POST", "/a", True),
+        ("PUT", "/a", False),
+        ("DELETE", "/a", False),
+        ("GET", "/a/:id", False),
+        ("GET", "/a/{id}", False),
+    ],
+)
+def test_get_and_post_without_parameters_are_schedulable(method: str, path: str, schedulable: bool) -> None:
+    manifest = parse_manifest({**SMALLEST, "api": {"endpoints": [endpoint(method=method, path=path)]}})
+
+    assert manifest.endpoints[0].method == method.upper()
+    assert manifest.endpoints[0].schedulable is schedulable
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"name":\n  x}', "The manifest is not JSON at line 2, column 3: Expecting value."),
+        ('{"name": "a", "name": "b"}', "The manifest gives 'name' twice in one object."),
+        ('{"ui": {"a": 1, "a": 2}}', "The manifest gives 'a' twice in one object."),
+        ("[]", "The manifest must be a JSON object."),
+        ('{"name": NaN}', "The manifest holds NaN, which is not JSON."),
+        ("[" * 100_000, "The manifest nests too deeply."),
+        (b'{"name": "\xff"}', "The manifest is not UTF-8 at byte 10."),
+        ("1" * 5000, "The manifest holds a number with thousands of digits."),
+        (" " * 2_000_000, "The manifest is larger than 1048576 bytes."),
+    ],
+)
+def test_what_is_not_json_says_where(text: str | bytes, sentence: str) -> None:
+    assert refusal(text) == sentence
+
+
+def test_a_byte_order_mark_is_no_fault() -> None:
+    assert parse_manifest(b"\xef\xbb\xbf" + json.dumps(SMALLEST).encode()).name == "com.example.demo"
