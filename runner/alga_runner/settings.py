@@ -44,6 +44,13 @@ class Settings(BaseSettings):
         description="Longest wait for one answer of the Alga server; the deadline can be sooner.",
     )
 
+    # Where bundles come from.
+    bundle_store: str | None = Field(
+        default=None,
+        validation_alias=_environment("BUNDLE_STORE_BASE"),
+        description="Folder of published bundles, as a path or a `file://` URL. Unset: only bundles given by hand run.",
+    )
+
     # Time.
     default_timeout_ms: int = Field(
         default=30_000, ge=1, description="Wall time of an execution whose request names none."
