@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from .connect import connect
+from .http import HttpAlgaServer
+from .in_process import InProcessAlgaServer
 from .port import AlgaServer, Identity
 
-__all__ = ["AlgaServer", "Identity"]
+__all__ = ["AlgaServer", "HttpAlgaServer", "Identity", "InProcessAlgaServer", "connect"]

@@ -1,0 +1,242 @@
+"""The Alga server over HTTP: one bounded exchange per host call."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from time import monotonic
+
+import anyio
+import httpx
+from pydantic import SecretStr
+from pydantic_core import from_json
+
+from ..errors import HostCallCode, HostCallError, SettingsError
+from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
+from . import answers
+from .connections import Connections
+from .dialect import Dialect
+from .dialect_alga import AlgaDialect
+from .port import AlgaServer, Identity
+
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""Bytes of one answer; fifty schedules with small payloads need a hundredth of it."""
+
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,510}[!-~])?")
+_NO_HTTPX_TIMEOUT = {"timeout": {"connect": None, "read": None, "write": None, "pool": None}}
+_LOST_UNANSWERED = "Server disconnected without sending a response"
+
+
+class HttpAlgaServer(AlgaServer):
+    """An Alga server at ``base_url``, asked in ``dialect``.
+
+    Each exchange, from connecting to the last byte, takes at most ``timeout_s`` seconds and never outlasts the
+    deadline. Redirects are not followed, the environment's proxies not used, cookies not kept. Reads are asked
+    again once when a connection was lost before any answer, writes only when none could be made. A given
+    ``client`` stays its owner's to close.
+
+    Raises ``SettingsError`` for a URL or token that cannot be used; the token is never shown.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: SecretStr,
+        *,
+        timeout_s: float = 30.0,
+        client: httpx.AsyncClient | None = None,
+        dialect: Dialect | None = None,
+    ) -> None:
+        self._base_url = normalised_base_url(base_url)
+        self._timeout_s = timeout_s
+        self._dialect = dialect or AlgaDialect()
+        self._own_client = client is None
+        self._client = client or httpx.AsyncClient(transport=Connections(), trust_env=False)
+        if not _HEADER_VALUE.fullmatch(token.get_secret_value()):
+            raise SettingsError(
+                "The token for the Alga server cannot travel in an HTTP header.",
+                hint="RUNNER_STORAGE_API_TOKEN takes visible ASCII characters, without a line break at its end.",
+            )
+        self._headers = {
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "content-type": "application/json",
+            "user-agent": "alga-runner",
+            "x-runner-auth": token.get_secret_value(),
+        }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._base_url!r})"
+
+    async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
+        """The install's schedules, oldest first."""
+        return answers.schedules(await self._ask("list", {}, identity, deadline))
+
+    async def get_schedule(
+        self, identity: Identity, schedule_id: str, deadline: float
+    ) -> ScheduleInfo | None:
+        """One schedule; ``None`` when this install has none with that id."""
+        return answers.schedule(await self._ask("get", {"scheduleId": schedule_id}, identity, deadline))
+
+    async def create_schedule(
+        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+    ) -> str:
+        """Create ``schedule``; the new schedule's id."""
+        members = schedule.model_dump(by_alias=True, exclude_none=True)
+        return answers.created_id(await self._ask("create", members, identity, deadline))
+
+    async def update_schedule(
+        self, identity: Identity, changes: UpdateScheduleInput, deadline: float
+    ) -> None:
+        """Change what ``changes`` gives; an unknown id is ``not-found``."""
+        members = {**changes.changes(), "scheduleId": changes.schedule_id}
+        answers.done(await self._ask("update", members, identity, deadline))
+
+    async def delete_schedule(self, identity: Identity, schedule_id: str, deadline: float) -> None:
+        """Delete one schedule; an unknown id is ``not-found``."""
+        answers.done(await self._ask("delete", {"scheduleId": schedule_id}, identity, deadline))
+
+    async def get_endpoints(self, identity: Identity, deadline: float) -> list[EndpointInfo]:
+        """The endpoints of the installed version, ordered by path."""
+        return answers.endpoints(await self._ask("getEndpoints", {}, identity, deadline))
+
+    async def aclose(self) -> None:
+        """Close the connections, unless the client was given."""
+        if self._own_client:
+            await self._client.aclose()
+
+    async def _ask(
+        self, operation: str, members: Mapping[str, object], identity: Identity, deadline: float
+    ) -> Mapping[str, object]:
+        """The document of a good answer; every other outcome raises ``HostCallError``."""
+        url = self._base_url + self._dialect.path(operation, identity.require_install())
+        headers = self._headers | _identity_headers(identity)
+        content = _json_bytes(self._dialect.document(operation, members))
+        patience = min(self._timeout_s, deadline - monotonic())
+        if patience > 0:
+            with anyio.move_on_after(patience):
+                return await self._exchange(url, headers, content, safe=operation in _READS)
+        raise HostCallError(
+            HostCallCode.TIMEOUT, f"The Alga server did not answer {operation} in the time there was."
+        )
+
+    async def _exchange(
+        self, url: str, headers: Mapping[str, str], content: bytes, *, safe: bool
+    ) -> Mapping[str, object]:
+        again = True
+        while True:
+            request = httpx.Request(
+                "POST", url, headers=headers, content=content, extensions=_NO_HTTPX_TIMEOUT
+            )
+            try:
+                response = await self._client.send(request, auth=None, follow_redirects=False, stream=True)
+            except httpx.HTTPError as error:
+                if again and (isinstance(error, httpx.ConnectError) or (safe and _was_lost(error))):
+                    again = False
+                    continue
+                raise _broken(error) from None
+            try:
+                return await _read(response)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
+
+
+_READS = frozenset({"list", "get", "getEndpoints"})
+
+
+def normalised_base_url(url: str) -> str:
+    """``url`` without trailing slashes and without one ``/api`` at its end (alga-contract 4).
+
+    Raises ``SettingsError`` unless it is an http or https URL without credentials, query and fragment.
+    """
+    hint = "STORAGE_API_BASE_URL is like https://alga.example."
+    try:
+        parsed = httpx.URL(url.strip())
+    except httpx.InvalidURL:
+        raise SettingsError("The Alga server's base URL is not a URL.", hint=hint) from None
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise SettingsError("The Alga server's base URL is not an http or https URL.", hint=hint)
+    if parsed.userinfo or parsed.query or parsed.fragment:
+        raise SettingsError(
+            "The Alga server's base URL carries credentials, a query or a fragment.", hint=hint
+        )
+    return str(parsed).rstrip("/").removesuffix("/api").rstrip("/")
+
+
+def _identity_headers(identity: Identity) -> dict[str, str]:
+    headers = {
+        "x-alga-tenant": identity.tenant_id,
+        "x-alga-extension": identity.extension_id,
+        "x-ext-install-id": identity.require_install(),
+    }
+    if identity.request_id is not None:
+        headers["x-request-id"] = identity.request_id
+    for name, value in headers.items():
+        if not _HEADER_VALUE.fullmatch(value):
+            raise HostCallError(HostCallCode.INTERNAL, f"The execution's {name} cannot travel in a header.")
+    return headers
+
+
+def _json_bytes(document: Mapping[str, object]) -> bytes:
+    try:
+        text = json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        return text.encode()
+    except (ValueError, TypeError, RecursionError):
+        raise HostCallError(HostCallCode.VALIDATION_FAILED, "The request has no form in JSON.") from None
+
+
+async def _read(response: httpx.Response) -> Mapping[str, object]:
+    body = await _body(response)
+    try:
+        document = from_json(body, allow_inf_nan=False)
+    except ValueError:
+        document = None
+    if response.status_code >= 400 or (isinstance(document, dict) and document.get("success") is False):
+        raise answers.refused(response.status_code, document, response.headers.get("retry-after"))
+    if response.status_code >= 300:
+        raise answers.garbled(f"is a redirect (HTTP {response.status_code}), which is never followed")
+    if not isinstance(document, dict):
+        raise answers.garbled("is not a JSON object")
+    return document
+
+
+async def _body(response: httpx.Response) -> bytes:
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise answers.garbled("is compressed, which was not asked for")
+    length = response.headers.get("content-length", "")
+    if length.isdigit() and (len(length) > 9 or int(length) > MAX_ANSWER_BYTES):
+        raise answers.garbled(f"is larger than {MAX_ANSWER_BYTES} bytes")
+    body = bytearray()
+    try:
+        async for part in response.aiter_raw():
+            body += part
+            if len(body) > MAX_ANSWER_BYTES:
+                raise answers.garbled(f"is larger than {MAX_ANSWER_BYTES} bytes")
+    except httpx.HTTPError:
+        raise answers.garbled("breaks off in the middle") from None
+    return bytes(body)
+
+
+def _was_lost(error: httpx.HTTPError) -> bool:
+    """The connection ended before any byte of an answer."""
+    if isinstance(error, httpx.RemoteProtocolError):
+        return str(error).startswith(_LOST_UNANSWERED)
+    return isinstance(error, httpx.ReadError | httpx.WriteError)
+
+
+def _broken(error: httpx.HTTPError) -> HostCallError:
+    # The error's own text is left out: it may quote a header, and the token is one.
+    if isinstance(error, httpx.ConnectError):
+        return HostCallError(HostCallCode.UNAVAILABLE, "The Alga server cannot be reached.")
+    if _was_lost(error):
+        return HostCallError(
+            HostCallCode.UNAVAILABLE,
+            "The connection to the Alga server was lost before it answered; whether it acted is unknown.",
+        )
+    if isinstance(error, httpx.RemoteProtocolError):
+        return answers.garbled("is not HTTP")
+    return HostCallError(
+        HostCallCode.INTERNAL, f"The exchange with the Alga server failed ({type(error).__name__})."
+    )
