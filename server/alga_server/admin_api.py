@@ -1,0 +1,189 @@
+"""What admins do: publish extensions, install them, manage their schedules. JSON in camelCase.
+
+Every route wants ``authorization: Bearer <admin_token>``, checked before a byte of the body is read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from . import installs, publishing, schedules
+from .admin_models import (
+    InstallChanges,
+    InstallInput,
+    install_answer,
+    parse,
+    published_answer,
+    schedule_answer,
+)
+from .errors import NotFound, Unauthorized, ValidationFailed
+from .ids import known_form
+from .installs import Install
+from .services import Services
+from .web import Answer, read_body, read_json_object, same_secret
+
+_TRIGGER = "admin_api"
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def admin_router(services: Services) -> APIRouter:
+    """Everything below ``/api/admin``."""
+
+    def check_admin(request: Request) -> None:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        expected = services.settings.usable_token(services.settings.admin_token)
+        if not same_secret(given.strip(), expected) or scheme.lower() != "bearer":
+            raise Unauthorized("Invalid admin token")
+
+    router = APIRouter(prefix="/api/admin", dependencies=[Depends(check_admin)])
+    _add_extensions(router, services)
+    _add_installs(router, services)
+    _add_schedules(router, services)
+    return router
+
+
+def _add_extensions(router: APIRouter, services: Services) -> None:
+    @router.post("/extensions", response_model=None)
+    async def publish(request: Request) -> Answer:
+        archive = await read_body(request, services.settings.max_bundle_bytes)
+        bundle = await to_thread.run_sync(publishing.read_bundle, archive)
+        now = services.clock.now()
+        published = await services.database.write(lambda c: publishing.publish(c, bundle, now))
+        return Answer(published_answer(published), status_code=201 if published.created else 200)
+
+
+def _add_installs(router: APIRouter, services: Services) -> None:
+    database, clock = services.database, services.clock
+
+    def shown(connection: Connection, install: Install) -> dict[str, Any]:
+        return install_answer(install, publishing.endpoints(connection, install.version_id))
+
+    @router.post("/tenants/{tenant_id}/installs", response_model=None)
+    async def create(request: Request, tenant_id: str) -> Answer:
+        wanted = parse(InstallInput, await _json(request, services))
+        if not _TENANT.fullmatch(tenant_id):
+            raise ValidationFailed(field_errors={"tenantId": "Invalid tenantId"})
+
+        def transaction(connection: Connection) -> dict[str, Any]:
+            install = installs.create(
+                connection,
+                tenant_id,
+                extension_id=known_form(wanted.extension_id),
+                version_id=None if wanted.version_id is None else known_form(wanted.version_id),
+                grants=wanted.grants,
+                config=wanted.config,
+                now=clock.now(),
+            )
+            return shown(connection, install)
+
+        return Answer(await database.write(transaction), status_code=201)
+
+    @router.get("/tenants/{tenant_id}/installs", response_model=None)
+    async def list_all(tenant_id: str) -> Answer:
+        def transaction(connection: Connection) -> list[dict[str, Any]]:
+            return [shown(connection, each) for each in installs.of_tenant(connection, _tenant(tenant_id))]
+
+        return Answer({"installs": await database.read(transaction)})
+
+    @router.get("/tenants/{tenant_id}/installs/{install_id}", response_model=None)
+    async def get(tenant_id: str, install_id: str) -> Answer:
+        def transaction(connection: Connection) -> dict[str, Any]:
+            return shown(connection, _require(connection, tenant_id, install_id))
+
+        return Answer(await database.read(transaction))
+
+    @router.patch("/tenants/{tenant_id}/installs/{install_id}", response_model=None)
+    async def change(request: Request, tenant_id: str, install_id: str) -> Answer:
+        changes = parse(InstallChanges, await _json(request, services))
+
+        def transaction(connection: Connection) -> dict[str, Any]:
+            install = installs.change(
+                connection,
+                _tenant(tenant_id),
+                known_form(install_id),
+                enabled=changes.enabled,
+                grants=changes.grants,
+                config=changes.config,
+                now=clock.now(),
+            )
+            return shown(connection, install)
+
+        return Answer(await database.write(transaction))
+
+    @router.delete("/tenants/{tenant_id}/installs/{install_id}", response_model=None)
+    async def remove(tenant_id: str, install_id: str) -> Response:
+        await database.write(lambda c: installs.remove(c, _tenant(tenant_id), known_form(install_id)))
+        return Response(status_code=204)
+
+
+def _add_schedules(router: APIRouter, services: Services) -> None:
+    database, clock, limits = services.database, services.clock, services.limits
+    root = "/tenants/{tenant_id}/installs/{install_id}/schedules"
+
+    def shown(connection: Connection, install: Install, schedule_id: str) -> dict[str, Any]:
+        schedule = schedules.get(connection, install, schedule_id)
+        if schedule is None:
+            raise NotFound("Schedule not found")
+        return schedule_answer(schedule, clock.now())
+
+    @router.get(root, response_model=None)
+    async def list_all(tenant_id: str, install_id: str) -> Answer:
+        def transaction(connection: Connection) -> list[dict[str, Any]]:
+            install = _require(connection, tenant_id, install_id)
+            return [schedule_answer(each, clock.now()) for each in schedules.list_all(connection, install)]
+
+        return Answer({"schedules": await database.read(transaction)})
+
+    @router.post(root, response_model=None)
+    async def create(request: Request, tenant_id: str, install_id: str) -> Answer:
+        body = await _json(request, services)
+
+        def transaction(connection: Connection) -> dict[str, Any]:
+            install = _require(connection, tenant_id, install_id, lock=True)
+            schedule_id = schedules.create(
+                connection, install, body, trigger=_TRIGGER, limits=limits, now=clock.now()
+            )
+            return shown(connection, install, schedule_id)
+
+        return Answer(await database.write(transaction), status_code=201)
+
+    @router.patch(root + "/{schedule_id}", response_model=None)
+    async def change(request: Request, tenant_id: str, install_id: str, schedule_id: str) -> Answer:
+        body = await _json(request, services)
+
+        def transaction(connection: Connection) -> dict[str, Any]:
+            install = _require(connection, tenant_id, install_id, lock=True)
+            known = known_form(schedule_id)
+            schedules.change(connection, install, known, body, limits=limits, now=clock.now())
+            return shown(connection, install, known)
+
+        return Answer(await database.write(transaction))
+
+    @router.delete(root + "/{schedule_id}", response_model=None)
+    async def remove(tenant_id: str, install_id: str, schedule_id: str) -> Response:
+        def transaction(connection: Connection) -> None:
+            install = _require(connection, tenant_id, install_id, lock=True)
+            schedules.remove(connection, install, known_form(schedule_id), now=clock.now())
+
+        await database.write(transaction)
+        return Response(status_code=204)
+
+
+async def _json(request: Request, services: Services) -> dict[str, Any]:
+    return await read_json_object(request, services.settings.max_request_bytes)
+
+
+def _require(connection: Connection, tenant_id: str, install_id: str, *, lock: bool = False) -> Install:
+    return installs.require(connection, _tenant(tenant_id), known_form(install_id), lock=lock)
+
+
+def _tenant(text: str) -> str:
+    """``text`` if a tenant can have that id, else an id that nobody has."""
+    return text if _TENANT.fullmatch(text) else ""

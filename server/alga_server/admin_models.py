@@ -1,0 +1,110 @@
+"""What admins send and get, camelCase."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from .errors import FieldRefused, ValidationFailed
+from .fields import check_text
+from .installs import Install
+from .publishing import Published
+from .schedules import Schedule, rfc3339
+
+MAX_CONFIG_ENTRIES = 256
+MAX_CONFIG_TEXT = 16 * 1024
+
+
+def _storable(text: str) -> str:
+    try:
+        return check_text(text)
+    except FieldRefused as error:
+        raise ValueError(str(error)) from None
+
+
+_Text = Annotated[str, Field(max_length=MAX_CONFIG_TEXT), AfterValidator(_storable)]
+_Config = Annotated[dict[_Text, _Text], Field(max_length=MAX_CONFIG_ENTRIES)]
+_Grants = Annotated[list[_Text], Field(max_length=64)]
+
+
+class _Input(BaseModel):
+    """Strict: a member nobody knows is a typing mistake, and is refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, populate_by_name=True
+    )
+
+
+class InstallInput(_Input):
+    """An extension to install: the newest version unless one is named, exactly the listed capabilities."""
+
+    extension_id: _Text
+    version_id: _Text | None = None
+    grants: _Grants = Field(default_factory=list)
+    config: _Config = Field(default_factory=dict)
+
+
+class InstallChanges(_Input):
+    """What to change; an absent or null member is left, ``config`` and ``grants`` replace what was there."""
+
+    enabled: bool | None = None
+    config: _Config | None = None
+    grants: _Grants | None = None
+
+
+InputT = TypeVar("InputT", bound=_Input)
+
+
+def parse(model: type[InputT], body: dict[str, Any]) -> InputT:
+    """``body`` as ``model``. Raises ``ValidationFailed`` with every field that is wrong."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        field_errors = {".".join(map(str, fault["loc"])): fault["msg"] for fault in faults}
+        raise ValidationFailed(field_errors=field_errors, schema=True) from None
+
+
+def published_answer(published: Published) -> dict[str, Any]:
+    """A version as it was published."""
+    return {
+        "extensionId": published.extension_id,
+        "name": published.name,
+        "versionId": published.version_id,
+        "version": published.version,
+        "contentHash": published.content_hash,
+        "capabilities": published.capabilities,
+        "endpoints": [each.model_dump(by_alias=True) for each in published.endpoints],
+    }
+
+
+def install_answer(install: Install, endpoints: list[Any]) -> dict[str, Any]:
+    """An install; ``grants`` is what was listed, ``providers`` what its executions receive."""
+    return {
+        "installId": install.install_id,
+        "tenantId": install.tenant_id,
+        "extensionId": install.extension_id,
+        "extensionName": install.extension_name,
+        "versionId": install.version_id,
+        "version": install.version,
+        "contentHash": install.content_hash,
+        "enabled": install.enabled,
+        "config": dict(install.config),
+        "grants": sorted(install.grants),
+        "providers": sorted(install.providers),
+        "endpoints": [each.model_dump(by_alias=True) for each in endpoints],
+        "createdAt": rfc3339(install.created_at),
+        "updatedAt": rfc3339(install.updated_at),
+    }
+
+
+def schedule_answer(schedule: Schedule, now: datetime) -> dict[str, Any]:
+    """A schedule, who made it, and when it fires next after ``now``."""
+    return {
+        **schedule.info.model_dump(by_alias=True),
+        "trigger": schedule.trigger,
+        "nextRunAt": rfc3339(schedule.next_run_at(now)),
+    }

@@ -1,0 +1,120 @@
+"""The reference Alga server as an ASGI app."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .admin_api import admin_router
+from .clock import Clock, SystemClock
+from .database import Database
+from .errors import ServerError
+from .internal_api import internal_router
+from .metrics import CONTENT_TYPE, Metrics
+from .services import Services
+from .settings import ServerSettings
+from .web import Answer, answer_error
+
+logger = logging.getLogger("alga_server")
+
+
+class Server:
+    """One server: its storage and its ``app``.
+
+    Run the app under an ASGI server, whose lifespan starts and closes it; or, embedded, enter the server itself::
+
+        async with Server(settings) as server:
+            transport = httpx.ASGITransport(server.app)
+    """
+
+    def __init__(self, settings: ServerSettings, *, clock: Clock | None = None) -> None:
+        self._services = Services(
+            settings=settings,
+            clock=clock or SystemClock(),
+            database=Database(settings.database_url, threads=settings.database_threads),
+            metrics=Metrics(),
+        )
+        self.app = self._app()
+
+    async def start(self) -> None:
+        """Create the tables that are missing; warn of a surface that refuses everything."""
+        await self._services.database.start()
+        settings = self._services.settings
+        for name, token in {
+            "runner_token": settings.runner_token,
+            "admin_token": settings.admin_token,
+        }.items():
+            if settings.usable_token(token) is None:
+                logger.warning(
+                    "No usable %s is set: calls that need it are refused",
+                    name,
+                    extra={"action": "token_missing"},
+                )
+
+    async def aclose(self) -> None:
+        """Close the storage. A database in memory ends here."""
+        await self._services.database.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _app(self) -> FastAPI:
+        app = FastAPI(
+            title="Alga server", openapi_url=None, docs_url=None, redoc_url=None, lifespan=self._lifespan
+        )
+        app.include_router(internal_router(self._services))
+        app.include_router(admin_router(self._services))
+        app.add_api_route("/healthz", self._healthz, response_model=None)
+        app.add_api_route("/metrics", self._metrics, response_model=None)
+        app.add_exception_handler(ServerError, _server_error)
+        app.add_exception_handler(HTTPException, _http_error)
+        app.add_exception_handler(Exception, _failure)
+        return app
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        async with self:
+            yield
+
+    async def _healthz(self) -> Answer:
+        await self._services.database.read(lambda connection: connection.exec_driver_sql("SELECT 1"))
+        return Answer({"status": "ok"})
+
+    async def _metrics(self) -> Response:
+        return Response(self._services.metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+
+def create_app(settings: ServerSettings, *, clock: Clock | None = None) -> FastAPI:
+    """The app of a new ``Server``. Raises ``SettingsError`` for a database URL it cannot use."""
+    return Server(settings, clock=clock).app
+
+
+def _server_error(_request: Request, error: Exception) -> Response:
+    return answer_error(error if isinstance(error, ServerError) else ServerError())
+
+
+def _http_error(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    phrase = HTTPStatus(status).phrase
+    body = {"error": phrase, "code": phrase.lower().replace(" ", "_"), "details": None}
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return Answer(body, status_code=status, headers=headers)
+
+
+def _failure(_request: Request, _error: Exception) -> Response:
+    return answer_error(ServerError())

@@ -1,0 +1,135 @@
+"""Every refusal the server answers with.
+
+``code`` is stable: lower case in admin answers, upper case in internal ones; ``http_status`` goes with it::
+
+    ServerError                 internal_error      500
+    ├── Unauthorized            unauthorized        401
+    ├── CapabilityDenied        capability_denied   403
+    ├── NotFound                not_found           404
+    ├── BodyTooLarge            body_too_large      413
+    ├── Conflict                conflict            409
+    │   ├── VersionExists       version_exists      409
+    │   └── AlreadyInstalled    already_installed   409
+    └── ValidationFailed        validation_failed   400
+        ├── BundleRefused       bundle_invalid      400
+        └── QuotaExceeded       quota_exceeded      400
+
+``FieldRefused`` is what a rule says about one field; whoever checks a request gathers them into ``ValidationFailed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class FieldRefused(ValueError):
+    """One field of a request breaks a rule; the message is for whoever sent it.
+
+    ``schema`` says that the field is missing or does not even have the type.
+    """
+
+    def __init__(self, message: str, *, schema: bool = False) -> None:
+        super().__init__(message)
+        self.schema = schema
+
+
+class ServerError(Exception):
+    """Internal error"""
+
+    code: ClassVar[str] = "internal_error"
+    http_status: ClassVar[int] = 500
+    status_label: ClassVar[str | None] = "internal"
+    """The ``status`` of the call's metric, where it is not the code."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or type(self).__name__).splitlines()[0])
+
+    @property
+    def label(self) -> str:
+        """The ``status`` of the call's metric."""
+        return self.status_label or self.code
+
+
+class Unauthorized(ServerError):
+    """Invalid token"""
+
+    code = "unauthorized"
+    http_status = 401
+    status_label = None
+
+
+class CapabilityDenied(ServerError):
+    """The install was not granted the capability"""
+
+    code = "capability_denied"
+    http_status = 403
+    status_label = "denied"
+
+
+class NotFound(ServerError):
+    """Not found"""
+
+    code = "not_found"
+    http_status = 404
+    status_label = None
+
+
+class BodyTooLarge(ServerError):
+    """Request body too large"""
+
+    code = "body_too_large"
+    http_status = 413
+    status_label = None
+
+
+class Conflict(ServerError):
+    """It is there already"""
+
+    code = "conflict"
+    http_status = 409
+    status_label = None
+
+
+class VersionExists(Conflict):
+    """The version is published with other content; versions never change"""
+
+    code = "version_exists"
+
+
+class AlreadyInstalled(Conflict):
+    """The extension is installed for this tenant already"""
+
+    code = "already_installed"
+
+
+class ValidationFailed(ServerError):
+    """Validation error
+
+    ``field_errors`` maps a field of the request to what is wrong with it, every field at once. ``schema`` says
+    that the request had not even the shape: then the message is ``Validation error`` (alga-contract 5.1).
+    """
+
+    code = "validation_failed"
+    http_status = 400
+    status_label = None
+
+    def __init__(
+        self, message: str = "", *, field_errors: Mapping[str, str] | None = None, schema: bool = False
+    ) -> None:
+        self.field_errors = dict(field_errors or {})
+        self.schema = schema
+        first = next(iter(self.field_errors.values()), "")
+        super().__init__(message or ("Validation error" if schema else first))
+
+
+class BundleRefused(ValidationFailed):
+    """The bundle cannot be published"""
+
+    code = "bundle_invalid"
+
+
+class QuotaExceeded(ValidationFailed):
+    """The install has as many as it may have"""
+
+    code = "quota_exceeded"

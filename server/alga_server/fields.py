@@ -1,0 +1,64 @@
+"""The rules of a schedule's other fields: name, payload, enabled (alga-contract 5.2)."""
+
+from __future__ import annotations
+
+import json
+
+from alga_runner.models import json_fault
+
+from .errors import FieldRefused
+
+MAX_NAME = 128
+MAX_PAYLOAD_UNITS = 100_000
+"""UTF-16 code units of the payload's JSON text."""
+
+
+def check_text(value: object) -> str:
+    """``value`` if it is a string that every database can hold. Raises ``FieldRefused``."""
+    if not isinstance(value, str):
+        raise FieldRefused("Expected string", schema=True)
+    if "\0" in value or not _encodes(value):
+        raise FieldRefused("Text holds characters that cannot be stored")
+    return value
+
+
+def check_name(value: object) -> str | None:
+    """The trimmed name; ``None`` for null and blank. Raises ``FieldRefused``."""
+    if value is None:
+        return None
+    name = check_text(value).strip()
+    if _units(name) > MAX_NAME:
+        raise FieldRefused("Name too long")
+    return name or None
+
+
+def check_enabled(value: object) -> bool:
+    """``value`` if it is a boolean. Raises ``FieldRefused``."""
+    if not isinstance(value, bool):
+        raise FieldRefused("Expected boolean", schema=True)
+    return value
+
+
+def check_payload(value: object) -> dict[str, object] | list[object] | None:
+    """``value`` if it is an object, an array or null, and comes back from storage the same. Raises ``FieldRefused``."""
+    if value is None:
+        return None
+    if not isinstance(value, dict | list):
+        raise FieldRefused("Payload must be a JSON object or array")
+    if json_fault(value):
+        raise FieldRefused("Payload must be JSON-serializable")
+    if _units(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) > MAX_PAYLOAD_UNITS:
+        raise FieldRefused("Payload too large")
+    return value
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2

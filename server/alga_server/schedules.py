@@ -1,0 +1,248 @@
+"""Schedules of one install: the rules around them, the same for host calls and admins (alga-contract 5.2 to 5.4).
+
+Functions take a connection and run in its transaction. Every query names the tenant and the install. Whoever writes
+holds the install's row (``installs.for_caller`` or ``require`` with ``lock``), so quota and names hold under any load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from alga_runner.models import EndpointInfo, ScheduleInfo
+
+from . import installs, publishing, tables
+from .cron import check_cron, next_run
+from .errors import FieldRefused, NotFound, QuotaExceeded, ValidationFailed
+from .fields import check_enabled, check_name, check_payload, check_text
+from .installs import Install
+from .selector import Selector
+from .zones import check_zone
+
+_NOT_FOUND = "Schedule not found"
+_NAME_TAKEN = "Schedule name already in use for this extension"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an install may have."""
+
+    max_schedules: int = 50
+    min_interval_minutes: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One schedule: what its extension sees of it, and who made it (``host_api`` or ``admin_api``)."""
+
+    info: ScheduleInfo
+    trigger: str
+
+    def next_run_at(self, now: datetime) -> datetime | None:
+        """The next firing after ``now``, in UTC; ``None`` when it is disabled."""
+        return next_run(self.info.cron, self.info.timezone, now) if self.info.enabled else None
+
+
+def list_all(connection: Connection, install: Install) -> list[Schedule]:
+    """The install's schedules, oldest first."""
+    query = _query(install).order_by(tables.schedule.c.created_at, tables.schedule.c.ordinal)
+    return [_schedule(row) for row in connection.execute(query)]
+
+
+def get(connection: Connection, install: Install, schedule_id: str) -> Schedule | None:
+    """One schedule; ``None`` when the install has none with that id."""
+    row = connection.execute(_query(install).where(tables.schedule.c.id == schedule_id)).one_or_none()
+    return None if row is None else _schedule(row)
+
+
+def create(
+    connection: Connection,
+    install: Install,
+    members: Mapping[str, object],
+    *,
+    trigger: str,
+    limits: Limits,
+    now: datetime,
+) -> str:
+    """Create a schedule from the request's ``members``; its id.
+
+    Raises ``ValidationFailed`` with every field that is wrong, ``QuotaExceeded``.
+    """
+    # On create a null means the default, like an absent member.
+    given = {key: value for key, value in members.items() if value is not None}
+    values = _check(connection, install, given, required=("cron", "endpoint"), limits=limits)
+    count, last = _extent(connection, install)
+    if count >= limits.max_schedules:
+        raise QuotaExceeded(f"Too many schedules (max {limits.max_schedules} per extension install)")
+    row = {
+        "id": str(uuid4()),
+        "tenant_id": install.tenant_id,
+        "install_id": install.install_id,
+        "ordinal": last + 1,
+        "timezone": "UTC",
+        "enabled": True,
+        "trigger": trigger,
+        "created_at": now,
+        "updated_at": now,
+        **values,
+    }
+    _write_named(lambda: connection.execute(insert(tables.schedule).values(row)))
+    installs.touch(connection, install, now)
+    return str(row["id"])
+
+
+def change(
+    connection: Connection,
+    install: Install,
+    schedule_id: str,
+    members: Mapping[str, object],
+    *,
+    limits: Limits,
+    now: datetime,
+) -> None:
+    """Change the given ``members``: an absent one is left, null clears ``name`` and ``payload``.
+
+    Raises ``NotFound``, ``ValidationFailed`` with every field that is wrong.
+    """
+    if get(connection, install, schedule_id) is None:
+        raise NotFound(_NOT_FOUND)
+    values = _check(connection, install, members, own_id=schedule_id, limits=limits)
+    statement = update(tables.schedule).where(_is(install, schedule_id)).values(**values, updated_at=now)
+    _write_named(lambda: connection.execute(statement))
+    installs.touch(connection, install, now)
+
+
+def remove(connection: Connection, install: Install, schedule_id: str, *, now: datetime) -> None:
+    """Delete a schedule. Raises ``NotFound``."""
+    if connection.execute(delete(tables.schedule).where(_is(install, schedule_id))).rowcount == 0:
+        raise NotFound(_NOT_FOUND)
+    installs.touch(connection, install, now)
+
+
+def _check(
+    connection: Connection,
+    install: Install,
+    members: Mapping[str, object],
+    *,
+    limits: Limits,
+    required: tuple[str, ...] = (),
+    own_id: str | None = None,
+) -> dict[str, object]:
+    """The columns that ``members`` set. Raises ``ValidationFailed`` with every field that is wrong."""
+
+    def cron(value: object) -> str:
+        return check_cron(check_text(value), min_interval_minutes=limits.min_interval_minutes)
+
+    def timezone(value: object) -> str:
+        return check_zone("" if value is None else check_text(value))
+
+    def name(value: object) -> str | None:
+        checked = check_name(value)
+        if checked is not None and _name_taken(connection, install, checked, own_id):
+            raise FieldRefused(_NAME_TAKEN)
+        return checked
+
+    def endpoint(value: object) -> str:
+        return _resolve(connection, install, check_text(value)).id
+
+    # In the order in which alga-contract 5.2 checks: the first message is the answer's.
+    rules: dict[str, tuple[str, Callable[[object], object]]] = {
+        "cron": ("cron", cron),
+        "timezone": ("timezone", timezone),
+        "payload": ("payload", check_payload),
+        "name": ("name", name),
+        "endpoint": ("endpoint_id", endpoint),
+        "enabled": ("enabled", check_enabled),
+    }
+    values: dict[str, object] = {}
+    refused: dict[str, FieldRefused] = {}
+    for field, (column, rule) in rules.items():
+        if field not in members:
+            if field in required:
+                refused[field] = FieldRefused("Required", schema=True)
+            continue
+        try:
+            values[column] = rule(members[field])
+        except FieldRefused as error:
+            refused[field] = error
+    if refused:
+        raise ValidationFailed(
+            field_errors={field: str(error) for field, error in refused.items()},
+            schema=any(error.schema for error in refused.values()),
+        )
+    return values
+
+
+def _resolve(connection: Connection, install: Install, text: str) -> EndpointInfo:
+    return Selector.parse(text).choose(publishing.endpoints(connection, install.version_id))
+
+
+def _write_named(write: Callable[[], object]) -> None:
+    """Run ``write``; a name that another transaction took meanwhile is that field's error, not a failure."""
+    try:
+        write()
+    except IntegrityError as error:
+        if "name" not in str(error.orig):
+            raise
+        raise ValidationFailed(field_errors={"name": _NAME_TAKEN}) from None
+
+
+def _name_taken(connection: Connection, install: Install, name: str, own_id: str | None) -> bool:
+    query = select(tables.schedule.c.id).where(_of(install), tables.schedule.c.name == name)
+    return any(found != own_id for found in connection.execute(query).scalars())
+
+
+def _extent(connection: Connection, install: Install) -> tuple[int, int]:
+    """How many schedules the install has, and the highest ordinal."""
+    query = select(func.count(), func.coalesce(func.max(tables.schedule.c.ordinal), 0)).where(_of(install))
+    count, last = connection.execute(query).one()
+    return count, last
+
+
+def _of(install: Install) -> ColumnElement[bool]:
+    return and_(
+        tables.schedule.c.tenant_id == install.tenant_id, tables.schedule.c.install_id == install.install_id
+    )
+
+
+def _is(install: Install, schedule_id: str) -> ColumnElement[bool]:
+    return and_(_of(install), tables.schedule.c.id == schedule_id)
+
+
+def _query(install: Install) -> Select[Any]:
+    return (
+        select(tables.schedule, tables.endpoint.c.path, tables.endpoint.c.method)
+        .join(tables.endpoint, tables.endpoint.c.id == tables.schedule.c.endpoint_id)
+        .where(_of(install))
+    )
+
+
+def _schedule(row: Row[Any]) -> Schedule:
+    info = ScheduleInfo(
+        id=row.id,
+        endpoint_path=row.path,
+        endpoint_method=row.method,
+        name=row.name,
+        cron=row.cron,
+        timezone=row.timezone,
+        enabled=row.enabled,
+        payload=row.payload,
+        last_run_at=rfc3339(row.last_run_at),
+        last_run_status=row.last_run_status,
+        last_error=row.last_error,
+        created_at=rfc3339(row.created_at),
+    )
+    return Schedule(info=info, trigger=row.trigger)
+
+
+def rfc3339(instant: datetime | None) -> str | None:
+    """``instant`` in UTC with milliseconds and ``Z``; ``None`` stays."""
+    if instant is None:
+        return None
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,29 @@
+"""What every route works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .clock import Clock
+from .database import Database
+from .metrics import Metrics
+from .schedules import Limits
+from .settings import ServerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One server's parts."""
+
+    settings: ServerSettings
+    clock: Clock
+    database: Database
+    metrics: Metrics
+
+    @property
+    def limits(self) -> Limits:
+        """What an install may have."""
+        return Limits(
+            max_schedules=self.settings.max_schedules_per_install,
+            min_interval_minutes=self.settings.min_schedule_interval_minutes,
+        )

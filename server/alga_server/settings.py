@@ -1,0 +1,73 @@
+"""Every setting of the reference Alga server: its name, its default, its meaning.
+
+A setting is given by name or found in the environment as ``ALGA_SERVER_`` and its name in capitals.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from alga_runner.errors import SettingsError
+
+WELL_KNOWN_TOKENS = frozenset({"local-runner-key", "changeme", "change-me", "secret"})
+"""Tokens that example configurations carry; nobody's secret (alga-contract 4)."""
+
+
+class ServerSettings(BaseSettings):
+    """The server's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="ALGA_SERVER_", frozen=True, extra="forbid")
+
+    database_url: str = Field(
+        default="sqlite://",
+        description="SQLAlchemy URL of the storage. `sqlite://` lives in memory and ends with the server; "
+        "`sqlite:///path/to/file.db` stays.",
+    )
+    runner_token: SecretStr | None = Field(
+        default=None,
+        description="What the runner sends as `x-runner-auth`. Unset: every host call is refused.",
+    )
+    admin_token: SecretStr | None = Field(
+        default=None,
+        description="What an admin sends as `authorization: Bearer <token>`. Unset: every admin call is refused.",
+    )
+    development: bool = Field(
+        default=False,
+        description="Accept the well-known tokens of example configurations, such as `changeme`. "
+        "Never set it where others can reach the server.",
+    )
+    max_schedules_per_install: int = Field(
+        default=50, ge=0, description="Schedules one install may have, enabled or not."
+    )
+    min_schedule_interval_minutes: int = Field(
+        default=5, ge=1, le=60, description="Shortest time between two firings of one schedule."
+    )
+    max_request_bytes: int = Field(
+        default=1024 * 1024, ge=1024, description="Bytes of a JSON request's body."
+    )
+    max_bundle_bytes: int = Field(
+        default=200 * 1024 * 1024, ge=1024, description="Bytes of a bundle's archive, compressed."
+    )
+    database_threads: int = Field(
+        default=8, ge=1, le=64, description="Reads of a database file that run at once. Writes take turns."
+    )
+
+    @classmethod
+    def load(cls, **values: Any) -> Self:
+        """Settings from ``values`` and the environment. Raises ``SettingsError``, which names the setting."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise SettingsError(f"The setting {name} cannot be used: {first['msg']}.") from None
+
+    def usable_token(self, token: SecretStr | None) -> str | None:
+        """``token`` if it can guard anything: set, not blank, and not well-known outside of development."""
+        value = token.get_secret_value().strip() if token else ""
+        if not value or (value.lower() in WELL_KNOWN_TOKENS and not self.development):
+            return None
+        return value

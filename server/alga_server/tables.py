@@ -1,0 +1,148 @@
+"""The server's tables. Names follow Alga's own where it has them (alga-contract 5.6); unlike there, keys are real.
+
+Ids are UUID text. Instants are stored as UTC. Whatever belongs to a tenant carries ``tenant_id``, and refers to its
+install by ``(tenant_id, install_id)``, so that no row can belong to one tenant and to another's install.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant, kept as naive UTC, which every database orders the same."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To naive UTC."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Back to an aware instant."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = MetaData()
+
+extension = Table(
+    "extension_registry",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("publisher", String(256), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("publisher", "name", name="extension_registry_publisher_name_uniq"),
+)
+
+bundle = Table(
+    "extension_bundle",
+    metadata,
+    Column("content_hash", String(71), primary_key=True),
+    Column("archive", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+version = Table(
+    "extension_version",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("extension_id", ForeignKey("extension_registry.id", ondelete="CASCADE"), nullable=False),
+    Column("version", String(128), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("content_hash", ForeignKey("extension_bundle.content_hash", ondelete="RESTRICT"), nullable=False),
+    Column("capabilities", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("extension_id", "version", name="extension_version_extension_version_uniq"),
+)
+
+endpoint = Table(
+    "extension_api_endpoint",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("version_id", ForeignKey("extension_version.id", ondelete="CASCADE"), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("handler", Text, nullable=False),
+    UniqueConstraint("version_id", "method", "path", name="extension_api_endpoint_version_method_path_uniq"),
+)
+
+install = Table(
+    "tenant_extension_install",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("tenant_id", String(128), nullable=False),
+    Column("extension_id", ForeignKey("extension_registry.id", ondelete="RESTRICT"), nullable=False),
+    Column("version_id", ForeignKey("extension_version.id", ondelete="RESTRICT"), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("config", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    UniqueConstraint("tenant_id", "extension_id", name="tenant_extension_install_tenant_extension_uniq"),
+    UniqueConstraint("tenant_id", "id", name="tenant_extension_install_tenant_id_uniq"),
+)
+
+
+def _owner() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["tenant_id", "install_id"],
+        ["tenant_extension_install.tenant_id", "tenant_extension_install.id"],
+        ondelete="CASCADE",
+    )
+
+
+grant = Table(
+    "tenant_extension_grant",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("install_id", String(36), primary_key=True),
+    Column("capability", String(128), primary_key=True),
+    _owner(),
+)
+
+schedule = Table(
+    "tenant_extension_schedule",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("tenant_id", String(128), nullable=False),
+    Column("install_id", String(36), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    # RESTRICT: an endpoint cannot vanish under a schedule, so the join that reads both hides no row.
+    Column("endpoint_id", ForeignKey("extension_api_endpoint.id", ondelete="RESTRICT"), nullable=False),
+    Column("name", String(128)),
+    Column("cron", String(128), nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("payload", JSON(none_as_null=True)),
+    Column("trigger", String(16), nullable=False),
+    Column("last_run_at", Instant),
+    Column("last_run_status", String(32)),
+    Column("last_error", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    _owner(),
+    UniqueConstraint("install_id", "name", name="tenant_extension_schedule_install_name_uniq"),
+    UniqueConstraint("install_id", "ordinal", name="tenant_extension_schedule_install_ordinal_uniq"),
+    Index("tenant_extension_schedule_tenant_install_idx", "tenant_id", "install_id"),
+    Index("tenant_extension_schedule_endpoint_idx", "endpoint_id"),
+)
