@@ -1,0 +1,85 @@
+# `make` lists what there is. Every target prepares what it needs; a second run of the same does nothing twice.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The Python that .venv is made with: 3.11, 3.12 or 3.13.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# For pytest: make test ARGS="-k schedule"
+ARGS ?=
+
+include $(wildcard make/*.mk)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- Set up -------------------------------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: $(VENV)/.runtime ## Install what the runner needs into .venv
+
+.PHONY: setup-dev
+setup-dev: $(VENV)/.dev ## The same, and what the tests and checks need
+
+$(BIN)/python:
+	@$(PYTHON) scripts/check_python.py
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
+	@echo "Installing requirements/runtime.txt ..."
+	@$(PIP) install --require-hashes -r requirements/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The dev lock holds the runtime lock's versions, so it stands for both.
+$(VENV)/.dev: requirements/dev.txt requirements/runtime.txt pyproject.toml | $(BIN)/python
+	@echo "Installing requirements/dev.txt ..."
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $(VENV)/.runtime $@
+
+# ---- Use ----------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: setup ## Run a sample extension against the embedded Alga server
+	@$(BIN)/alga-runner demo
+
+# ---- Prove --------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: setup-dev ## Run the tests; ARGS go to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: setup-dev ## Check format, lint, types, and the arrows between rooms
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
+
+.PHONY: ci
+ci: ## Run check, test, demo and samples-check, each whatever the others say, and end with a table
+	@$(PYTHON) scripts/ci.py $(MAKE)
+
+# ---- Keep ---------------------------------------------------------------------------------------------------------
+
+LOCK_VENV := .make/lock
+LOCK := $(LOCK_VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
+
+.PHONY: lock
+lock: ## Recompile both locks from pyproject.toml; UPGRADE=1 takes newer versions
+	@$(PYTHON) -m venv $(LOCK_VENV)
+	@$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check --quiet install uv
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra build -o requirements/runtime.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra build --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+
+.PHONY: clean
+clean: ## Remove .venv, caches and build output
+	@rm -rf $(VENV) .make .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	@find . -name node_modules -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
