@@ -21,9 +21,11 @@ help: ## List the targets
 
 .PHONY: setup
 setup: $(VENV)/.runtime ## Install what the runner needs into .venv
+	@:
 
 .PHONY: setup-dev
 setup-dev: $(VENV)/.dev ## The same, and what the tests and checks need
+	@:
 
 $(BIN)/python:
 	@$(PYTHON) scripts/check_python.py
