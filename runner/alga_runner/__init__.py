@@ -1,3 +1,37 @@
-"""Run Alga extensions written in WebAssembly."""
+"""Run Alga extensions written in WebAssembly, isolated and capability-gated.
+
+Importing this package is cheap: what it offers is loaded when first used, so that a pytest plugin or a server that only
+needs ``alga_runner.models`` does not load the WebAssembly engine.
+"""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import AlgaError
+    from .models import ExecuteRequest, ExecuteResponse
+    from .runner import Observation, Runner
+    from .settings import Settings
+
+__all__ = ["AlgaError", "ExecuteRequest", "ExecuteResponse", "Observation", "Runner", "Settings"]
+
+_HOMES = {
+    "AlgaError": "errors",
+    "ExecuteRequest": "models",
+    "ExecuteResponse": "models",
+    "Observation": "runner",
+    "Runner": "runner",
+    "Settings": "settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

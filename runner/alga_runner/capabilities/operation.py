@@ -16,10 +16,6 @@ from ..models._base import CamelModel
 InputT = TypeVar("InputT", bound=BaseModel)
 OutputT = TypeVar("OutputT")
 
-DEFAULT_REQUEST_LIMIT = 64 * 1024
-"""Bytes of a host call's request, unless its operation says otherwise (guest ABI, "Refusals")."""
-
-
 MAX_LOG_LINE_BYTES = 8 * 1024
 MAX_LOG_LINES = 10_000
 MAX_LOG_BYTES = 4 * 1024 * 1024
@@ -106,7 +102,8 @@ class Operation(Generic[InputT, OutputT]):
 
     ``name`` is ``group.operation`` (``scheduler.get-endpoints``): the import's module is ``alga:group``. ``output``
     is what ``run`` returns, in words a pydantic ``TypeAdapter`` takes. ``codes`` are the errors it can answer
-    besides ``denied``, ``validation-failed``, ``too-large`` and ``internal``, which any operation can.
+    besides ``denied``, ``validation-failed``, ``too-large`` and ``internal``, which any operation can. A request may
+    carry ``payload_bytes`` of bodies, values or payloads beyond the limit that all requests share.
     """
 
     name: str
@@ -116,7 +113,7 @@ class Operation(Generic[InputT, OutputT]):
     output: Any
     run: Callable[[Execution, InputT], Awaitable[OutputT]]
     codes: tuple[HostCallCode, ...] = ()
-    request_limit: int = DEFAULT_REQUEST_LIMIT
+    payload_bytes: int = 0
     validate: Callable[[object], InputT] = field(init=False, repr=False, compare=False)
     """Build the input from a decoded map; raises pydantic's ``ValidationError``."""
     dump: Callable[[OutputT], object] = field(init=False, repr=False, compare=False)

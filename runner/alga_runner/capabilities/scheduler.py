@@ -16,11 +16,11 @@ from ..models import (
     ScheduleRef,
     UpdateScheduleInput,
 )
-from .operation import DEFAULT_REQUEST_LIMIT, Execution, NoInput, Operation
+from .operation import Execution, NoInput, Operation
 
 CAPABILITY = "cap:scheduler.manage"
 
-PAYLOAD_REQUEST_LIMIT = DEFAULT_REQUEST_LIMIT + 128 * 1024
+PAYLOAD_BYTES = 128 * 1024
 """A payload may be 100,000 characters of JSON (alga-contract 5.2), which is up to 128 KiB in most scripts; it comes
 on top of the other members, so that the server, not the frame, says that a payload is too large."""
 
@@ -87,7 +87,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         output=CreatedSchedule,
         run=_create,
         codes=_GROWTH_CODES,
-        request_limit=PAYLOAD_REQUEST_LIMIT,
+        payload_bytes=PAYLOAD_BYTES,
     ),
     Operation(
         name="scheduler.update",
@@ -97,7 +97,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         output=None,
         run=_update,
         codes=_WRITE_CODES,
-        request_limit=PAYLOAD_REQUEST_LIMIT,
+        payload_bytes=PAYLOAD_BYTES,
     ),
     Operation(
         name="scheduler.delete",

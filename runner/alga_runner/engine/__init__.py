@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .drive import Answer, Handler, drive
+from .drive import Answer, Answerer, drive
 from .engine import Engine, EngineConfig
 from .guest import Guest, GuestLimits
 from .interrupts import deferred_interrupts
@@ -12,12 +12,12 @@ from .module import ExportType, ImportType, Module, Signature
 
 __all__ = [
     "Answer",
+    "Answerer",
     "Engine",
     "EngineConfig",
     "ExportType",
     "Guest",
     "GuestLimits",
-    "Handler",
     "HostFunction",
     "ImportType",
     "LinearMemory",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from anyio.lowlevel import checkpoint
@@ -12,14 +12,14 @@ from .guest import Guest
 Answer = float | None
 """What a host call returns to the guest: a number, or nothing for a function without a result."""
 
-Handler = Callable[..., Answer | Coroutine[Any, Any, Answer]]
-"""Answers one host function, given its raw arguments: at once, or with a coroutine while the guest is suspended."""
+Answerer = Callable[[int, tuple[Any, ...]], Answer | Coroutine[Any, Any, Answer]]
+"""Answers the host function at a position in the linker, given its raw arguments: at once, or with a coroutine."""
 
 
-async def drive(guest: Guest, handlers: Sequence[Handler]) -> None:
-    """Carry out what was started on ``guest``, answering call ``n`` with ``handlers[n]``.
+async def drive(guest: Guest, answerer: Answerer) -> None:
+    """Carry out what was started on ``guest``, answering its host calls.
 
-    A guest that used up its slice lets the event loop have a turn. Whatever a handler raises ends the drive, and so
+    A guest that used up its slice lets the event loop have a turn. Whatever the answerer raises ends the drive, and so
     does cancellation; the owner then closes the guest, which unwinds it wherever it is.
     """
     while not guest.poll():
@@ -27,5 +27,5 @@ async def drive(guest: Guest, handlers: Sequence[Handler]) -> None:
         if call is None:
             await checkpoint()
             continue
-        answer = handlers[call.function](*call.arguments)
+        answer = answerer(call.function, call.arguments)
         guest.resume(await answer if isinstance(answer, Coroutine) else answer)

@@ -19,7 +19,7 @@ from .execute import (
     SecretEnvelope,
     User,
 )
-from .json_value import JsonValue, json_fault
+from .json_value import MAX_DEPTH, JsonValue, json_fault
 from .manifest import Manifest, ManifestEndpoint, parse_manifest
 from .schedule import (
     CreatedSchedule,
@@ -33,6 +33,7 @@ from .schedule import (
 __all__ = [
     "DEFAULT_CAPABILITIES",
     "KNOWN_CAPABILITIES",
+    "MAX_DEPTH",
     "CreateScheduleInput",
     "CreatedSchedule",
     "EndpointInfo",

@@ -1,0 +1,9 @@
+"""Speaking to guests: one ABI a module, values to operations and back."""
+
+from __future__ import annotations
+
+from .core import CoreHost, CoreProgram
+from .imports import Import
+from .session import SessionLimits
+
+__all__ = ["CoreHost", "CoreProgram", "Import", "SessionLimits"]

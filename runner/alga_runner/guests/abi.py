@@ -1,0 +1,93 @@
+"""Which ABI a module speaks, and whether it keeps to it: all read without running the guest (guest ABI, "Exports")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+from ..engine import ExportType, ImportType, Module, Signature
+from ..errors import (
+    AbiMarkerConflict,
+    AbiMarkerMissing,
+    ExportMissing,
+    ExportMistyped,
+    ImportMistyped,
+    ImportUnknown,
+)
+from .imports import Import
+
+HANDLE = "alga_handle"
+INITIALIZE = "_initialize"
+MEMORY = "memory"
+MARKER = "alga_abi_v1"
+
+_MARKER = re.compile(r"alga_abi_v\d+")
+_REQUIRED = {MARKER: Signature(), HANDLE: Signature("i")}
+_OPTIONAL = {INITIALIZE: Signature()}
+
+
+def check_module(module: Module, known: Mapping[tuple[str, str], Import]) -> None:
+    """Raise the ``ModuleError`` that says what keeps ``module`` from being a guest of ABI v1, if anything does."""
+    _check_marker(module)
+    exports = {export.name: export for export in module.exports}
+    for name, signature in _REQUIRED.items():
+        if name not in exports:
+            raise ExportMissing(
+                f"The module does not export {name} {signature}.", hint="See guest-abi/ABI.md, Exports."
+            )
+        _check_export(exports[name], signature)
+    for name, signature in _OPTIONAL.items():
+        if name in exports:
+            _check_export(exports[name], signature)
+    if MEMORY not in exports:
+        raise ExportMissing("The module does not export its memory.", hint="Export it under the name memory.")
+    if exports[MEMORY].kind != "memory":
+        raise ExportMistyped(f"The export memory is a {exports[MEMORY].kind}, not a memory.")
+    for wanted in module.imports:
+        _check_import(wanted, known)
+
+
+def _check_marker(module: Module) -> None:
+    markers = sorted(export.name for export in module.exports if _MARKER.fullmatch(export.name))
+    if not markers:
+        raise AbiMarkerMissing(
+            f"The module exports no {MARKER}, so it does not say which guest ABI it speaks.",
+            hint=f"Export an empty function named {MARKER} (guest-abi/ABI.md, Exports).",
+        )
+    if len(markers) > 1:
+        raise AbiMarkerConflict(
+            f"The module claims more than one guest ABI: {', '.join(markers)}.", hint="Export one marker."
+        )
+    if markers != [MARKER]:
+        raise AbiMarkerMissing(
+            f"The module speaks {markers[0]}, which this runner does not know.",
+            hint=f"This runner knows {MARKER}; use a newer runner or an older SDK.",
+        )
+
+
+def _check_export(export: ExportType, signature: Signature) -> None:
+    if export.kind != "function":
+        raise ExportMistyped(f"The export {export.name} is a {export.kind}, not a function {signature}.")
+    if export.signature != signature:
+        raise ExportMistyped(f"The export {export.name} has type {export.signature}, not {signature}.")
+
+
+def _check_import(wanted: ImportType, known: Mapping[tuple[str, str], Import]) -> None:
+    name = f"{wanted.module} {wanted.name}"
+    if wanted.kind != "function":
+        raise ImportUnknown(
+            f"The module imports the {wanted.kind} {name}; the host offers functions only.",
+            hint="Define and export the memory in the module." if wanted.kind == "memory" else None,
+        )
+    offered = known.get((wanted.module, wanted.name))
+    if offered is None:
+        nearest = get_close_matches(name, [candidate.name for candidate in known.values()], n=1)
+        raise ImportUnknown(
+            f"The module imports {name}, which the host does not have.",
+            hint=f"The nearest one is {nearest[0]}." if nearest else "guest-abi/ABI.md lists every import.",
+        )
+    if wanted.signature != offered.function.signature:
+        raise ImportMistyped(
+            f"The module imports {name} as {wanted.signature}; its type is {offered.function.signature}."
+        )

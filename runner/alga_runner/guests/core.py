@@ -1,0 +1,219 @@
+"""Guest ABI v1 for core modules: MessagePack documents across linear memory (guest-abi/ABI.md)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from ..capabilities import OPERATIONS, Execution, Gate, Operation
+from ..engine import Engine, Guest, GuestLimits, LinkedModule, Linker, Module, drive
+from ..errors import (
+    BrokenFraming,
+    GuestExit,
+    HostCallCode,
+    HostCallError,
+    NoResponse,
+)
+from ..models import ExecuteRequest, ExecuteResponse
+from . import abi, messages
+from .assemblyscript import ASSEMBLYSCRIPT_IMPORTS
+from .http import decode_response, encode_request
+from .imports import Import, host_import
+from .log import EMIT, GuestLog
+from .session import Session, SessionLimits
+from .wasi import WASI_IMPORTS
+
+_NOTHING = 0xFFFFFFFF
+"""-1 as the guest sees it: there is no reply to fetch."""
+
+
+class CoreCall:
+    """The request of one host call, still in the guest's memory; its codec copies it out when the gate asks."""
+
+    __slots__ = ("length", "offset", "operation", "session")
+
+    def __init__(self, session: Session, operation: Operation[Any, Any], offset: int, length: int) -> None:
+        self.session = session
+        self.operation = operation
+        self.offset = offset
+        self.length = length
+
+
+class CoreCodec:
+    """How core modules write host calls: one MessagePack document each way."""
+
+    def decode(self, request: CoreCall, /) -> object:
+        """The request as plain values. Raises ``HostCallError``, ``BrokenFraming`` or ``CopyLimit``."""
+        name = request.operation.name
+        limit = request.session.limits.request_bytes + request.operation.payload_bytes
+        if request.length > limit:
+            raise HostCallError(
+                HostCallCode.TOO_LARGE,
+                f"The request of {name} has {request.length} bytes; {limit} are allowed.",
+            )
+        data = request.session.read(name, request.offset, request.length)
+        try:
+            return messages.decode(data, max_items=request.session.limits.items)
+        except BrokenFraming as breach:
+            breach.at(host_call=name)
+            raise
+
+    def encode(self, reply: Mapping[str, object], /) -> bytes:
+        """The envelope's bytes."""
+        return messages.encode(reply)
+
+
+_codec = CoreCodec()
+
+
+def _operation_import(operation: Operation[Any, Any], gate: Gate) -> Import:
+    module = f"alga:{operation.group}"
+    name = f"{module} {operation.function}"
+
+    async def answer(
+        session: Session, offset: int, length: int, reply_offset: int, reply_capacity: int
+    ) -> int:
+        session.require_handler(name)
+        session.check_range(name, offset, length)
+        session.check_range(name, reply_offset, reply_capacity)
+        session.reply = None
+        call = CoreCall(session, operation, offset, length)
+        reply = await gate.call(session.execution, operation, call, _codec)
+        if len(reply) <= reply_capacity:
+            session.write(name, reply_offset, reply)
+        else:
+            session.reply = reply
+        return len(reply)
+
+    return host_import(module, operation.function, "iiii", "i", answer, capability=operation.capability)
+
+
+def _request(session: Session, offset: int, capacity: int) -> int:
+    session.require_handler("alga:abi request")
+    return _fetch(session, "alga:abi request", session.request, offset, capacity)
+
+
+def _reply(session: Session, offset: int, capacity: int) -> int:
+    session.require_handler("alga:abi reply")
+    if session.reply is None:
+        session.check_range("alga:abi reply", offset, capacity)
+        return _NOTHING
+    return _fetch(session, "alga:abi reply", session.reply, offset, capacity)
+
+
+def _fetch(session: Session, name: str, document: bytes, offset: int, capacity: int) -> int:
+    session.check_range(name, offset, capacity)
+    if len(document) <= capacity:
+        session.write(name, offset, document)
+    return len(document)
+
+
+def _respond(session: Session, offset: int, length: int) -> None:
+    session.require_handler("alga:abi respond")
+    session.respond(offset, length)
+
+
+def core_imports(gate: Gate, log: GuestLog) -> Iterator[Import]:
+    """Every import of ABI v1, derived from the operation table (guest ABI, "Imports")."""
+    yield host_import("alga:abi", "request", "ii", "i", _request)
+    yield host_import("alga:abi", "reply", "ii", "i", _reply)
+    yield host_import("alga:abi", "respond", "ii", "", _respond)
+    for operation in OPERATIONS.values():
+        if operation.name == "log.emit":
+            module, _, name = EMIT.partition(" ")
+            yield host_import(module, name, "iii", "", log.emit, early=True, capability=operation.capability)
+        else:
+            yield _operation_import(operation, gate)
+    yield from WASI_IMPORTS
+    yield from ASSEMBLYSCRIPT_IMPORTS
+
+
+class CoreProgram:
+    """A module that was checked, compiled and linked: ready to be executed any number of times at once."""
+
+    def __init__(self, linked: LinkedModule, initializes: bool) -> None:
+        self.linked = linked
+        self.initializes = initializes
+
+
+class CoreHost:
+    """Speaks ABI v1 with core modules on one engine."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        gate: Gate,
+        limits: SessionLimits,
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """``clock_ns`` is the wall clock guests see, in nanoseconds since 1970."""
+        self._engine = engine
+        self._limits = limits
+        self._clock_ns = clock_ns
+        self._log = GuestLog(gate)
+        self._imports = tuple(core_imports(gate, self._log))
+        self._linker = Linker(engine, [item.function for item in self._imports])
+        self._answers: tuple[Callable[..., Any], ...] = tuple(item.answer for item in self._imports)
+        self.imports: Mapping[tuple[str, str], Import] = {
+            (item.function.module, item.function.name): item for item in self._imports
+        }
+
+    def load(self, wasm: bytes) -> CoreProgram:
+        """Compile, check and link ``wasm``: tens of milliseconds of CPU, so call it in a worker thread.
+
+        Raises a ``ModuleError``.
+        """
+        module = Module(self._engine, wasm)
+        abi.check_module(module, self.imports)
+        initializes = any(export.name == abi.INITIALIZE for export in module.exports)
+        return CoreProgram(self._linker.link(module), initializes)
+
+    async def execute(
+        self, program: CoreProgram, request: ExecuteRequest, execution: Execution, limits: GuestLimits
+    ) -> ExecuteResponse:
+        """One execution in a fresh instance. Raises an ``ExecutionError``, or ``BodyNotBase64``."""
+        document = encode_request(request)
+        with Guest(program.linked, limits) as guest:
+            session = Session(
+                guest,
+                execution,
+                request=document,
+                limits=self._limits,
+                log=self._log,
+                clock_ns=self._clock_ns,
+            )
+            try:
+                await self._run(program, guest, session)
+            except GuestExit:
+                if session.exit_status != 0 or session.response is None:
+                    raise
+            finally:
+                await self._log.finish(session)
+            if session.response is None:
+                raise NoResponse("The handler returned without a response.", hint="Call alga:abi respond.")
+            return decode_response(
+                session.response, max_body_bytes=self._limits.body_bytes, max_items=self._limits.items
+            )
+
+    async def _run(self, program: CoreProgram, guest: Guest, session: Session) -> None:
+        answer = partial(self._answer, session)
+        guest.instantiate()
+        await drive(guest, answer)
+        if program.initializes:
+            guest.call(abi.INITIALIZE)
+            await drive(guest, answer)
+        session.handling = True
+        guest.call(abi.HANDLE, len(session.request))
+        await drive(guest, answer)
+
+    def _answer(
+        self, session: Session, function: int, arguments: tuple[Any, ...]
+    ) -> float | Coroutine[Any, Any, float | None] | None:
+        session.count_call()
+        answer: float | Coroutine[Any, Any, float | None] | None = self._answers[function](
+            session, *arguments
+        )
+        return answer

@@ -1,0 +1,108 @@
+"""The request a handler gets and the response it gives (guest ABI, "Messages")."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+from ..errors import AlgaError, InvalidResponse
+from ..models import ExecuteRequest, ExecuteResponse
+from . import messages
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FORBIDDEN_IN_VALUE = re.compile(r"[\0\r\n]")
+_MAX_HEADERS = 256
+
+
+def encode_request(request: ExecuteRequest) -> bytes:
+    """The request document for a guest. Raises ``BodyNotBase64``."""
+    context, http = request.context, request.http
+    url = http.path
+    if http.query:
+        url += ("&" if "?" in url else "?") + urlencode(http.query)
+    known: dict[str, Any] = {
+        "requestId": context.request_id,
+        "tenantId": context.tenant_id,
+        "extensionId": context.extension_id,
+        "installId": context.install_id,
+        "versionId": context.version_id,
+        "config": context.config,
+        "trigger": context.trigger,
+        "scheduleId": context.schedule_id,
+        "nominalTime": context.nominal_time,
+    }
+    document: dict[str, Any] = {
+        "context": {key: value for key, value in known.items() if value is not None},
+        "http": {
+            "method": http.method,
+            "url": url,
+            "headers": [{"name": name, "value": value} for name, value in http.headers.items()],
+            "body": http.body(),
+        },
+    }
+    if request.user is not None:
+        user = request.user
+        members = {
+            "userId": user.user_id,
+            "userEmail": user.user_email,
+            "userName": user.user_name,
+            "userType": user.user_type,
+            "clientName": user.client_name,
+            "clientId": user.client_id,
+            "additionalFields": user.additional_fields,
+        }
+        document["user"] = {key: value for key, value in members.items() if value is not None}
+    return messages.encode(document)
+
+
+def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> ExecuteResponse:
+    """The response in a guest's document. Raises ``InvalidResponse``, which says what is wrong."""
+    try:
+        document = messages.decode(data, max_items=max_items)
+    except AlgaError as error:
+        raise InvalidResponse(f"The guest's response cannot be read: {error}") from None
+    if not isinstance(document, dict):
+        raise InvalidResponse(f"The guest's response is a {type(document).__name__}, not a map.")
+    status, body = document.get("status"), document.get("body")
+    if type(status) is not int or not 100 <= status <= 599:
+        raise InvalidResponse("The guest's response has no status from 100 to 599.")
+    if body is not None and not isinstance(body, bytes):
+        raise InvalidResponse(
+            f"The body of the guest's response is a {type(body).__name__}, not binary or nil."
+        )
+    if body is not None and len(body) > max_body_bytes:
+        raise InvalidResponse(
+            f"The body of the guest's response has {len(body)} bytes; {max_body_bytes} are allowed.",
+            hint="See max_body_bytes.",
+        )
+    return ExecuteResponse(
+        status=status,
+        headers=_headers(document.get("headers")),
+        body_b64=None if body is None else base64.b64encode(body).decode(),
+    )
+
+
+def _headers(listed: object) -> dict[str, str]:
+    """Name to value; of duplicates the last wins, case is kept (alga-contract 1.2)."""
+    if listed is None:
+        return {}
+    if not isinstance(listed, list) or len(listed) > _MAX_HEADERS:
+        raise InvalidResponse(
+            f"The headers of the guest's response are not a list of at most {_MAX_HEADERS}."
+        )
+    headers: dict[str, str] = {}
+    for position, header in enumerate(listed):
+        name = header.get("name") if isinstance(header, dict) else None
+        value = header.get("value") if isinstance(header, dict) else None
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise InvalidResponse(f"Header {position} of the guest's response has no name and value.")
+        if not _TOKEN.fullmatch(name):
+            raise InvalidResponse(
+                f"Header {position} of the guest's response has a name that HTTP does not allow."
+            )
+        if _FORBIDDEN_IN_VALUE.search(value):
+            raise InvalidResponse(f"The header {name} of the guest's response holds a line break or a null.")
+        headers[name] = value
+    return headers

@@ -1,0 +1,71 @@
+"""What a guest writes for people to read, however its language does it: ``alga:log``, stdout, the console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from ..capabilities import OPERATIONS, Gate, Operation
+from ..errors import LogLimit
+from .session import Session
+
+LEVELS = ("debug", "info", "warn", "error")
+"""Levels by their number in ``alga:log emit``; others count as info."""
+
+EMIT = "alga:log emit"
+_STDERR = 2
+_LONGEST_CHARACTER = 4
+
+
+class _LogCodec:
+    """The input of the log operation is made by the host itself, and nobody reads its reply."""
+
+    def decode(self, request: Mapping[str, object], /) -> object:
+        return request
+
+    def encode(self, _reply: Mapping[str, object], /) -> bytes:
+        return b""
+
+
+class GuestLog:
+    """Takes the guest's lines through the gate."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._operation: Operation[Any, Any] = OPERATIONS["log.emit"]
+        self._codec = _LogCodec()
+
+    async def line(self, session: Session, level: str, message: str) -> None:
+        """One line; cut when it is too long. Raises ``LogLimit``."""
+        request: Mapping[str, object] = {"level": level, "message": message}
+        await self._gate.call(session.execution, self._operation, request, self._codec)
+
+    async def emit(self, session: Session, level: int, offset: int, length: int) -> None:
+        """Answer ``alga:log emit``: UTF-8 text, invalid bytes replaced (guest ABI, "Imports")."""
+        session.check_range(EMIT, offset, length)
+        enough = session.execution.max_log_line_bytes + _LONGEST_CHARACTER
+        data = session.read(EMIT, offset, min(length, enough))
+        name = LEVELS[level] if level < len(LEVELS) else "info"
+        await self.line(session, name, data.decode("utf-8", "replace"))
+
+    async def stream(self, session: Session, descriptor: int, data: bytes) -> None:
+        """Bytes written to stdout or stderr: a log line for each line, the last one kept until it ends."""
+        *lines, rest = (session.unfinished.pop(descriptor, b"") + data).split(b"\n")
+        if len(rest) > session.execution.max_log_line_bytes:
+            lines, rest = [*lines, rest], b""
+        session.unfinished[descriptor] = rest
+        for line in lines:
+            await self._stream_line(session, descriptor, line)
+
+    async def finish(self, session: Session) -> None:
+        """Log what stdout and stderr were left with at the end, as far as the log's limit goes."""
+        unfinished, session.unfinished = session.unfinished, {}
+        with suppress(LogLimit):  # the guest is over: its outcome stands
+            for descriptor, line in unfinished.items():
+                if line:
+                    await self._stream_line(session, descriptor, line)
+
+    async def _stream_line(self, session: Session, descriptor: int, line: bytes) -> None:
+        level = "error" if descriptor == _STDERR else "info"
+        await self.line(session, level, line.decode("utf-8", "replace"))

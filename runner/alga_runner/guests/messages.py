@@ -1,0 +1,160 @@
+"""MessagePack documents, read as the guest ABI demands (guest ABI, "Refusals").
+
+No MessagePack library makes these refusals by itself, so each has its own check here. A document whose framing is
+broken is a breach of the contract; one that is well formed but against a rule is refused, and the guest may go on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+
+from ..errors import BrokenFraming, HostCallCode, HostCallError
+from ..models import MAX_DEPTH
+
+MAX_ITEMS = 10_000
+"""Containers in one document, and members of each, unless the settings say otherwise."""
+
+_TIMESTAMPS = (b"\xd6\xff", b"\xd7\xff", b"\xc7\x0c\xff")
+"""How a timestamp begins. msgpack decodes it past the extension hook, so its presence is looked for."""
+
+
+def encode(document: Any) -> bytes:
+    """``document`` as one MessagePack document. Lone surrogates, which UTF-8 has no form for, become ``?``."""
+    packed: bytes = msgpack.packb(document, unicode_errors="replace")
+    return packed
+
+
+def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
+    """The one document in ``data``.
+
+    Raises ``BrokenFraming`` when ``data`` is not exactly one MessagePack document, ``HostCallError`` with
+    ``validation-failed`` or ``too-large`` when it is one that breaks a rule.
+    """
+    reader = _Reader(max_items)
+    try:
+        document = msgpack.unpackb(
+            data,
+            strict_map_key=False,
+            object_pairs_hook=reader.on_map,
+            list_hook=reader.on_array,
+            ext_hook=reader.on_extension,
+            max_array_len=max_items,
+            max_map_len=max_items,
+        )
+    except HostCallError as error:
+        _check_framing(data)
+        raise error from None
+    except UnicodeDecodeError:
+        _check_framing(data)
+        raise _refusal("a text is not valid UTF-8") from None
+    except msgpack.StackError:
+        _check_framing(data)
+        raise _refusal(f"it nests deeper than {MAX_DEPTH} levels") from None
+    except (ValueError, msgpack.UnpackException) as error:
+        _check_framing(data)
+        raise _unreadable(error) from None
+    fault = reader.fault
+    if fault is None and any(mark in data for mark in _TIMESTAMPS) and _has_timestamp(document):
+        fault = "it holds a timestamp, which is an extension type"
+    # A document cannot nest deeper than it has containers: most need no walk.
+    if fault is None and reader.containers > MAX_DEPTH and _depth(document) > MAX_DEPTH:
+        fault = f"it nests deeper than {MAX_DEPTH} levels"
+    if fault is not None:
+        _check_framing(data)
+        raise _refusal(fault)
+    return document
+
+
+class _Reader:
+    """The hooks of one decoding: remembers the first rule broken, gives up when there are too many containers."""
+
+    __slots__ = ("_max_items", "containers", "fault")
+
+    def __init__(self, max_items: int) -> None:
+        self._max_items = max_items
+        self.containers = 0
+        self.fault: str | None = None
+
+    def _count(self) -> None:
+        self.containers += 1
+        if self.containers > self._max_items:
+            raise HostCallError(
+                HostCallCode.TOO_LARGE, f"The message holds more than {self._max_items} maps and arrays."
+            )
+
+    def on_map(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        self._count()
+        try:
+            members = dict(pairs)
+        except TypeError:
+            self.fault = self.fault or "a map's key is not a string"
+            return {}
+        if len(members) != len(pairs):
+            self.fault = self.fault or "a map has the same key twice"
+        for key in members:
+            if type(key) is not str:
+                self.fault = self.fault or "a map's key is not a string"
+        return members
+
+    def on_array(self, items: list[Any]) -> list[Any]:
+        self._count()
+        return items
+
+    def on_extension(self, code: int, _data: bytes) -> None:
+        self.fault = self.fault or f"it holds the extension type {code}"
+
+
+def _refusal(fault: str) -> HostCallError:
+    return HostCallError(HostCallCode.VALIDATION_FAILED, f"The message breaks a rule: {fault}.")
+
+
+def _unreadable(error: Exception) -> HostCallError:
+    """What a decoder's complaint about a well-framed document means."""
+    if "exceeds max_" in str(error):
+        return HostCallError(
+            HostCallCode.TOO_LARGE, "The message has a map or an array with too many members."
+        )
+    return _refusal("it holds a value that cannot be read")
+
+
+def _check_framing(data: bytes) -> None:
+    """Raise ``BrokenFraming`` unless ``data`` is exactly one document, whatever it says."""
+    unpacker = msgpack.Unpacker(max_buffer_size=max(len(data), 1))
+    unpacker.feed(data)
+    try:
+        unpacker.skip()
+    except msgpack.OutOfData:
+        raise BrokenFraming(f"The message ends in the middle, after {len(data)} bytes.") from None
+    except msgpack.StackError:
+        return  # too deep to say: refused as that
+    except (ValueError, msgpack.UnpackException) as error:
+        if "exceeds max_" in str(error):  # it claims more members than it has bytes
+            raise BrokenFraming(f"The message ends in the middle, after {len(data)} bytes.") from None
+        raise BrokenFraming("The message is not MessagePack.") from None
+    if unpacker.tell() != len(data):
+        raise BrokenFraming(f"Bytes follow the message, which ends at byte {unpacker.tell()} of {len(data)}.")
+
+
+def _has_timestamp(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_timestamp(member) for member in value.values())
+    if isinstance(value, list):
+        return any(_has_timestamp(member) for member in value)
+    return isinstance(value, msgpack.Timestamp)
+
+
+def _depth(value: Any) -> int:
+    """How many containers deep ``value`` nests, counted no further than one past the limit."""
+    level = [value] if isinstance(value, dict | list) else []
+    depth = 0
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        level = [
+            member
+            for container in level
+            for member in (container.values() if isinstance(container, dict) else container)
+            if isinstance(member, dict | list)
+        ]
+    return depth

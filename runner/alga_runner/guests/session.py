@@ -1,0 +1,139 @@
+"""What one execution knows while its guest runs, and the limits it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..capabilities import Execution
+from ..engine import Guest
+from ..errors import (
+    AbiBreach,
+    CopyLimit,
+    HostCallLimit,
+    MessageLimit,
+    OutOfBounds,
+    SecondResponse,
+    TooEarly,
+)
+
+if TYPE_CHECKING:
+    from .log import GuestLog
+
+RESPONSE_OVERHEAD_BYTES = 256 * 1024
+"""Room in a response for its status and headers, beside the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """What one execution may do. Counts and bytes."""
+
+    host_calls: int
+    copied_bytes: int
+    request_bytes: int
+    items: int
+    body_bytes: int
+
+
+class Session:
+    """One execution of one guest: its request, its reply, its response, and what it has used up."""
+
+    __slots__ = (
+        "_calls",
+        "_copied",
+        "clock_ns",
+        "execution",
+        "exit_status",
+        "guest",
+        "handling",
+        "limits",
+        "log",
+        "reply",
+        "request",
+        "response",
+        "unfinished",
+    )
+
+    def __init__(
+        self,
+        guest: Guest,
+        execution: Execution,
+        *,
+        request: bytes,
+        limits: SessionLimits,
+        log: GuestLog,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self.guest = guest
+        self.execution = execution
+        self.request = request
+        self.limits = limits
+        self.log = log
+        self.clock_ns = clock_ns
+        self.reply: bytes | None = None
+        self.response: bytes | None = None
+        self.exit_status: int | None = None
+        self.handling = False
+        self._calls = 0
+        self._copied = 0
+        self.unfinished: dict[int, bytes] = {}
+
+    def count_call(self) -> None:
+        """One more call of any import. Raises ``HostCallLimit``."""
+        self._calls += 1
+        if self._calls > self.limits.host_calls:
+            raise HostCallLimit(
+                f"The guest called the host more than {self.limits.host_calls} times.",
+                hint="See max_host_calls.",
+            )
+
+    def require_handler(self, name: str) -> None:
+        """Raise ``TooEarly`` until the handler has started (guest ABI, "Exports")."""
+        if not self.handling:
+            raise TooEarly(f"The guest called {name} before its handler started.").at(host_call=name)
+
+    def check_range(self, name: str, offset: int, length: int) -> None:
+        """Raise ``OutOfBounds``, naming the host call, unless the range lies in memory."""
+        memory = self.guest.memory
+        if memory is None:
+            raise OutOfBounds("The guest has no memory yet.").at(host_call=name)
+        try:
+            memory.check(offset, length)
+        except AbiBreach as breach:
+            breach.at(host_call=name)
+            raise
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """A copy of a range of the guest's memory. Raises ``OutOfBounds`` or ``CopyLimit``."""
+        self.check_range(name, offset, length)
+        self._count_bytes(length)
+        assert self.guest.memory is not None  # noqa: S101 - check_range has seen it
+        return self.guest.memory.read(offset, length)
+
+    def write(self, name: str, offset: int, data: bytes) -> None:
+        """Copy ``data`` into the guest's memory. Raises ``OutOfBounds`` or ``CopyLimit``."""
+        self.check_range(name, offset, len(data))
+        self._count_bytes(len(data))
+        assert self.guest.memory is not None  # noqa: S101 - check_range has seen it
+        self.guest.memory.write(offset, data)
+
+    def _count_bytes(self, count: int) -> None:
+        self._copied += count
+        if self._copied > self.limits.copied_bytes:
+            raise CopyLimit(
+                f"The guest had more than {self.limits.copied_bytes} bytes copied across its border.",
+                hint="See max_copied_bytes.",
+            )
+
+    def respond(self, offset: int, length: int) -> None:
+        """Take the response. Raises ``SecondResponse``, ``MessageLimit`` or ``OutOfBounds``."""
+        if self.response is not None:
+            raise SecondResponse("The guest responded a second time.").at(host_call="alga:abi respond")
+        self.check_range("alga:abi respond", offset, length)
+        if length > self.limits.body_bytes + RESPONSE_OVERHEAD_BYTES:
+            raise MessageLimit(
+                f"The guest's response has {length} bytes; its body may have {self.limits.body_bytes}.",
+                hint="See max_body_bytes.",
+            )
+        self.response = self.read("alga:abi respond", offset, length)

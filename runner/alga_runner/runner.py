@@ -1,0 +1,224 @@
+"""The front door: one execution of one extension's handler."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from time import monotonic, perf_counter
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from .alga import AlgaServer, Identity, connect
+from .bundles import BundleSource, MemoryBundles, bundle_source
+from .capabilities import Execution, Gate, HostCallRecord, LogLine
+from .engine import Engine, EngineConfig, GuestLimits, deferred_interrupts
+from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
+from .guests import CoreHost, SessionLimits
+from .models import (
+    DEFAULT_CAPABILITIES,
+    ExecuteRequest,
+    ExecuteResponse,
+    normalise_capabilities,
+    unknown_capabilities,
+)
+from .programs import Programs
+from .settings import MIB, Settings
+from .telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One execution as it went: a response or an error, what the guest logged, and every host call."""
+
+    response: ExecuteResponse | None
+    error: AlgaError | None
+    log: tuple[LogLine, ...]
+    host_calls: tuple[HostCallRecord, ...]
+    duration_s: float
+
+
+class Runner:
+    """Executes handlers. Use it as ``async with Runner(settings) as runner``.
+
+    ``alga`` answers host calls (default: the server the settings name), ``bundles`` is where extensions are found
+    (default: the store the settings name), ``clock_ns`` is the wall clock that guests see, in nanoseconds since 1970.
+    One runner serves any number of executions at once, on the asyncio backend.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        alga: AlgaServer | None = None,
+        bundles: BundleSource | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Raises ``SettingsError`` for settings that cannot be used; nothing has started yet."""
+        self.settings = settings or Settings.load()
+        self.telemetry = Telemetry()
+        self._own_alga = alga is None
+        self._alga = alga or connect(self.settings)
+        if bundles is None:
+            store = self.settings.bundle_store
+            bundles = bundle_source(store) if store else MemoryBundles()
+        self._bundles = bundles
+        self._clock_ns = clock_ns
+        self._stack = AsyncExitStack()
+        self._programs: Programs | None = None
+
+    async def __aenter__(self) -> Self:
+        """Make the engine. Raises ``EngineUnavailable``."""
+        _require_asyncio()
+        async with AsyncExitStack() as stack:
+            stack.callback(self.telemetry.close)
+            if self._own_alga:
+                stack.push_async_callback(self._alga.aclose)
+            engine = Engine.get(_engine_config(self.settings))
+            host = CoreHost(
+                engine, Gate(self.telemetry), _session_limits(self.settings), clock_ns=self._clock_ns
+            )
+            stack.enter_context(deferred_interrupts())
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            self._programs = Programs(self._bundles, host, tasks)
+            self._host = host
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._programs = None
+        await self._stack.__aexit__(exc_type, exc, traceback)
+
+    async def execute(self, request: ExecuteRequest) -> ExecuteResponse:
+        """Run the handler of one extension and return its response.
+
+        Raises an ``AlgaError`` when there is none: ``BundleError`` and ``ModuleError`` before anything ran,
+        ``RequestError`` for the request itself, ``ExecutionError`` for how the guest ended.
+        """
+        observation = await self.observe(request)
+        if observation.error is not None:
+            raise observation.error
+        assert observation.response is not None  # noqa: S101 - one of the two always is
+        return observation.response
+
+    async def observe(self, request: ExecuteRequest) -> Observation:
+        """Like ``execute``, but whatever happens is returned, with the guest's log and every host call."""
+        started = perf_counter()
+        context = request.context
+        timeout_s = self._timeout_s(request)
+        execution = self._execution(request, timeout_s)
+        response: ExecuteResponse | None = None
+        failure: AlgaError | None = None
+        status = "cancelled"
+        try:
+            try:
+                with anyio.fail_after(timeout_s):
+                    response = await self._execute(request, execution)
+                status = "ok"
+            except TimeoutError:
+                raise DeadlineExceeded(
+                    f"The execution did not finish within {round(timeout_s * 1000)} ms.",
+                    hint="Raise limits.timeout_ms, or look at which host call it waited for.",
+                ) from None
+        except AlgaError as error:
+            status = error.code
+            failure = error.at(
+                extension=context.extension_id,
+                version=context.version_id,
+                handler=f"{request.http.method} {request.http.path}",
+                request_id=context.request_id,
+            )
+        finally:
+            duration_s = perf_counter() - started
+            self.telemetry.execution(
+                status,
+                duration_s,
+                tenant=context.tenant_id,
+                install=context.install_id,
+                extension=context.extension_id,
+                version=context.version_id,
+                request_id=context.request_id,
+            )
+        return Observation(response, failure, tuple(execution.log), tuple(execution.host_calls), duration_s)
+
+    async def _execute(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
+        if self._programs is None:
+            raise EngineUnavailable(
+                "The runner is not running.", hint="Use it as `async with Runner(settings) as runner`."
+            )
+        if unknown := unknown_capabilities(request.providers):
+            raise UnknownCapabilities(
+                f"The request grants capabilities that do not exist: {', '.join(unknown)}.",
+                hint="docs/capabilities.md lists them all.",
+            )
+        context = request.context
+        program = await self._programs.get(context.tenant_id, context.extension_id, context.content_hash)
+        asked = request.limits.memory_mb or self.settings.max_memory_mb
+        limits = GuestLimits(
+            memory_bytes=min(asked, self.settings.max_memory_mb) * MIB,
+            table_elements=self.settings.max_table_elements,
+        )
+        return await self._host.execute(program, request, execution, limits)
+
+    def _timeout_s(self, request: ExecuteRequest) -> float:
+        asked = request.limits.timeout_ms
+        if asked is None:
+            asked = self.settings.default_timeout_ms
+        return min(asked, self.settings.max_timeout_ms) / 1000
+
+    def _execution(self, request: ExecuteRequest, timeout_s: float) -> Execution:
+        context = request.context
+        return Execution(
+            identity=Identity(
+                context.tenant_id, context.extension_id, context.install_id, context.request_id
+            ),
+            granted=normalise_capabilities(request.providers) | DEFAULT_CAPABILITIES,
+            alga=self._alga,
+            deadline=monotonic() + timeout_s,
+            version_id=context.version_id,
+            config=context.config,
+            trigger=context.trigger,
+            schedule_id=context.schedule_id,
+            nominal_time=context.nominal_time,
+            max_log_line_bytes=self.settings.max_log_line_bytes,
+            max_log_lines=self.settings.max_log_lines,
+            max_log_bytes=self.settings.max_log_bytes,
+        )
+
+
+def _require_asyncio() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise EngineUnavailable(
+            "The runner works on asyncio alone.", hint='Use anyio.run(..., backend="asyncio").'
+        ) from None
+
+
+def _engine_config(settings: Settings) -> EngineConfig:
+    return EngineConfig(
+        max_guests=settings.max_guests,
+        max_memory_bytes=settings.max_memory_mb * MIB,
+        max_table_elements=settings.max_table_elements,
+        wasm_stack_bytes=settings.wasm_stack_bytes,
+        tick_ms=settings.epoch_tick_ms,
+    )
+
+
+def _session_limits(settings: Settings) -> SessionLimits:
+    return SessionLimits(
+        host_calls=settings.max_host_calls,
+        copied_bytes=settings.max_copied_bytes,
+        request_bytes=settings.max_request_bytes,
+        items=settings.max_items,
+        body_bytes=settings.max_body_bytes,
+    )
