@@ -1,0 +1,96 @@
+"""Replies of the host, as a guest must read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .writing import Vector, valid, write
+
+SCHEDULE_ID = "6f1c8f0e-2a1d-4f0a-9d3b-0c5b7f1a2e34"
+CODES = (
+    "denied",
+    "not-found",
+    "validation-failed",
+    "quota-exceeded",
+    "rate-limited",
+    "conflict",
+    "too-large",
+    "timeout",
+    "unavailable",
+    "internal",
+)
+SCHEDULE = {
+    "id": SCHEDULE_ID,
+    "endpointPath": "/sync",
+    "endpointMethod": "POST",
+    "name": "Hourly sync",
+    "cron": "0 * * * *",
+    "timezone": "UTC",
+    "enabled": True,
+    "payload": {"full": False},
+    "lastRunAt": "2026-01-02T03:00:00Z",
+    "lastRunStatus": "error",
+    "lastError": "Runner returned status 500",
+    "createdAt": "2026-01-01T12:30:00Z",
+}
+ENDPOINT = {
+    "id": "0b8a2f5e-31c5-4b0e-8a67-97d5d3a6c001",
+    "method": "POST",
+    "path": "/sync",
+    "handler": "dist/main",
+    "schedulable": True,
+}
+
+
+def vectors() -> Iterator[Vector]:
+    """Replies of the host, as a guest must read them."""
+    for name, value, meaning in (
+        ("no schedules", [], "an empty list means that there are none"),
+        ("one schedule", [SCHEDULE], "what list answers"),
+        ("fifty schedules", [{**SCHEDULE, "name": f"Sync {number}"} for number in range(50)], "array16"),
+        ("a schedule", SCHEDULE, "what get answers"),
+        ("nil", None, "what get answers for an unknown id, and update and delete on success"),
+        ("endpoints", [ENDPOINT], "what get-endpoints answers"),
+        ("created", {"scheduleId": SCHEDULE_ID}, "what create answers"),
+        ("bytes", b"\x00\x01", "a value may be bytes"),
+        ("false", False, "an ok that is false is an ok"),
+    ):
+        yield valid(f"ok: {name}", write({"ok": value}), {"ok": value}, meaning)
+    yield valid(
+        "ok with an unknown member", write({"took": 3, "ok": 1}), {"ok": 1}, "unknown members are ignored"
+    )
+    for code in CODES:
+        error: dict[str, Any] = {"code": code, "message": f"This is {code}."}
+        yield valid(f"err: {code}", write({"err": error}), {"err": error}, "a code every guest knows")
+    fields = {
+        "code": "validation-failed",
+        "message": "Invalid timezone",
+        "fieldErrors": {"timezone": "Invalid timezone", "cron": "Cron expression too long"},
+    }
+    yield valid(
+        "err with field errors", write({"err": fields}), {"err": fields}, "field to what is wrong with it"
+    )
+    later = {"code": "rate-limited", "message": "Too many requests", "retryAfterMs": 60000}
+    yield valid("err with a time to wait", write({"err": later}), {"err": later}, "milliseconds")
+    unknown = {"code": "eaten-by-bear", "message": "A bear."}
+    yield valid(
+        "err: a code this guest does not know",
+        write({"err": unknown}),
+        {"err": {**unknown, "code": "internal"}},
+        "an unknown code reads as internal; the message stays",
+    )
+    more = {**later, "docs": "x"}
+    yield valid(
+        "err with unknown members",
+        write({"err": more, "v": 2}),
+        {"err": later},
+        "unknown members are ignored",
+    )
+    for name, data, meaning in (
+        ("neither ok nor err", write({}), "a reply that is no envelope reads as internal"),
+        ("not a map", write([1]), "a reply that is no envelope reads as internal"),
+        ("truncated", write({"ok": "abc"})[:-1], "a reply that cannot be read reads as internal"),
+        ("err without members", write({"err": {}}), "what is missing reads as internal"),
+    ):
+        yield valid(name, data, {"err": {"code": "internal"}}, meaning)
