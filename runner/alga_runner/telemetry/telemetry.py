@@ -7,6 +7,8 @@ import logging
 from .lines import MAX_QUEUED_LINES, Line, LineWriter
 from .metrics import Metrics
 
+logging.getLogger("alga_runner").addHandler(logging.NullHandler())  # quiet until an application configures it
+
 _LEVELS = {"internal": logging.ERROR, "breach": logging.WARNING}
 
 

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from alga_runner.alga import AlgaServer, Identity
+from alga_runner.capabilities import OPERATIONS, Execution
+from alga_runner.capabilities.operation import LogLine
+from alga_runner.errors import HostCallCode, HostCallError, LogLimit
+from alga_runner.models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
+
+pytestmark = pytest.mark.anyio
+
+HERE = Identity("tenant-1", "acme.sync", "install-1", "request-1")
+NOWHERE = Identity("tenant-1", "acme.sync", None, None)
+
+INPUTS: dict[str, dict[str, Any]] = {
+    "scheduler.list": {},
+    "scheduler.get": {"scheduleId": "s-1"},
+    "scheduler.create": {"endpoint": "/sync", "cron": "0 * * * *", "payload": {"full": None}},
+    "scheduler.update": {"scheduleId": "s-1", "name": None},
+    "scheduler.delete": {"scheduleId": "s-1"},
+    "scheduler.get-endpoints": {},
+}
+
+
+class ListeningServer(AlgaServer):
+    """Writes down what it is asked and answers with nothing much."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[object, ...]] = []
+
+    async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
+        self.heard.append(("list", identity, deadline))
+        return []
+
+    async def get_schedule(
+        self, identity: Identity, schedule_id: str, deadline: float
+    ) -> ScheduleInfo | None:
+        self.heard.append(("get", identity, deadline, schedule_id))
+        return None
+
+    async def create_schedule(
+        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+    ) -> str:
+        self.heard.append(("create", identity, deadline, schedule.endpoint, schedule.payload))
+        return "s-2"
+
+    async def update_schedule(
+        self, identity: Identity, changes: UpdateScheduleInput, deadline: float
+    ) -> None:
+        self.heard.append(("update", identity, deadline, changes.schedule_id, changes.changes()))
+
+    async def delete_schedule(self, identity: Identity, schedule_id: str, deadline: float) -> None:
+        self.heard.append(("delete", identity, deadline, schedule_id))
+
+    async def get_endpoints(self, identity: Identity, deadline: float) -> list[EndpointInfo]:
+        self.heard.append(("get-endpoints", identity, deadline))
+        return []
+
+
+def an_execution(identity: Identity = HERE, **more: Any) -> Execution:
+    return Execution(
+        identity=identity,
+        granted=frozenset(),
+        alga=ListeningServer(),
+        deadline=monotonic() + 60,
+        **more,
+    )
+
+
+async def run(execution: Execution, name: str, /, **members: Any) -> object:
+    operation = OPERATIONS[name]
+    return operation.dump(await operation.run(execution, operation.validate(members)))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("scheduler.list", ()),
+        ("scheduler.get", ("s-1",)),
+        ("scheduler.create", ("/sync", {"full": None})),
+        ("scheduler.update", ("s-1", {"name": None})),
+        ("scheduler.delete", ("s-1",)),
+        ("scheduler.get-endpoints", ()),
+    ],
+)
+async def test_a_scheduler_operation_asks_the_port_with_the_executions_identity_and_deadline(
+    name: str, said: tuple[object, ...]
+) -> None:
+    execution = an_execution()
+    await run(execution, name, **INPUTS[name])
+
+    assert isinstance(execution.alga, ListeningServer)
+    assert execution.alga.heard == [
+        (name.removeprefix("scheduler."), HERE, execution.deadline, *said),
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(INPUTS))
+async def test_a_guest_cannot_name_another_install(name: str) -> None:
+    execution = an_execution()
+    await run(execution, name, **INPUTS[name], installId="install-2", tenantId="tenant-2", identity="x")
+
+    assert isinstance(execution.alga, ListeningServer)
+    assert [heard[1] for heard in execution.alga.heard] == [HERE]
+
+
+@pytest.mark.parametrize("name", sorted(INPUTS))
+async def test_without_an_install_schedules_are_denied_before_the_port_is_asked(name: str) -> None:
+    execution = an_execution(NOWHERE)
+
+    with pytest.raises(HostCallError, match=r"^Install ID missing$") as caught:
+        await run(execution, name, **INPUTS[name])
+
+    assert caught.value.host_code is HostCallCode.DENIED
+    assert isinstance(execution.alga, ListeningServer)
+    assert execution.alga.heard == []
+
+
+async def test_create_answers_the_new_id() -> None:
+    assert await run(an_execution(), "scheduler.create", **INPUTS["scheduler.create"]) == {
+        "scheduleId": "s-2"
+    }
+
+
+async def test_the_context_has_what_is_known() -> None:
+    execution = an_execution(
+        version_id="v-1",
+        config={"region": "eu"},
+        trigger="schedule",
+        schedule_id="s-1",
+        nominal_time="2026-01-02T03:00:00Z",
+    )
+
+    assert await run(execution, "context.get") == {
+        "requestId": "request-1",
+        "tenantId": "tenant-1",
+        "extensionId": "acme.sync",
+        "installId": "install-1",
+        "versionId": "v-1",
+        "config": {"region": "eu"},
+        "trigger": "schedule",
+        "scheduleId": "s-1",
+        "nominalTime": "2026-01-02T03:00:00Z",
+    }
+
+
+async def test_the_context_leaves_out_what_is_not_known() -> None:
+    assert await run(an_execution(NOWHERE), "context.get") == {
+        "tenantId": "tenant-1",
+        "extensionId": "acme.sync",
+        "config": {},
+    }
+
+
+async def test_a_log_line_reaches_the_executions_log() -> None:
+    execution = an_execution()
+    await run(execution, "log.emit", level="warn", message="careful")
+
+    assert execution.log == [LogLine("warn", "careful")]
+
+
+async def test_an_unknown_level_counts_as_info() -> None:
+    execution = an_execution()
+    await run(execution, "log.emit", level="shout", message="hey")
+
+    assert execution.log == [LogLine("info", "hey")]
+
+
+async def test_a_long_line_is_cut_on_a_character() -> None:
+    execution = an_execution(max_log_line_bytes=5)
+    await run(execution, "log.emit", level="info", message="abcdé")
+
+    assert execution.log == [LogLine("info", "abcd", truncated=True)]
+
+
+async def test_too_many_lines_end_the_execution() -> None:
+    execution = an_execution(max_log_lines=1)
+    await run(execution, "log.emit", level="info", message="one")
+
+    with pytest.raises(LogLimit):
+        await run(execution, "log.emit", level="info", message="two")
+    assert len(execution.log) == 1
+
+
+async def test_too_many_bytes_end_the_execution() -> None:
+    execution = an_execution(max_log_bytes=5)
+
+    with pytest.raises(LogLimit):
+        await run(execution, "log.emit", level="info", message="sixsix")
+    assert execution.log == []

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from alga_runner.telemetry import Telemetry
+
+IDENTITY: dict[str, Any] = {
+    "tenant": "tenant-1",
+    "install": "install-1",
+    "extension": "acme.sync",
+    "version": "v-1",
+    "request_id": "request-1",
+}
+
+
+class Keep(logging.Handler):
+    """Keeps records; waits before each for ``may_write`` and says when it is ``busy``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+        self.threads: set[int] = set()
+        self.may_write = threading.Event()
+        self.may_write.set()
+        self.busy = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.busy.set()
+        self.may_write.wait()
+        self.threads.add(threading.get_ident())
+        self.records.append(record)
+
+
+@pytest.fixture
+def logger() -> logging.Logger:
+    logger = logging.Logger("telemetry-test", logging.INFO)
+    logger.propagate = False
+    return logger
+
+
+@pytest.fixture
+def kept(logger: logging.Logger) -> Keep:
+    keep = Keep()
+    logger.addHandler(keep)
+    return keep
+
+
+@pytest.fixture
+def telemetry(logger: logging.Logger, kept: Keep) -> Iterator[Telemetry]:
+    telemetry = Telemetry(logger, max_queued_lines=3)
+    yield telemetry
+    kept.may_write.set()
+    telemetry.close()
+
+
+def samples(telemetry: Telemetry, name: str) -> dict[str, float]:
+    lines = [line.rsplit(" ", 1) for line in telemetry.render().decode().splitlines()]
+    return {sample: float(value) for sample, value in lines if sample.partition("{")[0] == name}
+
+
+def dropped(telemetry: Telemetry) -> float:
+    return samples(telemetry, "alga_runner_log_lines_dropped_total")["alga_runner_log_lines_dropped_total"]
+
+
+def test_a_line_is_a_sentence_with_an_action_and_stable_fields(telemetry: Telemetry, kept: Keep) -> None:
+    telemetry.host_call("scheduler.create", "ok", 0.0125, **IDENTITY)
+    telemetry.flush()
+
+    (line,) = kept.records
+    assert line.getMessage() == "Host call scheduler.create of extension acme.sync succeeded after 12.5 ms"
+    fields = vars(line)
+    expected = IDENTITY | {
+        "action": "host_call",
+        "operation": "scheduler.create",
+        "status": "ok",
+        "duration_ms": 12.5,
+    }
+    assert {name: fields[name] for name in expected} == expected
+
+
+def test_an_execution_has_its_line_too(telemetry: Telemetry, kept: Keep) -> None:
+    telemetry.execution("guest_trap", 1.5, **IDENTITY, detail="unreachable")
+    telemetry.flush()
+
+    (line,) = kept.records
+    assert line.getMessage() == (
+        "Execution of extension acme.sync ended with guest_trap after 1500.0 ms: unreachable"
+    )
+    assert (vars(line)["action"], line.levelno) == ("execution", logging.WARNING)
+
+
+def test_lines_are_written_off_the_calling_thread(telemetry: Telemetry, kept: Keep) -> None:
+    telemetry.host_call("log.emit", "ok", 0.001, **IDENTITY)
+    telemetry.flush()
+
+    assert threading.get_ident() not in kept.threads
+
+
+def test_an_identifier_cannot_forge_a_line(telemetry: Telemetry, kept: Keep) -> None:
+    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY | {"extension": "a\nERROR forged\u2028"})
+    telemetry.flush()
+
+    (line,) = kept.records
+    assert line.getMessage().isprintable()
+
+
+def test_a_long_identifier_is_cut(telemetry: Telemetry, kept: Keep) -> None:
+    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY | {"request_id": "x" * 10_000})
+    telemetry.flush()
+
+    assert len(vars(kept.records[0])["request_id"]) == 256
+
+
+def test_lines_that_find_the_queue_full_are_dropped_and_counted(telemetry: Telemetry, kept: Keep) -> None:
+    kept.may_write.clear()
+    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+    kept.busy.wait()
+    for _ in range(5):
+        telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+
+    assert dropped(telemetry) == 2
+    kept.may_write.set()
+    telemetry.flush()
+    assert len(kept.records) == 4
+
+
+def test_a_handler_that_raises_loses_one_line_not_the_log(
+    telemetry: Telemetry, logger: logging.Logger, kept: Keep
+) -> None:
+    def once(record: logging.LogRecord) -> bool:
+        logger.removeFilter(once)
+        raise RuntimeError
+
+    logger.addFilter(once)
+    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+    telemetry.host_call("log.emit", "denied", 0.0, **IDENTITY)
+    telemetry.flush()
+
+    assert [vars(line)["status"] for line in kept.records] == ["denied"]
+    assert dropped(telemetry) == 1
+
+
+def test_closing_writes_what_is_queued(telemetry: Telemetry, kept: Keep) -> None:
+    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+    telemetry.close()
+
+    assert len(kept.records) == 1
+
+
+def test_after_closing_lines_are_dropped_and_metrics_go_on(telemetry: Telemetry) -> None:
+    telemetry.close()
+    telemetry.close()
+    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+    telemetry.flush()
+
+    assert dropped(telemetry) == 1
+    assert samples(telemetry, "alga_runner_host_calls_total") == {
+        'alga_runner_host_calls_total{operation="log.emit",status="success"}': 1.0
+    }
+
+
+def test_a_level_nobody_wants_costs_no_line_and_no_thread(logger: logging.Logger) -> None:
+    logger.setLevel(logging.CRITICAL)
+    telemetry = Telemetry(logger)
+    before = threading.active_count()
+    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+
+    assert threading.active_count() == before
+    assert dropped(telemetry) == 0
+
+
+def test_scheduler_calls_are_counted_as_the_requirements_name_them(telemetry: Telemetry) -> None:
+    telemetry.host_call("scheduler.list", "ok", 0.0, **IDENTITY)
+    telemetry.host_call("scheduler.get-endpoints", "not-found", 0.0, **IDENTITY)
+    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+
+    assert samples(telemetry, "extension_scheduler_api_calls_total") == {
+        'extension_scheduler_api_calls_total{operation="list",status="success"}': 1.0,
+        'extension_scheduler_api_calls_total{operation="get-endpoints",status="not_found"}': 1.0,
+    }
+
+
+def test_durations_are_observed_per_operation(telemetry: Telemetry) -> None:
+    telemetry.host_call("scheduler.list", "ok", 0.25, **IDENTITY)
+    telemetry.host_call("scheduler.list", "timeout", 0.5, **IDENTITY)
+
+    assert samples(telemetry, "alga_runner_host_call_seconds_sum") == {
+        'alga_runner_host_call_seconds_sum{operation="scheduler.list"}': 0.75
+    }
+
+
+def test_executions_are_counted_by_status(telemetry: Telemetry) -> None:
+    telemetry.execution("ok", 0.25, **IDENTITY)
+    telemetry.execution("guest_trap", 0.5, **IDENTITY)
+    telemetry.execution("ok", 0.25, **IDENTITY)
+
+    assert samples(telemetry, "alga_runner_executions_total") == {
+        'alga_runner_executions_total{status="success"}': 2.0,
+        'alga_runner_executions_total{status="guest_trap"}': 1.0,
+    }
+    assert samples(telemetry, "alga_runner_execution_seconds_sum") == {
+        "alga_runner_execution_seconds_sum": 1.0
+    }
+
+
+def test_two_runners_count_apart(telemetry: Telemetry, logger: logging.Logger) -> None:
+    other = Telemetry(logger)
+    telemetry.execution("ok", 0.25, **IDENTITY)
+
+    assert samples(other, "alga_runner_executions_total") == {}
