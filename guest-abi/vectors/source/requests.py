@@ -31,13 +31,13 @@ def vectors() -> Iterator[Vector]:
         "body": b'{"full":false}',
     }
     user = {
-        "tenantId": "tenant-1",
-        "clientName": "Acme",
         "userId": "user-1",
         "userEmail": "ada@example.com",
         "userName": "Ada",
         "userType": "internal",
-        "additionalFields": {},
+        "clientName": "Acme",
+        "clientId": "client-1",
+        "additionalFields": {"locale": "de"},
     }
     bare: dict[str, Any] = {"method": "GET", "url": "/", "headers": [], "body": None}
 

@@ -162,6 +162,8 @@ def _refused_values() -> Iterator[Vector]:
         ("timestamp of 4 bytes", "d6ff00000000"),
         ("timestamp of 8 bytes", "d7ff0000000000000000"),
         ("timestamp of 12 bytes", "c70cff" + "00" * 12),
+        ("timestamp of 4 bytes as ext8", "c704ff00000000"),
+        ("timestamp of 8 bytes as ext8", "c708ff" + "00" * 8),
         ("timestamp of 12 bytes as ext16", "c8000cff" + "00" * 12),
         ("timestamp of 4 bytes as ext32", "c900000004ff00000000"),
         ("timestamp of a length that is none", "d4ff00"),

@@ -16,8 +16,11 @@ from ..models import MAX_DEPTH
 MAX_ITEMS = 10_000
 """Containers in one document, and members of each, unless the settings say otherwise."""
 
-_TIMESTAMPS = (b"\xd6\xff", b"\xd7\xff", b"\xc7\x0c\xff")
-"""How a timestamp begins. msgpack decodes it past the extension hook, so its presence is looked for."""
+_TIMESTAMPS = (b"\xd6\xff", b"\xd7\xff", b"\x04\xff", b"\x08\xff", b"\x0c\xff")
+"""How a timestamp begins, or ends the head of one whose length is spelled out, in ext8, ext16 or ext32.
+
+msgpack decodes it past the extension hook, so its presence is looked for.
+"""
 
 
 def encode(document: Any) -> bytes:

@@ -1,0 +1,160 @@
+"""Build the AssemblyScript guests whose wasm is committed, or check that the committed bytes are what the source gives.
+
+``python build.py`` installs the pinned compiler and builds in place. ``python build.py --check`` builds copies of the
+sources in two temporary folders and compares: the bytes must depend on the source alone. Needs Node 20 and npm,
+otherwise nothing but Python's standard library. Where a check cannot run for want of a tool it prints
+``not run: <why>`` and succeeds, so that a summary can tell the two apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NODE_MAJOR = 20
+UNREACHABLE = (
+    "ENOTFOUND",
+    "EAI_AGAIN",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "ETIMEDOUT",
+    "ENETUNREACH",
+    "ENOTCACHED",
+)
+"""What npm says when the registry cannot be reached."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A folder with a package.json, and the wasm that its build script writes."""
+
+    folder: str
+    wasm: str
+
+
+PACKAGES = (
+    Package("guest-abi/assemblyscript", "tests/codec.wasm"),
+    Package("sample-extensions/scheduler-demo", "dist/main.wasm"),
+)
+
+
+class ToolMissing(Exception):
+    """The build cannot run on this machine; the text says what it lacks."""
+
+
+class BuildFailed(Exception):
+    """The build ran and failed; the text is its output."""
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run ``command`` from the PATH in ``folder``, its output caught."""
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - node or npm
+
+
+def require_node() -> None:
+    """Raise ``ToolMissing`` unless Node and npm are here and new enough."""
+    for tool in ("node", "npm"):
+        if shutil.which(tool) is None:
+            raise ToolMissing(f"{tool} is not installed; install Node {NODE_MAJOR} or newer")
+    version = run(ROOT, "node", "--version").stdout.strip()
+    if int(version.lstrip("v").partition(".")[0]) < NODE_MAJOR:
+        raise ToolMissing(f"Node {version} is too old; install Node {NODE_MAJOR} or newer")
+
+
+def npm(folder: Path, *arguments: str) -> None:
+    """Run npm in ``folder``. Raises ``ToolMissing`` when it cannot reach its registry, else ``BuildFailed``."""
+    result = run(folder, "npm", *arguments)
+    if result.returncode == 0:
+        return
+    output = result.stdout + result.stderr
+    if any(code in output for code in UNREACHABLE):
+        raise ToolMissing("npm cannot reach its registry to install the pinned AssemblyScript")
+    raise BuildFailed(f"npm {' '.join(arguments)} failed in {folder}:\n{output}")
+
+
+def build(root: Path) -> None:
+    """Build every package under ``root``."""
+    for package in PACKAGES:
+        folder = root / package.folder
+        if not (folder / "node_modules").exists():
+            npm(folder, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+        npm(folder, "run", "--silent", "build")
+
+
+def install(root: Path) -> None:
+    """Install what the locks say, whatever is there."""
+    for package in PACKAGES:
+        npm(root / package.folder, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+
+
+def copy_sources(target: Path) -> None:
+    """The packages, with what they have installed but without their wasm, under ``target``."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package.folder, target / package.folder, symlinks=True)
+        (target / package.folder / package.wasm).unlink(missing_ok=True)
+
+
+def check() -> list[str]:
+    """What differs between the committed wasm and two fresh builds; empty when nothing does."""
+    differences = []
+    with tempfile.TemporaryDirectory() as temporary:
+        copies = [Path(temporary, "a"), Path(temporary, "another", "folder with a longer name")]
+        for copy in copies:
+            copy_sources(copy)
+            build(copy)
+        for package in PACKAGES:
+            name = f"{package.folder}/{package.wasm}"
+            first, second = ((copy / name).read_bytes() for copy in copies)
+            committed = (ROOT / name).read_bytes()
+            if first != second:
+                differences.append(f"{name} depends on the folder it is built in")
+            elif first != committed:
+                differences.append(
+                    f"{name} is not what its source gives: committed {digest(committed)}, built {digest(first)};"
+                    " run `make samples` and commit the result"
+                )
+    return differences
+
+
+def digest(data: bytes) -> str:
+    """Enough of a SHA-256 to tell two builds apart, and the size."""
+    return f"{hashlib.sha256(data).hexdigest()[:12]} ({len(data)} bytes)"
+
+
+def main(arguments: list[str]) -> int:
+    """Build, or with ``--check`` compare. 0 is good, 1 a difference or a failed build."""
+    checking = arguments == ["--check"]
+    try:
+        require_node()
+        install(ROOT)
+        if not checking:
+            build(ROOT)
+            return 0
+        differences = check()
+    except ToolMissing as missing:
+        say(f"not run: {missing}")
+        return 0 if checking else 1
+    except BuildFailed as failure:
+        say(str(failure))
+        return 1
+    for difference in differences:
+        say(difference)
+    if not differences:
+        say(f"The committed wasm of {len(PACKAGES)} guests is what its source gives, from two folders.")
+    return 1 if differences else 0
+
+
+def say(line: str) -> None:
+    """Print at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
