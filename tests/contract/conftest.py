@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from time import monotonic
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import uvicorn
+from pydantic import SecretStr
+
+from alga_runner.alga import AlgaServer, HttpAlgaServer, Identity, InProcessAlgaServer
+from alga_runner.models.archive import pack
+from alga_server import ManualClock, Server, ServerSettings
+
+RUNNER_TOKEN = SecretStr("runner-token-for-tests")
+ADMIN_TOKEN = "admin-token-for-tests"
+MAX_SCHEDULES = 4
+
+ENDPOINTS = [
+    {"method": "GET", "path": "/report", "handler": "dist/main"},
+    {"method": "POST", "path": "/sync", "handler": "dist/main"},
+    {"method": "DELETE", "path": "/thing/:id", "handler": "dist/main"},
+]
+
+_numbers = count(1)
+
+
+@dataclass
+class Installed:
+    """One install, and how the runner would call in its name."""
+
+    identity: Identity
+    admin: httpx.AsyncClient
+
+    async def change(self, **changes: Any) -> None:
+        identity = self.identity
+        answer = await self.admin.patch(
+            f"/api/admin/tenants/{identity.tenant_id}/installs/{identity.install_id}", json=changes
+        )
+        assert answer.status_code == 200, answer.text
+
+
+@dataclass
+class Alga:
+    """The reference server, and its admin."""
+
+    server: Server
+    admin: httpx.AsyncClient
+    clock: ManualClock
+
+    async def publish(self, name: str) -> str:
+        manifest = {
+            "name": name,
+            "version": "1.0.0",
+            "runtime": "wasm-as@1",
+            "capabilities": ["cap:scheduler.manage"],
+            "api": {"endpoints": ENDPOINTS},
+        }
+        archive = pack({"manifest.json": json.dumps(manifest).encode(), "dist/main.wasm": b"\0asm\1\0\0\0"})
+        answer = await self.admin.post("/api/admin/extensions", content=archive)
+        assert answer.status_code in {200, 201}, answer.text
+        extension_id = answer.json()["extensionId"]
+        assert isinstance(extension_id, str)
+        return extension_id
+
+    async def install(self, tenant: str, extension_id: str, *grants: str) -> Installed:
+        answer = await self.admin.post(
+            f"/api/admin/tenants/{tenant}/installs",
+            json={"extensionId": extension_id, "grants": list(grants)},
+        )
+        assert answer.status_code == 201, answer.text
+        identity = Identity(tenant, extension_id, answer.json()["installId"], "request-1")
+        return Installed(identity, self.admin)
+
+
+class _QuietUvicorn(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@pytest.fixture(scope="module")
+async def alga() -> AsyncIterator[Alga]:
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    settings = ServerSettings(
+        runner_token=RUNNER_TOKEN,
+        admin_token=SecretStr(ADMIN_TOKEN),
+        max_schedules_per_install=MAX_SCHEDULES,
+    )
+    async with (
+        Server(settings, clock=clock) as server,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(server.app),
+            base_url="http://admin",
+            headers={"authorization": f"Bearer {ADMIN_TOKEN}"},
+        ) as admin,
+    ):
+        yield Alga(server, admin, clock)
+
+
+@pytest.fixture(scope="module")
+async def in_process_port(alga: Alga) -> AsyncIterator[AlgaServer]:
+    port = InProcessAlgaServer(alga.server.app, RUNNER_TOKEN)
+    yield port
+    await port.aclose()
+
+
+@pytest.fixture(scope="module")
+async def base_url(alga: Alga) -> AsyncIterator[str]:
+    """The reference server on a real socket. It listens before it serves, so nobody waits for it."""
+    config = uvicorn.Config(alga.server.app, lifespan="off", log_config=None, ws="none")
+    served = _QuietUvicorn(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(served.serve, [listener])
+            yield f"http://127.0.0.1:{port}"
+            served.should_exit = True
+
+
+@pytest.fixture(scope="module")
+async def http_port(base_url: str) -> AsyncIterator[AlgaServer]:
+    port = HttpAlgaServer(base_url, RUNNER_TOKEN)
+    yield port
+    await port.aclose()
+
+
+@pytest.fixture(params=["in_process_port", "http_port"])
+def port(request: pytest.FixtureRequest, in_process_port: AlgaServer, http_port: AlgaServer) -> AlgaServer:
+    return {"in_process_port": in_process_port, "http_port": http_port}[request.param]
+
+
+@pytest.fixture(scope="module")
+async def extension_id(alga: Alga) -> str:
+    return await alga.publish("com.acme.sync")
+
+
+@pytest.fixture
+async def installed(alga: Alga, extension_id: str) -> Installed:
+    """A fresh tenant's install, with the capability."""
+    alga.clock.advance(timedelta(seconds=61))
+    return await alga.install(f"tenant-{next(_numbers)}", extension_id, "cap:scheduler.manage")
+
+
+@pytest.fixture
+async def stranger(alga: Alga, extension_id: str) -> Installed:
+    """Another tenant's install of the same extension, with the capability."""
+    return await alga.install(f"stranger-{next(_numbers)}", extension_id, "cap:scheduler.manage")
+
+
+@pytest.fixture
+def soon() -> float:
+    """A deadline that is far enough for any test."""
+    return monotonic() + 60

@@ -1,0 +1,297 @@
+"""What any way to the Alga server must do, checked against the reference server with and without a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+
+from alga_runner.alga import AlgaServer, HttpAlgaServer, Identity
+from alga_runner.errors import HostCallCode, HostCallError
+from alga_runner.models import CreateScheduleInput, UpdateScheduleInput
+
+pytestmark = pytest.mark.anyio
+
+HOURLY = CreateScheduleInput(endpoint="/sync", cron="0 * * * *")
+
+Call = Callable[[AlgaServer, Identity, str, float], Awaitable[object]]
+
+CALLS: dict[str, Call] = {
+    "list": lambda port, identity, _, by: port.list_schedules(identity, by),
+    "get": lambda port, identity, schedule_id, by: port.get_schedule(identity, schedule_id, by),
+    "create": lambda port, identity, _, by: port.create_schedule(identity, HOURLY, by),
+    "update": lambda port, identity, schedule_id, by: port.update_schedule(
+        identity, UpdateScheduleInput(schedule_id=schedule_id, enabled=False), by
+    ),
+    "delete": lambda port, identity, schedule_id, by: port.delete_schedule(identity, schedule_id, by),
+    "get-endpoints": lambda port, identity, _, by: port.get_endpoints(identity, by),
+}
+every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+
+
+async def refusal(answer: Awaitable[object]) -> HostCallError:
+    with pytest.raises(HostCallError) as caught:
+        await answer
+    return caught.value
+
+
+async def test_a_new_install_has_no_schedules(port: AlgaServer, installed: Any, soon: float) -> None:
+    assert await port.list_schedules(installed.identity, soon) == []
+
+
+async def test_endpoints_come_by_path_and_say_whether_they_can_be_scheduled(
+    port: AlgaServer, installed: Any, soon: float
+) -> None:
+    found = await port.get_endpoints(installed.identity, soon)
+
+    assert [(each.method, each.path, each.schedulable) for each in found] == [
+        ("GET", "/report", True),
+        ("POST", "/sync", True),
+        ("DELETE", "/thing/:id", False),
+    ]
+
+
+async def test_a_created_schedule_comes_back_as_it_was_given(
+    port: AlgaServer, installed: Any, soon: float
+) -> None:
+    payload = {"full": None, "list": [1, 2.5, "ü", {"deep": [None]}], "snake_case": True, "": ""}
+    wanted = CreateScheduleInput(
+        endpoint="POST /sync",
+        cron="*/15 8-17 * * 1,2",
+        timezone="Europe/Riga",
+        enabled=False,
+        name="Nächtlich 🌒",
+        payload=payload,
+    )
+
+    schedule_id = await port.create_schedule(installed.identity, wanted, soon)
+    found = await port.get_schedule(installed.identity, schedule_id, soon)
+
+    assert found is not None
+    assert found.model_dump(exclude={"created_at"}) == {
+        "id": schedule_id,
+        "endpoint_path": "/sync",
+        "endpoint_method": "POST",
+        "name": "Nächtlich 🌒",
+        "cron": "*/15 8-17 * * 1,2",
+        "timezone": "Europe/Riga",
+        "enabled": False,
+        "payload": payload,
+        "last_run_at": None,
+        "last_run_status": None,
+        "last_error": None,
+    }
+
+
+async def test_what_is_not_given_takes_its_default(port: AlgaServer, installed: Any, soon: float) -> None:
+    await port.create_schedule(installed.identity, HOURLY, soon)
+
+    (found,) = await port.list_schedules(installed.identity, soon)
+    assert (found.timezone, found.enabled, found.name, found.payload) == ("UTC", True, None, None)
+
+
+async def test_schedules_come_oldest_first(port: AlgaServer, alga: Any, installed: Any, soon: float) -> None:
+    ids = []
+    for _ in range(3):
+        ids.append(await port.create_schedule(installed.identity, HOURLY, soon))
+        alga.clock.advance(timedelta(seconds=1))
+
+    assert [each.id for each in await port.list_schedules(installed.identity, soon)] == ids
+
+
+async def test_an_update_leaves_what_it_does_not_name(port: AlgaServer, installed: Any, soon: float) -> None:
+    wanted = CreateScheduleInput(endpoint="/sync", cron="0 * * * *", name="mine", payload={"a": 1})
+    schedule_id = await port.create_schedule(installed.identity, wanted, soon)
+
+    await port.update_schedule(
+        installed.identity, UpdateScheduleInput(schedule_id=schedule_id, cron="5 * * * *"), soon
+    )
+
+    (found,) = await port.list_schedules(installed.identity, soon)
+    assert (found.cron, found.name, found.payload, found.enabled) == ("5 * * * *", "mine", {"a": 1}, True)
+
+
+async def test_an_update_clears_what_it_names_with_nothing(
+    port: AlgaServer, installed: Any, soon: float
+) -> None:
+    wanted = CreateScheduleInput(endpoint="/sync", cron="0 * * * *", name="mine", payload={"a": 1})
+    schedule_id = await port.create_schedule(installed.identity, wanted, soon)
+
+    await port.update_schedule(
+        installed.identity, UpdateScheduleInput(schedule_id=schedule_id, name=None, payload=None), soon
+    )
+
+    (found,) = await port.list_schedules(installed.identity, soon)
+    assert (found.name, found.payload) == (None, None)
+
+
+async def test_a_deleted_schedule_is_gone(port: AlgaServer, installed: Any, soon: float) -> None:
+    schedule_id = await port.create_schedule(installed.identity, HOURLY, soon)
+    await port.delete_schedule(installed.identity, schedule_id, soon)
+
+    assert await port.get_schedule(installed.identity, schedule_id, soon) is None
+    assert await port.list_schedules(installed.identity, soon) == []
+
+
+async def test_getting_an_unknown_schedule_is_no_error(port: AlgaServer, installed: Any, soon: float) -> None:
+    assert await port.get_schedule(installed.identity, str(uuid4()), soon) is None
+
+
+@pytest.mark.parametrize("name", ["update", "delete"])
+async def test_changing_an_unknown_schedule_is_not_found(
+    port: AlgaServer, installed: Any, soon: float, name: str
+) -> None:
+    error = await refusal(CALLS[name](port, installed.identity, str(uuid4()), soon))
+
+    assert (error.host_code, str(error)) == (HostCallCode.NOT_FOUND, "Schedule not found")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("cron", "* * * * *", "Cron too frequent (minimum interval is 5 minutes)"),
+        ("cron", "0 * * *", "Invalid cron expression (expected 5 fields: m h dom mon dow)"),
+        ("timezone", "Mars/Olympus", "Invalid timezone"),
+        ("endpoint", "/nowhere", "Endpoint not found or not schedulable"),
+        ("endpoint", "DELETE /thing/:id", "Endpoint not found or not schedulable"),
+        ("name", "n" * 129, "Name too long"),
+        ("payload", 5, "Payload must be a JSON object or array"),
+        ("payload", {"x": "y" * 100_000}, "Payload too large"),
+    ],
+)
+async def test_the_servers_field_errors_arrive_word_for_word(
+    *, port: AlgaServer, installed: Any, soon: float, field: str, value: object, message: str
+) -> None:
+    wanted = HOURLY.model_copy(update={field: value})
+
+    error = await refusal(port.create_schedule(installed.identity, wanted, soon))
+
+    assert error.host_code is HostCallCode.VALIDATION_FAILED
+    assert error.field_errors == {field: message}
+    assert await port.list_schedules(installed.identity, soon) == []
+
+
+async def test_a_name_is_taken_once(port: AlgaServer, installed: Any, soon: float) -> None:
+    wanted = HOURLY.model_copy(update={"name": "nightly"})
+    await port.create_schedule(installed.identity, wanted, soon)
+
+    error = await refusal(port.create_schedule(installed.identity, wanted, soon))
+
+    assert error.field_errors == {"name": "Schedule name already in use for this extension"}
+
+
+async def test_the_quota_has_its_own_code(port: AlgaServer, installed: Any, soon: float) -> None:
+    for _ in range(4):
+        await port.create_schedule(installed.identity, HOURLY, soon)
+
+    error = await refusal(port.create_schedule(installed.identity, HOURLY, soon))
+
+    assert error.host_code is HostCallCode.QUOTA_EXCEEDED
+    assert str(error).startswith("Too many schedules")
+
+
+@every_call
+async def test_an_install_without_the_capability_is_denied(
+    port: AlgaServer, installed: Any, soon: float, call: Call
+) -> None:
+    await installed.change(grants=[])
+
+    error = await refusal(call(port, installed.identity, str(uuid4()), soon))
+
+    assert error.host_code is HostCallCode.DENIED
+
+
+@every_call
+async def test_a_disabled_install_is_refused(
+    port: AlgaServer, installed: Any, soon: float, call: Call
+) -> None:
+    await installed.change(enabled=False)
+
+    error = await refusal(call(port, installed.identity, str(uuid4()), soon))
+
+    assert error.host_code in {HostCallCode.NOT_FOUND, HostCallCode.DENIED}
+
+
+@every_call
+async def test_a_call_without_an_install_is_denied_before_it_is_sent(
+    port: AlgaServer, installed: Any, soon: float, call: Call
+) -> None:
+    error = await refusal(call(port, replace(installed.identity, install_id=None), str(uuid4()), soon))
+
+    assert (error.host_code, str(error)) == (HostCallCode.DENIED, "Install ID missing")
+
+
+@every_call
+@pytest.mark.parametrize("foreign", ["tenant_id", "install_id"])
+async def test_an_identity_mixed_from_two_tenants_is_refused(
+    *, port: AlgaServer, installed: Any, stranger: Any, soon: float, call: Call, foreign: str
+) -> None:
+    schedule_id = await port.create_schedule(stranger.identity, HOURLY, soon)
+    mixed = replace(installed.identity, **{foreign: getattr(stranger.identity, foreign)})
+
+    error = await refusal(call(port, mixed, schedule_id, soon))
+
+    assert error.host_code in {HostCallCode.NOT_FOUND, HostCallCode.DENIED}
+    (left,) = await port.list_schedules(stranger.identity, soon)
+    assert (left.id, left.enabled) == (schedule_id, True)
+    assert await port.list_schedules(installed.identity, soon) == []
+
+
+@every_call
+async def test_an_identity_with_another_extension_is_refused(
+    port: AlgaServer, alga: Any, installed: Any, soon: float, call: Call
+) -> None:
+    other = await alga.publish("com.acme.other")
+    mixed = replace(installed.identity, extension_id=other)
+
+    error = await refusal(call(port, mixed, str(uuid4()), soon))
+
+    assert error.host_code in {HostCallCode.NOT_FOUND, HostCallCode.DENIED}
+
+
+@every_call
+async def test_a_tenant_cannot_touch_or_see_another_tenants_schedule(
+    port: AlgaServer, installed: Any, stranger: Any, soon: float, call: Call
+) -> None:
+    theirs = await port.create_schedule(stranger.identity, HOURLY, soon)
+    before = await port.list_schedules(stranger.identity, soon)
+
+    seen: object = None
+    refused: HostCallCode | None = None
+    try:
+        seen = await call(port, installed.identity, theirs, soon)
+    except HostCallError as error:
+        refused = error.host_code
+
+    assert refused in {None, HostCallCode.NOT_FOUND}
+    assert theirs not in str(seen)
+    assert await port.list_schedules(stranger.identity, soon) == before
+
+
+@every_call
+async def test_after_the_deadline_nothing_is_asked(
+    port: AlgaServer, installed: Any, soon: float, call: Call
+) -> None:
+    error = await refusal(call(port, installed.identity, str(uuid4()), monotonic() - 1))
+
+    assert error.host_code is HostCallCode.TIMEOUT
+    assert await port.list_schedules(installed.identity, soon) == []
+
+
+@every_call
+async def test_a_wrong_token_is_denied_and_not_shown(
+    base_url: str, installed: Any, soon: float, call: Call
+) -> None:
+    port = HttpAlgaServer(base_url, SecretStr("wrong-token"))
+
+    error = await refusal(call(port, installed.identity, str(uuid4()), soon))
+    await port.aclose()
+
+    assert error.host_code is HostCallCode.DENIED
+    assert "wrong-token" not in repr(error) + repr(port)
