@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -36,7 +36,7 @@ _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 def admin_router(services: Services) -> APIRouter:
     """Everything below ``/api/admin``."""
 
-    def check_admin(request: Request) -> None:
+    async def check_admin(request: Request) -> None:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         expected = services.settings.usable_token(services.settings.admin_token)
         if not same_secret(given.strip(), expected) or scheme.lower() != "bearer":
@@ -50,10 +50,12 @@ def admin_router(services: Services) -> APIRouter:
 
 
 def _add_extensions(router: APIRouter, services: Services) -> None:
+    one_at_a_time = CapacityLimiter(1)  # an unpacked bundle is hundreds of megabytes
+
     @router.post("/extensions", response_model=None)
     async def publish(request: Request) -> Answer:
         archive = await read_body(request, services.settings.max_bundle_bytes)
-        bundle = await to_thread.run_sync(publishing.read_bundle, archive)
+        bundle = await to_thread.run_sync(publishing.read_bundle, archive, limiter=one_at_a_time)
         now = services.clock.now()
         published = await services.database.write(lambda c: publishing.publish(c, bundle, now))
         return Answer(published_answer(published), status_code=201 if published.created else 200)

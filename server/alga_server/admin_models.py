@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from .errors import FieldRefused, ValidationFailed
-from .fields import check_text
+from .errors import ValidationFailed
+from .fields import storable
 from .installs import Install
 from .publishing import Published
 from .schedules import Schedule, rfc3339
@@ -19,10 +19,9 @@ MAX_CONFIG_TEXT = 16 * 1024
 
 
 def _storable(text: str) -> str:
-    try:
-        return check_text(text)
-    except FieldRefused as error:
-        raise ValueError(str(error)) from None
+    if not storable(text):
+        raise ValueError("holds characters that cannot be stored")
+    return text
 
 
 _Text = Annotated[str, Field(max_length=MAX_CONFIG_TEXT), AfterValidator(_storable)]

@@ -75,7 +75,12 @@ class Server:
 
     def _app(self) -> FastAPI:
         app = FastAPI(
-            title="Alga server", openapi_url=None, docs_url=None, redoc_url=None, lifespan=self._lifespan
+            title="Alga server",
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+            lifespan=self._lifespan,
         )
         app.include_router(internal_router(self._services))
         app.include_router(admin_router(self._services))

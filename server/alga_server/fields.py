@@ -13,12 +13,10 @@ MAX_PAYLOAD_UNITS = 100_000
 """UTF-16 code units of the payload's JSON text."""
 
 
-def check_text(value: object) -> str:
-    """``value`` if it is a string that every database can hold. Raises ``FieldRefused``."""
+def check_string(value: object) -> str:
+    """``value`` if it is a string. Raises ``FieldRefused``."""
     if not isinstance(value, str):
         raise FieldRefused("Expected string", schema=True)
-    if "\0" in value or not _encodes(value):
-        raise FieldRefused("Text holds characters that cannot be stored")
     return value
 
 
@@ -26,9 +24,11 @@ def check_name(value: object) -> str | None:
     """The trimmed name; ``None`` for null and blank. Raises ``FieldRefused``."""
     if value is None:
         return None
-    name = check_text(value).strip()
+    name = check_string(value).strip()
     if _units(name) > MAX_NAME:
         raise FieldRefused("Name too long")
+    if not storable(name):
+        raise FieldRefused("Name holds characters that cannot be stored")
     return name or None
 
 
@@ -52,12 +52,13 @@ def check_payload(value: object) -> dict[str, object] | list[object] | None:
     return value
 
 
-def _encodes(text: str) -> bool:
+def storable(text: str) -> bool:
+    """Whether every database can hold ``text``: no NUL, no half of a surrogate pair."""
     try:
         text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
+    except UnicodeEncodeError:
         return False
-    return True
+    return "\0" not in text
 
 
 def _units(text: str) -> int:

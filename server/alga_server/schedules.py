@@ -20,7 +20,7 @@ from alga_runner.models import EndpointInfo, ScheduleInfo
 from . import installs, publishing, tables
 from .cron import check_cron, next_run
 from .errors import FieldRefused, NotFound, QuotaExceeded, ValidationFailed
-from .fields import check_enabled, check_name, check_payload, check_text
+from .fields import check_enabled, check_name, check_payload, check_string
 from .installs import Install
 from .selector import Selector
 from .zones import check_zone
@@ -137,10 +137,10 @@ def _check(
     """The columns that ``members`` set. Raises ``ValidationFailed`` with every field that is wrong."""
 
     def cron(value: object) -> str:
-        return check_cron(check_text(value), min_interval_minutes=limits.min_interval_minutes)
+        return check_cron(check_string(value), min_interval_minutes=limits.min_interval_minutes)
 
     def timezone(value: object) -> str:
-        return check_zone("" if value is None else check_text(value))
+        return check_zone("" if value is None else check_string(value))
 
     def name(value: object) -> str | None:
         checked = check_name(value)
@@ -149,7 +149,7 @@ def _check(
         return checked
 
     def endpoint(value: object) -> str:
-        return _resolve(connection, install, check_text(value)).id
+        return _resolve(connection, install, check_string(value)).id
 
     # In the order in which alga-contract 5.2 checks: the first message is the answer's.
     rules: dict[str, tuple[str, Callable[[object], object]]] = {

@@ -56,7 +56,7 @@ async def read_json_object(request: Request, limit: int) -> dict[str, Any]:
     """The body as a JSON object. Raises ``ValidationFailed``, ``BodyTooLarge``."""
     body = await read_body(request, limit)
     try:
-        value = json.loads(body, parse_constant=_no_constant)
+        value = json.loads(body.decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise ValidationFailed("Invalid JSON body") from None
     if not isinstance(value, dict):

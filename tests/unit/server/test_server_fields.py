@@ -1,0 +1,220 @@
+"""The rules of zones, endpoint selectors, names and payloads."""
+
+from __future__ import annotations
+
+import zoneinfo
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from alga_server.errors import FieldRefused
+from alga_server.fields import check_enabled, check_name, check_payload
+from alga_server.selector import Selector
+from alga_server.zones import check_zone
+from alga_server.zones import _names as zone_names
+
+
+@dataclass(frozen=True)
+class Row:
+    method: str
+    path: str
+
+
+ROWS = [
+    Row("POST", "/sync"),
+    Row("GET", "/both"),
+    Row("POST", "/both"),
+    Row("GET", "/mixed"),
+    Row("DELETE", "/mixed"),
+    Row("DELETE", "/gone"),
+    Row("GET", "/items/:id"),
+    Row("GET", "/things/{id}"),
+    Row("GET", "/"),
+]
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "GMT"]
+)
+def test_a_zone_is_an_iana_name(zone: str) -> None:
+    assert check_zone(zone) == zone
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\t\n"])
+def test_a_blank_zone_is_utc(blank: str) -> None:
+    assert check_zone(blank) == "UTC"
+
+
+def test_a_zone_is_trimmed() -> None:
+    assert check_zone(" Europe/Berlin ") == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "europe/berlin",
+        "EUROPE/BERLIN",
+        "utc",
+        "Europe/Atlantis",
+        "Europe",
+        "Europe/",
+        "/Europe/Berlin",
+        "../zoneinfo/UTC",
+        "Europe/../UTC",
+        "/usr/share/zoneinfo/UTC",
+        "/etc/localtime",
+        "posixrules",
+        "localtime",
+        "Factory",
+        "posix/UTC",
+        "right/UTC",
+        "zone.tab",
+        "tzdata.zi",
+        "+02:00",
+        "UTC+2",
+        "CET-1CEST",
+        "Europe\\Berlin",
+        "Europe/Berlin\0",
+        "\ud800",
+        "__init__.py",
+    ],
+)
+def test_anything_else_is_no_zone(zone: str) -> None:
+    with pytest.raises(FieldRefused, match="^Invalid timezone$"):
+        check_zone(zone)
+
+
+def test_a_zone_of_more_than_64_characters_is_too_long() -> None:
+    with pytest.raises(FieldRefused, match="^Timezone too long$"):
+        check_zone("A" * 65)
+    with pytest.raises(FieldRefused, match="^Invalid timezone$"):
+        check_zone("A" * 64)
+
+
+def test_every_zone_that_is_accepted_can_be_loaded() -> None:
+    for name in zone_names():
+        zoneinfo.ZoneInfo(name)
+
+
+@pytest.mark.parametrize(
+    ("selector", "row"),
+    [
+        ("/sync", Row("POST", "/sync")),
+        ("sync", Row("POST", "/sync")),
+        (" //sync ", Row("POST", "/sync")),
+        ("POST /sync", Row("POST", "/sync")),
+        ("post   sync", Row("POST", "/sync")),
+        ("GET /both", Row("GET", "/both")),
+        ("POST\t/both", Row("POST", "/both")),
+        ("/mixed", Row("GET", "/mixed")),
+        ("/", Row("GET", "/")),
+    ],
+)
+def test_a_selector_finds_its_endpoint(selector: str, row: Row) -> None:
+    assert Selector.parse(selector).choose(ROWS) == row
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        "",
+        "  ",
+        "/unknown",
+        "/SYNC",
+        "/sync/",
+        "/sync?x=1",
+        "GET /sync",
+        "DELETE /gone",
+        "/gone",
+        "DELETE /mixed",
+        "/items/:id",
+        "/items/1",
+        "GET /items/:id",
+        "/things/{id}",
+        "FETCH /sync",
+        "POST",
+        "POST /sync extra",
+        "/" + "a" * 256,
+        "/\ud800",
+        "/sync\0",
+    ],
+)
+def test_a_selector_that_finds_none_is_refused(selector: str) -> None:
+    with pytest.raises(FieldRefused, match="^Endpoint not found or not schedulable$"):
+        Selector.parse(selector).choose(ROWS)
+
+
+def test_a_path_with_two_methods_says_how_to_choose() -> None:
+    with pytest.raises(FieldRefused, match='choose with "GET /both" or "POST /both"'):
+        Selector.parse("/both").choose(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [(None, None), ("", None), ("  ", None), (" Nightly ", "Nightly")]
+)
+def test_a_name_is_trimmed_and_blank_is_none(given: str | None, kept: str | None) -> None:
+    assert check_name(given) == kept
+
+
+@pytest.mark.parametrize("name", ["n" * 128, "  " + "n" * 128 + "  ", "\N{ROCKET}" * 64])
+def test_a_name_has_up_to_128_utf16_units(name: str) -> None:
+    assert check_name(name) == name.strip()
+
+
+@pytest.mark.parametrize("name", ["n" * 129, "\N{ROCKET}" * 65])
+def test_a_longer_name_is_refused(name: str) -> None:
+    with pytest.raises(FieldRefused, match="^Name too long$"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0b"])
+def test_a_name_that_a_database_cannot_hold_is_refused(name: str) -> None:
+    with pytest.raises(FieldRefused, match="cannot be stored"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("value", [None, {}, [], [[]], {"a": [1, 2.5, None, True, "\ud800"]}])
+def test_a_payload_is_an_object_an_array_or_nothing(value: Any) -> None:
+    assert check_payload(value) == value
+
+
+@pytest.mark.parametrize("scalar", ["text", "", 0, 1.5, True, False])
+def test_a_scalar_payload_is_refused(scalar: Any) -> None:
+    with pytest.raises(FieldRefused, match="^Payload must be a JSON object or array$"):
+        check_payload(scalar)
+
+
+@pytest.mark.parametrize(
+    "value", [[float("nan")], {"a": float("inf")}, [2**53 + 1], [b"bytes"], [object()], {1: 2}]
+)
+def test_a_payload_that_would_not_come_back_the_same_is_refused(value: Any) -> None:
+    with pytest.raises(FieldRefused, match="^Payload must be JSON-serializable$"):
+        check_payload(value)
+
+
+def test_a_payload_that_nests_too_deeply_is_refused() -> None:
+    value: list[Any] = []
+    for _ in range(1_000):
+        value = [value]
+
+    with pytest.raises(FieldRefused, match="^Payload must be JSON-serializable$"):
+        check_payload(value)
+
+
+@pytest.mark.parametrize("letter", ["a", "ä"])
+def test_the_payload_limit_counts_utf16_units_of_its_json(letter: str) -> None:
+    assert check_payload([letter * 99_996])
+    with pytest.raises(FieldRefused, match="^Payload too large$"):
+        check_payload([letter * 99_997])
+
+
+def test_a_character_outside_the_first_plane_counts_twice() -> None:
+    assert check_payload(["\N{ROCKET}" * 49_998])
+    with pytest.raises(FieldRefused, match="^Payload too large$"):
+        check_payload(["\N{ROCKET}" * 49_999])
+
+
+@pytest.mark.parametrize("value", ["true", 1, 0, []])
+def test_enabled_is_a_boolean_and_nothing_like_one(value: Any) -> None:
+    with pytest.raises(FieldRefused, match="^Expected boolean$"):
+        check_enabled(value)

@@ -1,0 +1,470 @@
+"""The internal scheduler API over HTTP: its answers, its refusals, its order."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from alga_server import Server, ServerSettings
+
+pytestmark = pytest.mark.anyio
+
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
+
+
+async def test_create_answers_201_with_the_id(mine: Any) -> None:
+    response = await mine.call("create", endpoint="/sync", cron="0 * * * *")
+
+    assert response.status_code == 201
+    answer = response.json()
+    assert answer == {"success": True, "scheduleId": answer["scheduleId"]}
+
+
+async def test_a_schedule_comes_back_as_it_was_created(mine: Any, house: Any) -> None:
+    payload = {"full": False, "z": 1, "a": [1, 2.5, None, "ä\N{ROCKET}"]}
+    schedule_id = await mine.create(
+        endpoint="POST /sync",
+        cron=" */15 9-17 * * MON-FRI ",
+        timezone="Europe/Berlin",
+        name=" Hourly ",
+        payload=payload,
+        enabled=False,
+    )
+
+    assert await mine.get(schedule_id) == {
+        "id": schedule_id,
+        "endpointPath": "/sync",
+        "endpointMethod": "POST",
+        "name": "Hourly",
+        "cron": "*/15 9-17 * * MON-FRI",
+        "timezone": "Europe/Berlin",
+        "enabled": False,
+        "payload": payload,
+        "lastRunAt": None,
+        "lastRunStatus": None,
+        "lastError": None,
+        "createdAt": "2026-01-01T00:00:00.000Z",
+    }
+
+
+async def test_absent_and_null_members_of_create_take_defaults(mine: Any) -> None:
+    for members in ({}, {"timezone": None, "enabled": None, "name": None, "payload": None}):
+        found = await mine.get(await mine.create(**members))
+
+        assert found["timezone"] == "UTC"
+        assert found["enabled"] is True
+        assert found["name"] is None
+        assert found["payload"] is None
+
+
+@pytest.mark.parametrize(
+    "payload", [[], {}, [[]], [{}], [None], {"": ""}, [1, "1", 1.5, True], {"b": 1, "a": 2}, ["\ud800", "\0"]]
+)
+async def test_a_payload_survives_exactly(mine: Any, payload: Any) -> None:
+    found = await mine.get(await mine.create(payload=payload))
+
+    assert json.dumps(found["payload"]) == json.dumps(payload)
+
+
+async def test_list_is_oldest_first(mine: Any, house: Any) -> None:
+    ids = []
+    for _ in range(3):
+        ids += [await mine.create(), await mine.create()]
+        house.clock.advance(timedelta(seconds=1))
+
+    assert [each["id"] for each in await mine.list()] == ids
+
+
+async def test_a_list_of_nothing_is_empty(mine: Any) -> None:
+    assert (await mine.call("list")).json() == {"schedules": []}
+
+
+@pytest.mark.parametrize("schedule_id", [UNKNOWN_ID, "nonsense", "%", "\ud800", "\0", "x" * 10_000])
+async def test_get_of_an_unknown_id_is_null(mine: Any, schedule_id: str) -> None:
+    response = await mine.call("get", scheduleId=schedule_id)
+
+    assert response.status_code == 200
+    assert response.json() == {"schedule": None}
+
+
+@pytest.mark.parametrize("operation", ["update", "delete"])
+@pytest.mark.parametrize("schedule_id", [UNKNOWN_ID, "nonsense", "\ud800", "' OR 1=1 --"])
+async def test_update_and_delete_of_an_unknown_id_are_not_found(
+    mine: Any, operation: str, schedule_id: str
+) -> None:
+    response = await mine.call(operation, scheduleId=schedule_id, cron="nonsense")
+
+    assert response.status_code == 404
+    assert response.json() == {"success": False, "error": "Schedule not found", "code": "NOT_FOUND"}
+
+
+@pytest.mark.parametrize("operation", ["get", "update", "delete"])
+@pytest.mark.parametrize("members", [{}, {"scheduleId": None}, {"scheduleId": 5}, {"scheduleId": " "}])
+async def test_a_missing_id_is_a_validation_error(mine: Any, operation: str, members: dict[str, Any]) -> None:
+    response = await mine.call(operation, **members)
+
+    assert response.status_code == 400
+    answer = response.json()
+    assert answer["error"] == "Validation error"
+    assert answer["details"] == {"formErrors": [], "fieldErrors": {"scheduleId": ["Missing scheduleId"]}}
+
+
+async def test_update_leaves_what_is_absent(mine: Any) -> None:
+    schedule_id = await mine.create(name="Kept", payload=[1], timezone="Europe/Berlin")
+    before = await mine.get(schedule_id)
+
+    response = await mine.call("update", scheduleId=schedule_id, enabled=False)
+
+    assert response.status_code == 200
+    assert response.json() == {"success": True}
+    assert await mine.get(schedule_id) == {**before, "enabled": False}
+
+
+async def test_update_clears_name_and_payload_with_null(mine: Any) -> None:
+    schedule_id = await mine.create(name="Gone", payload=[1])
+
+    await mine.call("update", scheduleId=schedule_id, name=None, payload=None)
+
+    found = await mine.get(schedule_id)
+    assert (found["name"], found["payload"]) == (None, None)
+
+
+async def test_update_changes_everything(mine: Any) -> None:
+    schedule_id = await mine.create(name="Old", payload={"a": 1})
+    changes = {"cron": "5 4 * * *", "timezone": "Asia/Tokyo", "enabled": False, "name": "New", "payload": []}
+
+    response = await mine.call("update", scheduleId=schedule_id.upper(), endpoint="/report", **changes)
+
+    assert response.status_code == 200
+    found = await mine.get(schedule_id)
+    assert {key: found[key] for key in changes} == changes
+    assert (found["endpointMethod"], found["endpointPath"]) == ("GET", "/report")
+
+
+async def test_a_refused_update_changes_nothing(mine: Any) -> None:
+    schedule_id = await mine.create(name="Same")
+    before = await mine.get(schedule_id)
+
+    response = await mine.call("update", scheduleId=schedule_id, name="Other", cron="* * * * *")
+
+    assert response.status_code == 400
+    assert await mine.get(schedule_id) == before
+
+
+@pytest.mark.parametrize("field", ["cron", "endpoint", "enabled"])
+async def test_update_cannot_clear_what_a_schedule_needs(mine: Any, field: str) -> None:
+    schedule_id = await mine.create()
+
+    response = await mine.call("update", scheduleId=schedule_id, **{field: None})
+
+    assert response.status_code == 400
+    assert response.json()["fieldErrors"] == {
+        field: "Expected boolean" if field == "enabled" else "Expected string"
+    }
+
+
+async def test_a_schedule_may_keep_its_own_name(mine: Any) -> None:
+    schedule_id = await mine.create(name="Mine")
+
+    assert (await mine.call("update", scheduleId=schedule_id, name="Mine")).status_code == 200
+
+
+async def test_delete_removes_the_schedule(mine: Any) -> None:
+    schedule_id = await mine.create()
+
+    response = await mine.call("delete", scheduleId=schedule_id)
+
+    assert (response.status_code, response.json()) == (200, {"success": True})
+    assert await mine.get(schedule_id) is None
+    assert (await mine.call("delete", scheduleId=schedule_id)).status_code == 404
+
+
+async def test_endpoints_are_ordered_by_path_and_say_what_is_schedulable(mine: Any) -> None:
+    found = (await mine.call("getEndpoints")).json()["endpoints"]
+
+    assert [(each["method"], each["path"], each["handler"], each["schedulable"]) for each in found] == [
+        ("GET", "/both", "both_get", True),
+        ("POST", "/both", "both_post", True),
+        ("DELETE", "/gone", "gone", False),
+        ("GET", "/items/:id", "item", False),
+        ("PUT", "/put", "put", False),
+        ("GET", "/report", "report", True),
+        ("POST", "/sync", "sync", True),
+        ("GET", "/things/{id}", "thing", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("cron", "* * * * *", "Cron too frequent (minimum interval is 5 minutes)"),
+        ("cron", "0 0 31 2 *", "Cron never fires (no month has such a day)"),
+        ("cron", "0 * * * *" + " " * 200 + "\0", "Cron expression too long"),
+        ("timezone", "Europe/Atlantis", "Invalid timezone"),
+        ("timezone", "Z" * 65, "Timezone too long"),
+        ("payload", "text", "Payload must be a JSON object or array"),
+        ("payload", ["a" * 100_000], "Payload too large"),
+        ("payload", [2**60], "Payload must be JSON-serializable"),
+        ("name", "n" * 129, "Name too long"),
+        ("endpoint", "/unknown", "Endpoint not found or not schedulable"),
+        ("endpoint", "DELETE /gone", "Endpoint not found or not schedulable"),
+        ("endpoint", "/put", "Endpoint not found or not schedulable"),
+        ("endpoint", "/items/:id", "Endpoint not found or not schedulable"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["create", "update"])
+async def test_a_field_that_breaks_a_rule(
+    mine: Any, operation: str, field: str, value: Any, message: str
+) -> None:
+    members = {"endpoint": "/sync", "cron": "0 * * * *", field: value}
+    if operation == "update":
+        members = {"scheduleId": await mine.create(), field: value}
+
+    response = await mine.call(operation, **members)
+
+    assert response.status_code == 400
+    assert response.json() == {
+        "success": False,
+        "error": message,
+        "code": "VALIDATION_FAILED",
+        "fieldErrors": {field: message},
+    }
+
+
+async def test_every_field_error_comes_at_once(mine: Any) -> None:
+    await mine.create(name="Taken")
+
+    response = await mine.call(
+        "create", endpoint="/both", cron="* * * * *", timezone="../x", name="Taken", payload=1
+    )
+
+    assert response.status_code == 400
+    answer = response.json()
+    assert answer["error"] == answer["fieldErrors"]["cron"]
+    assert list(answer["fieldErrors"]) == ["cron", "timezone", "payload", "name", "endpoint"]
+    assert "details" not in answer
+
+
+async def test_errors_of_shape_and_of_rule_come_together(mine: Any) -> None:
+    response = await mine.call("create", cron=5, timezone="Nowhere", enabled="yes")
+
+    assert response.status_code == 400
+    fields = {
+        "cron": "Expected string",
+        "timezone": "Invalid timezone",
+        "endpoint": "Required",
+        "enabled": "Expected boolean",
+    }
+    assert response.json() == {
+        "success": False,
+        "error": "Validation error",
+        "code": "VALIDATION_FAILED",
+        "fieldErrors": fields,
+        "details": {"formErrors": [], "fieldErrors": {name: [text] for name, text in fields.items()}},
+    }
+
+
+async def test_a_name_is_unique_within_its_install(mine: Any, house: Any) -> None:
+    other = await house.install("tenant-b")
+    await mine.create(name="Nightly")
+    await other.create(name="Nightly")
+
+    response = await mine.call("create", endpoint="/sync", cron="0 * * * *", name=" Nightly ")
+
+    message = "Schedule name already in use for this extension"
+    assert response.status_code == 400
+    assert response.json()["fieldErrors"] == {"name": message}
+
+
+async def test_the_index_speaks_when_the_check_was_overtaken(
+    mine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await mine.create(name="Nightly")
+    monkeypatch.setattr("alga_server.schedules._name_taken", lambda *_: False)
+
+    response = await mine.call("create", endpoint="/sync", cron="0 * * * *", name="Nightly")
+
+    assert response.status_code == 400
+    assert response.json()["fieldErrors"] == {"name": "Schedule name already in use for this extension"}
+
+
+async def test_the_fifty_first_schedule_is_over_quota_and_disabled_ones_count(mine: Any) -> None:
+    for number in range(50):
+        await mine.create(enabled=number % 2 == 0)
+
+    response = await mine.call("create", endpoint="/sync", cron="0 * * * *")
+
+    assert response.status_code == 400
+    assert response.json() == {
+        "success": False,
+        "error": "Too many schedules (max 50 per extension install)",
+        "code": "QUOTA_EXCEEDED",
+    }
+
+
+async def test_deleting_makes_room_again(mine: Any) -> None:
+    ids = [await mine.create() for _ in range(50)]
+
+    await mine.call("delete", scheduleId=ids[0])
+
+    assert await mine.create() not in ids
+
+
+@pytest.mark.parametrize("operation", ["", "LIST", "drop", None, 5, ["list"]])
+async def test_an_unknown_operation_is_a_validation_error(mine: Any, operation: Any) -> None:
+    response = await mine.call(operation)
+
+    assert response.status_code == 400
+    answer = response.json()
+    assert answer["error"] == "Validation error"
+    assert answer["details"] == {"formErrors": [], "fieldErrors": {"operation": ["Unsupported operation"]}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"list"',
+        b"\xff\xfe",
+        b'{"operation": NaN}',
+        b"[" * 100_000,
+        b'{"operation": ' + b"9" * 10_000 + b"}",
+        '{"operation":"list"}'.encode("utf-16"),
+    ],
+)
+async def test_a_body_that_is_no_json_object(mine: Any, house: Any, body: bytes) -> None:
+    response = await house.client.post(mine.path, content=body, headers=mine.headers())
+
+    assert response.status_code == 400
+    assert response.json() == {"error": "Invalid JSON body", "code": "VALIDATION_FAILED", "details": None}
+
+
+async def test_a_body_that_is_too_large_is_refused(mine: Any) -> None:
+    response = await mine.call("create", payload=["x" * 1024 * 1024])
+
+    assert response.status_code == 413
+    assert response.json()["code"] == "BODY_TOO_LARGE"
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", "Bearer runner-token-of-the-test"])
+async def test_a_wrong_runner_token_is_refused_before_anything_else(
+    mine: Any, house: Any, token: str | None
+) -> None:
+    response = await house.client.post(mine.path, content=b"{", headers=mine.headers(x_runner_auth=token))
+
+    assert response.status_code == 401
+    assert response.json() == {"error": "Invalid runner token", "code": "UNAUTHORIZED", "details": None}
+
+
+@pytest.mark.parametrize("header", ["x_alga_tenant", "x_alga_extension", "x_ext_install_id"])
+@pytest.mark.parametrize("value", [None, "", "two words", "x" * 129])
+async def test_an_identity_header_that_is_missing_or_strange(
+    mine: Any, house: Any, header: str, value: str | None
+) -> None:
+    response = await house.client.post(
+        mine.path, json={"operation": "list"}, headers=mine.headers(**{header: value})
+    )
+
+    assert response.status_code == 401
+    assert response.json() == {"error": "Missing identity headers", "code": "UNAUTHORIZED", "details": None}
+
+
+async def test_an_identity_header_that_stands_twice_is_refused(mine: Any, house: Any) -> None:
+    headers = [*mine.headers().items(), ("x-alga-tenant", "tenant-b")]
+
+    response = await house.client.post(mine.path, json={"operation": "list"}, headers=headers)
+
+    assert response.status_code == 401
+
+
+async def test_the_request_id_is_optional(mine: Any, house: Any) -> None:
+    headers = mine.headers(x_request_id=None)
+
+    assert (
+        await house.client.post(mine.path, json={"operation": "list"}, headers=headers)
+    ).status_code == 200
+
+
+async def test_a_disabled_install_looks_like_none(mine: Any, house: Any) -> None:
+    await house.admin("PATCH", mine.admin_path, json={"enabled": False})
+
+    response = await mine.call("list")
+
+    assert response.status_code == 404
+    assert response.json() == {"error": "Install not found", "code": "NOT_FOUND", "details": None}
+
+
+@pytest.mark.parametrize("operation", ["list", "get", "create", "update", "delete", "getEndpoints"])
+async def test_without_the_grant_every_operation_is_denied(house: Any, operation: str) -> None:
+    install = await house.install("tenant-c", grants=("cap:storage.kv",))
+
+    response = await install.call(operation, scheduleId=UNKNOWN_ID)
+
+    assert response.status_code == 403
+    assert response.json()["code"] == "CAPABILITY_DENIED"
+    assert response.json()["error"] == "Permission denied: cap:scheduler.manage not granted"
+
+
+async def test_a_withdrawn_grant_counts_at_once(mine: Any, house: Any) -> None:
+    await house.admin("PATCH", mine.admin_path, json={"grants": []})
+
+    assert (await mine.call("list")).status_code == 403
+
+
+async def test_a_schedule_names_endpoints_of_the_installed_version(mine: Any, house: Any) -> None:
+    newer = {"endpoints": [{"method": "GET", "path": "/only-in-two", "handler": "two"}]}
+    await house.publish(version="2.0.0", api=newer)
+
+    response = await mine.call("create", endpoint="/only-in-two", cron="0 * * * *")
+
+    assert response.json()["fieldErrors"] == {"endpoint": "Endpoint not found or not schedulable"}
+
+
+async def test_an_unexpected_failure_is_an_answer_without_detail(
+    mine: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_args: object) -> None:
+        raise RuntimeError("what went wrong inside")
+
+    monkeypatch.setattr("alga_server.schedules.list_all", broken)
+
+    response = await mine.call("list")
+
+    assert response.status_code == 500
+    assert response.json() == {"error": "Internal error", "code": "INTERNAL_ERROR", "details": None}
+
+
+class TestTokens:
+    async def refused(self, server: Server, token: str) -> bool:
+        import httpx
+
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(server.app), base_url="http://server"
+        ) as client:
+            headers = {
+                "x-runner-auth": token,
+                "x-alga-tenant": "t",
+                "x-alga-extension": "e",
+                "x-ext-install-id": "i",
+            }
+            path = "/api/internal/ext-scheduler/install/i"
+            response = await client.post(path, json={"operation": "list"}, headers=headers)
+            return response.status_code == 401
+
+    @pytest.mark.parametrize("token", ["", "anything"])
+    async def test_no_token_configured_refuses_every_call(self, token: str) -> None:
+        async with Server(ServerSettings()) as server:
+            assert await self.refused(server, token)
+
+    @pytest.mark.parametrize("token", ["local-runner-key", "changeme", "change-me", "secret", "ChangeMe"])
+    async def test_a_well_known_token_is_refused(self, token: str) -> None:
+        async with Server(ServerSettings(runner_token=token)) as server:
+            assert await self.refused(server, token)
+
+    async def test_a_well_known_token_works_in_development(self) -> None:
+        async with Server(ServerSettings(runner_token="changeme", development=True)) as server:
+            assert not await self.refused(server, "changeme")
