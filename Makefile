@@ -81,6 +81,10 @@ lock: ## Recompile both locks from pyproject.toml; UPGRADE=1 takes newer version
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra build -o requirements/runtime.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra build --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 
+.PHONY: docs
+docs: setup-dev ## Rewrite the tables in docs/ that derive from the code
+	@$(BIN)/python scripts/docs_tables.py
+
 .PHONY: clean
 clean: ## Remove .venv, caches and build output
 	@rm -rf $(VENV) .make .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
