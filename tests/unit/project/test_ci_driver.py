@@ -1,0 +1,87 @@
+"""``make ci`` runs every target whatever the others say, and its exit status tells the truth."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DRIVER = Path(__file__).parents[3] / "scripts" / "ci.py"
+TARGETS = ["setup-dev", "check", "test", "demo", "samples-check"]
+
+
+@pytest.fixture
+def ci(tmp_path: Path) -> object:
+    """Run the driver with a make whose targets do what the test says."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("node", "npm"):
+        (tools / name).write_text("#!/bin/sh\n")
+        (tools / name).chmod(0o755)
+
+    def run(*, path: str | None = None, **scripts: str) -> tuple[int, str, dict[str, list[str]]]:
+        make = tmp_path / "make"
+        cases = "".join(f"{name.replace('_', '-')}) {body} ;;\n" for name, body in scripts.items())
+        make.write_text(f"#!/bin/sh\ncase $1 in\n{cases}*) echo ok ;;\nesac\n")
+        make.chmod(0o755)
+        done = subprocess.run(
+            [sys.executable, DRIVER, str(make)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": path if path is not None else f"{tools}:/usr/bin:/bin"},
+        )
+        table = done.stdout.rstrip().split("\n\n")[-1].splitlines()[1:]
+        return done.returncode, done.stdout, {row.split()[0]: row.split()[1:] for row in table}
+
+    return run
+
+
+def test_all_well_is_zero(ci) -> None:
+    status, _, table = ci()
+
+    assert status == 0
+    assert {target: row[0] for target, row in table.items()} == dict.fromkeys(TARGETS, "ran")
+
+
+def test_a_failure_does_not_stop_the_others_and_says_why(ci) -> None:
+    status, _, table = ci(check="echo 'Found 3 errors'; echo 'make: *** [check] Error 1'; exit 2")
+
+    assert status == 1
+    assert (table["check"][0], table["check"][2:]) == ("failed", ["Found", "3", "errors"])
+    assert [table[target][0] for target in TARGETS[2:]] == ["ran", "ran", "ran"]
+
+
+def test_what_a_target_prints_is_passed_through(ci) -> None:
+    _, output, _ = ci(test="echo '5 passed in 0.01s'; echo 'to stderr' >&2")
+
+    assert "5 passed in 0.01s\n" in output
+    assert "to stderr\n" in output
+
+
+def test_a_target_can_say_that_it_was_not_run(ci) -> None:
+    status, _, table = ci(samples_check="echo 'not run: no network'")
+
+    assert (status, table["samples-check"][:2]) == (0, ["not", "run"])
+
+
+def test_a_failure_counts_even_if_something_was_not_run(ci) -> None:
+    status, _, table = ci(samples_check="echo 'not run: rust is missing'; exit 1")
+
+    assert (status, table["samples-check"][0]) == (1, "failed")
+
+
+def test_without_setup_nothing_is_run_and_that_is_a_failure(ci) -> None:
+    status, _, table = ci(setup_dev="exit 2")
+
+    assert status == 1
+    assert [table[target][:2] for target in TARGETS[1:]] == [["not", "run"]] * 4
+
+
+def test_without_node_and_without_a_package_manager_samples_are_not_run(ci, tmp_path: Path) -> None:
+    status, _, table = ci(path=str(tmp_path / "nothing"))
+
+    assert status == 0
+    assert " ".join(table["samples-check"]).startswith("not run 0.0 node and npm not installed: no package")
