@@ -60,7 +60,7 @@ test: setup-dev ## Run the tests; ARGS go to pytest
 .PHONY: check
 check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/ruff format --check --quiet
-	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff check --output-format concise
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 

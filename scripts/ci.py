@@ -56,8 +56,8 @@ def run(make: str, target: str) -> Outcome:
             say(line)
             if found := NOT_RUN.match(line):
                 missing = found[1]
-            if line and not line.startswith("make"):
-                last = line
+            if any(map(str.isalnum, line)) and not line.startswith("make"):
+                last = line.strip()
     seconds = time.monotonic() - started
     if process.returncode:
         return Outcome(target, "failed", last or f"exit status {process.returncode}", seconds)
