@@ -1,0 +1,145 @@
+"""The vectors, and the SDK's codec guest on the real runner."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alga_runner import ExecuteRequest, Observation, Runner, Settings
+from alga_runner.alga import AlgaServer, Identity
+from alga_runner.bundles import Bundle, MemoryBundles
+from alga_runner.errors import HostCallError
+from alga_runner.models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
+
+GUEST_ABI = Path(__file__).parents[3] / "guest-abi"
+MANIFEST = b'{"name": "com.example.codec", "version": "1.0.0", "runtime": "wasm-as@1"}'
+
+Call = Callable[..., Awaitable[Observation]]
+
+
+@dataclass
+class OneSchedule(AlgaServer):
+    """An Alga server that knows one schedule, and fails on demand."""
+
+    schedules: list[ScheduleInfo]
+    failure: HostCallError | None = None
+    seen: object = None
+
+    def _answer(self, seen: object = None) -> None:
+        self.seen = seen
+        if self.failure is not None:
+            raise self.failure
+
+    async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
+        self._answer()
+        return self.schedules
+
+    async def get_schedule(
+        self, identity: Identity, schedule_id: str, deadline: float
+    ) -> ScheduleInfo | None:
+        self._answer(schedule_id)
+        return next((schedule for schedule in self.schedules if schedule.id == schedule_id), None)
+
+    async def create_schedule(
+        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+    ) -> str:
+        self._answer(schedule)
+        return "created-1"
+
+    async def update_schedule(
+        self, identity: Identity, changes: UpdateScheduleInput, deadline: float
+    ) -> None:
+        self._answer(changes)
+
+    async def delete_schedule(self, identity: Identity, schedule_id: str, deadline: float) -> None:
+        self._answer(schedule_id)
+
+    async def get_endpoints(self, identity: Identity, deadline: float) -> list[EndpointInfo]:
+        self._answer()
+        return [EndpointInfo(id="e-1", method="POST", path="/sync", handler="dist/main", schedulable=True)]
+
+
+@pytest.fixture(scope="module")
+def schedule() -> ScheduleInfo:
+    return ScheduleInfo(
+        id="s-1",
+        endpoint_path="/sync",
+        endpoint_method="POST",
+        name="Hourly sync",
+        cron="0 * * * *",
+        timezone="UTC",
+        enabled=True,
+        payload={"full": False},
+        created_at="2026-01-01T12:30:00Z",
+    )
+
+
+@pytest.fixture(scope="module")
+def alga(schedule: ScheduleInfo) -> OneSchedule:
+    return OneSchedule([schedule])
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(alga: OneSchedule, schedule: ScheduleInfo) -> None:
+    alga.schedules, alga.failure, alga.seen = [schedule], None, None
+
+
+@pytest.fixture(scope="module")
+async def codec(alga: OneSchedule) -> AsyncIterator[Call]:
+    """Ask the codec guest (guest-abi/assemblyscript/tests/codec.ts): ``await codec("/value", data)``."""
+    bundles = MemoryBundles()
+    wasm = (GUEST_ABI / "assemblyscript/tests/codec.wasm").read_bytes()
+    content_hash = bundles.add(Bundle.from_files({"manifest.json": MANIFEST, "dist/main.wasm": wasm}))
+
+    async with Runner(Settings(max_guests=8, max_memory_mb=16), alga=alga, bundles=bundles) as runner:
+
+        async def call(
+            path: str, data: bytes = b"", *, providers: tuple[str, ...] = ("cap:scheduler.manage",)
+        ) -> Observation:
+            document: dict[str, Any] = {
+                "context": {
+                    "tenant_id": "acme",
+                    "extension_id": "com.example.codec",
+                    "install_id": "install-1",
+                    "content_hash": content_hash,
+                    "config": {"intervalHours": "6"},
+                },
+                "http": {"method": "POST", "path": path, "body_b64": base64.b64encode(data).decode()},
+                "providers": list(providers),
+            }
+            return await runner.observe(ExecuteRequest.model_validate(document))
+
+        yield call
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Callable[[str], list[dict[str, Any]]]:
+    """The vectors of one file, their ``value`` in plain Python."""
+
+    def read(name: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads((GUEST_ABI / "vectors" / name).read_text("utf-8"))
+        return [{**vector, "value": _plain(vector.get("value"))} for vector in found]
+
+    return read
+
+
+def _plain(value: Any) -> Any:
+    """What the tagged forms mean (guest-abi/vectors/README.md)."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    match value:
+        case {"$bin": str(text)}:
+            return bytes.fromhex(text)
+        case {"$int": str(text)}:
+            return int(text)
+        case {"$float": str(text)}:
+            return float(text)
+    return {key: _plain(member) for key, member in value.items()}

@@ -1,0 +1,116 @@
+"""The AssemblyScript SDK's own codec, run on the vectors by its conformance guest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgpack
+import pytest
+
+from alga_runner import Observation
+
+pytestmark = pytest.mark.anyio
+
+Call = Callable[..., Awaitable[Observation]]
+Vectors = Callable[[str], list[dict[str, Any]]]
+
+GENERAL_RULES = {"key", "extension", "depth", "duplicate", "utf8"}
+"""The rules of every document; the others are the host's own."""
+
+
+async def ask(codec: Call, path: str, data: bytes) -> tuple[int, bytes]:
+    observation = await codec(path, data)
+    assert observation.response is not None, observation.error
+    return observation.response.status, observation.response.body()
+
+
+async def test_valid_values_come_back_in_canonical_form(codec: Call, vectors: Vectors) -> None:
+    for vector in vectors("values.json"):
+        if vector["kind"] == "valid":
+            answer = await ask(codec, "/value", bytes.fromhex(vector["hex"]))
+
+            assert answer == (200, bytes.fromhex(vector.get("canonical", vector["hex"]))), vector["name"]
+
+
+@pytest.mark.parametrize("file", ["values.json", "host-call-requests.json"])
+async def test_bad_documents_are_told_apart(file: str, codec: Call, vectors: Vectors) -> None:
+    for vector in vectors(file):
+        if vector["kind"] == "breach" or vector.get("rule") in GENERAL_RULES:
+            status, body = await ask(codec, "/value", bytes.fromhex(vector["hex"]))
+
+            assert (status, json.loads(body)["error"]["code"]) == (422, vector["kind"]), vector["name"]
+
+
+async def test_replies_are_read(codec: Call, vectors: Vectors) -> None:
+    for vector in vectors("replies.json"):
+        wanted = vector["value"]
+
+        _, body = await ask(codec, "/reply", bytes.fromhex(vector["hex"]))
+
+        got = msgpack.unpackb(body)
+        if "err" in wanted and "message" not in wanted["err"]:
+            assert got["err"].pop("message")
+        assert got == wanted, vector["name"]
+
+
+async def test_requests_are_read(codec: Call, vectors: Vectors) -> None:
+    for vector in vectors("requests.json"):
+        _, body = await ask(codec, "/request", bytes.fromhex(vector["hex"]))
+
+        assert msgpack.unpackb(body) == vector["value"], vector["name"]
+
+
+async def test_responses_are_written(codec: Call, vectors: Vectors) -> None:
+    for vector in vectors("responses.json"):
+        if vector["kind"] == "valid":
+            _, body = await ask(codec, "/response", bytes.fromhex(vector["hex"]))
+
+            assert msgpack.unpackb(body) == vector["value"], vector["name"]
+
+
+@pytest.mark.parametrize("operation", ["scheduler.create", "scheduler.update"])
+async def test_requests_of_host_calls_are_written(operation: str, codec: Call, vectors: Vectors) -> None:
+    default = {"enabled": True} if operation == "scheduler.create" else {}
+    for vector in vectors("host-call-requests.json"):
+        if vector["kind"] == "valid" and vector["operation"] == operation:
+            _, body = await ask(codec, f"/call/{operation}", bytes.fromhex(vector["hex"]))
+
+            assert default | msgpack.unpackb(body) == default | vector["value"], vector["name"]
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("1", "1"),
+        (' {"a" : [ 1 , -2.5, true,false, null ] } ', '{"a":[1,-2.5,true,false,null]}'),
+        ("1e3", "1000.0"),
+        ("123456789012345678", "123456789012345678"),
+        (r'"\u00e9\n\/\"\\"', r'"é\n/\"\\"'),
+        (r'"\u0001"', r'"\u0001"'),
+        (r'"\ud83c\udf89"', '"🎉"'),
+        (r'"\ud83c"', '"\ufffd"'),
+        ("[" * 32 + "]" * 32, "[" * 32 + "]" * 32),
+    ],
+)
+async def test_json_is_read_and_written(text: str, written: str, codec: Call) -> None:
+    assert await ask(codec, "/json", text.encode()) == (200, written.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "1 2", "nul", "NaN"),
+        *("01", "1.", ".5", "+1", "-", "1e"),
+        *("[1,]", "[1", '{"a":1,}', '{"a" 1}', '{"a"}', "{1:2}", '{"a":1,"a":2}'),
+        *('"abc', '"\n"', r'"\x"', r'"\u12g4"'),
+        "[" * 33 + "]" * 33,
+    ],
+)
+async def test_what_is_not_json_is_refused(text: str, codec: Call) -> None:
+    assert (await ask(codec, "/json", text.encode()))[0] == 422
+
+
+async def test_json_that_is_not_utf8_is_refused(codec: Call) -> None:
+    assert (await ask(codec, "/json", b'"\xff"'))[0] == 422
