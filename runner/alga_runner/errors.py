@@ -26,7 +26,10 @@ where there is a next step, a ``hint``::
     ├── RequestError
     │   ├── RequestInvalid        request_invalid
     │   ├── BodyNotBase64         body_not_base64
-    │   └── UnknownCapabilities   unknown_capabilities
+    │   ├── UnknownCapabilities   unknown_capabilities
+    │   ├── EndpointNotFound      endpoint_not_found
+    │   └── ExtensionNotAvailable extension_not_available
+    ├── AdminRefused              admin_refused
     ├── ExecutionError
     │   ├── GuestTrap             guest_trap
     │   ├── GuestAbort            guest_abort
@@ -217,6 +220,42 @@ class UnknownCapabilities(RequestError):
     """The request grants capabilities that do not exist."""
 
     code = "unknown_capabilities"
+
+
+class EndpointNotFound(RequestError):
+    """The installed version has no such endpoint."""
+
+    code = "endpoint_not_found"
+
+
+class ExtensionNotAvailable(RequestError):
+    """The extension is not installed for the tenant, or its install is disabled."""
+
+    code = "extension_not_available"
+
+
+class AdminRefused(AlgaError):
+    """The Alga server refused what an admin asked for.
+
+    ``server_code`` is the server's own code, ``http_status`` went with it, ``field_errors`` maps a field of the
+    request to what is wrong with it.
+    """
+
+    code = "admin_refused"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        server_code: str = "",
+        http_status: int = 400,
+        field_errors: Mapping[str, str] | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.server_code = server_code
+        self.http_status = http_status
+        self.field_errors = dict(field_errors or {})
 
 
 class ExecutionError(AlgaError):

@@ -1,0 +1,27 @@
+"""What extension authors test with: an Alga server and a runner in this process, and the pytest plugin on top.
+
+Importing this package is cheap: pytest imports the plugin on every run, and most runs never use it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .embedded import EmbeddedAlga
+    from .installed import Installed
+
+__all__ = ["EmbeddedAlga", "Installed"]
+
+_HOMES = {"EmbeddedAlga": "embedded", "Installed": "installed"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,91 @@
+"""An admin's hands: the Alga server's admin API, as its REST clients see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from ..errors import AdminRefused
+
+
+class Admin:
+    """Publishes, installs and manages over ``client``. What the server refuses raises ``AdminRefused``."""
+
+    def __init__(self, client: httpx.AsyncClient, token: SecretStr) -> None:
+        self._client = client
+        self._headers = {"authorization": f"Bearer {token.get_secret_value()}"}
+
+    async def publish(self, archive: bytes) -> dict[str, Any]:
+        """Publish a packed bundle. What was published already is answered alike."""
+        return await self._ask("publish the bundle", "POST", "extensions", content=archive)
+
+    async def install(
+        self,
+        tenant_id: str,
+        extension_id: str,
+        version_id: str,
+        *,
+        grants: Iterable[str],
+        config: Mapping[str, str],
+    ) -> dict[str, Any]:
+        """Install one version for a tenant, with exactly ``grants``."""
+        document = {
+            "extensionId": extension_id,
+            "versionId": version_id,
+            "grants": list(grants),
+            "config": dict(config),
+        }
+        purpose = f"install the extension for tenant {tenant_id}"
+        return await self._ask(purpose, "POST", f"tenants/{tenant_id}/installs", json=document)
+
+    async def get(self, tenant_id: str, install_id: str) -> dict[str, Any]:
+        """An install as it stands: ``grants``, ``providers``, ``config``, ``enabled``, ``endpoints`` ..."""
+        return await self._ask("show the install", "GET", _install(tenant_id, install_id))
+
+    async def change(self, tenant_id: str, install_id: str, **changes: object) -> dict[str, Any]:
+        """Change ``enabled``, ``grants`` or ``config``; the latter two replace what was there."""
+        path = _install(tenant_id, install_id)
+        return await self._ask("change the install", "PATCH", path, json=changes)
+
+    async def uninstall(self, tenant_id: str, install_id: str) -> None:
+        """Remove the install with all that is its own."""
+        await self._ask("uninstall the extension", "DELETE", _install(tenant_id, install_id))
+
+    async def schedules(self, tenant_id: str, install_id: str) -> list[dict[str, Any]]:
+        """The install's schedules, oldest first, each with ``trigger`` and ``nextRunAt``."""
+        path = _install(tenant_id, install_id) + "/schedules"
+        found: list[dict[str, Any]] = (await self._ask("list the schedules", "GET", path))["schedules"]
+        return found
+
+    async def metrics(self) -> str:
+        """The server's metrics in Prometheus' text form."""
+        return (await self._client.get("/metrics")).text
+
+    async def _ask(
+        self, purpose: str, method: str, path: str, *, json: object = None, content: bytes | None = None
+    ) -> dict[str, Any]:
+        response = await self._client.request(
+            method, f"/api/admin/{path}", json=json, content=content, headers=self._headers
+        )
+        if response.is_success:
+            return dict(response.json()) if response.content else {}
+        raise _refused(purpose, response)
+
+
+def _install(tenant_id: str, install_id: str) -> str:
+    return f"tenants/{tenant_id}/installs/{install_id}"
+
+
+def _refused(purpose: str, response: httpx.Response) -> AdminRefused:
+    document = response.json() if response.headers.get("content-type") == "application/json" else {}
+    fields: dict[str, str] = document.get("fieldErrors", {})
+    reason = "; ".join(f"{field}: {fault}" for field, fault in fields.items()) or document.get("error", "")
+    return AdminRefused(
+        f"The Alga server refused to {purpose}: {reason or response.reason_phrase}.",
+        server_code=document.get("code", ""),
+        http_status=response.status_code,
+        field_errors=fields,
+    )
