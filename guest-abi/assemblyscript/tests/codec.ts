@@ -113,10 +113,14 @@ function createInput(value: Value): CreateScheduleInput {
 
 function updateInput(value: Value): UpdateScheduleInput {
   const result = new UpdateScheduleInput();
-  if (value.has("endpoint")) result.setEndpoint(value.getText("endpoint")!);
-  if (value.has("cron")) result.setCron(value.getText("cron")!);
-  if (value.has("timezone")) result.setTimezone(value.getText("timezone")!);
-  if (value.has("enabled")) result.setEnabled(value.getBool("enabled"));
+  const endpoint = value.getText("endpoint");
+  const cron = value.getText("cron");
+  const timezone = value.getText("timezone");
+  const enabled = value.get("enabled");
+  if (endpoint !== null) result.setEndpoint(endpoint);
+  if (cron !== null) result.setCron(cron);
+  if (timezone !== null) result.setTimezone(timezone);
+  if (enabled !== null && enabled.kind == Kind.Bool) result.setEnabled(enabled.boolean);
   const name = value.getText("name");
   if (name !== null) result.setName(name);
   else if (value.has("name")) result.clearName();

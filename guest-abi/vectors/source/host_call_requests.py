@@ -103,6 +103,13 @@ def _good_calls() -> Iterator[Vector]:
         {"scheduleId": SCHEDULE_ID, "name": None, "payload": None},
         "nil clears name and payload",
     )
+    yield valid(
+        "update with nils that clear nothing",
+        write({"scheduleId": SCHEDULE_ID, "endpoint": None, "cron": None, "timezone": None, "enabled": None}),
+        {"scheduleId": SCHEDULE_ID},
+        "an optional member that is nil reads as absent, but for name and payload",
+        operation=update,
+    )
 
 
 def _with(key: bytes, value: bytes) -> bytes:

@@ -7,6 +7,8 @@ from pydantic import Field
 from ._base import CamelModel
 from .json_value import JsonValue
 
+_CLEARABLE = frozenset({"name", "payload"})
+
 
 class ScheduleInfo(CamelModel):
     """One schedule of the calling install. Times are RFC 3339 strings in UTC."""
@@ -55,7 +57,7 @@ class CreateScheduleInput(CamelModel):
 class UpdateScheduleInput(CamelModel):
     """Changes to a schedule: an absent member is left, ``None`` clears ``name`` and ``payload``.
 
-    Which members were given is in ``model_fields_set``; ``changes()`` is what goes on the wire.
+    For the others ``None`` reads as absent (guest ABI, "Messages"). ``changes()`` is what goes on the wire.
     """
 
     schedule_id: str = Field(max_length=64)
@@ -68,7 +70,8 @@ class UpdateScheduleInput(CamelModel):
 
     def changes(self) -> dict[str, object]:
         """The members that were given, camelCase, without the schedule's id."""
-        return self.model_dump(by_alias=True, exclude_unset=True, exclude={"schedule_id"})
+        given = self.model_dump(by_alias=True, exclude_unset=True, exclude={"schedule_id"})
+        return {name: value for name, value in given.items() if value is not None or name in _CLEARABLE}
 
 
 class CreatedSchedule(CamelModel):
