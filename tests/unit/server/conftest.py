@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from alga_runner.models.archive import pack
 from alga_server import ManualClock, Server, ServerSettings
 

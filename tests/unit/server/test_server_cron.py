@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise, product
 
 import pytest
-from alga_server.cron import check_cron, next_run
-from alga_server.errors import FieldRefused
 from cronsim import CronSim
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from alga_server.cron import check_cron, next_run
+from alga_server.errors import FieldRefused
 
 FIELDS = "Invalid cron expression (expected 5 fields: m h dom mon dow)"
 CHARACTERS = "Invalid cron expression (unsupported characters)"
@@ -78,7 +79,7 @@ REFUSED = {
     "0 0 MON * *": CHARACTERS,
     "0 0 * * H": CHARACTERS,
     "0 0 * * *;": CHARACTERS,
-    "٠ 0 * * *": CHARACTERS,
+    "\N{ARABIC-INDIC DIGIT ZERO} 0 * * *": CHARACTERS,
     "0 0 * * \0": CHARACTERS,
     "0.5 0 * * *": CHARACTERS,
     # both days

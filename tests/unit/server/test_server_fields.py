@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
 from alga_server.errors import FieldRefused
 from alga_server.fields import check_enabled, check_name, check_payload
 from alga_server.selector import Selector
-from alga_server.zones import check_zone
 from alga_server.zones import _names as zone_names
+from alga_server.zones import check_zone
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,14 @@ def test_a_zone_is_trimmed() -> None:
     ],
 )
 def test_anything_else_is_no_zone(zone: str) -> None:
-    with pytest.raises(FieldRefused, match="^Invalid timezone$"):
+    with pytest.raises(FieldRefused, match=r"^Invalid timezone$"):
         check_zone(zone)
 
 
 def test_a_zone_of_more_than_64_characters_is_too_long() -> None:
-    with pytest.raises(FieldRefused, match="^Timezone too long$"):
+    with pytest.raises(FieldRefused, match=r"^Timezone too long$"):
         check_zone("A" * 65)
-    with pytest.raises(FieldRefused, match="^Invalid timezone$"):
+    with pytest.raises(FieldRefused, match=r"^Invalid timezone$"):
         check_zone("A" * 64)
 
 
@@ -140,7 +141,7 @@ def test_a_selector_finds_its_endpoint(selector: str, row: Row) -> None:
     ],
 )
 def test_a_selector_that_finds_none_is_refused(selector: str) -> None:
-    with pytest.raises(FieldRefused, match="^Endpoint not found or not schedulable$"):
+    with pytest.raises(FieldRefused, match=r"^Endpoint not found or not schedulable$"):
         Selector.parse(selector).choose(ROWS)
 
 
@@ -163,7 +164,7 @@ def test_a_name_has_up_to_128_utf16_units(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["n" * 129, "\N{ROCKET}" * 65])
 def test_a_longer_name_is_refused(name: str) -> None:
-    with pytest.raises(FieldRefused, match="^Name too long$"):
+    with pytest.raises(FieldRefused, match=r"^Name too long$"):
         check_name(name)
 
 
@@ -180,7 +181,7 @@ def test_a_payload_is_an_object_an_array_or_nothing(value: Any) -> None:
 
 @pytest.mark.parametrize("scalar", ["text", "", 0, 1.5, True, False])
 def test_a_scalar_payload_is_refused(scalar: Any) -> None:
-    with pytest.raises(FieldRefused, match="^Payload must be a JSON object or array$"):
+    with pytest.raises(FieldRefused, match=r"^Payload must be a JSON object or array$"):
         check_payload(scalar)
 
 
@@ -188,7 +189,7 @@ def test_a_scalar_payload_is_refused(scalar: Any) -> None:
     "value", [[float("nan")], {"a": float("inf")}, [2**53 + 1], [b"bytes"], [object()], {1: 2}]
 )
 def test_a_payload_that_would_not_come_back_the_same_is_refused(value: Any) -> None:
-    with pytest.raises(FieldRefused, match="^Payload must be JSON-serializable$"):
+    with pytest.raises(FieldRefused, match=r"^Payload must be JSON-serializable$"):
         check_payload(value)
 
 
@@ -197,24 +198,24 @@ def test_a_payload_that_nests_too_deeply_is_refused() -> None:
     for _ in range(1_000):
         value = [value]
 
-    with pytest.raises(FieldRefused, match="^Payload must be JSON-serializable$"):
+    with pytest.raises(FieldRefused, match=r"^Payload must be JSON-serializable$"):
         check_payload(value)
 
 
 @pytest.mark.parametrize("letter", ["a", "ä"])
 def test_the_payload_limit_counts_utf16_units_of_its_json(letter: str) -> None:
     assert check_payload([letter * 99_996])
-    with pytest.raises(FieldRefused, match="^Payload too large$"):
+    with pytest.raises(FieldRefused, match=r"^Payload too large$"):
         check_payload([letter * 99_997])
 
 
 def test_a_character_outside_the_first_plane_counts_twice() -> None:
     assert check_payload(["\N{ROCKET}" * 49_998])
-    with pytest.raises(FieldRefused, match="^Payload too large$"):
+    with pytest.raises(FieldRefused, match=r"^Payload too large$"):
         check_payload(["\N{ROCKET}" * 49_999])
 
 
 @pytest.mark.parametrize("value", ["true", 1, 0, []])
 def test_enabled_is_a_boolean_and_nothing_like_one(value: Any) -> None:
-    with pytest.raises(FieldRefused, match="^Expected boolean$"):
+    with pytest.raises(FieldRefused, match=r"^Expected boolean$"):
         check_enabled(value)

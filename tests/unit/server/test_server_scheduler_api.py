@@ -6,7 +6,9 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
+
 from alga_server import Server, ServerSettings
 
 pytestmark = pytest.mark.anyio
@@ -438,33 +440,32 @@ async def test_an_unexpected_failure_is_an_answer_without_detail(
     assert response.json() == {"error": "Internal error", "code": "INTERNAL_ERROR", "details": None}
 
 
-class TestTokens:
-    async def refused(self, server: Server, token: str) -> bool:
-        import httpx
+async def status_with_token(settings: ServerSettings, token: str) -> int:
+    headers = {
+        "x-runner-auth": token,
+        "x-alga-tenant": "tenant-a",
+        "x-alga-extension": UNKNOWN_ID,
+        "x-ext-install-id": UNKNOWN_ID,
+    }
+    path = f"/api/internal/ext-scheduler/install/{UNKNOWN_ID}"
+    async with Server(settings) as server:
+        transport = httpx.ASGITransport(server.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            return (await client.post(path, json={"operation": "list"}, headers=headers)).status_code
 
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(server.app), base_url="http://server"
-        ) as client:
-            headers = {
-                "x-runner-auth": token,
-                "x-alga-tenant": "t",
-                "x-alga-extension": "e",
-                "x-ext-install-id": "i",
-            }
-            path = "/api/internal/ext-scheduler/install/i"
-            response = await client.post(path, json={"operation": "list"}, headers=headers)
-            return response.status_code == 401
 
-    @pytest.mark.parametrize("token", ["", "anything"])
-    async def test_no_token_configured_refuses_every_call(self, token: str) -> None:
-        async with Server(ServerSettings()) as server:
-            assert await self.refused(server, token)
+@pytest.mark.parametrize("token", ["", "anything"])
+async def test_with_no_token_configured_every_call_is_refused(token: str) -> None:
+    assert await status_with_token(ServerSettings(), token) == 401
+    assert await status_with_token(ServerSettings(runner_token=""), token) == 401
 
-    @pytest.mark.parametrize("token", ["local-runner-key", "changeme", "change-me", "secret", "ChangeMe"])
-    async def test_a_well_known_token_is_refused(self, token: str) -> None:
-        async with Server(ServerSettings(runner_token=token)) as server:
-            assert await self.refused(server, token)
 
-    async def test_a_well_known_token_works_in_development(self) -> None:
-        async with Server(ServerSettings(runner_token="changeme", development=True)) as server:
-            assert not await self.refused(server, "changeme")
+@pytest.mark.parametrize("token", ["local-runner-key", "changeme", "change-me", "secret", "ChangeMe"])
+async def test_a_well_known_token_is_refused(token: str) -> None:
+    assert await status_with_token(ServerSettings(runner_token=token), token) == 401
+
+
+async def test_a_well_known_token_works_in_development() -> None:
+    settings = ServerSettings(runner_token="changeme", development=True)
+
+    assert await status_with_token(settings, "changeme") == 404

@@ -1,0 +1,154 @@
+"""The storage: transactions, persistence, cancellation, what errors give away."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+
+import anyio
+import pytest
+from sqlalchemy import Connection, func, insert, inspect, select, text
+from sqlalchemy.exc import IntegrityError
+
+from alga_runner.errors import SettingsError
+from alga_server import Server, ServerSettings
+from alga_server.database import Database
+from alga_server.tables import bundle, metadata
+
+pytestmark = pytest.mark.anyio
+
+
+def add(connection: Connection, key: str = "sha256:1") -> None:
+    connection.execute(
+        insert(bundle).values(content_hash=key, archive=b"secret-bytes", created_at=datetime.now(UTC))
+    )
+
+
+def count(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(bundle)).scalar_one()
+
+
+@pytest.mark.parametrize("url", ["postgresql://localhost/alga", "mysql://x/y", "nonsense", ""])
+async def test_a_url_it_cannot_use_is_a_settings_error(url: str) -> None:
+    with pytest.raises(SettingsError, match="database_url") as refusal:
+        Database(url)
+
+    assert "localhost" not in str(refusal.value)
+
+
+async def test_a_write_that_raises_leaves_nothing() -> None:
+    database = Database("sqlite://")
+
+    def half(connection: Connection) -> None:
+        add(connection)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await database.write(half)
+
+    assert await database.read(count) == 0
+    await database.aclose()
+
+
+async def test_two_databases_in_memory_share_nothing() -> None:
+    first, second = Database("sqlite://"), Database("sqlite://")
+    await first.write(add)
+
+    assert await first.read(count) == 1
+    assert await second.read(count) == 0
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_the_first_transaction_makes_the_tables() -> None:
+    database = Database("sqlite://")
+
+    names = await database.read(lambda connection: inspect(connection).get_table_names())
+
+    assert set(names) == set(metadata.tables)
+    await database.aclose()
+
+
+async def test_a_file_keeps_what_was_written(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'alga.db'}"
+    first = Database(url)
+    await first.write(add)
+    await first.aclose()
+
+    second = Database(url)
+    await second.start()
+
+    assert await second.read(count) == 1
+    await second.aclose()
+
+
+async def test_a_file_uses_a_write_ahead_log_and_real_keys(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'alga.db'}")
+
+    def pragmas(connection: Connection) -> tuple[str, int]:
+        return (
+            connection.execute(text("PRAGMA journal_mode")).scalar_one(),
+            connection.execute(text("PRAGMA foreign_keys")).scalar_one(),
+        )
+
+    assert await database.read(pragmas) == ("wal", 1)
+    await database.aclose()
+
+
+async def test_a_reader_of_a_file_does_not_wait_for_its_writer(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'alga.db'}")
+    await database.start()
+    written, go_on = Event(), Event()
+
+    def slow(connection: Connection) -> None:
+        add(connection)
+        written.set()
+        assert go_on.wait(30)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(database.write, slow)
+        assert await anyio.to_thread.run_sync(written.wait, 30)
+        assert await database.read(count) == 0
+        go_on.set()
+
+    assert await database.read(count) == 1
+    await database.aclose()
+
+
+async def test_cancelling_a_write_waits_for_its_end() -> None:
+    database = Database("sqlite://")
+    await database.start()
+    begun, go_on = Event(), Event()
+
+    def slow(connection: Connection) -> None:
+        begun.set()
+        assert go_on.wait(30)
+        add(connection)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(database.write, slow)
+        assert await anyio.to_thread.run_sync(begun.wait, 30)
+        group.cancel_scope.cancel()
+        go_on.set()
+
+    assert await database.read(count) == 1
+    await database.aclose()
+
+
+async def test_an_error_does_not_carry_the_statements_parameters() -> None:
+    database = Database("sqlite://")
+    await database.write(add)
+
+    with pytest.raises(IntegrityError) as refusal:
+        await database.write(add)
+
+    assert "secret-bytes" not in str(refusal.value)
+    await database.aclose()
+
+
+async def test_a_server_can_be_started_twice_on_one_file(tmp_path: Path) -> None:
+    settings = ServerSettings(database_url=f"sqlite:///{tmp_path / 'alga.db'}")
+
+    async with Server(settings), Server(settings) as second:
+        assert await second._services.database.read(count) == 0

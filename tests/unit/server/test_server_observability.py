@@ -1,0 +1,192 @@
+"""What the server tells its operators: health, metrics, one log line per call; and what it never tells."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from alga_runner.errors import SettingsError
+from alga_server import ManualClock, Server, ServerSettings, SystemClock, create_app
+
+pytestmark = pytest.mark.anyio
+
+CALLS = "extension_scheduler_api_calls_total"
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if getattr(record, "action", "") == "scheduler_api_call"]
+
+
+async def test_health_is_ok(house: Any) -> None:
+    response = await house.client.get("/healthz")
+
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("operation", "members", "status"),
+    [
+        ("list", {}, "success"),
+        ("getEndpoints", {}, "success"),
+        ("get", {"scheduleId": "unknown"}, "success"),
+        ("create", {"endpoint": "/sync", "cron": "0 * * * *"}, "success"),
+        ("create", {"endpoint": "/sync", "cron": "* * * * *"}, "validation_failed"),
+        ("delete", {"scheduleId": "unknown"}, "not_found"),
+    ],
+)
+async def test_a_call_is_counted_and_logged_once(
+    mine: Any, caplog: pytest.LogCaptureFixture, operation: str, members: dict[str, Any], status: str
+) -> None:
+    caplog.set_level(logging.INFO, "alga_server")
+
+    await mine.call(operation, **members)
+
+    metrics = await mine.house.metrics()
+    assert f'{CALLS}{{operation="{operation}",status="{status}"}} 1.0' in metrics
+    assert f'extension_scheduler_api_duration_seconds_count{{operation="{operation}"}} 1.0' in metrics
+    [line] = lines(caplog)
+    assert (line.operation, line.status) == (operation, status)  # type: ignore[attr-defined]
+    assert line.tenant_id == mine.tenant  # type: ignore[attr-defined]
+    assert line.extension_id == mine.extension  # type: ignore[attr-defined]
+    assert line.install_id == mine.id  # type: ignore[attr-defined]
+    assert line.request_id == "request-1"  # type: ignore[attr-defined]
+    assert line.duration_s == 0.0  # type: ignore[attr-defined]
+
+
+async def test_over_quota_is_counted_as_such(mine: Any, house: Any) -> None:
+    for _ in range(51):
+        await mine.call("create", endpoint="/sync", cron="0 * * * *")
+
+    assert f'{CALLS}{{operation="create",status="quota_exceeded"}} 1.0' in await house.metrics()
+
+
+async def test_denied_and_unauthorized_are_counted(house: Any) -> None:
+    install = await house.install(grants=())
+    await install.call("list")
+    await house.client.post(install.path, headers=install.headers(x_runner_auth="wrong"))
+
+    metrics = await house.metrics()
+    assert f'{CALLS}{{operation="list",status="denied"}} 1.0' in metrics
+    assert f'{CALLS}{{operation="unknown",status="unauthorized"}} 1.0' in metrics
+
+
+async def test_a_made_up_operation_makes_no_new_series(mine: Any, house: Any) -> None:
+    await mine.call("made-up")
+
+    metrics = await house.metrics()
+    assert "made-up" not in metrics
+    assert f'{CALLS}{{operation="unknown",status="validation_failed"}} 1.0' in metrics
+
+
+async def test_two_servers_count_apart(house: Any, mine: Any, settings: ServerSettings) -> None:
+    await mine.call("list")
+
+    async with Server(settings) as other:
+        transport = httpx.ASGITransport(other.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            assert "status=" not in (await client.get("/metrics")).text
+
+
+async def test_an_admins_call_is_not_counted_as_a_host_call(house: Any, mine: Any) -> None:
+    await house.admin("GET", f"{mine.admin_path}/schedules")
+
+    assert "status=" not in await house.metrics()
+
+
+async def test_no_log_line_carries_a_payload_a_name_or_a_token(
+    mine: Any, house: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    members = {"endpoint": "/sync", "cron": "0 * * * *", "payload": {"k": "private-payload"}}
+    await mine.call("create", name="private-name", **members)
+    await mine.call("create", name="private-name", **members)
+    # A failure inside a statement, which SQLAlchemy's messages would spell out with its parameters.
+    monkeypatch.setattr("alga_server.schedules._extent", lambda *_: (0, 0))
+    failed = await mine.call("create", name="private-other", **members)
+
+    assert failed.status_code == 500
+    text = caplog.text + str([vars(record) for record in caplog.records])
+    assert "scheduler_api_failure" in text
+    for secret in ("private-payload", "private-name", "private-other", "-token-of-the-test"):
+        assert secret not in text
+
+
+async def test_a_strange_request_id_does_not_reach_the_log(
+    mine: Any, house: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "alga_server")
+
+    for request_id in ("x" * 129, "a b", "tab\there"):
+        await house.client.post(
+            mine.path, json={"operation": "list"}, headers=mine.headers(x_request_id=request_id)
+        )
+
+    assert [line.request_id for line in lines(caplog)] == [None] * 3  # type: ignore[attr-defined]
+
+
+async def test_a_server_without_tokens_warns_when_it_starts(caplog: pytest.LogCaptureFixture) -> None:
+    async with Server(ServerSettings(runner_token="changeme")):
+        pass
+
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert any("runner_token" in message for message in warned)
+    assert any("admin_token" in message for message in warned)
+    assert "changeme" not in caplog.text
+
+
+async def test_the_app_works_without_lifespan_events(settings: ServerSettings) -> None:
+    app = create_app(settings)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_the_lifespan_starts_and_closes_the_server(settings: ServerSettings) -> None:
+    app = create_app(settings)
+
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            assert (await client.get("/healthz")).status_code == 200
+
+
+def test_every_setting_is_described() -> None:
+    for name, field in ServerSettings.model_fields.items():
+        assert field.description, name
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALGA_SERVER_RUNNER_TOKEN", "from-the-environment")
+    monkeypatch.setenv("ALGA_SERVER_MAX_SCHEDULES_PER_INSTALL", "7")
+
+    settings = ServerSettings.load()
+
+    assert settings.runner_token == SecretStr("from-the-environment")
+    assert settings.max_schedules_per_install == 7
+    assert "from-the-environment" not in repr(settings)
+
+
+def test_a_bad_setting_is_named() -> None:
+    with pytest.raises(SettingsError, match="max_schedules_per_install"):
+        ServerSettings.load(max_schedules_per_install="many")
+
+
+def test_a_manual_clock_moves_forward_only() -> None:
+    clock = ManualClock()
+    clock.advance(timedelta(minutes=1))
+
+    assert clock.monotonic() == 60.0
+    assert clock.now().isoformat() == "2026-01-01T00:01:00+00:00"
+    with pytest.raises(ValueError, match="back"):
+        clock.advance(timedelta(seconds=-1))
+
+
+def test_the_system_clock_is_aware() -> None:
+    clock = SystemClock()
+
+    assert clock.now().tzinfo is not None
+    assert clock.monotonic() <= clock.monotonic()

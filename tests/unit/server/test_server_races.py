@@ -1,0 +1,98 @@
+"""Rules that hold when everyone comes at once, in memory and in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from alga_server import ServerSettings
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["memory", "file"])
+def settings(request: pytest.FixtureRequest, settings: ServerSettings, tmp_path: Path) -> ServerSettings:
+    if request.param == "memory":
+        return settings
+    return settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'alga.db'}"})
+
+
+async def at_once(count: int, call: Callable[[int], Awaitable[Any]]) -> list[Any]:
+    answers: list[Any] = []
+
+    async def one(number: int) -> None:
+        answers.append(await call(number))
+
+    async with anyio.create_task_group() as group:
+        for number in range(count):
+            group.start_soon(one, number)
+    return answers
+
+
+async def test_a_hundred_parallel_creates_leave_fifty(mine: Any) -> None:
+    answers = await at_once(
+        100, lambda n: mine.call("create", endpoint="/sync", cron="0 * * * *", name=f"{n}")
+    )
+
+    codes = sorted((answer.status_code, answer.json().get("code", "")) for answer in answers)
+    assert codes == [(201, "")] * 50 + [(400, "QUOTA_EXCEEDED")] * 50
+    assert len(await mine.list()) == 50
+
+
+async def test_twenty_parallel_creates_of_one_name_leave_one(mine: Any) -> None:
+    answers = await at_once(20, lambda _: mine.call("create", endpoint="/sync", cron="0 * * * *", name="One"))
+
+    refused = [answer.json() for answer in answers if answer.status_code != 201]
+    message = "Schedule name already in use for this extension"
+    assert len(refused) == 19
+    assert all(answer["fieldErrors"] == {"name": message} for answer in refused)
+    assert len(await mine.list()) == 1
+
+
+async def test_parallel_renames_to_one_name_leave_one_winner(mine: Any) -> None:
+    ids = [await mine.create() for _ in range(10)]
+
+    answers = await at_once(10, lambda n: mine.call("update", scheduleId=ids[n], name="One"))
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 9
+    assert [each["name"] for each in await mine.list()].count("One") == 1
+
+
+async def test_a_schedule_is_deleted_once(mine: Any) -> None:
+    schedule_id = await mine.create()
+
+    answers = await at_once(10, lambda _: mine.call("delete", scheduleId=schedule_id))
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [404] * 9
+
+
+async def test_an_extension_is_installed_once_per_tenant(house: Any) -> None:
+    extension = (await house.publish())["extensionId"]
+    path = "/api/admin/tenants/tenant-a/installs"
+
+    answers = await at_once(10, lambda _: house.admin("POST", path, json={"extensionId": extension}))
+
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
+
+
+async def test_a_version_is_published_once(house: Any) -> None:
+    answers = await at_once(10, lambda _: house.publish())
+
+    assert len({answer["versionId"] for answer in answers}) == 1
+
+
+async def test_creates_during_an_uninstall_leave_nothing_behind(house: Any, mine: Any) -> None:
+    async def call(number: int) -> int:
+        if number == 10:
+            return int((await house.admin("DELETE", mine.admin_path)).status_code)
+        return int((await mine.call("create", endpoint="/sync", cron="0 * * * *")).status_code)
+
+    statuses = await at_once(20, call)
+
+    assert set(statuses) <= {201, 204, 404}
+    assert statuses.count(204) == 1
+    assert (await house.admin("GET", f"{mine.admin_path}/schedules")).status_code == 404
