@@ -1,10 +1,117 @@
-"""Shared by every test: the one async backend the runner supports."""
+"""Shared by every test: the one async backend the runner supports, and guests written where they are tested."""
 
 from __future__ import annotations
 
+import base64
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import msgpack
 import pytest
+from wasmtime import wat2wasm
+
+from alga_runner import ExecuteRequest, Observation, Runner, Settings
+from alga_runner.bundles import Bundle, MemoryBundles
+
+MANIFEST = b'{"name": "com.example.test", "version": "1.0.0", "runtime": "wasm-wat@1"}'
+
+Observe = Callable[..., Awaitable[Observation]]
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Few slots and little memory, so that limits are met quickly."""
+    return Settings(max_guests=8, max_memory_mb=4, default_timeout_ms=10_000)
+
+
+@pytest.fixture
+def bundles() -> MemoryBundles:
+    return MemoryBundles()
+
+
+@pytest.fixture
+async def runner(settings: Settings, bundles: MemoryBundles) -> AsyncIterator[Runner]:
+    async with Runner(settings, bundles=bundles) as running:
+        yield running
+
+
+@pytest.fixture
+def observe(runner: Runner, bundles: MemoryBundles) -> Observe:
+    """Execute a guest given as WAT (or wasm bytes) and return how it went."""
+
+    async def run(
+        guest: str | bytes, *, body: bytes | None = None, providers: tuple[str, ...] = (), **limits: int
+    ) -> Observation:
+        wasm = bytes(wat2wasm(guest)) if isinstance(guest, str) else guest
+        content_hash = bundles.add(
+            Bundle.from_files({"manifest.json": MANIFEST, "dist/main.wasm": wasm}), tenant_id="acme"
+        )
+        document: dict[str, Any] = {
+            "context": {
+                "tenant_id": "acme",
+                "extension_id": "com.example.test",
+                "install_id": "install-1",
+                "version_id": "v1",
+                "request_id": "request-1",
+                "content_hash": content_hash,
+            },
+            "http": {"method": "POST", "path": "/test"},
+            "providers": list(providers),
+            "limits": limits,
+        }
+        if body is not None:
+            document["http"]["body_b64"] = base64.b64encode(body).decode()
+        return await runner.observe(ExecuteRequest.model_validate(document))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def guest_wat() -> Callable[..., str]:
+    """The text of a guest of ABI v1: give the handler's body, and what else the module needs.
+
+    Memory: the reply ``{status: 200}`` stands at 0 and is ``$ok`` bytes long; data from ``data`` at 1024.
+    """
+
+    def build(
+        handler: str = "(call $respond (i32.const 0) (global.get $ok))",
+        *,
+        imports: str = "",
+        module: str = "",
+        data: bytes = b"",
+        pages: int = 1,
+    ) -> str:
+        ok = msgpack.packb({"status": 200})
+        return f"""(module
+          (import "alga:abi" "respond" (func $respond (param i32 i32)))
+          {imports}
+          (memory (export "memory") {pages})
+          (global $ok i32 (i32.const {len(ok)}))
+          (data (i32.const 0) "{_escaped(ok)}")
+          (data (i32.const 1024) "{_escaped(data)}")
+          (func (export "alga_abi_v1"))
+          {module}
+          (func (export "alga_handle") (param $length i32) {handler}))"""
+
+    return build
+
+
+def _escaped(data: bytes) -> str:
+    return "".join(f"\\{byte:02x}" for byte in data)
+
+
+@pytest.fixture(scope="session")
+def as_text() -> Callable[[str], bytes]:
+    """A string as AssemblyScript lays it out: its size in bytes, then UTF-16."""
+
+    def encode(text: str) -> bytes:
+        data = text.encode("utf-16-le")
+        return struct.pack("<I", len(data)) + data
+
+    return encode

@@ -45,6 +45,7 @@ where there is a next step, a ``hint``::
     │   │   └── SecondResponse    second_response
     │   └── LimitExceeded
     │       ├── MemoryLimit       memory_limit
+    │       ├── TableLimit        table_limit
     │       ├── StackLimit        stack_limit
     │       ├── HostCallLimit     host_call_limit
     │       ├── CopyLimit         copy_limit
@@ -352,6 +353,12 @@ class MemoryLimit(LimitExceeded):
     """The guest needs more memory than its limit."""
 
     code = "memory_limit"
+
+
+class TableLimit(LimitExceeded):
+    """The guest needs a larger table than its limit."""
+
+    code = "table_limit"
 
 
 class StackLimit(LimitExceeded):

@@ -7,12 +7,11 @@ import os
 import sys
 import threading
 from dataclasses import dataclass
-from typing import Self
 
 import wasmtime
 from wasmtime import _ffi
 
-from ..errors import EngineUnavailable
+from ..errors import EngineForked, EngineUnavailable
 from . import _capi
 from .ticker import Ticker
 
@@ -60,13 +59,17 @@ class Engine:
     _lock = threading.Lock()
 
     @classmethod
-    def get(cls, config: EngineConfig) -> Self | Engine:
-        """The process's engine for ``config``. Raises ``EngineUnavailable``."""
+    def get(cls, config: EngineConfig) -> Engine:
+        """The process's engine for ``config``. Raises ``EngineUnavailable`` or ``EngineForked``."""
         with cls._lock:
-            engine = cls._engines.get(config)
-            if engine is None or engine.pid != os.getpid():
-                engine = cls._engines[config] = cls(config)
-            return engine
+            if any(engine.pid != os.getpid() for engine in cls._engines.values()):
+                raise EngineForked(
+                    "An engine was made before this process was forked; its compiler's threads did not come along.",
+                    hint="Start workers with the spawn method, or make the Runner in the worker.",
+                )
+            if config not in cls._engines:
+                cls._engines[config] = cls(config)
+            return cls._engines[config]
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config

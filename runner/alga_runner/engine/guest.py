@@ -8,6 +8,7 @@ lists what happens otherwise).
 from __future__ import annotations
 
 import ctypes
+import signal
 import struct
 import threading
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ class _Running(threading.local):
 
 
 running = _Running()
+
+deferred_signals: list[int] = []
+"""Signals that arrived while a guest was on the main thread; raised again as soon as it is off (``interrupts``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,8 @@ class Guest:
         running.guest = self
         done = _capi.future_poll(self._future)
         running.guest = None
+        if deferred_signals:
+            signal.raise_signal(deferred_signals.pop())
         if done:
             future, self._future = self._future, None
             _capi.future_delete(future)

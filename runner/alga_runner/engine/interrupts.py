@@ -8,7 +8,6 @@ the handler proper runs right after.
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from .guest import running
+from .guest import deferred_signals, running
 
 
 @contextmanager
@@ -40,7 +39,6 @@ def _deferred(handler: Callable[[int, FrameType | None], Any]) -> Callable[[int,
         if running.guest is None:
             handler(number, frame)
         else:
-            # Sent again, and taken by this handler at a bytecode outside the poll.
-            threading.Timer(0.001, os.kill, (os.getpid(), number)).start()
+            deferred_signals.append(number)
 
     return on_signal

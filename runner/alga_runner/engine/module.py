@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import wasmtime
 
-from ..errors import ModuleUnsupported, NotWasm
+from ..errors import AlgaError, MemoryLimit, ModuleUnsupported, NotWasm, TableLimit
 from .engine import Engine
 
 _MAGIC = b"\0asm"
@@ -50,7 +50,7 @@ class Module:
     """A module compiled for one engine. Making one compiles: call it from a worker thread."""
 
     def __init__(self, engine: Engine, wasm: bytes) -> None:
-        """Compile ``wasm``. Raises ``NotWasm`` or ``ModuleUnsupported``."""
+        """Compile ``wasm``. Raises ``NotWasm``, ``ModuleUnsupported``, ``MemoryLimit`` or ``TableLimit``."""
         if wasm[:4] != _MAGIC:
             raise NotWasm(
                 "The file is not WebAssembly: it does not start with the magic bytes 00 61 73 6d.",
@@ -64,16 +64,28 @@ class Module:
         try:
             self.native = wasmtime.Module(engine.wasmtime, wasm)
         except wasmtime.WasmtimeError as error:
-            reason = " ".join(str(error).split())
-            raise ModuleUnsupported(
-                f"The module does not validate: {reason}.",
-                hint="The guest ABI allows neither threads nor memory64, multiple memories, GC or exceptions.",
-            ) from None
+            raise _refused(" ".join(str(error).split())) from None
         self.engine = engine
         self.imports = tuple(
             ImportType(item.module, item.name or "", *_describe(item.type)) for item in self.native.imports
         )
         self.exports = tuple(ExportType(item.name, *_describe(item.type)) for item in self.native.exports)
+
+
+def _refused(reason: str) -> AlgaError:
+    """Why wasmtime would not compile the module. A minimum past the pool's limits is found before anything runs."""
+    if "minimum byte size" in reason:
+        return MemoryLimit(
+            f"The module starts with more memory than its limit: {reason}.", hint="See max_memory_mb."
+        )
+    if "table" in reason and "exceeds the limit" in reason:
+        return TableLimit(
+            f"The module starts with a larger table than its limit: {reason}.", hint="See max_table_elements."
+        )
+    return ModuleUnsupported(
+        f"The module does not validate: {reason}.",
+        hint="The guest ABI allows neither threads nor memory64, multiple memories, GC or exceptions.",
+    )
 
 
 def _describe(extern: object) -> tuple[str, Signature | None]:

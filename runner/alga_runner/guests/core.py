@@ -11,9 +11,12 @@ from ..capabilities import OPERATIONS, Execution, Gate, Operation
 from ..engine import Engine, Guest, GuestLimits, LinkedModule, Linker, Module, drive
 from ..errors import (
     BrokenFraming,
+    GuestAbort,
     GuestExit,
+    GuestTrap,
     HostCallCode,
     HostCallError,
+    MemoryLimit,
     NoResponse,
 )
 from ..models import ExecuteRequest, ExecuteResponse
@@ -69,8 +72,7 @@ _codec = CoreCodec()
 
 
 def _operation_import(operation: Operation[Any, Any], gate: Gate) -> Import:
-    module = f"alga:{operation.group}"
-    name = f"{module} {operation.function}"
+    name = operation.name
 
     async def answer(
         session: Session, offset: int, length: int, reply_offset: int, reply_capacity: int
@@ -87,6 +89,7 @@ def _operation_import(operation: Operation[Any, Any], gate: Gate) -> Import:
             session.reply = reply
         return len(reply)
 
+    module = f"alga:{operation.group}"
     return host_import(module, operation.function, "iiii", "i", answer, capability=operation.capability)
 
 
@@ -128,6 +131,18 @@ def core_imports(gate: Gate, log: GuestLog) -> Iterator[Import]:
             yield _operation_import(operation, gate)
     yield from WASI_IMPORTS
     yield from ASSEMBLYSCRIPT_IMPORTS
+
+
+def _size(guest: Guest) -> int:
+    return guest.memory.size if guest.memory is not None else 0
+
+
+def _starved(guest: Guest, limits: GuestLimits) -> bool:
+    """Whether a growth was likely refused: wasmtime does not tell, but language runtimes at least double.
+
+    A guest sees a refused growth as -1 and then traps or aborts by itself.
+    """
+    return 2 * _size(guest) > limits.memory_bytes
 
 
 class CoreProgram:
@@ -187,6 +202,13 @@ class CoreHost:
             )
             try:
                 await self._run(program, guest, session)
+            except (GuestTrap, GuestAbort) as error:
+                if _starved(guest, limits):
+                    raise MemoryLimit(
+                        f"The guest ran out of memory: it had {_size(guest)} of {limits.memory_bytes} bytes. {error}",
+                        hint="See max_memory_mb and limits.memory_mb.",
+                    ) from error
+                raise
             except GuestExit:
                 if session.exit_status != 0 or session.response is None:
                     raise

@@ -1,0 +1,206 @@
+"""The native ticker and the engine outlive nothing and outlast everything: processes end as they should."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PRELUDE = """
+import os, signal, sys
+import anyio
+from wasmtime import wat2wasm
+from alga_runner.engine import *
+
+WAT = '''(module (import "host" "call" (func $call (param i32)))
+  (memory (export "memory") 1)
+  (func (export "spin") (param i32) (loop (br 0)))
+  (func (export "calls") (param i32) (loop (call $call (i32.const 1)) (br 0)))
+  (func (export "call") (param i32) (call $call (local.get 0))))'''
+
+def link(guests=4):
+    engine = Engine.get(EngineConfig(max_guests=guests, max_memory_bytes=1 << 20))
+    return Linker(engine, [HostFunction("host", "call", Signature("i"))]).link(Module(engine, bytes(wat2wasm(WAT))))
+
+async def run(linked, export, answer=lambda function, arguments: None):
+    with Guest(linked, GuestLimits(1 << 20, 10)) as guest:
+        guest.instantiate()
+        await drive(guest, answer)
+        guest.call(export, 1)
+        await drive(guest, answer)
+"""
+
+
+def python(program: str, **options) -> subprocess.Popen:
+    source = PRELUDE + textwrap.dedent(program)
+    return subprocess.Popen(
+        [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def outcome(program: str) -> tuple[int, str, str]:
+    process = python(program)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out.strip(), err
+
+
+def test_a_process_that_ran_guests_ends_normally():
+    code, out, err = outcome("""
+        linked = link()
+        anyio.run(run, linked, "call")
+        print("ran", linked.engine.ticker.live)
+    """)
+
+    assert (code, out, err) == (0, "ran 0", "")
+
+
+def test_a_process_may_end_while_a_guest_lives():
+    code, out, err = outcome("""
+        guest = Guest(link(), GuestLimits(1 << 20, 10))
+        guest.instantiate(); guest.poll(); guest.call("spin", 1); guest.poll()
+        print(guest._linked.engine.ticker.live)
+    """)
+
+    assert (code, out, err) == (0, "1", "")
+
+
+def test_two_engines_tick_in_one_process():
+    code, out, err = outcome("""
+        async def both():
+            for linked in (link(2), link(3)):
+                with anyio.move_on_after(0.02) as scope:
+                    await run(linked, "spin")
+                print(scope.cancelled_caught, linked.engine.ticker.live)
+        anyio.run(both)
+    """)
+
+    assert (code, out, err) == (0, "True 0\nTrue 0", "")
+
+
+def test_the_engine_for_one_configuration_is_shared():
+    code, out, _ = outcome("print(link(2).engine is link(2).engine, link(2).engine is link(3).engine)")
+
+    assert (code, out) == (0, "True False")
+
+
+def test_a_spawned_child_has_an_engine_of_its_own(tmp_path):
+    module = tmp_path / "spawning.py"
+    module.write_text(
+        PRELUDE
+        + textwrap.dedent("""
+        import multiprocessing
+
+        def child():
+            async def spin():
+                with anyio.move_on_after(0.02) as scope:
+                    await run(link(), "spin")
+                assert scope.cancelled_caught
+            anyio.run(spin)
+
+        if __name__ == "__main__":
+            anyio.run(run, link(), "call")
+            process = multiprocessing.get_context("spawn").Process(target=child)
+            process.start(); process.join()
+            print("child ended with", process.exitcode)
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, str(module)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "child ended with 0", "")
+
+
+def test_a_forked_child_is_told_that_nothing_would_interrupt_its_guests():
+    code, out, _ = outcome("""
+        linked = link()
+        anyio.run(run, linked, "call")
+        child = os.fork()
+        if child == 0:
+            try:
+                Guest(linked, GuestLimits(1 << 20, 10))
+            except Exception as error:
+                print(error.code, flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+    """)
+
+    assert (code, out) == (0, "engine_forked")
+
+
+def test_a_forked_child_that_asks_for_an_engine_is_refused_not_hung():
+    code, out, _ = outcome("""
+        linked = link()
+        child = os.fork()
+        if child == 0:
+            try:
+                link()
+            except Exception as error:
+                print(error.code, error.hint, flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+    """)
+
+    assert (code, out) == (
+        0,
+        "engine_forked Start workers with the spawn method, or make the Runner in the worker.",
+    )
+
+
+@pytest.mark.parametrize("export", ["spin", "calls"])
+@pytest.mark.parametrize(
+    "loop", ["anyio.run(run_guarded)", "asyncio.new_event_loop().run_until_complete(run_guarded())"]
+)
+def test_ctrl_c_ends_a_running_guest_as_an_interrupt(export: str, loop: str):
+    process = python(f"""
+        import asyncio
+        linked = link()
+        async def run_guarded():
+            with deferred_interrupts():
+                print("running", flush=True)
+                await run(linked, {export!r})
+        try:
+            {loop}
+        except KeyboardInterrupt:
+            print("interrupted", linked.engine.ticker.live)
+    """)
+    assert process.stdout.readline() == "running\n"
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out, err) == (0, "interrupted 0\n", "")
+
+
+def test_faulthandler_enabled_later_does_not_turn_a_trap_into_a_crash():
+    code, out, err = outcome("""
+        import faulthandler
+        engine = Engine.get(EngineConfig(max_guests=2, max_memory_bytes=1 << 20))
+        faulthandler.enable()
+        wat = '(module (memory (export "memory") 1) (func (export "oob") (param i32) (drop (i32.load (i32.const -4)))))'
+        linked = Linker(engine, []).link(Module(engine, bytes(wat2wasm(wat))))
+        try:
+            anyio.run(run, linked, "oob")
+        except Exception as error:
+            print(error.code)
+    """)
+
+    assert (code, out, err) == (0, "guest_trap", "")
+
+
+def test_trio_is_told_what_to_use():
+    code, out, _ = outcome("""
+        from alga_runner import Runner, Settings
+        async def start():
+            async with Runner(Settings(max_guests=2)): pass
+        coroutine = start()
+        try:
+            coroutine.send(None)  # a coroutine driven without an asyncio loop, as trio would
+        except Exception as error:
+            print(error.code, error.hint)
+    """)
+
+    assert (code, out) == (0, 'engine_unavailable Use anyio.run(..., backend="asyncio").')
