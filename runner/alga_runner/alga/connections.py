@@ -1,16 +1,27 @@
-"""Connections of an ``httpx`` client, cheap when many requests are in flight."""
+"""Connections to an Alga server: an ``httpx`` transport that is cheap with many requests in flight, and strict.
+
+httpx's own pool searches all its connections for each request, which costs milliseconds of CPU with dozens in flight,
+and reuses a connection that holds bytes beyond an answer. Here a free connection is popped from a queue, answers are
+read whole (``http1``), and a connection about which anything is doubtful is closed.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from typing import cast
+from collections import deque
+from contextlib import suppress
 
 import anyio
 import httpx
 
+from .http1 import BrokenAnswer, ResponseReader
+
 MAX_CONNECTIONS = 100
 """Requests in flight at once; more wait, within their own deadlines."""
+
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""Bytes of one answer; fifty schedules with small payloads need a hundredth of it."""
 
 KEEP_ALIVE_S = 4.0
 """An idle connection is left after this: sooner than servers do (uvicorn and Node close after 5 s), so that a write
@@ -18,80 +29,157 @@ seldom meets a connection that is just being closed."""
 
 
 class Connections(httpx.AsyncBaseTransport):
-    """One single-connection transport per request in flight, the last used first.
+    """Connections to one server, the last used first.
 
-    httpx's own pool searches all its connections for each request, which costs milliseconds of CPU with dozens in
-    flight; here a free connection is popped from a list. A connection on which anything went wrong is closed.
+    ``httpx.ConnectError``: none could be made. ``httpx.ReadError``: lost before a byte of the answer.
+    ``BrokenAnswer``: the answer cannot be used.
     """
 
     def __init__(self, max_connections: int = MAX_CONNECTIONS) -> None:
         self._tls: ssl.SSLContext | None = None
-        self._idle: list[httpx.AsyncHTTPTransport] = []
-        self._free = anyio.Semaphore(max_connections)
+        self._idle: deque[_Connection] = deque()
+        self._free = anyio.Semaphore(max_connections, fast_acquire=True)
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send ``request`` on a free connection; it is free again once the response is closed."""
-        await self._free.acquire()
-        connection: httpx.AsyncHTTPTransport | None = None
-        try:
-            connection = self._idle.pop() if self._idle else self._open()
-            response = await connection.handle_async_request(request)
-        except BaseException:
-            self._free.release()
-            if connection is not None:
-                await _close(connection)
-            raise
-        response.stream = _Lease(cast("httpx.AsyncByteStream", response.stream), self, connection)
-        return response
-
-    async def give_back(self, connection: httpx.AsyncHTTPTransport, *, usable: bool) -> None:
-        """Take a connection back from a response that was closed."""
-        self._free.release()
-        if usable and not self._closed:
-            self._idle.append(connection)
-        else:
-            await _close(connection)
+        """Send ``request`` and return its whole response."""
+        message = _serialised(request, await request.aread())
+        async with self._free:
+            connection = self._reusable() or await self._open(request.url)
+            reader = await connection.exchange(message)
+            if reader.reusable and not self._closed and connection.rest():
+                self._idle.append(connection)
+            else:
+                connection.abort()
+        body = httpx.ByteStream(bytes(reader.body))
+        return httpx.Response(reader.status, headers=reader.headers, stream=body)
 
     async def aclose(self) -> None:
-        """Close the idle connections; those in use follow when their responses are closed."""
+        """Close the idle connections; those in use end with their exchange."""
         self._closed = True
+        idle, self._idle = self._idle, deque()
+        for connection in idle:
+            connection.abort()
+        with anyio.CancelScope(shield=True):
+            for connection in idle:
+                await connection.ended
+
+    def _reusable(self) -> _Connection | None:
+        oldest = asyncio.get_running_loop().time() - KEEP_ALIVE_S
+        while self._idle and self._idle[0].idle_since < oldest:
+            self._idle.popleft().abort()
         while self._idle:
-            await _close(self._idle.pop())
+            connection = self._idle.pop()
+            if not connection.ended.done():
+                return connection
+        return None
 
-    def _open(self) -> httpx.AsyncHTTPTransport:
-        if self._tls is None:
-            self._tls = httpx.create_ssl_context(trust_env=False)
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE_S)
-        return httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=limits)
+    async def _open(self, url: httpx.URL) -> _Connection:
+        tls = None
+        if url.scheme == "https":
+            tls = self._tls = self._tls or httpx.create_ssl_context(trust_env=False)
+        port = url.port or (443 if tls else 80)
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                _Connection, url.host, port, ssl=tls, happy_eyeballs_delay=0.25
+            )
+        except (OSError, UnicodeError):
+            raise httpx.ConnectError("no connection") from None
+        return connection
 
 
-class _Lease(httpx.AsyncByteStream):
-    """A response's body, which gives its connection back when it is closed."""
+class _Connection(asyncio.Protocol):
+    """One connection: idle, or in one exchange. ``ended`` is done once it is gone."""
 
-    def __init__(
-        self, body: httpx.AsyncByteStream, owner: Connections, connection: httpx.AsyncHTTPTransport
-    ) -> None:
-        self._body = body
-        self._owner = owner
-        self._connection: httpx.AsyncHTTPTransport | None = connection
-        self._whole = False
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self.idle_since = 0.0
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._reader: ResponseReader | None = None
+        self._answered: asyncio.Future[None] | None = None
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._body:
-            yield part
-        self._whole = True
+    async def exchange(self, message: bytes) -> ResponseReader:
+        """Write ``message`` and wait for the answer; on any failure the connection is gone."""
+        reader = self._reader = ResponseReader(MAX_ANSWER_BYTES)
+        answered = self._answered = self._loop.create_future()
+        try:
+            if self.ended.done():
+                self._finish(_lost())
+            elif self._transport is not None:
+                self._transport.write(message)
+            await answered
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._reader = self._answered = None
+        return reader
 
-    async def aclose(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is None:
+    def rest(self) -> bool:
+        """Whether the connection can wait for the next exchange: it stands, and the request was sent to its end."""
+        self.idle_since = self._loop.time()
+        return (
+            not self.ended.done()
+            and self._transport is not None
+            and not self._transport.is_closing()
+            and self._transport.get_write_buffer_size() == 0
+        )
+
+    def abort(self) -> None:
+        """Leave at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment] # a stream's transport is an asyncio.Transport
+
+    def data_received(self, data: bytes) -> None:
+        reader = self._reader
+        if reader is None or reader.complete:
+            self.abort()  # nobody asked
             return
         try:
-            await self._body.aclose()
-        finally:
-            await self._owner.give_back(connection, usable=self._whole)
+            whole = reader.feed(data)
+        except BrokenAnswer as error:
+            self._finish(error)
+        else:
+            if whole:
+                self._finish(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        with suppress(asyncio.InvalidStateError):
+            self.ended.set_result(None)
+        reader = self._reader
+        if reader is None or reader.complete:
+            return
+        if not reader.begun:
+            self._finish(_lost())
+            return
+        try:
+            reader.end()
+        except BrokenAnswer as error:
+            self._finish(error)
+        else:
+            self._finish(BrokenAnswer("breaks off in the middle") if exc else None)
+
+    def _finish(self, error: Exception | None) -> None:
+        if self._answered is None or self._answered.done():
+            return
+        if error is None:
+            self._answered.set_result(None)
+        else:
+            self._answered.set_exception(error)
 
 
-async def _close(connection: httpx.AsyncHTTPTransport) -> None:
-    with anyio.CancelScope(shield=True):
-        await connection.aclose()
+def _lost() -> httpx.ReadError:
+    return httpx.ReadError("lost before an answer")
+
+
+def _serialised(request: httpx.Request, content: bytes) -> bytes:
+    head = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    head += [b"%s: %s" % header for header in request.headers.raw]
+    if any(b"\r" in line or b"\n" in line for line in head):
+        raise httpx.LocalProtocolError("a line break in the request's head")
+    return b"\r\n".join([*head, b"", content])

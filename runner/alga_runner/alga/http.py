@@ -15,17 +15,14 @@ from pydantic_core import from_json
 from ..errors import HostCallCode, HostCallError, SettingsError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
 from . import answers
-from .connections import Connections
+from .connections import MAX_ANSWER_BYTES, Connections
 from .dialect import Dialect
 from .dialect_alga import AlgaDialect
+from .http1 import BrokenAnswer
 from .port import AlgaServer, Identity
-
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
-"""Bytes of one answer; fifty schedules with small payloads need a hundredth of it."""
 
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,510}[!-~])?")
 _NO_HTTPX_TIMEOUT = {"timeout": {"connect": None, "read": None, "write": None, "pool": None}}
-_LOST_UNANSWERED = "Server disconnected without sending a response"
 
 
 class HttpAlgaServer(AlgaServer):
@@ -208,26 +205,28 @@ async def _body(response: httpx.Response) -> bytes:
     length = response.headers.get("content-length", "")
     if length.isdigit() and (len(length) > 9 or int(length) > MAX_ANSWER_BYTES):
         raise answers.garbled(f"is larger than {MAX_ANSWER_BYTES} bytes")
+    if response.is_stream_consumed:  # a client's hook or a transport without streams has read it already
+        return response.content
     body = bytearray()
     try:
         async for part in response.aiter_raw():
             body += part
             if len(body) > MAX_ANSWER_BYTES:
                 raise answers.garbled(f"is larger than {MAX_ANSWER_BYTES} bytes")
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.StreamError):
         raise answers.garbled("breaks off in the middle") from None
     return bytes(body)
 
 
 def _was_lost(error: httpx.HTTPError) -> bool:
     """The connection ended before any byte of an answer."""
-    if isinstance(error, httpx.RemoteProtocolError):
-        return str(error).startswith(_LOST_UNANSWERED)
     return isinstance(error, httpx.ReadError | httpx.WriteError)
 
 
 def _broken(error: httpx.HTTPError) -> HostCallError:
-    # The error's own text is left out: it may quote a header, and the token is one.
+    # The texts of httpx's own errors are left out: they may quote a header, and the token is one.
+    if isinstance(error, BrokenAnswer):
+        return answers.garbled(str(error))
     if isinstance(error, httpx.ConnectError):
         return HostCallError(HostCallCode.UNAVAILABLE, "The Alga server cannot be reached.")
     if _was_lost(error):
@@ -235,8 +234,6 @@ def _broken(error: httpx.HTTPError) -> HostCallError:
             HostCallCode.UNAVAILABLE,
             "The connection to the Alga server was lost before it answered; whether it acted is unknown.",
         )
-    if isinstance(error, httpx.RemoteProtocolError):
-        return answers.garbled("is not HTTP")
     return HostCallError(
         HostCallCode.INTERNAL, f"The exchange with the Alga server failed ({type(error).__name__})."
     )

@@ -1,0 +1,181 @@
+"""Reading one HTTP/1.1 response off a connection, strictly: whatever is doubtful about it ends the connection.
+
+A pooled connection carries many tenants' answers one after the other, so that a byte too many in one must never
+become the next. Hence one framing per message, no line folding, no bare line feeds, and every size bounded
+(RFC 9112, sections 2.2, 6.3 and 7.1).
+"""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+
+MAX_HEAD_BYTES = 32 * 1024
+_MAX_CHUNK_LINE = 256
+_MAX_TRAILER_LINE = 1024
+_MAX_INTERIM = 4
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
+_HEADER_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
+
+
+class BrokenAnswer(httpx.RemoteProtocolError):
+    """The response cannot be used; the message completes "The Alga server's answer ..."."""
+
+
+class ResponseReader:
+    """Takes the bytes of one response as they come. ``complete`` says when it is whole.
+
+    Once it is: ``status``, ``headers`` and ``body`` hold it, and ``reusable`` whether the connection may carry another
+    exchange. ``begun`` says whether any byte has come. Raises ``BrokenAnswer``.
+    """
+
+    def __init__(self, max_body_bytes: int) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = bytearray()
+        self.begun = False
+        self.complete = False
+        self._max_body_bytes = max_body_bytes
+        self._buffer = bytearray()
+        self._step = self._head
+        self._left = 0
+        self._until_close = False
+        self._keep_alive = False
+        self._interim = 0
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection may carry another exchange: the server wants it, and nothing follows."""
+        return self.complete and self._keep_alive and not self._until_close and not self._buffer
+
+    def feed(self, data: bytes) -> bool:
+        """Take the next bytes; whether the response is complete."""
+        self.begun = True
+        self._buffer += data
+        while not self.complete and self._step():
+            pass
+        return self.complete
+
+    def end(self) -> None:
+        """The connection ended."""
+        if self._until_close:
+            self.complete = True
+        if not self.complete:
+            raise BrokenAnswer("breaks off in the middle")
+
+    def _head(self) -> bool:
+        end = self._buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
+        if end < 0:
+            if len(self._buffer) >= MAX_HEAD_BYTES or not b"HTTP/1.".startswith(bytes(self._buffer[:7])):
+                raise BrokenAnswer("is not HTTP")
+            return False
+        first, *lines = bytes(self._buffer[:end]).split(b"\r\n")
+        del self._buffer[: end + 4]
+        status_line = _STATUS_LINE.fullmatch(first)
+        if status_line is None:
+            raise BrokenAnswer("is not HTTP")
+        self.status = int(status_line[2])
+        if self.status < 200:
+            self._interim += 1
+            if self.status == 101 or self._interim > _MAX_INTERIM:
+                raise BrokenAnswer("is not a response")
+            return True
+        self.headers = [_header(line) for line in lines]
+        self._keep_alive = status_line[1] == b"1" and b"close" not in self._tokens(b"connection")
+        self._frame()
+        return True
+
+    def _frame(self) -> None:
+        """Decide how the body ends."""
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        codings = self._tokens(b"transfer-encoding")
+        if self.status in {204, 304}:
+            self.complete = True
+        elif codings:
+            if codings != [b"chunked"] or lengths:
+                raise BrokenAnswer("says in two ways where it ends")
+            self._step = self._chunk_line
+        elif lengths:
+            if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
+                raise BrokenAnswer("has no clear length")
+            self._left = int(lengths[0])
+            self._check_size(self._left)
+            self._step = self._fixed
+        else:
+            self._until_close = True
+            self._step = self._rest
+
+    def _fixed(self) -> bool:
+        self._take()
+        self.complete = self._left == 0
+        return False
+
+    def _rest(self) -> bool:
+        self._left = len(self._buffer)
+        self._check_size(self._left)
+        self._take()
+        return False
+
+    def _chunk_line(self) -> bool:
+        line = self._line(_MAX_CHUNK_LINE)
+        if line is None:
+            return False
+        size = _CHUNK_LINE.fullmatch(line)
+        if size is None:
+            raise BrokenAnswer("has a broken chunk")
+        self._left = int(size[1], 16)
+        self._check_size(self._left)
+        self._step = self._chunk if self._left else self._trailer
+        return True
+
+    def _chunk(self) -> bool:
+        self._take()
+        if self._left or len(self._buffer) < 2:
+            return False
+        if self._buffer[:2] != b"\r\n":
+            raise BrokenAnswer("has a broken chunk")
+        del self._buffer[:2]
+        self._step = self._chunk_line
+        return True
+
+    def _trailer(self) -> bool:
+        line = self._line(_MAX_TRAILER_LINE)
+        if line:
+            raise BrokenAnswer("has trailers, which were not asked for")
+        self.complete = line is not None
+        return False
+
+    def _line(self, longest: int) -> bytes | None:
+        end = self._buffer.find(b"\r\n", 0, longest)
+        if end < 0:
+            if len(self._buffer) >= longest:
+                raise BrokenAnswer("has a broken chunk")
+            return None
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 2]
+        return line
+
+    def _take(self) -> None:
+        part = self._buffer[: self._left]
+        del self._buffer[: len(part)]
+        self._left -= len(part)
+        self.body += part
+
+    def _check_size(self, more: int) -> None:
+        if len(self.body) + more > self._max_body_bytes:
+            raise BrokenAnswer(f"is larger than {self._max_body_bytes} bytes")
+
+    def _tokens(self, wanted: bytes) -> list[bytes]:
+        values = [value for name, value in self.headers if name == wanted]
+        return [token for value in values for part in value.split(b",") if (token := part.strip().lower())]
+
+
+def _header(line: bytes) -> tuple[bytes, bytes]:
+    parts = _HEADER_LINE.fullmatch(line)
+    if parts is None:
+        raise BrokenAnswer("has a broken header")
+    return parts[1].lower(), parts[2].rstrip()
