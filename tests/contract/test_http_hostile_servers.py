@@ -335,3 +335,18 @@ async def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     async with hostile(sends(GOOD)) as server:
         assert await server.list() == []
+
+
+async def test_a_server_without_tls_is_not_asked_over_tls() -> None:
+    async def hangs_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GOOD)
+        writer.close()
+
+    server = await asyncio.start_server(hangs_up, "127.0.0.1", 0)
+    async with server:
+        number = server.sockets[0].getsockname()[1]
+        port = HttpAlgaServer(f"https://127.0.0.1:{number}", SecretStr(TOKEN))
+        error = await refusal(port.create_schedule(IDENTITY, HOURLY, monotonic() + 60))
+        await port.aclose()
+
+    assert error.host_code is HostCallCode.UNAVAILABLE

@@ -21,7 +21,7 @@ MAX_CONNECTIONS = 100
 """Requests in flight at once; more wait, within their own deadlines."""
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
-"""Bytes of one answer; fifty schedules with small payloads need a hundredth of it."""
+"""Bytes of one answer. Fifty schedules with 80 kB of payload each just fit; with small ones, a hundredth would do."""
 
 KEEP_ALIVE_S = 4.0
 """An idle connection is left after this: sooner than servers do (uvicorn and Node close after 5 s), so that a write
@@ -70,7 +70,7 @@ class Connections(httpx.AsyncBaseTransport):
             self._idle.popleft().abort()
         while self._idle:
             connection = self._idle.pop()
-            if not connection.ended.done():
+            if connection.stands:
                 return connection
         return None
 
@@ -81,7 +81,7 @@ class Connections(httpx.AsyncBaseTransport):
         port = url.port or (443 if tls else 80)
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
-                _Connection, url.host, port, ssl=tls, happy_eyeballs_delay=0.25
+                _Connection, url.host, port, ssl=tls
             )
         except (OSError, UnicodeError):
             raise httpx.ConnectError("no connection") from None
@@ -100,14 +100,19 @@ class _Connection(asyncio.Protocol):
         self._reader: ResponseReader | None = None
         self._answered: asyncio.Future[None] | None = None
 
+    @property
+    def stands(self) -> bool:
+        """Whether the other side can still be reached, as far as is known here."""
+        return self._transport is not None and not self._transport.is_closing() and not self.ended.done()
+
     async def exchange(self, message: bytes) -> ResponseReader:
         """Write ``message`` and wait for the answer; on any failure the connection is gone."""
         reader = self._reader = ResponseReader(MAX_ANSWER_BYTES)
         answered = self._answered = self._loop.create_future()
         try:
-            if self.ended.done():
+            if self._transport is None or not self.stands:
                 self._finish(_lost())
-            elif self._transport is not None:
+            else:
                 self._transport.write(message)
             await answered
         except BaseException:
@@ -120,12 +125,7 @@ class _Connection(asyncio.Protocol):
     def rest(self) -> bool:
         """Whether the connection can wait for the next exchange: it stands, and the request was sent to its end."""
         self.idle_since = self._loop.time()
-        return (
-            not self.ended.done()
-            and self._transport is not None
-            and not self._transport.is_closing()
-            and self._transport.get_write_buffer_size() == 0
-        )
+        return self.stands and self._transport is not None and not self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
         """Leave at once."""
