@@ -21,6 +21,7 @@ from .dialect_alga import AlgaDialect
 from .http1 import BrokenAnswer
 from .port import AlgaServer, Identity
 
+_READS = frozenset({"list", "get", "getEndpoints"})
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,510}[!-~])?")
 _NO_HTTPX_TIMEOUT = {"timeout": {"connect": None, "read": None, "write": None, "pool": None}}
 
@@ -110,6 +111,8 @@ class HttpAlgaServer(AlgaServer):
         url = self._base_url + self._dialect.path(operation, identity.require_install())
         headers = self._headers | _identity_headers(identity)
         content = _json_bytes(self._dialect.document(operation, members))
+        if self._client.is_closed:
+            raise HostCallError(HostCallCode.UNAVAILABLE, "The runner has left the Alga server.")
         patience = min(self._timeout_s, deadline - monotonic())
         if patience > 0:
             with anyio.move_on_after(patience):
@@ -138,9 +141,6 @@ class HttpAlgaServer(AlgaServer):
             finally:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
-
-
-_READS = frozenset({"list", "get", "getEndpoints"})
 
 
 def normalised_base_url(url: str) -> str:

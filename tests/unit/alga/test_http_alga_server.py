@@ -356,6 +356,15 @@ async def test_a_given_client_stays_open(script: Script) -> None:
     assert not script.client.is_closed
 
 
+async def test_after_closing_every_call_is_unavailable() -> None:
+    port = HttpAlgaServer("https://alga.example", SecretStr(TOKEN))
+    await port.aclose()
+
+    with pytest.raises(HostCallError) as caught:
+        await port.list_schedules(IDENTITY, soon())
+    assert caught.value.host_code is HostCallCode.UNAVAILABLE
+
+
 def test_the_token_is_not_in_the_repr() -> None:
     port = HttpAlgaServer("https://alga.example", SecretStr(TOKEN), client=httpx.AsyncClient())
 
