@@ -10,11 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .embedded import EmbeddedAlga
+    from .extension import Call, Extension
+    from .harness import Alga
     from .installed import Installed
+    from .response import Response
+    from .schedule import Schedule
 
-__all__ = ["EmbeddedAlga", "Installed"]
+__all__ = ["Alga", "Call", "EmbeddedAlga", "Extension", "Installed", "Response", "Schedule"]
 
-_HOMES = {"EmbeddedAlga": "embedded", "Installed": "installed"}
+_HOMES = {
+    "Alga": "harness",
+    "Call": "extension",
+    "EmbeddedAlga": "embedded",
+    "Extension": "extension",
+    "Installed": "installed",
+    "Response": "response",
+    "Schedule": "schedule",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,7 @@ from ..runner import Runner
 from ..settings import Settings
 from .admin import Admin
 from .installed import Installed
+from .shared import SharedRunner
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,7 +47,7 @@ class EmbeddedAlga:
     The server's state lives in memory and ends with it; tokens are random; everything between the parts goes
     through the same HTTP applications that a deployment serves. ``settings`` are the runner's. ``clock`` is the wall
     clock of the server and of guests (default: the machine's). ``around`` may put something between the runner and
-    the server, such as failures. Needs the asyncio backend.
+    the server, such as failures. ``shared`` lends its runner, settings included. Needs the asyncio backend.
     """
 
     runner: Runner
@@ -58,10 +59,12 @@ class EmbeddedAlga:
         settings: Settings | None = None,
         clock: Clock | None = None,
         around: Callable[[AlgaServer], AlgaServer] | None = None,
+        shared: SharedRunner | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._around = around
+        self._shared = shared
         self._bundles = MemoryBundles()
         self._stack = AsyncExitStack()
 
@@ -82,7 +85,7 @@ class EmbeddedAlga:
             stack.push_async_callback(alga.aclose)
             if self._around is not None:
                 alga = self._around(alga)
-            self.runner = await stack.enter_async_context(self._make_runner(alga))
+            self.runner = await self._enter_runner(stack, alga)
             self._stack = stack.pop_all()
         return self
 
@@ -120,8 +123,11 @@ class EmbeddedAlga:
         """The server's metrics in Prometheus' text form."""
         return await self._admin.metrics()
 
-    def _make_runner(self, alga: AlgaServer) -> Runner:
-        return Runner(self._settings, alga=alga, bundles=self._bundles, clock_ns=self._clock_ns())
+    async def _enter_runner(self, stack: AsyncExitStack, alga: AlgaServer) -> Runner:
+        if self._shared is not None:
+            return stack.enter_context(self._shared.lend(alga, self._bundles, self._clock_ns()))
+        runner = Runner(self._settings, alga=alga, bundles=self._bundles, clock_ns=self._clock_ns())
+        return await stack.enter_async_context(runner)
 
     def _clock_ns(self) -> Callable[[], int]:
         clock = self._clock

@@ -7,7 +7,7 @@ import difflib
 import json as json_codec
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 from uuid import uuid4
 
 from ..errors import EndpointNotFound, ExtensionNotAvailable
@@ -17,6 +17,21 @@ FORWARDED_HEADERS = frozenset(
     {"accept", "accept-encoding", "content-type", "user-agent", "x-idempotency-key", "x-request-id"}
 )
 """The caller's headers that reach a guest. Cookies and ``authorization`` never do."""
+
+
+class CallOptions(TypedDict, total=False):
+    """What a call may say besides its method and path."""
+
+    json: object
+    """Sent as the body in JSON; ``None`` is no body."""
+    body: bytes | None
+    headers: Mapping[str, str] | None
+    query: Mapping[str, str] | None
+    timeout_ms: int | None
+    trigger: str | None
+    """``schedule`` for a scheduled call, which has ``schedule_id`` and ``nominal_time`` (RFC 3339), too."""
+    schedule_id: str | None
+    nominal_time: str | None
 
 
 def execute_request(
@@ -35,7 +50,7 @@ def execute_request(
 ) -> ExecuteRequest:
     """The request for ``install``, as the admin API shows it.
 
-    ``json`` is sent as the body, ``None`` is no body. Raises ``ExtensionNotAvailable`` for a disabled install,
+    The keywords are ``CallOptions``. Raises ``ExtensionNotAvailable`` for a disabled install,
     ``EndpointNotFound`` for a method and path that the installed version does not have, ``ValueError`` when both
     ``json`` and ``body`` are given.
     """

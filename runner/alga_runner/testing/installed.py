@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from ..errors import AdminRefused, ExtensionNotAvailable
 from ..models import Manifest
 from ..runner import Observation, Runner
 from .admin import Admin
-from .gateway import execute_request
+from .gateway import CallOptions, execute_request
 
 
 class Installed:
@@ -34,39 +34,13 @@ class Installed:
     def __repr__(self) -> str:
         return f"<{self.manifest.name} {self.version} for {self.tenant_id}>"
 
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        json: object = None,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
-        timeout_ms: int | None = None,
-        trigger: str | None = None,
-        schedule_id: str | None = None,
-        nominal_time: str | None = None,
-    ) -> Observation:
+    async def call(self, method: str, path: str, **options: Unpack[CallOptions]) -> Observation:
         """Execute the handler behind ``method path`` and say how it went; a failed execution does not raise.
 
         Headers that a gateway does not forward are dropped (``gateway.FORWARDED_HEADERS``). Raises
         ``EndpointNotFound``, ``ExtensionNotAvailable`` when the install is disabled or gone.
         """
-        request = execute_request(
-            await self.show(),
-            method,
-            path,
-            json=json,
-            body=body,
-            headers=headers,
-            query=query,
-            timeout_ms=timeout_ms,
-            trigger=trigger,
-            schedule_id=schedule_id,
-            nominal_time=nominal_time,
-        )
-        return await self._runner.observe(request)
+        return await self._runner.observe(execute_request(await self.show(), method, path, **options))
 
     async def show(self) -> dict[str, Any]:
         """The install as the admin API shows it now. Raises ``ExtensionNotAvailable`` once it is gone."""

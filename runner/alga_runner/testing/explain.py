@@ -1,0 +1,52 @@
+"""What pytest shows below a failure: where it happened, the next step, and what the guest did until then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from ..capabilities import HostCallRecord, LogLine
+from ..errors import AlgaError
+
+_SHOWN = 20
+_WIDTH = 160
+
+
+def explained(
+    error: AlgaError, log: Sequence[LogLine] = (), host_calls: Sequence[HostCallRecord] = ()
+) -> AlgaError:
+    """``error`` with notes, and without the frames it came through. Notes are added once."""
+    if not getattr(error, "__notes__", None):
+        for note in _notes(error, log, host_calls):
+            error.add_note(note)
+    return error.with_traceback(None)
+
+
+def _notes(error: AlgaError, log: Sequence[LogLine], host_calls: Sequence[HostCallRecord]) -> Iterator[str]:
+    for key, value in error.where.items():
+        yield f"{key.replace('_', ' ')}: {value}"
+    if error.hint:
+        yield f"hint: {error.hint}"
+    if log:
+        yield "the guest's log:"
+        yield from _last([f"{line.level}: {line.message}" for line in log])
+    if host_calls:
+        yield "its host calls:"
+        yield from _last([_line(call) for call in host_calls])
+
+
+def _last(lines: Sequence[str]) -> Iterator[str]:
+    """The last lines, indented and cut."""
+    if len(lines) > _SHOWN:
+        yield f"  ... {len(lines) - _SHOWN} before"
+    for line in lines[-_SHOWN:]:
+        flat = " ".join(line.split())
+        yield "  " + (flat if len(flat) <= _WIDTH else flat[: _WIDTH - 3] + "...")
+
+
+def _line(call: HostCallRecord) -> str:
+    arguments = f" {json.dumps(call.arguments, default=repr)}" if call.arguments else ""
+    message = ""
+    if isinstance(call.reply, dict) and "err" in call.reply:
+        message = f": {call.reply['err']['message']}"
+    return f"{call.number}. {call.operation}{arguments} -> {call.status}{message}"

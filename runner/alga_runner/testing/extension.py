@@ -1,0 +1,149 @@
+"""An installed extension in the hands of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import Protocol, TypeVar, Unpack
+
+import anyio
+
+from ..errors import AlgaError
+from ..models import Manifest
+from ..runner import Observation
+from .gateway import CallOptions
+from .installed import Installed
+from .response import Response
+from .schedule import Schedule
+
+T = TypeVar("T")
+
+
+class Loop(Protocol):
+    """Where an extension's calls run and what they leave is kept."""
+
+    def run(self, do: Callable[[], Awaitable[T]]) -> T:
+        """Run ``do`` on the event loop."""
+        ...
+
+    def note(self, response: Response) -> None:
+        """Keep what an execution logged and called."""
+        ...
+
+
+class Call:
+    """One call for ``Extension.call_many``; takes what ``Extension.call`` takes."""
+
+    def __init__(self, method: str, path: str, **options: Unpack[CallOptions]) -> None:
+        self.method = method
+        self.path = path
+        self.options = options
+
+
+class Extension:
+    """An extension as one tenant has it installed. Calls go the way that Alga's gateway sends them."""
+
+    removed: bool = False
+    """It was uninstalled."""
+
+    def __init__(self, loop: Loop, install: Installed) -> None:
+        self._loop = loop
+        self._install = install
+
+    def __repr__(self) -> str:
+        return repr(self._install)
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that installed it."""
+        return self._install.tenant_id
+
+    @property
+    def install_id(self) -> str:
+        """The install's id."""
+        return self._install.install_id
+
+    @property
+    def manifest(self) -> Manifest:
+        """Its bundle's manifest."""
+        return self._install.manifest
+
+    def call(self, method: str, path: str, *, check: bool = True, **options: Unpack[CallOptions]) -> Response:
+        """Call an endpoint and return the response, whatever its status.
+
+        An execution that ends without one raises its ``ExecutionError``; with ``check=False`` it is the response's
+        ``error``. Raises ``EndpointNotFound``, and ``ExtensionNotAvailable`` for an install that is disabled or gone.
+        """
+        __tracebackhide__ = True
+        return self.call_many([Call(method, path, **options)], check=check)[0]
+
+    def call_many(self, calls: Iterable[Call | tuple[str, str]], *, check: bool = True) -> list[Response]:
+        """Carry out all ``calls`` at once; their responses, in the order of the calls.
+
+        ``("POST", "/setup")`` stands for ``Call("POST", "/setup")``. Errors are those of ``call``, the first one.
+        """
+        __tracebackhide__ = True
+        wanted = [each if isinstance(each, Call) else Call(*each) for each in calls]
+        responses = [Response(each) for each in self._loop.run(partial(self._at_once, wanted))]
+        for response in responses:
+            self._loop.note(response)
+        if check:
+            for response in responses:
+                response.raise_for_error()
+        return responses
+
+    def schedules(self) -> list[Schedule]:
+        """The install's schedules as an admin sees them, oldest first."""
+        __tracebackhide__ = True
+        return [Schedule.model_validate(each) for each in self._loop.run(self._install.schedules)]
+
+    def grant(self, *capabilities: str) -> None:
+        """Grant more capabilities. Raises ``AdminRefused`` for one that the manifest does not declare."""
+        __tracebackhide__ = True
+        self._loop.run(partial(self._install.grant, *capabilities))
+
+    def revoke(self, *capabilities: str) -> None:
+        """Take capabilities back."""
+        __tracebackhide__ = True
+        self._loop.run(partial(self._install.revoke, *capabilities))
+
+    def configure(self, config: Mapping[str, str]) -> None:
+        """Replace the install's configuration."""
+        __tracebackhide__ = True
+        self._loop.run(partial(self._install.configure, config))
+
+    def disable(self) -> None:
+        """Switch the install off."""
+        __tracebackhide__ = True
+        self._loop.run(self._install.disable)
+
+    def enable(self) -> None:
+        """Switch the install on again."""
+        __tracebackhide__ = True
+        self._loop.run(self._install.enable)
+
+    def uninstall(self) -> None:
+        """Remove the install with its grants and schedules."""
+        __tracebackhide__ = True
+        self._loop.run(self._install.uninstall)
+        self.removed = True
+
+    async def _at_once(self, calls: list[Call]) -> list[Observation]:
+        outcomes: dict[int, Observation | AlgaError] = {}
+
+        async def carry_out(number: int, call: Call) -> None:
+            try:
+                outcomes[number] = await self._install.call(call.method, call.path, **call.options)
+            except AlgaError as error:  # kept out of the task group, which would raise a group
+                outcomes[number] = error
+
+        async with anyio.create_task_group() as tasks:
+            for number, call in enumerate(calls):
+                tasks.start_soon(carry_out, number, call)
+        return [_observation(outcomes[number]) for number in range(len(calls))]
+
+
+def _observation(outcome: Observation | AlgaError) -> Observation:
+    if isinstance(outcome, AlgaError):
+        raise outcome
+    return outcome

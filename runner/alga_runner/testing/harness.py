@@ -1,0 +1,140 @@
+"""The fixture ``alga``: an Alga of its own for one test, without ``async`` in the test."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from ..alga import AlgaServer
+from ..bundles import Bundle
+from ..capabilities import HostCallRecord, LogLine
+from ..errors import AlgaError
+from ..settings import Settings
+from .embedded import EmbeddedAlga
+from .explain import explained
+from .extension import Extension
+from .response import Response
+from .schedule import Schedule
+from .scripted import ScriptedServer
+from .shared import SharedRunner
+
+T = TypeVar("T")
+
+
+class Bench:
+    """An event loop in a thread and a runner on it, for any number of tests, one after the other."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._portal = stack.enter_context(start_blocking_portal(backend="asyncio"))
+            shared = SharedRunner(self._settings)
+            self._shared = stack.enter_context(self._portal.wrap_async_context_manager(shared))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(exc_type, exc, traceback)
+
+    @contextmanager
+    def alga(self, root: Path) -> Iterator[Alga]:
+        """An Alga without any state; its server's clock stands at the present. Paths start at ``root``."""
+        from alga_server import ManualClock  # noqa: PLC0415 - only where a server is embedded (ARCHITECTURE.md)
+
+        scripted: list[ScriptedServer] = []
+
+        def around(server: AlgaServer) -> AlgaServer:
+            scripted.append(ScriptedServer(server))
+            return scripted[0]
+
+        embedded = EmbeddedAlga(clock=ManualClock(datetime.now(UTC)), around=around, shared=self._shared)
+        with self._portal.wrap_async_context_manager(embedded):
+            yield Alga(embedded, self._portal, scripted[0], root)
+
+
+class Alga:
+    """An Alga server and a runner, both real, for one test."""
+
+    server: ScriptedServer
+    """The server as host calls meet it: a test can make it fail."""
+    host_calls: list[HostCallRecord]
+    """Every host call of every execution so far, apart from those that write the log."""
+    log: list[LogLine]
+    """Every line that guests wrote so far."""
+
+    def __init__(
+        self, embedded: EmbeddedAlga, portal: BlockingPortal, server: ScriptedServer, root: Path
+    ) -> None:
+        self.server = server
+        self.host_calls = []
+        self.log = []
+        self._embedded = embedded
+        self._portal = portal
+        self._root = root
+        self._extensions: list[Extension] = []
+
+    def install(
+        self,
+        extension: Bundle | Path | str,
+        *,
+        tenant: str = "acme",
+        grant: Iterable[str] = (),
+        config: Mapping[str, str] | None = None,
+    ) -> Extension:
+        """Install an extension for a tenant and grant it exactly ``grant``, besides what every execution has.
+
+        ``extension`` is its folder or packed archive, absolute or from pytest's root directory, or a ``Bundle``.
+        Raises a ``BundleError``, or ``AdminRefused`` with the server's reason.
+        """
+        __tracebackhide__ = True
+        if not isinstance(extension, Bundle):
+            extension = self._root / extension
+        install = self.run(
+            partial(
+                self._embedded.install,
+                extension,
+                tenant_id=tenant,
+                grants=[grant] if isinstance(grant, str) else grant,
+                config=config,
+            )
+        )
+        self._extensions.append(Extension(self, install))
+        return self._extensions[-1]
+
+    def schedules(self) -> list[Schedule]:
+        """The schedules of everything installed here, install by install, oldest first."""
+        __tracebackhide__ = True
+        return [schedule for each in self._extensions if not each.removed for schedule in each.schedules()]
+
+    def server_metrics(self) -> str:
+        """The server's metrics in Prometheus' text form."""
+        __tracebackhide__ = True
+        return self.run(self._embedded.server_metrics)
+
+    def run(self, do: Callable[[], Awaitable[T]]) -> T:
+        """Run ``do`` on the event loop. An ``AlgaError`` is raised without the frames it came through."""
+        __tracebackhide__ = True
+        try:
+            return self._portal.call(do)
+        except AlgaError as error:
+            raise explained(error) from None
+
+    def note(self, response: Response) -> None:
+        """Keep what an execution logged and called."""
+        self.log += response.log
+        self.host_calls += response.host_calls

@@ -1,0 +1,82 @@
+"""What a call of an extension came to, for assertions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+
+from ..capabilities import HostCallRecord, LogLine
+from ..errors import AlgaError
+from ..models import ExecuteResponse
+from ..runner import Observation
+from .explain import explained
+
+LOG_EMIT = "log.emit"
+"""The host call that writes the log; it is shown as a log line, not as a host call."""
+
+
+class Response:
+    """The response of a handler, with the guest's log and host calls, or the error it ended with.
+
+    Where there is an ``error``, asking for the response raises it.
+    """
+
+    error: AlgaError | None
+    log: list[LogLine]
+    host_calls: list[HostCallRecord]
+    """Every host call in order, apart from those that write the log."""
+
+    def __init__(self, observation: Observation) -> None:
+        self.error = observation.error
+        self.log = list(observation.log)
+        self.host_calls = [call for call in observation.host_calls if call.operation != LOG_EMIT]
+        self._response = observation.response
+
+    def __repr__(self) -> str:
+        return f"<Response {self.error.code if self.error else self.status}>"
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        __tracebackhide__ = True
+        return self._given().status
+
+    @property
+    def headers(self) -> httpx.Headers:
+        """The headers; names are found in any case."""
+        __tracebackhide__ = True
+        return httpx.Headers(self._given().headers)
+
+    @property
+    def body(self) -> bytes:
+        """The body, empty when there is none."""
+        __tracebackhide__ = True
+        return self._given().body()
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8 text."""
+        __tracebackhide__ = True
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """The body, decoded from JSON. Raises ``ValueError``, which shows the beginning of what is none."""
+        __tracebackhide__ = True
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise ValueError(f"the response's body is not JSON ({error}): {self.body[:200]!r}") from None
+
+    def raise_for_error(self) -> None:
+        """Raise the ``error``, if there is one, with the guest's log and host calls below it."""
+        __tracebackhide__ = True
+        if self.error is not None:
+            raise explained(self.error, self.log, self.host_calls) from None
+
+    def _given(self) -> ExecuteResponse:
+        __tracebackhide__ = True
+        self.raise_for_error()
+        assert self._response is not None  # noqa: S101 - an execution has a response or an error
+        return self._response

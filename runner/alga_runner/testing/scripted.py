@@ -1,0 +1,100 @@
+"""A real server that refuses when a test tells it to."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..alga import AlgaServer
+from ..errors import HostCallCode, HostCallError
+from .relay import RELAYED, Relay
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Failure:
+    operation: str
+    error: Callable[[], HostCallError]
+    left: int | None
+    acted: bool
+    optional: bool
+    met: int = 0
+
+
+class ScriptedServer(Relay):
+    """Answers like the server behind it, apart from the failures a test asked for."""
+
+    def __init__(self, server: AlgaServer) -> None:
+        super().__init__(server)
+        self._failures: list[_Failure] = []
+        self._down = 0
+
+    def fail(
+        self,
+        operation: str,
+        *,
+        code: str = "unavailable",
+        message: str | None = None,
+        field_errors: Mapping[str, str] | None = None,
+        retry_after_ms: int | None = None,
+        times: int | None = 1,
+        acted: bool = False,
+        optional: bool = False,
+    ) -> None:
+        """Fail the next ``times`` host calls of ``operation`` (``None``: all that follow) with ``code``.
+
+        With ``acted`` the server does its work first and only its answer is lost. A failure that no host call has
+        met when the test ends fails the test, unless it is ``optional``. Raises ``ValueError`` for an operation that
+        does not reach the server, or an unknown code.
+        """
+        __tracebackhide__ = True
+        if operation not in RELAYED:
+            raise ValueError(f"no host call {operation!r} reaches the server; these do: {', '.join(RELAYED)}")
+        if code not in (known := [each.value for each in HostCallCode]):
+            raise ValueError(f"a host call has no error {code!r}; it has {', '.join(known)}")
+
+        def error() -> HostCallError:
+            return HostCallError(
+                HostCallCode(code),
+                message or f"The test made {operation} fail.",
+                field_errors=field_errors,
+                retry_after_ms=retry_after_ms,
+            )
+
+        self._failures.append(_Failure(operation, error, times, acted, optional))
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """While this lasts, the server cannot be reached: its host calls are ``unavailable``."""
+        self._down += 1
+        try:
+            yield
+        finally:
+            self._down -= 1
+
+    def unmet(self) -> list[str]:
+        """What is left of the failures that are not optional, in words."""
+        return [
+            f"alga.server.fail({each.operation!r}) was met {each.met} of {each.met + (each.left or 1)} times"
+            for each in self._failures
+            if not each.optional and (each.left or not each.met)
+        ]
+
+    async def carry(self, operation: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """The server's answer, or the failure that stands in line."""
+        if self._down:
+            raise HostCallError(HostCallCode.UNAVAILABLE, "The Alga server cannot be reached.")
+        failure = next(
+            (each for each in self._failures if each.operation == operation and each.left != 0), None
+        )
+        if failure is None:
+            return await ask()
+        failure.met += 1
+        if failure.left is not None:
+            failure.left -= 1
+        if failure.acted:
+            await ask()
+        raise failure.error()
