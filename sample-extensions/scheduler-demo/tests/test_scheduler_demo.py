@@ -1,0 +1,243 @@
+"""The scheduler demo, tested the way an extension's author tests: every part is real, nothing leaves the process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alga_runner.testing import Alga, Extension
+
+FOLDER = Path(__file__).parents[1]
+NAMES = ["Hourly sync", "Nightly full sync"]
+
+
+@pytest.fixture
+def demo(alga: Alga) -> Extension:
+    """The demo, installed for a tenant whose admin granted what it asks for."""
+    return alga.install(FOLDER, grant=["cap:scheduler.manage"])
+
+
+# Setup
+
+
+def test_setup_creates_the_schedules(alga: Alga, demo: Extension) -> None:
+    response = demo.call("POST", "/setup")
+
+    created = response.json()["created"]
+    assert response.status == 200
+    assert created == [{"name": each.name, "scheduleId": each.id} for each in alga.schedules()]
+    assert [each.name for each in alga.schedules()] == NAMES
+
+
+def test_setup_looks_first_and_creates_then(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+
+    assert [call.operation for call in alga.host_calls] == [
+        "scheduler.get-endpoints",
+        "scheduler.list",
+        "scheduler.create",
+        "scheduler.create",
+    ]
+    assert alga.host_calls[3].arguments == {
+        "endpoint": "POST /sync",
+        "cron": "30 2 * * *",
+        "timezone": "Europe/Berlin",
+        "name": "Nightly full sync",
+        "payload": {"full": True},
+    }
+
+
+def test_setup_says_in_the_log_what_it_created(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+
+    assert [line.message for line in alga.log] == [f"Created the schedule {name}." for name in NAMES]
+
+
+def test_the_schedules_belong_to_the_extension_and_have_a_next_run(demo: Extension) -> None:
+    demo.call("POST", "/setup")
+
+    assert {each.trigger for each in demo.schedules()} == {"host_api"}
+    assert all(each.next_run_at for each in demo.schedules())
+
+
+def test_a_second_setup_changes_nothing(demo: Extension) -> None:
+    demo.call("POST", "/setup")
+    before = demo.schedules()
+
+    again = demo.call("POST", "/setup").json()
+
+    assert again["created"] == []
+    assert [each["name"] for each in again["existing"]] == NAMES
+    assert demo.schedules() == before
+
+
+def test_twenty_setups_at_once_leave_each_schedule_once(demo: Extension) -> None:
+    responses = demo.call_many([("POST", "/setup")] * 20)
+
+    assert [response.status for response in responses] == [200] * 20
+    assert sorted(str(each.name) for each in demo.schedules()) == NAMES
+
+
+def test_a_setup_whose_answer_was_lost_finds_its_schedule(alga: Alga, demo: Extension) -> None:
+    alga.server.fail("scheduler.create", code="unavailable", acted=True)
+
+    response = demo.call("POST", "/setup").json()
+
+    assert [each["name"] for each in response["existing"]] == ["Hourly sync"]
+    assert [each["name"] for each in response["created"]] == ["Nightly full sync"]
+    assert [each.name for each in demo.schedules()] == NAMES
+
+
+def test_setup_without_the_grant_says_that_it_was_denied(alga: Alga) -> None:
+    response = alga.install(FOLDER).call("POST", "/setup")
+
+    assert response.status == 403
+    assert response.json()["error"]["code"] == "denied"
+    assert alga.schedules() == []
+
+
+def test_setup_while_the_server_is_down_says_so(alga: Alga, demo: Extension) -> None:
+    with alga.server.down():
+        response = demo.call("POST", "/setup")
+
+    assert response.status == 503
+    assert response.json()["error"]["code"] == "unavailable"
+    assert alga.schedules() == []
+
+
+def test_setup_can_be_repeated_once_the_server_is_back(alga: Alga, demo: Extension) -> None:
+    with alga.server.down():
+        demo.call("POST", "/setup")
+
+    assert demo.call("POST", "/setup").status == 200
+    assert [each.name for each in alga.schedules()] == NAMES
+
+
+# Configure
+
+
+def test_configure_takes_the_interval_from_the_body(demo: Extension) -> None:
+    demo.call("POST", "/setup")
+
+    response = demo.call("POST", "/configure", json={"intervalHours": 6})
+
+    assert response.json()["cron"] == "0 */6 * * *"
+    assert [each.cron for each in demo.schedules()] == ["0 */6 * * *", "30 2 * * *"]
+
+
+def test_configure_takes_the_interval_from_the_configuration(alga: Alga) -> None:
+    demo = alga.install(FOLDER, grant=["cap:scheduler.manage"], config={"intervalHours": "24"})
+    demo.call("POST", "/setup")
+
+    assert demo.call("POST", "/configure").status == 200
+    assert demo.schedules()[0].cron == "0 0 * * *"
+
+
+def test_configure_sees_a_configuration_that_changed(demo: Extension) -> None:
+    demo.call("POST", "/setup")
+    demo.configure({"intervalHours": "2"})
+
+    demo.call("POST", "/configure")
+
+    assert demo.schedules()[0].cron == "0 */2 * * *"
+
+
+@pytest.mark.parametrize("hours", [0, 25, 1.5, "often", None])
+def test_configure_refuses_an_interval_that_is_none(demo: Extension, hours: object) -> None:
+    demo.call("POST", "/setup")
+    before = demo.schedules()
+
+    response = demo.call("POST", "/configure", json={"intervalHours": hours})
+
+    assert response.status == 400
+    assert response.json()["error"]["fieldErrors"] == {
+        "intervalHours": "Give a whole number of hours from 1 to 24."
+    }
+    assert demo.schedules() == before
+
+
+def test_configure_refuses_a_body_that_is_no_json(demo: Extension) -> None:
+    assert demo.call("POST", "/configure", body=b"{intervalHours").status == 400
+
+
+def test_configure_before_setup_says_what_is_missing(demo: Extension) -> None:
+    response = demo.call("POST", "/configure", json={"intervalHours": 6})
+
+    assert response.status == 404
+    assert "run /setup first" in response.text
+
+
+# Schedules, cleanup
+
+
+def test_schedules_shows_what_there_is(demo: Extension) -> None:
+    demo.call("POST", "/setup")
+
+    shown = demo.call("GET", "/schedules").json()["schedules"]
+
+    assert [each["id"] for each in shown] == [each.id for each in demo.schedules()]
+
+
+def test_cleanup_deletes_every_schedule(demo: Extension) -> None:
+    demo.call("POST", "/setup")
+
+    response = demo.call("POST", "/cleanup")
+
+    assert response.json() == {"deleted": 2}
+    assert demo.schedules() == []
+
+
+def test_two_cleanups_at_once_delete_every_schedule_once(demo: Extension) -> None:
+    demo.call("POST", "/setup")
+
+    responses = demo.call_many([("POST", "/cleanup")] * 2)
+
+    assert sum(response.json()["deleted"] for response in responses) == 2
+    assert demo.schedules() == []
+
+
+# The scheduled job
+
+
+def test_sync_knows_its_schedule(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+    nightly = demo.schedules()[1]
+
+    response = demo.call(
+        "POST",
+        nightly.endpoint_path,
+        json=nightly.payload,
+        trigger="schedule",
+        schedule_id=nightly.id,
+        nominal_time="2026-03-01T01:30:00.000Z",
+    )
+
+    assert response.json() == {
+        "synced": "everything",
+        "trigger": "schedule",
+        "scheduleId": nightly.id,
+        "nominalTime": "2026-03-01T01:30:00.000Z",
+    }
+    assert alga.log[-1].message.startswith(f"Sync: trigger schedule, schedule {nightly.id}, ")
+
+
+def test_sync_by_hand_has_no_schedule(demo: Extension) -> None:
+    assert demo.call("POST", "/sync").json() == {
+        "synced": "changes",
+        "trigger": None,
+        "scheduleId": None,
+        "nominalTime": None,
+    }
+
+
+# Two tenants
+
+
+def test_a_tenant_does_not_see_the_schedules_of_another(alga: Alga, demo: Extension) -> None:
+    other = alga.install(FOLDER, tenant="globex", grant=["cap:scheduler.manage"])
+    demo.call("POST", "/setup")
+
+    assert other.call("GET", "/schedules").json() == {"schedules": []}
+    assert other.call("POST", "/cleanup").json() == {"deleted": 0}
+    assert len(demo.schedules()) == 2
