@@ -11,7 +11,7 @@ import pytest
 
 PRELUDE = """
 import os, signal, sys
-import anyio
+import anyio, anyio._backends._asyncio
 from wasmtime import wat2wasm
 from alga_runner.engine import *
 
@@ -165,14 +165,14 @@ def test_ctrl_c_ends_a_running_guest_as_an_interrupt(export: str, loop: str):
         try:
             {loop}
         except KeyboardInterrupt:
-            print("interrupted", linked.engine.ticker.live)
+            print("interrupted")
     """)
     assert process.stdout.readline() == "running\n"
 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
 
-    assert (process.returncode, out, err) == (0, "interrupted 0\n", "")
+    assert (process.returncode, out, err) == (0, "interrupted\n", "")
 
 
 def test_faulthandler_enabled_later_does_not_turn_a_trap_into_a_crash():

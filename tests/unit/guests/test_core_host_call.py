@@ -166,7 +166,12 @@ async def test_a_range_outside_memory_is_a_breach_before_anything_happens(probe,
         await probe(f"(call $answer {call})")
 
     assert raised.value.code == "out_of_bounds"
-    assert raised.value.where["host_call"] in {"context.get", "scheduler.list", "alga:abi request", "alga:abi reply"}
+    assert raised.value.where["host_call"] in {
+        "context.get",
+        "scheduler.list",
+        "alga:abi request",
+        "alga:abi reply",
+    }
 
 
 @pytest.mark.parametrize(

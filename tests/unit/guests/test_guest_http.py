@@ -1,0 +1,158 @@
+"""The request a handler reads and the response it may give."""
+
+from __future__ import annotations
+
+import msgpack
+import pytest
+
+from alga_runner import ExecuteRequest
+from alga_runner.errors import BodyNotBase64, InvalidResponse
+from alga_runner.guests.http import decode_response, encode_request
+
+CONTEXT = {"tenant_id": "acme", "extension_id": "ext", "content_hash": "sha256:" + "0" * 64}
+
+
+def read(**http) -> dict:
+    request = ExecuteRequest.model_validate(
+        {"context": CONTEXT, "http": {"method": "GET", "path": "/", **http}}
+    )
+    return msgpack.unpackb(encode_request(request))
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "url"),
+    [
+        ("/a", {}, "/a"),
+        ("/a", {"b": "c d", "e": "&"}, "/a?b=c+d&e=%26"),
+        ("/a?x=1", {"y": "2"}, "/a?x=1&y=2"),
+    ],
+)
+def test_the_url_carries_the_query(path: str, query: dict[str, str], url: str):
+    assert read(path=path, query=query)["http"]["url"] == url
+
+
+@pytest.mark.parametrize(
+    ("body_b64", "body"), [(None, None), ("", b""), ("AP8=", b"\x00\xff"), (" AP8=\n", b"\x00\xff")]
+)
+def test_no_body_and_an_empty_body_differ(body_b64: str | None, body: bytes | None):
+    assert read(body_b64=body_b64)["http"]["body"] == body
+
+
+@pytest.mark.parametrize("body_b64", ["A", "AP8", "*", "AP8=AP8="])
+def test_a_body_that_is_not_base64_is_told_as_that(body_b64: str):
+    with pytest.raises(BodyNotBase64, match="body_b64"):
+        read(body_b64=body_b64)
+
+
+def test_headers_keep_their_case_and_order():
+    headers = read(headers={"X-B": "1", "x-a": "2"})["http"]["headers"]
+
+    assert headers == [{"name": "X-B", "value": "1"}, {"name": "x-a", "value": "2"}]
+
+
+def test_what_has_no_value_is_absent():
+    assert read()["context"] == {"tenantId": "acme", "extensionId": "ext", "config": {}}
+    assert "user" not in read()
+
+
+def test_a_schedule_s_context_reaches_the_handler():
+    document = {
+        "context": {
+            **CONTEXT,
+            "trigger": "schedule",
+            "schedule_id": "s",
+            "nominal_time": "2026-01-01T00:00:00Z",
+        },
+        "http": {"method": "POST", "path": "/sync"},
+    }
+    context = msgpack.unpackb(encode_request(ExecuteRequest.model_validate(document)))["context"]
+
+    assert (context["trigger"], context["scheduleId"], context["nominalTime"]) == (
+        "schedule",
+        "s",
+        "2026-01-01T00:00:00Z",
+    )
+
+
+def test_the_user_reaches_the_handler_in_the_guest_s_spelling():
+    user = {
+        "user_id": "u",
+        "user_email": "u@x",
+        "user_name": "U",
+        "user_type": "internal",
+        "company_name": "ACME",
+    }
+    document = {"context": CONTEXT, "http": {"method": "GET", "path": "/"}, "user": user}
+
+    read_user = msgpack.unpackb(encode_request(ExecuteRequest.model_validate(document)))["user"]
+
+    assert read_user == {
+        "userId": "u",
+        "userEmail": "u@x",
+        "userName": "U",
+        "userType": "internal",
+        "clientName": "ACME",
+        "additionalFields": {},
+    }
+
+
+def decode(document: object, *, max_body_bytes: int = 100):
+    return decode_response(msgpack.packb(document), max_body_bytes=max_body_bytes, max_items=1000)
+
+
+def test_a_whole_response():
+    response = decode({"status": 201, "headers": [{"name": "X-A", "value": "b"}], "body": b"\xff"})
+
+    assert (response.status, response.headers, response.body()) == (201, {"X-A": "b"}, b"\xff")
+    assert response.error is None
+
+
+def test_no_body_and_an_empty_one_differ_on_the_wire():
+    assert decode({"status": 204, "body": None}).body_b64 is None
+    assert decode({"status": 200, "body": b""}).body_b64 == ""
+
+
+def test_of_two_headers_of_one_name_the_last_wins():
+    headers = [{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]
+
+    assert decode({"status": 200, "headers": headers}).headers == {"a": "2"}
+
+
+@pytest.mark.parametrize("status", [None, 0, 99, 600, -200, True, "200", 200.0])
+def test_a_status_must_be_one_of_http(status: object):
+    with pytest.raises(InvalidResponse, match="status"):
+        decode({"status": status})
+
+
+@pytest.mark.parametrize(
+    ("header", "fragment"),
+    [
+        ({"name": "a b", "value": ""}, "name that HTTP does not allow"),
+        ({"name": "", "value": ""}, "name that HTTP does not allow"),
+        ({"name": "a\r\nb", "value": ""}, "name that HTTP does not allow"),
+        ({"name": "a", "value": "b\r\nset-cookie: c"}, "line break"),
+        ({"name": "a", "value": "\0"}, "null"),
+        ({"name": "a", "value": 1}, "no name and value"),
+        (["a", "b"], "no name and value"),
+    ],
+)
+def test_a_header_that_would_split_a_response_is_refused(header: object, fragment: str):
+    with pytest.raises(InvalidResponse, match=fragment):
+        decode({"status": 200, "headers": [header]})
+
+
+def test_more_headers_than_anyone_needs():
+    with pytest.raises(InvalidResponse, match="at most 256"):
+        decode({"status": 200, "headers": [{"name": f"h{number}", "value": ""} for number in range(257)]})
+
+
+def test_a_body_over_its_limit():
+    with pytest.raises(InvalidResponse, match="101 bytes; 100 are allowed"):
+        decode({"status": 200, "body": bytes(101)})
+
+
+def test_a_response_that_is_all_containers_is_not_built():
+    document = b"\x81\xa1x\xdc\x03\xe8" + b"\x80" * 1000
+
+    with pytest.raises(InvalidResponse, match="more than 1000 maps"):
+        decode_response(document, max_body_bytes=100, max_items=1000)
