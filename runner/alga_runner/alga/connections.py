@@ -20,8 +20,8 @@ from .http1 import BrokenAnswer, ResponseReader
 MAX_CONNECTIONS = 100
 """Requests in flight at once; more wait, within their own deadlines."""
 
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
-"""Bytes of one answer. Fifty schedules with 80 kB of payload each just fit; with small ones, a hundredth would do."""
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+"""Bytes of one answer: fifty schedules, each with a payload of 100,000 characters in escaped JSON, just fit."""
 
 KEEP_ALIVE_S = 4.0
 """An idle connection is left after this: sooner than servers do (uvicorn and Node close after 5 s), so that a write

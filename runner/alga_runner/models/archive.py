@@ -51,16 +51,16 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 def unpack(
     data: bytes, *, max_bytes: int = MAX_UNPACKED_BYTES, max_files: int = MAX_FILES
 ) -> dict[str, bytes]:
-    """The files of an archive, path to content; directories are ignored.
+    """The files of an archive, path to content; directories and hidden files are ignored (alga-contract 3).
 
-    Raises ``BundleInvalid`` for anything else than a whole archive of regular files with plain relative paths, for a
+    Archives made on a desktop carry the likes of ``.DS_Store``. Raises ``BundleInvalid`` for anything else than a whole archive of regular files with plain relative paths, for a
     path that stands twice, and past ``max_bytes`` of tar or ``max_files`` members.
     """
     files: dict[str, bytes] = {}
     for members, (raw_path, content) in enumerate(_members(_decompress(data, max_bytes)), start=1):
         if members > max_files:
             raise BundleInvalid(f"The bundle has more than {max_files} entries.")
-        if content is None:
+        if content is None or _is_hidden(raw_path):
             continue
         path = entry_path(raw_path)
         if path in files:
@@ -84,6 +84,13 @@ def entry_path(raw: str) -> str:
             hint="Entries must not be absolute, climb with '..' or have a segment that starts with a dot.",
         )
     return path
+
+
+def _is_hidden(raw: str) -> bool:
+    """Whether ``raw`` is a plain path but for a segment that starts with a dot."""
+    segments = raw.removeprefix("./").split("/")
+    climbs = any(segment in {"", ".", ".."} for segment in segments)
+    return not climbs and any(segment.startswith(".") for segment in segments)
 
 
 def _decompress(data: bytes, max_bytes: int) -> bytes:
