@@ -1,6 +1,6 @@
 """The storage: one function, one transaction, in a worker thread.
 
-Statements are SQLAlchemy Core and portable. SQLite is what ``_engine`` builds; another backend gets its place there.
+Statements are SQLAlchemy Core and portable. The engines below speak SQLite; another backend's goes beside them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from alga_runner.errors import SettingsError
 
@@ -36,7 +36,7 @@ class Database:
     def __init__(self, url: str, *, threads: int = 8) -> None:
         parsed = _parse(url)
         in_memory = _is_in_memory(parsed)
-        self._engine = _engine(parsed, in_memory=in_memory)
+        self._engine = _memory_engine(parsed) if in_memory else _file_engine(parsed, connections=threads + 1)
         self._writer = self._engine.execution_options(alga_write=True)
         self._write_turn = CapacityLimiter(1)
         # A database in memory is one connection: its readers wait for its writer.
@@ -46,7 +46,7 @@ class Database:
         self._tables_made = False
 
     async def start(self) -> None:
-        """Create what tables are missing."""
+        """Create what tables are missing. Raises ``SettingsError`` if the database cannot be opened."""
         await to_thread.run_sync(self._make_tables, limiter=self._write_turn)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
@@ -58,8 +58,8 @@ class Database:
         return await to_thread.run_sync(self._run, self._writer, fn, limiter=self._write_turn)
 
     async def aclose(self) -> None:
-        """Close every connection. A database in memory ends here."""
-        await to_thread.run_sync(self._engine.dispose, limiter=self._write_turn)
+        """Close every connection. A database in memory ends here, and would start again empty."""
+        await to_thread.run_sync(self._dispose, limiter=self._write_turn)
 
     def _run(self, engine: Engine, fn: Callable[[Connection], T]) -> T:
         if not self._tables_made:
@@ -73,9 +73,20 @@ class Database:
 
     def _make_tables(self) -> None:
         with self._exclusive:
-            if not self._tables_made:
+            if self._tables_made:
+                return
+            try:
                 metadata.create_all(self._writer)
-                self._tables_made = True
+            except DatabaseError as error:
+                raise SettingsError(
+                    f"The database that database_url names is not usable: {error.orig}."
+                ) from None
+            self._tables_made = True
+
+    def _dispose(self) -> None:
+        with self._exclusive:
+            self._engine.dispose()
+            self._tables_made = False
 
 
 def _parse(url: str) -> URL:
@@ -95,22 +106,35 @@ def _is_in_memory(url: URL) -> bool:
     return url.database in {None, "", ":memory:"}
 
 
-def _engine(url: URL, *, in_memory: bool) -> Engine:
-    # hide_parameters: an error's text reaches logs, and a statement's parameters are payloads.
-    if in_memory:
-        engine = create_engine(
-            url, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
-        )
-    else:
-        engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, hide_parameters=True)
+def _memory_engine(url: URL) -> Engine:
+    """One connection, for whichever thread has its turn."""
+    engine = create_engine(
+        url, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
+    )
+    return _with_our_transactions(engine, "PRAGMA foreign_keys = ON")
 
+
+def _file_engine(url: URL, *, connections: int) -> Engine:
+    """Readers that see the last commit while one writes."""
+    engine = create_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        connect_args={"timeout": _BUSY_TIMEOUT_S},
+        # An error's text reaches logs, and a statement's parameters are payloads.
+        hide_parameters=True,
+    )
+    return _with_our_transactions(
+        engine, "PRAGMA foreign_keys = ON", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL"
+    )
+
+
+def _with_our_transactions(engine: Engine, *pragmas: str) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver's own idea of transactions steps aside for ours
-        connection.execute("PRAGMA foreign_keys = ON")
-        if not in_memory:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+        for pragma in pragmas:
+            connection.execute(pragma).close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

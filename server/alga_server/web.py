@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from .errors import BodyTooLarge, ServerError, ValidationFailed
@@ -43,12 +43,15 @@ def single_header(request: Request, name: str) -> str | None:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body. Raises ``BodyTooLarge`` as soon as it is past ``limit`` bytes."""
+    """The body. Raises ``BodyTooLarge`` once it is past ``limit`` bytes, ``ValidationFailed`` if it breaks off."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise BodyTooLarge(f"Request body too large (max {limit} bytes)")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise BodyTooLarge(f"Request body too large (max {limit} bytes)")
+    except ClientDisconnect:
+        raise ValidationFailed("Incomplete request body") from None
     return bytes(body)
 
 

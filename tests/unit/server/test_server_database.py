@@ -152,3 +152,60 @@ async def test_a_server_can_be_started_twice_on_one_file(tmp_path: Path) -> None
 
     async with Server(settings), Server(settings) as second:
         assert await second._services.database.read(count) == 0
+
+
+async def test_a_database_that_cannot_be_opened_is_a_settings_error(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'missing' / 'alga.db'}")
+
+    with pytest.raises(SettingsError, match="unable to open database file"):
+        await database.start()
+    await database.aclose()
+
+
+async def test_a_file_that_is_no_database_is_a_settings_error(tmp_path: Path) -> None:
+    path = tmp_path / "alga.db"
+    path.write_text("this is no database, and long enough to be looked at " * 10)
+    database = Database(f"sqlite:///{path}")
+
+    with pytest.raises(SettingsError, match="not a database"):
+        await database.start()
+    await database.aclose()
+
+
+async def test_many_may_start_on_one_new_file_at_once(tmp_path: Path) -> None:
+    databases = [Database(f"sqlite:///{tmp_path / 'alga.db'}") for _ in range(8)]
+
+    async with anyio.create_task_group() as group:
+        for database in databases:
+            group.start_soon(database.start)
+
+    for number, database in enumerate(databases):
+        await database.write(lambda connection, key=str(number): add(connection, key))
+    assert await databases[0].read(count) == 8
+    for database in databases:
+        await database.aclose()
+
+
+async def test_more_readers_than_connections_take_turns(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'alga.db'}", threads=2)
+    await database.write(add)
+    counts: list[int] = []
+
+    async def read() -> None:
+        counts.append(await database.read(count))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(read)
+
+    assert counts == [1] * 20
+    await database.aclose()
+
+
+async def test_a_database_in_memory_starts_again_empty_after_it_was_closed() -> None:
+    database = Database("sqlite://")
+    await database.write(add)
+    await database.aclose()
+
+    assert await database.read(count) == 0
+    await database.aclose()

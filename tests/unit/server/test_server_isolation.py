@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import Engine, delete, event, update
 from sqlalchemy.exc import IntegrityError
 
 from alga_server.tables import endpoint, schedule
@@ -172,3 +172,42 @@ async def test_the_database_keeps_an_endpoint_that_a_schedule_uses(house: Any, m
 
     with pytest.raises(IntegrityError, match="FOREIGN KEY"):
         await house.server._services.database.write(lambda connection: connection.execute(delete(endpoint)))
+
+
+async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_install(
+    house: Any, mine: Any
+) -> None:
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(" ".join(statement.split()))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        path = f"{mine.admin_path}/schedules"
+        for _ in range(2):
+            schedule_id = await mine.create(name="One")
+            for operation in OPERATIONS:
+                members = {"scheduleId": schedule_id, "endpoint": "/sync", "cron": "0 * * * *", "name": "Two"}
+                await mine.call(operation, **members)
+            await house.admin("POST", path, json={"endpoint": "/sync", "cron": "0 * * * *", "name": "Three"})
+            await house.admin("GET", path)
+            await mine.call("list")
+            [*_, last] = await mine.list()
+            await house.admin("PATCH", f"{path}/{last['id']}", json={"enabled": False})
+            for each in await mine.list():
+                await house.admin("DELETE", f"{path}/{each['id']}")
+        await house.admin("PATCH", mine.admin_path, json={"grants": [], "enabled": False})
+        await house.admin("DELETE", mine.admin_path)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    owned = [text for text in statements if "schedule" in text or "grant" in text]
+    assert len(owned) > 50
+    for text in owned:
+        scope = text if text.startswith("INSERT") else text.partition(" WHERE ")[2]
+        assert "tenant_id" in scope, text
+        assert "install_id" in scope, text
+    installs = [text for text in statements if "tenant_extension_install" in text and " WHERE " in text]
+    for text in installs:
+        assert "tenant_extension_install.tenant_id = ?" in text, text

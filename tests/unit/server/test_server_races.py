@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
-from alga_server import ServerSettings
+from alga_server import Server, ServerSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -96,3 +97,24 @@ async def test_creates_during_an_uninstall_leave_nothing_behind(house: Any, mine
     assert set(statuses) <= {201, 204, 404}
     assert statuses.count(204) == 1
     assert (await house.admin("GET", f"{mine.admin_path}/schedules")).status_code == 404
+
+
+async def test_two_servers_on_one_file_keep_one_quota_and_one_name(
+    house: Any, mine: Any, settings: ServerSettings
+) -> None:
+    if settings.database_url == "sqlite://":
+        return  # memory is nobody else's
+    async with Server(settings) as second:
+        transport = httpx.ASGITransport(second.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://second") as other:
+
+            async def call(number: int) -> int:
+                client = other if number % 2 else house.client
+                name = "One" if number < 20 else None
+                body = {"operation": "create", "endpoint": "/sync", "cron": "0 * * * *", "name": name}
+                return int((await client.post(mine.path, json=body, headers=mine.headers())).status_code)
+
+            statuses = await at_once(80, call)
+
+    assert sorted(statuses) == [201] * 50 + [400] * 30
+    assert [each["name"] for each in await mine.list()].count("One") == 1

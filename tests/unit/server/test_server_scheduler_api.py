@@ -345,6 +345,32 @@ async def test_a_body_that_is_no_json_object(mine: Any, house: Any, body: bytes)
     assert response.json() == {"error": "Invalid JSON body", "code": "VALIDATION_FAILED", "details": None}
 
 
+async def test_a_body_that_breaks_off_is_refused_quietly(
+    mine: Any, house: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent: list[dict[str, Any]] = []
+    messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": mine.path,
+        "raw_path": mine.path.encode(),
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in mine.headers().items()],
+    }
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await house.server.app(scope, receive, send)
+
+    assert sent[0]["status"] == 400
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_a_body_that_is_too_large_is_refused(mine: Any) -> None:
     response = await mine.call("create", payload=["x" * 1024 * 1024])
 
