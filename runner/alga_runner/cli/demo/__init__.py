@@ -1,0 +1,7 @@
+"""The demonstration: small steps on one stage, each of which checks what it shows."""
+
+from __future__ import annotations
+
+from .play import play
+
+__all__ = ["play"]

@@ -1,0 +1,46 @@
+"""The command line's front: the group and what holds for every command."""
+
+from __future__ import annotations
+
+import click
+
+from .demo_command import demo
+from .failures import Commands
+from .inspect_command import inspect
+from .invoke_command import invoke
+
+_HELP = """Run Alga extensions written in WebAssembly.
+
+\b
+  alga-runner demo
+      see an extension manage its schedules, allowed and refused
+  alga-runner inspect my-extension
+      what it declares, imports and exports; nothing of it runs
+  alga-runner invoke my-extension POST /setup --grant scheduler.manage
+      call one of its endpoints and see everything it did
+
+An extension is a folder (manifest.json, dist/main.wasm) or a packed bundle (.tar.zst). Nothing here needs a server:
+commands bring their own, in memory.
+
+Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
+"""
+
+
+@click.group(
+    cls=Commands,
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(package_name="alga-runner", prog_name="alga-runner")
+@click.option(
+    "--debug",
+    is_flag=True,
+    envvar="ALGA_RUNNER_DEBUG",
+    help="Show the traceback of a failure.  [env: ALGA_RUNNER_DEBUG]",
+)
+def main(debug: bool) -> None:
+    """See ``_HELP``; ``debug`` is read by ``Commands``."""
+
+
+for _command in (demo, inspect, invoke):
+    main.add_command(_command)
