@@ -1,0 +1,203 @@
+"""The front door: what is executed for whom, once, and what is told when it is not."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from wasmtime import wat2wasm
+
+from alga_runner import ExecuteRequest, Runner, Settings
+from alga_runner.bundles import Bundle, BundleSource, MemoryBundles
+from alga_runner.errors import (
+    BundleNotFound,
+    EngineUnavailable,
+    GuestTrap,
+    ModuleError,
+    UnknownCapabilities,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+def request_for(content_hash: str, *, tenant: str = "acme", **members) -> ExecuteRequest:
+    context = {"tenant_id": tenant, "extension_id": "ext", "content_hash": content_hash}
+    return ExecuteRequest.model_validate(
+        {"context": context, "http": {"method": "GET", "path": "/"}, **members}
+    )
+
+
+@pytest.fixture
+def bundle(guest_wat) -> Bundle:
+    return _bundle(guest_wat())
+
+
+def _bundle(wat: str) -> Bundle:
+    manifest = b'{"name": "com.example.test", "version": "1.0.0", "runtime": "wasm-wat@1"}'
+    return Bundle.from_files({"manifest.json": manifest, "dist/main.wasm": bytes(wat2wasm(wat))})
+
+
+class CountingBundles(BundleSource):
+    """Counts what is fetched; waits for ``gate`` before it answers."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.fetched: list[tuple[str, str]] = []
+        self.gate = anyio.Event()
+
+    async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+        self.fetched.append((tenant_id, content_hash))
+        await self.gate.wait()
+        return self.bundle
+
+
+async def test_a_response_is_returned(runner: Runner, bundles: MemoryBundles, bundle: Bundle):
+    response = await runner.execute(request_for(bundles.add(bundle)))
+
+    assert response.model_dump() == {"status": 200, "headers": {}, "body_b64": None, "error": None}
+
+
+async def test_a_failure_is_raised_with_what_it_happened_to(
+    runner: Runner, bundles: MemoryBundles, guest_wat
+):
+    content_hash = bundles.add(_bundle(guest_wat("unreachable")))
+
+    with pytest.raises(GuestTrap) as raised:
+        await runner.execute(request_for(content_hash))
+
+    assert raised.value.where == {"extension": "ext", "handler": "GET /"}
+
+
+async def test_capabilities_that_do_not_exist_are_refused_before_anything_is_fetched(
+    settings: Settings, bundle
+):
+    bundles = CountingBundles(bundle)
+    async with Runner(settings, bundles=bundles) as runner:
+        with pytest.raises(UnknownCapabilities, match=r"cap:root, scheduler\.manage"):
+            await runner.execute(
+                request_for(bundle.content_hash, providers=["scheduler.manage", " CAP:ROOT ", ""])
+            )
+
+    assert bundles.fetched == []
+
+
+async def test_one_tenant_s_bundle_is_not_another_s(runner: Runner, bundles: MemoryBundles, bundle: Bundle):
+    content_hash = bundles.add(bundle, tenant_id="acme")
+    await runner.execute(request_for(content_hash, tenant="acme"))
+
+    with pytest.raises(BundleNotFound, match="globex"):
+        await runner.execute(request_for(content_hash, tenant="globex"))
+
+
+async def test_many_that_ask_at_once_make_one_fetch(settings: Settings, bundle: Bundle):
+    bundles = CountingBundles(bundle)
+    async with Runner(settings, bundles=bundles) as runner, anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(runner.execute, request_for(bundle.content_hash))
+        await anyio.wait_all_tasks_blocked()
+        bundles.gate.set()
+
+    assert bundles.fetched == [("acme", bundle.content_hash)]
+
+
+async def test_one_that_gives_up_does_not_take_the_program_from_the_others(
+    settings: Settings, bundle: Bundle
+):
+    bundles = CountingBundles(bundle)
+    responses = []
+
+    async def ask() -> None:
+        responses.append(await runner.execute(request_for(bundle.content_hash)))
+
+    async with Runner(settings, bundles=bundles) as runner, anyio.create_task_group() as tasks:
+        with anyio.CancelScope() as impatient:
+            async with anyio.create_task_group() as first:
+                first.start_soon(ask)
+                await anyio.wait_all_tasks_blocked()
+                tasks.start_soon(ask)
+                await anyio.wait_all_tasks_blocked()
+                impatient.cancel()
+        bundles.gate.set()
+
+    assert len(responses) == 1
+    assert len(bundles.fetched) == 1
+
+
+async def test_a_failed_load_is_tried_again(runner: Runner, bundles: MemoryBundles, bundle: Bundle):
+    with pytest.raises(BundleNotFound):
+        await runner.execute(request_for(bundle.content_hash))
+
+    bundles.add(bundle)
+
+    assert (await runner.execute(request_for(bundle.content_hash))).status == 200
+
+
+async def test_the_deadline_covers_the_fetch(settings: Settings, bundle: Bundle):
+    async with Runner(settings, bundles=CountingBundles(bundle)) as runner:
+        observation = await runner.observe(request_for(bundle.content_hash, limits={"timeout_ms": 20}))
+
+    assert observation.error is not None
+    assert observation.error.code == "deadline_exceeded"
+
+
+async def test_no_time_at_all_is_too_little(runner: Runner, bundles: MemoryBundles, bundle: Bundle):
+    observation = await runner.observe(request_for(bundles.add(bundle), limits={"timeout_ms": 0}))
+
+    assert observation.error is not None
+    assert observation.error.code == "deadline_exceeded"
+
+
+async def test_a_request_cannot_ask_for_more_time_than_there_is(bundle: Bundle, guest_wat):
+    bundles = MemoryBundles()
+    content_hash = bundles.add(_bundle(guest_wat("(loop (br 0))")))
+    async with Runner(Settings(max_guests=8, max_memory_mb=4, max_timeout_ms=20), bundles=bundles) as runner:
+        observation = await runner.observe(request_for(content_hash, limits={"timeout_ms": 3_600_000}))
+
+    assert observation.error is not None
+    assert "20 ms" in str(observation.error)
+
+
+async def test_a_runner_that_was_not_started_says_how(settings: Settings, bundle: Bundle):
+    with pytest.raises(EngineUnavailable) as raised:
+        await Runner(settings).execute(request_for(bundle.content_hash))
+
+    assert raised.value.hint == "Use it as `async with Runner(settings) as runner`."
+
+
+async def test_a_runner_that_ended_does_not_execute(
+    settings: Settings, bundles: MemoryBundles, bundle: Bundle
+):
+    async with Runner(settings, bundles=bundles) as runner:
+        pass
+
+    with pytest.raises(EngineUnavailable):
+        await runner.execute(request_for(bundles.add(bundle)))
+
+
+async def test_every_execution_is_counted_by_how_it_ended(
+    runner: Runner, bundles: MemoryBundles, bundle, guest_wat
+):
+    await runner.observe(request_for(bundles.add(bundle)))
+    await runner.observe(request_for(bundles.add(_bundle(guest_wat("unreachable")))))
+    with pytest.raises(ModuleError):
+        await runner.execute(request_for(bundles.add(_bundle("(module)"))))
+
+    metrics = runner.telemetry.render().decode()
+
+    for status in ("success", "guest_trap", "abi_marker_missing"):
+        assert f'alga_runner_executions_total{{status="{status}"}} 1.0' in metrics
+
+
+async def test_an_observation_tells_the_log_even_of_a_failure(
+    runner: Runner, bundles: MemoryBundles, guest_wat
+):
+    guest = guest_wat(
+        "(call $emit (i32.const 3) (i32.const 1024) (i32.const 4)) unreachable",
+        imports='(import "alga:log" "emit" (func $emit (param i32 i32 i32)))',
+        data=b"help",
+    )
+
+    observation = await runner.observe(request_for(bundles.add(_bundle(guest))))
+
+    assert observation.error is not None
+    assert [(line.level, line.message) for line in observation.log] == [("error", "help")]
+    assert [call.operation for call in observation.host_calls] == ["log.emit"]
