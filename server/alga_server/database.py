@@ -133,8 +133,12 @@ def _with_our_transactions(engine: Engine, *pragmas: str) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver's own idea of transactions steps aside for ours
-        for pragma in pragmas:
-            connection.execute(pragma).close()
+        try:
+            for pragma in pragmas:
+                connection.execute(pragma).close()
+        except Exception:
+            connection.close()
+            raise
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -27,6 +27,8 @@ from .zones import check_zone
 
 _NOT_FOUND = "Schedule not found"
 _NAME_TAKEN = "Schedule name already in use for this extension"
+_NAME_INDEX = ("tenant_extension_schedule.name", "tenant_extension_schedule_install_name_uniq")
+"""How databases name the broken index: SQLite by its columns, others by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ def _write_named(write: Callable[[], object]) -> None:
     try:
         write()
     except IntegrityError as error:
-        if "name" not in str(error.orig):
+        if not any(mark in str(error.orig) for mark in _NAME_INDEX):
             raise
         raise ValidationFailed(field_errors={"name": _NAME_TAKEN}) from None
 

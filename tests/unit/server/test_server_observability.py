@@ -140,9 +140,11 @@ async def test_a_server_without_tokens_warns_when_it_starts(caplog: pytest.LogCa
 
 
 async def test_the_app_works_without_lifespan_events(settings: ServerSettings) -> None:
-    app = create_app(settings)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
+    server = Server(settings)
+    transport = httpx.ASGITransport(server.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
         assert (await client.get("/healthz")).status_code == 200
+    await server.aclose()
 
 
 async def test_the_lifespan_starts_and_closes_the_server(settings: ServerSettings) -> None:
