@@ -85,6 +85,17 @@ class AlgaError(Exception):
                 self.where.setdefault(key, value)
         return self
 
+    def fresh(self) -> Self:
+        """The same error as an object of its own, for one failure that several executions meet.
+
+        Each adds what it knows with ``at``, and nobody may read another's.
+        """
+        clone = type(self).__new__(type(self))
+        clone.args = self.args
+        clone.__dict__.update(self.__dict__)
+        clone.where = dict(self.where)
+        return clone
+
     def sentence(self) -> str:
         """The message, then what it happened to, on one line."""
         if not self.where:

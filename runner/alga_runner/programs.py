@@ -16,6 +16,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from .bundles import BundleSource
+from .errors import AlgaError, ModuleTooLarge
 from .guests import CoreHost, CoreProgram
 
 T = TypeVar("T")
@@ -27,9 +28,12 @@ MAX_PROGRAMS = 1_000
 class Programs:
     """Fetches, compiles and remembers programs. ``tasks`` outlives every execution that asks."""
 
-    def __init__(self, bundles: BundleSource, host: CoreHost, tasks: TaskGroup) -> None:
+    def __init__(
+        self, bundles: BundleSource, host: CoreHost, tasks: TaskGroup, *, max_module_bytes: int
+    ) -> None:
         self._bundles = bundles
         self._host = host
+        self._max_module_bytes = max_module_bytes
         self._by_bundle: _SingleFlight[CoreProgram] = _SingleFlight(tasks)
         self._by_module: _SingleFlight[CoreProgram] = _SingleFlight(tasks)
 
@@ -43,6 +47,12 @@ class Programs:
         return await self._by_bundle.get((tenant_id, extension_id, content_hash), load)
 
     async def _compiled(self, wasm: bytes) -> CoreProgram:
+        if len(wasm) > self._max_module_bytes:
+            raise ModuleTooLarge(
+                f"The module has {len(wasm)} bytes; {self._max_module_bytes} are allowed.",
+                hint="See max_module_bytes.",
+            )
+
         async def load() -> CoreProgram:
             return await anyio.to_thread.run_sync(self._host.load, wasm)
 
@@ -58,6 +68,8 @@ class _Load(Generic[T]):
         self.failure: Exception | None = None
 
     def result(self) -> T:
+        if isinstance(self.failure, AlgaError):
+            raise self.failure.fresh()
         if self.value is None:
             raise self.failure or RuntimeError("a load ended without a value")
         return self.value

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import anyio
+from anyio.abc import TaskGroup
 
 from .alga import AlgaServer, Identity, connect
 from .bundles import BundleSource, MemoryBundles, bundle_source
@@ -83,8 +84,11 @@ class Runner:
                 engine, Gate(self.telemetry), _session_limits(self.settings), clock_ns=self._clock_ns
             )
             stack.enter_context(deferred_interrupts())
-            tasks = await stack.enter_async_context(anyio.create_task_group())
-            self._programs = Programs(self._bundles, host, tasks)
+            tasks = await anyio.create_task_group().__aenter__()
+            stack.push_async_callback(_end, tasks)
+            self._programs = Programs(
+                self._bundles, host, tasks, max_module_bytes=self.settings.max_module_bytes
+            )
             self._host = host
             self._stack = stack.pop_all()
         return self
@@ -193,6 +197,12 @@ class Runner:
             max_log_lines=self.settings.max_log_lines,
             max_log_bytes=self.settings.max_log_bytes,
         )
+
+
+async def _end(tasks: TaskGroup) -> None:
+    """Cancel what is under way. Told nothing of the caller's error, the group cannot wrap it in one of its own."""
+    tasks.cancel_scope.cancel()
+    await tasks.__aexit__(None, None, None)
 
 
 def _require_asyncio() -> None:

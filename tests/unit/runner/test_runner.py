@@ -122,6 +122,41 @@ async def test_one_that_gives_up_does_not_take_the_program_from_the_others(
     assert len(bundles.fetched) == 1
 
 
+async def test_one_failure_met_by_many_tells_each_only_its_own(settings: Settings):
+    broken = Bundle.from_files({"manifest.json": b"{}", "dist/main.wasm": b"no wasm"})
+    bundles = CountingBundles(broken)
+    told: dict[str, dict[str, str]] = {}
+
+    async def ask(tenant: str) -> None:
+        request = request_for(broken.content_hash, tenant=tenant)
+        context = request.context.model_copy(update={"request_id": f"request of {tenant}"})
+        observation = await runner.observe(request.model_copy(update={"context": context}))
+        assert observation.error is not None
+        told[tenant] = observation.error.where
+
+    async with Runner(settings, bundles=bundles) as runner, anyio.create_task_group() as tasks:
+        for tenant in ("acme", "globex"):
+            tasks.start_soon(ask, tenant)
+        await anyio.wait_all_tasks_blocked()
+        bundles.gate.set()
+
+    assert {tenant: where["request_id"] for tenant, where in told.items()} == {
+        "acme": "request of acme",
+        "globex": "request of globex",
+    }
+
+
+async def test_a_module_over_its_limit_is_not_compiled(bundle: Bundle):
+    bundles = MemoryBundles()
+    async with Runner(
+        Settings(max_guests=8, max_memory_mb=4, max_module_bytes=10), bundles=bundles
+    ) as runner:
+        observation = await runner.observe(request_for(bundles.add(bundle)))
+
+    assert observation.error is not None
+    assert observation.error.code == "module_too_large"
+
+
 async def test_a_failed_load_is_tried_again(runner: Runner, bundles: MemoryBundles, bundle: Bundle):
     with pytest.raises(BundleNotFound):
         await runner.execute(request_for(bundle.content_hash))
