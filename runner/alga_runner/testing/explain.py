@@ -12,19 +12,34 @@ _SHOWN = 20
 _WIDTH = 160
 
 
+_UNTOLD = frozenset({"extension", "version", "handler", "request_id"})
+"""What ``call`` says in an author's words instead of in identifiers."""
+
+
 def explained(
-    error: AlgaError, log: Sequence[LogLine] = (), host_calls: Sequence[HostCallRecord] = ()
+    error: AlgaError,
+    call: str = "",
+    log: Sequence[LogLine] = (),
+    host_calls: Sequence[HostCallRecord] = (),
 ) -> AlgaError:
-    """``error`` with notes, and without the frames it came through. Notes are added once."""
+    """``error`` with notes, and without the frames it came through. ``call`` is what was called.
+
+    Notes are added once.
+    """
     if not getattr(error, "__notes__", None):
-        for note in _notes(error, log, host_calls):
+        for note in _notes(error, call, log, host_calls):
             error.add_note(note)
     return error.with_traceback(None)
 
 
-def _notes(error: AlgaError, log: Sequence[LogLine], host_calls: Sequence[HostCallRecord]) -> Iterator[str]:
+def _notes(
+    error: AlgaError, call: str, log: Sequence[LogLine], host_calls: Sequence[HostCallRecord]
+) -> Iterator[str]:
+    if call:
+        yield f"in {call}"
     for key, value in error.where.items():
-        yield f"{key.replace('_', ' ')}: {value}"
+        if key not in _UNTOLD:
+            yield f"{key.replace('_', ' ')}: {value}"
     if error.hint:
         yield f"hint: {error.hint}"
     if log:

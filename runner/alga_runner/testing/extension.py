@@ -26,8 +26,8 @@ class Loop(Protocol):
         """Run ``do`` on the event loop."""
         ...
 
-    def note(self, response: Response) -> None:
-        """Keep what an execution logged and called."""
+    def note(self, responses: Iterable[Response]) -> None:
+        """Keep what executions logged and called."""
         ...
 
 
@@ -84,9 +84,12 @@ class Extension:
         """
         __tracebackhide__ = True
         wanted = [each if isinstance(each, Call) else Call(*each) for each in calls]
-        responses = [Response(each) for each in self._loop.run(partial(self._at_once, wanted))]
-        for response in responses:
-            self._loop.note(response)
+        observations = self._loop.run(partial(self._at_once, wanted))
+        responses = [
+            Response(seen, f"{call.method} {call.path} of {self._install.described()}")
+            for call, seen in zip(wanted, observations, strict=True)
+        ]
+        self._loop.note(responses)
         if check:
             for response in responses:
                 response.raise_for_error()

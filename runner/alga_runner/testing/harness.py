@@ -88,6 +88,10 @@ class Alga:
         self._root = root
         self._extensions: list[Extension] = []
 
+    def __repr__(self) -> str:
+        installed = ", ".join(repr(each) for each in self._extensions if not each.removed)
+        return f"<Alga with {installed or 'nothing installed'}>"
+
     def install(
         self,
         extension: Bundle | Path | str,
@@ -113,8 +117,9 @@ class Alga:
                 config=config,
             )
         )
-        self._extensions.append(Extension(self, install))
-        return self._extensions[-1]
+        installed = Extension(self, install)
+        self._extensions.append(installed)
+        return installed
 
     def schedules(self) -> list[Schedule]:
         """The schedules of everything installed here, install by install, oldest first."""
@@ -129,12 +134,17 @@ class Alga:
     def run(self, do: Callable[[], Awaitable[T]]) -> T:
         """Run ``do`` on the event loop. An ``AlgaError`` is raised without the frames it came through."""
         __tracebackhide__ = True
+        future = self._portal.start_task_soon(do)
         try:
-            return self._portal.call(do)
+            return future.result()
         except AlgaError as error:
             raise explained(error) from None
+        finally:
+            future.cancel()  # without effect unless the wait was interrupted
 
-    def note(self, response: Response) -> None:
-        """Keep what an execution logged and called."""
-        self.log += response.log
-        self.host_calls += response.host_calls
+    def note(self, responses: Iterable[Response]) -> None:
+        """Keep what executions logged and called; the runner's own log lines belong to this test, too."""
+        self._embedded.runner.telemetry.flush()
+        for response in responses:
+            self.log += response.log
+            self.host_calls += response.host_calls

@@ -32,7 +32,11 @@ class Installed:
         self.content_hash: str = install["contentHash"]
 
     def __repr__(self) -> str:
-        return f"<{self.manifest.name} {self.version} for {self.tenant_id}>"
+        return f"<{self.described()}>"
+
+    def described(self) -> str:
+        """Name, version and tenant, in words."""
+        return f"{self.manifest.name} {self.version} for tenant {self.tenant_id}"
 
     async def call(self, method: str, path: str, **options: Unpack[CallOptions]) -> Observation:
         """Execute the handler behind ``method path`` and say how it went; a failed execution does not raise.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -26,16 +27,19 @@ class Response:
     error: AlgaError | None
     log: list[LogLine]
     host_calls: list[HostCallRecord]
-    """Every host call in order, apart from those that write the log."""
+    """Every host call, numbered in order from 1, without those that write the log."""
 
-    def __init__(self, observation: Observation) -> None:
+    def __init__(self, observation: Observation, call: str) -> None:
+        """``call`` is what was called, in words."""
+        self._call = call
         self.error = observation.error
         self.log = list(observation.log)
-        self.host_calls = [call for call in observation.host_calls if call.operation != LOG_EMIT]
+        calls = [each for each in observation.host_calls if each.operation != LOG_EMIT]
+        self.host_calls = [replace(each, number=number) for number, each in enumerate(calls, start=1)]
         self._response = observation.response
 
     def __repr__(self) -> str:
-        return f"<Response {self.error.code if self.error else self.status}>"
+        return f"<Response {self.error.code if self.error else self.status} of {self._call}>"
 
     @property
     def status(self) -> int:
@@ -67,13 +71,13 @@ class Response:
         try:
             return json.loads(self.body)
         except ValueError as error:
-            raise ValueError(f"the response's body is not JSON ({error}): {self.body[:200]!r}") from None
+            raise ValueError(f"the body of {self._call} is not JSON ({error}): {self.body[:200]!r}") from None
 
     def raise_for_error(self) -> None:
         """Raise the ``error``, if there is one, with the guest's log and host calls below it."""
         __tracebackhide__ = True
         if self.error is not None:
-            raise explained(self.error, self.log, self.host_calls) from None
+            raise explained(self.error, self._call, self.log, self.host_calls) from None
 
     def _given(self) -> ExecuteResponse:
         __tracebackhide__ = True

@@ -1,0 +1,190 @@
+"""The embedded Alga: installs, calls and errors, as an async caller has them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alga_runner.bundles import read_bundle
+from alga_runner.errors import AdminRefused, BundleNotFound, ExtensionNotAvailable
+from alga_runner.guests import CoreHost
+from alga_runner.models import pack
+from alga_runner.testing import EmbeddedAlga
+from alga_runner.testing.gateway import execute_request
+from alga_runner.testing.shared import SharedRunner
+from alga_server import ManualClock
+
+pytestmark = pytest.mark.anyio
+
+DEMO = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
+SCHEDULER = "cap:scheduler.manage"
+
+
+@pytest.fixture
+async def alga() -> AsyncIterator[EmbeddedAlga]:
+    async with EmbeddedAlga() as embedded:
+        yield embedded
+
+
+async def test_an_installed_extension_is_called(alga: EmbeddedAlga) -> None:
+    demo = await alga.install(DEMO, grants=[SCHEDULER])
+
+    seen = await demo.call("POST", "/setup")
+
+    assert seen.response is not None
+    assert seen.response.status == 200
+    assert [each["name"] for each in await demo.schedules()] == ["Hourly sync", "Nightly full sync"]
+
+
+async def test_a_bundle_and_an_archive_are_the_folder_they_came_from(
+    alga: EmbeddedAlga, tmp_path: Path
+) -> None:
+    bundle = read_bundle(DEMO)
+    archive = tmp_path / "demo.tar.zst"
+    archive.write_bytes(pack(bundle.files))
+
+    installed = [
+        await alga.install(source, tenant_id=f"tenant-{number}")
+        for number, source in enumerate([DEMO, str(DEMO), bundle, archive])
+    ]
+
+    assert {each.content_hash for each in installed} == {bundle.content_hash}
+    assert len({each.version_id for each in installed}) == 1
+
+
+async def test_a_tenant_has_an_extension_once(alga: EmbeddedAlga) -> None:
+    await alga.install(DEMO)
+
+    with pytest.raises(AdminRefused, match="is installed for this tenant already") as refused:
+        await alga.install(DEMO)
+    assert (refused.value.server_code, refused.value.http_status) == ("already_installed", 409)
+
+
+async def test_a_refused_grant_names_the_field(alga: EmbeddedAlga) -> None:
+    with pytest.raises(AdminRefused) as refused:
+        await alga.install(DEMO, grants=["cap:storage.kv"])
+
+    assert refused.value.field_errors.keys() == {"grants"}
+
+
+async def test_a_tenant_that_cannot_be_is_refused(alga: EmbeddedAlga) -> None:
+    with pytest.raises(AdminRefused, match="refused to install"):
+        await alga.install(DEMO, tenant_id="not a tenant")
+
+
+async def test_a_bundle_that_is_not_there_is_not_found(alga: EmbeddedAlga) -> None:
+    with pytest.raises(BundleNotFound, match="neither a folder nor a file"):
+        await alga.install(DEMO / "nowhere")
+
+
+async def test_the_request_has_the_install_of_the_moment(alga: EmbeddedAlga) -> None:
+    demo = await alga.install(DEMO, grants=[SCHEDULER])
+    await demo.revoke(SCHEDULER)
+    denied = await demo.call("GET", "/schedules")
+    await demo.grant(SCHEDULER)
+    granted = await demo.call("GET", "/schedules")
+
+    assert [call.status for call in denied.host_calls] == ["denied"]
+    assert [call.status for call in granted.host_calls] == ["ok"]
+
+
+async def test_a_disabled_install_is_called_again_once_enabled(alga: EmbeddedAlga) -> None:
+    demo = await alga.install(DEMO)
+    await demo.disable()
+    with pytest.raises(ExtensionNotAvailable):
+        await demo.call("POST", "/sync")
+    await demo.enable()
+
+    assert (await demo.call("POST", "/sync")).error is None
+
+
+async def test_an_error_leaves_the_context_as_it_was_raised() -> None:
+    async def use() -> None:
+        async with EmbeddedAlga():
+            raise LookupError("the caller's own")
+
+    with pytest.raises(LookupError, match="the caller's own"):
+        await use()
+
+
+async def test_two_embedded_servers_share_nothing(alga: EmbeddedAlga) -> None:
+    async with EmbeddedAlga() as other:
+        ours = await alga.install(DEMO, grants=[SCHEDULER])
+        theirs = await other.install(DEMO, grants=[SCHEDULER])
+        await ours.call("POST", "/setup")
+
+        assert ours.extension_id != theirs.extension_id
+        assert await theirs.schedules() == []
+
+
+async def test_the_environment_does_not_lend_its_database_or_tokens(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    database = tmp_path / "real.db"
+    monkeypatch.setenv("ALGA_SERVER_DATABASE_URL", f"sqlite:///{database}")
+    monkeypatch.setenv("ALGA_SERVER_RUNNER_TOKEN", "theirs")
+    monkeypatch.setenv("STORAGE_API_BASE_URL", "http://alga.invalid")
+
+    async with EmbeddedAlga() as alga:
+        seen = await (await alga.install(DEMO, grants=[SCHEDULER])).call("POST", "/setup")
+
+    assert seen.error is None
+    assert not database.exists()
+
+
+async def test_the_server_reads_the_clock_it_was_given() -> None:
+    clock = ManualClock(datetime(2026, 3, 1, 12, 34, tzinfo=UTC))
+    async with EmbeddedAlga(clock=clock) as alga:
+        demo = await alga.install(DEMO, grants=[SCHEDULER])
+        await demo.call("POST", "/setup")
+        first = (await demo.schedules())[0]["nextRunAt"]
+        clock.advance(timedelta(hours=1))
+        second = (await demo.schedules())[0]["nextRunAt"]
+
+    assert (first, second) == ("2026-03-01T13:00:00.000Z", "2026-03-01T14:00:00.000Z")
+
+
+async def test_a_shared_runner_compiles_a_module_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[bytes] = []
+    load = CoreHost.load
+
+    def counted(host: CoreHost, wasm: bytes) -> Any:
+        compiled.append(wasm)
+        return load(host, wasm)
+
+    monkeypatch.setattr(CoreHost, "load", counted)
+    async with SharedRunner() as shared:
+        for _ in range(3):
+            async with EmbeddedAlga(shared=shared) as alga:
+                demo = await alga.install(DEMO, grants=[SCHEDULER])
+                assert (await demo.call("POST", "/setup")).error is None
+
+    assert compiled == [read_bundle(DEMO).wasm]
+
+
+async def test_a_shared_runner_has_one_borrower_at_a_time() -> None:
+    async with SharedRunner() as shared, EmbeddedAlga(shared=shared):
+        with pytest.raises(RuntimeError, match="lent already"):
+            async with EmbeddedAlga(shared=shared):
+                pass
+
+
+async def test_a_shared_runner_forgets_its_borrowers_bundles() -> None:
+    async with SharedRunner() as shared:
+        async with EmbeddedAlga(shared=shared) as alga:
+            demo = await alga.install(DEMO)
+            runner = alga.runner
+            request = execute_request(await demo.show(), "POST", "/sync")
+        seen = await runner.observe(request)
+
+    assert isinstance(seen.error, BundleNotFound)
+
+
+async def test_the_clock_of_guests_is_the_servers() -> None:
+    clock = ManualClock(datetime(2026, 3, 1, microsecond=5, tzinfo=UTC))
+    async with EmbeddedAlga(clock=clock) as alga:
+        assert alga.runner._clock_ns() == 1_772_323_200_000_005_000
