@@ -183,7 +183,11 @@ class Runner:
         context = request.context
         return Execution(
             identity=Identity(
-                context.tenant_id, context.extension_id, context.install_id, context.request_id
+                context.tenant_id,
+                context.extension_id,
+                context.install_id,
+                context.request_id,
+                request.execution_token,
             ),
             granted=normalise_capabilities(request.providers) | DEFAULT_CAPABILITIES,
             alga=self._alga,

@@ -170,6 +170,8 @@ def _identity_headers(identity: Identity) -> dict[str, str]:
     }
     if identity.request_id is not None:
         headers["x-request-id"] = identity.request_id
+    if identity.execution_token is not None:
+        headers["x-alga-execution-token"] = identity.execution_token
     for name, value in headers.items():
         if not _HEADER_VALUE.fullmatch(value):
             raise HostCallError(HostCallCode.INTERNAL, f"The execution's {name} cannot travel in a header.")

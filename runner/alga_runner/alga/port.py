@@ -8,7 +8,7 @@ that the guest can read.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import HostCallCode, HostCallError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
@@ -16,12 +16,16 @@ from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateSche
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who calls. Taken from the execution's context, never from the guest."""
+    """Who calls. Taken from the execution's context, never from the guest.
+
+    ``execution_token`` is the server's own word for it, valid for this execution alone.
+    """
 
     tenant_id: str
     extension_id: str
     install_id: str | None
     request_id: str | None
+    execution_token: str | None = field(default=None, repr=False)
 
     def require_install(self) -> str:
         """The install's id; without one, what belongs to installs is ``denied`` (alga-contract 4)."""

@@ -96,6 +96,8 @@ class ExecuteRequest(WireModel):
     secret_envelope: SecretEnvelope | None = None
     providers: list[str] = Field(default_factory=list)
     user: User | None = None
+    execution_token: str | None = Field(default=None, repr=False)
+    """Issued by the server for this execution; goes back to it with every host call, and nowhere else."""
 
 
 class ExecuteResponse(WireModel):

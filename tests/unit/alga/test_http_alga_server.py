@@ -105,6 +105,15 @@ async def test_a_call_without_a_request_id_sends_none(script: Script) -> None:
     assert "x-request-id" not in script.requests[0].headers
 
 
+async def test_the_executions_token_goes_back_to_the_server_and_is_never_shown(script: Script) -> None:
+    identity = replace(IDENTITY, execution_token="signed")
+
+    await script.port.list_schedules(identity, soon())
+
+    assert script.requests[0].headers["x-alga-execution-token"] == "signed"
+    assert "signed" not in repr(identity)
+
+
 async def test_an_install_id_cannot_leave_its_place_in_the_path(script: Script) -> None:
     await script.port.list_schedules(replace(IDENTITY, install_id="../../x?y#z/%2e"), soon())
 
