@@ -1,0 +1,77 @@
+"""docs/testing.md: every example in it is a test, and is run."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from alga_runner.testing import Alga, Extension
+from alga_runner.testing.gateway import FORWARDED_HEADERS, CallOptions
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = (ROOT / "docs" / "testing.md").read_text()
+BLOCK = re.compile(r"(<!-- this one fails -->\n)?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+PASSES = [code for fails, code in BLOCK.findall(DOCUMENT) if not fails]
+FAILS = [code for fails, code in BLOCK.findall(DOCUMENT) if fails]
+FIXTURE = next(code for code in PASSES if "@pytest.fixture" in code)
+
+
+@pytest.fixture
+def author(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project that has the sample where the document has it."""
+    (pytester.path / "sample-extensions").symlink_to(ROOT / "sample-extensions")
+    return pytester
+
+
+def run(author: pytest.Pytester, *blocks: str) -> pytest.RunResult:
+    source = "\n\n".join(blocks)
+    author.path.joinpath("test_documented.py").write_text(source)
+    return author.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", "test_documented.py")
+
+
+def test_the_examples_pass(author: pytest.Pytester) -> None:
+    result = run(author, *PASSES)
+
+    result.assert_outcomes(passed=sum(code.count("def test_") for code in PASSES))
+
+
+def test_the_failing_example_fails_as_shown(author: pytest.Pytester) -> None:
+    shown = re.search(r"```text\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert shown is not None
+
+    result = run(author, FIXTURE.partition("\n\n\ndef test_")[0], *FAILS)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(shown[1].splitlines(), consecutive=True)
+
+
+def test_every_forwarded_header_is_named() -> None:
+    assert {name for name in FORWARDED_HEADERS if f"`{name}`" not in DOCUMENT} == set()
+
+
+def test_every_argument_of_a_call_is_in_a_table() -> None:
+    arguments = {"check", *CallOptions.__annotations__}
+
+    assert {
+        name for name in arguments if not re.search(rf"^\|[^|]*`{name}`", DOCUMENT, re.MULTILINE)
+    } == set()
+
+
+def test_every_argument_of_an_install_is_in_a_table() -> None:
+    arguments = inspect.signature(Alga.install).parameters.keys() - {"self", "extension"}
+
+    assert {name for name in arguments if f"| `{name}` |" not in DOCUMENT} == set()
+
+
+@pytest.mark.parametrize("front", [Alga, Extension])
+def test_everything_the_fixture_offers_is_named(front: type) -> None:
+    plumbing = {"run", "note", "removed", "tenant", "install_id", "manifest"}
+    offered = {name for name in vars(front) if not name.startswith("_")} - plumbing
+
+    assert {name for name in offered if not re.search(rf"\b{name}\b", DOCUMENT)} == set()
