@@ -59,6 +59,9 @@ def note_output(ctx: click.Context, _option: click.Parameter, value: str) -> str
 
 def report(error: BaseException) -> None:
     """Say on stderr what happened, where in the guest, and what to do next."""
+    if isinstance(error, OSError):
+        failure(str(error))
+        return
     if not isinstance(error, AlgaError):
         _say("error[internal]", f"{type(error).__name__}: {error}")
         _say(

@@ -12,7 +12,7 @@ import click
 
 from ..bundles import read_bundle
 from ..capabilities import OPERATIONS
-from ..errors import BundleInvalid
+from ..errors import BundleInvalid, DeadlineExceeded
 from ..models import DEFAULT_CAPABILITIES, Manifest
 from ..runner import Observation
 from ..testing import EmbeddedAlga
@@ -67,7 +67,7 @@ class Outcome:
         return missing
 
     def next_steps(self) -> list[str]:
-        """What would help, where a capability was missing."""
+        """What would help, where a capability or time was missing."""
         steps = []
         for capability, operations in self.denied().items():
             declared = capability in self.manifest.capabilities
@@ -75,6 +75,8 @@ class Outcome:
             steps.append(
                 f"{' and '.join(operations)} was denied; {declare}grant it with --grant {capability}."
             )
+        if isinstance(self.observation.error, DeadlineExceeded):
+            steps.append("Give it more time with --timeout.")
         return steps
 
 

@@ -33,7 +33,7 @@ def print_invocation(outcome: Outcome) -> None:
         page.heading("Host calls")
         for call in calls:
             _print_call(page, call)
-    page.line()
+    page.gap()
     page.line(_summary(outcome), style="green" if outcome.succeeded else "red")
     _print_troubles(outcome)
 

@@ -29,20 +29,27 @@ class Page:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        self._begun = False
         if not stream.isatty():
             self._console.width = _WIDE
 
     def line(self, text: str = "", *, style: str = "") -> None:
         """One line; the terminal itself folds a long one."""
+        self._begun = True
         self._console.print(Text(tame(text), style=style), soft_wrap=True)
 
     def block(self, text: str) -> None:
         """Several lines, literally."""
         self._console.print(Text(tame(text, lines=True)), soft_wrap=True)
 
+    def gap(self) -> None:
+        """An empty line, except at the top."""
+        if self._begun:
+            self.line()
+
     def heading(self, text: str) -> None:
-        """A title, with an empty line before it."""
-        self.line()
+        """A title, set off from what is above it."""
+        self.gap()
         self.line(text, style="bold")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 2) -> None:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .play import play
+from .performance import play
 
 __all__ = ["play"]

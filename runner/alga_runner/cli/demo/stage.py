@@ -28,8 +28,8 @@ class Stage:
     initech: Installed
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    async def call(self, installed: Installed, route: str, body: object = None) -> Any:
-        """``POST route`` must be answered with status 200; returns the answer's JSON."""
+    async def call(self, installed: Installed, route: str, body: object = None) -> dict[str, Any]:
+        """``POST route`` must be answered with status 200; returns the JSON object that it answers."""
         observation = await installed.call("POST", route, json=body)
         self._count(observation)
         what = f"POST {route} of {installed.tenant_id}"
@@ -38,12 +38,17 @@ class Stage:
         response = observation.response
         if response is None or response.status != 200:
             raise Failed(f"{what} responded with {response.status if response else 'nothing'}, not 200.")
-        return json.loads(response.body())
+        try:
+            answer = json.loads(response.body())
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise Failed(f"{what} did not respond with a JSON object.")
+        return answer
 
     async def attempt(self, installed: Installed, **call: object) -> dict[str, Any]:
         """What the guest saw when it made this one host call, through the sample's ``POST /try``."""
-        seen: dict[str, Any] = await self.call(installed, "/try", call)
-        return seen
+        return await self.call(installed, "/try", call)
 
     def expect(self, actual: T, expected: T, what: str) -> None:
         """Raise ``Failed`` unless ``what`` is as expected."""
