@@ -25,6 +25,14 @@ MAX_PROGRAMS = 1_000
 """Programs kept; the one unused for longest goes first."""
 
 
+def require_size(wasm: bytes, max_bytes: int) -> None:
+    """Raise ``ModuleTooLarge`` for a module that is not even to be compiled."""
+    if len(wasm) > max_bytes:
+        raise ModuleTooLarge(
+            f"The module has {len(wasm)} bytes; {max_bytes} are allowed.", hint="See max_module_bytes."
+        )
+
+
 class Programs:
     """Fetches, compiles and remembers programs. ``tasks`` outlives every execution that asks."""
 
@@ -47,11 +55,7 @@ class Programs:
         return await self._by_bundle.get((tenant_id, extension_id, content_hash), load)
 
     async def _compiled(self, wasm: bytes) -> CoreProgram:
-        if len(wasm) > self._max_module_bytes:
-            raise ModuleTooLarge(
-                f"The module has {len(wasm)} bytes; {self._max_module_bytes} are allowed.",
-                hint="See max_module_bytes.",
-            )
+        require_size(wasm, self._max_module_bytes)
 
         async def load() -> CoreProgram:
             return await anyio.to_thread.run_sync(self._host.load, wasm)

@@ -20,6 +20,7 @@ from ..guests.core import core_imports
 from ..guests.imports import Import
 from ..guests.log import GuestLog
 from ..models import DEFAULT_CAPABILITIES, Manifest
+from ..programs import require_size
 from ..settings import MIB, Settings
 from ..telemetry import Telemetry
 
@@ -133,6 +134,7 @@ def _read_folder(place: Path) -> Inspection:
 def _describe(found: Inspection) -> None:
     """Fill in what the module says of itself. Raises the ``ModuleError`` for which a runner would refuse it."""
     settings = Settings.load()
+    require_size(found.wasm, settings.max_module_bytes)
     engine = Engine.get(
         EngineConfig(
             max_guests=1,

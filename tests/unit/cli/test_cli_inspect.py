@@ -188,3 +188,12 @@ def test_an_empty_folder_is_told(run, tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert "holds no manifest.json" in result.stderr
+
+
+def test_a_module_past_the_runner_s_limits_is_refused_as_a_runner_would(run, extension, monkeypatch) -> None:
+    path = extension(pages=32)
+    monkeypatch.setenv("ALGA_RUNNER_MAX_MEMORY_MB", "1")
+    assert [refusal["code"] for refusal in inspected(run, path, 1)["refusals"]] == ["memory_limit"]
+
+    monkeypatch.setenv("ALGA_RUNNER_MAX_MODULE_BYTES", "10")
+    assert [refusal["code"] for refusal in inspected(run, path, 1)["refusals"]] == ["module_too_large"]
