@@ -11,6 +11,7 @@ import anyio
 from ..errors import AlgaError
 from ..models import Manifest
 from ..runner import Observation
+from .explain import explained
 from .gateway import CallOptions
 from .installed import Installed
 from .response import Response
@@ -84,12 +85,16 @@ class Extension:
         """
         __tracebackhide__ = True
         wanted = [each if isinstance(each, Call) else Call(*each) for each in calls]
-        observations = self._loop.run(partial(self._at_once, wanted))
+        outcomes = self._loop.run(partial(self._at_once, wanted))
+        mistake = next((each for each in outcomes if isinstance(each, Exception)), None)
         responses = [
             Response(seen, f"{call.method} {call.path} of {self._install.described()}")
-            for call, seen in zip(wanted, observations, strict=True)
+            for call, seen in zip(wanted, outcomes, strict=True)
+            if isinstance(seen, Observation)
         ]
         self._loop.note(responses)
+        if mistake is not None:
+            raise explained(mistake) if isinstance(mistake, AlgaError) else mistake
         if check:
             for response in responses:
                 response.raise_for_error()
@@ -131,22 +136,17 @@ class Extension:
         self._loop.run(self._install.uninstall)
         self.removed = True
 
-    async def _at_once(self, calls: list[Call]) -> list[Observation]:
-        outcomes: dict[int, Observation | AlgaError] = {}
+    async def _at_once(self, calls: list[Call]) -> list[Observation | Exception]:
+        """How each call went; an error is one that was raised before anything ran."""
+        outcomes: dict[int, Observation | Exception] = {}
 
         async def carry_out(number: int, call: Call) -> None:
             try:
                 outcomes[number] = await self._install.call(call.method, call.path, **call.options)
-            except AlgaError as error:  # kept out of the task group, which would raise a group
+            except Exception as error:  # noqa: BLE001 - a task group would raise it in a group
                 outcomes[number] = error
 
         async with anyio.create_task_group() as tasks:
             for number, call in enumerate(calls):
                 tasks.start_soon(carry_out, number, call)
-        return [_observation(outcomes[number]) for number in range(len(calls))]
-
-
-def _observation(outcome: Observation | AlgaError) -> Observation:
-    if isinstance(outcome, AlgaError):
-        raise outcome
-    return outcome
+        return [outcomes[number] for number in range(len(calls))]

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from wasmtime import wat2wasm
 
+from alga_runner.errors import EndpointNotFound
+from alga_runner.testing import Alga
+
 pytest_plugins = ["pytester"]
+
+DEMO = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
 
 MANIFEST = {
     "name": "com.example.fragile",
@@ -176,6 +182,22 @@ def test_an_endpoint_that_is_not_there_is_told_with_those_that_are(pytester: pyt
             "E       hint: Did you mean POST /run?",
         ]
     )
+
+
+def test_what_other_calls_did_is_kept_when_one_is_refused(alga: Alga) -> None:
+    demo = alga.install(DEMO, grant=["cap:scheduler.manage"])
+
+    with pytest.raises(EndpointNotFound):
+        demo.call_many([("GET", "/schedules"), ("GET", "/nowhere")])
+
+    assert [call.operation for call in alga.host_calls] == ["scheduler.list"]
+
+
+def test_a_body_that_is_both_json_and_bytes_is_a_mistake(alga: Alga) -> None:
+    demo = alga.install(DEMO)
+
+    with pytest.raises(ValueError, match="give json or body, not both"):
+        demo.call("POST", "/sync", json={}, body=b"")
 
 
 @pytest.mark.usefixtures("responds")
