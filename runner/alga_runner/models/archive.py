@@ -53,8 +53,9 @@ def unpack(
 ) -> dict[str, bytes]:
     """The files of an archive, path to content; directories and hidden files are ignored (alga-contract 3).
 
-    Archives made on a desktop carry the likes of ``.DS_Store``. Raises ``BundleInvalid`` for anything else than a whole archive of regular files with plain relative paths, for a
-    path that stands twice, and past ``max_bytes`` of tar or ``max_files`` members.
+    Archives made on a desktop carry the likes of ``.DS_Store``. Raises ``BundleInvalid`` for anything else than a whole
+    archive of regular files with plain relative paths, for a path that stands twice, and past ``max_bytes`` of tar or
+    ``max_files`` members.
     """
     files: dict[str, bytes] = {}
     for members, (raw_path, content) in enumerate(_members(_decompress(data, max_bytes)), start=1):
