@@ -14,16 +14,18 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from . import installs, publishing, schedules
+from . import installs, publishing, registry, schedules
 from .admin_models import (
     InstallChanges,
     InstallInput,
+    extension_answer,
     install_answer,
     parse,
     published_answer,
     schedule_answer,
 )
-from .errors import NotFound, Unauthorized, ValidationFailed
+from .bundle_copies import placement_of
+from .errors import BundleStoreUnavailable, NotFound, Unauthorized, ValidationFailed
 from .ids import known_form
 from .installs import Install
 from .services import Services
@@ -58,7 +60,14 @@ def _add_extensions(router: APIRouter, services: Services) -> None:
         bundle = await to_thread.run_sync(publishing.read_bundle, archive, limiter=one_at_a_time)
         now = services.clock.now()
         published = await services.database.write(lambda c: publishing.publish(c, bundle, now))
+        if not published.created:
+            await services.bundles.keep_version(published.version_id)
         return Answer(published_answer(published), status_code=201 if published.created else 200)
+
+    @router.get("/extensions", response_model=None)
+    async def list_all(name: str | None = None) -> Answer:
+        found = await services.database.read(lambda c: registry.extensions(c, name))
+        return Answer({"extensions": [extension_answer(each) for each in found]})
 
 
 def _add_installs(router: APIRouter, services: Services) -> None:
@@ -73,7 +82,7 @@ def _add_installs(router: APIRouter, services: Services) -> None:
         if not _TENANT.fullmatch(tenant_id):
             raise ValidationFailed(field_errors={"tenantId": "Invalid tenantId"})
 
-        def transaction(connection: Connection) -> dict[str, Any]:
+        def transaction(connection: Connection) -> tuple[Install, dict[str, Any]]:
             install = installs.create(
                 connection,
                 tenant_id,
@@ -83,9 +92,11 @@ def _add_installs(router: APIRouter, services: Services) -> None:
                 config=wanted.config,
                 now=clock.now(),
             )
-            return shown(connection, install)
+            return install, shown(connection, install)
 
-        return Answer(await database.write(transaction), status_code=201)
+        install, answer = await database.write(transaction)
+        await _keep_bundle(services, install)
+        return Answer(answer, status_code=201)
 
     @router.get("/tenants/{tenant_id}/installs", response_model=None)
     async def list_all(tenant_id: str) -> Answer:
@@ -114,6 +125,8 @@ def _add_installs(router: APIRouter, services: Services) -> None:
                 grants=changes.grants,
                 config=changes.config,
                 now=clock.now(),
+                add_grants=changes.add_grants,
+                remove_grants=changes.remove_grants,
             )
             return shown(connection, install)
 
@@ -121,7 +134,12 @@ def _add_installs(router: APIRouter, services: Services) -> None:
 
     @router.delete("/tenants/{tenant_id}/installs/{install_id}", response_model=None)
     async def remove(tenant_id: str, install_id: str) -> Response:
-        await database.write(lambda c: installs.remove(c, _tenant(tenant_id), known_form(install_id)))
+        def transaction(connection: Connection) -> Install:
+            install = _require(connection, tenant_id, install_id, lock=True)
+            installs.remove(connection, install.tenant_id, install.install_id)
+            return install
+
+        await services.bundles.drop(placement_of(await database.write(transaction)))
         return Response(status_code=204)
 
 
@@ -134,6 +152,21 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
         if schedule is None:
             raise NotFound("Schedule not found")
         return schedule_answer(schedule, clock.now())
+
+    @router.get("/tenants/{tenant_id}/schedules", response_model=None)
+    async def list_of_tenant(tenant_id: str) -> Answer:
+        def transaction(connection: Connection) -> list[dict[str, Any]]:
+            return [
+                {
+                    **schedule_answer(schedule, clock.now()),
+                    "installId": install.install_id,
+                    "extensionName": install.extension_name,
+                }
+                for install in installs.of_tenant(connection, _tenant(tenant_id))
+                for schedule in schedules.list_all(connection, install)
+            ]
+
+        return Answer({"schedules": await database.read(transaction)})
 
     @router.get(root, response_model=None)
     async def list_all(tenant_id: str, install_id: str) -> Answer:
@@ -176,6 +209,15 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
 
         await database.write(transaction)
         return Response(status_code=204)
+
+
+async def _keep_bundle(services: Services, install: Install) -> None:
+    """Put the install's bundle where a runner finds it, or take the install back."""
+    try:
+        await services.bundles.keep(placement_of(install))
+    except BundleStoreUnavailable:
+        await services.database.write(lambda c: installs.remove(c, install.tenant_id, install.install_id))
+        raise
 
 
 async def _json(request: Request, services: Services) -> dict[str, Any]:

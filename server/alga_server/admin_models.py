@@ -12,6 +12,7 @@ from .errors import ValidationFailed
 from .fields import storable
 from .installs import Install
 from .publishing import Published
+from .registry import Extension
 from .schedules import Schedule, rfc3339
 
 MAX_CONFIG_ENTRIES = 256
@@ -47,11 +48,16 @@ class InstallInput(_Input):
 
 
 class InstallChanges(_Input):
-    """What to change; an absent or null member is left, ``config`` and ``grants`` replace what was there."""
+    """What to change; an absent or null member is left, ``config`` and ``grants`` replace what was there.
+
+    ``add_grants`` and ``remove_grants`` change single capabilities, whatever another admin does at the same time.
+    """
 
     enabled: bool | None = None
     config: _Config | None = None
     grants: _Grants | None = None
+    add_grants: _Grants = Field(default_factory=list)
+    remove_grants: _Grants = Field(default_factory=list)
 
 
 InputT = TypeVar("InputT", bound=_Input)
@@ -77,6 +83,25 @@ def published_answer(published: Published) -> dict[str, Any]:
         "contentHash": published.content_hash,
         "capabilities": published.capabilities,
         "endpoints": [each.model_dump(by_alias=True) for each in published.endpoints],
+    }
+
+
+def extension_answer(extension: Extension) -> dict[str, Any]:
+    """An extension and its versions, oldest first."""
+    return {
+        "extensionId": extension.extension_id,
+        "publisher": extension.publisher,
+        "name": extension.name,
+        "versions": [
+            {
+                "versionId": version.version_id,
+                "version": version.version,
+                "contentHash": version.content_hash,
+                "capabilities": list(version.capabilities),
+                "createdAt": rfc3339(version.created_at),
+            }
+            for version in extension.versions
+        ],
     }
 
 

@@ -9,19 +9,25 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
+import httpx
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from .admin_api import admin_router
+from .bundle_copies import BundleCopies
+from .bundle_store import BundleStore
 from .clock import Clock, SystemClock
 from .database import Database
 from .errors import ServerError
+from .executions import Executor
 from .internal_api import internal_router
 from .metrics import CONTENT_TYPE, Metrics
+from .runner_client import RunnerClient
 from .services import Services
 from .settings import ServerSettings
+from .tokens import ExecutionTokens
 from .web import Answer, answer_error
 
 logger = logging.getLogger("alga_server")
@@ -34,20 +40,38 @@ class Server:
 
         async with Server(settings) as server:
             transport = httpx.ASGITransport(server.app)
+
+    ``runner_transport`` carries the calls of the runner in place of sockets; it is closed with the server. Raises
+    ``SettingsError``.
     """
 
-    def __init__(self, settings: ServerSettings, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        clock: Clock | None = None,
+        runner_transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        database = Database(settings.database_url, threads=settings.database_threads)
+        store = BundleStore(settings.bundle_store) if settings.bundle_store else None
+        tokens = ExecutionTokens(database, clock)
+        self._runner = RunnerClient(settings, runner_transport)
         self._services = Services(
             settings=settings,
-            clock=clock or SystemClock(),
-            database=Database(settings.database_url, threads=settings.database_threads),
+            clock=clock,
+            database=database,
             metrics=Metrics(),
+            tokens=tokens,
+            executor=Executor(settings, clock, tokens, self._runner),
+            bundles=BundleCopies(database, store),
         )
         self.app = self._app()
 
     async def start(self) -> None:
-        """Create the tables that are missing; warn of a surface that refuses everything."""
+        """Create what tables and bundles are missing; warn of a surface that refuses everything."""
         await self._services.database.start()
+        await self._services.bundles.keep_all()
         settings = self._services.settings
         for name, token in {
             "runner_token": settings.runner_token,
@@ -61,7 +85,8 @@ class Server:
                 )
 
     async def aclose(self) -> None:
-        """Close the storage. A database in memory ends here."""
+        """Close the connections to the runner, then the storage. A database in memory ends here."""
+        await self._runner.aclose()
         await self._services.database.aclose()
 
     async def __aenter__(self) -> Self:

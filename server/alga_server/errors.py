@@ -7,6 +7,7 @@
     ├── CapabilityDenied        capability_denied   403
     ├── NotFound                not_found           404
     ├── BodyTooLarge            body_too_large      413
+    ├── BundleStoreUnavailable  bundle_store_unavailable  503
     ├── Conflict                conflict            409
     │   ├── VersionExists       version_exists      409
     │   └── AlreadyInstalled    already_installed   409
@@ -80,6 +81,14 @@ class BodyTooLarge(ServerError):
 
     code = "body_too_large"
     http_status = 413
+    status_label = None
+
+
+class BundleStoreUnavailable(ServerError):
+    """The bundle store cannot be written"""
+
+    code = "bundle_store_unavailable"
+    http_status = 503
     status_label = None
 
 

@@ -132,17 +132,25 @@ def change(
     grants: Iterable[str] | None,
     config: Mapping[str, str] | None,
     now: datetime,
+    add_grants: Iterable[str] = (),
+    remove_grants: Iterable[str] = (),
 ) -> Install:
-    """Change what is not ``None``; ``grants`` and ``config`` replace. Raises ``NotFound``, ``ValidationFailed``."""
+    """Change what is not ``None``; ``grants`` and ``config`` replace, then capabilities are added and removed.
+
+    Raises ``NotFound``, ``ValidationFailed``.
+    """
     found = require(connection, tenant_id, install_id, lock=True)
     values: dict[str, Any] = {"updated_at": now}
     if enabled is not None:
         values["enabled"] = enabled
     if config is not None:
         values["config"] = dict(config)
-    if grants is not None:
+    added, removed = normalise_capabilities(add_grants), normalise_capabilities(remove_grants)
+    if grants is not None or added or removed:
+        _check_known(removed)
         version = _version(connection, found.extension_id, found.version_id)
-        granted = _checked_grants(grants, version.capabilities)
+        wanted = {*(found.grants if grants is None else grants), *added}
+        granted = _checked_grants(wanted, version.capabilities) - removed
         _replace_grants(connection, tenant_id, install_id, granted)
     connection.execute(update(tables.install).where(_is(tenant_id, install_id)).values(values))
     return require(connection, tenant_id, install_id)
@@ -233,10 +241,14 @@ def _version(connection: Connection, extension_id: str, version_id: str | None) 
 
 def _checked_grants(grants: Iterable[str], declared: Iterable[str]) -> frozenset[str]:
     names = normalise_capabilities(grants)
-    if unknown := unknown_capabilities(names):
-        raise ValidationFailed(field_errors={"grants": f"Unknown capabilities: {', '.join(unknown)}"})
+    _check_known(names)
     if undeclared := sorted(names - normalise_capabilities(declared)):
         raise ValidationFailed(
             field_errors={"grants": f"Not declared by the extension's manifest: {', '.join(undeclared)}"}
         )
     return names
+
+
+def _check_known(names: frozenset[str]) -> None:
+    if unknown := unknown_capabilities(names):
+        raise ValidationFailed(field_errors={"grants": f"Unknown capabilities: {', '.join(unknown)}"})

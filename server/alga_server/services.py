@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .bundle_copies import BundleCopies
 from .clock import Clock
 from .database import Database
+from .executions import Executor
 from .metrics import Metrics
 from .schedules import Limits
 from .settings import ServerSettings
+from .tokens import ExecutionTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,9 @@ class Services:
     clock: Clock
     database: Database
     metrics: Metrics
+    tokens: ExecutionTokens
+    executor: Executor
+    bundles: BundleCopies
 
     @property
     def limits(self) -> Limits:

@@ -5,6 +5,7 @@ A setting is given by name or found in the environment as ``ALGA_SERVER_`` and i
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, SecretStr, ValidationError
@@ -38,6 +39,11 @@ class ServerSettings(BaseSettings):
         default=False,
         description="Accept the well-known tokens of example configurations, such as `changeme`. "
         "Never set it where others can reach the server.",
+    )
+    bundle_store: Path | None = Field(
+        default=None,
+        description="Folder that gets the bundle of every install, for runners to fetch. "
+        "Unset: bundles stay in the database.",
     )
     max_schedules_per_install: int = Field(
         default=50, ge=0, description="Schedules one install may have, enabled or not."

@@ -423,7 +423,7 @@ async def test_a_bundle_past_its_limit_is_refused(make_bundle: Callable[..., byt
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/nowhere", 404), ("GET", "/api/admin/extensions", 405)]
+    ("method", "path", "status"), [("GET", "/nowhere", 404), ("PUT", "/api/admin/extensions", 405)]
 )
 async def test_routes_that_do_not_exist_answer_in_json(
     house: Any, method: str, path: str, status: int
