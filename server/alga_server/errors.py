@@ -4,6 +4,7 @@
 
     ServerError                 internal_error      500
     ├── Unauthorized            unauthorized        401
+    │   └── ExecutionTokenInvalid execution_token_invalid 401
     ├── CapabilityDenied        capability_denied   403
     ├── NotFound                not_found           404
     ├── BodyTooLarge            body_too_large      413
@@ -11,17 +12,27 @@
     ├── Conflict                conflict            409
     │   ├── VersionExists       version_exists      409
     │   └── AlreadyInstalled    already_installed   409
-    └── ValidationFailed        validation_failed   400
-        ├── BundleRefused       bundle_invalid      400
-        └── QuotaExceeded       quota_exceeded      400
+    ├── ValidationFailed        validation_failed   400
+    │   ├── BundleRefused       bundle_invalid      400
+    │   └── QuotaExceeded       quota_exceeded      400
+    └── RunnerFailure           runner_failure      502
+        ├── RunnerUnavailable   runner_unavailable  502
+        ├── RunnerRefused       runner_refused      502
+        ├── RunnerGarbled       runner_garbled      502
+        ├── ExecutionFailed     execution_failed    502
+        ├── RunnerBusy          runner_busy         429
+        └── RunnerTimeout       runner_timeout      504
 
 ``FieldRefused`` is what a rule says about one field; whoever checks a request gathers them into ``ValidationFailed``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import ClassVar
+
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class FieldRefused(ValueError):
@@ -58,6 +69,12 @@ class Unauthorized(ServerError):
     code = "unauthorized"
     http_status = 401
     status_label = None
+
+
+class ExecutionTokenInvalid(Unauthorized):
+    """Invalid execution token"""
+
+    code = "execution_token_invalid"
 
 
 class CapabilityDenied(ServerError):
@@ -142,3 +159,68 @@ class QuotaExceeded(ValidationFailed):
     """The install has as many as it may have"""
 
     code = "quota_exceeded"
+
+
+class RunnerFailure(ServerError):
+    """The runner did not give the handler's response"""
+
+    code = "runner_failure"
+    http_status = 502
+    status_label = None
+
+
+class RunnerUnavailable(RunnerFailure):
+    """The runner cannot be reached"""
+
+    code = "runner_unavailable"
+
+
+class RunnerRefused(RunnerFailure):
+    """The runner refused the request"""
+
+    code = "runner_refused"
+
+
+class RunnerGarbled(RunnerFailure):
+    """The runner's answer cannot be used"""
+
+    code = "runner_garbled"
+
+
+class RunnerBusy(RunnerFailure):
+    """The runner has no room; ``retry_after_s`` is how many seconds it asks to wait"""
+
+    code = "runner_busy"
+    http_status = 429
+
+    def __init__(self, message: str = "The runner has no room", *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class RunnerTimeout(RunnerFailure):
+    """The runner did not answer in time"""
+
+    code = "runner_timeout"
+    http_status = 504
+
+
+class ExecutionFailed(RunnerFailure):
+    """The runner executed and there is no response of the guest's.
+
+    ``status`` and ``error`` are the runner's own words (alga-contract 1.3); ``runner_code`` is the part of ``error``
+    that is stable.
+    """
+
+    code = "execution_failed"
+
+    def __init__(self, status: int = 500, error: str = "") -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+
+    @property
+    def runner_code(self) -> str:
+        """What stands before the colon, where that is a code; else this error's own."""
+        head = self.error.partition(":")[0].strip()
+        return head if _CODE.fullmatch(head) else self.code

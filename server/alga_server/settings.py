@@ -35,6 +35,35 @@ class ServerSettings(BaseSettings):
         default=None,
         description="What an admin sends as `authorization: Bearer <token>`. Unset: every admin call is refused.",
     )
+    require_execution_token: bool = Field(
+        default=True,
+        description="Whether a host call must carry the token of an execution that is under way. "
+        "Without it, whoever has the runner's token can speak for every install.",
+    )
+    runner_url: str = Field(
+        default="http://127.0.0.1:8080",
+        description="Base URL of the runner that executes: its `/v1/execute` is called.",
+    )
+    runner_service_token: SecretStr | None = Field(
+        default=None,
+        description="Sent to the runner as `x-runner-service-token`: the runner's `service_token`.",
+    )
+    max_runner_calls: int = Field(
+        default=200,
+        ge=1,
+        description="Executions that this server has under way at once; one more waits a moment, then is refused.",
+    )
+    max_runner_response_bytes: int = Field(
+        default=24 * 1024 * 1024,
+        ge=1024,
+        description="Bytes of the runner's answer: JSON, a body of 16 MiB in base64 fits.",
+    )
+    execution_timeout_ms: int = Field(
+        default=30_000, ge=1, le=3_600_000, description="Wall time that an execution is given."
+    )
+    execution_memory_mb: int = Field(
+        default=256, ge=1, le=4096, description="Linear memory that an execution is given, in MiB."
+    )
     development: bool = Field(
         default=False,
         description="Accept the well-known tokens of example configurations, such as `changeme`. "

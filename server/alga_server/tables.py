@@ -146,3 +146,13 @@ schedule = Table(
     Index("tenant_extension_schedule_tenant_install_idx", "tenant_id", "install_id"),
     Index("tenant_extension_schedule_endpoint_idx", "endpoint_id"),
 )
+
+server_secret = Table(
+    "server_secret",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    # Of several generations the newest signs and all verify; that is the place for a rotation.
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
