@@ -1,10 +1,12 @@
-"""Where the server's time comes from: every instant and every duration is read from one injected clock."""
+"""Where the server's time comes from: every instant, every duration and every wait is read from one injected clock."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import anyio
 
 
 class Clock(Protocol):
@@ -16,6 +18,19 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back, for measuring durations."""
+        ...
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once the clock shows ``instant`` or later."""
+        ...
+
+
+@runtime_checkable
+class MovableClock(Clock, Protocol):
+    """A clock that can be put forward. Whoever sleeps on it notices."""
+
+    def move_to(self, instant: datetime) -> None:
+        """Show ``instant`` from now on; ``ValueError`` if that is in the past."""
         ...
 
 
@@ -30,12 +45,64 @@ class SystemClock:
         """Seconds of ``time.monotonic()``."""
         return time.monotonic()
 
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once the clock shows ``instant`` or later."""
+        while (remaining := instant - self.now()) > timedelta():
+            await anyio.sleep(remaining.total_seconds())
+
+
+class _Moves:
+    """Wakes whoever waits for the next move of a clock."""
+
+    def __init__(self) -> None:
+        self._next = anyio.Event()
+
+    def tell(self) -> None:
+        """The clock was moved."""
+        told, self._next = self._next, anyio.Event()
+        told.set()
+
+    async def wait(self) -> None:
+        """Return at the next move."""
+        await self._next.wait()
+
+
+class OffsetClock:
+    """The machine's clocks, put forward. Time goes on by itself between the moves."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta()
+        self._moves = _Moves()
+
+    def now(self) -> datetime:
+        """The machine's instant and what it was put forward by."""
+        return datetime.now(UTC) + self._offset
+
+    def monotonic(self) -> float:
+        """Seconds of ``time.monotonic()``, which no move changes."""
+        return time.monotonic()
+
+    def move_to(self, instant: datetime) -> None:
+        """Show ``instant`` now; ``ValueError`` if that is in the past."""
+        step = instant - self.now()
+        if step < timedelta():
+            raise ValueError("a clock does not go back")
+        self._offset += step
+        self._moves.tell()
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once the clock shows ``instant`` or later, by itself or moved."""
+        while (remaining := instant - self.now()) > timedelta():
+            with anyio.move_on_after(remaining.total_seconds()):
+                await self._moves.wait()
+
 
 class ManualClock:
     """A clock that stands still until it is moved. ``start`` is aware; by default the first of January 2026."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._start = self._now = start.astimezone(UTC)
+        self._moves = _Moves()
 
     def now(self) -> datetime:
         """The instant it was moved to."""
@@ -47,6 +114,16 @@ class ManualClock:
 
     def advance(self, step: timedelta) -> None:
         """Move on by ``step``; ``ValueError`` if that is backwards."""
-        if step < timedelta(0):
+        self.move_to(self._now + step)
+
+    def move_to(self, instant: datetime) -> None:
+        """Show ``instant`` from now on; ``ValueError`` if that is in the past."""
+        if instant < self._now:
             raise ValueError("a clock does not go back")
-        self._now += step
+        self._now = instant.astimezone(UTC)
+        self._moves.tell()
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once it was moved to ``instant`` or later. The machine's time does not matter."""
+        while self._now < instant:
+            await self._moves.wait()

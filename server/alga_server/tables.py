@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 
@@ -135,6 +136,9 @@ schedule = Table(
     Column("enabled", Boolean, nullable=False),
     Column("payload", JSON(none_as_null=True)),
     Column("trigger", String(16), nullable=False),
+    # Both or neither: what a disabled schedule, or one of a disabled install, has not.
+    Column("next_run_at", Instant),
+    Column("next_nominal_time", String(40)),
     Column("last_run_at", Instant),
     Column("last_run_status", String(32)),
     Column("last_error", Text),
@@ -145,6 +149,50 @@ schedule = Table(
     UniqueConstraint("install_id", "ordinal", name="tenant_extension_schedule_install_ordinal_uniq"),
     Index("tenant_extension_schedule_tenant_install_idx", "tenant_id", "install_id"),
     Index("tenant_extension_schedule_endpoint_idx", "endpoint_id"),
+    Index("tenant_extension_schedule_next_run_idx", "next_run_at"),
+)
+
+schedule_run = Table(
+    "tenant_extension_schedule_run",
+    metadata,
+    Column("ordinal", Integer, primary_key=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("tenant_id", String(128), nullable=False),
+    Column("install_id", String(36), nullable=False),
+    # No key: history outlives the schedule, and goes with the install.
+    Column("schedule_id", String(36), nullable=False),
+    Column("trigger", String(16), nullable=False),
+    Column("nominal_time", String(40), nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("reason", String(32)),
+    Column("missed", Integer, nullable=False),
+    Column("http_status", Integer),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("request_id", String(36), nullable=False),
+    Column("worker_id", String(36), nullable=False),
+    Column("lease_expires_at", Instant),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("duration_ms", Integer),
+    _owner(),
+    # The database decides: a nominal time fires once, and a schedule runs once at a time, whoever asks.
+    UniqueConstraint(
+        "schedule_id", "trigger", "nominal_time", "attempt", name="tenant_extension_schedule_run_once_uniq"
+    ),
+    Index(
+        "tenant_extension_schedule_run_running_uniq",
+        "schedule_id",
+        unique=True,
+        sqlite_where=text("status = 'running'"),
+        postgresql_where=text("status = 'running'"),
+    ),
+    Index("tenant_extension_schedule_run_install_idx", "tenant_id", "install_id", "ordinal"),
+    Index("tenant_extension_schedule_run_schedule_idx", "schedule_id", "ordinal"),
+    Index("tenant_extension_schedule_run_lease_idx", "lease_expires_at"),
+    sqlite_autoincrement=True,
 )
 
 server_secret = Table(
