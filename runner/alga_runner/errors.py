@@ -27,6 +27,7 @@ where there is a next step, a ``hint``::
     │   ├── RequestInvalid        request_invalid
     │   ├── BodyNotBase64         body_not_base64
     │   ├── UnknownCapabilities   unknown_capabilities
+    │   ├── SecretDecryptFailed   secret_decrypt_failed
     │   ├── EndpointNotFound      endpoint_not_found
     │   └── ExtensionNotAvailable extension_not_available
     ├── AdminRefused              admin_refused
@@ -232,6 +233,12 @@ class UnknownCapabilities(RequestError):
     """The request grants capabilities that do not exist."""
 
     code = "unknown_capabilities"
+
+
+class SecretDecryptFailed(RequestError):
+    """The request's secret envelope cannot be opened."""
+
+    code = "secret_decrypt_failed"
 
 
 class EndpointNotFound(RequestError):

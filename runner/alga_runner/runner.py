@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ from anyio.abc import TaskGroup
 from .alga import AlgaServer, Identity, connect
 from .bundles import BundleSource, MemoryBundles, bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLine
+from .capabilities.operation import RECORDED_BYTES
 from .engine import Engine, EngineConfig, GuestLimits, deferred_interrupts
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
 from .guests import CoreHost, SessionLimits
@@ -102,30 +104,42 @@ class Runner:
         self._programs = None
         await self._stack.__aexit__(exc_type, exc, traceback)
 
+    @property
+    def running(self) -> bool:
+        """Whether executions are possible: the runner was entered and not left."""
+        return self._programs is not None
+
+    async def bundle_store_reachable(self) -> bool:
+        """Whether bundles can be fetched."""
+        return await self._bundles.reachable()
+
     async def execute(self, request: ExecuteRequest) -> ExecuteResponse:
         """Run the handler of one extension and return its response.
 
         Raises an ``AlgaError`` when there is none: ``BundleError`` and ``ModuleError`` before anything ran,
         ``RequestError`` for the request itself, ``ExecutionError`` for how the guest ended.
         """
-        observation = await self.observe(request)
+        observation = await self.observe(request, recorded_bytes=0)
         if observation.error is not None:
             raise observation.error
         assert observation.response is not None  # noqa: S101 - one of the two always is
         return observation.response
 
-    async def observe(self, request: ExecuteRequest) -> Observation:
-        """Like ``execute``, but whatever happens is returned, with the guest's log and every host call."""
+    async def observe(self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES) -> Observation:
+        """Like ``execute``, but whatever happens is returned, with the guest's log and every host call.
+
+        About ``recorded_bytes`` of the host calls' arguments and replies are kept.
+        """
         started = perf_counter()
         context = request.context
-        timeout_s = self._timeout_s(request)
-        execution = self._execution(request, timeout_s)
+        timeout_s = self.timeout_s(request)
+        execution = self._execution(request, timeout_s, recorded_bytes)
         response: ExecuteResponse | None = None
         failure: AlgaError | None = None
         status = "cancelled"
         try:
             try:
-                with anyio.fail_after(timeout_s):
+                with self.telemetry.in_progress(), anyio.fail_after(timeout_s):
                     response = await self._execute(request, execution)
                 status = "ok"
             except TimeoutError:
@@ -166,6 +180,8 @@ class Runner:
             )
         context = request.context
         program = await self._programs.get(context.tenant_id, context.extension_id, context.content_hash)
+        if request.secret_envelope is not None:
+            request.secret_envelope.open(datetime.fromtimestamp(self._clock_ns() / 1e9, UTC))
         asked = request.limits.memory_mb or self.settings.max_memory_mb
         limits = GuestLimits(
             memory_bytes=min(asked, self.settings.max_memory_mb) * MIB,
@@ -173,13 +189,14 @@ class Runner:
         )
         return await self._host.execute(program, request, execution, limits)
 
-    def _timeout_s(self, request: ExecuteRequest) -> float:
+    def timeout_s(self, request: ExecuteRequest) -> float:
+        """Seconds that ``request`` may take: what it asks for, held to ``max_timeout_ms``."""
         asked = request.limits.timeout_ms
         if asked is None:
             asked = self.settings.default_timeout_ms
         return min(asked, self.settings.max_timeout_ms) / 1000
 
-    def _execution(self, request: ExecuteRequest, timeout_s: float) -> Execution:
+    def _execution(self, request: ExecuteRequest, timeout_s: float, recorded_bytes: int) -> Execution:
         context = request.context
         return Execution(
             identity=Identity(
@@ -197,6 +214,7 @@ class Runner:
             trigger=context.trigger,
             schedule_id=context.schedule_id,
             nominal_time=context.nominal_time,
+            recorded_bytes_left=recorded_bytes,
             max_log_line_bytes=self.settings.max_log_line_bytes,
             max_log_lines=self.settings.max_log_lines,
             max_log_bytes=self.settings.max_log_bytes,

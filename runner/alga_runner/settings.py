@@ -6,7 +6,7 @@ A setting is given to ``Settings`` by name or found in the environment; names Al
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -42,6 +42,39 @@ class Settings(BaseSettings):
         default=30_000,
         ge=1,
         description="Longest wait for one answer of the Alga server; the deadline can be sooner.",
+    )
+
+    # The HTTP service.
+    service_token: SecretStr | None = Field(
+        default=None,
+        validation_alias=_environment("RUNNER_SERVICE_TOKEN"),
+        description="What callers of `/v1/execute` send as `x-runner-service-token`. "
+        "Unset: the service starts for development only.",
+    )
+    max_http_body_bytes: int = Field(
+        default=24 * MIB,
+        ge=1,
+        description="Bytes of an execute request: room for a body of `max_body_bytes` in base64.",
+    )
+    http_body_timeout_ms: int = Field(
+        default=30_000, ge=1, description="Longest time an HTTP request's body may take to arrive."
+    )
+    idempotency_ttl_ms: int = Field(
+        default=86_400_000, ge=1, description="How long a reply is kept for its idempotency key."
+    )
+    idempotency_max_replies: int = Field(
+        default=10_000, ge=0, description="Replies kept for idempotency keys; the oldest goes first."
+    )
+    idempotency_max_bytes: int = Field(
+        default=64 * MIB, ge=0, description="Bytes of all replies kept for idempotency keys."
+    )
+    shutdown_grace_ms: int = Field(
+        default=30_000,
+        ge=0,
+        description="How long executions may go on after the runner was told to stop.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log line that `alga-runner serve` writes."
     )
 
     # Where bundles come from.

@@ -29,6 +29,10 @@ class BundleSource(ABC):
         Raises ``BundleNotFound``, ``BundleHashMismatch`` or ``BundleInvalid``.
         """
 
+    async def reachable(self) -> bool:
+        """Whether the store can be asked at all."""
+        return True
+
 
 class MemoryBundles(BundleSource):
     """Bundles held in memory: for tests, development and the demo."""
@@ -72,6 +76,10 @@ class FolderBundles(BundleSource):
         key = self.key(tenant_id, extension_id, content_hash)
         return await anyio.to_thread.run_sync(self._open, key, content_hash, abandon_on_cancel=True)
 
+    async def reachable(self) -> bool:
+        """Whether the folder is there and can be listed."""
+        return await anyio.to_thread.run_sync(_listable, self._root, abandon_on_cancel=True)
+
     def _open(self, key: str, content_hash: str) -> Bundle:
         path = self._root / key
         if not path.exists():
@@ -95,6 +103,14 @@ def bundle_source(base: str) -> BundleSource:
         f"The setting bundle_store cannot be used: {url.scheme}:// is not a kind of store.",
         hint="Give a folder, as a path or a file:// URL.",
     )
+
+
+def _listable(folder: Path) -> bool:
+    try:
+        next(folder.iterdir(), None)
+    except OSError:
+        return False
+    return True
 
 
 def _parsed(content_hash: str) -> str:

@@ -16,7 +16,6 @@ from .execute import (
     ExecutionContext,
     ExecutionLimits,
     HttpCall,
-    SecretEnvelope,
     User,
 )
 from .json_value import MAX_DEPTH, JsonValue, json_fault
@@ -29,6 +28,7 @@ from .schedule import (
     ScheduleRef,
     UpdateScheduleInput,
 )
+from .secret_envelope import SecretEnvelope
 
 __all__ = [
     "DEFAULT_CAPABILITIES",

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, NonNegativeInt, model_validator
 
 from ..errors import BodyNotBase64
 from ._base import WireModel
+from .secret_envelope import SecretEnvelope
 
 
 class ExecutionContext(WireModel):
@@ -55,17 +56,6 @@ class ExecutionLimits(WireModel):
     timeout_ms: NonNegativeInt | None = None
     memory_mb: NonNegativeInt | None = None
     fuel: NonNegativeInt | None = None
-
-
-class SecretEnvelope(WireModel):
-    """Sealed secrets (alga-contract 1.6), never logged."""
-
-    ciphertext_b64: str = Field(repr=False)
-    version: str | None = None
-    algorithm: str | None = None
-    expires_at: str | None = None
-    key_path: str | None = None
-    mount: str | None = None
 
 
 class User(WireModel):

@@ -114,13 +114,20 @@ class LineWriter:
             "status": line.status,
             "duration_ms": duration_ms,
         }
-        what = f"Host call {line.operation}" if line.operation else "Execution"
-        outcome = "succeeded" if line.status == "ok" else f"ended with {line.status}"
-        sentence = f"{what} of extension {fields['extension']} {outcome} after {duration_ms} ms"
+        sentence = f"{_what(line, fields['extension'])} after {duration_ms} ms"
         if line.detail:
             fields["detail"] = detail = _tame(line.detail)
             sentence = f"{sentence}: {detail}"
         self._logger.log(line.level, "%s", sentence, extra=fields)
+
+
+def _what(line: Line, extension: object) -> str:
+    if line.action == "http_request":
+        caller = f" for extension {extension}" if extension else ""
+        return f"Request to {line.operation}{caller} was answered {line.status}"
+    what = f"Host call {line.operation}" if line.operation else "Execution"
+    outcome = "succeeded" if line.status == "ok" else f"ended with {line.status}"
+    return f"{what} of extension {extension} {outcome}"
 
 
 def _tame(text: str | None) -> str | None:

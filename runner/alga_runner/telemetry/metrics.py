@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from contextlib import AbstractContextManager
+from typing import cast
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _HOST_CALL_BUCKETS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 _EXECUTION_BUCKETS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -44,6 +47,15 @@ class Metrics:
             buckets=_EXECUTION_BUCKETS,
             registry=registry,
         )
+        self._in_progress = Gauge(
+            "alga_runner_executions_in_progress", "Executions that have not ended.", registry=registry
+        )
+        self._http_requests = Counter(
+            "alga_runner_http_requests_total",
+            "HTTP requests, by the HTTP status they were answered with.",
+            ("route", "status"),
+            registry=registry,
+        )
         self._dropped = Counter(
             "alga_runner_log_lines_dropped_total",
             "Log lines lost because the queue was full, closed, or a handler failed.",
@@ -70,6 +82,14 @@ class Metrics:
             child = self._execution_children[status] = self._executions.labels(_label(status))
         child.inc()
         self._execution_seconds.observe(duration_s)
+
+    def in_progress(self) -> AbstractContextManager[None]:
+        """Count one execution as in progress while the context is entered."""
+        return cast("AbstractContextManager[None]", self._in_progress.track_inprogress())
+
+    def http_request(self, route: str, status: int) -> None:
+        """Count one HTTP request; 499 is a client that left before its answer."""
+        self._http_requests.labels(route, str(status)).inc()
 
     def dropped(self, lines: int = 1) -> None:
         """Count log lines that were lost."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 
 from .lines import MAX_QUEUED_LINES, Line, LineWriter
 from .metrics import Metrics
@@ -79,6 +80,42 @@ class Telemetry:
                 "execution",
                 None,
                 status,
+                duration_s,
+                tenant,
+                install,
+                extension,
+                version,
+                request_id,
+                detail,
+            )
+        )
+
+    def in_progress(self) -> AbstractContextManager[None]:
+        """Count one execution as in progress while the context is entered."""
+        return self._metrics.in_progress()
+
+    def http_request(
+        self,
+        route: str,
+        http_status: int,
+        duration_s: float,
+        *,
+        level: int,
+        tenant: str | None,
+        install: str | None,
+        extension: str | None,
+        version: str | None,
+        request_id: str | None,
+        detail: str | None,
+    ) -> None:
+        """Report one HTTP request. ``route`` is one that exists, or ``other``: it is a label."""
+        self._metrics.http_request(route, http_status)
+        self._lines.write(
+            Line(
+                level,
+                "http_request",
+                route,
+                str(http_status),
                 duration_s,
                 tenant,
                 install,

@@ -1,0 +1,141 @@
+"""The ASGI app: which route answers, what is said of it in the log, and that nothing goes unanswered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic, perf_counter
+
+from ..capabilities.refusal import unexpected
+from ..errors import SettingsError
+from ..runner import Runner
+from ..settings import Settings
+from .execute import Execute
+from .health import Health
+from .http import Answer, ClientGone, Exchange, Message, Receive, Refused, Send
+from .idempotency import Replies
+from .slots import Slots
+
+logger = logging.getLogger("alga_runner")
+
+CLIENT_GONE = 499
+"""Stands in log and metrics for a client that closed the connection; nobody is sent it."""
+
+Route = Callable[[Exchange], Awaitable[Answer]]
+
+
+class Service:
+    """The runner's HTTP service, an ASGI app. It speaks HTTP alone; the runner is entered and left by its owner."""
+
+    def __init__(
+        self, runner: Runner, settings: Settings, token: bytes | None, clock: Callable[[], float]
+    ) -> None:
+        self._runner = runner
+        self._settings = settings
+        self._slots = Slots(settings.max_guests)
+        replies = Replies(
+            max_replies=settings.idempotency_max_replies,
+            max_bytes=settings.idempotency_max_bytes,
+            ttl_s=settings.idempotency_ttl_ms / 1000,
+            clock=clock,
+        )
+        health = Health(runner, self._slots)
+        self._routes: Mapping[str, Mapping[str, Route]] = {
+            "/v1/execute": {"POST": Execute(runner, settings, self._slots, replies, token)},
+            "/healthz": {"GET": health.alive, "HEAD": health.alive},
+            "/readyz": {"GET": health.ready, "HEAD": health.ready},
+            "/metrics": {"GET": health.metrics, "HEAD": health.metrics},
+        }
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"the runner's service does not speak {scope['type']}")
+        exchange = Exchange(scope["method"], scope["path"], scope["headers"], receive)
+        started = perf_counter()
+        status, outcome = CLIENT_GONE, None
+        try:
+            answer = await self._answer(exchange)
+            status, outcome = answer.status, answer.outcome
+            await answer.send(send, with_body=exchange.method != "HEAD")
+        except ClientGone:
+            status = CLIENT_GONE
+        finally:
+            self._report(exchange, status, outcome, perf_counter() - started)
+
+    async def drain(self) -> None:
+        """Refuse new executions and return when those under way have ended, or were cancelled after the grace."""
+        await self._slots.drain(self._settings.shutdown_grace_ms / 1000)
+
+    def stop(self) -> None:
+        """Refuse new executions and cancel those under way."""
+        self._slots.stop()
+
+    async def _answer(self, exchange: Exchange) -> Answer:
+        try:
+            return await self._route(exchange)(exchange)
+        except Refused as refused:
+            await exchange.discard(
+                self._settings.max_http_body_bytes, self._settings.http_body_timeout_ms / 1000
+            )
+            return refused.answer()
+        except ClientGone:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever happens, the client is answered
+            logger.error(  # noqa: TRY400 - a traceback may quote the request
+                "A request failed inside the runner: %s", unexpected(error), extra={"action": "http_failure"}
+            )
+            return Refused(500, "internal", "The runner failed; its log says how.").answer()
+
+    def _route(self, exchange: Exchange) -> Route:
+        methods = self._routes.get(exchange.path)
+        if methods is None:
+            raise Refused(404, "not_found", "There is no such route.")
+        if exchange.method not in methods:
+            allowed = ", ".join(methods)
+            raise Refused(
+                405,
+                "method_not_allowed",
+                f"This route takes {allowed}.",
+                headers=((b"allow", allowed.encode()),),
+            )
+        return methods[exchange.method]
+
+    def _report(self, exchange: Exchange, status: int, outcome: str | None, duration_s: float) -> None:
+        route = exchange.path if exchange.path in self._routes else "other"
+        probe = route != "/v1/execute" and status < 400
+        self._runner.telemetry.http_request(
+            route,
+            status,
+            duration_s,
+            level=logging.DEBUG if probe else logging.WARNING if status >= 500 else logging.INFO,
+            tenant=exchange.tenant,
+            install=exchange.install,
+            extension=exchange.extension,
+            version=exchange.version,
+            request_id=exchange.request_id,
+            detail=outcome,
+        )
+
+
+def create_service(
+    runner: Runner,
+    settings: Settings | None = None,
+    *,
+    require_token: bool = True,
+    clock: Callable[[], float] = monotonic,
+) -> Service:
+    """The service of ``runner``, which the caller enters and leaves; ``settings`` are the runner's unless given.
+
+    Callers of ``/v1/execute`` must show ``settings.service_token``. Without one it raises ``SettingsError``, unless
+    ``require_token`` is false, which is for development: then anybody who can connect may execute. ``clock`` gives
+    seconds and times idempotent replies.
+    """
+    settings = settings or runner.settings
+    secret = settings.service_token.get_secret_value().strip() if settings.service_token else ""
+    if not secret and require_token:
+        raise SettingsError(
+            "The runner's service has no token to ask its callers for.",
+            hint="Set RUNNER_SERVICE_TOKEN to what callers send as x-runner-service-token.",
+        )
+    return Service(runner, settings, secret.encode() or None, clock)

@@ -1,0 +1,83 @@
+"""From bytes to an execute request: bounded in size and time, told exactly what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+
+import anyio
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from ..models import ExecuteRequest
+from .http import Exchange, Refused
+
+MAX_FAULTS = 20
+"""Fields that an answer names; a request with more faults is told the first ones."""
+
+_JSON_TYPE = re.compile(rb"application/(?:[^;\s]+\+)?json\s*(?:;.*)?", re.IGNORECASE | re.DOTALL)
+_MAX_NAME_CHARACTERS = 100
+_PLAIN = {
+    "missing": "required",
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "list_type": "must be a list",
+}
+
+
+def require_json(exchange: Exchange) -> None:
+    """Raise ``Refused`` 415 unless the request says that it carries JSON."""
+    if not _JSON_TYPE.fullmatch(exchange.value(b"content-type")):
+        raise Refused(415, "unsupported_media_type", "The request's content-type is not application/json.")
+
+
+async def read_body(exchange: Exchange, *, limit: int, timeout_s: float) -> bytes:
+    """The whole body. Raises ``Refused`` 413 past ``limit`` bytes, 408 when it does not come, and ``ClientGone``."""
+    declared = exchange.value(b"content-length")
+    if declared.isdigit() and int(declared[:20]) > limit:
+        raise _too_large(limit)
+    with anyio.move_on_after(timeout_s):
+        first = await exchange.read()
+        if exchange.body_complete and len(first) <= limit:
+            return first
+        body = bytearray(first)
+        while not exchange.body_complete and len(body) <= limit:
+            body += await exchange.read()
+        if len(body) > limit:
+            raise _too_large(limit)
+        return bytes(body)
+    raise Refused(408, "request_timeout", f"The request's body did not arrive within {timeout_s:g} s.")
+
+
+def parse_request(body: bytes) -> ExecuteRequest:
+    """The request in ``body``. Raises ``Refused`` 400 for what is not JSON, 422 for what is no execute request."""
+    try:
+        document = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise Refused(400, "invalid_json", f"The request's body is not JSON: {error}.") from None
+    try:
+        return ExecuteRequest.model_validate(document, strict=True)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+    fields = {
+        ".".join(map(_name, fault["loc"])) or "body": _PLAIN.get(fault["type"], fault["msg"])
+        for fault in faults[:MAX_FAULTS]
+    }
+    raise Refused(
+        422,
+        "request_invalid",
+        "The request's body is not an execute request: "
+        + "; ".join(f"{field}: {fault}" for field, fault in fields.items())
+        + ".",
+        fields=fields,
+    )
+
+
+def _name(part: int | str) -> str:
+    text = str(part)[:_MAX_NAME_CHARACTERS]
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, "body_too_large", f"The request's body is larger than {limit} bytes.")

@@ -1,0 +1,132 @@
+"""``POST /v1/execute``: the checks in the contract's order, then one execution (alga-contract 1.3)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from ..capabilities.refusal import unexpected
+from ..errors import AlgaError, Overloaded
+from ..models import ExecuteRequest
+from ..runner import Runner
+from ..settings import Settings
+from .body import parse_request, read_body, require_json
+from .checks import require_token, routing_fault
+from .http import Answer, ClientGone, Exchange
+from .idempotency import Keyed, KeyReused, Replies
+from .replies import error_reply, failed_reply, guest_reply
+from .slots import Slots, draining, overloaded
+
+logger = logging.getLogger("alga_runner")
+
+
+class Execute:
+    """The route. ``token`` is what callers must show; ``None`` asks for none."""
+
+    def __init__(
+        self, runner: Runner, settings: Settings, slots: Slots, replies: Replies, token: bytes | None
+    ) -> None:
+        self._runner = runner
+        self._settings = settings
+        self._slots = slots
+        self._replies = replies
+        self._token = token
+
+    async def __call__(self, exchange: Exchange) -> Answer:
+        """The answer. Raises ``Refused`` for what never became a request, ``ClientGone`` when nobody waits for it."""
+        require_token(exchange, self._token)
+        with self._slots.take():
+            require_json(exchange)
+            body = await read_body(
+                exchange,
+                limit=self._settings.max_http_body_bytes,
+                timeout_s=self._settings.http_body_timeout_ms / 1000,
+            )
+            request = parse_request(body)
+            _note(exchange, request)
+            if fault := routing_fault(exchange, request):
+                return failed_reply(400, fault)
+            return await _unless_gone(exchange, lambda: self._reply(exchange, request))
+        # Here only what was cancelled because the runner ends.
+        if exchange.executing:
+            return failed_reply(
+                500,
+                "execute_failed: cancelled: The runner ended before the handler did; what it had done by then stands.",
+            )
+        raise draining()
+
+    async def _reply(self, exchange: Exchange, request: ExecuteRequest) -> Answer:
+        key = exchange.value(b"x-idempotency-key")
+
+        async def run() -> Answer:
+            exchange.executing = True
+            return await self._run(request)
+
+        if not key:
+            return await run()
+        patience_s = self._runner.timeout_s(request)
+        with anyio.move_on_after(patience_s) as scope:
+            try:
+                return await self._replies.once(Keyed.of(key, request), _outside(scope, run))
+            except KeyReused:
+                return failed_reply(409, "idempotency_key_reused")
+        return failed_reply(
+            500,
+            "execute_failed: deadline_exceeded: A request with the same idempotency key was still under way "
+            f"after {round(patience_s * 1000)} ms.",
+        )
+
+    async def _run(self, request: ExecuteRequest) -> Answer:
+        try:
+            return guest_reply(await self._runner.execute(request))
+        except Overloaded:
+            return overloaded().answer()
+        except AlgaError as error:
+            return error_reply(error, request)
+        except Exception as error:  # noqa: BLE001 - a fault of the runner ends this execution alone
+            logger.error(  # noqa: TRY400 - a traceback may quote the request
+                "An execution failed inside the runner: %s",
+                unexpected(error),
+                extra={"action": "execution_failure", "request_id": request.context.request_id},
+            )
+            return failed_reply(500, "execute_failed: internal: The runner failed; its log says how.")
+
+
+def _outside(
+    scope: anyio.CancelScope, run: Callable[[], Awaitable[Answer]]
+) -> Callable[[], Awaitable[Answer]]:
+    """``run``, which has a deadline of its own: that of ``scope`` is for waiting until it is its turn."""
+
+    async def go() -> Answer:
+        scope.deadline = float("inf")
+        return await run()
+
+    return go
+
+
+async def _unless_gone(exchange: Exchange, work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What ``work`` answers. When the client closes the connection, cancels it and raises ``ClientGone``."""
+    answer: Answer | None = None
+    async with anyio.create_task_group() as tasks:
+
+        async def watch() -> None:
+            await exchange.gone()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(watch)
+        answer = await work()
+        tasks.cancel_scope.cancel()
+    if answer is None:
+        raise ClientGone
+    return answer
+
+
+def _note(exchange: Exchange, request: ExecuteRequest) -> None:
+    context = request.context
+    exchange.tenant = context.tenant_id
+    exchange.extension = context.extension_id
+    exchange.install = context.install_id
+    exchange.version = context.version_id
+    exchange.request_id = context.request_id or exchange.value(b"x-request-id").decode("latin-1") or None

@@ -1,0 +1,47 @@
+"""Is it alive, is it ready, what has it counted."""
+
+from __future__ import annotations
+
+import anyio
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic_core import to_json
+
+from ..runner import Runner
+from .http import Answer, Exchange
+from .slots import Slots
+
+STORE_PATIENCE_S = 1.0
+"""How long a probe waits for the bundle store (alga-contract 2)."""
+
+
+class Health:
+    """``/healthz``, ``/readyz`` and ``/metrics``. None of them asks for a token."""
+
+    def __init__(self, runner: Runner, slots: Slots) -> None:
+        self._runner = runner
+        self._slots = slots
+
+    async def alive(self, _exchange: Exchange) -> Answer:
+        """200 as long as the process answers; an unreachable store is told, and changes nothing (alga-contract 2)."""
+        store = "ok" if await self._store_reachable() else "bundle_store_unreachable"
+        return Answer(200, to_json({"status": "ok", "bundle_store": store}))
+
+    async def ready(self, _exchange: Exchange) -> Answer:
+        """200 when an execute request would be carried out, else 503; ``checks`` says what is missing."""
+        checks = {
+            "engine": "ok" if self._runner.running else "not_running",
+            "bundle_store": "ok" if await self._store_reachable() else "bundle_store_unreachable",
+            "accepting": "draining" if self._slots.draining else "ok",
+        }
+        ready = all(check == "ok" for check in checks.values())
+        document = {"status": "ready" if ready else "not_ready", "checks": checks}
+        return Answer(200 if ready else 503, to_json(document))
+
+    async def metrics(self, _exchange: Exchange) -> Answer:
+        """The runner's metrics in Prometheus' text form."""
+        return Answer(200, self._runner.telemetry.render(), content_type=CONTENT_TYPE_LATEST.encode())
+
+    async def _store_reachable(self) -> bool:
+        with anyio.move_on_after(STORE_PATIENCE_S):
+            return await self._runner.bundle_store_reachable()
+        return False

@@ -1,0 +1,119 @@
+"""HTTP as this service needs it, on bare ASGI: one request read once, one answer sent once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from pydantic_core import to_json
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+JSON = b"application/json"
+
+
+class ClientGone(Exception):
+    """The client closed the connection before it was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer. ``outcome`` says in a code how it went where the status alone does not, for the log."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    outcome: str | None = None
+
+    async def send(self, send: Send, *, with_body: bool = True) -> None:
+        """Send it; without a body to a HEAD request. Nothing here may be cached (alga-contract 7, fault 15)."""
+        headers = [
+            (b"content-type", self.content_type),
+            (b"content-length", str(len(self.body)).encode()),
+            (b"cache-control", b"no-store"),
+            *self.headers,
+        ]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body if with_body else b""})
+
+
+class Refused(Exception):
+    """The request is answered before it became an execute request: a status other than 200."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        fields: dict[str, str] | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.fields = fields
+        self.headers = headers
+
+    def answer(self) -> Answer:
+        """``{"error": code, "message": sentence}``, and ``fields`` where there are some."""
+        body: dict[str, object] = {"error": self.code, "message": str(self)}
+        if self.fields is not None:
+            body["fields"] = self.fields
+        return Answer(self.status, to_json(body), headers=self.headers, outcome=self.code)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request, and what is learned of it for its log line."""
+
+    method: str
+    path: str
+    headers: list[tuple[bytes, bytes]]
+    receive: Receive
+    body_complete: bool = False
+    tenant: str | None = None
+    extension: str | None = None
+    install: str | None = None
+    version: str | None = None
+    request_id: str | None = None
+    executing: bool = field(default=False)
+    """The execution may have started, so that what it did may stand."""
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Every value of a header, trimmed; ``name`` is in lower case."""
+        return [value.strip() for key, value in self.headers if key == name]
+
+    def value(self, name: bytes) -> bytes:
+        """A header's values as one, empty when there is none."""
+        return b", ".join(self.values(name))
+
+    async def read(self) -> bytes:
+        """The next piece of the body. Raises ``ClientGone``."""
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self.body_complete = not message.get("more_body", False)
+        return bytes(message.get("body", b""))
+
+    async def gone(self) -> None:
+        """Return when the client closes the connection; the body was read before."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
+    async def discard(self, limit: int, timeout_s: float) -> None:
+        """Read what is left of the body, up to ``limit`` bytes, and forget it.
+
+        A connection closed over unread bytes is reset, and the client may never see its answer. One that waits for
+        leave to send (``expect: 100-continue``) has nothing under way.
+        """
+        if self.value(b"expect").lower() == b"100-continue":
+            return
+        with anyio.move_on_after(timeout_s):
+            while not self.body_complete and limit > 0:
+                limit -= len(await self.read())

@@ -1,0 +1,55 @@
+"""What ``/v1/execute`` answers with HTTP 200, in the contract's words (alga-contract 1.2 and 1.3)."""
+
+from __future__ import annotations
+
+from pydantic_core import to_json
+
+from ..errors import (
+    AlgaError,
+    BodyNotBase64,
+    BundleError,
+    BundleHashMismatch,
+    EngineError,
+    SecretDecryptFailed,
+    UnknownCapabilities,
+)
+from ..models import ExecuteRequest, ExecuteResponse, unknown_capabilities
+from .http import Answer
+
+MAX_ERROR_CHARACTERS = 2_000
+"""Of an error string; it may hold text of the guest."""
+
+
+def guest_reply(response: ExecuteResponse) -> Answer:
+    """What the guest responded, whatever its status."""
+    return Answer(200, to_json(response), outcome="ok")
+
+
+def failed_reply(status: int, error: str) -> Answer:
+    """A reply without a guest's response. ``error`` begins with one of the contract's strings."""
+    if len(error) > MAX_ERROR_CHARACTERS:
+        error = error[: MAX_ERROR_CHARACTERS - 1] + "…"
+    document = {"status": status, "headers": {}, "body_b64": None, "error": error}
+    return Answer(200, to_json(document), outcome=error.partition(":")[0])
+
+
+def error_reply(error: AlgaError, request: ExecuteRequest) -> Answer:
+    """The reply for an execution that ended with ``error``."""
+    told = f"{error.code}: {error}"
+    status = 500
+    match error:
+        case UnknownCapabilities():
+            status, text = 400, f"unknown_capabilities: {', '.join(unknown_capabilities(request.providers))}"
+        case BundleHashMismatch():
+            status, text = 502, f"bundle_fetch_failed: {error}"
+        case BundleError():
+            status, text = 502, f"bundle_fetch_failed: {told}"
+        case EngineError():
+            text = f"engine_init_failed: {told}"
+        case SecretDecryptFailed():
+            text = "secret_decrypt_failed"
+        case BodyNotBase64():
+            text = f"execute_failed: invalid body base64: {error}"
+        case _:
+            text = f"execute_failed: {told}"
+    return failed_reply(status, text)
