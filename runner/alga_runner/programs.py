@@ -16,7 +16,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from .bundles import BundleSource
-from .errors import AlgaError, ModuleTooLarge
+from .errors import AlgaError, EngineUnavailable, ModuleTooLarge
 from .guests import CoreHost, CoreProgram
 
 T = TypeVar("T")
@@ -74,8 +74,10 @@ class _Load(Generic[T]):
     def result(self) -> T:
         if isinstance(self.failure, AlgaError):
             raise self.failure.fresh()
+        if self.failure is not None:
+            raise self.failure
         if self.value is None:
-            raise self.failure or RuntimeError("a load ended without a value")
+            raise EngineUnavailable("The runner stopped while the extension was being loaded.")
         return self.value
 
 

@@ -145,7 +145,7 @@ class Guest:
 
         Raises what ended the guest: ``GuestTrap``, ``StackLimit``, ``MemoryLimit``, ``Overloaded``.
         """
-        running.guest = self
+        running.guest, running.failure = self, None
         done = _capi.future_poll(self._future)
         running.guest = None
         if deferred_signals:

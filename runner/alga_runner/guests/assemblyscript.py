@@ -19,6 +19,7 @@ _LENGTH_BEFORE = 4
 _MAX_TEXT_BYTES = 64 * 1024
 _MAX_RANDOM_BYTES = 64 * 1024
 _u32 = struct.Struct("<I")
+_f32 = struct.Struct("<f")
 
 
 def read_text(session: Session, name: str, pointer: int) -> str:
@@ -92,6 +93,15 @@ def _number(function: Callable[..., float], _session: Session, *arguments: float
         return math.inf
 
 
+def _fround(value: float) -> float:
+    """The nearest float of 32 bits; one that has none that large is infinite."""
+    try:
+        rounded: float = _f32.unpack(_f32.pack(value))[0]
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    return rounded
+
+
 def _round(value: float) -> float:
     return value if not math.isfinite(value) else math.floor(value + 0.5)
 
@@ -161,7 +171,7 @@ def _imports() -> tuple[Import, ...]:
         ("performance.now", "", "d", _performance_now),
         ("crypto.getRandomValuesN", "ii", "", _random_values),
         ("console.assert", "ii", "", _console_assert),
-        ("Math.fround", "d", "f", partial(_number, float)),
+        ("Math.fround", "d", "f", partial(_number, _fround)),
         ("Math.random", "", "d", _seed),
     ]
     declared += [

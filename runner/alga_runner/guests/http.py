@@ -15,6 +15,9 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN_IN_VALUE = re.compile(r"[\0\r\n]")
 _MAX_HEADERS = 256
 
+RESPONSE_OVERHEAD_BYTES = 256 * 1024
+"""Room in a response for its status and headers, beside the body."""
+
 
 def encode_request(request: ExecuteRequest) -> bytes:
     """The request document for a guest. Raises ``BodyNotBase64``."""
@@ -59,6 +62,10 @@ def encode_request(request: ExecuteRequest) -> bytes:
 
 def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> ExecuteResponse:
     """The response in a guest's document. Raises ``InvalidResponse``, which says what is wrong."""
+    if len(data) > RESPONSE_OVERHEAD_BYTES and messages.bytes_beside_binary(data) > RESPONSE_OVERHEAD_BYTES:
+        raise InvalidResponse(
+            f"The guest's response has more than {RESPONSE_OVERHEAD_BYTES} bytes apart from its body."
+        )
     try:
         document = messages.decode(data, max_items=max_items)
     except AlgaError as error:

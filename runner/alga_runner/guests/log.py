@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from anyio.lowlevel import checkpoint
+
 from ..capabilities import OPERATIONS, Gate, Operation
 from ..errors import LogLimit
 from .session import Session
@@ -16,6 +18,8 @@ LEVELS = ("debug", "info", "warn", "error")
 EMIT = "alga:log emit"
 _STDERR = 2
 _LONGEST_CHARACTER = 4
+_LINES_A_TURN = 100
+"""Lines of one write that are logged before the event loop has a turn."""
 
 
 class _LogCodec:
@@ -55,8 +59,10 @@ class GuestLog:
         if len(rest) > session.execution.max_log_line_bytes:
             lines, rest = [*lines, rest], b""
         session.unfinished[descriptor] = rest
-        for line in lines:
+        for position, line in enumerate(lines, 1):
             await self._stream_line(session, descriptor, line)
+            if position % _LINES_A_TURN == 0:
+                await checkpoint()
 
     async def finish(self, session: Session) -> None:
         """Log what stdout and stderr were left with at the end, as far as the log's limit goes."""
@@ -68,4 +74,5 @@ class GuestLog:
 
     async def _stream_line(self, session: Session, descriptor: int, line: bytes) -> None:
         level = "error" if descriptor == _STDERR else "info"
+        line = line[: session.execution.max_log_line_bytes + _LONGEST_CHARACTER]
         await self.line(session, level, line.decode("utf-8", "replace"))

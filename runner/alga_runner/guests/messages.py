@@ -23,6 +23,12 @@ msgpack decodes it past the extension hook, so its presence is looked for.
 """
 
 
+_BINARY = (0xC4, 0xC5, 0xC6)
+"""First bytes of bin8, bin16 and bin32."""
+
+_TOO_DEEP = f"it nests deeper than {MAX_DEPTH} levels"
+
+
 def encode(document: Any) -> bytes:
     """``document`` as one MessagePack document. Lone surrogates, which UTF-8 has no form for, become ``?``."""
     packed: bytes = msgpack.packb(document, unicode_errors="replace")
@@ -35,6 +41,7 @@ def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
     Raises ``BrokenFraming`` when ``data`` is not exactly one MessagePack document, ``HostCallError`` with
     ``validation-failed`` or ``too-large`` when it is one that breaks a rule.
     """
+    _check_framing(data)  # first: whatever is decoded has the bytes for the members it declares
     reader = _Reader(max_items)
     try:
         document = msgpack.unpackb(
@@ -46,26 +53,17 @@ def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
             max_array_len=max_items,
             max_map_len=max_items,
         )
-    except HostCallError as error:
-        _check_framing(data)
-        raise error from None
     except UnicodeDecodeError:
-        _check_framing(data)
         raise _refusal("a text is not valid UTF-8") from None
-    except msgpack.StackError:
-        _check_framing(data)
-        raise _refusal(f"it nests deeper than {MAX_DEPTH} levels") from None
     except (ValueError, msgpack.UnpackException) as error:
-        _check_framing(data)
         raise _unreadable(error) from None
     fault = reader.fault
-    if fault is None and any(mark in data for mark in _TIMESTAMPS) and _has_timestamp(document):
-        fault = "it holds a timestamp, which is an extension type"
     # A document cannot nest deeper than it has containers: most need no walk.
     if fault is None and reader.containers > MAX_DEPTH and _depth(document) > MAX_DEPTH:
-        fault = f"it nests deeper than {MAX_DEPTH} levels"
+        fault = _TOO_DEEP
+    if fault is None and any(mark in data for mark in _TIMESTAMPS) and _has_timestamp(document):
+        fault = "it holds a timestamp, which is an extension type"
     if fault is not None:
-        _check_framing(data)
         raise _refusal(fault)
     return document
 
@@ -123,7 +121,7 @@ def _unreadable(error: Exception) -> HostCallError:
 
 
 def _check_framing(data: bytes) -> None:
-    """Raise ``BrokenFraming`` unless ``data`` is exactly one document, whatever it says."""
+    """Raise ``BrokenFraming`` unless ``data`` is exactly one document, whatever it says. Builds nothing."""
     unpacker = msgpack.Unpacker(max_buffer_size=max(len(data), 1))
     unpacker.feed(data)
     try:
@@ -131,13 +129,34 @@ def _check_framing(data: bytes) -> None:
     except msgpack.OutOfData:
         raise BrokenFraming(f"The message ends in the middle, after {len(data)} bytes.") from None
     except msgpack.StackError:
-        return  # too deep to say: refused as that
+        raise _refusal(_TOO_DEEP) from None  # too deep to say more
     except (ValueError, msgpack.UnpackException) as error:
         if "exceeds max_" in str(error):  # it claims more members than it has bytes
             raise BrokenFraming(f"The message ends in the middle, after {len(data)} bytes.") from None
         raise BrokenFraming("The message is not MessagePack.") from None
     if unpacker.tell() != len(data):
         raise BrokenFraming(f"Bytes follow the message, which ends at byte {unpacker.tell()} of {len(data)}.")
+
+
+def bytes_beside_binary(data: bytes) -> int:
+    """Bytes of a well-framed document apart from the binary members of its outermost map.
+
+    They are what decoding multiplies: a byte can become a hundred, while binary is copied as it is.
+    """
+    unpacker = msgpack.Unpacker(max_buffer_size=max(len(data), 1))
+    unpacker.feed(data)
+    beside = len(data)
+    try:
+        members = min(unpacker.read_map_header(), MAX_ITEMS)
+        for _ in range(members):
+            unpacker.skip()
+            start = unpacker.tell()
+            unpacker.skip()
+            if data[start] in _BINARY:
+                beside -= unpacker.tell() - start
+    except (ValueError, msgpack.UnpackException):
+        pass  # not a map, or broken: the decoder says so
+    return beside
 
 
 def _has_timestamp(value: Any) -> bool:

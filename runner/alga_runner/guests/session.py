@@ -17,12 +17,10 @@ from ..errors import (
     SecondResponse,
     TooEarly,
 )
+from .http import RESPONSE_OVERHEAD_BYTES
 
 if TYPE_CHECKING:
     from .log import GuestLog
-
-RESPONSE_OVERHEAD_BYTES = 256 * 1024
-"""Room in a response for its status and headers, beside the body."""
 
 
 @dataclass(frozen=True, slots=True)

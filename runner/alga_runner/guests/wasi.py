@@ -24,6 +24,10 @@ SUCCESS, BADF, FAULT, INVAL, NOSYS, SPIPE = 0, 8, 21, 28, 52, 70
 
 _MAX_RANDOM_BYTES = 64 * 1024
 _MAX_VECTORS = 1024
+_MAX_WRITE_BYTES = 64 * 1024
+"""Taken by one ``fd_write``, which may write less than it is given: vectors may overlap, so that a small memory can ask
+for gigabytes."""
+
 _MAX_SUBSCRIPTIONS = 64
 _CLOCK_REALTIME, _CLOCK_MONOTONIC, _CLOCKS = 0, 1, 4
 _CHARACTER_DEVICE = 2
@@ -80,8 +84,11 @@ async def _fd_write(session: Session, descriptor: int, vectors: int, count: int,
         return INVAL
     session.check_range("fd_write", written, _u32.size)
     parts = _vector.iter_unpack(session.read("fd_write", vectors, count * _vector.size))
-    data = b"".join([session.read("fd_write", offset, length) for offset, length in parts])
-    await session.log.stream(session, descriptor, data)
+    data = bytearray()
+    for offset, length in parts:
+        session.check_range("fd_write", offset, length)
+        data += session.read("fd_write", offset, min(length, _MAX_WRITE_BYTES - len(data)))
+    await session.log.stream(session, descriptor, bytes(data))
     session.write("fd_write", written, _u32.pack(len(data)))
     return SUCCESS
 

@@ -1,0 +1,156 @@
+"""Whatever bytes a guest sends, reading them ends in a value, a refusal or a breach, and framing is judged right."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from alga_runner.errors import BrokenFraming, HostCallError, InvalidResponse
+from alga_runner.guests import messages
+from alga_runner.guests.http import decode_response
+
+DEEPEST = 500
+"""Deeper documents are refused whatever follows, so their framing is not judged."""
+
+
+LENGTH_GIVEN = {
+    **{0xC4 + power: (1 << power, 0) for power in range(3)},  # bin
+    **{0xC7 + power: (1 << power, 1) for power in range(3)},  # ext
+    **{0xD9 + power: (1 << power, 0) for power in range(3)},  # str
+}
+COUNT_GIVEN = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
+LENGTH_FIXED = {
+    **{0xCA + power: 4 << power for power in range(2)},  # float
+    **{0xCC + power: 1 << power for power in range(4)},  # uint
+    **{0xD0 + power: 1 << power for power in range(4)},  # int
+    **{0xD4 + power: (1 << power) + 1 for power in range(5)},  # fixext
+}
+
+
+class Broken(Exception):
+    """The bytes are not one document."""
+
+
+def end_of_document(data: bytes) -> int | None:
+    """Where the document that starts ``data`` ends, by the MessagePack specification alone; ``None``: too deep."""
+    position = 0
+    open_members = [1]
+
+    def take(count: int) -> bytes:
+        nonlocal position
+        if position + count > len(data):
+            raise Broken
+        position += count
+        return data[position - count : position]
+
+    def size(width: int) -> int:
+        return int.from_bytes(take(width), "big")
+
+    while open_members:
+        if open_members[-1] == 0:
+            open_members.pop()
+            continue
+        open_members[-1] -= 1
+        first = take(1)[0]
+        if first == 0xC1:
+            raise Broken
+        if first in LENGTH_GIVEN:
+            width, more = LENGTH_GIVEN[first]
+            take(size(width) + more)
+        elif first in COUNT_GIVEN:
+            width, each = COUNT_GIVEN[first]
+            open_members.append(each * size(width))
+        elif 0x80 <= first <= 0x9F:
+            open_members.append((first & 0x0F) * (2 if first < 0x90 else 1))
+        elif 0xA0 <= first <= 0xBF:
+            take(first & 0x1F)
+        else:
+            take(LENGTH_FIXED.get(first, 0))
+        if len(open_members) > DEEPEST:
+            return None
+    return position
+
+
+def is_one_document(data: bytes) -> bool | None:
+    try:
+        end = end_of_document(data)
+    except Broken:
+        return False
+    return None if end is None else end == len(data)
+
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=40)
+    | st.binary(max_size=300)
+    | st.builds(msgpack.ExtType, st.integers(0, 127), st.binary(max_size=20))
+    | st.builds(msgpack.Timestamp, st.integers(-(2**63), 2**63 - 1), st.integers(0, 10**9 - 1))
+)
+keys = st.text(max_size=5) | st.integers(-200, 70_000) | st.booleans() | st.binary(max_size=3)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(keys, inner, max_size=20),
+    max_leaves=40,
+)
+
+
+@st.composite
+def damaged(draw: Any) -> bytes:
+    """A document of which some bytes were changed, cut or added."""
+    data = bytearray(msgpack.packb(draw(values)))
+    for _ in range(draw(st.integers(0, 3))):
+        position = draw(st.integers(0, len(data)))
+        edit = draw(st.sampled_from(("replace", "insert", "delete", "cut")))
+        if edit == "insert":
+            data[position:position] = draw(st.binary(min_size=1, max_size=5))
+        elif edit == "replace":
+            data[position : position + 1] = bytes([draw(st.integers(0, 255))])
+        elif edit == "delete":
+            del data[position : position + 1]
+        else:
+            del data[position:]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("max_items", [10_000, 8])
+@settings(max_examples=400, deadline=None, database=None)
+@given(data=damaged() | st.binary(max_size=200))
+@example(data=b"\x91" * 900 + b"\xd6\xff\0\0\0\0")
+@example(data=b"\x91" * 5_000)
+@example(data=b"\xdc\x27\x10" * 2_000)
+@example(data=b"\xdd\xff\xff\xff\xff")
+@example(data=b"\xdf\xff\xff\xff\xff")
+@example(data=b"\xc9\xff\xff\xff\xff\xff")
+@example(data=b"\x81\x90\x01")
+@example(data=b"\x81\x81\x90\x01\x02")
+@example(data=b"\xc7\x05\xff" + b"\0" * 5)
+@example(data=b"\xd7\xff" + b"\xff" * 8)
+@example(data=b"\xc7\x0c\xff" + struct.pack(">Iq", 2**32 - 1, -(2**63)))
+def test_reading_ends_in_a_value_a_refusal_or_a_breach(data: bytes, max_items: int) -> None:
+    framed = is_one_document(data)
+    try:
+        messages.decode(data, max_items=max_items)
+    except BrokenFraming:
+        assert framed is not True
+    except HostCallError:
+        assert framed is not False
+    else:
+        assert framed is not False
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(data=damaged() | st.binary(max_size=200))
+def test_a_response_of_any_bytes_is_taken_or_invalid(data: bytes) -> None:
+    messages.bytes_beside_binary(data)
+    try:
+        decode_response(data, max_body_bytes=100, max_items=100)
+    except InvalidResponse:
+        return
