@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import uuid4
 
 from alga_runner.models import (
@@ -21,7 +20,6 @@ from .clock import Clock
 from .errors import RunnerFailure
 from .installs import Install
 from .runner_client import RunnerClient
-from .schedules import rfc3339
 from .settings import ServerSettings
 from .tokens import ExecutionTokens
 
@@ -76,14 +74,14 @@ class Executor:
         idempotency_key: str | None = None,
         trigger: str | None = None,
         schedule_id: str | None = None,
-        nominal_time: datetime | None = None,
+        nominal_time: str | None = None,
         timeout_ms: int | None = None,
     ) -> Outcome:
         """Execute ``method path`` of ``install``; a failure is returned, not raised.
 
         Whether the install is enabled and has that endpoint is the caller's to check. ``headers`` reach the guest as
         they are, with ``x-alga-tenant`` and ``x-alga-extension`` beside them. ``timeout_ms`` is the execution's wall
-        time, ``execution_timeout_ms`` unless given. ``request_id`` is fresh unless given.
+        time, ``execution_timeout_ms`` unless given. ``request_id`` is fresh unless given. ``nominal_time`` is RFC 3339.
         """
         request_id = request_id or str(uuid4())
         timeout_ms = timeout_ms or self._settings.execution_timeout_ms
@@ -99,7 +97,7 @@ class Executor:
                 config=dict(install.config),
                 trigger=trigger,
                 schedule_id=schedule_id,
-                nominal_time=rfc3339(nominal_time),
+                nominal_time=nominal_time,
             ),
             http=HttpCall(
                 method=method,
