@@ -63,6 +63,11 @@ class Service:
         finally:
             self._report(exchange, status, outcome, perf_counter() - started)
 
+    @property
+    def executions(self) -> int:
+        """How many execute requests are under way, from the first byte of their body on."""
+        return self._slots.taken
+
     async def drain(self) -> None:
         """Refuse new executions and return when those under way have ended, or were cancelled after the grace."""
         await self._slots.drain(self._settings.shutdown_grace_ms / 1000)
@@ -75,9 +80,10 @@ class Service:
         try:
             return await self._route(exchange)(exchange)
         except Refused as refused:
-            await exchange.discard(
-                self._settings.max_http_body_bytes, self._settings.http_body_timeout_ms / 1000
-            )
+            if not self._slots.draining:
+                await exchange.discard(
+                    self._settings.max_http_body_bytes, self._settings.http_body_timeout_ms / 1000
+                )
             return refused.answer()
         except ClientGone:
             raise
@@ -136,6 +142,6 @@ def create_service(
     if not secret and require_token:
         raise SettingsError(
             "The runner's service has no token to ask its callers for.",
-            hint="Set RUNNER_SERVICE_TOKEN to what callers send as x-runner-service-token.",
+            hint="Set RUNNER_SERVICE_TOKEN to what callers send as x-runner-service-token, or serve with --dev.",
         )
     return Service(runner, settings, secret.encode() or None, clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .output import configure_logging
 from .telemetry import Telemetry
 
-__all__ = ["Telemetry"]
+__all__ = ["Telemetry", "configure_logging"]

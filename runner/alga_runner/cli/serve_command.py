@@ -1,0 +1,103 @@
+"""``alga-runner serve``: the runner as a service."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import click
+
+_HELP = """Serve executions over HTTP: POST /v1/execute, and GET /healthz, /readyz, /metrics.
+
+Extensions come from the folder that the Alga server publishes them to. Host calls go to the Alga server. Callers show
+RUNNER_SERVICE_TOKEN as x-runner-service-token; the runner shows RUNNER_STORAGE_API_TOKEN (else the same token) to the
+Alga server. Tokens and all other settings are read from the environment.
+
+\b
+Examples:
+  RUNNER_SERVICE_TOKEN=... alga-runner serve --bundle-store /srv/bundles --server-url https://alga.example
+  alga-runner serve --dev --port 0 --bundle-store ./bundles
+
+When it answers, one line on stdout says where. The log goes to stderr: sentences in a terminal, else JSON, a line each.
+The first SIGTERM or Ctrl-C lets executions under way finish, the second ends them.
+
+Exit status: 0 after SIGTERM or Ctrl-C, 1 when it cannot start, 2 for bad usage, 128 and the signal's number when a
+second signal cut it short.
+"""
+
+
+@click.command(help=_HELP, short_help="Serve executions over HTTP.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    envvar="ALGA_RUNNER_HOST",
+    help="Address to listen on; 0.0.0.0 is every one.  [env: ALGA_RUNNER_HOST]",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    envvar=["ALGA_RUNNER_PORT", "PORT"],
+    help="Port to listen on; 0 takes a free one.  [env: ALGA_RUNNER_PORT, PORT]",
+)
+@click.option(
+    "--bundle-store",
+    metavar="FOLDER",
+    help="Where extensions are published, as a path or a file:// URL.  [env: BUNDLE_STORE_BASE]",
+)
+@click.option(
+    "--server-url",
+    metavar="URL",
+    help="The Alga server that answers host calls.  [env: STORAGE_API_BASE_URL]",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Least severe log line that is written.  [env: ALGA_RUNNER_LOG_LEVEL; default: info]",
+)
+@click.option("--dev", is_flag=True, help="Do without a service token; on a loopback address only.")
+@click.pass_context
+def serve(
+    ctx: click.Context,
+    *,
+    host: str,
+    port: int,
+    bundle_store: str | None,
+    server_url: str | None,
+    log_level: str | None,
+    dev: bool,
+) -> None:
+    """See ``_HELP``."""
+    if dev and not _is_loopback(host):
+        raise click.UsageError(
+            f"--dev lets everyone in who can connect, so it needs a loopback --host, not {host}."
+        )
+
+    import anyio  # noqa: PLC0415 - the engine comes with what follows
+
+    from ..service.serving import serve as serve_runner  # noqa: PLC0415
+    from ..settings import Settings  # noqa: PLC0415
+    from ..telemetry import configure_logging  # noqa: PLC0415
+
+    given = {"bundle_store": bundle_store, "server_url": server_url, "log_level": log_level}
+    settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
+    configure_logging(settings.log_level)
+
+    async def run() -> int:
+        return await serve_runner(settings, host=host, port=port, require_token=not dev, announce=_announce)
+
+    ctx.exit(anyio.run(run))
+
+
+def _announce(url: str) -> None:
+    click.echo(f"alga-runner listening on {url}")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

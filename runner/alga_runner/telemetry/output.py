@@ -1,0 +1,54 @@
+"""Where log lines go in a process of the runner's own: stderr, as JSON for machines or as sentences for a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "color_message", "message", "taskName"}
+"""What every record carries; the rest are a line's own fields."""
+
+
+class JsonLines(logging.Formatter):
+    """One record as one line of JSON: ``time`` (RFC 3339, UTC), ``level``, ``logger``, ``message``, then its fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, object] = {
+            "time": _utc(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {
+            name: value for name, value in vars(record).items() if name not in _STANDARD and value is not None
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class Sentences(logging.Formatter):
+    """One record as a sentence behind its time of day and level."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+
+
+def configure_logging(level: str, stream: TextIO | None = None) -> None:
+    """Write the runner's log lines from ``level`` up, and other libraries' warnings, to ``stream`` (stderr).
+
+    A terminal gets sentences, anything else JSON. For the program's main; a library leaves logging alone.
+    """
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Sentences() if stream.isatty() else JsonLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("alga_runner").setLevel(level.upper())
+
+
+def _utc(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
