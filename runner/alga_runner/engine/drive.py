@@ -9,6 +9,7 @@ from typing import Any
 from anyio.lowlevel import checkpoint
 
 from .guest import Guest
+from .turns import turns
 
 Answer = float | None
 """What a host call returns to the guest: a number, or nothing for a function without a result."""
@@ -36,6 +37,10 @@ async def drive(guest: Guest, answerer: Answerer) -> None:
         if call is not None:
             answer = answerer(call.function, call.arguments)
             guest.resume(await answer if isinstance(answer, Coroutine) else answer)
-        if call is None or monotonic() > until:
+        if call is None:
+            await turns.next()
+        elif monotonic() > until:
             await checkpoint()
-            until = monotonic() + TURN_S
+        else:
+            continue
+        until = monotonic() + TURN_S
