@@ -22,6 +22,7 @@ from .clock import Clock, SystemClock
 from .database import Database
 from .errors import ServerError
 from .executions import Executor
+from .gateway import gateway_router
 from .internal_api import internal_router
 from .metrics import CONTENT_TYPE, Metrics
 from .runner_client import RunnerClient
@@ -76,6 +77,7 @@ class Server:
         for name, token in {
             "runner_token": settings.runner_token,
             "admin_token": settings.admin_token,
+            "gateway_token": settings.gateway_token,
         }.items():
             if settings.usable_token(token) is None:
                 logger.warning(
@@ -109,6 +111,7 @@ class Server:
         )
         app.include_router(internal_router(self._services))
         app.include_router(admin_router(self._services))
+        app.include_router(gateway_router(self._services))
         app.add_api_route("/healthz", self._healthz, response_model=None)
         app.add_api_route("/metrics", self._metrics, response_model=None)
         app.add_exception_handler(ServerError, _server_error)

@@ -4,10 +4,14 @@
 
     ServerError                 internal_error      500
     ├── Unauthorized            unauthorized        401
-    │   └── ExecutionTokenInvalid execution_token_invalid 401
+    │   ├── ExecutionTokenInvalid execution_token_invalid 401
+    │   └── Unauthenticated     unauthenticated     401
     ├── CapabilityDenied        capability_denied   403
     ├── NotFound                not_found           404
+    │   ├── ExtensionNotAvailable extension_not_available 404
+    │   └── EndpointNotFound    endpoint_not_found  404
     ├── BodyTooLarge            body_too_large      413
+    │   └── PayloadTooLarge     payload_too_large   413
     ├── BundleStoreUnavailable  bundle_store_unavailable  503
     ├── Conflict                conflict            409
     │   ├── VersionExists       version_exists      409
@@ -20,6 +24,7 @@
         ├── RunnerRefused       runner_refused      502
         ├── RunnerGarbled       runner_garbled      502
         ├── ExecutionFailed     execution_failed    502
+        │   └── ExecutionTimedOut execution_timed_out 504
         ├── RunnerBusy          runner_busy         429
         └── RunnerTimeout       runner_timeout      504
 
@@ -32,7 +37,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_RUNNER_CODE = re.compile(r"([a-z][a-z0-9_]{0,63})(?::\s*([a-z][a-z0-9_]{0,63}):|:|$)")
 
 
 class FieldRefused(ValueError):
@@ -77,6 +82,12 @@ class ExecutionTokenInvalid(Unauthorized):
     code = "execution_token_invalid"
 
 
+class Unauthenticated(Unauthorized):
+    """The gateway does not know the caller"""
+
+    code = "unauthenticated"
+
+
 class CapabilityDenied(ServerError):
     """The install was not granted the capability"""
 
@@ -93,12 +104,30 @@ class NotFound(ServerError):
     status_label = None
 
 
+class ExtensionNotAvailable(NotFound):
+    """The extension is not installed for the tenant, or its install is disabled"""
+
+    code = "extension_not_available"
+
+
+class EndpointNotFound(NotFound):
+    """The installed version has no such endpoint"""
+
+    code = "endpoint_not_found"
+
+
 class BodyTooLarge(ServerError):
     """Request body too large"""
 
     code = "body_too_large"
     http_status = 413
     status_label = None
+
+
+class PayloadTooLarge(BodyTooLarge):
+    """The request's body is larger than an extension may be sent"""
+
+    code = "payload_too_large"
 
 
 class BundleStoreUnavailable(ServerError):
@@ -206,10 +235,10 @@ class RunnerTimeout(RunnerFailure):
 
 
 class ExecutionFailed(RunnerFailure):
-    """The runner executed and there is no response of the guest's.
+    """The execution ended without a response of the guest's
 
-    ``status`` and ``error`` are the runner's own words (alga-contract 1.3); ``runner_code`` is the part of ``error``
-    that is stable.
+    ``status`` and ``error`` are the runner's own words (alga-contract 1.3). ``runner_code`` is what of ``error`` is
+    stable: ``guest_trap`` of ``execute_failed: guest_trap: ...``, or the contract's string where it says no more.
     """
 
     code = "execution_failed"
@@ -221,6 +250,13 @@ class ExecutionFailed(RunnerFailure):
 
     @property
     def runner_code(self) -> str:
-        """What stands before the colon, where that is a code; else this error's own."""
-        head = self.error.partition(":")[0].strip()
-        return head if _CODE.fullmatch(head) else self.code
+        """The runner's code; this error's own where ``error`` does not begin with one."""
+        found = _RUNNER_CODE.match(self.error)
+        return (found[2] or found[1]) if found else self.code
+
+
+class ExecutionTimedOut(ExecutionFailed):
+    """The execution did not finish within its time"""
+
+    code = "execution_timed_out"
+    http_status = 504

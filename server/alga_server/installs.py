@@ -79,6 +79,18 @@ def require(connection: Connection, tenant_id: str, install_id: str, *, lock: bo
     return found
 
 
+def enabled(connection: Connection, tenant_id: str, extension_id: str) -> Install | None:
+    """The tenant's enabled install of an extension; ``None`` for an extension unknown, not installed or disabled."""
+    row = connection.execute(
+        _query().where(
+            tables.install.c.tenant_id == tenant_id,
+            tables.install.c.extension_id == extension_id,
+            tables.install.c.enabled,
+        )
+    ).one_or_none()
+    return None if row is None else _install(row, _grants(connection, tenant_id, row.install_id))
+
+
 def of_tenant(connection: Connection, tenant_id: str) -> list[Install]:
     """The tenant's installs, oldest first."""
     query = _query().where(tables.install.c.tenant_id == tenant_id)

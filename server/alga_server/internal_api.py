@@ -1,7 +1,7 @@
 """The scheduler as the runner calls it: one route, the ``operation`` in the body (alga-contract 4 and 5.1).
 
-Order: the runner's token, the identity headers, the body, the operation; then, in one transaction, the install, its
-capability and the operation itself.
+Order: the runner's token, the identity headers, the execution's token, the body, the operation; then, in one
+transaction, the install, its capability and the operation itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 
 from . import installs, publishing, schedules
-from .errors import ServerError, Unauthorized, ValidationFailed
+from .errors import ExecutionTokenInvalid, ServerError, Unauthorized, ValidationFailed
 from .ids import known_form
 from .installs import Caller, Install
 from .services import Services
@@ -79,6 +79,8 @@ class _Call:
         if not same_secret(self._request.headers.get("x-runner-auth", ""), token):
             raise Unauthorized("Invalid runner token")
         caller = self._caller()
+        if settings.require_execution_token:
+            await self._check_execution(caller)
         body = await read_json_object(self._request, settings.max_request_bytes)
         name = body.get("operation")
         if not isinstance(name, str) or name not in _OPERATIONS:
@@ -100,6 +102,16 @@ class _Call:
         if not (tenant_id and extension_id and install_id):
             raise Unauthorized("Missing identity headers")
         return Caller(tenant_id, extension_id, install_id, self._path_install_id)
+
+    async def _check_execution(self, caller: Caller) -> None:
+        """The call comes from an execution under way: the runner's token alone speaks for nobody."""
+        token = single_header(self._request, "x-alga-execution-token")
+        request_id = single_header(self._request, "x-request-id")
+        if not (token and request_id):
+            raise ExecutionTokenInvalid("Missing execution token")
+        await self._services.tokens.verify(
+            token, tenant_id=caller.tenant_id, install_id=caller.install_id, request_id=request_id
+        )
 
     def _record(self, duration_s: float) -> None:
         self._services.metrics.scheduler_call(self._operation, self._status, duration_s)

@@ -18,6 +18,7 @@ from alga_runner.models import ExecuteRequest, ExecuteResponse
 
 from .errors import (
     ExecutionFailed,
+    ExecutionTimedOut,
     RunnerBusy,
     RunnerGarbled,
     RunnerRefused,
@@ -66,7 +67,8 @@ class RunnerClient:
         """The guest's response, all of it within ``timeout_s`` seconds; its body is base64 that decodes.
 
         Raises ``RunnerUnavailable``, ``RunnerBusy``, ``RunnerRefused``, ``RunnerTimeout``, ``RunnerGarbled``; and
-        ``ExecutionFailed`` with the runner's words when the execution itself ended without a response.
+        ``ExecutionFailed`` with the runner's words when the execution itself ended without a response,
+        ``ExecutionTimedOut`` when that was for its time.
         """
         headers = {
             **self._headers,
@@ -178,7 +180,10 @@ def _response(body: bytes) -> ExecuteResponse:
         # Its text would quote the answer, which holds a tenant's data.
         raise RunnerGarbled("The runner's answer is not an execute response") from None
     if response.error is not None:
-        raise ExecutionFailed(response.status, response.error[:MAX_ERROR_CHARACTERS])
+        failed = ExecutionFailed(response.status, response.error[:MAX_ERROR_CHARACTERS])
+        if failed.runner_code == "deadline_exceeded":
+            raise ExecutionTimedOut(failed.status, failed.error)
+        raise failed
     if not 200 <= response.status <= 599:
         raise RunnerGarbled(f"The response's status {response.status} ends no HTTP exchange")
     try:

@@ -35,6 +35,11 @@ class ServerSettings(BaseSettings):
         default=None,
         description="What an admin sends as `authorization: Bearer <token>`. Unset: every admin call is refused.",
     )
+    gateway_token: SecretStr | None = Field(
+        default=None,
+        description="What the session layer before the gateway sends as `authorization: Bearer <token>`. "
+        "Unset: every call of the gateway is refused.",
+    )
     require_execution_token: bool = Field(
         default=True,
         description="Whether a host call must carry the token of an execution that is under way. "
@@ -57,6 +62,9 @@ class ServerSettings(BaseSettings):
         default=24 * 1024 * 1024,
         ge=1024,
         description="Bytes of the runner's answer: JSON, a body of 16 MiB in base64 fits.",
+    )
+    max_gateway_body_bytes: int = Field(
+        default=10 * 1024 * 1024, ge=1, description="Bytes of the body of a call of the gateway."
     )
     execution_timeout_ms: int = Field(
         default=30_000, ge=1, le=3_600_000, description="Wall time that an execution is given."

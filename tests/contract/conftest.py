@@ -94,6 +94,7 @@ async def alga() -> AsyncIterator[Alga]:
         runner_token=RUNNER_TOKEN,
         admin_token=SecretStr(ADMIN_TOKEN),
         max_schedules_per_install=MAX_SCHEDULES,
+        require_execution_token=False,  # the port is called here without any execution
     )
     async with (
         Server(settings, clock=clock) as server,

@@ -74,7 +74,10 @@ class EmbeddedAlga:
 
         runner_token, admin_token = (SecretStr(secrets.token_urlsafe(32)) for _ in range(2))
         server_settings = alga_server.ServerSettings.load(
-            database_url="sqlite://", runner_token=runner_token, admin_token=admin_token
+            database_url="sqlite://",
+            runner_token=runner_token,
+            admin_token=admin_token,
+            require_execution_token=False,  # this runner is asked directly, and the server issues no tokens
         )
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(alga_server.Server(server_settings, clock=self._clock))

@@ -131,7 +131,8 @@ class House:
 
 @pytest.fixture
 def settings() -> ServerSettings:
-    return ServerSettings(runner_token=RUNNER_TOKEN, admin_token=ADMIN_TOKEN)
+    """Host calls come from the tests themselves here, not from executions: they carry no execution's token."""
+    return ServerSettings(runner_token=RUNNER_TOKEN, admin_token=ADMIN_TOKEN, require_execution_token=False)
 
 
 @pytest.fixture

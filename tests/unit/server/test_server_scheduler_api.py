@@ -474,6 +474,7 @@ async def status_with_token(settings: ServerSettings, token: str) -> int:
         "x-ext-install-id": UNKNOWN_ID,
     }
     path = f"/api/internal/ext-scheduler/install/{UNKNOWN_ID}"
+    settings = settings.model_copy(update={"require_execution_token": False})
     async with Server(settings) as server:
         transport = httpx.ASGITransport(server.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
