@@ -38,6 +38,20 @@ async def test_a_trap_says_why_and_where(observe, guest_wat):
     assert error.frames[0] == "dig"
 
 
+async def test_names_of_a_hundred_thousand_bytes_are_cut(observe, guest_wat):
+    name = "n" * 99_000
+    trap = guest_wat(f"(call ${name})", module=f"(func ${name} unreachable)")
+    wrong_import = guest_wat(imports=f'(import "alga:{name}" "call" (func))')
+    wrong_marker = guest_wat(module=f'(func (export "alga_abi_v{"1" * 99_000}"))')
+
+    frames = (await observe(trap)).error.frames
+    refusals = [(await observe(guest)).error for guest in (wrong_import, wrong_marker)]
+
+    assert frames[0] == name[:200]
+    assert [error.code for error in refusals] == ["import_unknown", "abi_marker_conflict"]
+    assert all(len(str(error)) < 500 for error in refusals)
+
+
 async def test_a_trap_after_the_response_is_still_a_trap(observe, guest_wat):
     await assert_ends(
         observe,

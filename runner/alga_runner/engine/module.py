@@ -11,6 +11,9 @@ from .engine import Engine
 
 _MAGIC = b"\0asm"
 _CORE_VERSION = b"\x01\0\0\0"
+_MAX_REASON_CHARACTERS = 500
+"""Of wasmtime's reason, which quotes names that the module chose."""
+
 _LETTERS = {"i32": "i", "i64": "I", "f32": "f", "f64": "d"}
 
 
@@ -64,7 +67,7 @@ class Module:
         try:
             self.native = wasmtime.Module(engine.wasmtime, wasm)
         except wasmtime.WasmtimeError as error:
-            raise _refused(" ".join(str(error).split())) from None
+            raise _refused(" ".join(str(error).split())[:_MAX_REASON_CHARACTERS]) from None
         self.engine = engine
         self.imports = tuple(
             ImportType(item.module, item.name or "", *_describe(item.type)) for item in self.native.imports

@@ -20,6 +20,7 @@ from ..errors import (
 from . import _capi
 
 _MAX_FRAMES = 64
+_MAX_NAME_BYTES = 200
 _vector = ctypes.c_size_t * 2
 
 
@@ -43,7 +44,7 @@ def _frames(trap: int) -> tuple[str, ...]:
         name = _capi.frame_func_name(frame)
         if name:
             text = _vector.from_address(name)
-            names.append(ctypes.string_at(text[1], text[0]).decode("utf-8", "replace"))
+            names.append(ctypes.string_at(text[1], min(text[0], _MAX_NAME_BYTES)).decode("utf-8", "replace"))
         else:
             names.append(f"function {_capi.frame_func_index(frame)}")
     _capi.frame_vec_delete(ctypes.addressof(vector))

@@ -22,6 +22,9 @@ INITIALIZE = "_initialize"
 MEMORY = "memory"
 MARKER = "alga_abi_v1"
 
+_MAX_NAME_CHARACTERS = 200
+"""Of a name the module chose, as messages give it; WebAssembly allows 100,000 bytes."""
+
 _MARKER = re.compile(r"alga_abi_v\d+")
 _REQUIRED = {MARKER: Signature(), HANDLE: Signature("i")}
 _OPTIONAL = {INITIALIZE: Signature()}
@@ -57,11 +60,12 @@ def _check_marker(module: Module) -> None:
         )
     if len(markers) > 1:
         raise AbiMarkerConflict(
-            f"The module claims more than one guest ABI: {', '.join(markers)}.", hint="Export one marker."
+            f"The module claims more than one guest ABI: {', '.join(markers)[:_MAX_NAME_CHARACTERS]}.",
+            hint="Export one marker.",
         )
     if markers != [MARKER]:
         raise AbiMarkerMissing(
-            f"The module speaks {markers[0]}, which this runner does not know.",
+            f"The module speaks {markers[0][:_MAX_NAME_CHARACTERS]}, which this runner does not know.",
             hint=f"This runner knows {MARKER}; use a newer runner or an older SDK.",
         )
 
@@ -74,7 +78,7 @@ def _check_export(export: ExportType, signature: Signature) -> None:
 
 
 def _check_import(wanted: ImportType, known: Mapping[tuple[str, str], Import]) -> None:
-    name = f"{wanted.module} {wanted.name}"
+    name = f"{wanted.module} {wanted.name}"[:_MAX_NAME_CHARACTERS]
     if wanted.kind != "function":
         raise ImportUnknown(
             f"The module imports the {wanted.kind} {name}; the host offers functions only.",
