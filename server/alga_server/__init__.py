@@ -1,9 +1,35 @@
-"""The reference Alga server: installs, endpoints, schedules, over HTTP."""
+"""The reference Alga server: installs, endpoints, schedules, over HTTP.
+
+Importing this package is cheap: what it offers is loaded when first used, so that the command line answers quickly.
+"""
 
 from __future__ import annotations
 
-from .app import Server, create_app
-from .clock import Clock, ManualClock, SystemClock
-from .settings import ServerSettings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .app import Server, create_app
+    from .clock import Clock, ManualClock, SystemClock
+    from .settings import ServerSettings
 
 __all__ = ["Clock", "ManualClock", "Server", "ServerSettings", "SystemClock", "create_app"]
+
+_HOMES = {
+    "Clock": "clock",
+    "ManualClock": "clock",
+    "Server": "app",
+    "ServerSettings": "settings",
+    "SystemClock": "clock",
+    "create_app": "app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -66,8 +66,16 @@ def _add_extensions(router: APIRouter, services: Services) -> None:
 
     @router.get("/extensions", response_model=None)
     async def list_all(name: str | None = None) -> Answer:
-        found = await services.database.read(lambda c: registry.extensions(c, name))
+        found = await services.database.read(lambda c: registry.extensions(c, name=name))
         return Answer({"extensions": [extension_answer(each) for each in found]})
+
+    @router.get("/extensions/{extension_id}", response_model=None)
+    async def get(extension_id: str) -> Answer:
+        wanted = known_form(extension_id)
+        found = await services.database.read(lambda c: registry.extensions(c, extension_id=wanted))
+        if not found:
+            raise NotFound("Extension not found")
+        return Answer(extension_answer(found[0]))
 
 
 def _add_installs(router: APIRouter, services: Services) -> None:

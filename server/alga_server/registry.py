@@ -32,12 +32,16 @@ class Extension:
     versions: Sequence[Version]
 
 
-def extensions(connection: Connection, name: str | None = None) -> list[Extension]:
-    """Every extension, or those with that name (one per publisher), by name, then publisher."""
+def extensions(
+    connection: Connection, *, name: str | None = None, extension_id: str | None = None
+) -> list[Extension]:
+    """Every extension by name, then publisher; or the one with that id, or those with that name, one per publisher."""
     table = tables.extension.c
     query = select(table.id, table.publisher, table.name)
     if name is not None:
         query = query.where(table.name == name)
+    if extension_id is not None:
+        query = query.where(table.id == extension_id)
     rows = connection.execute(query.order_by(table.name, table.publisher)).all()
     return [Extension(row.id, row.publisher, row.name, _versions(connection, row.id)) for row in rows]
 

@@ -37,14 +37,16 @@ MAY_IMPORT = {
     "errors": set(),
     # The other building: it speaks HTTP to a runner.
     "alga_server": {"errors", "models"},
+    "alga_server.cli": {"alga_server", "errors", "models"},
 }
 """Room to the rooms it may import. ``""`` is the package itself; ``(lazily)`` means inside functions only."""
 
 ONLY_IN = {
     "wasmtime": {"engine"},
     "pytest": {"testing"},
-    "click": {"cli"},
-    "rich": {"cli"},
+    "click": {"cli", "alga_server.cli"},
+    "rich": {"cli", "alga_server.cli"},
+    "uvicorn": {"service", "alga_server.cli"},
     "sqlalchemy": {"alga_server"},
     "cronsim": {"alga_server"},
 }
@@ -90,9 +92,12 @@ def _imported_by_call(call: ast.Call) -> str | None:
 
 
 def room(module: str) -> str:
-    """The room of ``module``: ``engine`` of ``alga_runner.engine.guest``."""
+    """The room of ``module``: ``engine`` of ``alga_runner.engine.guest``; of the server, its command line is one."""
     top, _, rest = module.partition(".")
-    return top if top != "alga_runner" else rest.partition(".")[0]
+    first = rest.partition(".")[0]
+    if top == "alga_server":
+        return "alga_server.cli" if first == "cli" else top
+    return top if top != "alga_runner" else first
 
 
 def breaches(source: str, module: str, *, is_package: bool = False) -> list[str]:
@@ -165,6 +170,9 @@ def test_no_two_rooms_import_each_other() -> None:
         ("alga_server.app", "from alga_runner.settings import Settings"),
         ("alga_server.app", "from alga_runner import Runner"),
         ("alga_server.app", "import alga_runner.runner"),
+        ("alga_server.app", "import click"),
+        ("alga_server.app", "from .cli import main"),
+        ("alga_server.cli.page", "from alga_runner.cli.page import Page"),
     ],
 )
 def test_an_import_against_the_arrows_is_found(module: str, source: str) -> None:
@@ -180,6 +188,7 @@ def test_an_import_against_the_arrows_is_found(module: str, source: str) -> None
         ("alga_runner.testing.server", "async def f():\n    import alga_server.app"),
         ("alga_server.app", "from alga_runner.models.archive import unpack"),
         ("alga_server.app", "from alga_runner import errors"),
+        ("alga_server.cli.serving", "from ..app import Server"),
         ("alga_runner.errors", "import enum"),
     ],
 )

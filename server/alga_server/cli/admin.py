@@ -1,0 +1,137 @@
+"""The admin REST of a running server, as commands use it: paths in, JSON out, refusals as ``Failure``."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from .failures import Failure
+
+_TOKEN = "ALGA_SERVER_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
+_CONNECT_S = 5.0
+_ANSWER_S = 60.0
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+class Admin:
+    """An admin at one server. The token comes from the environment alone, so that no process list shows it.
+
+    Raises ``Failure``: ``token_missing`` on entering, then what ``call`` says.
+    """
+
+    def __init__(self, url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._url = url
+        self._client = httpx.AsyncClient(
+            transport=transport,
+            timeout=httpx.Timeout(_ANSWER_S, connect=_CONNECT_S),
+            # A proxy of the environment is not for what answers on this machine.
+            trust_env=urlsplit(url).hostname not in _LOOPBACK,
+            headers={"accept": "application/json"},
+        )
+
+    async def __aenter__(self) -> Self:
+        self._client.headers["authorization"] = f"Bearer {_token()}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def get(self, *path: str, **query: Any) -> Any:
+        """See ``call``."""
+        _, document = await self.call("GET", *path, query=query)
+        return document
+
+    async def call(
+        self,
+        method: str,
+        *path: str,
+        query: dict[str, Any] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        answer_s: float = _ANSWER_S,
+    ) -> tuple[int, Any]:
+        """Status and JSON of one request below ``/api/admin``, ``None`` where there is no body.
+
+        ``path`` are its segments, ``answer_s`` the longest wait for a sign of the server. Raises ``Failure``:
+        ``server_unreachable``, ``server_timeout``, ``not_alga_server``, or the server's own code.
+        """
+        url = "/".join([self._url, "api", "admin", *(quote(segment, safe="") for segment in path)])
+        given = {key: value for key, value in (query or {}).items() if value is not None}
+        try:
+            response = await self._client.request(
+                method,
+                url,
+                params=given,
+                json=json,
+                content=content,
+                timeout=httpx.Timeout(answer_s, connect=_CONNECT_S),
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise Failure(
+                "server_unreachable",
+                f"No server answers at {self._url}.",
+                hint="Start one with `alga-server serve --dev`, or name another with --server or ALGA_SERVER_URL.",
+            ) from None
+        except httpx.TimeoutException:
+            raise Failure(
+                "server_timeout",
+                f"The server at {self._url} did not answer within {answer_s:g} s.",
+                hint="What was asked may have happened; look before asking again.",
+            ) from None
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise Failure(
+                "server_unreachable", f"The connection to {self._url} broke: {error or type(error).__name__}."
+            ) from None
+        return response.status_code, self._read(response)
+
+    def _read(self, response: httpx.Response) -> Any:
+        if response.status_code == 204:
+            return None
+        try:
+            document = response.json()
+        except ValueError:
+            document = None
+        if response.is_success and isinstance(document, dict):
+            return document
+        if isinstance(document, dict) and isinstance(document.get("code"), str):
+            raise self._refusal(response.status_code, document)
+        raise Failure(
+            "not_alga_server",
+            f"What answers at {self._url} is not an Alga server of this version (status {response.status_code}).",
+            hint="Check --server, or ALGA_SERVER_URL.",
+        )
+
+    def _refusal(self, status: int, document: dict[str, Any]) -> Failure:
+        if status == 401:
+            return Failure(
+                "unauthorized",
+                f"The server at {self._url} refused the admin token.",
+                hint=f"{_TOKEN} must be the token that the server was started with.",
+            )
+        fields = document.get("fieldErrors")
+        return Failure(
+            str(document["code"]),
+            f"{str(document.get('error') or 'The server refused').rstrip('.')}.",
+            fields={str(key): str(value) for key, value in fields.items()}
+            if isinstance(fields, dict)
+            else None,
+        )
+
+
+def _token() -> str:
+    token = os.environ.get(_TOKEN, "").strip()
+    if not token:
+        raise Failure(
+            "token_missing",
+            f"No admin token: {_TOKEN} is not set.",
+            hint=f"Set {_TOKEN} to the token of the server; `alga-server serve --dev` prints one.",
+        )
+    if not token.isascii() or not token.isprintable():
+        raise Failure("token_invalid", f"{_TOKEN} holds characters that a header cannot carry.")
+    return token

@@ -1,0 +1,124 @@
+"""A server on a socket, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import anyio
+import uvicorn
+
+from ..app import Server
+from ..clock import Clock
+from ..settings import ServerSettings
+from .failures import Failure
+
+DRAIN_S = 30
+"""Seconds that calls under way have to finish once the server was told to stop."""
+
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays open: longer than runners and balancers keep theirs, so that they close first."""
+
+_BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; with ``port`` 0 on a free one. Raises ``Failure``: ``port_in_use``, ``cannot_listen``."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError:
+        raise Failure("cannot_listen", f"There is no address {host!r} to listen on.") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Failure(
+                "port_in_use",
+                f"Something else listens on {host}, port {port}.",
+                hint="Choose another with --port; 0 takes a free one.",
+            ) from None
+        raise Failure("cannot_listen", f"{host}, port {port} is not to be had: {error.strerror}.") from None
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a client finds what listens there."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve_until_told(
+    settings: ServerSettings, listener: socket.socket, *, clock: Clock | None, ready: Callable[[], None]
+) -> int:
+    """Serve on ``listener``; the exit status. ``ready`` is called once requests are answered.
+
+    The first SIGTERM or SIGINT lets the calls under way finish, for ``DRAIN_S`` seconds, and the status is 0; a second
+    one does not wait, and the status is 128 and its number. Raises ``SettingsError``.
+    """
+
+    async def serve() -> int:
+        async with Server(settings, clock=clock) as server:
+            return await _Serving(server, ready).until_told(listener)
+
+    with listener:
+        return anyio.run(serve)
+
+
+class _Serving(uvicorn.Server):
+    """uvicorn, which tells when it is ready, and leaves the signals to us."""
+
+    def __init__(self, server: Server, ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                server.app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=DRAIN_S,
+            )
+        )
+        self._ready = ready
+        self._told: list[signal.Signals] = []
+
+    async def until_told(self, listener: socket.socket) -> int:
+        """Serve until a signal; the exit status."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for each in signals:
+            loop.add_signal_handler(each, self._tell, each)
+        try:
+            await self.serve(sockets=[listener])
+        finally:
+            for each in signals:
+                loop.remove_signal_handler(each)
+        return 0 if len(self._told) < 2 else 128 + self._told[1]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets=sockets)
+        self._ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn would raise the signals again at the end; the exit status says enough."""
+        yield
+
+    def _tell(self, which: signal.Signals) -> None:
+        self._told.append(which)
+        self.force_exit = self.should_exit
+        self.should_exit = True

@@ -1,0 +1,58 @@
+"""The tokens a server is started with: from the environment, from a file, or made for a day of development."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from ..settings import ServerSettings
+from .failures import Failure, say
+
+TOKENS = {
+    "admin_token": "ALGA_SERVER_ADMIN_TOKEN",
+    "gateway_token": "ALGA_SERVER_GATEWAY_TOKEN",
+    "runner_token": "ALGA_SERVER_RUNNER_TOKEN",
+    "runner_service_token": "ALGA_SERVER_RUNNER_SERVICE_TOKEN",
+}
+"""Setting to the name it has in the environment and in a file."""
+
+_FILE_BYTES = 64 * 1024
+_SETTING = {variable: setting for setting, variable in TOKENS.items()}
+
+
+def read_tokens(path: Path) -> dict[str, str]:
+    """The settings in a file of lines ``ALGA_SERVER_ADMIN_TOKEN=...``; ``export`` before them is fine.
+
+    Empty lines and those that start with ``#`` count for nothing. Raises ``Failure`` with ``token_file_unusable``.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_FILE_BYTES).decode()
+        if path.stat().st_mode & 0o007:
+            say("warning", f"Everyone on this machine can read {path}; `chmod 600 {path}` mends that.")
+    except OSError as error:
+        raise _unusable(path, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise _unusable(path, "is not UTF-8") from None
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        name, separator, value = line.strip().removeprefix("export ").partition("=")
+        if not name.strip() or name.startswith("#"):
+            continue
+        if not separator or name.strip() not in _SETTING:
+            raise _unusable(path, f"names no token in line {number}")
+        found[_SETTING[name.strip()]] = value.strip().strip("'\"")
+    return found
+
+
+def made_tokens(settings: ServerSettings) -> dict[str, str]:
+    """A random token for each that ``settings`` lack."""
+    return {name: secrets.token_urlsafe(24) for name in TOKENS if getattr(settings, name) is None}
+
+
+def _unusable(path: Path, why: str) -> Failure:
+    return Failure(
+        "token_file_unusable",
+        f"The token file {path} {why}.",
+        hint=f"Its lines are NAME=VALUE; names are {', '.join(TOKENS.values())}.",
+    )
