@@ -233,3 +233,16 @@ async def test_logging_works_before_the_handler(observe, guest_wat):
     observation = await observe(guest)
 
     assert [(line.level, line.message) for line in observation.log] == [("warn", "early")]
+
+
+async def test_an_abort_that_says_too_much_is_cut(observe, guest_wat, as_text):
+    guest = guest_wat(
+        "(call $abort (i32.const 1028) (i32.const 1028) (i32.const 1) (i32.const 1))",
+        imports='(import "env" "abort" (func $abort (param i32 i32 i32 i32)))',
+        data=as_text("long " * 4_000),
+    )
+
+    error = (await observe(guest)).error
+
+    assert error.code == "guest_abort"
+    assert len(str(error)) < 2_100

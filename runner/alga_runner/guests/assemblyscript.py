@@ -16,6 +16,7 @@ from .session import Session
 
 MODULE = "env"
 _LENGTH_BEFORE = 4
+_MAX_ABORT_CHARACTERS = 1_000
 _MAX_TEXT_BYTES = 64 * 1024
 _MAX_RANDOM_BYTES = 64 * 1024
 _u32 = struct.Struct("<I")
@@ -33,8 +34,8 @@ def read_text(session: Session, name: str, pointer: int) -> str:
 
 
 def _abort(session: Session, message: int, file: int, line: int, column: int) -> None:
-    text = read_text(session, "abort", message) or "no message"
-    place = read_text(session, "abort", file)
+    text = read_text(session, "abort", message)[:_MAX_ABORT_CHARACTERS] or "no message"
+    place = read_text(session, "abort", file)[:_MAX_ABORT_CHARACTERS]
     where = f" at {place}:{line}:{column}" if place else ""
     raise GuestAbort(f"The guest aborted{where}: {text}.")
 

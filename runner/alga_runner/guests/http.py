@@ -24,7 +24,7 @@ def encode_request(request: ExecuteRequest) -> bytes:
     context, http = request.context, request.http
     url = http.path
     if http.query:
-        url += ("&" if "?" in url else "?") + urlencode(http.query)
+        url += ("&" if "?" in url else "?") + urlencode(http.query, errors="replace")
     known: dict[str, Any] = {
         "requestId": context.request_id,
         "tenantId": context.tenant_id,

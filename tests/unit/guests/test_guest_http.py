@@ -156,3 +156,14 @@ def test_a_response_that_is_all_containers_is_not_built():
 
     with pytest.raises(InvalidResponse, match="more than 1000 maps"):
         decode_response(document, max_body_bytes=100, max_items=1000)
+
+
+def test_a_query_that_utf_8_has_no_form_for_reaches_the_guest_replaced():
+    request = ExecuteRequest.model_validate(
+        {
+            "context": {"tenant_id": "t", "extension_id": "e", "content_hash": "sha256:0"},
+            "http": {"method": "GET", "path": "/", "query": {"q": "a\ud800"}},
+        }
+    )
+
+    assert msgpack.unpackb(encode_request(request))["http"]["url"] == "/?q=a%3F"
