@@ -47,7 +47,7 @@ class SystemClock:
 
     async def sleep_until(self, instant: datetime) -> None:
         """Return once the clock shows ``instant`` or later."""
-        while (remaining := instant - self.now()) > timedelta():
+        while (remaining := instant - self.now()) > timedelta():  # noqa: ASYNC110 - it may have been set back
             await anyio.sleep(remaining.total_seconds())
 
 
