@@ -1,0 +1,278 @@
+"""Executions that end before their time: the client left, the runner is full, the runner ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from alga_runner import ExecuteRequest, Runner, Settings
+from alga_runner.alga import Identity
+from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.engine import Engine
+from alga_runner.models import ScheduleInfo
+from alga_runner.service import Service, create_service
+
+pytestmark = pytest.mark.anyio
+
+WAITING: dict[str, Any] = {
+    "handler": """
+      (drop (call $list (i32.const 1024) (i32.const 1) (i32.const 2048) (i32.const 1024)))
+      (call $respond (i32.const 0) (global.get $ok))""",
+    "imports": '(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))',
+    "data": b"\xc0",
+}
+"""A guest that asks for its schedules, whatever the answer, and then responds."""
+
+GRANTED = ["cap:scheduler.manage"]
+
+
+class SlowAlga(NoAlgaServer):
+    """Says when it is asked, and answers when it may."""
+
+    def __init__(self) -> None:
+        self.asked = anyio.Event()
+        self.may_answer = anyio.Event()
+
+    async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
+        self.asked.set()
+        await self.may_answer.wait()
+        return []
+
+
+@pytest.fixture
+def alga() -> SlowAlga:
+    return SlowAlga()
+
+
+@pytest.fixture
+async def runner(settings: Settings, bundles, alga: SlowAlga) -> AsyncIterator[Runner]:
+    async with Runner(settings, bundles=bundles, alga=alga) as running:
+        yield running
+
+
+@pytest.fixture
+def waiting_request(request_for, publish) -> dict[str, Any]:
+    """A request whose guest waits for the server."""
+    body: dict[str, Any] = request_for(publish(**WAITING), providers=GRANTED)
+    return body
+
+
+def live_guests() -> int:
+    return sum(engine.ticker.live for engine in Engine._engines.values())
+
+
+def executions(runner: Runner) -> dict[str, float]:
+    lines = runner.telemetry.render().decode().splitlines()
+    name = "alga_runner_executions_total{"
+    return {line.split('"')[1]: float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name)}
+
+
+# ---- The client leaves
+
+
+class Connection:
+    """A client that sends one request and closes when told to."""
+
+    def __init__(self, headers: dict[str, str], body: bytes, *, complete: bool = True) -> None:
+        given = headers | {"content-type": "application/json"}
+        self.scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/execute",
+            "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        }
+        self.messages = [{"type": "http.request", "body": body, "more_body": not complete}]
+        self.closed = anyio.Event()
+        self.sent: list[Any] = []
+
+    async def receive(self) -> Any:
+        if self.messages:
+            return self.messages.pop(0)
+        await self.closed.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+
+async def test_a_client_that_leaves_takes_its_guest_along(
+    service: Service, runner: Runner, alga: SlowAlga, headers, waiting_request
+) -> None:
+    connection = Connection(headers, json.dumps(waiting_request).encode())
+    before = live_guests()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service, connection.scope, connection.receive, connection.send)
+        await alga.asked.wait()
+        assert live_guests() == before + 1
+        connection.closed.set()
+
+    assert connection.sent == []
+    assert live_guests() == before
+    assert service.executions == 0
+    assert executions(runner) == {"cancelled": 1.0}
+    assert "alga_runner_executions_in_progress 0.0" in runner.telemetry.render().decode()
+    assert 'alga_runner_http_requests_total{route="/v1/execute",status="499"} 1.0' in (
+        runner.telemetry.render().decode()
+    )
+
+
+async def test_a_guest_that_spins_ends_with_its_client(
+    service: Service, runner: Runner, headers, request_for, publish
+) -> None:
+    body = json.dumps(request_for(publish("(loop (br 0))"))).encode()
+    connection = Connection(headers, body)
+    before = live_guests()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service, connection.scope, connection.receive, connection.send)
+        while live_guests() == before:
+            await anyio.lowlevel.checkpoint()
+        connection.closed.set()
+
+    assert live_guests() == before
+    assert executions(runner) == {"cancelled": 1.0}
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body(
+    service: Service, runner: Runner, headers
+) -> None:
+    connection = Connection(headers, b"{", complete=False)
+    connection.closed.set()
+
+    await service(connection.scope, connection.receive, connection.send)
+
+    assert connection.sent == []
+    assert service.executions == 0
+    assert executions(runner) == {}
+
+
+# ---- The runner is full
+
+
+async def test_a_runner_that_is_full_says_so(
+    runner: Runner, alga: SlowAlga, headers, waiting_request
+) -> None:
+    service = create_service(runner, runner.settings.model_copy(update={"max_guests": 1}))
+    answers: list[httpx.Response] = []
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://runner") as client:
+
+        async def post() -> None:
+            answers.append(await client.post("/v1/execute", json=waiting_request, headers=headers))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(post)
+            await alga.asked.wait()
+            await post()
+            alga.may_answer.set()
+        await post()
+
+    refused, *carried_out = answers
+    assert refused.status_code == 503
+    assert refused.json()["error"] == "overloaded"
+    assert refused.headers["retry-after"] == "1"
+    assert [answer.json()["status"] for answer in carried_out] == [200, 200]
+
+
+async def test_an_engine_without_room_is_a_runner_that_is_full(
+    client, runner: Runner, alga: SlowAlga, headers, waiting_request
+) -> None:
+    """Others may execute on the same engine, past the service."""
+    keyed = headers | {"x-idempotency-key": "k"}
+    request = ExecuteRequest.model_validate(waiting_request)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(runner.settings.max_guests):
+            tasks.start_soon(runner.observe, request)
+        await anyio.wait_all_tasks_blocked()
+        refused = await client.post("/v1/execute", json=waiting_request, headers=keyed)
+        alga.may_answer.set()
+
+    assert refused.status_code == 503
+    assert refused.json()["error"] == "overloaded"
+    again = await client.post("/v1/execute", json=waiting_request, headers=keyed)
+    assert again.json()["status"] == 200
+
+
+# ---- The runner ends
+
+
+@pytest.fixture
+def post(client, headers, waiting_request):
+    """Post the request; its answer is added to ``into``."""
+
+    async def carry_out(into: list[httpx.Response]) -> None:
+        into.append(await client.post("/v1/execute", json=waiting_request, headers=headers))
+
+    return carry_out
+
+
+async def test_while_it_drains_executions_finish_and_new_ones_are_refused(
+    client, service: Service, alga: SlowAlga, post
+) -> None:
+    running: list[httpx.Response] = []
+    late: list[httpx.Response] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(post, running)
+        await alga.asked.wait()
+        tasks.start_soon(service.drain)
+        await anyio.wait_all_tasks_blocked()
+        await post(late)
+        ready = await client.get("/readyz")
+        alive = await client.get("/healthz")
+        alga.may_answer.set()
+
+    assert running[0].json()["status"] == 200
+    assert (late[0].status_code, late[0].json()["error"]) == (503, "draining")
+    assert "retry-after" in late[0].headers
+    assert ready.status_code == 503
+    assert ready.json()["checks"]["accepting"] == "draining"
+    assert alive.status_code == 200
+
+
+async def test_draining_a_runner_that_has_nothing_to_do_ends_at_once(service: Service) -> None:
+    await service.drain()
+
+    assert service.executions == 0
+
+
+async def test_after_the_grace_executions_are_cancelled(
+    runner: Runner, alga: SlowAlga, headers, waiting_request
+) -> None:
+    service = create_service(runner, runner.settings.model_copy(update={"shutdown_grace_ms": 0}))
+    before = live_guests()
+    answers = []
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://runner") as client:
+
+        async def post() -> None:
+            answers.append(await client.post("/v1/execute", json=waiting_request, headers=headers))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(post)
+            await alga.asked.wait()
+            await service.drain()
+            assert live_guests() == before
+
+    reply = answers[0].json()
+    assert answers[0].status_code == 200
+    assert reply["status"] == 500
+    assert reply["error"].startswith("execute_failed: cancelled: ")
+
+
+async def test_what_was_only_being_read_when_the_runner_ended_may_be_sent_again(
+    service: Service, headers
+) -> None:
+    connection = Connection(headers, b"{", complete=False)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service, connection.scope, connection.receive, connection.send)
+        await anyio.wait_all_tasks_blocked()
+        assert service.executions == 1
+        service.stop()
+
+    assert connection.sent[0]["status"] == 503
+    assert b'"draining"' in connection.sent[1]["body"]

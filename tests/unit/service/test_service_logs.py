@@ -1,0 +1,170 @@
+"""What the service says in its log, and what it never says."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from alga_runner import Runner
+from alga_runner.telemetry import configure_logging
+from alga_runner.telemetry.output import JsonLines, Sentences
+
+pytestmark = pytest.mark.anyio
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    root, own = logging.getLogger(), logging.getLogger("alga_runner")
+    handlers, level, own_level = root.handlers[:], root.level, own.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    own.setLevel(own_level)
+
+
+@pytest.fixture
+def log(runner: Runner):
+    """The lines so far, as JSON; the log is at ``debug``."""
+    stream = io.StringIO()
+    configure_logging("debug", stream)
+
+    def lines(action: str | None = None) -> list[dict]:
+        runner.telemetry.flush()
+        found = [json.loads(line) for line in stream.getvalue().splitlines()]
+        return [line for line in found if action is None or line.get("action") == action]
+
+    return lines
+
+
+async def test_a_request_leaves_one_line(execute, log) -> None:
+    await execute(context={"request_id": "request-1", "version_id": "v1"})
+
+    (line,) = log("http_request")
+    assert line["duration_ms"] >= 0
+    assert line["time"].endswith("Z")
+    expected = {
+        "level": "info",
+        "logger": "alga_runner",
+        "operation": "/v1/execute",
+        "status": "200",
+        "detail": "ok",
+        "tenant": "acme",
+        "extension": "ext",
+        "install": "install-1",
+        "version": "v1",
+        "request_id": "request-1",
+    }
+    assert {name: line[name] for name in expected} == expected
+
+
+async def test_the_request_id_of_the_header_does_where_the_body_has_none(execute, log) -> None:
+    await execute(headers={"x-request-id": "from-header"})
+
+    assert log("http_request")[0]["request_id"] == "from-header"
+
+
+async def test_how_it_went_is_told_in_a_word(execute, publish, log) -> None:
+    await execute(publish("unreachable"))
+    await execute(headers={"x-alga-tenant": ""})
+    await execute(headers={"x-runner-service-token": "wrong"})
+
+    assert [(line["status"], line["detail"]) for line in log("http_request")] == [
+        ("200", "execute_failed"),
+        ("200", "missing_routing_headers"),
+        ("401", "unauthorized"),
+    ]
+
+
+async def test_probes_are_logged_quietly(client, log) -> None:
+    await client.get("/healthz")
+
+    assert log("http_request")[0]["level"] == "debug"
+
+
+async def test_nothing_that_is_secret_is_logged(client, execute, publish, headers, log) -> None:
+    secrets = {
+        "http": {
+            "body_b64": "aHVudGVyMg==",
+            "headers": {"authorization": "hunter2"},
+            "query": {"q": "hunter2"},
+        },
+        "secret_envelope": {"ciphertext_b64": "hunter2"},
+        "execution_token": "hunter2",
+        "user": {"user_id": "u", "user_email": "hunter2", "user_name": "hunter2", "user_type": "hunter2"},
+    }
+    await execute(publish("unreachable"), headers={"x-idempotency-key": "hunter2"}, **secrets)
+    await execute(context={"config": {"k": 5, "hunter2": "hunter2"}})
+    await execute(headers={"x-runner-service-token": "hunter2"})
+    await client.post(
+        "/v1/execute", content=b"hunter2", headers=headers | {"content-type": "application/json"}
+    )
+
+    text = json.dumps(log())
+    assert "hunter2" not in text
+    assert "aHVudGVyMg" not in text
+    assert headers["x-runner-service-token"] not in text
+
+
+async def test_an_id_cannot_forge_a_line(execute, log) -> None:
+    forged = 'x\n{"action": "http_request"}' + "y" * 1_000
+
+    await execute(context={"request_id": forged})
+
+    (line,) = log("http_request")
+    assert "\n" not in line["request_id"]
+    assert len(line["request_id"]) < 400
+
+
+def record(message: str = "It %s", *arguments: object, **fields: object) -> logging.LogRecord:
+    made = logging.LogRecord("a.b", logging.WARNING, "file", 1, message, arguments or ("broke",), None)
+    vars(made).update(fields)
+    return made
+
+
+def test_a_json_line_is_one_line_with_the_record_s_own_fields() -> None:
+    line = JsonLines().format(record("It\n%s", action="broke", missing=None, odd={1}))
+
+    assert "\n" not in line
+    document = json.loads(line)
+    assert document["message"] == "It\nbroke"
+    assert document["action"] == "broke"
+    assert document["odd"] == "{1}"
+    assert document.keys() == {"time", "level", "logger", "message", "action", "odd"}
+
+
+def test_an_exception_stands_in_its_json_line() -> None:
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError as error:
+        line = JsonLines().format(record(exc_info=(type(error), error, error.__traceback__)))
+
+    assert json.loads(line)["exception"].endswith("ZeroDivisionError: division by zero")
+
+
+def test_a_terminal_gets_sentences() -> None:
+    terminal = Terminal()
+    configure_logging("info", terminal)
+
+    logging.getLogger("alga_runner").info("All is well", extra={"action": "x"})
+
+    assert terminal.getvalue()[8:] == " INFO    All is well\n"
+    assert Sentences().format(record()).endswith(" WARNING It broke")
+
+
+def test_other_libraries_are_heard_from_warnings_on() -> None:
+    stream = io.StringIO()
+    configure_logging("debug", stream)
+
+    logging.getLogger("elsewhere").info("chatter")
+    logging.getLogger("elsewhere").warning("trouble")
+
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["trouble"]
