@@ -1,0 +1,620 @@
+"""The commands of an admin, against a server in this process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from alga_runner.models import unpack
+from alga_server import ManualClock, Server, ServerSettings
+from alga_server.cli import main
+from alga_server.cli.extension_files import read_archive
+
+TOKEN = "admin-token-of-the-test"
+NAME = "com.example.sync"
+COMMANDS = sorted(main.commands)
+CLIENTS = [name for name in COMMANDS if name != "serve"]
+ARGUMENTS = {
+    "publish": ["."],
+    "install": [NAME, "--tenant", "acme"],
+    "grant": [NAME, "--tenant", "acme", "--cap", "log.emit"],
+    "revoke": [NAME, "--tenant", "acme", "--cap", "log.emit"],
+    **{name: [NAME, "--tenant", "acme"] for name in ("enable", "disable", "uninstall", "run-now")},
+    **{name: ["--tenant", "acme"] for name in ("installs", "schedules", "runs")},
+}
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def app() -> Any:
+    return Server(ServerSettings(admin_token=TOKEN), clock=ManualClock()).app
+
+
+@pytest.fixture
+def alga(app: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """``alga-server`` talking to the server; give ``transport`` for another one's answers."""
+    monkeypatch.setenv("ALGA_SERVER_ADMIN_TOKEN", TOKEN)
+    monkeypatch.delenv("ALGA_SERVER_URL", raising=False)
+
+    def call(*arguments: str, transport: httpx.AsyncBaseTransport | None = None, **options: Any) -> Result:
+        carrier = transport or httpx.ASGITransport(app)
+        return CliRunner().invoke(main, list(arguments), obj=carrier, **options)
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """An extension on a disk; its manifest can be rewritten with ``write_manifest``."""
+    place = tmp_path / "extension"
+    (place / "dist").mkdir(parents=True)
+    (place / "dist" / "main.wasm").write_bytes(b"\0asm")
+    write_manifest(place)
+    return place
+
+
+def write_manifest(folder: Path, **changes: Any) -> None:
+    manifest = {
+        "name": NAME,
+        "publisher": "Example",
+        "version": "1.0.0",
+        "runtime": "wasm-js@1",
+        "capabilities": ["cap:scheduler.manage", "cap:storage.kv"],
+        "api": {"endpoints": [{"method": "POST", "path": "/sync", "handler": "sync"}]},
+        **changes,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def done(result: Result) -> str:
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    return result.stdout
+
+
+def document(result: Result) -> Any:
+    return json.loads(done(result))
+
+
+def refused(result: Result, code: str) -> str:
+    """What stderr says of a command that ended with this error."""
+    assert result.exit_code == 1, result.output
+    assert result.stderr.startswith(f"error[{code}]: "), result.stderr
+    assert "Traceback" not in result.output
+    return result.stderr
+
+
+# ---- Help
+
+
+def test_help_shows_how_to_begin(alga: Run) -> None:
+    assert "alga-server install com.example.sync --tenant acme --grant scheduler.manage" in done(
+        alga("--help")
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_has_examples_and_exit_statuses(alga: Run, name: str) -> None:
+    shown = " ".join(done(alga(name, "--help")).split())
+
+    assert f" alga-server {name}" in shown.partition("Examples:")[2]
+    assert "Exit status: 0" in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_does_and_every_command_has_json(name: str) -> None:
+    options = [each for each in main.commands[name].params if isinstance(each, click.Option)]
+
+    assert [option.name for option in options if not option.help] == []
+    assert "--json" in {text for option in options for text in option.opts}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_takes_a_token_or_more_than_one_thing_by_position(name: str) -> None:
+    params = main.commands[name].params
+
+    assert sum(isinstance(each, click.Argument) for each in params) <= 1
+    assert [text for each in params for text in each.opts if "token" in text and text != "--token-file"] == []
+
+
+def test_help_loads_neither_server_nor_client() -> None:
+    heavy = "{'pydantic', 'sqlalchemy', 'fastapi', 'rich', 'anyio', 'httpx', 'uvicorn'}"
+    script = (
+        "import sys; from alga_server.cli import main\n"
+        "try: main(['install', '--help'])\n"
+        f"except SystemExit: print(sorted({heavy} & set(sys.modules)), file=sys.stderr)"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert ended.stderr.strip() == "[]"
+
+
+def test_the_version_is_the_distribution_s(alga: Run) -> None:
+    assert version("alga-runner") in done(alga("--version"))
+
+
+# ---- Publishing
+
+
+def test_publishing_a_folder_says_what_was_published(alga: Run, folder: Path) -> None:
+    shown = done(alga("publish", str(folder)))
+
+    assert shown.startswith(f"Published {NAME} 1.0.0.\n")
+    assert "cap:scheduler.manage, cap:storage.kv" in shown
+
+
+def test_publishing_again_changes_nothing_and_says_so(alga: Run, folder: Path) -> None:
+    first = document(alga("publish", str(folder), "--json"))
+    again = document(alga("publish", str(folder), "--json"))
+
+    assert (first.pop("created"), again.pop("created")) == (True, False)
+    assert first == again
+    assert done(alga("publish", str(folder))).startswith(
+        f"{NAME} 1.0.0 was published before; nothing changed."
+    )
+
+
+def test_a_bundle_is_published_as_it_is(alga: Run, folder: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "sync.tar.zst"
+    bundle.write_bytes(read_archive(folder))
+
+    of_folder = document(alga("publish", str(folder), "--json"))
+    assert document(alga("publish", str(bundle), "--json"))["contentHash"] == of_folder["contentHash"]
+
+
+def test_only_manifest_module_and_ui_are_packed_and_nothing_hidden(folder: Path) -> None:
+    for name in (
+        "ui/index.html",
+        "ui/deep/app.js",
+        "ui/.DS_Store",
+        "ui/.git/config",
+        "secret.env",
+        "src/a.ts",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+
+    packed = unpack(read_archive(folder))
+
+    assert sorted(packed) == ["dist/main.wasm", "manifest.json", "ui/deep/app.js", "ui/index.html"]
+
+
+def test_other_content_under_a_published_version_is_refused(alga: Run, folder: Path) -> None:
+    alga("publish", str(folder))
+    (folder / "dist" / "main.wasm").write_bytes(b"\0asm\1")
+
+    assert "versions never change" in refused(alga("publish", str(folder)), "version_exists")
+
+
+def test_a_bad_manifest_is_refused_in_the_server_s_words(alga: Run, folder: Path) -> None:
+    write_manifest(folder, version="one")
+
+    assert "version" in refused(alga("publish", str(folder)), "bundle_invalid")
+
+
+def test_nothing_at_a_path_is_a_sentence(alga: Run, tmp_path: Path) -> None:
+    assert "hint: Give an extension's folder" in refused(
+        alga("publish", str(tmp_path / "nothing")), "extension_not_found"
+    )
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "dist/main.wasm"])
+def test_a_missing_file_is_named(alga: Run, folder: Path, name: str) -> None:
+    (folder / name).unlink()
+
+    assert f"holds no {name}." in refused(alga("publish", str(folder)), "extension_not_found")
+
+
+def test_a_link_out_of_the_folder_is_not_followed(alga: Run, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (folder / "ui").mkdir()
+    (folder / "ui" / "link.js").symlink_to(tmp_path / "secret")
+
+    refused(alga("publish", str(folder)), "extension_unusable")
+
+
+def test_a_linked_folder_is_not_followed(alga: Run, folder: Path, tmp_path: Path) -> None:
+    (folder / "ui").mkdir()
+    (folder / "ui" / "more").symlink_to(tmp_path)
+
+    refused(alga("publish", str(folder)), "extension_unusable")
+
+
+def test_extensions_lists_every_version(alga: Run, folder: Path) -> None:
+    assert done(alga("extensions")) == "Nothing is published.\n"
+    alga("publish", str(folder))
+    write_manifest(folder, version="1.1.0")
+    alga("publish", str(folder))
+
+    lines = done(alga("extensions")).splitlines()
+    found = document(alga("extensions", "--name", NAME, "--json"))["extensions"]
+
+    assert lines[0].split()[:3] == ["NAME", "VERSION", "CAPABILITIES"]
+    assert [line.split()[:2] for line in lines[1:]] == [[NAME, "1.0.0"], [NAME, "1.1.0"]]
+    assert [each["version"] for each in found[0]["versions"]] == ["1.0.0", "1.1.0"]
+    assert document(alga("extensions", "--name", "other", "--json")) == {"extensions": []}
+
+
+# ---- Installing
+
+
+@pytest.fixture
+def published(alga: Run, folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = document(alga("publish", str(folder), "--json"))
+    return found
+
+
+@pytest.fixture
+def installed(alga: Run, published: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = document(
+        alga("install", NAME, "--tenant", "acme", "--grant", "scheduler.manage", "--json")
+    )
+    return found
+
+
+def test_installing_grants_what_was_named_and_says_what_is_withheld(
+    alga: Run, published: dict[str, Any]
+) -> None:
+    shown = done(alga("install", NAME, "--tenant", "acme", "--grant", "cap:storage.kv", "--config", "a=b=c"))
+
+    assert shown.startswith(f"Installed {NAME} 1.0.0 for tenant acme.\n")
+    assert "granted  cap:storage.kv\n" in shown
+    assert "asks for cap:scheduler.manage\n" in shown
+    [install] = document(alga("installs", "--tenant", "acme", "--json"))["installs"]
+    assert (install["grants"], install["config"]) == (["cap:storage.kv"], {"a": "b=c"})
+
+
+def test_an_extension_can_be_named_by_its_id(alga: Run, published: dict[str, Any]) -> None:
+    made = document(alga("install", published["extensionId"], "--tenant", "acme", "--json"))
+
+    assert made["extensionName"] == NAME
+
+
+def test_a_version_can_be_named(alga: Run, folder: Path, published: dict[str, Any]) -> None:
+    write_manifest(folder, version="2.0.0")
+    alga("publish", str(folder))
+
+    assert document(alga("install", NAME, "--tenant", "a", "--json"))["version"] == "2.0.0"
+    older = document(alga("install", NAME, "--tenant", "b", "--version", "1.0.0", "--json"))
+    assert older["version"] == "1.0.0"
+    said = refused(alga("install", NAME, "--tenant", "c", "--version", "3.0.0"), "not_found")
+    assert "hint: It has 1.0.0, 2.0.0." in said
+
+
+def test_a_name_of_two_publishers_must_be_an_id(alga: Run, folder: Path, published: dict[str, Any]) -> None:
+    write_manifest(folder, publisher="Another")
+    other = document(alga("publish", str(folder), "--json"))
+
+    said = refused(alga("install", NAME, "--tenant", "acme"), "ambiguous")
+
+    assert f"{published['extensionId']} (Example)" in said
+    assert f"{other['extensionId']} (Another)" in said
+
+
+@pytest.mark.parametrize("wanted", ["nothing", "00000000-0000-0000-0000-000000000000", "../tenants"])
+def test_an_unknown_extension_is_not_found(alga: Run, wanted: str) -> None:
+    refused(alga("install", wanted, "--tenant", "acme"), "not_found")
+
+
+def test_installing_twice_is_refused(alga: Run, installed: dict[str, Any]) -> None:
+    refused(alga("install", NAME, "--tenant", "acme"), "already_installed")
+
+
+def test_what_the_manifest_does_not_declare_cannot_be_granted(alga: Run, published: dict[str, Any]) -> None:
+    said = refused(alga("install", NAME, "--tenant", "acme", "--grant", "secrets.get"), "validation_failed")
+
+    assert "Not declared by the extension's manifest: cap:secrets.get" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["install", NAME, "--tenant", "acme", "--grant", "scheduler.mange"],
+            "nearest known one is cap:scheduler",
+        ),
+        (["install", NAME, "--tenant", "a/../b"], "cannot be a tenant's id"),
+        (["install", NAME, "--tenant", "acme", "--config", "novalue"], "is not KEY=VALUE"),
+        (["install", NAME], "Missing option '--tenant'"),
+        (["grant", NAME, "--tenant", "acme"], "Missing option '--cap'"),
+        (["extensions", "--server", "localhost:8090"], "is not the URL of a server"),
+        (["extensions", "--server", "ftp://localhost"], "is not the URL of a server"),
+        (["extensions", "--server", "http://[::1"], "is not the URL of a server"),
+        (["extensions", "--server", "http://admin:hunter2@localhost"], "tokens come from the environment"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_bad_usage_has_status_2_and_says_what_is_wrong(alga: Run, arguments: list[str], said: str) -> None:
+    result = alga(*arguments)
+
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+    assert "hunter2" not in result.output
+
+
+# ---- Grants
+
+
+def test_granting_adds_and_revoking_takes_away(alga: Run, installed: dict[str, Any]) -> None:
+    both = document(alga("grant", NAME, "--tenant", "acme", "--cap", "storage.kv", "--json"))
+    one = document(alga("revoke", NAME, "--tenant", "acme", "--cap", "scheduler.manage", "--json"))
+
+    assert both["grants"] == ["cap:scheduler.manage", "cap:storage.kv"]
+    assert one["grants"] == ["cap:storage.kv"]
+    shown = done(alga("revoke", installed["installId"], "--tenant", "acme", "--cap", "storage.kv"))
+    assert shown == f"{NAME} is granted nothing for tenant acme.\n"
+
+
+def test_granting_twice_and_revoking_what_is_not_granted_are_fine(
+    alga: Run, installed: dict[str, Any]
+) -> None:
+    for _ in range(2):
+        done(alga("grant", NAME, "--tenant", "acme", "--cap", "storage.kv"))
+    for _ in range(2):
+        done(alga("revoke", NAME, "--tenant", "acme", "--cap", "storage.kv"))
+
+
+def test_what_every_execution_has_cannot_be_revoked(alga: Run, installed: dict[str, Any]) -> None:
+    result = alga("revoke", NAME, "--tenant", "acme", "--cap", "log.emit")
+
+    assert result.exit_code == 0
+    assert result.stderr == "hint: Every execution has cap:log.emit; that cannot be revoked.\n"
+
+
+def test_granting_what_is_not_declared_changes_nothing(alga: Run, installed: dict[str, Any]) -> None:
+    refused(
+        alga("grant", NAME, "--tenant", "acme", "--cap", "storage.kv", "--cap", "secrets.get"),
+        "validation_failed",
+    )
+
+    [install] = document(alga("installs", "--tenant", "acme", "--json"))["installs"]
+    assert install["grants"] == ["cap:scheduler.manage"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["grant", NAME, "--cap", "storage.kv"],
+        ["revoke", NAME, "--cap", "storage.kv"],
+        ["enable", NAME],
+        ["disable", NAME],
+        ["uninstall", NAME],
+        ["schedules", "--install", NAME],
+    ],
+)
+def test_another_tenant_s_install_is_not_found(
+    alga: Run, installed: dict[str, Any], arguments: list[str]
+) -> None:
+    by_name = refused(alga(*arguments, "--tenant", "nobody"), "not_found")
+    by_id = [installed["installId"] if each == NAME else each for each in arguments]
+
+    assert "It has no installs at all; check --tenant." in by_name
+    refused(alga(*by_id, "--tenant", "nobody"), "not_found")
+
+
+# ---- Installs and schedules
+
+
+def test_disabling_and_enabling_show_in_the_list(alga: Run, installed: dict[str, Any]) -> None:
+    assert done(alga("disable", NAME, "--tenant", "acme")) == f"{NAME} is disabled for tenant acme.\n"
+    assert "  disabled  " in done(alga("installs", "--tenant", "acme"))
+
+    assert document(alga("enable", NAME, "--tenant", "acme", "--json"))["enabled"] is True
+
+
+def add_schedule(app: Any, install: dict[str, Any], **members: Any) -> dict[str, Any]:
+    async def create() -> dict[str, Any]:
+        transport = httpx.ASGITransport(app)
+        path = f"/api/admin/tenants/{install['tenantId']}/installs/{install['installId']}/schedules"
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            made = await client.post(
+                path,
+                json={"endpoint": "/sync", "cron": "0 * * * *", **members},
+                headers={"authorization": f"Bearer {TOKEN}"},
+            )
+        assert made.status_code == 201, made.text
+        found: dict[str, Any] = made.json()
+        return found
+
+    return anyio.run(create)
+
+
+def test_schedules_are_shown_with_their_next_run(alga: Run, app: Any, installed: dict[str, Any]) -> None:
+    assert done(alga("schedules", "--tenant", "acme")) == "Tenant acme has no schedules.\n"
+    add_schedule(app, installed, name="Hourly")
+    add_schedule(app, installed, cron="30 2 * * *", timezone="Europe/Berlin", enabled=False)
+
+    lines = done(alga("schedules", "--tenant", "acme")).splitlines()
+
+    assert len(lines) == 3
+    assert lines[1].split("  ")[0] == "Hourly"
+    assert "POST /sync" in lines[1]
+    assert "2026-01-01 01:00:00" in lines[1]
+    assert lines[2].startswith("- ")
+    assert "Europe/Berlin  disabled" in lines[2]
+
+
+def test_schedules_of_one_install_only(alga: Run, app: Any, folder: Path, installed: dict[str, Any]) -> None:
+    write_manifest(folder, name="com.example.other")
+    alga("publish", str(folder))
+    other = document(alga("install", "com.example.other", "--tenant", "acme", "--json"))
+    add_schedule(app, installed, name="mine")
+    add_schedule(app, other, name="other")
+
+    every = document(alga("schedules", "--tenant", "acme", "--json"))["schedules"]
+    one = document(alga("schedules", "--tenant", "acme", "--install", NAME, "--json"))["schedules"]
+
+    assert [each["name"] for each in every] == ["mine", "other"]
+    assert [each["name"] for each in one] == ["mine"]
+
+
+def test_schedules_of_a_tenant_nobody_knows_are_none(alga: Run, app: Any, installed: dict[str, Any]) -> None:
+    add_schedule(app, installed)
+
+    assert document(alga("schedules", "--tenant", "nobody", "--json")) == {"schedules": []}
+
+
+def test_uninstalling_takes_the_schedules_along_and_says_how_many(
+    alga: Run, app: Any, installed: dict[str, Any]
+) -> None:
+    add_schedule(app, installed)
+
+    shown = done(alga("uninstall", NAME, "--tenant", "acme"))
+
+    assert shown == f"Uninstalled {NAME} 1.0.0 from tenant acme, and 1 schedule with it.\n"
+    assert done(alga("installs", "--tenant", "acme")) == "Tenant acme has no installs.\n"
+    assert document(alga("schedules", "--tenant", "acme", "--json")) == {"schedules": []}
+
+
+def test_what_a_terminal_would_obey_is_escaped(alga: Run, app: Any, installed: dict[str, Any]) -> None:
+    add_schedule(app, installed, name="\x1b]0;owned\x07 \u202eevil")
+
+    shown = done(alga("schedules", "--tenant", "acme"))
+
+    assert "\\x1b]0;owned\\x07 \\u202eevil" in shown
+    assert "\x1b" not in shown
+
+
+# ---- Failures
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_server_that_is_down_is_one_sentence_with_its_url(alga: Run, name: str, folder: Path) -> None:
+    def down(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("[Errno 111] Connection refused", request=request)
+
+    arguments = [str(folder) if each == "." else each for each in ARGUMENTS.get(name, [])]
+    result = alga(name, *arguments, "--server", "http://127.0.0.1:9", transport=httpx.MockTransport(down))
+
+    said = refused(result, "server_unreachable")
+    assert said.splitlines()[0].endswith("No server answers at http://127.0.0.1:9.")
+    assert "hint: Start one with `alga-server serve --dev`" in said
+
+
+def test_a_wrong_token_is_refused_with_the_variable_s_name(
+    alga: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALGA_SERVER_ADMIN_TOKEN", "wrong-secret")
+
+    said = refused(alga("extensions"), "unauthorized")
+
+    assert "hint: ALGA_SERVER_ADMIN_TOKEN must be the token" in said
+    assert "wrong-secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("value", "code"), [(None, "token_missing"), (" ", "token_missing"), ("\u00e4", "token_invalid")]
+)
+def test_a_token_that_cannot_be_sent_is_named_before_anything_is(
+    alga: Run, monkeypatch: pytest.MonkeyPatch, value: str | None, code: str
+) -> None:
+    if value is None:
+        monkeypatch.delenv("ALGA_SERVER_ADMIN_TOKEN")
+    else:
+        monkeypatch.setenv("ALGA_SERVER_ADMIN_TOKEN", value)
+
+    assert "ALGA_SERVER_ADMIN_TOKEN" in refused(alga("extensions", transport=unasked()), code)
+
+
+def unasked() -> httpx.MockTransport:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise AssertionError("nothing should be sent")
+
+    return httpx.MockTransport(fail)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx.Response(200, text="<html>hello</html>"),
+        httpx.Response(200, json=["a", "list"]),
+        httpx.Response(404, text="404 page not found"),
+        httpx.Response(302, headers={"location": "http://elsewhere"}),
+        httpx.Response(500, json={"detail": "other"}),
+    ],
+)
+def test_what_is_no_alga_server_is_said_to_be_none(alga: Run, response: httpx.Response) -> None:
+    result = alga("extensions", transport=httpx.MockTransport(lambda _: response))
+
+    assert f"(status {response.status_code})" in refused(result, "not_alga_server")
+
+
+def test_a_server_that_does_not_answer_leaves_the_outcome_open(alga: Run, folder: Path) -> None:
+    def slow(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("", request=request)
+
+    said = refused(alga("publish", str(folder), transport=httpx.MockTransport(slow)), "server_timeout")
+
+    assert "hint: What was asked may have happened" in said
+
+
+def test_a_connection_that_breaks_is_a_sentence(alga: Run) -> None:
+    def broken(request: httpx.Request) -> httpx.Response:
+        raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
+
+    refused(alga("extensions", transport=httpx.MockTransport(broken)), "server_unreachable")
+
+
+def test_field_errors_of_the_server_are_shown(alga: Run, installed: dict[str, Any]) -> None:
+    body = {
+        "error": "Validation error",
+        "code": "validation_failed",
+        "fieldErrors": {"grants": "Wrong\x1b[31m"},
+    }
+    result = alga(
+        "installs",
+        "--tenant",
+        "acme",
+        transport=httpx.MockTransport(lambda _: httpx.Response(400, json=body)),
+    )
+
+    assert refused(result, "validation_failed").splitlines()[1] == "  grants: Wrong\\x1b[31m"
+
+
+def test_a_failure_is_a_document_too_when_json_is_wanted(alga: Run) -> None:
+    result = alga("install", "nothing", "--tenant", "acme", "--json")
+
+    refused(result, "not_found")
+    error = json.loads(result.stdout)["error"]
+    assert sorted(error) == ["code", "fieldErrors", "hint", "message"]
+    assert error["code"] == "not_found"
+
+
+def test_ctrl_c_ends_a_command_with_130(alga: Run) -> None:
+    def interrupt(_: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    result = alga("extensions", transport=httpx.MockTransport(interrupt))
+
+    assert (result.exit_code, result.output) == (130, "")
+
+
+def test_a_fault_of_the_command_itself_is_a_sentence_too(alga: Run) -> None:
+    def oops(_: httpx.Request) -> httpx.Response:
+        raise ZeroDivisionError("oops")
+
+    said = refused(alga("extensions", transport=httpx.MockTransport(oops)), "internal")
+
+    assert "ZeroDivisionError: oops" in said
+    assert "hint: This is a fault of alga-server; run it again as `alga-server --debug" in said
+
+
+def test_debug_lets_the_exception_through(alga: Run) -> None:
+    def oops(_: httpx.Request) -> httpx.Response:
+        raise ZeroDivisionError("oops")
+
+    assert isinstance(
+        alga("--debug", "extensions", transport=httpx.MockTransport(oops)).exception, ZeroDivisionError
+    )

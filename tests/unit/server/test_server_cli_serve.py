@@ -1,0 +1,357 @@
+"""What ``alga-server serve`` makes of its options, its tokens and its log, without a socket."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from alga_server import ServerSettings
+from alga_server.cli import main, serving
+from alga_server.cli.failures import Failure
+from alga_server.cli.log_lines import JsonLines, Sentences
+from alga_server.cli.serving import listen, url_of
+from alga_server.cli.tokens import TOKENS, made_tokens, read_tokens
+
+Serve = Callable[..., Result]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
+    """The settings of every server that would have been run; each says it is ready and ends."""
+    settings: list[ServerSettings] = []
+
+    def run(given: ServerSettings, _listener: socket.socket, *, ready: Callable[[], None], **_: Any) -> int:
+        settings.append(given)
+        ready()
+        return 0
+
+    monkeypatch.setattr(serving, "serve_until_told", run)
+    for name in ("DATABASE_URL", "BUNDLE_STORE", "RUNNER_URL", "DEVELOPMENT"):
+        monkeypatch.delenv(f"ALGA_SERVER_{name}", raising=False)
+    for variable in TOKENS.values():
+        monkeypatch.delenv(variable, raising=False)
+    return settings
+
+
+@pytest.fixture
+def serve(started: list[ServerSettings]) -> Serve:
+    def call(*arguments: str, **options: Any) -> Result:
+        return CliRunner().invoke(main, ["serve", "--port", "0", *arguments], **options)
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Any:
+    root = logging.getLogger()
+    handlers, level, own = root.handlers[:], root.level, logging.getLogger("alga_server").level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger("alga_server").setLevel(own)
+
+
+def secret(settings: ServerSettings, name: str) -> str | None:
+    value = getattr(settings, name)
+    return None if value is None else str(value.get_secret_value())
+
+
+# ---- Options
+
+
+def test_options_become_settings(serve: Serve, started: list[ServerSettings], tmp_path: Path) -> None:
+    result = serve(
+        "--database", "alga.db", "--bundle-store", str(tmp_path / "b"), "--runner-url", "http://runner:1"
+    )
+
+    assert result.exit_code == 0, result.output
+    [settings] = started
+    assert settings.database_url == "sqlite:///alga.db"
+    assert settings.bundle_store == tmp_path / "b"
+    assert settings.runner_url == "http://runner:1"
+    assert settings.development is False
+
+
+def test_a_database_can_be_a_url(serve: Serve, started: list[ServerSettings]) -> None:
+    serve("--database", "sqlite://")
+
+    assert started[0].database_url == "sqlite://"
+
+
+def test_an_option_goes_before_the_environment(
+    serve: Serve, started: list[ServerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALGA_SERVER_DATABASE_URL", "sqlite:///environment.db")
+    monkeypatch.setenv("ALGA_SERVER_RUNNER_URL", "http://environment")
+
+    serve("--runner-url", "http://option")
+
+    assert (started[0].database_url, started[0].runner_url) == ("sqlite:///environment.db", "http://option")
+
+
+def test_without_a_database_it_does_not_start(serve: Serve, started: list[ServerSettings]) -> None:
+    result = serve()
+
+    assert result.exit_code == 2
+    assert "Name the database, such as --database alga.db" in result.stderr
+    assert started == []
+
+
+def test_one_line_says_where_it_listens(serve: Serve) -> None:
+    lines = serve("--database", "sqlite://").stdout.splitlines()
+
+    assert len(lines) == 1
+    assert lines[0].startswith("alga-server listening on http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("arguments", [["--port", "65536"], ["--port", "x"], ["--runner-url", "runner:8080"]])
+def test_bad_usage_has_status_2(serve: Serve, arguments: list[str]) -> None:
+    assert serve("--dev", *arguments).exit_code == 2
+
+
+def test_a_setting_that_cannot_be_used_is_a_sentence(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALGA_SERVER_DATABASE_THREADS", "many")
+
+    result = serve("--dev")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error[settings_invalid]: The setting database_threads cannot be used")
+
+
+# ---- Development
+
+
+def exports(result: Result) -> dict[str, str]:
+    assert result.exit_code == 0, result.output
+    lines = [
+        line.removeprefix("export ") for line in result.stdout.splitlines() if line.startswith("export ")
+    ]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_dev_makes_the_tokens_that_are_missing_and_prints_them_once(
+    serve: Serve, started: list[ServerSettings]
+) -> None:
+    result = serve("--dev")
+
+    [settings] = started
+    shown = exports(result)
+    assert shown["ALGA_SERVER_ADMIN_TOKEN"] == secret(settings, "admin_token")
+    assert shown["ALGA_SERVER_GATEWAY_TOKEN"] == secret(settings, "gateway_token")
+    assert shown["RUNNER_STORAGE_API_TOKEN"] == secret(settings, "runner_token")
+    assert shown["RUNNER_SERVICE_TOKEN"] == secret(settings, "runner_service_token")
+    assert shown["STORAGE_API_BASE_URL"] == shown["ALGA_SERVER_URL"]
+    assert shown["BUNDLE_STORE_BASE"] == str(settings.bundle_store)
+    assert settings.development is True
+    for name in TOKENS:
+        assert result.output.count(secret(settings, name) or "") == 1
+
+
+def test_dev_prints_no_token_that_was_given(
+    serve: Serve, started: list[ServerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALGA_SERVER_ADMIN_TOKEN", "my-own-admin-token")
+
+    result = serve("--dev")
+
+    assert secret(started[0], "admin_token") == "my-own-admin-token"
+    assert "my-own-admin-token" not in result.output
+    assert "ALGA_SERVER_ADMIN_TOKEN" not in exports(result)
+
+
+def test_no_two_starts_have_a_token_in_common() -> None:
+    settings = ServerSettings()
+    tokens = [*made_tokens(settings).values(), *made_tokens(settings).values()]
+
+    assert len(set(tokens)) == 2 * len(TOKENS)
+    assert min(map(len, tokens)) >= 32
+
+
+def test_dev_leaves_no_folder_behind(serve: Serve, started: list[ServerSettings]) -> None:
+    serve("--dev")
+
+    assert started[0].bundle_store is not None
+    assert not started[0].bundle_store.exists()
+
+
+def test_dev_can_say_it_in_json(serve: Serve) -> None:
+    shown = json.loads(serve("--dev", "--json").stdout)
+
+    assert shown["url"] == shown["environment"]["ALGA_SERVER_URL"]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "alga.example"])
+def test_dev_is_for_loopback_only(serve: Serve, started: list[ServerSettings], host: str) -> None:
+    result = serve("--dev", "--host", host)
+
+    assert result.exit_code == 2
+    assert "--dev listens on loopback only" in result.stderr
+    assert started == []
+
+
+def test_without_dev_no_token_is_made_up(serve: Serve, started: list[ServerSettings]) -> None:
+    result = serve("--database", "sqlite://")
+
+    assert [secret(started[0], name) for name in TOKENS] == [None] * len(TOKENS)
+    assert "export" not in result.stdout
+
+
+# ---- Tokens from a file
+
+
+def test_a_token_file_goes_before_the_environment(
+    serve: Serve, started: list[ServerSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALGA_SERVER_ADMIN_TOKEN", "of-the-environment")
+    monkeypatch.setenv("ALGA_SERVER_RUNNER_TOKEN", "of-the-environment")
+    file = tmp_path / "tokens.env"
+    file.write_text(
+        "# tokens\n\nALGA_SERVER_ADMIN_TOKEN=of=the=file\nexport ALGA_SERVER_GATEWAY_TOKEN='quoted'\n"
+    )
+    file.chmod(0o600)
+
+    result = serve("--database", "sqlite://", "--token-file", str(file))
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    names = ("admin_token", "gateway_token", "runner_token")
+    assert [secret(started[0], name) for name in names] == ["of=the=file", "quoted", "of-the-environment"]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"ALGA_SERVER_ADMIN=x", "names no token in line 1"),
+        (b"# fine\nALGA_SERVER_DATABASE_URL=sqlite://", "names no token in line 2"),
+        (b"hunter2", "names no token in line 1"),
+        (b"\xff\xfe", "is not UTF-8"),
+    ],
+)
+def test_a_bad_token_file_is_refused_without_quoting_it(tmp_path: Path, content: bytes, why: str) -> None:
+    file = tmp_path / "tokens.env"
+    file.write_bytes(content)
+    file.chmod(0o600)
+
+    with pytest.raises(Failure, match=why) as refused:
+        read_tokens(file)
+
+    assert refused.value.code == "token_file_unusable"
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_token_file_that_is_not_there_is_a_sentence(serve: Serve, tmp_path: Path) -> None:
+    result = serve("--dev", "--token-file", str(tmp_path / "nothing"))
+
+    assert result.exit_code == 1
+    assert "cannot be read: No such file or directory." in result.stderr
+
+
+def test_a_token_file_for_everyone_to_read_is_pointed_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "tokens.env"
+    file.write_text("ALGA_SERVER_ADMIN_TOKEN=x\n")
+    file.chmod(0o644)
+
+    read_tokens(file)
+
+    assert f"chmod 600 {file}" in capsys.readouterr().err
+
+
+# ---- Listening
+
+
+def test_port_0_takes_a_free_one() -> None:
+    with listen("127.0.0.1", 0) as one, listen("127.0.0.1", 0) as other:
+        assert url_of(one) != url_of(other)
+        assert url_of(one).startswith("http://127.0.0.1:")
+
+
+def test_a_url_of_ipv6_has_brackets() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    try:
+        listener = listen("::1", 0)
+    except Failure:
+        pytest.skip("this machine has no IPv6 loopback")
+    with listener:
+        assert url_of(listener).startswith("http://[::1]:")
+
+
+def test_a_port_in_use_is_a_sentence() -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Failure, match=f"Something else listens on 127.0.0.1, port {port}.") as refused:
+            listen("127.0.0.1", port)
+
+    assert refused.value.code == "port_in_use"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_that_is_not_this_machine_s_is_a_sentence(host: str) -> None:
+    with pytest.raises(Failure) as refused:
+        listen(host, 0)
+
+    assert refused.value.code == "cannot_listen"
+
+
+# ---- Log lines
+
+
+def record(message: str, **extra: Any) -> logging.LogRecord:
+    made = logging.makeLogRecord(
+        {"name": "alga_server", "levelno": 30, "levelname": "WARNING", "msg": message}
+    )
+    vars(made).update(extra, created=1_767_225_600.9996, msecs=999.6)
+    return made
+
+
+def test_a_line_for_machines_carries_its_fields() -> None:
+    line = JsonLines().format(record("No token", action="token_missing", tenant_id=None, path=Path("/x")))
+
+    assert json.loads(line) == {
+        "time": "2026-01-01T00:00:00.999Z",
+        "level": "warning",
+        "logger": "alga_server",
+        "message": "No token",
+        "action": "token_missing",
+        "path": "/x",
+    }
+
+
+def test_a_line_for_machines_is_one_line_even_with_a_traceback() -> None:
+    try:
+        int("a\nb")
+    except ValueError:
+        failed = record("It\nfailed", exc_info=sys.exc_info())
+
+    line = JsonLines().format(failed)
+
+    assert "\n" not in line
+    assert "ValueError: invalid literal" in json.loads(line)["exception"]
+
+
+def test_a_sentence_for_a_person_escapes_what_a_terminal_would_obey() -> None:
+    assert Sentences().format(record("a\x1b[31m")) == "00:00:00 warning  a\\x1b[31m"
+
+
+def test_a_log_that_is_piped_is_json(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+
+    def run(*_: Any, **__: Any) -> int:
+        logging.getLogger().handlers[0].stream = stream  # type: ignore[attr-defined]
+        logging.getLogger("alga_server").info("hello", extra={"action": "greet"})
+        return 0
+
+    monkeypatch.setattr(serving, "serve_until_told", run)
+    serve("--dev")
+
+    assert json.loads(stream.getvalue())["action"] == "greet"
