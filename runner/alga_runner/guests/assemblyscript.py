@@ -128,6 +128,28 @@ def _logarithm(function: Callable[[float], float], value: float) -> float:
     return -math.inf if value == 0 else function(value)
 
 
+def _log1p(value: float) -> float:
+    return -math.inf if value == -1 else math.log1p(value)
+
+
+def _atanh(value: float) -> float:
+    return math.copysign(math.inf, value) if abs(value) == 1 else math.atanh(value)
+
+
+def _pow(base: float, exponent: float) -> float:
+    """Like C's, but for what ECMAScript has otherwise: 1 to an unbounded power, and overflow's sign."""
+    if math.isnan(exponent) or (abs(base) == 1 and math.isinf(exponent)):
+        return math.nan
+    odd = math.isfinite(exponent) and exponent % 2 == 1
+    unbounded = math.copysign(math.inf, base) if odd else math.inf
+    if base == 0 and exponent < 0:
+        return unbounded
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return unbounded
+
+
 def _min_max(function: Callable[[float, float], float], left: float, right: float) -> float:
     return math.nan if math.isnan(left) or math.isnan(right) else function(left, right)
 
@@ -139,13 +161,13 @@ _UNARY: dict[str, Callable[[float], float]] = {
     },
     **{name: getattr(math, name) for name in ("expm1", "sin", "sinh", "sqrt", "tan", "tanh")},
     "abs": math.fabs,
-    "atanh": math.atanh,
+    "atanh": _atanh,
     "ceil": partial(_whole, math.ceil),
     "clz32": _leading_zeros,
     "floor": partial(_whole, math.floor),
     "log": partial(_logarithm, math.log),
     "log10": partial(_logarithm, math.log10),
-    "log1p": math.log1p,
+    "log1p": _log1p,
     "log2": partial(_logarithm, math.log2),
     "round": _round,
     "sign": _sign,
@@ -158,7 +180,7 @@ _BINARY: dict[str, Callable[[float, float], float]] = {
     "imul": lambda left, right: float(_signed_32(_signed_32(left) * _signed_32(right))),
     "max": partial(_min_max, max),
     "min": partial(_min_max, min),
-    "pow": math.pow,
+    "pow": _pow,
 }
 
 

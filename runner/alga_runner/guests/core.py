@@ -189,8 +189,8 @@ class CoreHost:
     async def execute(
         self, program: CoreProgram, request: ExecuteRequest, execution: Execution, limits: GuestLimits
     ) -> ExecuteResponse:
-        """One execution in a fresh instance. Raises an ``ExecutionError``, or ``BodyNotBase64``."""
-        document = encode_request(request)
+        """One execution in a fresh instance. Raises an ``ExecutionError`` or a ``RequestError``."""
+        document = encode_request(request, max_body_bytes=self._limits.body_bytes)
         with Guest(program.linked, limits) as guest:
             session = Session(
                 guest,

@@ -7,7 +7,7 @@ import re
 from typing import Any
 from urllib.parse import urlencode
 
-from ..errors import AlgaError, InvalidResponse
+from ..errors import AlgaError, InvalidResponse, RequestInvalid
 from ..models import ExecuteRequest, ExecuteResponse
 from . import messages
 
@@ -19,9 +19,15 @@ RESPONSE_OVERHEAD_BYTES = 256 * 1024
 """Room in a response for its status and headers, beside the body."""
 
 
-def encode_request(request: ExecuteRequest) -> bytes:
-    """The request document for a guest. Raises ``BodyNotBase64``."""
+def encode_request(request: ExecuteRequest, *, max_body_bytes: int) -> bytes:
+    """The request document for a guest. Raises ``BodyNotBase64``, or ``RequestInvalid`` for too large a body."""
     context, http = request.context, request.http
+    body = http.body()
+    if body is not None and len(body) > max_body_bytes:
+        raise RequestInvalid(
+            f"The body of the request has {len(body)} bytes; {max_body_bytes} are allowed.",
+            hint="See max_body_bytes.",
+        )
     url = http.path
     if http.query:
         url += ("&" if "?" in url else "?") + urlencode(http.query, errors="replace")
@@ -42,7 +48,7 @@ def encode_request(request: ExecuteRequest) -> bytes:
             "method": http.method,
             "url": url,
             "headers": [{"name": name, "value": value} for name, value in http.headers.items()],
-            "body": http.body(),
+            "body": body,
         },
     }
     if request.user is not None:

@@ -55,6 +55,13 @@ def _wat(value: float) -> str:
         ("Math.min", (1.0, math.nan), math.nan),
         ("Math.max", (1.0, 2.0), 2.0),
         ("Math.pow", (2.0, 10.0), 1024.0),
+        ("Math.pow", (0.0, -1.0), math.inf),
+        ("Math.pow", (-0.0, -3.0), -math.inf),
+        ("Math.pow", (-2.0, 1025.0), -math.inf),
+        ("Math.pow", (-2.0, 0.5), math.nan),
+        ("Math.pow", (1.0, math.inf), math.nan),
+        ("Math.atanh", (-1.0,), -math.inf),
+        ("Math.log1p", (-1.0,), -math.inf),
         ("Math.atan2", (0.0, -1.0), math.pi),
     ],
 )

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+
 import msgpack
 import pytest
 
 from alga_runner import ExecuteRequest
-from alga_runner.errors import BodyNotBase64, InvalidResponse
+from alga_runner.errors import BodyNotBase64, InvalidResponse, RequestInvalid
 from alga_runner.guests.http import decode_response, encode_request
 
 CONTEXT = {"tenant_id": "acme", "extension_id": "ext", "content_hash": "sha256:" + "0" * 64}
+
+
+def unpacked(request: ExecuteRequest) -> dict:
+    return msgpack.unpackb(encode_request(request, max_body_bytes=100))
 
 
 def read(**http) -> dict:
     request = ExecuteRequest.model_validate(
         {"context": CONTEXT, "http": {"method": "GET", "path": "/", **http}}
     )
-    return msgpack.unpackb(encode_request(request))
+    return unpacked(request)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +50,11 @@ def test_a_body_that_is_not_base64_is_told_as_that(body_b64: str):
         read(body_b64=body_b64)
 
 
+def test_a_request_s_body_has_a_limit_too():
+    with pytest.raises(RequestInvalid, match="101 bytes; 100 are allowed"):
+        read(body_b64=base64.b64encode(bytes(101)).decode())
+
+
 def test_headers_keep_their_case_and_order():
     headers = read(headers={"X-B": "1", "x-a": "2"})["http"]["headers"]
 
@@ -65,7 +76,7 @@ def test_a_schedule_s_context_reaches_the_handler():
         },
         "http": {"method": "POST", "path": "/sync"},
     }
-    context = msgpack.unpackb(encode_request(ExecuteRequest.model_validate(document)))["context"]
+    context = unpacked(ExecuteRequest.model_validate(document))["context"]
 
     assert (context["trigger"], context["scheduleId"], context["nominalTime"]) == (
         "schedule",
@@ -84,7 +95,7 @@ def test_the_user_reaches_the_handler_in_the_guest_s_spelling():
     }
     document = {"context": CONTEXT, "http": {"method": "GET", "path": "/"}, "user": user}
 
-    read_user = msgpack.unpackb(encode_request(ExecuteRequest.model_validate(document)))["user"]
+    read_user = unpacked(ExecuteRequest.model_validate(document))["user"]
 
     assert read_user == {
         "userId": "u",
@@ -166,4 +177,4 @@ def test_a_query_that_utf_8_has_no_form_for_reaches_the_guest_replaced():
         }
     )
 
-    assert msgpack.unpackb(encode_request(request))["http"]["url"] == "/?q=a%3F"
+    assert unpacked(request)["http"]["url"] == "/?q=a%3F"
