@@ -1,0 +1,338 @@
+"""``alga-server serve`` in a process of its own, administered over real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+import pytest
+
+from alga_runner.bundles.source import FolderBundles
+
+SAMPLE = Path(__file__).parents[2] / "sample-extensions" / "scheduler-demo"
+NAME = "com.alga.sample.scheduler-demo"
+LISTENING = "alga-server listening on "
+COMMAND = [sys.executable, "-c", "from alga_server.cli import main; main(prog_name='alga-server')"]
+TOKEN = "admin-token-of-the-test"
+
+Ended = subprocess.CompletedProcess[str]
+
+
+class Serving:
+    """A server that answers at ``url``; ``lines`` is what it printed until then."""
+
+    def __init__(self, folder: Path, *options: str, **environment: str) -> None:
+        self.folder = folder
+        self.log = folder / "log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, "serve", *(options or self.durable()), "--port", "0"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=clean(environment or {"ALGA_SERVER_ADMIN_TOKEN": TOKEN}),
+            )
+        self.lines: list[str] = []
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+            if line.startswith(LISTENING):
+                self.url = line.removeprefix(LISTENING).strip()
+                return
+        raise AssertionError(f"it did not start: {self.log.read_text()}")
+
+    def durable(self) -> list[str]:
+        return ["--database", str(self.folder / "alga.db"), "--bundle-store", str(self.store)]
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "bundles"
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(timeout=60)
+
+    def alga(self, *arguments: str, token: str = TOKEN) -> Ended:
+        """``alga-server`` as an admin types it."""
+        return alga(*arguments, ALGA_SERVER_URL=self.url, ALGA_SERVER_ADMIN_TOKEN=token)
+
+    def json(self, *arguments: str) -> Any:
+        ended = self.alga(*arguments, "--json")
+        assert (ended.returncode, ended.stderr) == (0, "")
+        return json.loads(ended.stdout)
+
+    def admin(self) -> httpx.Client:
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        return httpx.Client(base_url=f"{self.url}/api/admin", headers=headers, trust_env=False)
+
+    def has_bundle(self, install: dict[str, Any]) -> bool:
+        identity = (install["tenantId"], install["extensionId"], install["contentHash"])
+        return (self.store / FolderBundles.key(*identity)).is_file()
+
+
+def clean(environment: dict[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ALGA_")}
+    return {**kept, "PYTHONWARNINGS": "error", **environment}
+
+
+def alga(*arguments: str, **environment: str) -> Ended:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=clean(environment),
+    )
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
+    """Start a server in the test's folder; whatever still runs at the end is killed, and no log has a traceback."""
+    begun: list[Serving] = []
+
+    def call(*options: str, **environment: str) -> Serving:
+        serving = Serving(tmp_path, *options, **environment)
+        begun.append(serving)
+        return serving
+
+    yield call
+    for serving in begun:
+        with suppress(ProcessLookupError):
+            serving.process.kill()
+        serving.process.wait()
+        stdout: IO[str] | None = serving.process.stdout
+        if stdout is not None:
+            stdout.close()
+        assert "Traceback" not in serving.log.read_text()
+
+
+@pytest.fixture
+def server(start: Callable[..., Serving]) -> Serving:
+    return start()
+
+
+def said(ended: Ended, code: str) -> str:
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"error[{code}]: ")
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def test_from_publishing_to_uninstalling(server: Serving) -> None:
+    published = server.alga("publish", str(SAMPLE))
+    assert published.stdout.startswith(f"Published {NAME} 1.0.0.")
+
+    installed = server.json("install", NAME, "--tenant", "acme", "--config", "region=eu")
+    assert installed["grants"] == []
+    assert server.has_bundle(installed)
+
+    granted = server.json("grant", NAME, "--tenant", "acme", "--cap", "scheduler.manage")
+    assert granted["grants"] == ["cap:scheduler.manage"]
+
+    with server.admin() as admin:
+        path = f"/tenants/acme/installs/{installed['installId']}/schedules"
+        schedule = {"name": "Hourly", "endpoint": "POST /sync", "cron": "0 * * * *"}
+        assert admin.post(path, json=schedule).status_code == 201
+    shown = server.alga("schedules", "--tenant", "acme")
+    assert [line.split("  ")[0] for line in shown.stdout.splitlines()] == ["NAME", "Hourly"]
+
+    removed = server.alga("uninstall", NAME, "--tenant", "acme")
+    assert removed.stdout == f"Uninstalled {NAME} 1.0.0 from tenant acme, and 1 schedule with it.\n"
+    assert not server.has_bundle(installed)
+    assert server.alga("schedules", "--tenant", "acme").stdout == "Tenant acme has no schedules.\n"
+
+
+def test_a_restart_keeps_everything(start: Callable[..., Serving]) -> None:
+    first = start()
+    first.json("publish", str(SAMPLE))
+    installed = first.json("install", NAME, "--tenant", "acme", "--grant", "scheduler.manage")
+    with first.admin() as admin:
+        path = f"/tenants/acme/installs/{installed['installId']}/schedules"
+        admin.post(path, json={"endpoint": "POST /sync", "cron": "0 * * * *"})
+    first.json("disable", NAME, "--tenant", "acme")
+    before = {
+        command: first.json(*command.split())
+        for command in ("extensions", "installs --tenant acme", "schedules --tenant acme")
+    }
+    assert first.stop() == 0
+
+    second = start()
+
+    after = {command: second.json(*command.split()) for command in before}
+    for schedule in [
+        *before["schedules --tenant acme"]["schedules"],
+        *after["schedules --tenant acme"]["schedules"],
+    ]:
+        schedule.pop("nextRunAt")
+    assert after == before
+    assert second.has_bundle(installed)
+
+
+@pytest.mark.parametrize("acknowledged", [1, 7, 20])
+def test_killed_among_installs_it_has_the_bundle_of_every_acknowledged_one(
+    start: Callable[..., Serving], acknowledged: int
+) -> None:
+    server = start()
+    extension = server.json("publish", str(SAMPLE))["extensionId"]
+    answers: list[dict[str, Any]] = []
+    enough = threading.Event()
+
+    def install(number: int) -> None:
+        with server.admin() as admin, suppress(httpx.TransportError):
+            answer = admin.post(f"/tenants/tenant-{number}/installs", json={"extensionId": extension})
+            if answer.status_code == 201:
+                answers.append(answer.json())
+            if len(answers) >= acknowledged:
+                enough.set()
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(60):
+            pool.submit(install, number)
+        assert enough.wait(timeout=60)
+        server.stop(signal.SIGKILL)
+    made = list(answers)
+    assert all(server.has_bundle(each) for each in made)
+
+    again = start()
+    with again.admin() as admin:
+        found = [
+            each
+            for number in range(60)
+            for each in admin.get(f"/tenants/tenant-{number}/installs").json()["installs"]
+        ]
+    ids = {each["installId"] for each in found}
+    assert {each["installId"] for each in made} <= ids
+    assert all(again.has_bundle(each) for each in found)
+
+
+def test_dev_prints_what_other_terminals_need(start: Callable[..., Serving]) -> None:
+    server = start("--dev", PATH=os.environ["PATH"])
+    exports = dict(line.removeprefix("export ").split("=", 1) for line in server.lines[:-1])
+
+    ended = alga("extensions", **exports)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Nothing is published.\n", "")
+    folder = Path(exports["BUNDLE_STORE_BASE"])
+    assert folder.is_dir()
+    assert server.stop() == 0
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_ends_with_0(server: Serving, how: signal.Signals) -> None:
+    assert server.stop(how) == 0
+
+
+def test_a_call_under_way_is_answered_before_it_ends(server: Serving) -> None:
+    """The head of a request has arrived when the server is told to stop, its body follows."""
+    with server.admin() as admin:
+        told = threading.Event()
+
+        def body() -> Iterator[bytes]:
+            yield b"not "
+            server.process.send_signal(signal.SIGTERM)
+            # The listener closes first thing, so a refused connection says that it heard.
+            while not told.is_set():
+                try:
+                    httpx.get(f"{server.url}/healthz", trust_env=False)
+                except httpx.TransportError:
+                    told.set()
+            yield b"a bundle"
+
+        answer = admin.post("/extensions", content=body())
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bundle_invalid")
+    assert server.process.wait(timeout=60) == 0
+
+
+def test_a_port_in_use_is_a_sentence(server: Serving) -> None:
+    port = server.url.rpartition(":")[2]
+
+    ended = alga("serve", "--dev", "--port", port)
+
+    assert said(ended, "port_in_use") == (
+        f"error[port_in_use]: Something else listens on 127.0.0.1, port {port}.\n"
+        "hint: Choose another with --port; 0 takes a free one.\n"
+    )
+    assert "export" not in ended.stdout
+
+
+def test_a_database_that_is_none_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "alga.db").write_text("this is no database, however long one looks at it" * 40)
+
+    ended = alga("serve", "--database", str(tmp_path / "alga.db"), "--port", "0")
+
+    assert "database_url names is not usable" in said(ended, "settings_invalid")
+    assert ended.stdout == ""
+
+
+def test_a_store_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    ended = alga("serve", "--dev", "--bundle-store", str(tmp_path / "file" / "below"), "--port", "0")
+
+    assert "bundle_store names cannot be used: Not a directory" in said(ended, "settings_invalid")
+
+
+def test_a_wrong_token_is_refused(server: Serving) -> None:
+    ended = server.alga("installs", "--tenant", "acme", token="wrong-token")
+
+    assert "hint: ALGA_SERVER_ADMIN_TOKEN must be" in said(ended, "unauthorized")
+    assert "wrong-token" not in ended.stderr + server.log.read_text()
+
+
+def test_a_well_known_token_guards_nothing(start: Callable[..., Serving], tmp_path: Path) -> None:
+    server = start("--database", str(tmp_path / "alga.db"), ALGA_SERVER_ADMIN_TOKEN="changeme")
+
+    said(server.alga("extensions", token="changeme"), "unauthorized")
+
+
+def test_a_server_that_is_gone_is_a_sentence_with_its_url(server: Serving) -> None:
+    server.stop()
+
+    assert f"No server answers at {server.url}." in said(server.alga("extensions"), "server_unreachable")
+
+
+def test_an_unknown_tenant_has_nothing(server: Serving) -> None:
+    assert server.json("installs", "--tenant", "nobody") == {"installs": []}
+    said(server.alga("uninstall", NAME, "--tenant", "nobody"), "not_found")
+
+
+def test_the_log_of_a_server_is_json_and_holds_no_token(server: Serving) -> None:
+    server.json("publish", str(SAMPLE))
+    server.json("install", NAME, "--tenant", "acme")
+    server.stop()
+
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+
+    assert "bundle_stored" in [line.get("action") for line in lines]
+    assert TOKEN not in server.log.read_text()
+
+
+def test_a_reader_of_a_pipe_that_is_gone_is_no_news(server: Serving) -> None:
+    server.json("publish", str(SAMPLE))
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    ended = subprocess.run(
+        [*COMMAND, "extensions", "--json"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=clean({"ALGA_SERVER_URL": server.url, "ALGA_SERVER_ADMIN_TOKEN": TOKEN}),
+    )
+    os.close(writer)
+
+    assert ended.stderr == ""
