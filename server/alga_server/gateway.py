@@ -108,9 +108,10 @@ class _Call:
     async def _carry_out(self) -> Response:
         self._tenant_id = tenant_id = self._authenticated()
         user = gateway_headers.user(self._request.headers)
-        self._install, endpoints = await self._services.database.read(
+        install, endpoints = await self._services.database.read(
             lambda connection: self._find(connection, tenant_id)
         )
+        self._install = install
         method, path = self._request.method, self._raw_path()
         segments = routing.split_path(path)
         found = {} if segments is None else routing.matching(endpoints, segments)
@@ -123,7 +124,6 @@ class _Call:
         self._endpoint = found[asked]
         key = self._idempotency_key(asked)
         body = await self._body()
-        install = self._install
         outcome = await _unless_gone(
             self._request,
             lambda: self._services.executor.execute(

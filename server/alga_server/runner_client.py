@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import AsyncIterator
 
 import anyio
 import httpx
@@ -127,7 +128,7 @@ class RunnerClient:
             raise RunnerGarbled("The runner's answer is compressed, which was not asked for")
         body = bytearray()
         try:
-            async for part in response.aiter_raw():
+            async for part in _parts(response):
                 body += part
                 if len(body) > self._max_bytes:
                     raise RunnerGarbled(f"The runner's answer is larger than {self._max_bytes} bytes")
@@ -156,6 +157,14 @@ def _base_url(text: str) -> str:
             hint="It is like http://127.0.0.1:8080.",
         )
     return str(url).rstrip("/")
+
+
+async def _parts(response: httpx.Response) -> AsyncIterator[bytes]:
+    if response.is_stream_consumed:  # a transport without streams has read it already
+        yield response.content
+        return
+    async for part in response.aiter_raw():
+        yield part
 
 
 def _check_status(response: httpx.Response) -> None:

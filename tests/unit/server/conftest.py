@@ -15,6 +15,7 @@ from alga_server import ManualClock, Server, ServerSettings
 
 RUNNER_TOKEN = "runner-token-of-the-test"
 ADMIN_TOKEN = "admin-token-of-the-test"
+GATEWAY_TOKEN = "gateway-token-of-the-test"
 
 MANIFEST: dict[str, Any] = {
     "name": "com.example.sync",
@@ -79,6 +80,13 @@ class Installed:
         # Not ``json=``: httpx refuses what JSON text can say, half a surrogate pair.
         return await self.house.client.post(self.path, content=json.dumps(body), headers=self.headers())
 
+    async def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A call through the gateway, as Alga's session layer would make it."""
+        headers = {"authorization": f"Bearer {GATEWAY_TOKEN}", "x-alga-tenant": self.tenant}
+        headers |= options.pop("headers", {})
+        url = f"/api/ext/{self.extension}{path}"
+        return await self.house.client.request(method, url, headers=headers, **options)
+
     async def create(self, **members: Any) -> str:
         response = await self.call("create", **{"endpoint": "/sync", "cron": "0 * * * *", **members})
         assert response.status_code == 201, response.text
@@ -132,13 +140,27 @@ class House:
 @pytest.fixture
 def settings() -> ServerSettings:
     """Host calls come from the tests themselves here, not from executions: they carry no execution's token."""
-    return ServerSettings(runner_token=RUNNER_TOKEN, admin_token=ADMIN_TOKEN, require_execution_token=False)
+    return ServerSettings(
+        runner_token=RUNNER_TOKEN,
+        admin_token=ADMIN_TOKEN,
+        gateway_token=GATEWAY_TOKEN,
+        require_execution_token=False,
+        dispatch_schedules=False,  # tests that want schedules to fire say so
+    )
 
 
 @pytest.fixture
-async def house(settings: ServerSettings) -> AsyncIterator[House]:
+def runner_transport() -> httpx.AsyncBaseTransport | None:
+    """The runner, where a test plays it."""
+    return None
+
+
+@pytest.fixture
+async def house(
+    settings: ServerSettings, runner_transport: httpx.AsyncBaseTransport | None
+) -> AsyncIterator[House]:
     clock = ManualClock()
-    async with Server(settings, clock=clock) as server:
+    async with Server(settings, clock=clock, runner_transport=runner_transport) as server:
         transport = httpx.ASGITransport(server.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             yield House(server, client, clock)

@@ -1,0 +1,240 @@
+"""Execution tokens: a host call is believed only for the execution it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from sqlalchemy import insert
+
+from alga_server import ManualClock, ServerSettings
+from alga_server.database import Database
+from alga_server.errors import ExecutionTokenInvalid
+from alga_server.tables import server_secret
+from alga_server.tokens import ExecutionTokens
+
+pytestmark = pytest.mark.anyio
+
+CLAIMS = {"tenant_id": "tenant-a", "install_id": "install-1", "request_id": "request-1"}
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def database() -> AsyncIterator[Database]:
+    database = Database("sqlite://")
+    yield database
+    await database.aclose()
+
+
+@pytest.fixture
+def tokens(database: Database, clock: ManualClock) -> ExecutionTokens:
+    return ExecutionTokens(database, clock)
+
+
+async def issue(tokens: ExecutionTokens, **changes: Any) -> str:
+    return await tokens.issue(**{**CLAIMS, "lifetime_s": 40.0, **changes})
+
+
+async def test_a_token_holds_for_what_it_was_issued_for(tokens: ExecutionTokens) -> None:
+    await tokens.verify(await issue(tokens), **CLAIMS)
+
+
+@pytest.mark.parametrize("claim", sorted(CLAIMS))
+async def test_a_token_holds_for_nothing_else(tokens: ExecutionTokens, claim: str) -> None:
+    token = await issue(tokens)
+
+    with pytest.raises(ExecutionTokenInvalid):
+        await tokens.verify(token, **{**CLAIMS, claim: "another"})
+
+
+async def test_what_is_signed_cannot_be_divided_differently(tokens: ExecutionTokens) -> None:
+    token = await issue(tokens, tenant_id="a", install_id="b-c")
+
+    with pytest.raises(ExecutionTokenInvalid):
+        await tokens.verify(token, **{**CLAIMS, "tenant_id": "a-b", "install_id": "c"})
+
+
+async def test_a_token_lasts_until_its_expiry_and_no_longer(
+    tokens: ExecutionTokens, clock: ManualClock
+) -> None:
+    token = await issue(tokens)
+
+    clock.advance(timedelta(seconds=40, milliseconds=-1))
+    await tokens.verify(token, **CLAIMS)
+    clock.advance(timedelta(milliseconds=1))
+    with pytest.raises(ExecutionTokenInvalid):
+        await tokens.verify(token, **CLAIMS)
+
+
+async def test_an_expiry_put_off_is_a_forgery(tokens: ExecutionTokens, clock: ManualClock) -> None:
+    version, generation, expiry, signature = (await issue(tokens)).split(".")
+
+    with pytest.raises(ExecutionTokenInvalid):
+        await tokens.verify(f"{version}.{generation}.{int(expiry) + 1}.{signature}", **CLAIMS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda token: "",
+        lambda token: token[:-1],
+        lambda token: token + "=",
+        lambda token: token + "\n",
+        lambda token: token.replace("v1", "v2"),
+        lambda token: token.replace("v1.1.", "v1.2."),
+        lambda token: token.replace("v1.1.", "v1.01."),
+        lambda token: token[:-43] + "A" * 43,
+        lambda token: token[:-1] + ("A" if token[-1] != "A" else "B"),
+        lambda token: "v1.1.99999999999999999999." + token[-43:],
+    ],
+)
+async def test_a_token_changed_in_any_way_is_a_forgery(tokens: ExecutionTokens, change: Any) -> None:
+    forged = change(await issue(tokens))
+
+    with pytest.raises(ExecutionTokenInvalid):
+        await tokens.verify(forged, **CLAIMS)
+
+
+async def test_a_token_travels_in_a_header(tokens: ExecutionTokens) -> None:
+    token = await issue(tokens, tenant_id="t" * 128, request_id="r" * 128)
+
+    assert token.isascii()
+    assert token.isprintable()
+    assert len(token) <= 128
+
+
+async def test_two_servers_on_one_database_agree(tmp_path: Path, clock: ManualClock) -> None:
+    url = f"sqlite:///{tmp_path / 'alga.db'}"
+    databases = [Database(url) for _ in range(4)]
+    servers = [ExecutionTokens(database, clock) for database in databases]
+    issued: list[str] = []
+
+    async def start(server: ExecutionTokens) -> None:
+        issued.append(await issue(server))
+
+    async with anyio.create_task_group() as tasks:
+        for server in servers:
+            tasks.start_soon(start, server)
+
+    assert len(set(issued)) == 1
+    for server, token in zip(reversed(servers), issued, strict=True):
+        await server.verify(token, **CLAIMS)
+    for database in databases:
+        await database.aclose()
+
+
+async def test_two_databases_do_not_believe_each_other(tokens: ExecutionTokens, clock: ManualClock) -> None:
+    other = Database("sqlite://")
+
+    with pytest.raises(ExecutionTokenInvalid):
+        await tokens.verify(await issue(ExecutionTokens(other, clock)), **CLAIMS)
+    await other.aclose()
+
+
+async def test_a_newer_generation_signs_and_an_older_one_still_verifies(
+    tokens: ExecutionTokens, database: Database, clock: ManualClock
+) -> None:
+    old = await issue(tokens)
+    row = {"name": "execution-token", "generation": 2, "secret": b"n" * 32, "created_at": clock.now()}
+    await database.write(lambda connection: connection.execute(insert(server_secret).values(row)))
+    restarted = ExecutionTokens(database, clock)
+
+    new = await issue(restarted)
+
+    assert new.startswith("v1.2.")
+    await restarted.verify(new, **CLAIMS)
+    await restarted.verify(old, **CLAIMS)
+
+
+# ---- Host calls
+
+
+@pytest.fixture
+def settings() -> ServerSettings:
+    return ServerSettings(runner_token="runner-token-of-the-test", admin_token="admin-token-of-the-test")
+
+
+async def host_call(install: Any, **headers: str | None) -> Any:
+    response = await install.house.client.post(
+        install.path, json={"operation": "list"}, headers=install.headers(**headers)
+    )
+    return response.status_code, response.json().get("code")
+
+
+async def token_for(install: Any, *, request_id: str = "request-1", lifetime_s: float = 40.0) -> str:
+    tokens: ExecutionTokens = install.house.server._services.tokens
+    return await tokens.issue(
+        tenant_id=install.tenant, install_id=install.id, request_id=request_id, lifetime_s=lifetime_s
+    )
+
+
+REFUSED = (401, "EXECUTION_TOKEN_INVALID")
+
+
+async def test_a_host_call_with_its_executions_token_is_answered(mine: Any) -> None:
+    assert await host_call(mine, x_alga_execution_token=await token_for(mine)) == (200, None)
+
+
+async def test_the_runners_token_alone_is_worth_nothing(mine: Any) -> None:
+    assert await host_call(mine) == REFUSED
+
+
+async def test_a_token_without_the_runners_token_is_worth_nothing(mine: Any) -> None:
+    token = await token_for(mine)
+
+    assert await host_call(mine, x_runner_auth=None, x_alga_execution_token=token) == (401, "UNAUTHORIZED")
+
+
+async def test_a_token_of_another_tenants_install_is_refused(mine: Any, house: Any) -> None:
+    other = await house.install("tenant-b")
+
+    assert await host_call(mine, x_alga_execution_token=await token_for(other)) == REFUSED
+
+
+async def test_a_token_of_the_tenants_other_install_is_refused(mine: Any, house: Any) -> None:
+    sibling = await house.install("tenant-a", name="com.example.sibling")
+
+    assert await host_call(mine, x_alga_execution_token=await token_for(sibling)) == REFUSED
+
+
+async def test_a_token_of_another_request_is_refused(mine: Any) -> None:
+    token = await token_for(mine, request_id="request-2")
+
+    assert await host_call(mine, x_alga_execution_token=token) == REFUSED
+
+
+async def test_a_call_that_names_no_request_is_refused(mine: Any) -> None:
+    token = await token_for(mine)
+
+    assert await host_call(mine, x_alga_execution_token=token, x_request_id=None) == REFUSED
+
+
+async def test_an_expired_token_is_refused(mine: Any, house: Any) -> None:
+    token = await token_for(mine, lifetime_s=40)
+
+    house.clock.advance(timedelta(seconds=40))
+
+    assert await host_call(mine, x_alga_execution_token=token) == REFUSED
+
+
+async def test_a_refused_token_does_not_reach_the_log(mine: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    token = await token_for(mine, request_id="request-2")
+
+    await host_call(mine, x_alga_execution_token=token)
+
+    assert token[-43:] not in caplog.text + str([vars(record) for record in caplog.records])
+
+
+async def test_a_refused_token_is_counted(mine: Any, house: Any) -> None:
+    await host_call(mine)
+
+    assert 'status="execution_token_invalid"} 1.0' in await house.metrics()
