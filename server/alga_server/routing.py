@@ -14,12 +14,12 @@ _PLAIN_IN_SEGMENT = "-._~!$&'()*+,;=:@"
 
 
 def split_path(raw: bytes) -> tuple[str, ...] | None:
-    """The decoded segments of a path in percent-encoding, its leading slash left out; ``None`` if they are not UTF-8.
+    """The decoded segments of a path in percent-encoding, without its leading slash; ``None`` if they are not UTF-8.
 
     Decoded one by one: an encoded slash is part of its segment, and divides nothing.
     """
     try:
-        return tuple(unquote_to_bytes(part).decode() for part in raw.removeprefix(b"/").split(b"/"))
+        return tuple(unquote_to_bytes(part).decode() for part in raw.split(b"/"))
     except UnicodeDecodeError:
         return None
 
