@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -82,7 +82,7 @@ class Exchange:
     install: str | None = None
     version: str | None = None
     request_id: str | None = None
-    executing: bool = field(default=False)
+    executing: bool = False
     """The execution may have started, so that what it did may stand."""
 
     def values(self, name: bytes) -> list[bytes]:
