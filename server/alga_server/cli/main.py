@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from .clock_command import clock
 from .failures import Commands
 from .grant_commands import grant, revoke
 from .install_commands import disable, enable, install, installs, uninstall
 from .publish_commands import extensions, publish
+from .run_commands import run_now, runs
 from .schedule_commands import schedules
 from .serve_command import serve
 
@@ -45,6 +47,19 @@ def main(debug: bool) -> None:
 
 
 for _command in (
-    serve, publish, extensions, install, installs, grant, revoke, enable, disable, uninstall, schedules,
-):  # fmt: skip
+    serve,
+    publish,
+    extensions,
+    install,
+    installs,
+    grant,
+    revoke,
+    enable,
+    disable,
+    uninstall,
+    schedules,
+    runs,
+    run_now,
+    clock,
+):
     main.add_command(_command)

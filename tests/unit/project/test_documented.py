@@ -184,11 +184,18 @@ def test_a_capability_is_documented(name: str) -> None:
     assert f"`{name}`" in text("docs/capabilities.md")
 
 
-def test_every_command_and_option_is_documented() -> None:
-    document = text("docs/cli.md")
+@pytest.mark.parametrize(
+    ("program", "package", "path"),
+    [
+        ("alga-runner", "alga_runner.cli", "docs/cli.md"),
+        ("alga-server", "alga_server.cli", "docs/alga-server.md"),
+    ],
+)
+def test_every_command_and_option_is_documented(program: str, package: str, path: str) -> None:
+    document = text(path)
     click = importlib.import_module("click")
-    main = importlib.import_module("alga_runner.cli").main
-    missing = [name for name in main.commands if f"alga-runner {name}" not in document]
+    main = importlib.import_module(package).main
+    missing = [name for name in main.commands if f"{program} {name}" not in document]
     missing += [
         f"{name} {max(option.opts, key=len)}"
         for name, command in main.commands.items()
@@ -198,3 +205,12 @@ def test_every_command_and_option_is_documented() -> None:
     ]
 
     assert missing == []
+
+
+def test_every_code_of_the_server_s_commands_is_documented() -> None:
+    """Those of their own; a server's and a setting's stand in docs/errors.md."""
+    sources = "".join(path.read_text() for path in (ROOT / "server/alga_server/cli").glob("*.py"))
+    own = set(re.findall(r'Failure\(\s*"(\w+)"', sources)) | {"token_file_unusable"}
+    section = text("docs/alga-server.md").partition("## Errors")[2]
+
+    assert {row[0] for row in rows(section)} == own
