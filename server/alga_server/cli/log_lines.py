@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -46,5 +47,11 @@ def log_to_stderr() -> None:
     """Send the process's log to stderr, in the form that suits what stderr is."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Sentences() if sys.stderr.isatty() else JsonLines())
+    handler.addFilter(_is_news)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("alga_server").setLevel(logging.INFO)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that a call which was cut off at the end was cut off, with a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))

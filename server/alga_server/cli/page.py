@@ -38,7 +38,8 @@ class Page:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(Text("-" if cell is None else tame(cell)) for cell in row))
+            cells = [cell for _, cell in zip(columns, row, strict=True)]
+            table.add_row(*(Text("-" if cell is None else tame(cell)) for cell in cells))
         with self._console.capture() as captured:
             self._console.print(table)
         for line in captured.get().splitlines():

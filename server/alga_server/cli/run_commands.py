@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _RUNS = """List the runs of a tenant's schedules, newest first: when, how it ended, how long it took.
 
-Without --install and --schedule they are those of every install of the tenant. Times are UTC; the nominal time is the
-one that the schedule asked for, in its own zone.
+Without --install and --schedule they are those of every install of the tenant. Times are UTC. The document of --json
+has more: the nominal time, which is the one that the schedule asked for, attempts, request ids.
 
 \b
 Examples:
@@ -98,26 +98,14 @@ def run_now(session: Session, *, schedule: str, tenant: str, install: str | None
 
 
 def print_runs(page: Page, runs: list[Any], *, empty: str) -> None:
-    """Runs as a table. Each has an ``extensionName`` and a ``scheduleName``, where they are known."""
+    """Runs as a table; a schedule has its name where ``runs`` knew it, else its id."""
     from .page import minute  # noqa: PLC0415 - rich comes with it
 
-    columns = [
-        "DUE (UTC)",
-        "SCHEDULE",
-        "EXTENSION",
-        "NOMINAL TIME",
-        "TRIGGER",
-        "STATUS",
-        "HTTP",
-        "TOOK",
-        "WHY",
-    ]
+    columns = ["DUE (UTC)", "SCHEDULE", "TRIGGER", "STATUS", "HTTP", "TOOK", "WHY"]
     rows = [
         [
             minute(run["dueAt"]),
             run.get("scheduleName") or run["scheduleId"],
-            run.get("extensionName"),
-            run["nominalTime"],
             run["trigger"],
             run["status"],
             None if run["httpStatus"] is None else str(run["httpStatus"]),
@@ -139,17 +127,17 @@ async def _newest(
         wanted = await find_schedule(admin, tenant, schedule, place)
         path = ("tenants", tenant, "installs", wanted["installId"], "schedules", wanted["id"], "runs")
         found = (await admin.get(*path, limit=limit))["runs"]
-        return await named(admin, tenant, found)
+        return await _named(admin, tenant, found)
     installs = [place] if place else (await admin.get("tenants", tenant, "installs"))["installs"]
     found = []
     for each in installs:
         of_install = await admin.get("tenants", tenant, "installs", each["installId"], "runs", limit=limit)
         found += of_install["runs"]
     newest = sorted(found, key=lambda run: str(run["startedAt"]), reverse=True)[:limit]
-    return await named(admin, tenant, newest)
+    return await _named(admin, tenant, newest)
 
 
-async def named(admin: Admin, tenant: str, runs: list[Any]) -> list[Any]:
+async def _named(admin: Admin, tenant: str, runs: list[Any]) -> list[Any]:
     """``runs`` with the names of their schedules and extensions; ``None`` where the schedule is gone."""
     schedules = {each["id"]: each for each in (await admin.get("tenants", tenant, "schedules"))["schedules"]}
     nothing: dict[str, Any] = {}
@@ -166,8 +154,10 @@ async def named(admin: Admin, tenant: str, runs: list[Any]) -> list[Any]:
 def _how(run: Any) -> str:
     if run["status"] == "running":
         return f"is running since {run['startedAt']}"
-    took = f" after {_took(run)}" if _took(run) else ""
     why = f": {_why(run)}" if _why(run) else ""
+    if run["status"] in {"skipped", "lost"}:
+        return f"was {run['status']}{why}"
+    took = f" after {_took(run)}" if _took(run) else ""
     http = f" (HTTP {run['httpStatus']})" if run["httpStatus"] is not None else ""
     return f"ended with {run['status']}{http}{took}{why}"
 

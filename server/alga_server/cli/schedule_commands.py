@@ -45,7 +45,7 @@ def schedules(session: Session, *, tenant: str, install: str | None) -> None:
     found = session.ask(work)
     rows = [
         [
-            each["name"],
+            each["name"] or each["id"],
             each["extensionName"],
             f"{each['endpointMethod']} {each['endpointPath']}",
             each["cron"],
@@ -53,12 +53,9 @@ def schedules(session: Session, *, tenant: str, install: str | None) -> None:
             minute(each["nextRunAt"]) if each["enabled"] else "disabled",
             minute(each["lastRunAt"]),
             each["lastRunStatus"],
-            each["id"],
         ]
         for each in found["schedules"]
     ]
-    columns = [
-        "NAME", "EXTENSION", "ENDPOINT", "CRON", "ZONE", "NEXT RUN (UTC)", "LAST RUN (UTC)", "STATUS", "SCHEDULE",
-    ]  # fmt: skip
+    columns = ["NAME", "EXTENSION", "ENDPOINT", "CRON", "ZONE", "NEXT RUN (UTC)", "LAST RUN (UTC)", "STATUS"]
     empty = f"Tenant {tenant} has no schedules{' there' if install else ''}."
     session.answer(found, lambda page: page.table(columns, rows, empty=empty))
