@@ -78,6 +78,7 @@ class _Call:
         self._install: Install | None = None
         self._endpoint: EndpointInfo | None = None
         self._outcome = "cancelled"
+        self._detail: str | None = None
 
     async def answer(self) -> Response:
         """Carry it out. Whatever happens is an answer and one line in the log."""
@@ -193,11 +194,12 @@ class _Call:
             headers["retry-after"] = str(error.retry_after_s)
         if isinstance(error, Unauthenticated):
             headers["www-authenticate"] = "Bearer"
-        self._outcome = body.get("code", error.code)
+        self._outcome, self._detail = error.code, body.get("code")
         return Answer({"error": name, **body, "requestId": self._request_id}, status, headers)
 
     def _record(self, status: int | None, duration_s: float) -> None:
         install, endpoint = self._install, self._endpoint
+        self._services.metrics.gateway_call(self._outcome, duration_s)
         # The endpoint as the manifest has it: the path that was sent may hold anything.
         place = f"{endpoint.method} {endpoint.path}" if endpoint else None
         logger.info(
@@ -213,6 +215,7 @@ class _Call:
                 "version_id": install.version_id if install else None,
                 "request_id": self._request_id,
                 "outcome": self._outcome,
+                "detail": self._detail,
                 "status": status,
                 "duration_s": duration_s,
             },

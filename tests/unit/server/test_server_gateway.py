@@ -552,7 +552,19 @@ async def test_a_refused_call_is_one_line_too(
     await mine.ask("POST", "/sync")
 
     [line] = lines(caplog)
-    assert (line.outcome, line.status) == ("guest_trap", 502)
+    assert (line.outcome, line.detail, line.status) == ("execution_failed", "guest_trap", 502)
+
+
+async def test_calls_are_counted_by_codes_of_the_server_alone(mine: Any, house: Any, runner: Runner) -> None:
+    await mine.ask("POST", "/sync")
+    await mine.ask("POST", "/missing")
+    runner.fails("made_up_by_a_runner: words")
+    await mine.ask("POST", "/sync")
+
+    metrics = await house.metrics()
+    for outcome in ("success", "endpoint_not_found", "execution_failed"):
+        assert f'alga_server_gateway_calls_total{{outcome="{outcome}"}} 1.0' in metrics
+    assert "made_up_by_a_runner" not in metrics
 
 
 async def test_no_line_carries_a_body_a_query_a_token_or_the_path_as_sent(
