@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .app import Server, create_app
-    from .clock import Clock, ManualClock, SystemClock
+    from .clock import Clock, ManualClock, OffsetClock, SystemClock
     from .settings import ServerSettings
 
-__all__ = ["Clock", "ManualClock", "Server", "ServerSettings", "SystemClock", "create_app"]
+__all__ = ["Clock", "ManualClock", "OffsetClock", "Server", "ServerSettings", "SystemClock", "create_app"]
 
 _HOMES = {
     "Clock": "clock",

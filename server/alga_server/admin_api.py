@@ -5,7 +5,6 @@ Every route wants ``authorization: Bearer <admin_token>``, checked before a byte
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -25,14 +24,15 @@ from .admin_models import (
     schedule_answer,
 )
 from .bundle_copies import placement_of
+from .clock_api import add_clock
 from .errors import BundleStoreUnavailable, NotFound, Unauthorized, ValidationFailed
-from .ids import known_form
+from .ids import NOBODY, known_form, known_tenant
 from .installs import Install
+from .runs_api import add_runs
 from .services import Services
 from .web import Answer, read_body, read_json_object, same_secret
 
 _TRIGGER = "admin_api"
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def admin_router(services: Services) -> APIRouter:
@@ -48,6 +48,9 @@ def admin_router(services: Services) -> APIRouter:
     _add_extensions(router, services)
     _add_installs(router, services)
     _add_schedules(router, services)
+    add_runs(router, services)
+    if services.movable_clock is not None:
+        add_clock(router, services, services.movable_clock)
     return router
 
 
@@ -87,7 +90,7 @@ def _add_installs(router: APIRouter, services: Services) -> None:
     @router.post("/tenants/{tenant_id}/installs", response_model=None)
     async def create(request: Request, tenant_id: str) -> Answer:
         wanted = parse(InstallInput, await _json(request, services))
-        if not _TENANT.fullmatch(tenant_id):
+        if known_tenant(tenant_id) == NOBODY:
             raise ValidationFailed(field_errors={"tenantId": "Invalid tenantId"})
 
         def transaction(connection: Connection) -> tuple[Install, dict[str, Any]]:
@@ -109,7 +112,9 @@ def _add_installs(router: APIRouter, services: Services) -> None:
     @router.get("/tenants/{tenant_id}/installs", response_model=None)
     async def list_all(tenant_id: str) -> Answer:
         def transaction(connection: Connection) -> list[dict[str, Any]]:
-            return [shown(connection, each) for each in installs.of_tenant(connection, _tenant(tenant_id))]
+            return [
+                shown(connection, each) for each in installs.of_tenant(connection, known_tenant(tenant_id))
+            ]
 
         return Answer({"installs": await database.read(transaction)})
 
@@ -127,7 +132,7 @@ def _add_installs(router: APIRouter, services: Services) -> None:
         def transaction(connection: Connection) -> dict[str, Any]:
             install = installs.change(
                 connection,
-                _tenant(tenant_id),
+                known_tenant(tenant_id),
                 known_form(install_id),
                 enabled=changes.enabled,
                 grants=changes.grants,
@@ -138,7 +143,9 @@ def _add_installs(router: APIRouter, services: Services) -> None:
             )
             return shown(connection, install)
 
-        return Answer(await database.write(transaction))
+        answer = Answer(await database.write(transaction))
+        services.dispatcher.wake()
+        return answer
 
     @router.delete("/tenants/{tenant_id}/installs/{install_id}", response_model=None)
     async def remove(tenant_id: str, install_id: str) -> Response:
@@ -159,18 +166,18 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
         schedule = schedules.get(connection, install, schedule_id)
         if schedule is None:
             raise NotFound("Schedule not found")
-        return schedule_answer(schedule, clock.now())
+        return schedule_answer(schedule)
 
     @router.get("/tenants/{tenant_id}/schedules", response_model=None)
     async def list_of_tenant(tenant_id: str) -> Answer:
         def transaction(connection: Connection) -> list[dict[str, Any]]:
             return [
                 {
-                    **schedule_answer(schedule, clock.now()),
+                    **schedule_answer(schedule),
                     "installId": install.install_id,
                     "extensionName": install.extension_name,
                 }
-                for install in installs.of_tenant(connection, _tenant(tenant_id))
+                for install in installs.of_tenant(connection, known_tenant(tenant_id))
                 for schedule in schedules.list_all(connection, install)
             ]
 
@@ -180,7 +187,7 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
     async def list_all(tenant_id: str, install_id: str) -> Answer:
         def transaction(connection: Connection) -> list[dict[str, Any]]:
             install = _require(connection, tenant_id, install_id)
-            return [schedule_answer(each, clock.now()) for each in schedules.list_all(connection, install)]
+            return [schedule_answer(each) for each in schedules.list_all(connection, install)]
 
         return Answer({"schedules": await database.read(transaction)})
 
@@ -195,7 +202,9 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
             )
             return shown(connection, install, schedule_id)
 
-        return Answer(await database.write(transaction), status_code=201)
+        answer = Answer(await database.write(transaction), status_code=201)
+        services.dispatcher.wake()
+        return answer
 
     @router.patch(root + "/{schedule_id}", response_model=None)
     async def change(request: Request, tenant_id: str, install_id: str, schedule_id: str) -> Answer:
@@ -207,7 +216,9 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
             schedules.change(connection, install, known, body, limits=limits, now=clock.now())
             return shown(connection, install, known)
 
-        return Answer(await database.write(transaction))
+        answer = Answer(await database.write(transaction))
+        services.dispatcher.wake()
+        return answer
 
     @router.delete(root + "/{schedule_id}", response_model=None)
     async def remove(tenant_id: str, install_id: str, schedule_id: str) -> Response:
@@ -233,9 +244,4 @@ async def _json(request: Request, services: Services) -> dict[str, Any]:
 
 
 def _require(connection: Connection, tenant_id: str, install_id: str, *, lock: bool = False) -> Install:
-    return installs.require(connection, _tenant(tenant_id), known_form(install_id), lock=lock)
-
-
-def _tenant(text: str) -> str:
-    """``text`` if a tenant can have that id, else an id that nobody has."""
-    return text if _TENANT.fullmatch(text) else ""
+    return installs.require(connection, known_tenant(tenant_id), known_form(install_id), lock=lock)

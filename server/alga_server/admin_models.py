@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +12,7 @@ from .fields import storable
 from .installs import Install
 from .publishing import Published
 from .registry import Extension
+from .runs import Run
 from .schedules import Schedule, rfc3339
 
 MAX_CONFIG_ENTRIES = 256
@@ -30,7 +30,7 @@ _Config = Annotated[dict[_Text, _Text], Field(max_length=MAX_CONFIG_ENTRIES)]
 _Grants = Annotated[list[_Text], Field(max_length=64)]
 
 
-class _Input(BaseModel):
+class AdminInput(BaseModel):
     """Strict: a member nobody knows is a typing mistake, and is refused."""
 
     model_config = ConfigDict(
@@ -38,7 +38,7 @@ class _Input(BaseModel):
     )
 
 
-class InstallInput(_Input):
+class InstallInput(AdminInput):
     """An extension to install: the newest version unless one is named, exactly the listed capabilities."""
 
     extension_id: _Text
@@ -47,7 +47,7 @@ class InstallInput(_Input):
     config: _Config = Field(default_factory=dict)
 
 
-class InstallChanges(_Input):
+class InstallChanges(AdminInput):
     """What to change; an absent or null member is left, ``config`` and ``grants`` replace what was there.
 
     ``add_grants`` and ``remove_grants`` change single capabilities, whatever another admin does at the same time.
@@ -60,7 +60,7 @@ class InstallChanges(_Input):
     remove_grants: _Grants = Field(default_factory=list)
 
 
-InputT = TypeVar("InputT", bound=_Input)
+InputT = TypeVar("InputT", bound=AdminInput)
 
 
 def parse(model: type[InputT], body: dict[str, Any]) -> InputT:
@@ -125,10 +125,32 @@ def install_answer(install: Install, endpoints: list[Any]) -> dict[str, Any]:
     }
 
 
-def schedule_answer(schedule: Schedule, now: datetime) -> dict[str, Any]:
-    """A schedule, who made it, and when it fires next after ``now``."""
+def schedule_answer(schedule: Schedule) -> dict[str, Any]:
+    """A schedule, who made it, and when it fires next."""
     return {
         **schedule.info.model_dump(by_alias=True),
         "trigger": schedule.trigger,
-        "nextRunAt": rfc3339(schedule.next_run_at(now)),
+        "nextRunAt": rfc3339(schedule.next_run_at),
+    }
+
+
+def run_answer(run: Run) -> dict[str, Any]:
+    """A run; ``dueAt`` is the instant of its ``nominalTime``."""
+    return {
+        "id": run.id,
+        "scheduleId": run.schedule_id,
+        "trigger": run.trigger,
+        "nominalTime": run.nominal_time,
+        "dueAt": rfc3339(run.due_at),
+        "attempt": run.attempt,
+        "status": run.status,
+        "reason": run.reason,
+        "missed": run.missed,
+        "httpStatus": run.http_status,
+        "errorCode": run.error_code,
+        "errorMessage": run.error_message,
+        "requestId": run.request_id,
+        "startedAt": rfc3339(run.started_at),
+        "finishedAt": rfc3339(run.finished_at),
+        "durationMs": run.duration_ms,
     }

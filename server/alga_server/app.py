@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
@@ -15,11 +15,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from alga_runner.errors import SettingsError
+
 from .admin_api import admin_router
 from .bundle_copies import BundleCopies
 from .bundle_store import BundleStore
-from .clock import Clock, SystemClock
+from .clock import Clock, MovableClock, OffsetClock, SystemClock
 from .database import Database
+from .dispatcher import Dispatcher
 from .errors import ServerError
 from .executions import Executor
 from .gateway import gateway_router
@@ -42,8 +45,9 @@ class Server:
         async with Server(settings) as server:
             transport = httpx.ASGITransport(server.app)
 
-    ``runner_transport`` carries the calls of the runner in place of sockets; it is closed with the server. Raises
-    ``SettingsError``.
+    ``runner_transport`` carries the calls of the runner in place of sockets; it is closed with the server.
+    ``allow_clock`` lets admins put the clock forward, an ``OffsetClock`` unless another is given: for development, and
+    only where nothing but this machine reaches the app. Raises ``SettingsError``.
     """
 
     def __init__(
@@ -52,22 +56,33 @@ class Server:
         *,
         clock: Clock | None = None,
         runner_transport: httpx.AsyncBaseTransport | None = None,
+        allow_clock: bool = False,
     ) -> None:
-        clock = clock or SystemClock()
+        clock = clock or (OffsetClock() if allow_clock else SystemClock())
         database = Database(settings.database_url, threads=settings.database_threads)
         store = BundleStore(settings.bundle_store) if settings.bundle_store else None
         tokens = ExecutionTokens(database, clock)
         self._runner = RunnerClient(settings, runner_transport)
+        metrics = Metrics()
+        executor = Executor(settings, clock, tokens, self._runner)
         self._services = Services(
             settings=settings,
             clock=clock,
             database=database,
-            metrics=Metrics(),
+            metrics=metrics,
             tokens=tokens,
-            executor=Executor(settings, clock, tokens, self._runner),
+            executor=executor,
             bundles=BundleCopies(database, store),
+            dispatcher=Dispatcher(settings, clock, database, metrics, executor),
+            movable_clock=_movable(clock, settings) if allow_clock else None,
         )
+        self._stack = AsyncExitStack()
         self.app = self._app()
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What fires the schedules, while the server is entered."""
+        return self._services.dispatcher
 
     async def start(self) -> None:
         """Create what tables and bundles are missing; warn of a surface that refuses everything."""
@@ -92,13 +107,18 @@ class Server:
         await self._services.database.aclose()
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        """Start, and begin to fire schedules."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.aclose)
+            await self.start()
+            await stack.enter_async_context(self._services.dispatcher)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.aclose()
+        await self._stack.__aexit__(kind, error, trace)
 
     def _app(self) -> FastAPI:
         app = FastAPI(
@@ -135,6 +155,14 @@ class Server:
 def create_app(settings: ServerSettings, *, clock: Clock | None = None) -> FastAPI:
     """The app of a new ``Server``. Raises ``SettingsError`` for a database URL it cannot use."""
     return Server(settings, clock=clock).app
+
+
+def _movable(clock: Clock, settings: ServerSettings) -> MovableClock:
+    if not settings.development:
+        raise SettingsError("A clock that can be put forward is for development: set development.")
+    if not isinstance(clock, MovableClock):
+        raise SettingsError("The server's clock cannot be put forward.")
+    return clock
 
 
 def _server_error(_request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Which cron expressions a schedule may have, and when they fire.
+"""Which cron expressions a schedule may have. ``occurrences`` says when they fire.
 
 Five fields as Debian's cron reads them, parsed by ``cronsim``; messages from alga-contract 5.2. Unlike Alga's server,
 ranges are checked and the minimum interval is the real one: the smallest gap between any two firings on a calendar
@@ -9,11 +9,9 @@ within an hour, or over the seam between two adjacent hours, the last of which m
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
+from cronsim import CronSimError
 from cronsim.cronsim import Field
 
 from .errors import FieldRefused
@@ -47,11 +45,6 @@ def check_cron(value: str, *, min_interval_minutes: int = 5) -> str:
     if firings.smallest_gap_minutes() < min_interval_minutes:
         raise FieldRefused(f"Cron too frequent (minimum interval is {min_interval_minutes} minutes)")
     return expression
-
-
-def next_run(expression: str, timezone: str, after: datetime) -> datetime:
-    """The first firing later than ``after`` on the clocks of ``timezone``, in UTC. ``expression`` was checked."""
-    return next(CronSim(expression, after.astimezone(ZoneInfo(timezone)))).astimezone(UTC)
 
 
 def _without_names(fields: list[str]) -> list[str]:

@@ -13,6 +13,7 @@
     ├── BodyTooLarge            body_too_large      413
     │   └── PayloadTooLarge     payload_too_large   413
     ├── BundleStoreUnavailable  bundle_store_unavailable  503
+    ├── DispatcherUnavailable   dispatcher_unavailable    503
     ├── Conflict                conflict            409
     │   ├── VersionExists       version_exists      409
     │   └── AlreadyInstalled    already_installed   409
@@ -134,6 +135,14 @@ class BundleStoreUnavailable(ServerError):
     """The bundle store cannot be written"""
 
     code = "bundle_store_unavailable"
+    http_status = 503
+    status_label = None
+
+
+class DispatcherUnavailable(ServerError):
+    """This server is not running schedules"""
+
+    code = "dispatcher_unavailable"
     http_status = 503
     status_label = None
 

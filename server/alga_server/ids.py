@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 NOBODY = ""
@@ -14,3 +15,8 @@ def known_form(text: str) -> str:
     """``text`` as ids are stored, or ``NOBODY`` if it is not a UUID."""
     lowered = text.strip().lower()
     return lowered if _UUID.fullmatch(lowered) else NOBODY
+
+
+def known_tenant(text: str) -> str:
+    """``text`` if a tenant can have that id, else ``NOBODY``."""
+    return text if _TENANT.fullmatch(text) else NOBODY

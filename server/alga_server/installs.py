@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from alga_runner.models import DEFAULT_CAPABILITIES, normalise_capabilities, unknown_capabilities
 
-from . import tables
+from . import tables, upcoming
 from .errors import AlreadyInstalled, CapabilityDenied, NotFound, ValidationFailed
 
 _NOT_FOUND = "Install not found"
@@ -155,6 +155,10 @@ def change(
     values: dict[str, Any] = {"updated_at": now}
     if enabled is not None:
         values["enabled"] = enabled
+    if enabled is True and not found.enabled:
+        upcoming.start_install(connection, tenant_id, install_id, now)
+    if enabled is False:
+        upcoming.stop_install(connection, tenant_id, install_id)
     if config is not None:
         values["config"] = dict(config)
     added, removed = normalise_capabilities(add_grants), normalise_capabilities(remove_grants)

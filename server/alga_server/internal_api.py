@@ -93,7 +93,11 @@ class _Call:
             return run(self._services, connection, install, body)
 
         database = self._services.database
-        return await (database.write(transaction) if writes else database.read(transaction))
+        if not writes:
+            return await database.read(transaction)
+        reply = await database.write(transaction)
+        self._services.dispatcher.wake()
+        return reply
 
     def _caller(self) -> Caller:
         tenant_id = single_header(self._request, "x-alga-tenant")

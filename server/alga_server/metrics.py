@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -33,10 +35,53 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._runs = Counter(
+            "alga_server_schedule_runs",
+            "Runs of schedules that ended, or were skipped.",
+            ["status", "trigger"],
+            registry=self._registry,
+        )
+        self._skipped = Counter(
+            "alga_server_schedule_skipped",
+            "Runs of schedules that were skipped.",
+            ["reason"],
+            registry=self._registry,
+        )
+        self._lost = Counter(
+            "alga_server_schedule_lost",
+            "Runs of schedules whose server did not see their end.",
+            ["reason"],
+            registry=self._registry,
+        )
+        self._missed = Counter(
+            "alga_server_schedule_missed",
+            "Times of schedules that passed while no server was there to fire them.",
+            registry=self._registry,
+        )
+        self._lag = Histogram(
+            "alga_server_schedule_lag_seconds",
+            "From when a schedule was due to when its run began.",
+            buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 3600, 86400),
+            registry=self._registry,
+        )
+
     def scheduler_call(self, operation: str, status: str, duration_s: float) -> None:
         """Count one call: ``status`` is ``success`` or an error's code."""
         self._calls.labels(operation, status).inc()
         self._duration.labels(operation).observe(duration_s)
+
+    def schedule_run(self, status: str, trigger: str, reason: str | None, missed: int) -> None:
+        """Count one run that is over, or was skipped; ``missed`` are the times it was run in place of."""
+        self._runs.labels(status, trigger).inc()
+        if status == "skipped":
+            self._skipped.labels(reason).inc()
+        if status == "lost":
+            self._lost.labels(reason).inc()
+        self._missed.inc(missed)
+
+    def schedule_lag(self, lag: timedelta) -> None:
+        """Observe how late a schedule's run began."""
+        self._lag.observe(lag.total_seconds())
 
     def gateway_call(self, outcome: str, duration_s: float) -> None:
         """Count one call: ``outcome`` is ``success``, ``client_gone``, ``cancelled`` or an error's code."""

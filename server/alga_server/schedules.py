@@ -17,8 +17,8 @@ from sqlalchemy.exc import IntegrityError
 
 from alga_runner.models import EndpointInfo, ScheduleInfo
 
-from . import installs, publishing, tables
-from .cron import check_cron, next_run
+from . import installs, publishing, tables, upcoming
+from .cron import check_cron
 from .errors import FieldRefused, NotFound, QuotaExceeded, ValidationFailed
 from .fields import check_enabled, check_name, check_payload, check_string
 from .installs import Install
@@ -41,14 +41,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One schedule: what its extension sees of it, and who made it (``host_api`` or ``admin_api``)."""
+    """One schedule: what its extension sees of it, and who made it (``host_api`` or ``admin_api``).
+
+    ``next_run_at`` is when it fires next; ``None`` when it, or its install, is disabled.
+    """
 
     info: ScheduleInfo
     trigger: str
-
-    def next_run_at(self, now: datetime) -> datetime | None:
-        """The next firing after ``now``, in UTC; ``None`` when it is disabled."""
-        return next_run(self.info.cron, self.info.timezone, now) if self.info.enabled else None
+    next_run_at: datetime | None
 
 
 def list_all(connection: Connection, install: Install) -> list[Schedule]:
@@ -94,6 +94,7 @@ def create(
         "updated_at": now,
         **values,
     }
+    row |= _next(install, row, now)
     _write_named(lambda: connection.execute(insert(tables.schedule).values(row)))
     installs.touch(connection, install, now)
     return str(row["id"])
@@ -112,9 +113,13 @@ def change(
 
     Raises ``NotFound``, ``ValidationFailed`` with every field that is wrong.
     """
-    if get(connection, install, schedule_id) is None:
+    found = get(connection, install, schedule_id)
+    if found is None:
         raise NotFound(_NOT_FOUND)
     values = _check(connection, install, members, own_id=schedule_id, limits=limits)
+    before = found.info.model_dump(include={"cron", "timezone", "enabled"})
+    if before != (wanted := before | {key: values[key] for key in before if key in values}):
+        values |= _next(install, wanted, now)
     statement = update(tables.schedule).where(_is(install, schedule_id)).values(**values, updated_at=now)
     _write_named(lambda: connection.execute(statement))
     installs.touch(connection, install, now)
@@ -181,6 +186,13 @@ def _check(
     return values
 
 
+def _next(install: Install, row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The columns that say when it fires next, from ``now`` on."""
+    if not (install.enabled and row["enabled"]):
+        return upcoming.NOTHING
+    return upcoming.first_columns(row["cron"], row["timezone"], now)
+
+
 def _resolve(connection: Connection, install: Install, text: str) -> EndpointInfo:
     return Selector.parse(text).choose(publishing.endpoints(connection, install.version_id))
 
@@ -240,7 +252,7 @@ def _schedule(row: Row[Any]) -> Schedule:
         last_error=row.last_error,
         created_at=rfc3339(row.created_at),
     )
-    return Schedule(info=info, trigger=row.trigger)
+    return Schedule(info=info, trigger=row.trigger, next_run_at=row.next_run_at)
 
 
 def rfc3339(instant: datetime | None) -> str | None:

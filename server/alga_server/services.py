@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .bundle_copies import BundleCopies
-from .clock import Clock
+from .clock import Clock, MovableClock
 from .database import Database
+from .dispatcher import Dispatcher
 from .executions import Executor
 from .metrics import Metrics
 from .schedules import Limits
@@ -25,6 +26,9 @@ class Services:
     tokens: ExecutionTokens
     executor: Executor
     bundles: BundleCopies
+    dispatcher: Dispatcher
+    movable_clock: MovableClock | None
+    """The clock, where admins may put it forward."""
 
     @property
     def limits(self) -> Limits:

@@ -88,6 +88,31 @@ class ServerSettings(BaseSettings):
     min_schedule_interval_minutes: int = Field(
         default=5, ge=1, le=60, description="Shortest time between two firings of one schedule."
     )
+    dispatch_schedules: bool = Field(
+        default=True,
+        description="Whether this server fires schedules that come due. Several may: each time fires once.",
+    )
+    dispatch_poll_seconds: float = Field(
+        default=15.0,
+        ge=1,
+        description="How often the server looks for schedules that other processes changed. "
+        "Its own changes it sees at once.",
+    )
+    max_schedule_runs: int = Field(
+        default=50, ge=1, le=1000, description="Runs of schedules that this server has under way at once."
+    )
+    run_lease_seconds: float = Field(
+        default=60.0,
+        ge=3,
+        description="How long a run is believed to be under way when its server does not say so again; "
+        "it does three times as often. Then the run is lost and its schedule free.",
+    )
+    run_history_per_install: int = Field(
+        default=1000, ge=1, description="Ended runs that are kept per install; the oldest go first."
+    )
+    shutdown_grace_seconds: float = Field(
+        default=10.0, ge=0, description="How long a stopping server waits for runs that are under way."
+    )
     max_request_bytes: int = Field(
         default=1024 * 1024, ge=1024, description="Bytes of a JSON request's body."
     )

@@ -95,6 +95,7 @@ async def alga() -> AsyncIterator[Alga]:
         admin_token=SecretStr(ADMIN_TOKEN),
         max_schedules_per_install=MAX_SCHEDULES,
         require_execution_token=False,  # the port is called here without any execution
+        dispatch_schedules=False,
     )
     async with (
         Server(settings, clock=clock) as server,

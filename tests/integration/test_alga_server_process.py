@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -237,23 +238,58 @@ def test_told_to_stop_it_ends_with_0(server: Serving, how: signal.Signals) -> No
 def test_a_call_under_way_is_answered_before_it_ends(server: Serving) -> None:
     """The head of a request has arrived when the server is told to stop, its body follows."""
     with server.admin() as admin:
-        told = threading.Event()
 
         def body() -> Iterator[bytes]:
             yield b"not "
             server.process.send_signal(signal.SIGTERM)
-            # The listener closes first thing, so a refused connection says that it heard.
-            while not told.is_set():
-                try:
-                    httpx.get(f"{server.url}/healthz", trust_env=False)
-                except httpx.TransportError:
-                    told.set()
+            refuses_connections(("127.0.0.1", int(server.url.rpartition(":")[2])))
             yield b"a bundle"
 
         answer = admin.post("/extensions", content=body())
 
     assert (answer.status_code, answer.json()["code"]) == (400, "bundle_invalid")
     assert server.process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_told_twice_it_cuts_off_what_is_under_way(server: Serving, how: signal.Signals) -> None:
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+    with socket.create_connection(address) as caller:
+        head = f"POST /api/admin/extensions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n"
+        caller.sendall(f"{head}expect: 100-continue\r\ncontent-length: 9\r\n\r\n".encode())
+        assert caller.recv(100).startswith(b"HTTP/1.1 100 ")
+
+        server.process.send_signal(how)
+        refuses_connections(address)
+        assert server.stop(how) == 128 + how
+
+
+def refuses_connections(address: tuple[str, int]) -> None:
+    """Return once nothing listens there: the server heard its signal."""
+    while True:
+        try:
+            socket.create_connection(address).close()
+        except ConnectionError:
+            return
+
+
+def test_ctrl_c_ends_a_command_that_waits_for_an_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        command = subprocess.Popen(
+            [*COMMAND, "extensions"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=clean({"ALGA_SERVER_URL": url, "ALGA_SERVER_ADMIN_TOKEN": TOKEN}),
+        )
+        caller, _ = silent.accept()
+        with caller:
+            caller.recv(1)
+            command.send_signal(signal.SIGINT)
+            assert command.communicate(timeout=60) == ("", "")
+
+    assert command.returncode == 130
 
 
 def test_a_port_in_use_is_a_sentence(server: Serving) -> None:
@@ -336,3 +372,86 @@ def test_a_reader_of_a_pipe_that_is_gone_is_no_news(server: Serving) -> None:
     os.close(writer)
 
     assert ended.stderr == ""
+
+
+# ---- With a runner
+
+
+@pytest.fixture
+def pair(start: Callable[..., Serving], tmp_path: Path) -> Iterator[Serving]:
+    """A development server and a runner, started with the lines that the server printed."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = start("--dev", "--runner-url", f"http://127.0.0.1:{port}", ALGA_SERVER_ADMIN_TOKEN=TOKEN)
+    exports = dict(line.removeprefix("export ").split("=", 1) for line in server.lines[:-1])
+    program = "from alga_runner.cli import main; main(prog_name='alga-runner')"
+    with (tmp_path / "runner.log").open("wb") as log:
+        runner = subprocess.Popen(
+            [sys.executable, "-c", program, "serve", "--port", str(port)],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=clean(exports),
+        )
+    assert runner.stdout is not None
+    with runner.stdout:
+        try:
+            assert runner.stdout.readline() == f"alga-runner listening on http://127.0.0.1:{port}\n"
+            yield server
+            runner.terminate()
+            assert runner.wait(timeout=60) == 0
+        finally:
+            runner.kill()
+            runner.wait()
+
+
+def schedule(server: Serving, install: dict[str, Any], **members: Any) -> None:
+    with server.admin() as admin:
+        path = f"/tenants/{install['tenantId']}/installs/{install['installId']}/schedules"
+        made = admin.post(path, json={"endpoint": "POST /sync", "cron": "0 * * * *", **members})
+    assert made.status_code == 201, made.text
+
+
+def test_schedules_fire_by_hand_and_by_the_clock(pair: Serving) -> None:
+    pair.json("publish", str(SAMPLE))
+    install = pair.json("install", NAME, "--tenant", "acme", "--grant", "scheduler.manage")
+    schedule(pair, install, name="Hourly")
+
+    by_hand = pair.alga("run-now", "Hourly", "--tenant", "acme")
+    assert (by_hand.returncode, by_hand.stderr) == (0, "")
+    assert by_hand.stdout.startswith("Hourly ended with success (HTTP 200) after ")
+
+    moved = pair.json("clock", "--advance", "2h")
+    assert [(run["trigger"], run["status"]) for run in moved["fired"]] == [("schedule", "success")] * 2
+
+    found = pair.json("runs", "--tenant", "acme", "--schedule", "Hourly")["runs"]
+    assert [run["trigger"] for run in found] == ["schedule", "schedule", "run_now"]
+    assert {run["scheduleName"] for run in found} == {"Hourly"}
+    [shown] = pair.json("schedules", "--tenant", "acme")["schedules"]
+    assert shown["lastRunStatus"] == "success"
+
+
+def test_a_disabled_install_is_skipped_and_says_so(pair: Serving) -> None:
+    pair.json("publish", str(SAMPLE))
+    schedule(pair, pair.json("install", NAME, "--tenant", "acme"), name="Hourly")
+    pair.json("disable", NAME, "--tenant", "acme")
+
+    ended = pair.alga("run-now", "Hourly", "--tenant", "acme")
+
+    assert (ended.returncode, ended.stdout) == (1, "Hourly was skipped: install_disabled.\n")
+
+
+def test_without_its_runner_a_run_ends_with_an_error(start: Callable[..., Serving]) -> None:
+    server = start("--dev", "--runner-url", "http://127.0.0.1:9", ALGA_SERVER_ADMIN_TOKEN=TOKEN)
+    server.json("publish", str(SAMPLE))
+    schedule(server, server.json("install", NAME, "--tenant", "acme"), name="Hourly")
+
+    ended = server.alga("run-now", "Hourly", "--tenant", "acme")
+
+    assert ended.returncode == 1
+    assert "Hourly ended with error" in ended.stdout
+    assert "runner_unavailable" in ended.stdout
+
+
+def test_the_clock_of_a_server_that_is_not_for_development_stands_with_the_machine(server: Serving) -> None:
+    said(server.alga("clock", "--advance", "1h"), "clock_fixed")

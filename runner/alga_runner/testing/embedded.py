@@ -40,6 +40,10 @@ class Clock(Protocol):
         """Seconds on a clock that never goes back."""
         ...
 
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once the clock shows ``instant`` or later."""
+        ...
+
 
 class EmbeddedAlga:
     """The reference Alga server and a runner in one process. Use it as ``async with EmbeddedAlga() as alga``.
@@ -77,6 +81,7 @@ class EmbeddedAlga:
             database_url="sqlite://",
             runner_token=runner_token,
             admin_token=admin_token,
+            dispatch_schedules=False,
             require_execution_token=False,  # this runner is asked directly, and the server issues no tokens
         )
         async with AsyncExitStack() as stack:

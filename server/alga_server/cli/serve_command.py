@@ -125,7 +125,7 @@ def serve(
         url = url_of(listener)
         environment = _environment(url, settings, made) if dev else {}
         status = serve_until_told(
-            settings, listener, clock=None, ready=lambda: _announce(url, environment, as_json=as_json)
+            settings, listener, allow_clock=dev, ready=lambda: _announce(url, environment, as_json=as_json)
         )
     ctx.exit(status)
 

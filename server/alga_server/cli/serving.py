@@ -13,7 +13,6 @@ import anyio
 import uvicorn
 
 from ..app import Server
-from ..clock import Clock
 from ..settings import ServerSettings
 from .failures import Failure
 
@@ -58,16 +57,17 @@ def url_of(listener: socket.socket) -> str:
 
 
 def serve_until_told(
-    settings: ServerSettings, listener: socket.socket, *, clock: Clock | None, ready: Callable[[], None]
+    settings: ServerSettings, listener: socket.socket, *, allow_clock: bool, ready: Callable[[], None]
 ) -> int:
     """Serve on ``listener``; the exit status. ``ready`` is called once requests are answered.
 
     The first SIGTERM or SIGINT lets the calls under way finish, for ``DRAIN_S`` seconds, and the status is 0; a second
-    one does not wait, and the status is 128 and its number. Raises ``SettingsError``.
+    one cuts them off, and the status is 128 and its number. Runs of schedules have their own grace after that. Raises
+    ``SettingsError``.
     """
 
     async def serve() -> int:
-        async with Server(settings, clock=clock) as server:
+        async with Server(settings, allow_clock=allow_clock) as server:
             return await _Serving(server, ready).until_told(listener)
 
     with listener:
@@ -120,5 +120,9 @@ class _Serving(uvicorn.Server):
 
     def _tell(self, which: signal.Signals) -> None:
         self._told.append(which)
-        self.force_exit = self.should_exit
+        if self.should_exit:
+            self.force_exit = True
+            for connection in list(self.server_state.connections):
+                if connection.transport is not None:
+                    connection.transport.abort()
         self.should_exit = True

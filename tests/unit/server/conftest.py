@@ -145,6 +145,7 @@ def settings() -> ServerSettings:
         admin_token=ADMIN_TOKEN,
         gateway_token=GATEWAY_TOKEN,
         require_execution_token=False,
+        dispatch_schedules=False,  # tests that want schedules to fire say so
     )
 
 

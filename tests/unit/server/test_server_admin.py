@@ -311,7 +311,7 @@ async def test_a_host_calls_schedule_says_so_too(house: Any, mine: Any) -> None:
     assert schedule["trigger"] == "host_api"
 
 
-async def test_the_next_run_follows_the_clock_and_is_null_when_disabled(house: Any, mine: Any) -> None:
+async def test_the_next_run_stays_due_until_it_fires_and_is_null_when_disabled(house: Any, mine: Any) -> None:
     schedule_id = await mine.create(cron="0 4 * * *")
     path = f"{mine.admin_path}/schedules/{schedule_id}"
     house.clock.advance(timedelta(hours=5))
@@ -319,7 +319,7 @@ async def test_the_next_run_follows_the_clock_and_is_null_when_disabled(house: A
     moved = await house.admin("PATCH", path, json={})
     disabled = await house.admin("PATCH", path, json={"enabled": False})
 
-    assert moved.json()["nextRunAt"] == "2026-01-02T04:00:00.000Z"
+    assert moved.json()["nextRunAt"] == "2026-01-01T04:00:00.000Z"
     assert disabled.json()["nextRunAt"] is None
 
 

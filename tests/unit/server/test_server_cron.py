@@ -10,7 +10,7 @@ from cronsim import CronSim
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from alga_server.cron import check_cron, next_run
+from alga_server.cron import check_cron
 from alga_server.errors import FieldRefused
 
 FIELDS = "Invalid cron expression (expected 5 fields: m h dom mon dow)"
@@ -259,26 +259,3 @@ def test_an_accepted_expression_fires_no_closer_than_five_minutes(expression: st
     first = [next(firings) for _ in range(50)]
 
     assert min(later - earlier for earlier, later in pairwise(first)) >= timedelta(minutes=5)
-
-
-@pytest.mark.parametrize(
-    ("expression", "zone", "after", "expected"),
-    [
-        ("0 4 * * *", "UTC", "2026-01-01T03:59:59Z", "2026-01-01T04:00:00+00:00"),
-        ("0 4 * * *", "UTC", "2026-01-01T04:00:00Z", "2026-01-02T04:00:00+00:00"),
-        ("0 4 * * *", "Europe/Berlin", "2026-01-01T00:00:00Z", "2026-01-01T03:00:00+00:00"),
-        ("0 4 * * *", "Europe/Berlin", "2026-07-01T00:00:00Z", "2026-07-01T02:00:00+00:00"),
-        ("0 4 * * *", "America/New_York", "2026-01-01T00:00:00Z", "2026-01-01T09:00:00+00:00"),
-        # 2026-03-29 02:00 to 03:00 does not exist in Berlin: the run is made up for at 03:00.
-        ("30 2 * * *", "Europe/Berlin", "2026-03-29T00:00:00Z", "2026-03-29T01:00:00+00:00"),
-        # 2026-10-25 02:00 to 03:00 happens twice in Berlin: the first one counts.
-        ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:00:00Z", "2026-10-25T00:30:00+00:00"),
-        ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00+00:00"),
-        ("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", "2028-02-29T00:00:00+00:00"),
-        ("0 0 29 2 *", "UTC", "2096-03-01T00:00:00Z", "2104-02-29T00:00:00+00:00"),
-    ],
-)
-def test_the_next_run_is_on_the_clocks_of_the_zone(
-    expression: str, zone: str, after: str, expected: str
-) -> None:
-    assert next_run(expression, zone, datetime.fromisoformat(after)).isoformat() == expected

@@ -142,7 +142,9 @@ async def test_the_server_reads_the_clock_it_was_given() -> None:
         demo = await alga.install(DEMO, grants=[SCHEDULER])
         await demo.call("POST", "/setup")
         first = (await demo.schedules())[0]["nextRunAt"]
+        await demo.call("POST", "/cleanup")
         clock.advance(timedelta(hours=1))
+        await demo.call("POST", "/setup")
         second = (await demo.schedules())[0]["nextRunAt"]
 
     assert (first, second) == ("2026-03-01T13:00:00.000Z", "2026-03-01T14:00:00.000Z")

@@ -1,0 +1,273 @@
+"""Taking runs: what is due, and the transactions by which one worker gets it.
+
+Functions take a connection and run in its transaction. To claim is to insert the run's row and to move the schedule
+on, both or neither; the table's unique keys decide who claims, whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Row, exists, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from . import installs, runs, tables, upcoming
+from .errors import NotFound
+from .installs import Install
+from .leases import Worker, note
+from .runs import Reason, Run, Status, Trigger
+from .schedules import rfc3339
+
+ENDPOINT_GONE = "Schedule endpoint not found; disabling schedule"
+
+
+@dataclass(frozen=True, slots=True)
+class DueSchedule:
+    """A schedule whose time has come; ``running`` says that a run of it is under way."""
+
+    tenant_id: str
+    install_id: str
+    schedule_id: str
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is to do: ``due`` in the order of firing; whether leases ran out; when to look again at the latest."""
+
+    due: list[DueSchedule]
+    expired: bool
+    next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that this worker holds, and what to call for it."""
+
+    run: Run
+    install: Install
+    method: str
+    path: str
+    payload: Any
+
+
+def survey(connection: Connection, now: datetime, *, limit: int) -> Survey:
+    """What there is to do at ``now``; at most ``limit`` due schedules."""
+    schedule, run = tables.schedule.c, tables.schedule_run.c
+    running = exists().where(run.schedule_id == schedule.id, run.status == "running")
+    # Occurrences that share an instant wait for one another.
+    waits = exists().where(
+        run.schedule_id == schedule.id,
+        run.status == "running",
+        run.trigger == "schedule",
+        run.due_at == schedule.next_run_at,
+    )
+    due = (
+        select(schedule.tenant_id, schedule.install_id, schedule.id, running)
+        .where(schedule.next_run_at <= now, ~waits)
+        .order_by(schedule.next_run_at, schedule.next_nominal_time, schedule.created_at, schedule.id)
+        .limit(limit)
+    )
+    next_lease = select(func.min(run.lease_expires_at)).where(run.status == "running")
+    next_at = next_due(connection, now)
+    lease = connection.execute(next_lease).scalar_one()
+    expired = lease is not None and lease <= now
+    times = [each for each in (next_at, lease) if each is not None and each > now]
+    return Survey(
+        due=[DueSchedule(*row) for row in connection.execute(due)],
+        expired=expired,
+        next_at=min(times, default=None),
+    )
+
+
+def next_due(connection: Connection, now: datetime) -> datetime | None:
+    """When the next schedule after ``now`` is due."""
+    next_run_at = tables.schedule.c.next_run_at
+    query = select(func.min(next_run_at)).where(next_run_at > now)
+    earliest: datetime | None = connection.execute(query).scalar_one()
+    return earliest
+
+
+def claim(
+    connection: Connection, due: DueSchedule, worker: Worker, now: datetime, *, may_run: bool
+) -> Claim | Run | None:
+    """Take the schedule's due occurrence: a ``Claim`` to carry out, or a ``Run`` that was recorded and is over.
+
+    ``None`` when there is nothing to take: another worker did, its turn has not come, or it would run and
+    ``may_run`` is false.
+    """
+    row = _schedule(connection, due.tenant_id, due.install_id, due.schedule_id)
+    if row is None or row.next_run_at is None or row.next_run_at > now:
+        return None
+    running = _running(connection, row)
+    if running == ("schedule", row.next_run_at):
+        return None
+    if running is None and not may_run:
+        return None
+    install = installs.require(connection, row.tenant_id, row.install_id)
+    first = upcoming.read(row.next_run_at, row.next_nominal_time)
+    plan = upcoming.due(row.cron, row.timezone, first, now)
+    _change_schedule(connection, row, upcoming.columns(plan.then))
+    reason = _obstacle(install, row, running) or ("missed" if plan.missed else None)
+    return _record(
+        connection,
+        row,
+        install,
+        worker,
+        now,
+        trigger="schedule",
+        nominal_time=plan.fire.nominal_time,
+        due_at=plan.fire.due_at,
+        reason=reason,
+        missed=plan.missed,
+    )
+
+
+def claim_now(
+    connection: Connection,
+    tenant_id: str,
+    install_id: str,
+    schedule_id: str,
+    *,
+    worker: Worker,
+    now: datetime,
+) -> Claim | Run:
+    """Take a run that somebody asked for, by the same rules. Raises ``NotFound``."""
+    install = installs.require(connection, tenant_id, install_id, lock=True)
+    row = _schedule(connection, tenant_id, install_id, schedule_id)
+    if row is None:
+        raise NotFound("Schedule not found")
+    nominal_time = rfc3339(now) or ""
+    claimed = _record(
+        connection,
+        row,
+        install,
+        worker,
+        now,
+        trigger="run_now",
+        nominal_time=nominal_time,
+        due_at=now,
+        reason=_obstacle(install, row, _running(connection, row)),
+        attempt=_attempts(connection, row, nominal_time) + 1,
+    )
+    if claimed is None:
+        raise LookupError("a run under a lock was recorded twice")
+    return claimed
+
+
+def _obstacle(install: Install, row: Row[Any], running: tuple[str, datetime] | None) -> Reason | None:
+    """Why a run of the schedule is skipped."""
+    if not install.enabled:
+        return "install_disabled"
+    if not row.enabled:
+        return "schedule_disabled"
+    return None if running is None else "overlap"
+
+
+def _record(
+    connection: Connection,
+    row: Row[Any],
+    install: Install,
+    worker: Worker,
+    now: datetime,
+    *,
+    trigger: Trigger,
+    nominal_time: str,
+    due_at: datetime,
+    reason: Reason | None,
+    missed: int = 0,
+    attempt: int = 1,
+) -> Claim | Run | None:
+    """Insert the run; ``None`` if the database has it already."""
+    skipped = reason not in {None, "missed"}
+    gone = row.version_id != install.version_id
+    status: Status = "skipped" if skipped else "error" if gone else "running"
+    values: dict[str, Any] = {
+        "id": str(uuid4()),
+        "tenant_id": row.tenant_id,
+        "install_id": row.install_id,
+        "schedule_id": row.id,
+        "trigger": trigger,
+        "nominal_time": nominal_time,
+        "due_at": due_at,
+        "attempt": attempt,
+        "status": status,
+        "reason": reason,
+        "missed": missed,
+        "request_id": str(uuid4()),
+        "worker_id": worker.id,
+        "started_at": now,
+    }
+    if status == "running":
+        values["lease_expires_at"] = now + worker.lease
+    else:
+        values |= {"finished_at": now, "duration_ms": 0}
+    if status == "error":
+        values |= {"error_code": "endpoint_not_found", "error_message": ENDPOINT_GONE}
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(tables.schedule_run).values(values))
+    except IntegrityError:
+        return None
+    runs.prune(connection, row.tenant_id, row.install_id, keep=worker.history)
+    run = runs.get(connection, row.tenant_id, row.install_id, values["id"])
+    if run is None:
+        raise LookupError("a run that was recorded is not there")
+    if status == "error":
+        _change_schedule(connection, row, {"enabled": False, **upcoming.NOTHING})
+        note(connection, run, "error", ENDPOINT_GONE)
+    if status == "running":
+        return Claim(run, install, row.method, row.path, row.payload)
+    return run
+
+
+def _schedule(connection: Connection, tenant_id: str, install_id: str, schedule_id: str) -> Row[Any] | None:
+    endpoint = tables.endpoint
+    query = (
+        select(tables.schedule, endpoint.c.method, endpoint.c.path, endpoint.c.version_id)
+        .join(endpoint, endpoint.c.id == tables.schedule.c.endpoint_id)
+        .where(
+            tables.schedule.c.tenant_id == tenant_id,
+            tables.schedule.c.install_id == install_id,
+            tables.schedule.c.id == schedule_id,
+        )
+        .with_for_update(of=tables.schedule)
+    )
+    return connection.execute(query).one_or_none()
+
+
+def _running(connection: Connection, row: Row[Any]) -> tuple[str, datetime] | None:
+    """The trigger and the instant of the schedule's run under way."""
+    run = tables.schedule_run.c
+    query = select(run.trigger, run.due_at).where(
+        runs.of_install(row.tenant_id, row.install_id), run.schedule_id == row.id, run.status == "running"
+    )
+    found = connection.execute(query).one_or_none()
+    return None if found is None else (found.trigger, found.due_at)
+
+
+def _attempts(connection: Connection, row: Row[Any], nominal_time: str) -> int:
+    run = tables.schedule_run.c
+    query = select(func.coalesce(func.max(run.attempt), 0)).where(
+        runs.of_install(row.tenant_id, row.install_id),
+        run.schedule_id == row.id,
+        run.trigger == "run_now",
+        run.nominal_time == nominal_time,
+    )
+    highest: int = connection.execute(query).scalar_one()
+    return highest
+
+
+def _change_schedule(connection: Connection, row: Row[Any], values: dict[str, Any]) -> None:
+    connection.execute(
+        update(tables.schedule)
+        .where(
+            tables.schedule.c.tenant_id == row.tenant_id,
+            tables.schedule.c.install_id == row.install_id,
+            tables.schedule.c.id == row.id,
+        )
+        .values(values)
+    )

@@ -1,0 +1,264 @@
+"""Fires schedules: waits for what is due, claims it, runs it, records how it went.
+
+Any number of dispatchers may share a database, without a leader: ``claims`` decides who fires what. No transaction is
+open while a handler runs. Time, and waiting for it, is the injected clock's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+import anyio
+from anyio.abc import TaskGroup
+
+from . import claims, leases, runs
+from .claims import Claim
+from .clock import Clock
+from .database import Database
+from .errors import DispatcherUnavailable, NotFound
+from .executions import Executor
+from .handler_calls import call_handler
+from .leases import Worker
+from .metrics import Metrics
+from .run_reports import report
+from .runs import Run
+from .settings import ServerSettings
+
+_BATCH = 500
+"""Due schedules looked at in one go."""
+
+logger = logging.getLogger("alga_server")
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """A run under way here."""
+
+    run: Run
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What one look at the schedules did: whether it fired any, whether some wait for room, when to look again."""
+
+    fired: bool
+    crowded: bool
+    next_at: datetime
+
+
+class Dispatcher:
+    """Fires the schedules of one database. Use it as ``async with Dispatcher(...)``.
+
+    It looks when the next schedule is due, when ``wake`` is called, and every ``dispatch_poll_seconds`` for what other
+    processes changed. When its context ends, runs under way get ``shutdown_grace_seconds``, then they are cut off and
+    recorded as lost.
+    """
+
+    def __init__(
+        self, settings: ServerSettings, clock: Clock, database: Database, metrics: Metrics, executor: Executor
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._database = database
+        self._metrics = metrics
+        self._executor = executor
+        self._worker = Worker(
+            str(uuid4()), timedelta(seconds=settings.run_lease_seconds), settings.run_history_per_install
+        )
+        self._renewed_at = clock.now()
+        self._turn = anyio.Lock()
+        self._woken = anyio.Event()
+        self._live: dict[str, _Live] = {}
+        self._group: TaskGroup | None = None
+        self._closing = False
+
+    async def __aenter__(self) -> Self:
+        self._closing = False
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        self._group.start_soon(self._watch)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        group, self._group = self._group, None
+        if group is None:
+            return
+        self._closing = True
+        with anyio.CancelScope(shield=True), anyio.move_on_after(self._settings.shutdown_grace_seconds):
+            for live in list(self._live.values()):
+                await live.ended.wait()
+        group.cancel_scope.cancel()
+        # The body's error is the caller's; given to the group, it would come back wrapped.
+        await group.__aexit__(None, None, None)
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._give_up(partial(leases.release, worker=self._worker, now=self._clock.now()))
+            except Exception:
+                logger.exception("Giving up the runs failed", extra={"action": "dispatch_failure"})
+        self.wake()
+
+    def wake(self) -> None:
+        """Look again now: a schedule was changed."""
+        woken, self._woken = self._woken, anyio.Event()
+        woken.set()
+
+    async def run_due(self) -> list[Run]:
+        """Fire what is due, in the order of its instants; the runs, once all of them have ended.
+
+        Raises ``DispatcherUnavailable`` outside of its context.
+        """
+        now = self._clock.now()
+        before = await self._database.read(runs.last_ordinal)
+        while True:
+            self._running_group()
+            changed = self._woken
+            this = await self._look(now, may_fire=True)
+            if this.crowded or any(_was_due(each.run, now) for each in self._live.values()):
+                await changed.wait()
+            elif not this.fired:
+                break
+        return await self._database.read(lambda c: runs.scheduled_since(c, before, self._worker.id))
+
+    async def run_now(self, tenant_id: str, install_id: str, schedule_id: str, *, wait: bool = True) -> Run:
+        """Run a schedule at once, by the rules of the clock's runs: it may be skipped. The run, ended if ``wait``.
+
+        Raises ``NotFound``, ``DispatcherUnavailable``.
+        """
+        self._running_group()
+        async with self._turn:
+            with anyio.CancelScope(shield=True):
+                now = self._clock.now()
+                await self._keep(now)
+                await self._give_up(partial(leases.reap, now=now))
+                if self._room() <= 0:
+                    raise DispatcherUnavailable("Too many runs are under way; try again later")
+                claimed = await self._database.write(
+                    lambda c: claims.claim_now(
+                        c, tenant_id, install_id, schedule_id, worker=self._worker, now=now
+                    )
+                )
+                run, live = self._take(claimed)
+        if live is None or not wait:
+            return run
+        await live.ended.wait()
+        ended = await self._database.read(lambda c: runs.get(c, tenant_id, install_id, run.id))
+        if ended is None:
+            raise NotFound("Install not found")
+        return ended
+
+    async def _watch(self) -> None:
+        while True:
+            woken = self._woken
+            now = self._clock.now()
+            try:
+                next_at = (await self._look(now, may_fire=self._settings.dispatch_schedules)).next_at
+            except Exception:
+                logger.exception("Looking for due schedules failed", extra={"action": "dispatch_failure"})
+                next_at = now + self._poll
+            await _first_of(woken.wait, partial(self._clock.sleep_until, next_at))
+
+    async def _look(self, now: datetime, *, may_fire: bool) -> _Round:
+        """One look at the schedules. Whoever cancels it cuts nothing in two."""
+        fired = crowded = False
+        async with self._turn:
+            with anyio.CancelScope(shield=True):
+                await self._keep(now)
+                survey = await self._database.read(lambda c: claims.survey(c, now, limit=_BATCH))
+                if survey.expired:
+                    await self._give_up(partial(leases.reap, now=now))
+            for due in survey.due if may_fire else []:
+                room = self._room() > 0
+                if not room and not due.running:
+                    crowded = True
+                    continue
+                with anyio.CancelScope(shield=True):
+                    take = partial(claims.claim, due=due, worker=self._worker, now=now, may_run=room)
+                    claimed = await self._database.write(take)
+                    if claimed is not None:
+                        self._take(claimed)
+                        fired = True
+        if fired and len(survey.due) == _BATCH:
+            self.wake()
+        times = [now + self._poll, *([survey.next_at] if survey.next_at else [])]
+        times += [self._renewed_at + self._worker.lease / 3] if self._live else []
+        return _Round(fired, crowded, min(times))
+
+    def _take(self, claimed: Claim | Run) -> tuple[Run, _Live | None]:
+        """Start what was claimed, or report what is over already."""
+        if isinstance(claimed, Run):
+            report(claimed, self._metrics)
+            return claimed, None
+        live = self._live[claimed.run.id] = _Live(claimed.run)
+        self._running_group().start_soon(self._carry_out, claimed, live)
+        self._metrics.schedule_lag(claimed.run.started_at - claimed.run.due_at)
+        return claimed.run, live
+
+    async def _carry_out(self, claim: Claim, live: _Live) -> None:
+        started = self._clock.monotonic()
+        try:
+            ending = await call_handler(self._executor, claim)
+            duration_ms = round((self._clock.monotonic() - started) * 1000)
+            now = self._clock.now()
+            with anyio.CancelScope(shield=True):
+                ended = await self._database.write(
+                    lambda c: leases.finish(c, claim.run, ending, now, duration_ms=duration_ms)
+                )
+            if ended is not None:
+                report(ended, self._metrics)
+        except Exception:
+            # The lease runs out and frees the schedule.
+            logger.exception("Recording a run failed", extra={"action": "dispatch_failure"})
+        finally:
+            del self._live[claim.run.id]
+            live.ended.set()
+            self.wake()
+
+    async def _keep(self, now: datetime) -> None:
+        """Renew the leases of the runs under way here, before anybody may take them for dead."""
+        if self._live and now < self._renewed_at + self._worker.lease / 3:
+            return
+        if ids := list(self._live):
+            await self._database.write(lambda c: leases.renew(c, self._worker, ids, now))
+        self._renewed_at = now
+
+    async def _give_up(self, lose: Callable[..., list[Run]]) -> None:
+        for run in await self._database.write(lose):
+            report(run, self._metrics)
+
+    def _room(self) -> int:
+        return 0 if self._closing else self._settings.max_schedule_runs - len(self._live)
+
+    def _running_group(self) -> TaskGroup:
+        if self._group is None or self._closing:
+            raise DispatcherUnavailable("This server is not running schedules")
+        return self._group
+
+    @property
+    def _poll(self) -> timedelta:
+        return timedelta(seconds=self._settings.dispatch_poll_seconds)
+
+
+def _was_due(run: Run, now: datetime) -> bool:
+    return run.trigger == "schedule" and run.due_at <= now
+
+
+async def _first_of(*waits: Callable[[], Awaitable[object]]) -> None:
+    """Return when the first of ``waits`` does; the others are cancelled."""
+    async with anyio.create_task_group() as group:
+
+        async def one(wait: Callable[[], Awaitable[object]]) -> None:
+            await wait()
+            group.cancel_scope.cancel()
+
+        for wait in waits:
+            group.start_soon(one, wait)

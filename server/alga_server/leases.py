@@ -1,0 +1,130 @@
+"""Keeping and closing runs. A claim is a lease: a worker that does not renew it loses the run, and frees the schedule.
+
+Functions take a connection and run in its transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, select, update
+
+from . import runs, tables
+from .runs import MAX_MESSAGE, Reason, Run, Status
+
+_LOST: dict[Reason, str] = {
+    "lease_expired": "The run was lost: the server that ran it stopped answering",
+    "shutdown": "The run was cut off: the server that ran it was stopped",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Who claims: an id of its own, for how long a claim lasts unrenewed, how many runs an install keeps."""
+
+    id: str
+    lease: timedelta
+    history: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run went."""
+
+    status: Status
+    http_status: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+def renew(connection: Connection, worker: Worker, run_ids: list[str], now: datetime) -> None:
+    """Keep the runs that the worker is at."""
+    run = tables.schedule_run
+    connection.execute(
+        update(run)
+        .where(run.c.id.in_(run_ids), run.c.worker_id == worker.id, run.c.status == "running")
+        .values(lease_expires_at=now + worker.lease)
+    )
+
+
+def reap(connection: Connection, now: datetime) -> list[Run]:
+    """Give up the runs whose leases ran out; their schedules are free."""
+    run = tables.schedule_run.c
+    return _lose(connection, and_(run.status == "running", run.lease_expires_at <= now), "lease_expired", now)
+
+
+def release(connection: Connection, worker: Worker, now: datetime) -> list[Run]:
+    """Give up whatever the worker still holds: it stops."""
+    run = tables.schedule_run.c
+    return _lose(connection, and_(run.status == "running", run.worker_id == worker.id), "shutdown", now)
+
+
+def finish(
+    connection: Connection, run: Run, ending: Ending, now: datetime, *, duration_ms: int
+) -> Run | None:
+    """Record how the run went, there and on its schedule; the run. ``None`` if it is no longer the worker's."""
+    message = ending.error_message[:MAX_MESSAGE] if ending.error_message is not None else None
+    ended = connection.execute(
+        update(tables.schedule_run)
+        .where(
+            runs.of_install(run.tenant_id, run.install_id),
+            tables.schedule_run.c.id == run.id,
+            tables.schedule_run.c.worker_id == run.worker_id,
+            tables.schedule_run.c.status == "running",
+        )
+        .values(
+            status=ending.status,
+            http_status=ending.http_status,
+            error_code=ending.error_code,
+            error_message=message,
+            lease_expires_at=None,
+            finished_at=now,
+            duration_ms=duration_ms,
+        )
+    )
+    if ended.rowcount == 0:
+        return None
+    note(connection, run, ending.status, message)
+    return runs.get(connection, run.tenant_id, run.install_id, run.id)
+
+
+def note(connection: Connection, run: Run, status: Status, message: str | None) -> None:
+    """Tell the schedule how its run went, ``success`` or ``error`` (alga-contract 5.9), if it is still there."""
+    schedule = tables.schedule
+    connection.execute(
+        update(schedule)
+        .where(
+            schedule.c.tenant_id == run.tenant_id,
+            schedule.c.install_id == run.install_id,
+            schedule.c.id == run.schedule_id,
+        )
+        .values(
+            last_run_at=run.started_at,
+            last_run_status="success" if status == "success" else "error",
+            last_error=message,
+        )
+    )
+
+
+def _lose(connection: Connection, which: ColumnElement[bool], reason: Reason, now: datetime) -> list[Run]:
+    found = [runs.read(row) for row in connection.execute(select(tables.schedule_run).where(which))]
+    lost = []
+    for run in found:
+        ended = connection.execute(
+            update(tables.schedule_run)
+            .where(tables.schedule_run.c.id == run.id, which)
+            .values(
+                status="lost",
+                reason=reason,
+                error_code="run_lost",
+                error_message=_LOST[reason],
+                lease_expires_at=None,
+                finished_at=now,
+            )
+        )
+        if ended.rowcount:
+            note(connection, run, "lost", _LOST[reason])
+            again = runs.get(connection, run.tenant_id, run.install_id, run.id)
+            lost += [again] if again is not None else []
+    return lost
