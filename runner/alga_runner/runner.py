@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -157,15 +157,16 @@ class Runner:
             )
         finally:
             duration_s = perf_counter() - started
-            self.telemetry.execution(
-                status,
-                duration_s,
-                tenant=context.tenant_id,
-                install=context.install_id,
-                extension=context.extension_id,
-                version=context.version_id,
-                request_id=context.request_id,
-            )
+            who: dict[str, Any] = {
+                "tenant": context.tenant_id,
+                "install": context.install_id,
+                "extension": context.extension_id,
+                "version": context.version_id,
+                "request_id": context.request_id,
+            }
+            for line in execution.log if self.settings.log_guest_lines else ():
+                self.telemetry.guest_line(line.level, line.message, **who)
+            self.telemetry.execution(status, duration_s, **who)
         return Observation(response, failure, tuple(execution.log), tuple(execution.host_calls), duration_s)
 
     async def _execute(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:

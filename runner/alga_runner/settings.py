@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line that `alga-runner serve` writes."
     )
+    log_guest_lines: bool = Field(
+        default=False,
+        description="Whether the runner's log has what extensions log, too. That may be their tenants' data.",
+    )
 
     # Where bundles come from.
     bundle_store: str | None = Field(

@@ -14,6 +14,9 @@ MAX_QUEUED_LINES = 10_000
 MAX_FIELD_CHARACTERS = 256
 """Characters of one field: identifiers come from requests, so a line bounds them."""
 
+MAX_GUEST_CHARACTERS = 2_000
+"""Characters of what a guest logged."""
+
 
 class Line(NamedTuple):
     """One line before it is formatted. ``duration_s`` is in seconds; ``detail`` says why, for operators only."""
@@ -102,6 +105,9 @@ class LineWriter:
                 self._on_drop()
 
     def _emit(self, line: Line) -> None:
+        if line.action == "guest_log":
+            self._emit_guest(line)
+            return
         duration_ms = round(line.duration_s * 1000, 3)
         fields = {
             "action": line.action,
@@ -120,6 +126,19 @@ class LineWriter:
             sentence = f"{sentence}: {detail}"
         self._logger.log(line.level, "%s", sentence, extra=fields)
 
+    def _emit_guest(self, line: Line) -> None:
+        fields = {
+            "action": line.action,
+            "tenant": _tame(line.tenant),
+            "install": _tame(line.install),
+            "extension": _tame(line.extension),
+            "version": _tame(line.version),
+            "request_id": _tame(line.request_id),
+            "detail": _tame(line.detail, MAX_GUEST_CHARACTERS),
+        }
+        sentence = f"Extension {fields['extension']} says: {fields['detail']}"
+        self._logger.log(line.level, "%s", sentence, extra=fields)
+
 
 def _what(line: Line, extension: object) -> str:
     if line.action == "http_request":
@@ -130,10 +149,10 @@ def _what(line: Line, extension: object) -> str:
     return f"{what} of extension {extension} {outcome}"
 
 
-def _tame(text: str | None) -> str | None:
+def _tame(text: str | None, limit: int = MAX_FIELD_CHARACTERS) -> str | None:
     """``text`` on one line and bounded, so that nobody forges a log line with an identifier."""
     if text is None:
         return None
-    if len(text) > MAX_FIELD_CHARACTERS:
-        text = text[: MAX_FIELD_CHARACTERS - 1] + "…"
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

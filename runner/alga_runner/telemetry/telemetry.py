@@ -11,6 +11,7 @@ from .metrics import Metrics
 logging.getLogger("alga_runner").addHandler(logging.NullHandler())  # quiet until an application configures it
 
 _LEVELS = {"internal": logging.ERROR, "breach": logging.WARNING}
+_GUEST_LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
 
 
 class Telemetry:
@@ -87,6 +88,34 @@ class Telemetry:
                 version,
                 request_id,
                 detail,
+            )
+        )
+
+    def guest_line(
+        self,
+        level: str,
+        message: str,
+        *,
+        tenant: str,
+        install: str | None,
+        extension: str,
+        version: str | None,
+        request_id: str | None,
+    ) -> None:
+        """Pass on what a guest logged, at its own ``level``."""
+        self._lines.write(
+            Line(
+                _GUEST_LEVELS.get(level, logging.INFO),
+                "guest_log",
+                None,
+                level,
+                0.0,
+                tenant,
+                install,
+                extension,
+                version,
+                request_id,
+                message,
             )
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from alga_runner import Runner
+from alga_runner import ExecuteRequest, Runner
 from alga_runner.telemetry import configure_logging
 from alga_runner.telemetry.output import JsonLines, Sentences
 
@@ -122,6 +122,23 @@ async def test_an_id_cannot_forge_a_line(execute, log) -> None:
     (line,) = log("http_request")
     assert "\n" not in line["request_id"]
     assert len(line["request_id"]) < 400
+
+
+@pytest.mark.parametrize(("wanted", "found"), [(False, []), (True, ["hunter2"])])
+async def test_what_guests_log_is_there_only_where_it_is_wanted(
+    settings, bundles, publish, request_for, log, wanted: bool, found: list[str]
+) -> None:
+    content_hash = publish(
+        "(call $emit (i32.const 1) (i32.const 1024) (i32.const 7)) (call $respond (i32.const 0) (global.get $ok))",
+        imports='(import "alga:log" "emit" (func $emit (param i32 i32 i32)))',
+        data=b"hunter2",
+    )
+    request = ExecuteRequest.model_validate(request_for(content_hash))
+
+    async with Runner(settings.model_copy(update={"log_guest_lines": wanted}), bundles=bundles) as runner:
+        await runner.execute(request)
+
+    assert [line["detail"] for line in log("guest_log")] == found
 
 
 def record(message: str = "It %s", *arguments: object, **fields: object) -> logging.LogRecord:

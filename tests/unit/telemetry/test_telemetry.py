@@ -94,6 +94,17 @@ def test_an_execution_has_its_line_too(telemetry: Telemetry, kept: Keep) -> None
     assert (vars(line)["action"], line.levelno) == ("execution", logging.WARNING)
 
 
+def test_what_a_guest_logs_has_its_level_and_stays_on_one_line(telemetry: Telemetry, kept: Keep) -> None:
+    telemetry.guest_line("warn", "slow\nERROR forged", **IDENTITY)
+    telemetry.guest_line("info", "x" * 10_000, **IDENTITY)
+    telemetry.flush()
+
+    first, second = kept.records
+    assert first.getMessage() == "Extension acme.sync says: slow\\nERROR forged"
+    assert (vars(first)["action"], first.levelno) == ("guest_log", logging.WARNING)
+    assert len(vars(second)["detail"]) == 2_000
+
+
 def test_lines_are_written_off_the_calling_thread(telemetry: Telemetry, kept: Keep) -> None:
     telemetry.host_call("log.emit", "ok", 0.001, **IDENTITY)
     telemetry.flush()
