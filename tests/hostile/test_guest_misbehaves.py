@@ -94,12 +94,14 @@ async def test_a_guest_that_never_responds(observe, guest_wat):
 @pytest.mark.parametrize(
     ("data", "fragment"),
     [
-        pytest.param(b"", "ends in the middle", id="nothing"),
+        pytest.param(b"", "is empty", id="nothing"),
         pytest.param(b"\xc1", "not MessagePack", id="no MessagePack"),
         pytest.param(b"\x90", "not a map", id="a list"),
         pytest.param(b"\x80", "no status", id="no status"),
-        pytest.param(b"\x81\xa6status\xcc\x63", "no status", id="status 99"),
-        pytest.param(b"\x81\xa6status\xcb\x40\x69\0\0\0\0\0\0", "no status", id="status a float"),
+        pytest.param(b"\x81\xa6status\xcc\x63", "is 99, not an integer", id="status 99"),
+        pytest.param(
+            b"\x81\xa6status\xcb\x40\x69\0\0\0\0\0\0", "is a float, not an integer", id="status a float"
+        ),
         pytest.param(b"\x82\xa6status\xcc\xc8\xa4body\xa1x", "not binary", id="text for a body"),
         pytest.param(b"\x82\xa6status\xcc\xc8\xa7headers\x91\x80", "no name", id="nameless header"),
     ],
@@ -107,6 +109,25 @@ async def test_a_guest_that_never_responds(observe, guest_wat):
 async def test_garbage_for_a_response(observe, guest_wat, data: bytes, fragment: str):
     guest = guest_wat(f"(call $respond (i32.const 1024) (i32.const {len(data)}))", data=data)
     await assert_ends(observe, guest_wat, guest, "invalid_response", fragment)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence", "hint"),
+    [
+        pytest.param(b"", "The message is empty.", "0x80", id="nothing"),
+        pytest.param(b"\x82\xa1a\x01", "ends in the middle, after 4 bytes", "how many members", id="cut"),
+        pytest.param(b"\x80\x00", "ends at byte 1 of 2", "how many members", id="more behind it"),
+        pytest.param(b'{"cron": ""}', "ends at byte 1 of 12", "looks like JSON", id="JSON"),
+    ],
+)
+async def test_broken_framing_is_told_with_the_likely_cause(
+    observe, guest_wat, data: bytes, sentence: str, hint: str
+):
+    guest = guest_wat(f"(call $respond (i32.const 1024) (i32.const {len(data)}))", data=data)
+
+    error = await assert_ends(observe, guest_wat, guest, "invalid_response", sentence)
+
+    assert hint in (error.hint or "")
 
 
 async def test_a_second_response_is_a_breach(observe, guest_wat):

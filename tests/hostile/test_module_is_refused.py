@@ -168,6 +168,37 @@ async def test_an_unknown_import_is_told_the_nearest_known_one(observe, wanted: 
     assert error.hint == f"The nearest one is {nearest}."
 
 
+@pytest.mark.parametrize(
+    ("parts", "hint"),
+    [
+        pytest.param(
+            ('(import "env" "parse_json" (func))', MARKER, HANDLE, MEMORY),
+            "A linker puts a function that it finds nowhere into env: define it, or name its import module.",
+            id="undefined at link time",
+        ),
+        pytest.param(
+            ('(import "alga:abi" "respond" (func (param i32)))', MARKER, HANDLE, MEMORY),
+            "Declare it with that type. See guest-abi/ABI.md, Imports.",
+            id="import mistyped",
+        ),
+        pytest.param(
+            (MARKER, '(func (export "alga_handler") (param i32))', MEMORY),
+            "The nearest one is alga_handler. See guest-abi/ABI.md, Exports.",
+            id="handler misspelled",
+        ),
+        pytest.param((MARKER, MEMORY), "See guest-abi/ABI.md, Exports.", id="no handler"),
+        pytest.param((MARKER, HANDLE), "Define one and export it as memory.", id="no memory"),
+        pytest.param(
+            ('(func (export "alga_abi_v1") (result i32) (i32.const 1))', HANDLE, MEMORY),
+            "See guest-abi/ABI.md, Exports.",
+            id="marker mistyped",
+        ),
+    ],
+)
+async def test_a_refusal_names_the_next_step(observe, parts: tuple[str, ...], hint: str):
+    assert (await refusal(observe, f"(module {' '.join(parts)})")).hint == hint
+
+
 async def test_a_refusal_is_not_remembered(observe, guest_wat):
     await refusal(observe, b"")
 

@@ -61,9 +61,7 @@ class Bundle:
 
 def _checked(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
     if WASM not in files:
-        raise BundleInvalid(
-            f"The bundle holds no {WASM}.", hint="Build the extension, then pack it with `alga-runner pack`."
-        )
+        raise BundleInvalid(f"The bundle holds no {WASM}.", hint="Build the extension before you pack it.")
     return MappingProxyType(dict(files))
 
 

@@ -13,6 +13,9 @@ from .bundle import MANIFEST, WASM, Bundle
 MAX_ARCHIVE_BYTES = 200 * 1024 * 1024
 """Largest archive that is read: what Alga accepts at upload (alga-contract 3.2)."""
 
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_HINT = "Give an extension's folder (manifest.json, dist/main.wasm) or a .tar.zst file."
+
 
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     """The bundle at ``path``: an extension's folder, or a ``.tar.zst`` file; its manifest is valid.
@@ -25,11 +28,11 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     if place.is_dir():
         bundle = Bundle.from_files(dict(_folder_files(place)))
     elif place.exists():
-        bundle = Bundle.from_archive(read_archive(place))
+        bundle = _packed(place)
     else:
         raise BundleNotFound(
             f"There is no bundle at {place}: neither a folder nor a file.",
-            hint="Give an extension's folder (manifest.json, dist/main.wasm) or a .tar.zst file.",
+            hint=_HINT,
         )
     _ = bundle.manifest
     return bundle
@@ -41,6 +44,21 @@ def read_archive(path: Path, name: str | None = None) -> bytes:
     Raises ``BundleNotFound``, or ``BundleInvalid`` when it is too large.
     """
     return _read(path, MAX_ARCHIVE_BYTES, name or str(path))
+
+
+def _packed(place: Path) -> Bundle:
+    """The bundle in the archive ``place``. Somebody who named a file of the extension is told its folder."""
+    archive = read_archive(place)
+    try:
+        return Bundle.from_archive(archive)
+    except BundleInvalid:
+        if not archive or archive.startswith(_ZSTD_MAGIC):
+            raise
+        folder = next((above for above in place.absolute().parents[:2] if (above / MANIFEST).exists()), None)
+        raise BundleInvalid(
+            f"{place} is not a packed bundle: it does not start with zstd's magic bytes 28 b5 2f fd.",
+            hint=f"Give the extension's folder: {folder}." if folder else _HINT,
+        ) from None
 
 
 def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -25,6 +25,13 @@ MARKER = "alga_abi_v1"
 _MAX_NAME_CHARACTERS = 200
 """Of a name the module chose, as messages give it; WebAssembly allows 100,000 bytes."""
 
+_MAX_EXPORTS_COMPARED = 1000
+_SEE_EXPORTS = "See guest-abi/ABI.md, Exports."
+_SEE_IMPORTS = "See guest-abi/ABI.md, Imports."
+_UNKNOWN_HINT = {
+    "env": "A linker puts a function that it finds nowhere into env: define it, or name its import module."
+}
+
 _MARKER = re.compile(r"alga_abi_v\d+")
 _REQUIRED = {MARKER: Signature(), HANDLE: Signature("i")}
 _OPTIONAL = {INITIALIZE: Signature()}
@@ -37,18 +44,30 @@ def check_module(module: Module, known: Mapping[tuple[str, str], Import]) -> Non
     for name, signature in _REQUIRED.items():
         if name not in exports:
             raise ExportMissing(
-                f"The module does not export {name} {signature}.", hint="See guest-abi/ABI.md, Exports."
+                f"The module does not export {name} {signature}.",
+                hint=_nearest_export(name, module) + _SEE_EXPORTS,
             )
         _check_export(exports[name], signature)
     for name, signature in _OPTIONAL.items():
         if name in exports:
             _check_export(exports[name], signature)
     if MEMORY not in exports:
-        raise ExportMissing("The module does not export its memory.", hint="Export it under the name memory.")
+        raise ExportMissing(
+            "The module does not export its memory.", hint=f"Define one and export it as {MEMORY}."
+        )
     if exports[MEMORY].kind != "memory":
-        raise ExportMistyped(f"The export memory is a {exports[MEMORY].kind}, not a memory.")
+        raise ExportMistyped(
+            f"The export memory is a {exports[MEMORY].kind}, not a memory.", hint=_SEE_EXPORTS
+        )
     for wanted in module.imports:
         _check_import(wanted, known)
+
+
+def _nearest_export(name: str, module: Module) -> str:
+    """What ``name`` was likely exported as. Looks at few and short names: how many there are is the module's choice."""
+    candidates = [export.name for export in module.exports[:_MAX_EXPORTS_COMPARED] if export.name != MARKER]
+    nearest = get_close_matches(name, [each for each in candidates if len(each) <= 2 * len(name)], n=1)
+    return f"The nearest one is {nearest[0]}. " if nearest else ""
 
 
 def _check_marker(module: Module) -> None:
@@ -72,9 +91,13 @@ def _check_marker(module: Module) -> None:
 
 def _check_export(export: ExportType, signature: Signature) -> None:
     if export.kind != "function":
-        raise ExportMistyped(f"The export {export.name} is a {export.kind}, not a function {signature}.")
+        raise ExportMistyped(
+            f"The export {export.name} is a {export.kind}, not a function {signature}.", hint=_SEE_EXPORTS
+        )
     if export.signature != signature:
-        raise ExportMistyped(f"The export {export.name} has type {export.signature}, not {signature}.")
+        raise ExportMistyped(
+            f"The export {export.name} has type {export.signature}, not {signature}.", hint=_SEE_EXPORTS
+        )
 
 
 def _check_import(wanted: ImportType, known: Mapping[tuple[str, str], Import]) -> None:
@@ -89,9 +112,12 @@ def _check_import(wanted: ImportType, known: Mapping[tuple[str, str], Import]) -
         nearest = get_close_matches(name, [candidate.name for candidate in known.values()], n=1)
         raise ImportUnknown(
             f"The module imports {name}, which the host does not have.",
-            hint=f"The nearest one is {nearest[0]}." if nearest else "guest-abi/ABI.md lists every import.",
+            hint=f"The nearest one is {nearest[0]}."
+            if nearest
+            else _UNKNOWN_HINT.get(wanted.module, _SEE_IMPORTS),
         )
     if wanted.signature != offered.function.signature:
         raise ImportMistyped(
-            f"The module imports {name} as {wanted.signature}; its type is {offered.function.signature}."
+            f"The module imports {name} as {wanted.signature}; its type is {offered.function.signature}.",
+            hint="Declare it with that type. " + _SEE_IMPORTS,
         )

@@ -75,15 +75,20 @@ def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
     try:
         document = messages.decode(data, max_items=max_items)
     except AlgaError as error:
-        raise InvalidResponse(f"The guest's response cannot be read: {error}") from None
+        raise InvalidResponse(f"The guest's response cannot be read: {error}", hint=error.hint) from None
     if not isinstance(document, dict):
-        raise InvalidResponse(f"The guest's response is a {type(document).__name__}, not a map.")
+        raise InvalidResponse(f"The guest's response is {messages.kind(document)}, not a map.")
     status, body = document.get("status"), document.get("body")
+    if status is None:
+        raise InvalidResponse("The guest's response has no status.")
     if type(status) is not int or not 100 <= status <= 599:
-        raise InvalidResponse("The guest's response has no status from 100 to 599.")
+        raise InvalidResponse(
+            f"The status of the guest's response is {status if type(status) is int else messages.kind(status)},"
+            " not an integer from 100 to 599."
+        )
     if body is not None and not isinstance(body, bytes):
         raise InvalidResponse(
-            f"The body of the guest's response is a {type(body).__name__}, not binary or nil."
+            f"The body of the guest's response is {messages.kind(body)}, not binary or nil.",
         )
     if body is not None and len(body) > max_body_bytes:
         raise InvalidResponse(
@@ -101,9 +106,13 @@ def _headers(listed: object) -> dict[str, str]:
     """Name to value; of duplicates the last wins, case is kept (alga-contract 1.2)."""
     if listed is None:
         return {}
-    if not isinstance(listed, list) or len(listed) > _MAX_HEADERS:
+    if not isinstance(listed, list):
         raise InvalidResponse(
-            f"The headers of the guest's response are not a list of at most {_MAX_HEADERS}."
+            f"The headers of the guest's response are {messages.kind(listed)}, not an array of {{name, value}}."
+        )
+    if len(listed) > _MAX_HEADERS:
+        raise InvalidResponse(
+            f"The guest's response has {len(listed)} headers; at most {_MAX_HEADERS} are allowed."
         )
     headers: dict[str, str] = {}
     for position, header in enumerate(listed):

@@ -28,6 +28,23 @@ _BINARY = (0xC4, 0xC5, 0xC6)
 
 _TOO_DEEP = f"it nests deeper than {MAX_DEPTH} levels"
 
+_COUNT = "Check the length that was given, and how many members each map and array announces."
+_NAMES = {
+    type(None): "nil",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a float",
+    str: "a string",
+    bytes: "binary",
+    list: "an array",
+    dict: "a map",
+}
+
+
+def kind(value: object) -> str:
+    """What a decoded value is, in MessagePack's words and with an article: ``a map``, ``binary``."""
+    return _NAMES.get(type(value), "an extension type")
+
 
 def encode(document: Any) -> bytes:
     """``document`` as one MessagePack document. Lone surrogates, which UTF-8 has no form for, become ``?``."""
@@ -122,20 +139,30 @@ def _unreadable(error: Exception) -> HostCallError:
 
 def _check_framing(data: bytes) -> None:
     """Raise ``BrokenFraming`` unless ``data`` is exactly one document, whatever it says. Builds nothing."""
+    if not data:
+        raise BrokenFraming("The message is empty.", hint="A map without members is the byte 0x80.")
     unpacker = msgpack.Unpacker(max_buffer_size=max(len(data), 1))
     unpacker.feed(data)
     try:
         unpacker.skip()
     except msgpack.OutOfData:
-        raise BrokenFraming(f"The message ends in the middle, after {len(data)} bytes.") from None
+        raise _cut(data) from None
     except msgpack.StackError:
         raise _refusal(_TOO_DEEP) from None  # too deep to say more
     except (ValueError, msgpack.UnpackException) as error:
         if "exceeds max_" in str(error):  # it claims more members than it has bytes
-            raise BrokenFraming(f"The message ends in the middle, after {len(data)} bytes.") from None
+            raise _cut(data) from None
         raise BrokenFraming("The message is not MessagePack.") from None
     if unpacker.tell() != len(data):
-        raise BrokenFraming(f"Bytes follow the message, which ends at byte {unpacker.tell()} of {len(data)}.")
+        looks_like_json = data[:1] in {b"{", b"["} and data[-1:] in {b"}", b"]"}
+        raise BrokenFraming(
+            f"Bytes follow the message, which ends at byte {unpacker.tell()} of {len(data)}.",
+            hint="It looks like JSON; messages are MessagePack." if looks_like_json else _COUNT,
+        )
+
+
+def _cut(data: bytes) -> BrokenFraming:
+    return BrokenFraming(f"The message ends in the middle, after {len(data)} bytes.", hint=_COUNT)
 
 
 def bytes_beside_binary(data: bytes) -> int:

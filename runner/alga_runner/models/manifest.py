@@ -194,13 +194,24 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _invalid(errors: Iterable[ErrorDetails]) -> ManifestInvalid:
-    faults = list(dict.fromkeys(_fault(error) for error in errors))
+    listed = list(errors)
+    faults = list(dict.fromkeys(_fault(error) for error in listed))
     message = faults[0]
     if others := faults[1:_FAULTS_SHOWN]:
         message += " Also: " + " ".join(others)
     if len(faults) > _FAULTS_SHOWN:
         message += f" And {len(faults) - _FAULTS_SHOWN} more."
-    return ManifestInvalid(message, hint=_HINT)
+    return ManifestInvalid(message, hint=_nearest_field(listed) + _HINT)
+
+
+def _nearest_field(errors: Iterable[ErrorDetails]) -> str:
+    """What the first unknown field was likely meant to be. The message keeps Alga's words, so this is the hint's."""
+    fields = [field.alias or name for name, field in Manifest.model_fields.items()]
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            nearest = difflib.get_close_matches(str(error["loc"][-1])[:80], fields, n=1)
+            return f"Did you mean {nearest[0]}? " if nearest else ""
+    return ""
 
 
 def _fault(error: ErrorDetails) -> str:

@@ -73,6 +73,30 @@ def test_an_extension_that_is_not_built_says_how_to_build_it(folder: Path) -> No
     assert "make samples" in (missing.value.hint or "")
 
 
+@pytest.mark.parametrize("file", ["manifest.json", "dist/main.wasm"])
+def test_a_file_of_the_folder_for_the_folder_is_told_the_folder(folder: Path, file: str) -> None:
+    with pytest.raises(BundleInvalid, match=f"{file} is not a packed bundle") as refused:
+        read_bundle(folder / file)
+
+    assert refused.value.hint == f"Give the extension's folder: {folder}."
+
+
+def test_a_file_of_another_kind_is_told_what_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("notes")
+
+    with pytest.raises(BundleInvalid, match=r"notes\.txt is not a packed bundle") as refused:
+        read_bundle(tmp_path / "notes.txt")
+    assert ".tar.zst" in (refused.value.hint or "")
+
+
+def test_an_archive_that_is_damaged_further_on_says_where(folder: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "bundle.tar.zst"
+    archive.write_bytes(pack(FILES)[:-5])
+
+    with pytest.raises(BundleInvalid, match="truncated"):
+        read_bundle(archive)
+
+
 def test_a_broken_manifest_is_refused(folder: Path) -> None:
     (folder / "manifest.json").write_text("{}")
 
@@ -117,13 +141,6 @@ def test_a_dangling_link_is_refused(folder: Path) -> None:
 
     with pytest.raises(BundleNotFound, match="gone cannot be read"):
         read_bundle(folder)
-
-
-def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "main.wasm").write_bytes(b"\0asm\1\0\0\0")
-
-    with pytest.raises(BundleInvalid, match="not zstd"):
-        read_bundle(tmp_path / "main.wasm")
 
 
 def test_an_archive_without_a_module_is_refused() -> None:

@@ -157,6 +157,41 @@ def test_more_headers_than_anyone_needs():
         decode({"status": 200, "headers": [{"name": f"h{number}", "value": ""} for number in range(257)]})
 
 
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ([], "The guest's response is an array, not a map."),
+        ({}, "The guest's response has no status."),
+        ({"status": 0}, "The status of the guest's response is 0, not an integer from 100 to 599."),
+        (
+            {"status": "200"},
+            "The status of the guest's response is a string, not an integer from 100 to 599.",
+        ),
+        (
+            {"status": True},
+            "The status of the guest's response is a boolean, not an integer from 100 to 599.",
+        ),
+        ({"status": 200, "body": "x"}, "The body of the guest's response is a string, not binary or nil."),
+        (
+            {"status": 200, "headers": {"content-type": "text/plain"}},
+            "The headers of the guest's response are a map, not an array of {name, value}.",
+        ),
+    ],
+)
+def test_a_refused_response_is_told_what_it_holds_instead(document: object, sentence: str):
+    with pytest.raises(InvalidResponse) as refused:
+        decode(document)
+
+    assert str(refused.value) == sentence
+
+
+def test_a_response_in_json_is_told_so():
+    with pytest.raises(InvalidResponse) as refused:
+        decode_response(b'{"status": 200}', max_body_bytes=100, max_items=100)
+
+    assert refused.value.hint == "It looks like JSON; messages are MessagePack."
+
+
 def test_a_body_over_its_limit():
     with pytest.raises(InvalidResponse, match="101 bytes; 100 are allowed"):
         decode({"status": 200, "body": bytes(101)})

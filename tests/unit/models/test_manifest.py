@@ -82,6 +82,20 @@ def test_an_unknown_top_level_field_is_refused_in_the_contract_words(field: str)
     assert refusal({**SMALLEST, field: {}}) == f"Unknown top-level field '{field}'."
 
 
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [
+        ("capabilites", "Did you mean capabilities? See docs/manifest.md for every field and its rule."),
+        ("endpoints", "See docs/manifest.md for every field and its rule."),
+    ],
+)
+def test_a_misspelled_field_is_told_the_nearest_one(field: str, hint: str) -> None:
+    with pytest.raises(ManifestInvalid) as refused:
+        parse_manifest({**SMALLEST, field: []})
+
+    assert refused.value.hint == hint
+
+
 def test_every_fault_is_listed_after_the_first() -> None:
     sentence = refusal({"name": "", "version": "1", "runtime": "wasm-js@1", "events": 1})
 
