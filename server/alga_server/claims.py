@@ -68,7 +68,13 @@ def survey(connection: Connection, now: datetime, *, limit: int) -> Survey:
     due = (
         select(schedule.tenant_id, schedule.install_id, schedule.id, running)
         .where(schedule.next_run_at <= now, ~waits)
-        .order_by(schedule.next_run_at, schedule.next_nominal_time, schedule.created_at, schedule.id)
+        .order_by(
+            schedule.next_run_at,
+            schedule.next_nominal_time,
+            schedule.created_at,
+            schedule.ordinal,
+            schedule.id,
+        )
         .limit(limit)
     )
     next_lease = select(func.min(run.lease_expires_at)).where(run.status == "running")

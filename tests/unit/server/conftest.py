@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
 from alga_runner.models.archive import pack
 from alga_server import ManualClock, Server, ServerSettings
+from alga_server.runs import Run
 
 RUNNER_TOKEN = "runner-token-of-the-test"
 ADMIN_TOKEN = "admin-token-of-the-test"
@@ -41,6 +45,58 @@ MANIFEST: dict[str, Any] = {
 def bundle(**changes: Any) -> bytes:
     manifest = {**MANIFEST, **changes}
     return pack({"manifest.json": json.dumps(manifest).encode(), "dist/main.wasm": b"\0asm"})
+
+
+class PlayedRunner:
+    """A runner as a test wants it: it keeps what it was asked, and answers now or when it is let go."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.answer: httpx.Response | None = None
+        """The runner's own answer, in place of one that has the handler's ``status``."""
+        self.asked: list[dict[str, Any]] = []
+        self.headers: list[httpx.Headers] = []
+        self.running = 0
+        self.most_running = 0
+        self._gate: anyio.Event | None = None
+        self._changed = anyio.Event()
+
+    def hold(self) -> None:
+        """Answer nobody until ``let_go``."""
+        self._gate = anyio.Event()
+
+    def let_go(self) -> None:
+        """Answer who waits, and everybody after."""
+        if self._gate is not None:
+            self._gate.set()
+        self._gate = None
+
+    async def was_asked(self, times: int) -> None:
+        """Return once it was asked that often."""
+        while len(self.asked) < times:
+            await self._changed.wait()
+
+    def nominal_times(self) -> list[str]:
+        """Of all it was asked, in that order."""
+        return [each["context"]["nominal_time"] for each in self.asked]
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(json.loads(request.content))
+        self.headers.append(request.headers)
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+        try:
+            if self._gate is not None:
+                await self._gate.wait()
+            if self.answer is not None:
+                return self.answer
+            return httpx.Response(
+                200, json={"status": self.status, "headers": {}, "body_b64": None, "error": None}
+            )
+        finally:
+            self.running -= 1
 
 
 @dataclass
@@ -99,10 +155,28 @@ class Installed:
         found: dict[str, Any] | None = response.json()["schedule"]
         return found
 
-    async def list(self) -> list[dict[str, Any]]:
+    async def runs(self, schedule_id: str | None = None) -> builtins.list[dict[str, Any]]:
+        """The history, oldest first."""
+        path = f"{self.admin_path}/schedules/{schedule_id}/runs" if schedule_id else f"{self.admin_path}/runs"
+        response = await self.house.admin("GET", path, params={"limit": 200})
+        assert response.status_code == 200, response.text
+        found: builtins.list[dict[str, Any]] = response.json()["runs"][::-1]
+        return found
+
+    async def run_now(self, schedule_id: str, **query: str) -> httpx.Response:
+        path = f"{self.admin_path}/schedules/{schedule_id}/run-now"
+        return await self.house.admin("POST", path, params=query)
+
+    async def next_run_at(self, schedule_id: str) -> str | None:
+        response = await self.house.admin("GET", f"{self.admin_path}/schedules")
+        [found] = [each for each in response.json()["schedules"] if each["id"] == schedule_id]
+        when: str | None = found["nextRunAt"]
+        return when
+
+    async def list(self) -> builtins.list[dict[str, Any]]:
         response = await self.call("list")
         assert response.status_code == 200, response.text
-        found: list[dict[str, Any]] = response.json()["schedules"]
+        found: builtins.list[dict[str, Any]] = response.json()["schedules"]
         return found
 
 
@@ -133,6 +207,11 @@ class House:
         assert response.status_code == 201, response.text
         return Installed(self, tenant, extension, response.json()["installId"])
 
+    async def pass_time(self, **step: float) -> list[Run]:
+        """Put the clock forward, then fire what is due."""
+        self.clock.advance(timedelta(**step))
+        return await self.server.dispatcher.run_due()
+
     async def metrics(self) -> str:
         return (await self.client.get("/metrics")).text
 
@@ -153,6 +232,12 @@ def settings() -> ServerSettings:
 def runner_transport() -> httpx.AsyncBaseTransport | None:
     """The runner, where a test plays it."""
     return None
+
+
+@pytest.fixture
+def played() -> PlayedRunner:
+    """A runner for ``runner_transport``."""
+    return PlayedRunner()
 
 
 @pytest.fixture
