@@ -76,11 +76,12 @@ class EmbeddedAlga:
         """Start the server, then the runner. Raises ``SettingsError``, ``EngineUnavailable``."""
         import alga_server  # noqa: PLC0415 - only where a server is embedded (ARCHITECTURE.md)
 
-        runner_token, admin_token = (SecretStr(secrets.token_urlsafe(32)) for _ in range(2))
+        runner_token, admin_token, gateway_token = (SecretStr(secrets.token_urlsafe(32)) for _ in range(3))
         server_settings = alga_server.ServerSettings.load(
             database_url="sqlite://",
             runner_token=runner_token,
             admin_token=admin_token,
+            gateway_token=gateway_token,
             dispatch_schedules=False,
             require_execution_token=False,  # this runner is asked directly, and the server issues no tokens
         )
