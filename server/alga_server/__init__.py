@@ -18,6 +18,7 @@ __all__ = ["Clock", "ManualClock", "OffsetClock", "Server", "ServerSettings", "S
 _HOMES = {
     "Clock": "clock",
     "ManualClock": "clock",
+    "OffsetClock": "clock",
     "Server": "app",
     "ServerSettings": "settings",
     "SystemClock": "clock",
