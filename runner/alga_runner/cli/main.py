@@ -14,7 +14,7 @@ _HELP = """Run Alga extensions written in WebAssembly.
 
 \b
   alga-runner demo
-      see an extension manage its schedules, allowed and refused
+      see an extension manage its schedules, allowed and refused, over real sockets
   alga-runner inspect my-extension
       what it declares, imports and exports; nothing of it runs
   alga-runner invoke my-extension POST /setup --grant scheduler.manage
@@ -23,7 +23,7 @@ _HELP = """Run Alga extensions written in WebAssembly.
       execute over HTTP, for an Alga server
 
 An extension is a folder (manifest.json, dist/main.wasm) or a packed bundle (.tar.zst). All but serve bring a server of
-their own, in memory.
+their own.
 
 Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 """

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from alga_runner.cli import main
-from alga_runner.cli.demo import performance
+from alga_runner.cli.demo import performance, steps
 from alga_runner.cli.demo import sample as sampling
 from alga_runner.cli.demo.counters import counted
 from alga_runner.errors import BundleNotFound
@@ -31,16 +31,23 @@ def test_every_step_of_the_demo_holds(shown: Result) -> None:
 @pytest.mark.parametrize(
     "said",
     [
+        r"  \$ alga-server serve --dev --port \d+ --runner-url http://127\.0\.0\.1:\d+ --database ",
+        r"  \$ alga-runner serve --port \d+ --server-url http://127\.0\.0\.1:\d+ --bundle-store ",
         r"ok  the first setup created 2 schedules\n  ok  the second setup found those 2 and created none",
         r"Hourly sync +POST /sync  0 \* \* \* \* +UTC +20\d\d-",
         r"Nightly full sync +POST /sync  30 2 \* \* \* +Europe/Berlin +20\d\d-",
         r"Hourly sync +POST /sync  0 \*/6 \* \* \* +UTC ",
+        r"SCHEDULE +NOMINAL TIME +STARTED \(UTC\) +STATUS +TOOK\n  Hourly sync  20\S+Z +20\S+Z +success +\d+ ms\n",
+        r"trigger +schedule\n +schedule +[0-9a-f-]{36}\n +nominal time +20\S+Z\n +payload +{\"full\":false}\n",
         r"every minute: validation-failed \(cron: Cron too frequent",
         r"does not have: validation-failed \(endpoint: Endpoint not found",
         r"delete: not-found \(Schedule not found\)",
         r"list: denied \(Permission denied: cap:scheduler.manage not granted",
+        r"refused with 401: Missing execution token",
         r"ok  2 schedules deleted, none left\n  ok  initech still has its 2",
         r"list +denied +1 +0\n",
+        r"ok  the runner executed \d+: \d+ for the gateway, \d+ for schedules\n",
+        r"ok  both ended by themselves\n",
     ],
 )
 def test_the_demo_shows(shown: Result, said: str) -> None:
@@ -53,17 +60,17 @@ def test_a_step_that_does_not_hold_ends_the_demo_with_a_sentence(
     """A sample whose guest answers everything with 200 and nothing."""
     path = Path(extension())
     shutil.copy(Path(sampling.sample_path()) / "manifest.json", path / "manifest.json")
-    monkeypatch.setattr(performance, "sample_path", lambda: path)
+    monkeypatch.setattr(steps, "sample_path", lambda: path)
 
     result = run("demo")
 
     assert result.exit_code == 1
-    assert result.stderr == "error: POST /setup of acme did not respond with a JSON object.\n"
+    assert result.stderr == "error: POST /setup of acme was not answered with a JSON object.\n"
     assert "Every step held" not in result.stdout
 
 
 def test_an_expectation_names_what_differs(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def step(stage: performance.Stage) -> None:
+    def step(stage: performance.Stage) -> None:
         stage.expect({"a": 1}, {"a": 2}, "The answer")
 
     monkeypatch.setattr(performance, "STEPS", (step,))
@@ -74,11 +81,36 @@ def test_an_expectation_names_what_differs(run, monkeypatch: pytest.MonkeyPatch)
     assert result.stderr == 'error: The answer is {"a": 1}, not {"a": 2}.\n'
 
 
+def test_a_refusal_that_nobody_expected_is_shown(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(stage: performance.Stage) -> None:
+        stage.admin("GET", "tenants/acme/installs/none/schedules")
+
+    monkeypatch.setattr(performance, "STEPS", (step,))
+
+    assert run("demo").stderr.startswith(
+        "error: GET /api/admin/tenants/acme/installs/none/schedules was answered with 404, not 200: "
+    )
+
+
+def test_a_process_that_goes_away_is_told_with_its_last_words(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(stage: performance.Stage) -> None:
+        stage.pair.runner.terminate()
+        stage.pair.runner.end()
+        stage.send("GET", f"{stage.pair.runner_url}/metrics")
+
+    monkeypatch.setattr(performance, "STEPS", (step,))
+
+    stderr = run("demo").stderr
+    assert stderr.startswith("error: alga-runner ended (exit status 0). Its last words: {")
+    assert "The runner is shutting down" in stderr
+    assert stderr.count("\n") == 1
+
+
 def test_a_missing_sample_is_told(run, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> Path:
         raise BundleNotFound("The sample extension is not installed.")
 
-    monkeypatch.setattr(performance, "sample_path", missing)
+    monkeypatch.setattr(steps, "sample_path", missing)
 
     assert run("demo").stderr == "error[bundle_not_found]: The sample extension is not installed.\n"
 

@@ -126,7 +126,7 @@ async def test_an_id_cannot_forge_a_line(execute, log) -> None:
 
 @pytest.mark.parametrize(("wanted", "found"), [(False, []), (True, ["hunter2"])])
 async def test_what_guests_log_is_there_only_where_it_is_wanted(
-    settings, bundles, publish, request_for, log, wanted: bool, found: list[str]
+    settings, bundles, publish, request_for, log, *, wanted: bool, found: list[str]
 ) -> None:
     content_hash = publish(
         "(call $emit (i32.const 1) (i32.const 1024) (i32.const 7)) (call $respond (i32.const 0) (global.get $ok))",

@@ -4,56 +4,53 @@ from __future__ import annotations
 
 from time import perf_counter
 
-import anyio
+import httpx
 
-from ...capabilities.scheduler import CAPABILITY
-from ...testing import EmbeddedAlga
 from ..page import Page
 from .counters import show_counters
-from .refusals import break_rules, cross_tenants, lack_the_grant
-from .sample import sample_path
+from .firing import fire
+from .pair import started
+from .refusals import break_rules, cross_tenants, lack_the_grant, steal_a_token
+from .signals import Signals
 from .stage import Stage
-from .steps import change_interval, clean_up, set_up, show_schedules
+from .steps import change_interval, clean_up, install, set_up, show_schedules
 
 STEPS = (
+    install,
     set_up,
     show_schedules,
     change_interval,
+    fire,
     break_rules,
     cross_tenants,
     lack_the_grant,
+    steal_a_token,
     clean_up,
     show_counters,
 )
 """Each takes the stage, and raises ``Failed`` when something does not hold."""
 
+_ANSWER_S = 60.0
+
 
 def play() -> None:
     """Run the demonstration and print it. Raises ``Failed``, or an ``AlgaError`` when it cannot start."""
-    anyio.run(_play)
-
-
-async def _play() -> None:
     page = Page()
-    started = perf_counter()
-    sample = sample_path()
-    async with EmbeddedAlga() as alga:
-        stage = Stage(
-            alga,
-            page,
-            acme=await alga.install(sample, tenant_id="acme", grants=[CAPABILITY]),
-            globex=await alga.install(sample, tenant_id="globex"),
-            initech=await alga.install(sample, tenant_id="initech", grants=[CAPABILITY]),
-        )
-        manifest = stage.acme.manifest
-        page.line(f"Three tenants install {manifest.name} {manifest.version}", style="bold")
-        for installed in (stage.acme, stage.initech):
-            grants = (await installed.show())["grants"]
-            stage.expect(grants, [CAPABILITY], f"What {installed.tenant_id} is granted")
-            stage.held(f"{installed.tenant_id} is granted {CAPABILITY}")
-        stage.expect((await stage.globex.show())["grants"], [], "What globex is granted")
-        stage.held("globex is granted nothing")
-        for step in STEPS:
-            await step(stage)
+    begun = perf_counter()
+    signals = Signals()
+    with signals.obeyed():
+        page.line("An Alga server and a runner start, as two processes", style="bold")
+        with started(signals) as pair:
+            page.line(f"  $ {pair.server.command}")
+            page.line(f"  $ {pair.runner.command}")
+            pair.wait_until_they_answer()
+            with httpx.Client(timeout=_ANSWER_S, trust_env=False) as http:
+                stage = Stage(pair, page, http)
+                stage.held("both answer")
+                for step in STEPS:
+                    step(stage)
+            stage.title("Both are told to end")
+            stage.expect(pair.stop(), (0, 0), "The exit statuses of server and runner")
+            stage.held("both ended by themselves")
     page.line()
-    page.line(f"Every step held. It took {perf_counter() - started:.1f} s.", style="bold green")
+    page.line(f"Every step held. It took {perf_counter() - begun:.1f} s.", style="bold green")

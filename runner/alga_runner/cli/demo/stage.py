@@ -1,54 +1,89 @@
-"""What the steps share: the Alga they play on, the tenants' installs, and how they call, show and check."""
+"""What the steps share: the two processes, the tenants' installs, and how they call, show and check."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ...runner import Observation
-from ...testing import EmbeddedAlga, Installed
+import httpx
+
 from ..failures import Failed
 from ..page import Page
 from ..values import one_line
+from .pair import Pair
 
 T = TypeVar("T")
 _VALUE_CHARACTERS = 300
 
+ACME, INITECH, GLOBEX = "acme", "initech", "globex"
+
 
 @dataclass(slots=True)
 class Stage:
-    """One performance. ``calls`` counts the scheduler calls that guests made, by operation and status."""
+    """One performance.
 
-    alga: EmbeddedAlga
+    ``calls`` counts the scheduler calls that guests are known to have made, by operation and status; ``handled`` the
+    calls of the gateway. ``installs`` are what the server answered, by tenant.
+    """
+
+    pair: Pair
     page: Page
-    acme: Installed
-    globex: Installed
-    initech: Installed
+    http: httpx.Client
+    installs: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    handled: int = 0
 
-    async def call(self, installed: Installed, route: str, body: object = None) -> dict[str, Any]:
-        """``POST route`` must be answered with status 200; returns the JSON object that it answers."""
-        observation = await installed.call("POST", route, json=body)
-        self._count(observation)
-        what = f"POST {route} of {installed.tenant_id}"
-        if observation.error is not None:
-            raise Failed(f"{what} failed: {observation.error.sentence()}")
-        response = observation.response
-        if response is None or response.status != 200:
-            raise Failed(f"{what} responded with {response.status if response else 'nothing'}, not 200.")
-        try:
-            answer = json.loads(response.body())
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise Failed(f"{what} did not respond with a JSON object.")
-        return answer
+    def call(
+        self, tenant: str, route: str, body: object = None, *, calls: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        """``POST route`` through the gateway must be answered with status 200; returns the JSON object of the answer.
 
-    async def attempt(self, installed: Installed, **call: object) -> dict[str, Any]:
+        ``calls`` are the operations that the handler calls with success on its way.
+        """
+        response = self.send(
+            "POST",
+            f"{self.pair.server_url}/api/ext/{self.installs[tenant]['extensionId']}{route}",
+            headers={"authorization": f"Bearer {self.pair.tokens.gateway}", "x-alga-tenant": tenant},
+            json=body,
+        )
+        self.handled += 1
+        self.calls.update((operation, "success") for operation in calls)
+        return self._document(response, 200, f"POST {route} of {tenant}")
+
+    def attempt(self, tenant: str, **call: object) -> dict[str, Any]:
         """What the guest saw when it made this one host call, through the sample's ``POST /try``."""
-        return await self.call(installed, "/try", call)
+        seen = self.call(tenant, "/try", call)
+        status = str((seen.get("error") or {}).get("code", "success")).replace("-", "_")
+        self.calls[str(call["operation"]), status] += 1
+        return seen
+
+    def admin(self, method: str, path: str, *, status: int = 200, **given: Any) -> dict[str, Any]:
+        """One request below ``/api/admin``; returns the JSON object of its answer."""
+        response = self.send(
+            method,
+            f"{self.pair.server_url}/api/admin/{path}",
+            headers={"authorization": f"Bearer {self.pair.tokens.admin}"},
+            **given,
+        )
+        return self._document(response, status, f"{method} /api/admin/{path.partition('?')[0]}")
+
+    def of_install(self, tenant: str, what: str) -> list[dict[str, Any]]:
+        """The ``schedules`` or ``runs`` of a tenant's install, as an admin sees them."""
+        path = f"tenants/{tenant}/installs/{self.installs[tenant]['installId']}/{what}"
+        found: list[dict[str, Any]] = self.admin("GET", path)[what]
+        return found
+
+    def schedules(self, tenant: str) -> list[dict[str, Any]]:
+        """The schedules of a tenant's install, as an admin sees them."""
+        return self.of_install(tenant, "schedules")
+
+    def send(self, method: str, url: str, **given: Any) -> httpx.Response:
+        """One request to one of the two. Raises ``Failed`` when it does not answer."""
+        try:
+            return self.http.request(method, url, **given)
+        except httpx.TransportError as error:
+            raise self.pair.why_silent(url, str(error) or type(error).__name__) from None
 
     def expect(self, actual: T, expected: T, what: str) -> None:
         """Raise ``Failed`` unless ``what`` is as expected."""
@@ -64,9 +99,14 @@ class Stage:
         """One thing that was checked."""
         self.page.line(f"  ok  {text}", style="green")
 
-    def _count(self, observation: Observation) -> None:
-        for call in observation.host_calls:
-            group, _, operation = call.operation.partition(".")
-            if group == "scheduler":
-                status = "success" if call.status == "ok" else call.status.replace("-", "_")
-                self.calls[operation, status] += 1
+    def _document(self, response: httpx.Response, status: int, what: str) -> dict[str, Any]:
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if response.status_code != status:
+            words = f": {one_line(answer, _VALUE_CHARACTERS)}" if answer else ""
+            raise Failed(f"{what} was answered with {response.status_code}, not {status}{words}.")
+        if not isinstance(answer, dict):
+            raise Failed(f"{what} was not answered with a JSON object.")
+        return answer

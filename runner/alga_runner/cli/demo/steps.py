@@ -1,36 +1,55 @@
-"""The steps up to the refusals: set up, show, change, clean up."""
+"""The steps around the firing: install, set up, show, change, clean up."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from ...testing import Installed
-from .stage import Stage
+from ...capabilities.scheduler import CAPABILITY
+from ...models import pack
+from .sample import sample_path
+from .stage import ACME, GLOBEX, INITECH, Stage
 
 HOURLY = "Hourly sync"
 NIGHTLY = "Nightly full sync"
 
 
-async def set_up(stage: Stage) -> None:
+def install(stage: Stage) -> None:
+    """Published once, installed by three tenants, granted to two."""
+    stage.title("The sample extension is published, and installed for three tenants")
+    published = stage.admin("POST", "extensions", status=201, content=_archive(sample_path()))
+    for tenant, grants in ((ACME, [CAPABILITY]), (INITECH, [CAPABILITY]), (GLOBEX, [])):
+        body = {"extensionId": published["extensionId"], "grants": grants}
+        stage.installs[tenant] = made = stage.admin(
+            "POST", f"tenants/{tenant}/installs", status=201, json=body
+        )
+        stage.expect(made["grants"], grants, f"What {tenant} is granted")
+    stage.held(f"{published['name']} {published['version']} is published")
+    stage.held(f"acme and initech are granted {CAPABILITY}, globex nothing")
+
+
+def set_up(stage: Stage) -> None:
     """``/setup`` creates what is missing; a second one changes nothing."""
-    stage.title("acme and initech call POST /setup, acme twice")
-    first = await stage.call(stage.acme, "/setup")
+    stage.title("acme and initech call POST /setup through the gateway, acme twice")
+    looks = ("get-endpoints", "list")
+    creates = ("create", "create")
+    first = stage.call(ACME, "/setup", calls=looks + creates)
     stage.expect(_names(first.get("created")), [HOURLY, NIGHTLY], "What the first /setup of acme created")
     stage.expect(_names(first.get("existing")), [], "What the first /setup of acme found")
     stage.held("the first setup created 2 schedules")
-    second = await stage.call(stage.acme, "/setup")
+    second = stage.call(ACME, "/setup", calls=looks)
     stage.expect(_names(second.get("created")), [], "What the second /setup of acme created")
     stage.expect(second.get("existing"), first.get("created"), "What the second /setup of acme found")
     stage.held("the second setup found those 2 and created none")
-    other = await stage.call(stage.initech, "/setup")
+    other = stage.call(INITECH, "/setup", calls=looks + creates)
     stage.expect(len(other.get("created", [])), 2, "The number of schedules that initech's /setup created")
     stage.held("initech has 2 schedules of its own")
 
 
-async def show_schedules(stage: Stage) -> None:
+def show_schedules(stage: Stage) -> None:
     """The admin's view: what acme has now, and when it runs."""
     stage.title("The schedules of acme, as an admin sees them")
-    found = await stage.acme.schedules()
+    found = stage.schedules(ACME)
     _print_schedules(stage, found)
     stage.expect(_facts(found, HOURLY), ("POST /sync", "0 * * * *", "UTC"), HOURLY)
     stage.expect(_facts(found, NIGHTLY), ("POST /sync", "30 2 * * *", "Europe/Berlin"), NIGHTLY)
@@ -38,12 +57,12 @@ async def show_schedules(stage: Stage) -> None:
     stage.held("2 schedules, both made by the extension itself")
 
 
-async def change_interval(stage: Stage) -> None:
+def change_interval(stage: Stage) -> None:
     """``/configure`` changes one schedule and leaves the other."""
     stage.title('acme calls POST /configure {"intervalHours": 6}')
-    before = await stage.acme.schedules()
-    await stage.call(stage.acme, "/configure", {"intervalHours": 6})
-    after = await stage.acme.schedules()
+    before = stage.schedules(ACME)
+    stage.call(ACME, "/configure", {"intervalHours": 6}, calls=("list", "update"))
+    after = stage.schedules(ACME)
     _print_schedules(stage, [each for each in after if each["name"] == HOURLY])
     stage.expect(_facts(after, HOURLY), ("POST /sync", "0 */6 * * *", "UTC"), HOURLY)
     stage.expect([each["id"] for each in after], [each["id"] for each in before], "The schedules' ids")
@@ -51,15 +70,19 @@ async def change_interval(stage: Stage) -> None:
     stage.held(f"{HOURLY} changed from 0 * * * * to 0 */6 * * *, {NIGHTLY} did not")
 
 
-async def clean_up(stage: Stage) -> None:
+def clean_up(stage: Stage) -> None:
     """``/cleanup`` deletes the tenant's own schedules, and nobody else's."""
     stage.title("acme calls POST /cleanup")
-    answer = await stage.call(stage.acme, "/cleanup")
+    answer = stage.call(ACME, "/cleanup", calls=("list", "delete", "delete"))
     stage.expect(answer, {"deleted": 2}, "The answer of /cleanup")
-    stage.expect(await _count(stage.acme), 0, "The number of schedules that acme has")
+    stage.expect(len(stage.schedules(ACME)), 0, "The number of schedules that acme has")
     stage.held("2 schedules deleted, none left")
-    stage.expect(await _count(stage.initech), 2, "The number of schedules that initech has")
+    stage.expect(len(stage.schedules(INITECH)), 2, "The number of schedules that initech has")
     stage.held("initech still has its 2")
+
+
+def _archive(folder: Path) -> bytes:
+    return pack({name: (folder / name).read_bytes() for name in ("manifest.json", "dist/main.wasm")})
 
 
 def _print_schedules(stage: Stage, schedules: list[dict[str, Any]]) -> None:
@@ -88,7 +111,3 @@ def _facts(schedules: list[dict[str, Any]], name: str) -> tuple[str, str, str] |
 
 def _names(entries: list[dict[str, str]] | None) -> list[str | None] | None:
     return None if entries is None else [each.get("name") for each in entries]
-
-
-async def _count(installed: Installed) -> int:
-    return len(await installed.schedules())

@@ -1,0 +1,96 @@
+"""One of the programs in a process of its own: started, waited for, ended whatever happens."""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+from ..failures import Failed
+
+START_S = 30.0
+"""How long a program may take until it answers."""
+
+END_S = 5.0
+"""How long it has between SIGTERM and SIGKILL."""
+
+_LAST_LINES = 8
+_MODULES = {"alga-server": "alga_server.cli", "alga-runner": "alga_runner.cli"}
+_FOREIGN = ("ALGA_", "RUNNER_", "STORAGE_API_", "REGISTRY_", "BUNDLE_STORE_")
+"""Variables of somebody else's server or runner."""
+
+
+class Child:
+    """``name serve``, in a process group of its own, its log in a file. Whoever makes it calls ``end``."""
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path
+    ) -> None:
+        self.command = shlex.join([name, *arguments])
+        self.log = log
+        self._name = name
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
+        with log.open("wb") as stderr:
+            # -P: a module of the same name in the current folder is not ours.
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-P", "-m", _MODULES[name], *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env={**inherited, **environment},
+                process_group=0,
+            )
+
+    def wait_until_it_answers(self) -> None:
+        """Return once it says that it listens. Raises ``Failed`` with its last words if it does not."""
+        deadline = monotonic() + START_S
+        said = b""
+        while b" listening on " not in said or not said.endswith(b"\n"):
+            more = self._read(deadline - monotonic())
+            if not more:
+                raise self.failure("did not start")
+            said += more
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process.poll() is not None
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._signal(signal.SIGTERM)
+
+    def end(self) -> int:
+        """Its exit status, once it has ended; it is killed when that takes longer than ``END_S`` seconds."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=END_S)
+        self._signal(signal.SIGKILL)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        return self._process.wait()
+
+    def failure(self, what: str) -> Failed:
+        """``what`` it did, and the last lines of its log."""
+        lines = self.log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+        status = "" if self._process.poll() is None else f" (exit status {self._process.returncode})"
+        words = " Its last words: " + " | ".join(lines) if lines else " It said nothing."
+        return Failed(f"{self._name} {what}{status}.{words}")
+
+    def _read(self, seconds: float) -> bytes:
+        """What it says next on stdout, within ``seconds``; nothing when it says no more."""
+        stdout = self._process.stdout
+        if stdout is None or not select.select([stdout], [], [], max(seconds, 0))[0]:
+            return b""
+        return os.read(stdout.fileno(), 4096)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send ``number`` to its process group. Not yet waited for, the group's number is nobody else's."""
+        if not self.ended:
+            os.killpg(self._process.pid, number)

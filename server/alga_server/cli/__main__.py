@@ -1,0 +1,7 @@
+"""``python -m alga_server.cli``: the command where its script is not at hand."""
+
+from __future__ import annotations
+
+from .main import main
+
+main(prog_name="alga-server")
