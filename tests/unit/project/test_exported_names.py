@@ -19,6 +19,12 @@ def test_a_room_exports_what_it_lists(package: str):
     assert [name for name in room.__all__ if not hasattr(room, name)] == []
 
 
+def test_the_server_exports_what_it_lists():
+    server = importlib.import_module("alga_server")
+
+    assert [name for name in server.__all__ if not hasattr(server, name)] == []
+
+
 def test_the_library_exports_what_it_lists():
     library = importlib.import_module("alga_runner")
 
