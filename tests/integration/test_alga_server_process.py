@@ -41,7 +41,8 @@ class Serving:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=clean(environment or {"ALGA_SERVER_ADMIN_TOKEN": TOKEN}),
+                # What a killed server leaves in its temporary folder goes with the test's.
+                env=clean({"TMPDIR": str(folder), **(environment or {"ALGA_SERVER_ADMIN_TOKEN": TOKEN})}),
             )
         self.lines: list[str] = []
         assert self.process.stdout is not None

@@ -275,6 +275,11 @@ def test_port_0_takes_a_free_one() -> None:
         assert url_of(one).startswith("http://127.0.0.1:")
 
 
+def test_a_listener_names_its_protocol_so_that_asyncio_sends_small_answers_at_once() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
 def test_a_url_of_ipv6_has_brackets() -> None:
     if not socket.has_ipv6:
         pytest.skip("this machine has no IPv6")
