@@ -215,6 +215,11 @@ class Dispatcher:
                 )
             if ended is not None:
                 report(ended, self._metrics)
+            else:
+                logger.warning(
+                    "A schedule's run ended after it was given up, or its install was removed",
+                    extra={"action": "schedule_run_late", "run_id": claim.run.id},
+                )
         except Exception:
             # The lease runs out and frees the schedule.
             logger.exception("Recording a run failed", extra={"action": "dispatch_failure"})

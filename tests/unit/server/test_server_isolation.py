@@ -203,7 +203,11 @@ async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_ins
         event.remove(Engine, "before_cursor_execute", note)
 
     # The dispatcher looks at everybody's times, and takes nothing but times and ids.
-    surveys = ("schedule.next_run_at > ?", "schedule.next_run_at <= ?", "min(tenant_extension_schedule_run.lease")
+    surveys = (
+        "schedule.next_run_at > ?",
+        "schedule.next_run_at <= ?",
+        "min(tenant_extension_schedule_run.lease",
+    )
     statements = [text for text in statements if not any(each in text for each in surveys)]
     owned = [text for text in statements if "schedule" in text or "grant" in text]
     assert len(owned) > 50
