@@ -138,15 +138,11 @@ class Runner:
         failure: AlgaError | None = None
         status = "cancelled"
         try:
-            try:
-                with self.telemetry.in_progress(), anyio.fail_after(timeout_s):
-                    response = await self._execute(request, execution)
-                status = "ok"
-            except TimeoutError:
-                raise DeadlineExceeded(
-                    f"The execution did not finish within {round(timeout_s * 1000)} ms.",
-                    hint="Raise limits.timeout_ms, or look at which host call it waited for.",
-                ) from None
+            with self.telemetry.in_progress(), anyio.move_on_after(timeout_s) as scope:
+                response = await self._execute(request, execution)
+            if scope.cancelled_caught:
+                raise _too_late(execution, timeout_s)
+            status = "ok"
         except AlgaError as error:
             status = error.code
             failure = error.at(
@@ -220,6 +216,18 @@ class Runner:
             max_log_lines=self.settings.max_log_lines,
             max_log_bytes=self.settings.max_log_bytes,
         )
+
+
+def _too_late(execution: Execution, timeout_s: float) -> DeadlineExceeded:
+    """The deadline's error, which says what the guest waited for, if it waited."""
+    last = execution.host_calls[-1] if execution.host_calls else None
+    waited_for = last.operation if last is not None and last.status == "cancelled" else None
+    return DeadlineExceeded(
+        f"The execution did not finish within {round(timeout_s * 1000)} ms.",
+        hint="Raise limits.timeout_ms, or see why the host call was not answered."
+        if waited_for
+        else "Raise limits.timeout_ms, or let the guest do less: no host call was under way.",
+    ).at(host_call=waited_for)
 
 
 async def _end(tasks: TaskGroup) -> None:

@@ -163,8 +163,7 @@ def _require_granted(execution: Execution, operation: Operation[Any, Any]) -> No
     if operation.capability not in execution.granted:
         raise HostCallError(
             HostCallCode.DENIED,
-            f"Permission denied: {operation.capability} not granted"
-            f" (extension {execution.identity.extension_id} called {operation.name}).",
+            f"Permission denied: {operation.capability} not granted; {operation.name} needs it.",
         )
 
 

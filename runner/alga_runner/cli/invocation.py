@@ -12,7 +12,7 @@ import click
 
 from ..bundles import read_bundle
 from ..capabilities import OPERATIONS
-from ..errors import BundleInvalid, DeadlineExceeded
+from ..errors import AlgaError, BundleInvalid, DeadlineExceeded
 from ..models import DEFAULT_CAPABILITIES, Manifest
 from ..runner import Observation
 from ..testing import EmbeddedAlga
@@ -109,7 +109,15 @@ async def _carry_out(invocation: Invocation) -> Outcome:
             query=dict(parse_qsl(query, keep_blank_values=True)),
             timeout_ms=invocation.timeout_ms,
         )
+        if observation.error is not None:
+            _name_extension(observation.error, installed.manifest)
         return Outcome(invocation, installed.manifest, installed.content_hash, observation)
+
+
+def _name_extension(error: AlgaError, manifest: Manifest) -> None:
+    """Say the extension's name and version instead of ids that were made for this one call."""
+    rest = {key: value for key, value in error.where.items() if key not in {"version", "request_id"}}
+    error.where = {**rest, "extension": f"{manifest.name} {manifest.version}"}
 
 
 def _refuse_bare_module(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import wasmtime
@@ -75,15 +76,25 @@ class Module:
         self.exports = tuple(ExportType(item.name, *_describe(item.type)) for item in self.native.exports)
 
 
+_MEMORY_MINIMUM = re.compile(r"minimum byte size of (\d+) which exceeds the limit of (0x[0-9a-f]+)")
+_TABLE_MINIMUM = re.compile(r"minimum element size of (\d+) which exceeds the limit of (\d+)")
+
+
 def _refused(reason: str) -> AlgaError:
     """Why wasmtime would not compile the module. A minimum past the pool's limits is found before anything runs."""
-    if "minimum byte size" in reason:
+    if found := _MEMORY_MINIMUM.search(reason):
         return MemoryLimit(
-            f"The module starts with more memory than its limit: {reason}.", hint="See max_memory_mb."
+            f"The module starts with more memory than its limit: {found[1]} bytes, of {int(found[2], 16)}.",
+            hint="See max_memory_mb.",
         )
-    if "table" in reason and "exceeds the limit" in reason:
+    if found := _TABLE_MINIMUM.search(reason):
         return TableLimit(
-            f"The module starts with a larger table than its limit: {reason}.", hint="See max_table_elements."
+            f"The module starts with a larger table than its limit: {found[1]} elements, of {found[2]}.",
+            hint="See max_table_elements.",
+        )
+    if "unexpected end" in reason:
+        return ModuleUnsupported(
+            f"The module is cut off: {reason}.", hint="Build it again, or copy it whole."
         )
     return ModuleUnsupported(
         f"The module does not validate: {reason}.",

@@ -151,7 +151,7 @@ async def test_a_denied_call_names_capability_extension_and_operation(gate: Gate
 
     message = error_of(reply)["message"]
     assert message == (
-        "Permission denied: cap:scheduler.manage not granted (extension acme.sync called scheduler.wish)."
+        "Permission denied: cap:scheduler.manage not granted; scheduler.wish needs it."
     )
 
 

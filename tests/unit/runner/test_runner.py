@@ -7,6 +7,8 @@ import pytest
 from wasmtime import wat2wasm
 
 from alga_runner import ExecuteRequest, Runner, Settings
+from alga_runner.alga import Identity
+from alga_runner.alga.connect import NoAlgaServer
 from alga_runner.bundles import Bundle, BundleSource, MemoryBundles
 from alga_runner.errors import (
     BundleNotFound,
@@ -15,6 +17,7 @@ from alga_runner.errors import (
     ModuleError,
     UnknownCapabilities,
 )
+from alga_runner.models import ScheduleInfo
 
 pytestmark = pytest.mark.anyio
 
@@ -172,6 +175,30 @@ async def test_the_deadline_covers_the_fetch(settings: Settings, bundle: Bundle)
 
     assert observation.error is not None
     assert observation.error.code == "deadline_exceeded"
+
+
+async def test_a_deadline_names_the_host_call_it_cut_off(settings: Settings, guest_wat):
+    class Silent(NoAlgaServer):
+        async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    bundles = MemoryBundles()
+    guest = guest_wat(
+        "(drop (call $list (i32.const 1024) (i32.const 1) (i32.const 0) (i32.const 0)))",
+        imports='(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))',
+        data=b"\x80",
+    )
+    request = request_for(
+        bundles.add(_bundle(guest)), providers=["cap:scheduler.manage"], limits={"timeout_ms": 100}
+    )
+    context = request.context.model_copy(update={"install_id": "install-1"})
+    async with Runner(settings, bundles=bundles, alga=Silent()) as runner:
+        observation = await runner.observe(request.model_copy(update={"context": context}))
+
+    assert observation.error is not None
+    assert observation.error.code == "deadline_exceeded"
+    assert observation.error.where["host_call"] == "scheduler.list"
 
 
 async def test_no_time_at_all_is_too_little(runner: Runner, bundles: MemoryBundles, bundle: Bundle):
