@@ -8,7 +8,17 @@ import sys
 
 import pytest
 
-PACKAGES = ["alga", "bundles", "capabilities", "engine", "guests", "models", "service", "telemetry", "testing"]
+PACKAGES = [
+    "alga",
+    "bundles",
+    "capabilities",
+    "engine",
+    "guests",
+    "models",
+    "service",
+    "telemetry",
+    "testing",
+]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
