@@ -18,6 +18,7 @@ from ..failures import Failed
 START_S = 30.0
 """How long a program may take until it answers."""
 
+_STATUS_S = 1.0
 END_S = 5.0
 """How long it has between SIGTERM and SIGKILL."""
 
@@ -55,6 +56,9 @@ class Child:
         while b" listening on " not in said or not said.endswith(b"\n"):
             more = self._read(deadline - monotonic())
             if not more:
+                # What it wrote ends a moment before its exit status is there.
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(timeout=_STATUS_S)
                 raise self.failure("did not start")
             said += more
 
