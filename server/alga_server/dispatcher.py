@@ -17,9 +17,10 @@ from uuid import uuid4
 
 import anyio
 from anyio.abc import TaskGroup
+from sqlalchemy.exc import OperationalError
 
 from . import claims, leases, runs
-from .claims import Claim
+from .claims import Claim, DueSchedule
 from .clock import Clock
 from .database import Database
 from .errors import DispatcherUnavailable, NotFound
@@ -90,17 +91,22 @@ class Dispatcher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        group, self._group = self._group, None
-        if group is None:
+        group = self._group
+        if group is None or self._closing:
             return
         self._closing = True
         with anyio.CancelScope(shield=True), anyio.move_on_after(self._settings.shutdown_grace_seconds):
-            for live in list(self._live.values()):
-                await live.ended.wait()
+            async with self._turn:  # what is being claimed right now is a run under way too
+                pass
+            while self._live:
+                await next(iter(self._live.values())).ended.wait()
+        self._group = None
         group.cancel_scope.cancel()
         # The body's error is the caller's; given to the group, it would come back wrapped.
         await group.__aexit__(None, None, None)
         with anyio.CancelScope(shield=True):
+            async with self._turn:  # whoever claims yet is done
+                pass
             try:
                 await self._give_up(partial(leases.release, worker=self._worker, now=self._clock.now()))
             except Exception:
@@ -182,24 +188,45 @@ class Dispatcher:
                     crowded = True
                     continue
                 with anyio.CancelScope(shield=True):
-                    take = partial(claims.claim, due=due, worker=self._worker, now=now, may_run=room)
-                    claimed = await self._database.write(take)
-                    if claimed is not None:
-                        self._take(claimed)
-                        fired = True
+                    fired |= await self._fire(due, now, may_run=room)
         if fired and len(survey.due) == _BATCH:
             self.wake()
         times = [now + self._poll, *([survey.next_at] if survey.next_at else [])]
         times += [self._renewed_at + self._worker.lease / 3] if self._live else []
         return _Round(fired, crowded, min(times))
 
+    async def _fire(self, due: DueSchedule, now: datetime, *, may_run: bool) -> bool:
+        """Claim one due schedule and start its run; whether anything was recorded."""
+        take = partial(claims.claim, due=due, worker=self._worker, now=now, may_run=may_run)
+        try:
+            claimed = await self._database.write(take)
+        except OperationalError:
+            raise  # the database's own trouble: the next schedule would have it too
+        except Exception:
+            # A schedule that cannot be claimed, say for a zone that is no longer known, stops no other.
+            logger.exception(
+                "Claiming a due schedule failed",
+                extra={
+                    "action": "dispatch_failure",
+                    "tenant_id": due.tenant_id,
+                    "install_id": due.install_id,
+                    "schedule_id": due.schedule_id,
+                },
+            )
+            return False
+        if claimed is not None:
+            self._take(claimed)
+        return claimed is not None
+
     def _take(self, claimed: Claim | Run) -> tuple[Run, _Live | None]:
         """Start what was claimed, or report what is over already."""
         if isinstance(claimed, Run):
             report(claimed, self._metrics)
             return claimed, None
+        if self._group is None:  # claimed while the server ended, which gives it up next
+            return claimed.run, None
         live = self._live[claimed.run.id] = _Live(claimed.run)
-        self._running_group().start_soon(self._carry_out, claimed, live)
+        self._group.start_soon(self._carry_out, claimed, live)
         self._metrics.schedule_lag(claimed.run.started_at - claimed.run.due_at)
         return claimed.run, live
 

@@ -1,0 +1,102 @@
+"""One schedule's trouble is its own, and a server that stops loses nothing that it took."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from sqlalchemy import update
+
+from alga_server import Server, ServerSettings, tables
+
+pytestmark = pytest.mark.anyio
+
+HOURLY = "0 * * * *"
+
+
+@pytest.fixture
+def settings(settings: ServerSettings, tmp_path: Path) -> ServerSettings:
+    url = f"sqlite:///{tmp_path / 'alga.db'}"
+    return settings.model_copy(update={"database_url": url})
+
+
+@pytest.fixture
+def runner_transport(played: Any) -> httpx.AsyncBaseTransport:
+    return httpx.MockTransport(played)
+
+
+async def spoil(mine: Any, schedule_id: str, **values: Any) -> None:
+    """Leave in the database what no request could have put there."""
+    statement = update(tables.schedule).where(tables.schedule.c.id == schedule_id).values(**values)
+    await mine.house.server._services.database.write(lambda c: c.execute(statement))
+
+
+@pytest.mark.parametrize(
+    "values", [{"timezone": "Mars/Olympus"}, {"cron": "0 0 31 2 *"}, {"cron": "nonsense"}]
+)
+async def test_a_schedule_that_cannot_be_claimed_stops_no_other(
+    mine: Any, played: Any, caplog: pytest.LogCaptureFixture, values: dict[str, str]
+) -> None:
+    spoilt = await mine.create(cron=HOURLY)
+    sound = await mine.create(cron=HOURLY)
+    await spoil(mine, spoilt, **values)
+
+    for _ in range(2):
+        await mine.house.pass_time(hours=1)
+
+    assert [asked["context"]["schedule_id"] for asked in played.asked] == [sound, sound]
+    failures = [each for each in caplog.records if getattr(each, "action", "") == "dispatch_failure"]
+    assert {(each.levelno, getattr(each, "schedule_id", None)) for each in failures} == {
+        (logging.ERROR, spoilt)
+    }
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["by the clock", "by an admin"])
+async def test_a_run_that_is_claimed_while_the_server_stops_is_carried_out(
+    mine: Any, played: Any, monkeypatch: pytest.MonkeyPatch, by_hand: bool
+) -> None:
+    schedule_id = await mine.create(cron=HOURLY)
+    mine.house.clock.advance(timedelta(hours=1))
+    settings = mine.house.server._services.settings
+    claimed, stopping = anyio.Event(), anyio.Event()
+
+    def slow(write: Callable[..., Any]) -> Callable[..., Any]:
+        async def wrapped(transaction: Any) -> Any:
+            result = await write(transaction)
+            if type(result).__name__ == "Claim":
+                claimed.set()
+                await stopping.wait()
+            return result
+
+        return wrapped
+
+    async def fire(server: Server) -> None:
+        if by_hand:
+            await server.dispatcher.run_now(mine.tenant, mine.id, schedule_id)
+        else:
+            await server.dispatcher._look(mine.house.clock.now(), may_fire=True)
+
+    async with (
+        anyio.create_task_group() as group,
+        Server(settings, clock=mine.house.clock, runner_transport=httpx.MockTransport(played)) as ends,
+    ):
+        database = ends._services.database
+        monkeypatch.setattr(database, "write", slow(database.write))
+        group.start_soon(fire, ends)
+        await claimed.wait()
+
+        async def stop() -> None:
+            while not ends.dispatcher._closing:
+                await anyio.lowlevel.checkpoint()
+            stopping.set()
+
+        group.start_soon(stop)
+
+    assert len(played.asked) == 1
+    assert [run["status"] for run in await mine.runs()] == ["success"]
