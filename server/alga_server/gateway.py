@@ -114,7 +114,7 @@ class _Call:
         )
         self._install = install
         method, path = self._request.method, self._raw_path()
-        segments = routing.split_path(path)
+        segments = None if path is None else routing.split_path(path)
         found = {} if segments is None else routing.matching(endpoints, segments)
         if method == "OPTIONS" and found and method not in found:
             return _allowed(found)
@@ -159,10 +159,18 @@ class _Call:
             raise ExtensionNotAvailable
         return install, publishing.endpoints(connection, install.version_id)
 
-    def _raw_path(self) -> bytes:
-        """What stands behind the extension's id, as it was sent."""
-        raw: bytes = self._request.scope.get("raw_path") or quote(self._request.scope["path"]).encode()
-        return raw.partition(_PREFIX.encode())[2].partition(b"/")[2]
+    def _raw_path(self) -> bytes | None:
+        """What stands behind the extension's id, as it was sent.
+
+        ``None`` where the path as it was sent divides elsewhere than the decoded one, by which the id was found: what
+        filters paths before the gateway must not see another call than the gateway carries out.
+        """
+        scope = self._request.scope
+        raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+        before = (scope.get("root_path", "") + _PREFIX).encode()
+        extension_id, _, path = raw.removeprefix(before).partition(b"/")
+        same = raw.startswith(before) and extension_id.lower() == self._extension_id.encode()
+        return path if same else None
 
     def _idempotency_key(self, method: str) -> str | None:
         """The client's key, else the request id; none for a read (alga-contract 1.9)."""

@@ -44,7 +44,7 @@ def user(headers: Headers) -> User | None:
 
     Values are UTF-8. Raises ``ValidationFailed`` for one that is too long or is not.
     """
-    if not headers.get("x-alga-user-id"):
+    if not any(headers.getlist("x-alga-user-id")):
         return None
     fields = {name: _text(headers, f"x-alga-user-{name}") for name in ("id", "email", "name", "type")}
     return User(**{f"user_{name}": value for name, value in fields.items()})

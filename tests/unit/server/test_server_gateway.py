@@ -206,6 +206,35 @@ async def test_a_person_whose_name_cannot_be_read_is_refused(mine: Any, runner: 
     assert runner.asked == []
 
 
+async def test_a_user_named_twice_is_refused_and_not_taken_for_nobody(mine: Any, runner: Runner) -> None:
+    headers = [
+        ("authorization", "Bearer gateway-token-of-the-test"),
+        ("x-alga-tenant", mine.tenant),
+        ("x-alga-user-id", ""),
+        ("x-alga-user-id", "u1"),
+    ]
+    response = await mine.house.client.post(f"/api/ext/{mine.extension}/sync", headers=headers)
+
+    assert (response.status_code, runner.asked) == (400, [])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api%2Fext/{id}/api/ext/elsewhere/sync",
+        "/api/ext/{id}%2Felsewhere/sync",
+        "/api/%65xt/{id}/sync",
+        "/api/ext/%20{id}/sync",
+    ],
+)
+async def test_a_path_that_reads_two_ways_calls_nothing(mine: Any, runner: Runner, path: str) -> None:
+    headers = {"authorization": "Bearer gateway-token-of-the-test", "x-alga-tenant": mine.tenant}
+    response = await mine.house.client.post(path.format(id=mine.extension), headers=headers)
+
+    assert (response.status_code, response.json()["error"]) == (404, "endpoint_not_found")
+    assert runner.asked == []
+
+
 @pytest.mark.parametrize("request_id", ["two words", "x" * 129, "caf\u00e9".encode()])
 async def test_a_strange_request_id_is_replaced(mine: Any, runner: Runner, request_id: Any) -> None:
     response = await mine.ask("POST", "/sync", headers={"x-request-id": request_id})
