@@ -40,19 +40,20 @@ class Keyed:
     def of(cls, key: bytes, request: ExecuteRequest) -> Keyed:
         """The place of ``key`` for the request's install, and the request's fingerprint.
 
-        The fingerprint covers what the caller asks for: method, path, query, content type, body, user, trigger,
-        schedule and nominal time. It leaves out what differs when the same request is sent again (request id, execution
-        token, tracing headers), and what others decide (version, grants, configuration, limits).
+        The place has the trigger too: whoever calls through the gateway chooses the key, and must not be able to take
+        the one that a schedule's run will have. The fingerprint covers what the caller asks for: method, path, query,
+        content type, body, user, schedule and nominal time. It leaves out what differs when the same request is sent
+        again (request id, execution token, tracing headers), and what others decide (version, grants, configuration,
+        limits).
         """
         context, http = request.context, request.http
-        scope = [context.tenant_id, context.extension_id, context.install_id]
+        scope = [context.tenant_id, context.extension_id, context.install_id, context.trigger]
         asked = [
             http.method,
             http.path,
             sorted(http.query.items()),
             [value for name, value in http.headers.items() if name.lower() == "content-type"],
             request.user,
-            context.trigger,
             context.schedule_id,
             context.nominal_time,
             http.body_b64 is None,

@@ -76,6 +76,14 @@ async def test_a_key_belongs_to_one_install(
     assert executions() == 2
 
 
+async def test_a_caller_cannot_take_the_key_of_a_schedules_run(execute, content_hash, executions) -> None:
+    await execute(content_hash, headers=KEY)
+    run = await execute(content_hash, headers=KEY, context={"trigger": "schedule", "schedule_id": "s"})
+
+    assert run.json()["error"] is None
+    assert executions() == 2
+
+
 async def test_ids_cannot_be_arranged_to_name_another_s_key(execute, content_hash, executions) -> None:
     await execute(content_hash, headers=KEY, install='x","key-1')
     await execute(content_hash, headers={"x-idempotency-key": '","key-1key-1'}, install="x")
@@ -92,7 +100,6 @@ async def test_ids_cannot_be_arranged_to_name_another_s_key(execute, content_has
         {"http": {"body_b64": ""}},
         {"http": {"body_b64": "YQ=="}},
         {"http": {"headers": {"Content-Type": "text/plain"}}},
-        {"context": {"trigger": "schedule"}},
         {"context": {"schedule_id": "s"}},
         {"context": {"nominal_time": "2026-01-01T00:00:00Z"}},
         {"user": {"user_id": "u", "user_email": "", "user_name": "", "user_type": ""}},
