@@ -26,7 +26,7 @@ from .database import Database
 from .errors import DispatcherUnavailable, NotFound
 from .executions import Executor
 from .handler_calls import call_handler
-from .leases import Worker
+from .leases import Ending, Worker
 from .metrics import Metrics
 from .run_reports import report
 from .runs import Run
@@ -44,6 +44,8 @@ class _Live:
 
     run: Run
     ended: anyio.Event = field(default_factory=anyio.Event)
+    call: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    """Around the call of the handler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,15 @@ class Dispatcher:
     async def _carry_out(self, claim: Claim, live: _Live) -> None:
         started = self._clock.monotonic()
         try:
-            ending = await call_handler(self._executor, claim)
+            ending: Ending | None = None
+            with live.call:
+                ending = await call_handler(self._executor, claim)
+            if ending is None:
+                logger.warning(
+                    "A schedule's run was cut off: it was given up, or its install was removed",
+                    extra={"action": "schedule_run_cut_off", "run_id": claim.run.id},
+                )
+                return
             duration_ms = round((self._clock.monotonic() - started) * 1000)
             now = self._clock.now()
             with anyio.CancelScope(shield=True):
@@ -259,8 +269,11 @@ class Dispatcher:
         """Renew the leases of the runs under way here, before anybody may take them for dead."""
         if self._live and now < self._renewed_at + self._worker.lease / 3:
             return
-        if ids := list(self._live):
-            await self._database.write(lambda c: leases.renew(c, self._worker, ids, now))
+        if live := dict(self._live):
+            kept = await self._database.write(lambda c: leases.renew(c, self._worker, list(live), now))
+            for run_id in live.keys() - kept:
+                # Somebody gave it up, and may start the next one: a schedule does not run beside itself.
+                live[run_id].call.cancel()
         self._renewed_at = now
 
     async def _give_up(self, lose: Callable[..., list[Run]]) -> None:

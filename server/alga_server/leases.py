@@ -38,14 +38,12 @@ class Ending:
     error_message: str | None = None
 
 
-def renew(connection: Connection, worker: Worker, run_ids: list[str], now: datetime) -> None:
-    """Keep the runs that the worker is at."""
+def renew(connection: Connection, worker: Worker, run_ids: list[str], now: datetime) -> set[str]:
+    """Keep the runs that the worker is at; the ids of those that are still its own."""
     run = tables.schedule_run
-    connection.execute(
-        update(run)
-        .where(run.c.id.in_(run_ids), run.c.worker_id == worker.id, run.c.status == "running")
-        .values(lease_expires_at=now + worker.lease)
-    )
+    own = and_(run.c.id.in_(run_ids), run.c.worker_id == worker.id, run.c.status == "running")
+    connection.execute(update(run).where(own).values(lease_expires_at=now + worker.lease))
+    return set(connection.execute(select(run.c.id).where(own)).scalars())
 
 
 def reap(connection: Connection, now: datetime) -> list[Run]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from alga_server import Server, ServerSettings, tables
+from alga_server import Server, ServerSettings, leases, tables
 
 pytestmark = pytest.mark.anyio
 
@@ -100,3 +101,27 @@ async def test_a_run_that_is_claimed_while_the_server_stops_is_carried_out(
 
     assert len(played.asked) == 1
     assert [run["status"] for run in await mine.runs()] == ["success"]
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["given up", "uninstalled"])
+async def test_a_handler_whose_run_is_no_longer_held_is_cut_off(
+    mine: Any, played: Any, removed: bool
+) -> None:
+    """Else it would go on beside the next run of its schedule."""
+    await mine.create(cron=HOURLY)
+    played.hold()
+    mine.house.clock.advance(timedelta(hours=1))
+    dispatcher = mine.house.server.dispatcher
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(dispatcher.run_due)
+            await played.was_asked(1)
+            if removed:
+                await mine.house.admin("DELETE", mine.admin_path)
+            else:
+                later = mine.house.clock.now() + timedelta(hours=1)
+                await mine.house.server._services.database.write(partial(leases.reap, now=later))
+            mine.house.clock.advance(timedelta(seconds=30))
+            await dispatcher.run_due()
+
+    assert played.running == 0
