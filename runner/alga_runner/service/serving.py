@@ -141,6 +141,7 @@ def _config(service: Service) -> uvicorn.Config:
     return uvicorn.Config(
         service,
         interface="asgi3",
+        http="h11",  # whatever else is installed: it bounds a request's head, 64 KiB
         lifespan="off",
         ws="none",
         log_config=None,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import socket
 
-from alga_runner.service.serving import _listening
+import pytest
+
+from alga_runner.service import Service
+from alga_runner.service.serving import _config, _listening
 
 
 def test_an_answer_waits_for_no_acknowledgement() -> None:
@@ -16,3 +19,9 @@ def test_an_answer_waits_for_no_acknowledgement() -> None:
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+@pytest.mark.anyio
+async def test_the_head_of_a_request_is_bounded_whatever_is_installed(service: Service) -> None:
+    """Left to itself, uvicorn takes httptools where that is there, which keeps every header it is sent."""
+    assert _config(service).http == "h11"
