@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from alga_runner.testing import Alga, Extension
 SCHEDULER = "cap:scheduler.manage"
 
 Install = Callable[..., Extension]
+Attempt = Callable[..., dict[str, Any]]
 
 
 # Set up schedules on extension install
@@ -148,6 +150,81 @@ def test_a_refused_update_leaves_the_schedule_as_it_was(demo: Extension) -> None
 
     assert seen["error"]["code"] == "validation-failed"
     assert demo.schedules() == before
+
+
+# Schedules fire
+
+
+def test_a_schedule_runs_its_handler_as_the_tenant_that_installed_it(alga: Alga, install: Install) -> None:
+    ours, theirs = install("acme"), install("globex")
+    ours.call("POST", "/setup")
+
+    runs = alga.clock.advance(hours=1)
+
+    assert [(run.tenant, run.install_id, run.status) for run in runs] == [
+        ("acme", ours.install_id, "success")
+    ]
+    assert theirs.runs() == []
+
+
+def test_the_schedule_shows_how_its_last_run_went(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+    alga.clock.advance(hours=1)
+
+    hourly = demo.schedules()[0]
+
+    assert (hourly.last_run_at, hourly.last_run_status, hourly.last_error) == (
+        "2026-01-01T01:00:00.000Z",
+        "success",
+        None,
+    )
+    assert hourly.next_run_at == "2026-01-01T02:00:00.000Z"
+
+
+def test_a_run_has_the_grants_of_its_own_moment(alga: Alga, demo: Extension, attempt: Attempt) -> None:
+    attempt(demo, "create", endpoint="/setup", cron="0 * * * *")
+    demo.revoke(SCHEDULER)
+    denied = alga.clock.advance(hours=1)
+    demo.grant(SCHEDULER)
+    granted = alga.clock.advance(hours=1)
+
+    assert [(run.http_status, run.host_calls[0].status) for run in denied] == [(403, "denied")]
+    assert granted[0].http_status == 200
+
+
+def test_a_run_has_the_configuration_of_its_own_moment(alga: Alga, demo: Extension, attempt: Attempt) -> None:
+    demo.call("POST", "/setup")
+    attempt(demo, "create", endpoint="/configure", cron="30 0 * * *")
+    demo.configure({"intervalHours": "8"})
+
+    runs = alga.clock.travel_to("2026-01-01T16:00:00Z")
+
+    hourly = [run.started_at[11:16] for run in runs if run.name == "Hourly sync"]
+    assert hourly == ["08:00", "16:00"]
+
+
+def test_host_calls_of_a_scheduled_run_carry_its_execution_token(alga: Alga, demo: Extension) -> None:
+    """The server requires one, so what the run did on the server shows that it had it."""
+    demo.call("POST", "/try", json={"operation": "create", "endpoint": "/cleanup", "cron": "0 * * * *"})
+
+    (run,) = alga.clock.advance(hours=1)
+
+    assert [(call.operation, call.status) for call in run.host_calls] == [
+        ("scheduler.list", "ok"),
+        ("scheduler.delete", "ok"),
+    ]
+    assert demo.schedules() == []
+
+
+def test_the_server_counts_runs_by_status_and_trigger(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+    demo.run_now(demo.schedules()[0])
+    alga.clock.advance(hours=2)
+
+    metrics = alga.server_metrics()
+
+    assert 'alga_server_schedule_runs_total{status="success",trigger="run_now"} 1.0' in metrics
+    assert 'alga_server_schedule_runs_total{status="success",trigger="schedule"} 3.0' in metrics
 
 
 # Clean up schedules on extension disable or uninstall

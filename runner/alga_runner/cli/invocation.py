@@ -16,7 +16,6 @@ from ..errors import AlgaError, BundleInvalid, DeadlineExceeded
 from ..models import DEFAULT_CAPABILITIES, Manifest
 from ..runner import Observation
 from ..testing import EmbeddedAlga
-from ..testing.gateway import FORWARDED_HEADERS
 
 _MAGIC = b"\0asm"
 
@@ -54,7 +53,10 @@ class Outcome:
     @property
     def dropped_headers(self) -> list[str]:
         """Given headers that a gateway does not hand to an extension."""
-        return sorted(self.invocation.headers.keys() - FORWARDED_HEADERS)
+        from alga_server.gateway_headers import TO_GUEST  # noqa: PLC0415 - the embedded server's (ARCHITECTURE.md)
+
+        used = {*TO_GUEST, "x-request-id", "x-idempotency-key"}
+        return sorted(self.invocation.headers.keys() - used)
 
     def denied(self) -> dict[str, list[str]]:
         """Capabilities that were missing, each with the operations that wanted them."""

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from .harness import Alga
     from .installed import Installed
     from .response import Response
+    from .run import Run, Runs
     from .schedule import Schedule
 
-__all__ = ["Alga", "Call", "EmbeddedAlga", "Extension", "Installed", "Response", "Schedule"]
+__all__ = ["Alga", "Call", "EmbeddedAlga", "Extension", "Installed", "Response", "Run", "Runs", "Schedule"]
 
 _HOMES = {
     "Alga": "harness",
@@ -25,6 +26,8 @@ _HOMES = {
     "Extension": "extension",
     "Installed": "installed",
     "Response": "response",
+    "Run": "run",
+    "Runs": "run",
     "Schedule": "schedule",
 }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
@@ -59,6 +61,22 @@ class Admin:
         path = _install(tenant_id, install_id) + "/schedules"
         found: list[dict[str, Any]] = (await self._ask("list the schedules", "GET", path))["schedules"]
         return found
+
+    async def schedules_of_tenant(self, tenant_id: str) -> list[dict[str, Any]]:
+        """The schedules of all the tenant's installs."""
+        path = f"tenants/{tenant_id}/schedules"
+        found: list[dict[str, Any]] = (await self._ask("list the schedules", "GET", path))["schedules"]
+        return found
+
+    async def run_now(self, tenant_id: str, install_id: str, schedule_id: str) -> dict[str, Any]:
+        """Run a schedule at once; its run, which has ended or was skipped."""
+        path = f"{_install(tenant_id, install_id)}/schedules/{quote(schedule_id, safe='')}/run-now"
+        return await self._ask("run the schedule", "POST", path)
+
+    async def advance_clock(self, step: timedelta) -> dict[str, Any]:
+        """Put the server's clock forward: ``now``, the runs ``fired`` on the way, whether it ``arrived``."""
+        document = {"advance": {"seconds": step.total_seconds()}}
+        return await self._ask("move the clock", "POST", "clock", json=document)
 
     async def metrics(self) -> str:
         """The server's metrics in Prometheus' text form."""

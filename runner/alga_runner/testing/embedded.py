@@ -3,46 +3,39 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import anyio.to_thread
 import httpx
 from pydantic import SecretStr
 
 from ..alga import AlgaServer
-from ..alga.in_process import InProcessAlgaServer
+from ..alga.in_process import AsgiApp, InProcessAlgaServer
 from ..bundles import Bundle, MemoryBundles, read_bundle
 from ..bundles.read import read_archive
 from ..models import pack
 from ..runner import Runner
+from ..service import Service, create_service
+from ..service.http import Message, Receive, Send
 from ..settings import Settings
 from .admin import Admin
+from .chronicle import Chronicle
+from .embedded_clock import EmbeddedClock, MovableClock
+from .gateway import Gateway
 from .installed import Installed
+from .observed import ObservedRunner
+from .run import Runs
 from .shared import SharedRunner
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-
-class Clock(Protocol):
-    """Time as the server reads it: ``alga_server.SystemClock``, ``alga_server.ManualClock``, or your own."""
-
-    def now(self) -> datetime:
-        """The current instant, aware, in UTC."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
-        ...
-
-    async def sleep_until(self, instant: datetime) -> None:
-        """Return once the clock shows ``instant`` or later."""
-        ...
+_LONGER_THAN_RUNNERS_ALLOW_MS = 3_600_000
+"""The embedded runner decides how long an execution may take (``ObservedRunner``), and answers before this."""
 
 
 class EmbeddedAlga:
@@ -50,18 +43,21 @@ class EmbeddedAlga:
 
     The server's state lives in memory and ends with it; tokens are random; everything between the parts goes
     through the same HTTP applications that a deployment serves. ``settings`` are the runner's. ``clock`` is the wall
-    clock of the server and of guests (default: the machine's). ``around`` may put something between the runner and
-    the server, such as failures. ``shared`` lends its runner, settings included. Needs the asyncio backend.
+    clock of the server and of guests (default: the machine's, which can be put forward). ``around`` may put something
+    between the runner and the server, such as failures. ``shared`` lends its runner, settings included. Needs the
+    asyncio backend.
     """
 
     runner: Runner
     """What executes; it runs while the context is entered."""
+    clock: EmbeddedClock
+    """What time it is; schedules fire while it is put forward, and only then."""
 
     def __init__(
         self,
         *,
         settings: Settings | None = None,
-        clock: Clock | None = None,
+        clock: MovableClock | None = None,
         around: Callable[[AlgaServer], AlgaServer] | None = None,
         shared: SharedRunner | None = None,
     ) -> None:
@@ -76,25 +72,46 @@ class EmbeddedAlga:
         """Start the server, then the runner. Raises ``SettingsError``, ``EngineUnavailable``."""
         import alga_server  # noqa: PLC0415 - only where a server is embedded (ARCHITECTURE.md)
 
-        runner_token, admin_token, gateway_token = (SecretStr(secrets.token_urlsafe(32)) for _ in range(3))
-        server_settings = alga_server.ServerSettings.load(
+        clock: MovableClock = self._clock or alga_server.OffsetClock()
+        tokens = _Tokens()
+        settings = alga_server.ServerSettings.load(
             database_url="sqlite://",
-            runner_token=runner_token,
-            admin_token=admin_token,
-            gateway_token=gateway_token,
+            bundle_store=None,
+            runner_token=tokens.host_calls,
+            admin_token=tokens.admin,
+            gateway_token=tokens.gateway,
+            runner_service_token=tokens.service,
+            runner_url="http://runner",
+            require_execution_token=True,
+            execution_timeout_ms=_LONGER_THAN_RUNNERS_ALLOW_MS,
             dispatch_schedules=False,
-            require_execution_token=False,  # this runner is asked directly, and the server issues no tokens
+            shutdown_grace_seconds=0,
+            development=True,
+        )
+        services: list[Service] = []
+
+        async def runner_app(scope: Message, receive: Receive, send: Send) -> None:
+            await services[0](scope, receive, send)
+
+        server = alga_server.Server(
+            settings, clock=clock, runner_transport=_through(runner_app), allow_clock=True
         )
         async with AsyncExitStack() as stack:
-            server = await stack.enter_async_context(alga_server.Server(server_settings, clock=self._clock))
-            transport = httpx.ASGITransport(server.app, raise_app_exceptions=False)
-            client = httpx.AsyncClient(transport=transport, base_url="http://embedded", trust_env=False)
-            self._admin = Admin(await stack.enter_async_context(client), admin_token)
-            alga: AlgaServer = InProcessAlgaServer(server.app, runner_token)
+            alga: AlgaServer = InProcessAlgaServer(server.app, tokens.host_calls)
             stack.push_async_callback(alga.aclose)
             if self._around is not None:
                 alga = self._around(alga)
-            self.runner = await self._enter_runner(stack, alga)
+            runner = await self._enter_runner(stack, alga, clock)
+            services.append(
+                create_service(runner, runner.settings.model_copy(update={"service_token": tokens.service}))
+            )
+            await stack.enter_async_context(server)
+            client = await stack.enter_async_context(_bare_client(_through(server.app)))
+            self._admin = Admin(client, tokens.admin)
+            self._gateway = Gateway(client, tokens.gateway)
+            self._chronicle = Chronicle(self._admin, runner)
+            self.clock = EmbeddedClock(clock, self._admin, self._chronicle)
+            self.runner = runner
             self._stack = stack.pop_all()
         return self
 
@@ -126,23 +143,48 @@ class EmbeddedAlga:
             tenant_id, published["extensionId"], published["versionId"], grants=grants, config=config or {}
         )
         self._bundles.add(bundle, tenant_id=tenant_id)
-        return Installed(self.runner, self._admin, install, bundle.manifest)
+        self._chronicle.include(tenant_id)
+        return Installed(self._gateway, self._admin, self._chronicle, install, bundle.manifest)
+
+    def runs(self) -> Runs:
+        """Every run of a schedule so far, in the order in which they fired."""
+        return Runs(self._chronicle.runs)
 
     async def server_metrics(self) -> str:
         """The server's metrics in Prometheus' text form."""
         return await self._admin.metrics()
 
-    async def _enter_runner(self, stack: AsyncExitStack, alga: AlgaServer) -> Runner:
+    async def _enter_runner(
+        self, stack: AsyncExitStack, alga: AlgaServer, clock: MovableClock
+    ) -> ObservedRunner:
+        def clock_ns() -> int:
+            return (clock.now() - _EPOCH) // timedelta(microseconds=1) * 1000
+
         if self._shared is not None:
-            return stack.enter_context(self._shared.lend(alga, self._bundles, self._clock_ns()))
-        runner = Runner(self._settings, alga=alga, bundles=self._bundles, clock_ns=self._clock_ns())
+            return stack.enter_context(self._shared.lend(alga, self._bundles, clock_ns))
+        runner = ObservedRunner(self._settings, alga=alga, bundles=self._bundles, clock_ns=clock_ns)
         return await stack.enter_async_context(runner)
 
-    def _clock_ns(self) -> Callable[[], int]:
-        clock = self._clock
-        if clock is None:
-            return time.time_ns
-        return lambda: (clock.now() - _EPOCH) // timedelta(microseconds=1) * 1000
+
+class _Tokens:
+    """One Alga's secrets."""
+
+    def __init__(self) -> None:
+        self.host_calls, self.admin, self.gateway, self.service = (
+            SecretStr(secrets.token_urlsafe(32)) for _ in range(4)
+        )
+
+
+def _through(app: AsgiApp) -> httpx.ASGITransport:
+    return httpx.ASGITransport(app, raise_app_exceptions=False)
+
+
+def _bare_client(transport: httpx.ASGITransport) -> httpx.AsyncClient:
+    """A client that sends what it is told and nothing of its own."""
+    client = httpx.AsyncClient(transport=transport, base_url="http://embedded", trust_env=False)
+    for name in ("accept", "accept-encoding", "user-agent"):
+        del client.headers[name]
+    return client
 
 
 def _archive(extension: Bundle | Path | str) -> bytes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Protocol, TypeVar, Unpack
+from typing import Unpack
 
 import anyio
 
@@ -14,22 +14,10 @@ from ..runner import Observation
 from .explain import explained
 from .gateway import CallOptions
 from .installed import Installed
+from .loop import Loop
 from .response import Response
+from .run import Run, Runs
 from .schedule import Schedule
-
-T = TypeVar("T")
-
-
-class Loop(Protocol):
-    """Where an extension's calls run and what they leave is kept."""
-
-    def run(self, do: Callable[[], Awaitable[T]]) -> T:
-        """Run ``do`` on the event loop."""
-        ...
-
-    def note(self, responses: Iterable[Response]) -> None:
-        """Keep what executions logged and called."""
-        ...
 
 
 class Call:
@@ -104,6 +92,21 @@ class Extension:
         """The install's schedules as an admin sees them, oldest first."""
         __tracebackhide__ = True
         return [Schedule.model_validate(each) for each in self._loop.run(self._install.schedules)]
+
+    def runs(self) -> Runs:
+        """Every run of the install's schedules so far, in the order in which they fired."""
+        return Runs(run for run in self._loop.runs() if run.install_id == self.install_id)
+
+    def run_now(self, schedule: Schedule | str) -> Run:
+        """Run a schedule, given itself or by its id, at once; its run, which has ended or was skipped.
+
+        A run that fails does not raise. Raises ``AdminRefused`` for a schedule that the install does not have.
+        """
+        __tracebackhide__ = True
+        schedule_id = schedule if isinstance(schedule, str) else schedule.id
+        run = self._loop.run(partial(self._install.run_now, schedule_id))
+        self._loop.note([run.response] if run.response else [])
+        return run
 
     def grant(self, *capabilities: str) -> None:
         """Grant more capabilities. Raises ``AdminRefused`` for one that the manifest does not declare."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +16,12 @@ from ..bundles import Bundle
 from ..capabilities import HostCallRecord, LogLine
 from ..errors import AlgaError
 from ..settings import Settings
+from .clock import Clock
 from .embedded import EmbeddedAlga
 from .explain import explained
 from .extension import Extension
 from .response import Response
+from .run import Runs
 from .schedule import Schedule
 from .scripted import ScriptedServer
 from .shared import SharedRunner
@@ -53,7 +54,7 @@ class Bench:
 
     @contextmanager
     def alga(self, root: Path) -> Iterator[Alga]:
-        """An Alga without any state; its server's clock stands at the present. Paths start at ``root``."""
+        """An Alga without any state; its clock stands still at the beginning of 2026. Paths start at ``root``."""
         from alga_server import ManualClock  # noqa: PLC0415 - only where a server is embedded (ARCHITECTURE.md)
 
         scripted: list[ScriptedServer] = []
@@ -62,7 +63,7 @@ class Bench:
             scripted.append(ScriptedServer(server))
             return scripted[0]
 
-        embedded = EmbeddedAlga(clock=ManualClock(datetime.now(UTC)), around=around, shared=self._shared)
+        embedded = EmbeddedAlga(clock=ManualClock(), around=around, shared=self._shared)
         with self._portal.wrap_async_context_manager(embedded):
             yield Alga(embedded, self._portal, scripted[0], root)
 
@@ -70,6 +71,8 @@ class Bench:
 class Alga:
     """An Alga server and a runner, both real, for one test."""
 
+    clock: Clock
+    """What time it is for the server and for guests. It stands still until a test puts it forward."""
     server: ScriptedServer
     """The server as host calls meet it: a test can make it fail."""
     host_calls: list[HostCallRecord]
@@ -80,6 +83,7 @@ class Alga:
     def __init__(
         self, embedded: EmbeddedAlga, portal: BlockingPortal, server: ScriptedServer, root: Path
     ) -> None:
+        self.clock = Clock(self, embedded.clock)
         self.server = server
         self.host_calls = []
         self.log = []
@@ -125,6 +129,10 @@ class Alga:
         """The schedules of everything installed here, install by install, oldest first."""
         __tracebackhide__ = True
         return [schedule for each in self._extensions if not each.removed for schedule in each.schedules()]
+
+    def runs(self) -> Runs:
+        """Every run of a schedule so far, of whatever install, in the order in which they fired."""
+        return self._embedded.runs()
 
     def server_metrics(self) -> str:
         """The server's metrics in Prometheus' text form."""

@@ -1,15 +1,23 @@
-"""One install of an extension, called the way Alga's gateway calls it."""
+"""One install of an extension, called through Alga's gateway."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Unpack
 
+import httpx
+
 from ..errors import AdminRefused, ExtensionNotAvailable
-from ..models import Manifest
-from ..runner import Observation, Runner
+from ..models import ExecuteResponse, Manifest
+from ..runner import Observation
 from .admin import Admin
-from .gateway import CallOptions, execute_request
+from .chronicle import Chronicle
+from .gateway import Gateway, HttpOptions
+from .observed import watch
+from .refusals import is_refusal, refusal, unknown_endpoint, withheld
+from .run import Run
 
 
 class Installed:
@@ -19,10 +27,18 @@ class Installed:
     ``manifest`` is its bundle's. What an admin can change is asked of the server for each call.
     """
 
-    def __init__(self, runner: Runner, admin: Admin, install: Mapping[str, Any], manifest: Manifest) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        admin: Admin,
+        chronicle: Chronicle,
+        install: Mapping[str, Any],
+        manifest: Manifest,
+    ) -> None:
         """``install`` is the admin API's answer."""
-        self._runner = runner
+        self._gateway = gateway
         self._admin = admin
+        self._chronicle = chronicle
         self.manifest = manifest
         self.tenant_id: str = install["tenantId"]
         self.install_id: str = install["installId"]
@@ -38,13 +54,35 @@ class Installed:
         """Name, version and tenant, in words."""
         return f"{self.manifest.name} {self.version} for tenant {self.tenant_id}"
 
-    async def call(self, method: str, path: str, **options: Unpack[CallOptions]) -> Observation:
-        """Execute the handler behind ``method path`` and say how it went; a failed execution does not raise.
+    async def call(
+        self, method: str, path: str, *, timeout_ms: int | None = None, **options: Unpack[HttpOptions]
+    ) -> Observation:
+        """Call an endpoint through the gateway and say how it went; a failed execution does not raise.
 
-        Headers that a gateway does not forward are dropped (``gateway.FORWARDED_HEADERS``). Raises
-        ``EndpointNotFound``, ``ExtensionNotAvailable`` when the install is disabled or gone.
+        Its response is the guest's as far as the gateway hands it on. Raises ``EndpointNotFound``,
+        ``ExtensionNotAvailable`` when the install is disabled or gone, ``RequestInvalid``, ``Overloaded``.
         """
-        return await self._runner.observe(execute_request(await self.show(), method, path, **options))
+        if not path.startswith("/"):
+            raise unknown_endpoint(await self.show(), f"{method.upper()} {path}")
+        with watch(timeout_ms) as watched:
+            answer = await self._gateway.call(self.tenant_id, self.extension_id, method, path, **options)
+        seen = watched.observation
+        if seen is None and is_refusal(answer):
+            raise refusal(answer, await self.show(), method, path)
+        if seen is None:  # answered for an idempotency key that was used before, or by the gateway itself
+            return Observation(_response(answer), None, (), (), 0.0)
+        if seen.response is None:
+            return seen
+        if is_refusal(answer):
+            return replace(seen, response=None, error=withheld(answer, seen.response))
+        return replace(seen, response=_handed_on(seen.response, answer))
+
+    async def run_now(self, schedule_id: str) -> Run:
+        """Run a schedule at once, by the rules of the clock's runs; its run. Raises ``AdminRefused``."""
+        await self._chronicle.learn_names()
+        answer = await self._admin.run_now(self.tenant_id, self.install_id, schedule_id)
+        where = {"tenantId": self.tenant_id, "installId": self.install_id}
+        return (await self._chronicle.add([{**answer, **where}]))[0]
 
     async def show(self) -> dict[str, Any]:
         """The install as the admin API shows it now. Raises ``ExtensionNotAvailable`` once it is gone."""
@@ -86,3 +124,15 @@ class Installed:
     async def uninstall(self) -> None:
         """Remove the install with its grants and schedules."""
         await self._admin.uninstall(self.tenant_id, self.install_id)
+
+
+def _response(answer: httpx.Response) -> ExecuteResponse:
+    body = base64.b64encode(answer.content).decode() or None
+    return ExecuteResponse(status=answer.status_code, headers=dict(answer.headers), body_b64=body)
+
+
+def _handed_on(response: ExecuteResponse, answer: httpx.Response) -> ExecuteResponse:
+    """What the caller got of the guest's response; what the gateway adds to every answer is not the guest's."""
+    headers = {name: value for name, value in response.headers.items() if answer.headers.get(name) == value}
+    body = response.body_b64 if answer.content else None
+    return response.model_copy(update={"headers": headers, "body_b64": body})

@@ -11,8 +11,8 @@ from typing import Self
 from ..alga import AlgaServer
 from ..alga.connect import NoAlgaServer
 from ..bundles import Bundle, BundleSource, MemoryBundles
-from ..runner import Runner
 from ..settings import Settings
+from .observed import ObservedRunner
 from .relay import Relay
 
 
@@ -28,7 +28,7 @@ class SharedRunner:
         self._bundles = _RelayedBundles()
         self._clock_ns: Callable[[], int] = time.time_ns
         self._lent = False
-        self._runner = Runner(settings, alga=self._alga, bundles=self._bundles, clock_ns=self._now_ns)
+        self._runner = ObservedRunner(settings, alga=self._alga, bundles=self._bundles, clock_ns=self._now_ns)
 
     async def __aenter__(self) -> Self:
         """Start the runner. Raises ``EngineUnavailable``."""
@@ -44,7 +44,9 @@ class SharedRunner:
         await self._runner.__aexit__(exc_type, exc, traceback)
 
     @contextmanager
-    def lend(self, alga: AlgaServer, bundles: BundleSource, clock_ns: Callable[[], int]) -> Iterator[Runner]:
+    def lend(
+        self, alga: AlgaServer, bundles: BundleSource, clock_ns: Callable[[], int]
+    ) -> Iterator[ObservedRunner]:
         """The runner, working with these parts. Raises ``RuntimeError`` while somebody else has it."""
         if self._lent:
             raise RuntimeError("the runner is lent already")
@@ -54,6 +56,7 @@ class SharedRunner:
             yield self._runner
         finally:
             self._lent = False
+            self._runner.forget()
             self._alga.server, self._bundles.source = NoAlgaServer(), MemoryBundles()
             self._clock_ns = time.time_ns
 

@@ -200,26 +200,159 @@ def test_two_cleanups_at_once_delete_every_schedule_once(demo: Extension) -> Non
 # The scheduled job
 
 
-def test_sync_knows_its_schedule(alga: Alga, demo: Extension) -> None:
+def test_the_hourly_sync_fires_after_an_hour(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+    hourly = demo.schedules()[0]
+
+    (run,) = alga.clock.advance(hours=1)
+
+    assert (run.name, run.status, run.started_at) == ("Hourly sync", "success", "2026-01-01T01:00:00.000Z")
+    assert run.response is not None
+    assert run.response.json() == {
+        "synced": "changes",
+        "trigger": "schedule",
+        "scheduleId": hourly.id,
+        "nominalTime": "2026-01-01T01:00:00.000Z",
+    }
+
+
+def test_a_minute_before_its_time_nothing_fires(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+
+    assert alga.clock.advance(minutes=59) == []
+    assert len(alga.clock.advance(minutes=1)) == 1
+
+
+def test_the_nightly_sync_gets_its_payload_and_says_so(alga: Alga, demo: Extension) -> None:
     demo.call("POST", "/setup")
     nightly = demo.schedules()[1]
 
-    response = demo.call(
-        "POST",
-        nightly.endpoint_path,
-        json=nightly.payload,
-        trigger="schedule",
-        schedule_id=nightly.id,
-        nominal_time="2026-03-01T01:30:00.000Z",
+    run = alga.clock.travel_to("2026-01-01T01:30:00Z")[-1]
+
+    assert run.response is not None
+    assert run.response.json()["synced"] == "everything"
+    assert alga.log[-1].message == (
+        f"Sync: trigger schedule, schedule {nightly.id}, nominal time 2026-01-01T02:30:00.000+01:00, "
+        'payload {"full":true}.'
     )
 
-    assert response.json() == {
-        "synced": "everything",
-        "trigger": "schedule",
-        "scheduleId": nightly.id,
-        "nominalTime": "2026-03-01T01:30:00.000Z",
-    }
-    assert alga.log[-1].message.startswith(f"Sync: trigger schedule, schedule {nightly.id}, ")
+
+def test_a_day_has_24_hourly_runs_and_a_nightly_one_in_order(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+
+    runs = alga.clock.advance(hours=24)
+
+    assert [run.name for run in runs] == ["Hourly sync", "Nightly full sync", *["Hourly sync"] * 23]
+    assert [run.started_at for run in runs] == sorted(run.due_at for run in runs)
+    assert not runs.failed
+    assert alga.runs() == runs
+
+
+@pytest.mark.parametrize(
+    ("day", "instants"),
+    [
+        pytest.param(
+            "2026-03-28",
+            ["2026-03-28T01:30:00.000Z", "2026-03-29T01:00:00.000Z", "2026-03-30T00:30:00.000Z"],
+            id="02:30 does not exist on the 29th and is made up for at 03:00",
+        ),
+        pytest.param(
+            "2026-10-24",
+            ["2026-10-24T00:30:00.000Z", "2026-10-25T00:30:00.000Z", "2026-10-26T01:30:00.000Z"],
+            id="02:30 comes twice on the 25th and the first counts",
+        ),
+    ],
+)
+def test_the_nightly_sync_runs_once_in_nights_when_the_clocks_change(
+    alga: Alga, demo: Extension, day: str, instants: list[str]
+) -> None:
+    alga.clock.travel_to(f"{day}T00:00:00+01:00")
+    demo.call("POST", "/setup")
+    demo.call("POST", "/try", json={"operation": "delete", "scheduleId": demo.schedules()[0].id})
+
+    runs = alga.clock.advance(days=3)
+
+    assert [run.started_at for run in runs] == instants
+    assert {run.nominal_time[10:16] for run in runs} == {"T02:30"}
+
+
+def test_configure_changes_the_next_firing(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+    demo.call("POST", "/configure", json={"intervalHours": 6})
+
+    runs = alga.clock.travel_to("2026-01-01T12:00:00Z")
+
+    hourly = [run.started_at for run in runs if run.name == "Hourly sync"]
+    assert hourly == ["2026-01-01T06:00:00.000Z", "2026-01-01T12:00:00.000Z"]
+
+
+def test_a_disabled_schedule_does_not_fire(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+    hourly = demo.schedules()[0]
+    demo.call("POST", "/try", json={"operation": "update", "scheduleId": hourly.id, "enabled": False})
+
+    assert [run.name for run in alga.clock.advance(hours=6)] == ["Nightly full sync"]
+
+
+def test_deleted_schedules_do_not_fire(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+    demo.call("POST", "/cleanup")
+
+    assert alga.clock.advance(days=2) == []
+
+
+def test_a_disabled_extension_is_not_run_until_it_is_enabled(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+    demo.disable()
+    while_disabled = alga.clock.advance(hours=6)
+    demo.enable()
+
+    assert while_disabled == []
+    assert [run.name for run in alga.clock.advance(hours=1)] == ["Hourly sync"]
+
+
+def test_an_uninstall_ends_the_runs(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+    before = alga.clock.advance(hours=1)
+
+    demo.uninstall()
+
+    assert alga.clock.advance(days=2) == []
+    assert alga.runs() == before
+
+
+def test_a_run_whose_handler_fails_is_recorded_with_its_error(alga: Alga, demo: Extension) -> None:
+    job = {"endpoint": "/configure", "cron": "0 * * * *", "payload": {"intervalHours": 99}}
+    demo.call("POST", "/try", json={"operation": "create", **job})
+
+    (run,) = alga.clock.advance(hours=1).failed
+
+    assert (run.http_status, run.error_code) == (400, "handler_status")
+    schedule = demo.schedules()[0]
+    assert (schedule.last_run_status, schedule.last_error) == ("error", run.error)
+
+
+def test_a_scheduled_setup_fails_while_the_server_is_down(alga: Alga, demo: Extension) -> None:
+    job = {"endpoint": "/setup", "cron": "0 * * * *"}
+    demo.call("POST", "/try", json={"operation": "create", **job})
+
+    with alga.server.down():
+        (failed,) = alga.clock.advance(hours=1).failed
+    (healed,) = alga.clock.advance(hours=1)
+
+    assert (failed.http_status, failed.host_calls[-1].status) == (503, "unavailable")
+    assert healed.status == "success"
+
+
+def test_a_schedule_runs_now_when_an_admin_wants_it(alga: Alga, demo: Extension) -> None:
+    demo.call("POST", "/setup")
+
+    run = demo.run_now(demo.schedules()[1])
+
+    assert (run.name, run.trigger, run.status) == ("Nightly full sync", "run_now", "success")
+    assert run.response is not None
+    assert run.response.json()["synced"] == "everything"
+    assert demo.runs() == [run]
 
 
 def test_sync_by_hand_has_no_schedule(demo: Extension) -> None:

@@ -216,6 +216,7 @@ async def test_everything_on_the_way_fires_in_order_and_at_its_own_instant(mine:
         (daily, "02:30"),
         (hourly, "03:00"),
     ]
+    assert all(run["tenantId"] and run["installId"] for run in answer["fired"])
     assert all(run["startedAt"] == run["dueAt"] == run["nominalTime"] for run in answer["fired"])
     assert {(run["status"], run["missed"]) for run in answer["fired"]} == {("success", 0)}
     assert answer["now"] == "2026-01-01T03:00:00.000Z"

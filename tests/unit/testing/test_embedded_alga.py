@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from alga_runner.bundles import read_bundle
-from alga_runner.errors import AdminRefused, BundleNotFound, ExtensionNotAvailable
+from alga_runner.errors import AdminRefused, BundleNotFound, DeadlineExceeded, ExtensionNotAvailable
 from alga_runner.guests import CoreHost
-from alga_runner.models import pack
-from alga_runner.testing import EmbeddedAlga
-from alga_runner.testing.gateway import execute_request
+from alga_runner.models import ExecuteRequest, pack
+from alga_runner.settings import Settings
+from alga_runner.testing import EmbeddedAlga, Installed
 from alga_runner.testing.shared import SharedRunner
 from alga_server import ManualClock
 
@@ -22,6 +22,27 @@ pytestmark = pytest.mark.anyio
 
 DEMO = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
 SCHEDULER = "cap:scheduler.manage"
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def direct_request(install: Installed) -> ExecuteRequest:
+    """A call that passes the server by."""
+    context = {
+        "tenant_id": install.tenant_id,
+        "extension_id": install.extension_id,
+        "install_id": install.install_id,
+        "content_hash": install.content_hash,
+        "request_id": "direct",
+    }
+    document = {
+        "context": context,
+        "http": {"method": "GET", "path": "/schedules"},
+        "providers": [SCHEDULER],
+    }
+    return ExecuteRequest.model_validate(document)
 
 
 @pytest.fixture
@@ -180,7 +201,7 @@ async def test_a_shared_runner_forgets_its_borrowers_bundles() -> None:
         async with EmbeddedAlga(shared=shared) as alga:
             demo = await alga.install(DEMO)
             runner = alga.runner
-            request = execute_request(await demo.show(), "POST", "/sync")
+            request = direct_request(demo)
         seen = await runner.observe(request)
 
     assert isinstance(seen.error, BundleNotFound)
@@ -190,3 +211,44 @@ async def test_the_clock_of_guests_is_the_servers() -> None:
     clock = ManualClock(datetime(2026, 3, 1, microsecond=5, tzinfo=UTC))
     async with EmbeddedAlga(clock=clock) as alga:
         assert alga.runner._clock_ns() == 1_772_323_200_000_005_000
+
+
+async def test_a_host_call_without_the_token_of_an_execution_is_refused(alga: EmbeddedAlga) -> None:
+    demo = await alga.install(DEMO, grants=[SCHEDULER])
+
+    seen = await alga.runner.observe(direct_request(demo))
+
+    assert [call.status for call in seen.host_calls] == ["denied"]
+    assert 'status="execution_token_invalid"} 1.0' in await alga.server_metrics()
+
+
+async def test_the_servers_bundles_stay_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ALGA_SERVER_BUNDLE_STORE", str(tmp_path))
+
+    async with EmbeddedAlga() as alga:
+        await alga.install(DEMO)
+
+    assert files_in(tmp_path) == []
+
+
+async def test_the_runners_settings_say_how_long_an_execution_may_take(extension: Any) -> None:
+    async with EmbeddedAlga(settings=Settings(default_timeout_ms=20)) as alga:
+        seen = await (await alga.install(extension("(loop (br 0))"))).call("POST", "/run")
+
+    assert isinstance(seen.error, DeadlineExceeded)
+
+
+async def test_the_clock_of_the_machine_is_put_forward(alga: EmbeddedAlga) -> None:
+    demo = await alga.install(DEMO, grants=[SCHEDULER])
+    await demo.call("POST", "/setup")
+    before = alga.clock.now()
+
+    runs = await alga.clock.advance(hours=3)
+
+    assert alga.clock.now() - before >= timedelta(hours=3)
+    assert "Hourly sync" in {run.name for run in runs}
+    assert alga.runs() == runs
+
+
+async def test_a_clock_that_was_not_put_forward_fires_what_is_due_now(alga: EmbeddedAlga) -> None:
+    assert await alga.clock.advance() == []

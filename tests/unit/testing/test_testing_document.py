@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from alga_runner.testing import Alga, Extension
-from alga_runner.testing.gateway import FORWARDED_HEADERS, CallOptions
+from alga_runner.testing import Alga, Extension, Run
+from alga_runner.testing.clock import Clock
+from alga_runner.testing.gateway import CallOptions
+from alga_server.gateway_headers import TO_CALLER, TO_GUEST
 
 pytest_plugins = ["pytester"]
 
@@ -51,8 +54,16 @@ def test_the_failing_example_fails_as_shown(author: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(shown[1].splitlines(), consecutive=True)
 
 
-def test_every_forwarded_header_is_named() -> None:
-    assert {name for name in FORWARDED_HEADERS if f"`{name}`" not in DOCUMENT} == set()
+def test_every_header_that_passes_the_gateway_is_named() -> None:
+    passed = {*TO_GUEST, *TO_CALLER, "x-request-id", "x-idempotency-key"}
+
+    assert {name for name in passed if f"`{name}`" not in DOCUMENT} == set()
+
+
+def test_everything_that_a_run_says_is_named() -> None:
+    said = {*(field.name for field in fields(Run)), "log", "host_calls", "runs.failed"}
+
+    assert {name for name in said if f"`{name}`" not in DOCUMENT} == set()
 
 
 def test_every_argument_of_a_call_is_in_a_table() -> None:
@@ -69,7 +80,7 @@ def test_every_argument_of_an_install_is_in_a_table() -> None:
     assert {name for name in arguments if f"| `{name}` |" not in DOCUMENT} == set()
 
 
-@pytest.mark.parametrize("front", [Alga, Extension])
+@pytest.mark.parametrize("front", [Alga, Extension, Clock])
 def test_everything_the_fixture_offers_is_named(front: type) -> None:
     plumbing = {"run", "note", "removed", "tenant", "install_id", "manifest"}
     offered = {name for name in vars(front) if not name.startswith("_")} - plumbing

@@ -1,0 +1,75 @@
+"""Small extensions, written where they are tested."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgpack
+import pytest
+from wasmtime import wat2wasm
+
+from alga_runner.bundles import Bundle
+
+Build = Callable[..., Bundle]
+
+_HEAD = b"\x82\xa6status\xcc\xc8\xa4body\xc6\x00\x00\x00\x00"
+_BODY = 1024 + len(_HEAD)
+
+
+@pytest.fixture(scope="session")
+def extension(guest_wat: Callable[..., str]) -> Build:
+    """An extension with ``endpoints``, each a method and a path, whose guest does what ``handler`` says."""
+
+    def build(handler: str, *, endpoints: Sequence[str] = ("POST /run",), **guest: Any) -> Bundle:
+        declared = [each.partition(" ") for each in endpoints]
+        manifest = {
+            "name": "com.example.items",
+            "version": "1.0.0",
+            "runtime": "wasm-wat@1",
+            "capabilities": ["cap:scheduler.manage"],
+            "api": {
+                "endpoints": [
+                    {"method": method, "path": path, "handler": "dist/main"} for method, _, path in declared
+                ]
+            },
+        }
+        wasm = bytes(wat2wasm(guest_wat(handler, **guest)))
+        return Bundle.from_files({"manifest.json": json.dumps(manifest).encode(), "dist/main.wasm": wasm})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def echo(extension: Build) -> Callable[..., Bundle]:
+    """An extension that logs a line and answers with the request it got, as MessagePack."""
+    handler = f"""
+        (drop (call $request (i32.const {_BODY}) (i32.const 60000)))
+        (i32.store8 (i32.const {_BODY - 2}) (i32.shr_u (local.get $length) (i32.const 8)))
+        (i32.store8 (i32.const {_BODY - 1}) (local.get $length))
+        (call $emit (i32.const 1) (i32.const 1026) (i32.const 6))
+        (call $respond (i32.const 1024) (i32.add (i32.const {len(_HEAD)}) (local.get $length)))"""
+    imports = """
+        (import "alga:abi" "request" (func $request (param i32 i32) (result i32)))
+        (import "alga:log" "emit" (func $emit (param i32 i32 i32)))"""
+
+    def build(*endpoints: str) -> Bundle:
+        return extension(handler, endpoints=endpoints or ("POST /run",), imports=imports, data=_HEAD)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def responding(extension: Build) -> Callable[..., Bundle]:
+    """An extension that answers ``document``."""
+
+    def build(document: object, *endpoints: str) -> Bundle:
+        data = msgpack.packb(document)
+        return extension(
+            f"(call $respond (i32.const 1024) (i32.const {len(data)}))",
+            endpoints=endpoints or ("POST /run",),
+            data=data,
+        )
+
+    return build
