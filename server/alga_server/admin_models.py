@@ -138,6 +138,8 @@ def run_answer(run: Run) -> dict[str, Any]:
     """A run; ``dueAt`` is the instant of its ``nominalTime``."""
     return {
         "id": run.id,
+        "tenantId": run.tenant_id,
+        "installId": run.install_id,
         "scheduleId": run.schedule_id,
         "trigger": run.trigger,
         "nominalTime": run.nominal_time,

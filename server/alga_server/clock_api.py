@@ -73,11 +73,7 @@ def _target(wanted: _Move, now: datetime) -> datetime:
 def _journey_answer(journey: Journey) -> dict[str, Any]:
     return {
         "now": rfc3339(journey.now),
-        "fired": [
-            # Of any tenant and install, so each says whose it is.
-            {**run_answer(each), "tenantId": each.tenant_id, "installId": each.install_id}
-            for each in journey.fired
-        ],
+        "fired": [run_answer(each) for each in journey.fired],
         "arrived": journey.arrived,
     }
 

@@ -32,7 +32,7 @@ class Chronicle:
                 self._names[each["id"]] = each["name"]
 
     async def add(self, answers: Iterable[Mapping[str, Any]]) -> Runs:
-        """Take down what fired, as the admin API answers it, with ``tenantId`` and ``installId``."""
+        """Take down what fired, as the admin API answers it."""
         answers = list(answers)
         if any(each["scheduleId"] not in self._names for each in answers):
             await self.learn_names()

@@ -81,8 +81,7 @@ class Installed:
         """Run a schedule at once, by the rules of the clock's runs; its run. Raises ``AdminRefused``."""
         await self._chronicle.learn_names()
         answer = await self._admin.run_now(self.tenant_id, self.install_id, schedule_id)
-        where = {"tenantId": self.tenant_id, "installId": self.install_id}
-        return (await self._chronicle.add([{**answer, **where}]))[0]
+        return (await self._chronicle.add([answer]))[0]
 
     async def show(self) -> dict[str, Any]:
         """The install as the admin API shows it now. Raises ``ExtensionNotAvailable`` once it is gone."""

@@ -42,7 +42,7 @@ class Run:
 
     @classmethod
     def read(cls, answer: Mapping[str, Any], name: str | None, response: Response | None) -> Self:
-        """``answer`` is the admin API's, with ``tenantId`` and ``installId``."""
+        """``answer`` is the admin API's."""
         return cls(
             id=answer["id"],
             tenant=answer["tenantId"],

@@ -150,9 +150,7 @@ async def test_a_denied_call_names_capability_extension_and_operation(gate: Gate
     reply = await gate.call(an_execution(), an_operation(), {}, PlainCodec())
 
     message = error_of(reply)["message"]
-    assert message == (
-        "Permission denied: cap:scheduler.manage not granted; scheduler.wish needs it."
-    )
+    assert message == ("Permission denied: cap:scheduler.manage not granted; scheduler.wish needs it.")
 
 
 async def test_a_refusal_of_the_codec_reaches_the_guest_as_it_is(gate: Gate) -> None:
