@@ -42,8 +42,8 @@ class ServerSettings(BaseSettings):
     )
     require_execution_token: bool = Field(
         default=True,
-        description="Whether a host call must carry the token of an execution that is under way. "
-        "Without it, whoever has the runner's token can speak for every install.",
+        description="Whether a host call must carry the token of the execution it speaks for, which expires shortly "
+        "after that execution's time. Without it, whoever has the runner's token can speak for every install.",
     )
     runner_url: str = Field(
         default="http://127.0.0.1:8080",
