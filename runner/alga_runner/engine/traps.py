@@ -33,10 +33,20 @@ def _take_text(read: Callable[..., Any], pointer: int) -> str:
     return text
 
 
-def _frames(trap: int) -> tuple[str, ...]:
+def take_frames(error: int) -> tuple[str, ...]:
+    """The guest's stack, innermost first, when ``error``, a ``wasmtime_error_t``, ended it; the error is deleted.
+
+    For a guest that its owner stopped, knowing why.
+    """
+    frames = _frames(_capi.error_trace, error)
+    _capi.error_delete(error)
+    return frames
+
+
+def _frames(read: Callable[..., Any], pointer: int) -> tuple[str, ...]:
     """Function names of the guest's stack, innermost first; unnamed ones by index."""
     vector = _vector()
-    _capi.trap_trace(trap, ctypes.addressof(vector))
+    read(pointer, ctypes.addressof(vector))
     count, data = vector[0], vector[1]
     names: list[str] = []
     for position in range(min(count, _MAX_FRAMES)):
@@ -70,7 +80,7 @@ def take_trap(trap: int) -> ExecutionError:
     """The error for a ``wasm_trap_t`` that a call returned; the trap is deleted."""
     number = ctypes.c_uint8(255)
     known = _capi.trap_code(trap, ctypes.addressof(number))
-    frames = _frames(trap)
+    frames = _frames(_capi.trap_trace, trap)
     message = _take_text(_capi.trap_message, trap)
     _capi.trap_delete(trap)
     try:
