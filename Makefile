@@ -8,8 +8,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# For pytest: make test ARGS="-k schedule"
+# For pytest: make test ARGS="-k schedule"; JOBS is how many processes share the tests, 0 for one.
 ARGS ?=
+JOBS ?= auto
 
 include $(wildcard make/*.mk)
 
@@ -55,7 +56,7 @@ demo: setup ## Run a sample extension against the embedded Alga server
 
 .PHONY: test
 test: setup-dev ## Run the tests; ARGS go to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: check
 check: setup-dev ## Check format, lint, types, and the arrows between rooms

@@ -45,6 +45,7 @@ where there is a next step, a ``hint``::
     │   │   ├── TooEarly          too_early
     │   │   └── SecondResponse    second_response
     │   └── LimitExceeded
+    │       ├── CpuLimit          cpu_limit
     │       ├── MemoryLimit       memory_limit
     │       ├── TableLimit        table_limit
     │       ├── StackLimit        stack_limit
@@ -324,9 +325,13 @@ class InvalidResponse(ExecutionError):
 
 
 class DeadlineExceeded(ExecutionError):
-    """The execution did not finish within its time."""
+    """The execution did not finish within its time. ``frames`` is the stack of a guest that was computing then."""
 
     code = "deadline_exceeded"
+
+    def __init__(self, message: str = "", *, frames: tuple[str, ...] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.frames = frames
 
 
 class Overloaded(ExecutionError):
@@ -365,6 +370,16 @@ class SecondResponse(AbiBreach):
 
 class LimitExceeded(ExecutionError):
     """The guest went past a limit."""
+
+
+class CpuLimit(LimitExceeded):
+    """The guest computed longer than its limit. ``frames`` is its stack, innermost first."""
+
+    code = "cpu_limit"
+
+    def __init__(self, message: str = "", *, frames: tuple[str, ...] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.frames = frames
 
 
 class MemoryLimit(LimitExceeded):

@@ -45,6 +45,10 @@ class Programs:
         self._by_bundle: _SingleFlight[CoreProgram] = _SingleFlight(tasks)
         self._by_module: _SingleFlight[CoreProgram] = _SingleFlight(tasks)
 
+    def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> CoreProgram | None:
+        """The program of a tenant's bundle, if ``get`` would not have to wait for it."""
+        return self._by_bundle.loaded((tenant_id, extension_id, content_hash))
+
     async def get(self, tenant_id: str, extension_id: str, content_hash: str) -> CoreProgram:
         """The program of a tenant's bundle. Raises a ``BundleError`` or a ``ModuleError``; failures are not kept."""
 
@@ -90,6 +94,13 @@ class _SingleFlight(Generic[T]):
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
         self._loads: OrderedDict[Hashable, _Load[T]] = OrderedDict()
+
+    def loaded(self, key: Hashable) -> T | None:
+        found = self._loads.get(key)
+        if found is None or found.value is None:
+            return None
+        self._loads.move_to_end(key)
+        return found.value
 
     async def get(self, key: Hashable, load: Callable[[], Awaitable[T]]) -> T:
         under_way = self._loads.get(key)

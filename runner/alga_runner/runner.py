@@ -19,13 +19,14 @@ from .alga import AlgaServer, Identity, connect
 from .bundles import BundleSource, MemoryBundles, bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLine
 from .capabilities.operation import RECORDED_BYTES
-from .engine import Engine, EngineConfig, GuestLimits, deferred_interrupts
+from .engine import Budget, Engine, EngineConfig, GuestLimits, deferred_interrupts
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
-from .guests import CoreHost, SessionLimits
+from .guests import CoreHost, CoreProgram, SessionLimits
 from .models import (
     DEFAULT_CAPABILITIES,
     ExecuteRequest,
     ExecuteResponse,
+    ExecutionContext,
     normalise_capabilities,
     unknown_capabilities,
 )
@@ -138,14 +139,13 @@ class Runner:
         failure: AlgaError | None = None
         status = "cancelled"
         try:
-            with self.telemetry.in_progress(), anyio.move_on_after(timeout_s) as scope:
+            with self.telemetry.in_progress():
                 response = await self._execute(request, execution)
-            if scope.cancelled_caught:
-                raise _too_late(execution, timeout_s)
             status = "ok"
         except AlgaError as error:
             status = error.code
-            failure = error.at(
+            told = _too_late(error, execution, timeout_s) if isinstance(error, DeadlineExceeded) else error
+            failure = told.at(
                 extension=context.extension_id,
                 version=context.version_id,
                 handler=f"{request.http.method} {request.http.path}",
@@ -176,7 +176,7 @@ class Runner:
                 hint="docs/capabilities.md lists them all.",
             )
         context = request.context
-        program = await self._programs.get(context.tenant_id, context.extension_id, context.content_hash)
+        program = await self._program(self._programs, context, execution)
         if request.secret_envelope is not None:
             request.secret_envelope.open(datetime.fromtimestamp(self._clock_ns() / 1e9, UTC))
         asked = request.limits.memory_mb or self.settings.max_memory_mb
@@ -184,7 +184,26 @@ class Runner:
             memory_bytes=min(asked, self.settings.max_memory_mb) * MIB,
             table_elements=self.settings.max_table_elements,
         )
-        return await self._host.execute(program, request, execution, limits)
+        budget = Budget(until=execution.deadline, cpu_s=self._cpu_s(request))
+        return await self._host.execute(program, request, execution, limits, budget)
+
+    async def _program(
+        self, programs: Programs, context: ExecutionContext, execution: Execution
+    ) -> CoreProgram:
+        bundle = (context.tenant_id, context.extension_id, context.content_hash)
+        program = programs.loaded(*bundle)
+        if program is None:
+            with anyio.move_on_after(execution.deadline - monotonic()):
+                program = await programs.get(*bundle)
+        if program is None:
+            raise DeadlineExceeded
+        return program
+
+    def _cpu_s(self, request: ExecuteRequest) -> float:
+        asked = request.limits.cpu_ms
+        if asked is None:
+            asked = self.settings.default_cpu_ms
+        return min(asked, self.settings.max_cpu_ms) / 1000
 
     def timeout_s(self, request: ExecuteRequest) -> float:
         """Seconds that ``request`` may take: what it asks for, held to ``max_timeout_ms``."""
@@ -218,12 +237,14 @@ class Runner:
         )
 
 
-def _too_late(execution: Execution, timeout_s: float) -> DeadlineExceeded:
-    """The deadline's error, which says what the guest waited for, if it waited."""
+def _too_late(error: DeadlineExceeded, execution: Execution, timeout_s: float) -> DeadlineExceeded:
+    """The deadline's error, which says what the guest was doing: the host call it waited for, or its stack."""
     last = execution.host_calls[-1] if execution.host_calls else None
     waited_for = last.operation if last is not None and last.status == "cancelled" else None
+    doing = f" It was computing in {error.frames[0]}." if error.frames else ""
     return DeadlineExceeded(
-        f"The execution did not finish within {round(timeout_s * 1000)} ms.",
+        f"The execution did not finish within {round(timeout_s * 1000)} ms.{doing}",
+        frames=error.frames,
         hint="Raise limits.timeout_ms, or see why the host call was not answered."
         if waited_for
         else "Raise limits.timeout_ms, or let the guest do less: no host call was under way.",

@@ -95,8 +95,19 @@ class Settings(BaseSettings):
     max_timeout_ms: int = Field(
         default=300_000, ge=1, description="Ceiling for the wall time a request asks for."
     )
+    default_cpu_ms: int = Field(
+        default=10_000, ge=1, description="CPU time of an execution whose request names none."
+    )
+    max_cpu_ms: int = Field(
+        default=60_000,
+        ge=1,
+        description="Ceiling for the CPU time a request asks for. Waiting for host calls does not count.",
+    )
     epoch_tick_ms: int = Field(
-        default=1, ge=1, le=100, description="How often a running guest lets the event loop have a turn."
+        default=1,
+        ge=1,
+        le=100,
+        description="How often a running guest is interrupted, to let others have a turn.",
     )
 
     # Space.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .drive import Answer, Answerer, drive
+from .budget import Budget
+from .drive import drive
 from .engine import Engine, EngineConfig
-from .guest import Guest, GuestLimits
+from .guest import Answer, Answerer, Guest, GuestLimits
 from .interrupts import deferred_interrupts
 from .linker import HostFunction, LinkedModule, Linker
 from .memory import LinearMemory
@@ -13,6 +14,7 @@ from .module import ExportType, ImportType, Module, Signature
 __all__ = [
     "Answer",
     "Answerer",
+    "Budget",
     "Engine",
     "EngineConfig",
     "ExportType",

@@ -90,6 +90,10 @@ epoch_yield_and_update = _declare(
     "wasmtime_context_epoch_deadline_async_yield_and_update", None, c_void_p, c_uint64
 )
 
+epoch_deadline_callback = _declare(
+    "wasmtime_store_epoch_deadline_callback", None, c_void_p, c_void_p, c_void_p, c_void_p
+)
+
 # Futures: a fiber that has been started. Polled by one thread at a time, never after it said it is done.
 instantiate_async = _declare(
     "wasmtime_instance_pre_instantiate_async", c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p
@@ -108,6 +112,12 @@ call_async = _declare(
 )
 future_poll = _declare("wasmtime_call_future_poll", c_bool, c_void_p)
 future_delete = _declare("wasmtime_call_future_delete", None, c_void_p)
+
+future_poll_released = ctypes.CDLL(str(_ffi.filename))["wasmtime_call_future_poll"]
+"""``future_poll`` without the GIL, for a thread beside the event loop: others run Python while the guest computes."""
+
+future_poll_released.restype = c_bool
+future_poll_released.argtypes = (c_void_p,)
 
 # What a guest exports.
 instance_export_get = _declare(
@@ -138,6 +148,7 @@ trap_code = _declare("wasmtime_trap_code", c_bool, c_void_p, c_void_p)
 trap_message = _declare("wasm_trap_message", None, c_void_p, c_void_p)
 trap_trace = _declare("wasm_trap_trace", None, c_void_p, c_void_p)
 trap_delete = _declare("wasm_trap_delete", None, c_void_p)
+error_new = _declare("wasmtime_error_new", c_void_p, c_char_p)
 error_message = _declare("wasmtime_error_message", None, c_void_p, c_void_p)
 error_trace = _declare("wasmtime_error_wasm_trace", None, c_void_p, c_void_p)
 error_delete = _declare("wasmtime_error_delete", None, c_void_p)
@@ -150,6 +161,9 @@ HOST_CALLBACK = ctypes.CFUNCTYPE(
     None, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_void_p
 )
 """``wasmtime_func_async_callback_t``: env, caller, args, nargs, results, nresults, trap_ret, continuation_ret."""
+
+EPOCH_CALLBACK = ctypes.CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_void_p, c_void_p)
+"""Called on the fiber at a deadline: context, data, delta_ret, kind_ret; an error it returns ends the call."""
 
 
 def address(pointer: Any) -> int:

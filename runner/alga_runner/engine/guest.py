@@ -2,7 +2,7 @@
 
 The owner starts it, polls it until it is done or suspended in a host call, answers, polls again, and closes it: future
 first, then store. Only the owner may close, and a guest is never polled again after it said it is done (engine-lab A2
-lists what happens otherwise).
+lists what happens otherwise). The owner may change threads, never share.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import ctypes
 import signal
 import struct
 import threading
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AlgaError, ExportMissing
@@ -33,12 +35,30 @@ _SCRATCH_SIZE = _FLAG + 8
 
 _addresses = struct.Struct("=QQ")
 _i32_value = struct.Struct("=B7xI20x")
-_RESULT_FORMATS = {
-    "i": (0, struct.Struct("=I")),
-    "I": (1, struct.Struct("=Q")),
-    "f": (2, struct.Struct("=f")),
-    "d": (3, struct.Struct("=d")),
+_RESULTS = {
+    letter: (kind, layout, ctypes.c_char * layout.size)
+    for kind, (letter, layout) in enumerate(
+        (
+            ("i", struct.Struct("=I")),
+            ("I", struct.Struct("=Q")),
+            ("f", struct.Struct("=f")),
+            ("d", struct.Struct("=d")),
+        )
+    )
 }
+"""How each kind of result is written: its ``wasmtime_valkind_t``, and the number."""
+
+_STOPPED = b"stopped"
+
+
+def _stop(_context: int | None, _data: int | None, _delta: int | None, _kind: int | None) -> int:
+    """End the guest at its epoch check: it leaves its stack behind."""
+    error: int = _capi.error_new(_STOPPED)
+    return error
+
+
+_stop_callback = _capi.EPOCH_CALLBACK(_stop)
+_STOP = _capi.address(_stop_callback)
 
 
 class _Running(threading.local):
@@ -62,27 +82,48 @@ class GuestLimits:
     table_elements: int
 
 
-@dataclass(frozen=True, slots=True)
+Answer = float | None
+"""What a host call returns to the guest: a number, or nothing for a function without a result."""
+
+Answerer = Callable[[int, tuple[Any, ...]], Answer | Coroutine[Any, Any, Answer]]
+"""Answers the host function at a position in the linker, given its raw arguments: at once, or with a coroutine."""
+
+
+@dataclass(slots=True)
 class PendingCall:
-    """A host call that waits for its answer: the function's position in the linker, and its raw arguments."""
+    """A host call that waits for its answer: the function's position in the linker, and its raw arguments.
+
+    ``waiting`` will have the answer; ``None`` if nobody was asked yet.
+    """
 
     function: int
     arguments: tuple[Any, ...]
+    waiting: Coroutine[Any, Any, Answer] | None = None
+
+
+_scratches: list[Any] = []
+"""Scratch buffers of ended guests, all zero where the next one looks: making one costs as much as a store."""
 
 
 class Guest:
-    """A fresh, isolated instance. Use it as a context manager, or call ``close`` in a ``finally``."""
+    """A fresh, isolated instance. Use it as a context manager, or call ``close`` in a ``finally``.
+
+    ``answerer`` answers its host calls: while ``time.monotonic()`` is before ``answers_until``, what can be answered at
+    once is, on the guest's own stack and the thread that polls it. Everything else suspends the guest.
+    """
 
     __slots__ = (
         "_address",
         "_context",
         "_flag",
         "_future",
-        "_linked",
         "_results",
         "_scratch",
         "_store",
+        "answerer",
+        "answers_until",
         "flag_address",
+        "linked",
         "memory",
         "pending",
     )
@@ -91,17 +132,21 @@ class Guest:
         """Make the store. Raises ``EngineForked``; nothing of the guest has run yet."""
         engine = linked.engine
         engine.ticker.acquire()
-        self._linked = linked
-        self._scratch = ctypes.create_string_buffer(_SCRATCH_SIZE)
-        self._address = ctypes.addressof(self._scratch)
-        self._flag = ctypes.c_uint16.from_buffer(self._scratch, _FLAG)
-        self.flag_address = self._address + _FLAG
+        self.linked = linked
+        try:
+            self._scratch = _scratches.pop()
+        except IndexError:
+            self._scratch = ctypes.create_string_buffer(_SCRATCH_SIZE)
+        self._address = address = ctypes.addressof(self._scratch)
+        self.flag_address = address + _FLAG
         self._store: int | None = _capi.store_new(engine.pointer, None, None)
         self._context: int = _capi.store_context(self._store)
         self._future: int | None = None
         self._results = 0
         self.memory: LinearMemory | None = None
         self.pending: PendingCall | None = None
+        self.answerer: Answerer | None = None
+        self.answers_until = 0.0
         _capi.store_limiter(self._store, limits.memory_bytes, limits.table_elements, 1, 1, 1)
         _capi.set_epoch_deadline(self._context, 1)
         _capi.epoch_yield_and_update(self._context, 1)
@@ -116,7 +161,7 @@ class Guest:
         """Start instantiation, the module's start function included; ``poll`` carries it out."""
         base = self._address
         self._future = _capi.instantiate_async(
-            self._linked.pointer, self._context, base + _INSTANCE, base + _TRAP, base + _ERROR
+            self.linked.pointer, self._context, base + _INSTANCE, base + _TRAP, base + _ERROR
         )
 
     def call(self, export: str, argument: int | None = None) -> None:
@@ -140,15 +185,16 @@ class Guest:
             base + _ERROR,
         )
 
-    def poll(self) -> bool:
+    def poll(self, *, released: bool = False) -> bool:
         """Run the guest until it is done (``True``), waits for an answer (``pending``), or its slice ends.
 
-        Raises what ended the guest: ``GuestTrap``, ``StackLimit``, ``MemoryLimit``, ``Overloaded``.
+        ``released`` lets go of the GIL meanwhile: for threads beside the event loop. Raises what ended the guest:
+        ``GuestTrap``, ``StackLimit``, ``MemoryLimit``, ``Overloaded``, or what the answerer raised.
         """
         running.guest, running.failure = self, None
-        done = _capi.future_poll(self._future)
+        done = _capi.future_poll_released(self._future) if released else _capi.future_poll(self._future)
         running.guest = None
-        if deferred_signals:
+        if deferred_signals and not released:
             signal.raise_signal(deferred_signals.pop())
         if done:
             future, self._future = self._future, None
@@ -158,25 +204,58 @@ class Guest:
                 self._find_memory()
         return bool(done)
 
-    def suspend(self, function: int, arguments: tuple[Any, ...], results: int, caller: int) -> None:
-        """Called on the fiber, by the host callback: remember what the guest asks."""
+    def interrupt(self, *, released: bool = False) -> tuple[str, ...]:
+        """Run a guest whose slice ended to its next epoch check, end it there, and return its stack, innermost first.
+
+        Nothing, when it got to its end or to a host call before. What is left is to ``close`` it.
+        """
+        if self._future is None:
+            return ()
+        _capi.epoch_deadline_callback(self._store, _STOP, None, None)
+        running.guest, running.failure = self, None
+        done = _capi.future_poll_released(self._future) if released else _capi.future_poll(self._future)
+        running.guest = None
+        if not done:
+            return ()
+        future, self._future = self._future, None
+        _capi.future_delete(future)
+        trap, error = _addresses.unpack_from(self._scratch, _TRAP)
+        if trap or not error:
+            return ()  # it ended by itself: ``close`` frees what it left
+        _addresses.pack_into(self._scratch, _TRAP, 0, 0)
+        return traps.take_frames(error)
+
+    def ask(self, function: int, arguments: tuple[Any, ...], results: int, caller: int) -> bool:
+        """Called on the fiber, by the host callback: what the guest asks. Whether it has its answer already."""
         if self.memory is None and _capi.caller_export_get(caller, b"memory", 6, self._address + _MEMORY):
             self._use_memory()
         self._results = results
-        self._flag.value = 0
-        self.pending = PendingCall(function, arguments)
+        waiting: Coroutine[Any, Any, Answer] | None = None
+        if self.answerer is not None and monotonic() < self.answers_until:
+            answer = self.answerer(function, arguments)
+            if answer is None or not isinstance(answer, Coroutine):
+                if answer is not None:
+                    self._write_result(function, answer)
+                return True
+            waiting = answer
+        self._scratch[_FLAG] = 0
+        self.pending = PendingCall(function, arguments, waiting)
+        return False
 
-    def resume(self, result: float | None = None) -> None:
+    def resume(self, result: Answer = None) -> None:
         """Answer the pending call with ``result``, ``None`` for a function without one; ``poll`` then runs on."""
         pending, self.pending = self.pending, None
         if pending is None:
             raise RuntimeError("the guest waits for no answer")
         if result is not None:
-            kind, layout = _RESULT_FORMATS[self._linked.functions[pending.function].signature.results]
-            ctypes.c_uint8.from_address(self._results).value = kind
-            place = (ctypes.c_char * layout.size).from_address(self._results + _capi.VAL_OF)
-            layout.pack_into(place, 0, result)
-        self._flag.value = 1
+            self._write_result(pending.function, result)
+        self._scratch[_FLAG] = 1
+
+    def _write_result(self, function: int, result: float) -> None:
+        kind, layout, place = _RESULTS[self.linked.functions[function].signature.results]
+        where = self._results
+        ctypes.c_uint8.from_address(where).value = kind
+        layout.pack_into(place.from_address(where + _capi.VAL_OF), 0, result)
 
     def close(self) -> None:
         """Free everything; a suspended guest is unwound first. Safe to call twice."""
@@ -185,9 +264,12 @@ class Guest:
             _capi.future_delete(future)
         store, self._store = self._store, None
         if store is not None:
+            if (pending := self.pending) is not None and pending.waiting is not None:
+                pending.waiting.close()
             self._discard_end()
             _capi.store_delete(store)
-            self._linked.engine.ticker.release()
+            _scratches.append(self._scratch)
+            self.linked.engine.ticker.release()
 
     def _find_memory(self) -> None:
         base = self._address

@@ -1,8 +1,9 @@
 """Host functions, and modules linked to them.
 
-A host function here is only a name and a type: calling one suspends the guest, and whoever drives the guest answers
-(``drive``). So the callback that wasmtime runs on the guest's own stack copies a few integers and returns; nothing is
-decoded, logged or awaited there, and nothing may be raised out of it: that would abort the process (engine-lab A2).
+A host function here is only a name and a type; the guest's answerer answers. So the callback that wasmtime runs on the
+guest's own stack copies a few integers, asks, and returns: an answer that takes more than copying bytes is a coroutine,
+which suspends the guest and runs on the event loop (``drive``). Nothing may be raised out of the callback: that would
+abort the process (engine-lab A2).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Sequence
+from ctypes import string_at
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +35,10 @@ _VALUE_FORMATS = {"i": "8xI20x", "I": "8xQ16x", "f": "8xf20x", "d": "8xd16x"}
 continuation = struct.Struct("=QQQ")
 """``wasmtime_async_continuation_t``: the function that says whether the call is answered, its argument, a finalizer."""
 
+_FORGETS = 0.7
+_COMPUTES = 0.5
+"""One guest that used up a slice sends the next to the worker thread, two that did not bring them back."""
+
 _answered = ctypes.create_string_buffer(b"\1\0")
 _ANSWERED = ctypes.addressof(_answered)
 
@@ -52,7 +58,7 @@ class HostFunction:
 
     def read_arguments(self, where: int) -> tuple[Any, ...]:
         """The arguments in the array of ``wasmtime_val_t`` at address ``where``."""
-        return self._reader.unpack(ctypes.string_at(where, self._reader.size))
+        return self._reader.unpack(string_at(where, self._reader.size))
 
 
 class Linker:
@@ -102,6 +108,16 @@ class LinkedModule:
         self._linker = linker  # its callbacks must outlive every guest
         self._native = native
         self.pointer = _capi.address(native.ptr())
+        self._computed = 0.0
+
+    @property
+    def computes(self) -> bool:
+        """Whether its guests used up slices lately: those are better started in the worker thread."""
+        return self._computed > _COMPUTES
+
+    def computed(self, *, long: bool) -> None:
+        """A guest ran: it used up a slice, or it did not."""
+        self._computed = 1.0 if long else self._computed * _FORGETS
 
 
 def _callback(index: int, function: HostFunction) -> Any:
@@ -122,8 +138,8 @@ def _callback(index: int, function: HostFunction) -> Any:
         flag = _ANSWERED
         try:
             guest = running.guest
-            guest.suspend(index, read_arguments(arguments) if arguments else (), results or 0, caller)
-            flag = guest.flag_address
+            if not guest.ask(index, read_arguments(arguments) if arguments else (), results or 0, caller):
+                flag = guest.flag_address
         except BaseException as error:  # noqa: BLE001 - see the module's docstring
             running.failure = error
             ctypes.c_void_p.from_address(trap).value = _capi.trap_new(b"host", 4)

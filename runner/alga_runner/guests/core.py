@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..capabilities import OPERATIONS, Execution, Gate, Operation
-from ..engine import Engine, Guest, GuestLimits, LinkedModule, Linker, Module, drive
+from ..engine import Budget, Engine, Guest, GuestLimits, LinkedModule, Linker, Module, drive
 from ..errors import (
     BrokenFraming,
     GuestAbort,
@@ -187,9 +187,14 @@ class CoreHost:
         return CoreProgram(self._linker.link(module), initializes)
 
     async def execute(
-        self, program: CoreProgram, request: ExecuteRequest, execution: Execution, limits: GuestLimits
+        self,
+        program: CoreProgram,
+        request: ExecuteRequest,
+        execution: Execution,
+        limits: GuestLimits,
+        budget: Budget,
     ) -> ExecuteResponse:
-        """One execution in a fresh instance. Raises an ``ExecutionError`` or a ``RequestError``."""
+        """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
         document = encode_request(request, max_body_bytes=self._limits.body_bytes)
         with Guest(program.linked, limits) as guest:
             session = Session(
@@ -201,7 +206,7 @@ class CoreHost:
                 clock_ns=self._clock_ns,
             )
             try:
-                await self._run(program, guest, session)
+                await self._run(program, guest, session, budget)
             except (GuestTrap, GuestAbort) as error:
                 if _starved(guest, limits):
                     raise MemoryLimit(
@@ -220,16 +225,16 @@ class CoreHost:
                 session.response, max_body_bytes=self._limits.body_bytes, max_items=self._limits.items
             )
 
-    async def _run(self, program: CoreProgram, guest: Guest, session: Session) -> None:
+    async def _run(self, program: CoreProgram, guest: Guest, session: Session, budget: Budget) -> None:
         answer = partial(self._answer, session)
         guest.instantiate()
-        await drive(guest, answer)
+        await drive(guest, answer, budget)
         if program.initializes:
             guest.call(abi.INITIALIZE)
-            await drive(guest, answer)
+            await drive(guest, answer, budget)
         session.handling = True
         guest.call(abi.HANDLE, len(session.request))
-        await drive(guest, answer)
+        await drive(guest, answer, budget)
 
     def _answer(
         self, session: Session, function: int, arguments: tuple[Any, ...]

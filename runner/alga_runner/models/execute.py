@@ -54,6 +54,7 @@ class ExecutionLimits(WireModel):
     """Limits the caller asks for; each is clamped to the runner's own. ``fuel`` is accepted and without effect."""
 
     timeout_ms: NonNegativeInt | None = None
+    cpu_ms: NonNegativeInt | None = None
     memory_mb: NonNegativeInt | None = None
     fuel: NonNegativeInt | None = None
 

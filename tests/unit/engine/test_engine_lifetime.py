@@ -61,7 +61,7 @@ def test_a_process_may_end_while_a_guest_lives():
     code, out, err = outcome("""
         guest = Guest(link(), GuestLimits(1 << 20, 10))
         guest.instantiate(); guest.poll(); guest.call("spin", 1); guest.poll()
-        print(guest._linked.engine.ticker.live)
+        print(guest.linked.engine.ticker.live)
     """)
 
     assert (code, out, err) == (0, "1", "")

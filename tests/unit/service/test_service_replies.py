@@ -244,10 +244,12 @@ async def test_a_module_that_cannot_be_loaded(execute, publish) -> None:
 
 
 async def test_a_deadline(execute, publish) -> None:
-    response = await execute(publish("(loop (br 0))"), limits={"timeout_ms": 20})
+    response = await execute(
+        publish("(call $spin)", module="(func $spin (loop (br 0)))"), limits={"timeout_ms": 20}
+    )
 
     assert failed(response, 500) == (
-        "execute_failed: deadline_exceeded: The execution did not finish within 20 ms."
+        "execute_failed: deadline_exceeded: The execution did not finish within 20 ms. It was computing in spin."
     )
 
 

@@ -1,0 +1,38 @@
+"""The time of one execution: a wall clock deadline and a share of CPU, kept by whoever runs its guest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import CpuLimit
+
+UNLIMITED = float("inf")
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is left of an execution's time, in seconds.
+
+    ``until`` is the deadline, a reading of ``time.monotonic()``. ``cpu_s`` is what the guest may compute and
+    ``used_s`` what it has; the host's own part of its quick answers counts, waiting does not. It is measured in slices,
+    so a guest can be one slice over. ``stack`` is where the guest was when its time ended, innermost first, if it was
+    computing then.
+    """
+
+    until: float = UNLIMITED
+    cpu_s: float = UNLIMITED
+    used_s: float = 0.0
+    stack: tuple[str, ...] = ()
+
+    @property
+    def spent(self) -> bool:
+        """Whether the guest has used all its CPU time."""
+        return self.used_s > self.cpu_s
+
+    def spent_error(self) -> CpuLimit:
+        """The error of a guest that used all its CPU time."""
+        return CpuLimit(
+            f"The guest used more than {round(self.cpu_s * 1000)} ms of CPU time.",
+            frames=self.stack,
+            hint="Raise limits.cpu_ms, or let the guest do less.",
+        )
