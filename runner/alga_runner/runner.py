@@ -138,9 +138,9 @@ class Runner:
         response: ExecuteResponse | None = None
         failure: AlgaError | None = None
         status = "cancelled"
+        self.telemetry.execution_began()
         try:
-            with self.telemetry.in_progress():
-                response = await self._execute(request, execution)
+            response = await self._execute(request, execution)
             status = "ok"
         except AlgaError as error:
             status = error.code

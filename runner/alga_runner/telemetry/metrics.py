@@ -1,116 +1,143 @@
-"""The runner's Prometheus metrics. Every child is looked up once and kept, so that counting costs a dict look-up."""
+"""What the runner counts. Counting is an addition to a number: it happens with every host call and execution."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import cast
+import threading
+from bisect import bisect_left
+from collections import Counter, defaultdict
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from .exposition import Family, Snapshot, render
 
-_HOST_CALL_BUCKETS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
-_EXECUTION_BUCKETS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_HOST_CALL_BOUNDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
+_EXECUTION_BOUNDS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 _SCHEDULER = "scheduler."
 
+SCHEDULER_CALLS = Family(
+    "extension_scheduler_api_calls_total",
+    "counter",
+    "Scheduler host API calls by extensions.",
+    ("operation", "status"),
+)
+HOST_CALLS = Family("alga_runner_host_calls_total", "counter", "Host calls.", ("operation", "status"))
+HOST_CALL_SECONDS = Family(
+    "alga_runner_host_call_seconds", "histogram", "Duration of host calls.", ("operation",), _HOST_CALL_BOUNDS
+)
+EXECUTIONS = Family("alga_runner_executions_total", "counter", "Executions.", ("status",))
+EXECUTION_SECONDS = Family(
+    "alga_runner_execution_seconds", "histogram", "Duration of executions.", (), _EXECUTION_BOUNDS
+)
+IN_PROGRESS = Family("alga_runner_executions_in_progress", "gauge", "Executions that have not ended.")
+HTTP_REQUESTS = Family(
+    "alga_runner_http_requests_total",
+    "counter",
+    "HTTP requests, by the HTTP status they were answered with.",
+    ("route", "status"),
+)
+DROPPED = Family(
+    "alga_runner_log_lines_dropped_total",
+    "counter",
+    "Log lines lost because the queue was full, closed, or a handler failed.",
+)
+
+FAMILIES = (
+    SCHEDULER_CALLS,
+    HOST_CALLS,
+    HOST_CALL_SECONDS,
+    EXECUTIONS,
+    EXECUTION_SECONDS,
+    IN_PROGRESS,
+    HTTP_REQUESTS,
+    DROPPED,
+)
+
+
+class Histogram:
+    """Counts of observations by bucket, each alone, and their sum."""
+
+    __slots__ = ("_bounds", "_counts", "_sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count ``value`` in the first bucket whose bound it does not pass."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def sample(self) -> list[float]:
+        """As a snapshot has it."""
+        return [*self._counts, self._sum]
+
 
 class Metrics:
-    """Counters and histograms in a registry of their own. Durations are in seconds.
+    """The numbers of one runner, all but ``dropped`` added to by its event loop alone. Durations are in seconds.
 
-    A label ``status`` is ``success`` or a code with underscores (``not_found``); the PRD, "Observability", names
-    ``extension_scheduler_api_calls_total{operation, status}``.
+    A status is ``ok`` or a code; as a label it is ``success``, or the code with underscores (``not_found``): the PRD,
+    "Observability", names ``extension_scheduler_api_calls_total{operation, status}``.
     """
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        self._scheduler_calls = Counter(
-            "extension_scheduler_api_calls_total",
-            "Scheduler host API calls by extensions.",
-            ("operation", "status"),
-            registry=registry,
-        )
-        self._host_calls = Counter(
-            "alga_runner_host_calls_total", "Host calls.", ("operation", "status"), registry=registry
-        )
-        self._host_call_seconds = Histogram(
-            "alga_runner_host_call_seconds",
-            "Duration of host calls.",
-            ("operation",),
-            buckets=_HOST_CALL_BUCKETS,
-            registry=registry,
-        )
-        self._executions = Counter(
-            "alga_runner_executions_total", "Executions.", ("status",), registry=registry
-        )
-        self._execution_seconds = Histogram(
-            "alga_runner_execution_seconds",
-            "Duration of executions.",
-            buckets=_EXECUTION_BUCKETS,
-            registry=registry,
-        )
-        self._in_progress = Gauge(
-            "alga_runner_executions_in_progress", "Executions that have not ended.", registry=registry
-        )
-        self._http_requests = Counter(
-            "alga_runner_http_requests_total",
-            "HTTP requests, by the HTTP status they were answered with.",
-            ("route", "status"),
-            registry=registry,
-        )
-        self._dropped = Counter(
-            "alga_runner_log_lines_dropped_total",
-            "Log lines lost because the queue was full, closed, or a handler failed.",
-            registry=registry,
-        )
-        self._host_call_children: dict[tuple[str, str], tuple[Counter, Counter | None, Histogram]] = {}
-        self._execution_children: dict[str, Counter] = {}
+        self._host_calls: Counter[tuple[str, str]] = Counter()
+        self._host_call_seconds: dict[str, Histogram] = defaultdict(lambda: Histogram(_HOST_CALL_BOUNDS))
+        self._executions: Counter[str] = Counter()
+        self._execution_seconds = Histogram(_EXECUTION_BOUNDS)
+        self._in_progress = 0
+        self._http_requests: Counter[tuple[str, str]] = Counter()
+        self._dropped = 0
+        self._dropping = threading.Lock()
 
     def host_call(self, operation: str, status: str, duration_s: float) -> None:
         """Count one host call."""
-        children = self._host_call_children.get((operation, status))
-        if children is None:
-            children = self._add_host_call(operation, status)
-        calls, scheduler_calls, seconds = children
-        calls.inc()
-        if scheduler_calls is not None:
-            scheduler_calls.inc()
-        seconds.observe(duration_s)
+        self._host_calls[operation, status] += 1
+        self._host_call_seconds[operation].observe(duration_s)
+
+    def execution_began(self) -> None:
+        """One more execution is in progress."""
+        self._in_progress += 1
 
     def execution(self, status: str, duration_s: float) -> None:
-        """Count one execution."""
-        child = self._execution_children.get(status)
-        if child is None:
-            child = self._execution_children[status] = self._executions.labels(_label(status))
-        child.inc()
+        """Count one execution, which is in progress no more."""
+        self._in_progress -= 1
+        self._executions[status] += 1
         self._execution_seconds.observe(duration_s)
-
-    def in_progress(self) -> AbstractContextManager[None]:
-        """Count one execution as in progress while the context is entered."""
-        return cast("AbstractContextManager[None]", self._in_progress.track_inprogress())
 
     def http_request(self, route: str, status: int) -> None:
         """Count one HTTP request; 499 is a client that left before its answer."""
-        self._http_requests.labels(route, str(status)).inc()
+        self._http_requests[route, str(status)] += 1
 
     def dropped(self, lines: int = 1) -> None:
         """Count log lines that were lost."""
-        self._dropped.inc(lines)
+        with self._dropping:
+            self._dropped += lines
+
+    def snapshot(self) -> Snapshot:
+        """All numbers as they are now."""
+        calls = [
+            (operation, _label(status), count) for (operation, status), count in self._host_calls.items()
+        ]
+        return {
+            SCHEDULER_CALLS.name: [
+                ([operation.removeprefix(_SCHEDULER), status], [count])
+                for operation, status, count in calls
+                if operation.startswith(_SCHEDULER)
+            ],
+            HOST_CALLS.name: [([operation, status], [count]) for operation, status, count in calls],
+            HOST_CALL_SECONDS.name: [
+                ([operation], seconds.sample()) for operation, seconds in self._host_call_seconds.items()
+            ],
+            EXECUTIONS.name: [([_label(status)], [count]) for status, count in self._executions.items()],
+            EXECUTION_SECONDS.name: [([], self._execution_seconds.sample())],
+            IN_PROGRESS.name: [([], [self._in_progress])],
+            HTTP_REQUESTS.name: [(list(labels), [count]) for labels, count in self._http_requests.items()],
+            DROPPED.name: [([], [self._dropped])],
+        }
 
     def render(self) -> bytes:
-        """All metrics in Prometheus' text form."""
-        return generate_latest(self._registry)
-
-    def _add_host_call(self, operation: str, status: str) -> tuple[Counter, Counter | None, Histogram]:
-        label = _label(status)
-        scheduler_calls = None
-        if operation.startswith(_SCHEDULER):
-            scheduler_calls = self._scheduler_calls.labels(operation.removeprefix(_SCHEDULER), label)
-        children = (
-            self._host_calls.labels(operation, label),
-            scheduler_calls,
-            self._host_call_seconds.labels(operation),
-        )
-        self._host_call_children[operation, status] = children
-        return children
+        """All numbers in Prometheus' text form."""
+        return render(FAMILIES, [self.snapshot()])
 
 
 def _label(status: str) -> str:

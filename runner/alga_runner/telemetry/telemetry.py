@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager
 
 from .lines import MAX_QUEUED_LINES, Line, LineWriter
 from .metrics import Metrics
@@ -119,9 +118,9 @@ class Telemetry:
             )
         )
 
-    def in_progress(self) -> AbstractContextManager[None]:
-        """Count one execution as in progress while the context is entered."""
-        return self._metrics.in_progress()
+    def execution_began(self) -> None:
+        """One more execution is in progress, until ``execution`` reports it."""
+        self._metrics.execution_began()
 
     def http_request(
         self,

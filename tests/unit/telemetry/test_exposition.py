@@ -1,0 +1,66 @@
+"""Snapshots of several processes, summed in one page of metrics."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from alga_runner.telemetry.exposition import render
+from alga_runner.telemetry.metrics import FAMILIES, Metrics
+
+
+def samples(page: bytes) -> dict[str, float]:
+    return {
+        sample.name + "".join(f",{value}" for value in sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(page.decode())
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def two() -> tuple[Metrics, Metrics]:
+    first, second = Metrics(), Metrics()
+    first.host_call("scheduler.list", "ok", 0.0004)
+    second.host_call("scheduler.list", "ok", 0.2)
+    second.host_call("scheduler.list", "not-found", 99)
+    first.execution_began()
+    return first, second
+
+
+def test_numbers_of_two_processes_add_up_though_they_came_as_json(two: tuple[Metrics, Metrics]):
+    snapshots = [json.loads(json.dumps(metrics.snapshot())) for metrics in two]
+
+    page = samples(render(FAMILIES, snapshots))
+
+    assert page["alga_runner_host_calls_total,scheduler.list,success"] == 2
+    assert page["alga_runner_host_calls_total,scheduler.list,not_found"] == 1
+    assert page["alga_runner_executions_in_progress"] == 1
+
+
+def test_buckets_count_all_that_is_no_longer_than_their_bound(two: tuple[Metrics, Metrics]):
+    page = samples(render(FAMILIES, [metrics.snapshot() for metrics in two]))
+
+    name = "alga_runner_host_call_seconds"
+    assert page[f"{name}_bucket,scheduler.list,0.0001"] == 0
+    assert page[f"{name}_bucket,scheduler.list,0.0005"] == 1
+    assert page[f"{name}_bucket,scheduler.list,0.25"] == 2
+    assert page[f"{name}_bucket,scheduler.list,+Inf"] == 3
+    assert page[f"{name}_count,scheduler.list"] == 3
+    assert page[f"{name}_sum,scheduler.list"] == pytest.approx(99.2004)
+
+
+def test_an_observation_on_a_bound_is_within_it():
+    metrics = Metrics()
+    metrics.host_call("log.emit", "ok", 0.0001)
+
+    page = samples(metrics.render())
+
+    assert page["alga_runner_host_call_seconds_bucket,log.emit,0.0001"] == 1
+
+
+def test_every_family_is_on_the_page_before_anything_was_counted():
+    page = Metrics().render().decode()
+
+    assert [family.name for family in FAMILIES if f"# TYPE {family.name}" not in page] == []
