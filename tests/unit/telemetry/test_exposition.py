@@ -13,7 +13,7 @@ from alga_runner.telemetry.metrics import FAMILIES, Metrics
 
 def samples(page: bytes) -> dict[str, float]:
     return {
-        sample.name + "".join(f",{value}" for value in sample.labels.values()): sample.value
+        sample.name + "".join(f",{value}" for value in reversed(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(page.decode())
         for sample in family.samples
     }
@@ -34,8 +34,8 @@ def test_numbers_of_two_processes_add_up_though_they_came_as_json(two: tuple[Met
 
     page = samples(render(FAMILIES, snapshots))
 
-    assert page["alga_runner_host_calls_total,scheduler.list,success"] == 2
-    assert page["alga_runner_host_calls_total,scheduler.list,not_found"] == 1
+    assert page["alga_runner_host_calls_total,success,scheduler.list"] == 2
+    assert page["alga_runner_host_calls_total,not_found,scheduler.list"] == 1
     assert page["alga_runner_executions_in_progress"] == 1
 
 
