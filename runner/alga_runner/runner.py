@@ -86,6 +86,7 @@ class Runner:
             host = CoreHost(
                 engine, Gate(self.telemetry), _session_limits(self.settings), clock_ns=self._clock_ns
             )
+            stack.callback(engine.ticker.stop_if_idle)
             stack.enter_context(deferred_interrupts())
             tasks = await anyio.create_task_group().__aenter__()
             stack.push_async_callback(_end, tasks)

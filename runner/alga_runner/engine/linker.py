@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Sequence
-from ctypes import string_at
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,15 +49,12 @@ class HostFunction:
     module: str
     name: str
     signature: Signature
-    _reader: struct.Struct = field(init=False, repr=False, compare=False)
+    layout: struct.Struct = field(init=False, repr=False, compare=False)
+    """How its arguments lie in an array of ``wasmtime_val_t``."""
 
     def __post_init__(self) -> None:
         layout = "=" + "".join(_VALUE_FORMATS[letter] for letter in self.signature.params)
-        object.__setattr__(self, "_reader", struct.Struct(layout))
-
-    def read_arguments(self, where: int) -> tuple[Any, ...]:
-        """The arguments in the array of ``wasmtime_val_t`` at address ``where``."""
-        return self._reader.unpack(string_at(where, self._reader.size))
+        object.__setattr__(self, "layout", struct.Struct(layout))
 
 
 class Linker:
@@ -121,9 +117,10 @@ class LinkedModule:
 
 
 def _callback(index: int, function: HostFunction) -> Any:
-    read_arguments = function.read_arguments
-    pack_continuation: Callable[..., None] = continuation.pack_into
-    place = ctypes.c_char * continuation.size
+    read_arguments = function.layout.unpack_from
+    arguments_at = (ctypes.c_char * function.layout.size).from_address
+    write_continuation: Callable[..., None] = continuation.pack_into
+    continuation_at = (ctypes.c_char * continuation.size).from_address
 
     def on_call(
         _env: int | None,
@@ -138,11 +135,12 @@ def _callback(index: int, function: HostFunction) -> Any:
         flag = _ANSWERED
         try:
             guest = running.guest
-            if not guest.ask(index, read_arguments(arguments) if arguments else (), results or 0, caller):
+            given = read_arguments(arguments_at(arguments)) if arguments else ()
+            if not guest.ask(index, given, results or 0, caller):
                 flag = guest.flag_address
         except BaseException as error:  # noqa: BLE001 - see the module's docstring
             running.failure = error
             ctypes.c_void_p.from_address(trap).value = _capi.trap_new(b"host", 4)
-        pack_continuation(place.from_address(answer), 0, _capi.ready_when_nonzero, flag, 0)
+        write_continuation(continuation_at(answer), 0, _capi.ready_when_nonzero, flag, 0)
 
     return _capi.HOST_CALLBACK(on_call)

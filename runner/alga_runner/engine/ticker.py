@@ -1,12 +1,14 @@
 """The clock that ends a guest's slice: a POSIX timer that bumps the engine's epoch, without the GIL.
 
 A timer thread written in Python would need the GIL that a running guest holds; this one is libc calling wasmtime
-(engine-lab B, "Tick source"). It runs only while guests are alive, belongs to the process that made it, and is deleted
-before the interpreter ends: a timer that outlives what it points at is a crash at exit.
+(engine-lab B, "Tick source"). It runs only while guests are alive and a moment after, since starting it costs as much as
+a guest; it belongs to the process that made it, and is deleted before the interpreter ends: a timer that outlives what
+it points at is a crash at exit.
 """
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import ctypes
 import os
@@ -14,6 +16,9 @@ import struct
 
 from ..errors import EngineForked, EngineUnavailable
 from . import _capi
+
+IDLE_S = 0.05
+"""How long the timer may run on after the last guest, in seconds."""
 
 _SIGEV_THREAD = 2
 _CLOCK_MONOTONIC = 1
@@ -32,6 +37,8 @@ class Ticker:
         """``engine`` is the address of an engine that lives as long as the process."""
         self._pid = os.getpid()
         self._live = 0
+        self._runs = False
+        self._stops_in: asyncio.AbstractEventLoop | None = None
         try:
             self._libc = ctypes.CDLL(None, use_errno=True)
             create = self._libc.timer_create
@@ -66,16 +73,38 @@ class Ticker:
                     "The engine was made before this process was forked, so nothing would interrupt its guests.",
                     hint="Start workers with the spawn method, or make the Runner in the worker.",
                 )
-            self._arm(self._on)
+            if not self._runs:
+                self._arm(self._on)
         self._live += 1
 
     def release(self) -> None:
         """A guest has ended."""
         self._live -= 1
         if self._live == 0:
+            self._stop_soon()
+
+    def stop_if_idle(self) -> None:
+        """Stop the timer now if no guest is alive."""
+        if self._live == 0 and self._runs:
             self._arm(self._off)
 
+    def _stop_soon(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.stop_if_idle()
+            return
+        if self._stops_in is not loop:  # one that ended forgot what it was to do
+            self._stops_in = loop
+            loop.call_later(IDLE_S, self._stop, loop)
+
+    def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._stops_in is loop:
+            self._stops_in = None
+        self.stop_if_idle()
+
     def _arm(self, spec: bytes) -> None:
+        self._runs = spec is self._on
         if self._timer and self._settime(self._timer, 0, spec, None) != 0:
             raise EngineUnavailable(f"The native timer cannot be set: {os.strerror(ctypes.get_errno())}.")
 

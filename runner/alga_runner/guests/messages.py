@@ -23,6 +23,13 @@ msgpack decodes it past the extension hook, so its presence is looked for.
 """
 
 
+_TIMESTAMP_TYPE = b"\xff"
+"""A byte that no UTF-8 text has, and few binaries."""
+
+_SMALL_BYTES = 2048
+"""A message this small is decoded at once: where a container has no more members than the message has bytes, what it
+claims to hold takes a few MiB at most."""
+
 _BINARY = (0xC4, 0xC5, 0xC6)
 """First bytes of bin8, bin16 and bin32."""
 
@@ -58,27 +65,53 @@ def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
     Raises ``BrokenFraming`` when ``data`` is not exactly one MessagePack document, ``HostCallError`` with
     ``validation-failed`` or ``too-large`` when it is one that breaks a rule.
     """
-    _check_framing(data)  # first: whatever is decoded has the bytes for the members it declares
+    if len(data) > _SMALL_BYTES:
+        _check_framing(data)  # first: whatever is decoded has the bytes for the members it declares
     reader = _Reader(max_items)
     try:
-        document = msgpack.unpackb(
-            data,
-            strict_map_key=False,
-            object_pairs_hook=reader.on_map,
-            list_hook=reader.on_array,
-            ext_hook=reader.on_extension,
-            max_array_len=max_items,
-            max_map_len=max_items,
-        )
+        document = _unpack(data, reader, min(max_items, len(data)))
+    except Exception:  # noqa: BLE001 - now it is worth to find out what is wrong with it
+        return _decode_broken(data, max_items)
+    return _checked(document, data, reader)
+
+
+def _decode_broken(data: bytes, max_items: int) -> Any:
+    """Raise what is wrong with a document that could not be decoded."""
+    _check_framing(data)
+    reader = _Reader(max_items)
+    try:
+        document = _unpack(data, reader, max_items)
     except UnicodeDecodeError:
         raise _refusal("a text is not valid UTF-8") from None
     except (ValueError, msgpack.UnpackException) as error:
         raise _unreadable(error) from None
+    return _checked(document, data, reader)
+
+
+def _unpack(data: bytes, reader: _Reader, max_members: int) -> Any:
+    return msgpack.unpackb(
+        data,
+        strict_map_key=False,
+        object_pairs_hook=reader.on_map,
+        list_hook=reader.on_array,
+        ext_hook=reader.on_extension,
+        max_array_len=max_members,
+        max_map_len=max_members,
+    )
+
+
+def _checked(document: Any, data: bytes, reader: _Reader) -> Any:
+    """``document``, decoded from ``data`` by ``reader``. Raises ``HostCallError`` for the first rule it breaks."""
     fault = reader.fault
     # A document cannot nest deeper than it has containers: most need no walk.
     if fault is None and reader.containers > MAX_DEPTH and _depth(document) > MAX_DEPTH:
         fault = _TOO_DEEP
-    if fault is None and any(mark in data for mark in _TIMESTAMPS) and _has_timestamp(document):
+    if (
+        fault is None
+        and _TIMESTAMP_TYPE in data
+        and any(mark in data for mark in _TIMESTAMPS)
+        and _has_timestamp(document)
+    ):
         fault = "it holds a timestamp, which is an extension type"
     if fault is not None:
         raise _refusal(fault)
