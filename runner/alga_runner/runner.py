@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -23,11 +23,10 @@ from .engine import Budget, Engine, EngineConfig, GuestLimits, deferred_interrup
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
 from .guests import CoreHost, CoreProgram, SessionLimits
 from .models import (
-    DEFAULT_CAPABILITIES,
     ExecuteRequest,
     ExecuteResponse,
     ExecutionContext,
-    normalise_capabilities,
+    granted_capabilities,
     unknown_capabilities,
 )
 from .programs import Programs
@@ -72,6 +71,7 @@ class Runner:
             bundles = bundle_source(store) if store else MemoryBundles()
         self._bundles = bundles
         self._clock_ns = clock_ns
+        self._most = GuestLimits(self.settings.max_memory_mb * MIB, self.settings.max_table_elements)
         self._stack = AsyncExitStack()
         self._programs: Programs | None = None
 
@@ -121,11 +121,7 @@ class Runner:
         Raises an ``AlgaError`` when there is none: ``BundleError`` and ``ModuleError`` before anything ran,
         ``RequestError`` for the request itself, ``ExecutionError`` for how the guest ended.
         """
-        observation = await self.observe(request, recorded_bytes=0)
-        if observation.error is not None:
-            raise observation.error
-        assert observation.response is not None  # noqa: S101 - one of the two always is
-        return observation.response
+        return await self._carry_out(request, self._execution(request, recorded_bytes=0))
 
     async def observe(self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES) -> Observation:
         """Like ``execute``, but whatever happens is returned, with the guest's log and every host call.
@@ -133,38 +129,65 @@ class Runner:
         About ``recorded_bytes`` of the host calls' arguments and replies are kept.
         """
         started = perf_counter()
-        context = request.context
-        timeout_s = self.timeout_s(request)
-        execution = self._execution(request, timeout_s, recorded_bytes)
+        execution = self._execution(request, recorded_bytes)
         response: ExecuteResponse | None = None
         failure: AlgaError | None = None
-        status = "cancelled"
+        try:
+            response = await self._carry_out(request, execution)
+        except AlgaError as error:
+            failure = error
+        duration_s = perf_counter() - started
+        return Observation(response, failure, tuple(execution.log), tuple(execution.host_calls), duration_s)
+
+    async def _carry_out(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
+        """One execution, reported whatever its outcome."""
+        status, started = "cancelled", perf_counter()
         self.telemetry.execution_began()
         try:
             response = await self._execute(request, execution)
-            status = "ok"
         except AlgaError as error:
             status = error.code
-            told = _too_late(error, execution, timeout_s) if isinstance(error, DeadlineExceeded) else error
-            failure = told.at(
-                extension=context.extension_id,
-                version=context.version_id,
-                handler=f"{request.http.method} {request.http.path}",
-                request_id=context.request_id,
-            )
+            raise self._explained(error, request, execution) from error.__cause__
+        else:
+            status = "ok"
+            return response
         finally:
-            duration_s = perf_counter() - started
-            who: dict[str, Any] = {
-                "tenant": context.tenant_id,
-                "install": context.install_id,
-                "extension": context.extension_id,
-                "version": context.version_id,
-                "request_id": context.request_id,
-            }
-            for line in execution.log if self.settings.log_guest_lines else ():
-                self.telemetry.guest_line(line.level, line.message, **who)
-            self.telemetry.execution(status, duration_s, **who)
-        return Observation(response, failure, tuple(execution.log), tuple(execution.host_calls), duration_s)
+            self._report(request.context, execution, status, perf_counter() - started)
+
+    def _explained(self, error: AlgaError, request: ExecuteRequest, execution: Execution) -> AlgaError:
+        if isinstance(error, DeadlineExceeded):
+            error = _too_late(error, execution, self.timeout_s(request))
+        context = request.context
+        return error.at(
+            extension=context.extension_id,
+            version=context.version_id,
+            handler=f"{request.http.method} {request.http.path}",
+            request_id=context.request_id,
+        )
+
+    def _report(
+        self, context: ExecutionContext, execution: Execution, status: str, duration_s: float
+    ) -> None:
+        if execution.log and self.settings.log_guest_lines:
+            for line in execution.log:
+                self.telemetry.guest_line(
+                    line.level,
+                    line.message,
+                    tenant=context.tenant_id,
+                    install=context.install_id,
+                    extension=context.extension_id,
+                    version=context.version_id,
+                    request_id=context.request_id,
+                )
+        self.telemetry.execution(
+            status,
+            duration_s,
+            tenant=context.tenant_id,
+            install=context.install_id,
+            extension=context.extension_id,
+            version=context.version_id,
+            request_id=context.request_id,
+        )
 
     async def _execute(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
         if self._programs is None:
@@ -180,11 +203,10 @@ class Runner:
         program = await self._program(self._programs, context, execution)
         if request.secret_envelope is not None:
             request.secret_envelope.open(datetime.fromtimestamp(self._clock_ns() / 1e9, UTC))
-        asked = request.limits.memory_mb or self.settings.max_memory_mb
-        limits = GuestLimits(
-            memory_bytes=min(asked, self.settings.max_memory_mb) * MIB,
-            table_elements=self.settings.max_table_elements,
-        )
+        limits = self._most
+        asked = request.limits.memory_mb
+        if asked and asked < self.settings.max_memory_mb:
+            limits = GuestLimits(asked * MIB, limits.table_elements)
         budget = Budget(until=execution.deadline, cpu_s=self._cpu_s(request))
         return await self._host.execute(program, request, execution, limits, budget)
 
@@ -213,8 +235,8 @@ class Runner:
             asked = self.settings.default_timeout_ms
         return min(asked, self.settings.max_timeout_ms) / 1000
 
-    def _execution(self, request: ExecuteRequest, timeout_s: float, recorded_bytes: int) -> Execution:
-        context = request.context
+    def _execution(self, request: ExecuteRequest, recorded_bytes: int) -> Execution:
+        context, settings = request.context, self.settings
         return Execution(
             identity=Identity(
                 context.tenant_id,
@@ -223,18 +245,18 @@ class Runner:
                 context.request_id,
                 request.execution_token,
             ),
-            granted=normalise_capabilities(request.providers) | DEFAULT_CAPABILITIES,
+            granted=granted_capabilities(request.providers),
             alga=self._alga,
-            deadline=monotonic() + timeout_s,
+            deadline=monotonic() + self.timeout_s(request),
             version_id=context.version_id,
             config=context.config,
             trigger=context.trigger,
             schedule_id=context.schedule_id,
             nominal_time=context.nominal_time,
             recorded_bytes_left=recorded_bytes,
-            max_log_line_bytes=self.settings.max_log_line_bytes,
-            max_log_lines=self.settings.max_log_lines,
-            max_log_bytes=self.settings.max_log_bytes,
+            max_log_line_bytes=settings.max_log_line_bytes,
+            max_log_lines=settings.max_log_lines,
+            max_log_bytes=settings.max_log_bytes,
         )
 
 

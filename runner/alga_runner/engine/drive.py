@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from enum import Enum, auto
 from time import monotonic
+from types import CoroutineType
 
 import anyio
 
@@ -38,8 +38,9 @@ async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) 
     budget = budget or Budget()
     guest.answerer = answerer
     step = _Step.PAUSED
-    if not guest.linked.computes and turns.has_room():
-        step = _step(guest, budget)
+    if not guest.linked.computes:
+        while step is _Step.PAUSED and turns.has_room():
+            step = _step(guest, budget)
         if step is _Step.DONE:
             return
     # Most guests never wait, so only those that do pay for a scope.
@@ -73,16 +74,16 @@ async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: _Ste
 async def _answered(call: PendingCall, answerer: Answerer) -> Answer:
     """The answer to ``call``. What it takes of the loop's turn, if it never waits, is counted as the guest's."""
     turn, started = turns.number, monotonic()
-    answer: Answer | Coroutine[object, object, Answer] = call.waiting
-    if answer is None:
+    asked = call.waiting
+    if asked is None:
         answer = answerer(call.function, call.arguments)
+        given = await answer if isinstance(answer, CoroutineType) else answer
     else:
         call.waiting = None
-    if isinstance(answer, Coroutine):
-        answer = await answer
+        given = await asked
     if turns.number == turn:
         turns.spend(monotonic() - started)
-    return answer
+    return given
 
 
 def _step(guest: Guest, budget: Budget) -> _Step:

@@ -11,10 +11,11 @@ import ctypes
 import signal
 import struct
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import AlgaError, ExportMissing
 from . import _capi, traps
@@ -36,17 +37,17 @@ _SCRATCH_SIZE = _FLAG + 8
 _addresses = struct.Struct("=QQ")
 _i32_value = struct.Struct("=B7xI20x")
 _RESULTS = {
-    letter: (kind, layout, ctypes.c_char * layout.size)
+    letter: (kind, layout.pack_into, (ctypes.c_char * layout.size).from_address)
     for kind, (letter, layout) in enumerate(
         (
-            ("i", struct.Struct("=I")),
-            ("I", struct.Struct("=Q")),
-            ("f", struct.Struct("=f")),
-            ("d", struct.Struct("=d")),
+            ("i", struct.Struct("=B7xI")),
+            ("I", struct.Struct("=B7xQ")),
+            ("f", struct.Struct("=B7xf")),
+            ("d", struct.Struct("=B7xd")),
         )
     )
 }
-"""How each kind of result is written: its ``wasmtime_valkind_t``, and the number."""
+"""How each kind of result is written: its ``wasmtime_valkind_t``, and how that and the number lie in memory."""
 
 _STOPPED = b"stopped"
 
@@ -85,7 +86,7 @@ class GuestLimits:
 Answer = float | None
 """What a host call returns to the guest: a number, or nothing for a function without a result."""
 
-Answerer = Callable[[int, tuple[Any, ...]], Answer | Coroutine[Any, Any, Answer]]
+Answerer: TypeAlias = "Callable[[int, tuple[Any, ...]], Answer | CoroutineType[Any, Any, Answer]]"
 """Answers the host function at a position in the linker, given its raw arguments: at once, or with a coroutine."""
 
 
@@ -98,7 +99,7 @@ class PendingCall:
 
     function: int
     arguments: tuple[Any, ...]
-    waiting: Coroutine[Any, Any, Answer] | None = None
+    waiting: CoroutineType[Any, Any, Answer] | None = None
 
 
 _scratches: list[Any] = []
@@ -230,10 +231,10 @@ class Guest:
         if self.memory is None and _capi.caller_export_get(caller, b"memory", 6, self._address + _MEMORY):
             self._use_memory()
         self._results = results
-        waiting: Coroutine[Any, Any, Answer] | None = None
+        waiting: CoroutineType[Any, Any, Answer] | None = None
         if self.answerer is not None and monotonic() < self.answers_until:
             answer = self.answerer(function, arguments)
-            if answer is None or not isinstance(answer, Coroutine):
+            if not isinstance(answer, CoroutineType):
                 if answer is not None:
                     self._write_result(function, answer)
                 return True
@@ -252,10 +253,8 @@ class Guest:
         self._scratch[_FLAG] = 1
 
     def _write_result(self, function: int, result: float) -> None:
-        kind, layout, place = _RESULTS[self.linked.functions[function].signature.results]
-        where = self._results
-        ctypes.c_uint8.from_address(where).value = kind
-        layout.pack_into(place.from_address(where + _capi.VAL_OF), 0, result)
+        kind, pack_into, place_at = _RESULTS[self.linked.functions[function].signature.results]
+        pack_into(place_at(self._results), 0, kind, result)
 
     def close(self) -> None:
         """Free everything; a suspended guest is unwound first. Safe to call twice."""
@@ -282,12 +281,10 @@ class Guest:
 
     def _take_end(self) -> AlgaError | None:
         trap, error = _addresses.unpack_from(self._scratch, _TRAP)
+        if not trap and not error:
+            return None
         _addresses.pack_into(self._scratch, _TRAP, 0, 0)
-        if trap:
-            return traps.take_trap(trap)
-        if error:
-            return traps.take_error(error)
-        return None
+        return traps.take_trap(trap) if trap else traps.take_error(error)
 
     def _raise_end(self) -> None:
         ended = self._take_end()
@@ -299,5 +296,4 @@ class Guest:
 
     def _discard_end(self) -> None:
         """Free what an unwound future may have written; nobody is left to hear of it."""
-        if any(_addresses.unpack_from(self._scratch, _TRAP)):
-            self._take_end()
+        self._take_end()

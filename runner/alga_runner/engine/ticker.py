@@ -1,9 +1,9 @@
 """The clock that ends a guest's slice: a POSIX timer that bumps the engine's epoch, without the GIL.
 
 A timer thread written in Python would need the GIL that a running guest holds; this one is libc calling wasmtime
-(engine-lab B, "Tick source"). It runs only while guests are alive and a moment after, since starting it costs as much as
-a guest; it belongs to the process that made it, and is deleted before the interpreter ends: a timer that outlives what
-it points at is a crash at exit.
+(engine-lab B, "Tick source"). It runs only while guests are alive and a moment after, since starting it costs as much
+as a guest. It belongs to the process that made it, and is deleted before the interpreter ends: a timer that outlives
+what it points at is a crash at exit.
 """
 
 from __future__ import annotations

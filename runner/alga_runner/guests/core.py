@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from types import CoroutineType
 from typing import Any
 
 from ..capabilities import OPERATIONS, Execution, Gate, Operation
@@ -84,7 +85,7 @@ def _operation_import(operation: Operation[Any, Any], gate: Gate) -> Import:
         call = CoreCall(session, operation, offset, length)
         reply = await gate.call(session.execution, operation, call, _codec)
         if len(reply) <= reply_capacity:
-            session.write(name, reply_offset, reply)
+            session.put(reply_offset, reply)
         else:
             session.reply = reply
         return len(reply)
@@ -109,7 +110,7 @@ def _reply(session: Session, offset: int, capacity: int) -> int:
 def _fetch(session: Session, name: str, document: bytes, offset: int, capacity: int) -> int:
     session.check_range(name, offset, capacity)
     if len(document) <= capacity:
-        session.write(name, offset, document)
+        session.put(offset, document)
     return len(document)
 
 
@@ -238,9 +239,9 @@ class CoreHost:
 
     def _answer(
         self, session: Session, function: int, arguments: tuple[Any, ...]
-    ) -> float | Coroutine[Any, Any, float | None] | None:
+    ) -> float | CoroutineType[Any, Any, float | None] | None:
         session.count_call()
-        answer: float | Coroutine[Any, Any, float | None] | None = self._answers[function](
+        answer: float | CoroutineType[Any, Any, float | None] | None = self._answers[function](
             session, *arguments
         )
         return answer

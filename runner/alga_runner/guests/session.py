@@ -105,15 +105,23 @@ class Session:
     def read(self, name: str, offset: int, length: int) -> bytes:
         """A copy of a range of the guest's memory. Raises ``OutOfBounds`` or ``CopyLimit``."""
         self.check_range(name, offset, length)
-        self._count_bytes(length)
-        assert self.guest.memory is not None  # noqa: S101 - check_range has seen it
-        return self.guest.memory.read(offset, length)
+        return self.take(offset, length)
 
     def write(self, name: str, offset: int, data: bytes) -> None:
         """Copy ``data`` into the guest's memory. Raises ``OutOfBounds`` or ``CopyLimit``."""
         self.check_range(name, offset, len(data))
-        self._count_bytes(len(data))
+        self.put(offset, data)
+
+    def take(self, offset: int, length: int) -> bytes:
+        """A copy of a range that ``check_range`` has seen. Raises ``CopyLimit``."""
         assert self.guest.memory is not None  # noqa: S101 - check_range has seen it
+        self._count_bytes(length)
+        return self.guest.memory.read(offset, length)
+
+    def put(self, offset: int, data: bytes) -> None:
+        """Copy ``data`` into a range that ``check_range`` has seen. Raises ``CopyLimit``."""
+        assert self.guest.memory is not None  # noqa: S101 - check_range has seen it
+        self._count_bytes(len(data))
         self.guest.memory.write(offset, data)
 
     def _count_bytes(self, count: int) -> None:
@@ -134,4 +142,4 @@ class Session:
                 f"The guest's response has {length} bytes; its body may have {self.limits.body_bytes}.",
                 hint="See max_body_bytes.",
             )
-        self.response = self.read("alga:abi respond", offset, length)
+        self.response = self.take(offset, length)

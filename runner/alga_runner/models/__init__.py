@@ -6,6 +6,7 @@ from .archive import pack, unpack
 from .capability import (
     DEFAULT_CAPABILITIES,
     KNOWN_CAPABILITIES,
+    granted_capabilities,
     normalise_capabilities,
     unknown_capabilities,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "UpdateScheduleInput",
     "User",
     "content_hash",
+    "granted_capabilities",
     "json_fault",
     "normalise_capabilities",
     "pack",

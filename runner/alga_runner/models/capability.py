@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 KNOWN_CAPABILITIES = frozenset(
     {
@@ -30,6 +30,14 @@ def normalise_capabilities(names: Iterable[str]) -> frozenset[str]:
     return frozenset(name for raw in names if (name := raw.strip().lower()))
 
 
-def unknown_capabilities(names: Iterable[str]) -> list[str]:
+def granted_capabilities(names: Collection[str]) -> frozenset[str]:
+    """What ``names``, an execution's ``providers``, grant: those, normalised, and the defaults."""
+    known = KNOWN_CAPABILITIES.issuperset(names)
+    return DEFAULT_CAPABILITIES.union(names if known else normalise_capabilities(names))
+
+
+def unknown_capabilities(names: Collection[str]) -> list[str]:
     """Those of ``names``, normalised and sorted, that do not exist."""
+    if KNOWN_CAPABILITIES.issuperset(names):
+        return []
     return sorted(normalise_capabilities(names) - KNOWN_CAPABILITIES)

@@ -52,10 +52,12 @@ class LineWriter:
         self._closed = False
         self._lock = threading.Lock()
 
+    def wanted(self, level: int) -> bool:
+        """Whether ``logger`` wants lines of this level: others need not be made."""
+        return self._logger.isEnabledFor(level)
+
     def write(self, line: Line) -> None:
-        """Queue one line; never blocks. A level that ``logger`` does not want costs nothing more."""
-        if not self._logger.isEnabledFor(line.level):
-            return
+        """Queue one line; never blocks."""
         if self._closed or self._queue.qsize() >= self._capacity:
             self._on_drop()
             return

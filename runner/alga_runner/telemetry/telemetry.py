@@ -43,21 +43,22 @@ class Telemetry:
         """Report one host call. ``detail`` is for operators: it must hold no payload and no secret."""
         self._metrics.host_call(operation, status, duration_s)
         level = logging.INFO if status == "ok" else _LEVELS.get(status, logging.INFO)
-        self._lines.write(
-            Line(
-                level,
-                "host_call",
-                operation,
-                status,
-                duration_s,
-                tenant,
-                install,
-                extension,
-                version,
-                request_id,
-                detail,
+        if self._lines.wanted(level):
+            self._lines.write(
+                Line(
+                    level,
+                    "host_call",
+                    operation,
+                    status,
+                    duration_s,
+                    tenant,
+                    install,
+                    extension,
+                    version,
+                    request_id,
+                    detail,
+                )
             )
-        )
 
     def execution(
         self,
@@ -74,21 +75,22 @@ class Telemetry:
         """Report one execution; ``status`` is ``ok`` or the code of the error that ended it."""
         self._metrics.execution(status, duration_s)
         level = logging.INFO if status == "ok" else logging.WARNING
-        self._lines.write(
-            Line(
-                level,
-                "execution",
-                None,
-                status,
-                duration_s,
-                tenant,
-                install,
-                extension,
-                version,
-                request_id,
-                detail,
+        if self._lines.wanted(level):
+            self._lines.write(
+                Line(
+                    level,
+                    "execution",
+                    None,
+                    status,
+                    duration_s,
+                    tenant,
+                    install,
+                    extension,
+                    version,
+                    request_id,
+                    detail,
+                )
             )
-        )
 
     def guest_line(
         self,
@@ -102,21 +104,23 @@ class Telemetry:
         request_id: str | None,
     ) -> None:
         """Pass on what a guest logged, at its own ``level``."""
-        self._lines.write(
-            Line(
-                _GUEST_LEVELS.get(level, logging.INFO),
-                "guest_log",
-                None,
-                level,
-                0.0,
-                tenant,
-                install,
-                extension,
-                version,
-                request_id,
-                message,
+        number = _GUEST_LEVELS.get(level, logging.INFO)
+        if self._lines.wanted(number):
+            self._lines.write(
+                Line(
+                    number,
+                    "guest_log",
+                    None,
+                    level,
+                    0.0,
+                    tenant,
+                    install,
+                    extension,
+                    version,
+                    request_id,
+                    message,
+                )
             )
-        )
 
     def execution_began(self) -> None:
         """One more execution is in progress, until ``execution`` reports it."""
@@ -138,21 +142,22 @@ class Telemetry:
     ) -> None:
         """Report one HTTP request. ``route`` is one that exists, or ``other``: it is a label."""
         self._metrics.http_request(route, http_status)
-        self._lines.write(
-            Line(
-                level,
-                "http_request",
-                route,
-                str(http_status),
-                duration_s,
-                tenant,
-                install,
-                extension,
-                version,
-                request_id,
-                detail,
+        if self._lines.wanted(level):
+            self._lines.write(
+                Line(
+                    level,
+                    "http_request",
+                    route,
+                    str(http_status),
+                    duration_s,
+                    tenant,
+                    install,
+                    extension,
+                    version,
+                    request_id,
+                    detail,
+                )
             )
-        )
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text form."""
