@@ -72,15 +72,17 @@ ci: ## Run check, test, demo and samples-check, each whatever the others say, an
 # ---- Keep ---------------------------------------------------------------------------------------------------------
 
 LOCK_VENV := .make/lock
-LOCK := $(LOCK_VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+LOCK := $(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
 .PHONY: lock
-lock: ## Recompile both locks from pyproject.toml; UPGRADE=1 takes newer versions
+lock: ## Recompile the locks from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(PYTHON) -m venv $(LOCK_VENV)
 	@$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check --quiet install uv
-	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra build -o requirements/runtime.txt
-	@$(LOCK) $(if $(UPGRADE),--upgrade) --extra build --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build -o requirements/runtime.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra bench -c requirements/dev.txt -o requirements/bench.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:guests -o requirements/guests.txt
 
 .PHONY: docs
 docs: setup-dev ## Rewrite the tables in docs/ that derive from the code

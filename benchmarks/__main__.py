@@ -1,0 +1,72 @@
+"""``python -m benchmarks [PART ...]``: measure, print a table, write ``benchmarks/results/latest.json``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from time import perf_counter
+
+from .figures import Result
+from .machine import about, cores
+from .page import Page
+from .part import Effort, Part
+from .parts import PARTS
+from .processes import ChildFailed
+from .results import LATEST, write
+
+_INTERRUPTED = 130
+
+
+def main(arguments: list[str]) -> int:
+    """Run what is asked for; the exit status is 0 whatever the goals say, 1 when a part could not be measured."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure the runner side by side with its peers."
+    )
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"{', '.join(each.name for each in PARTS)}; default: all"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="try the benchmark itself: the numbers mean nothing"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=LATEST, metavar="FILE", help="where results go as JSON"
+    )
+    options = parser.parse_args(arguments)
+    known = {each.name: each for each in PARTS}
+    if unknown := [name for name in options.parts if name not in known]:
+        parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(known)}")
+    chosen = [known[name] for name in options.parts] or list(PARTS)
+
+    page = Page()
+    try:
+        return _measure(chosen, page, quick=options.quick, output=options.output)
+    except KeyboardInterrupt:
+        page.say("Interrupted; nothing was written.")
+        return _INTERRUPTED
+
+
+def _measure(chosen: list[Part], page: Page, *, quick: bool, output: Path) -> int:
+    started = perf_counter()
+    core, load_core = cores()
+    results: list[Result] = []
+    failed = False
+    for part in chosen:
+        try:
+            with page.progress(part.name) as advance:
+                results += part.run(Effort(quick, core, load_core, advance))
+        except ChildFailed as failure:
+            failed = True
+            page.say(str(failure), "red")
+            results += [Result(key, None, note="could not be measured") for key in part.keys]
+    page.table(results)
+    page.figures(results)
+    write(output, results, {**about(), "seconds": round(perf_counter() - started), "quick": quick})
+    page.say(
+        f"\nWritten to {output.relative_to(Path.cwd()) if output.is_relative_to(Path.cwd()) else output}"
+    )
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

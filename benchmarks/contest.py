@@ -1,0 +1,75 @@
+"""Contestants that take turns: A B C, C B A, A B C, ... in batches of some ten milliseconds.
+
+What disturbs the machine then disturbs them all, and a ratio is taken of neighbours. Medians do the rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .figures import Spread
+from .processes import Batch, Child
+
+_FIRST_COUNT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that is measured: what is ordered of which child."""
+
+    child: Child
+    order: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Timings:
+    """What each round took of one entry, in microseconds for doing the work once."""
+
+    wall_us: list[float] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, batch: Batch) -> None:
+        """One more round."""
+        self.wall_us.append(batch.wall_s / batch.done * 1e6)
+        self.cpu_us.append(batch.cpu_s / batch.done * 1e6)
+        self.counts.update({name: int(count) for name, count in batch.counts.items()})
+
+    @property
+    def wall(self) -> Spread:
+        """Time on the clock."""
+        return Spread.of(self.wall_us)
+
+    @property
+    def cpu(self) -> Spread:
+        """CPU time, of all threads."""
+        return Spread.of(self.cpu_us)
+
+
+def contest(
+    entries: Mapping[str, Entry], *, rounds: int, batch_s: float, after_round: Callable[[], None]
+) -> dict[str, Timings]:
+    """Have every entry do its work for about ``batch_s`` seconds in each of ``rounds``. Raises ``ChildFailed``."""
+    counts = {name: _calibrated(entry, batch_s) for name, entry in entries.items()}
+    timings = {name: Timings() for name in entries}
+    names = list(entries)
+    for _ in range(rounds):
+        for name in names:
+            entry = entries[name]
+            timings[name].add(entry.child.ask(count=counts[name], **entry.order))
+        names.reverse()
+        after_round()
+    return timings
+
+
+def _calibrated(entry: Entry, batch_s: float) -> int:
+    """How often the work is done in a batch; finding out warms the contestant up, too."""
+    count = _FIRST_COUNT
+    while True:
+        took = entry.child.ask(count=count, **entry.order).cpu_s
+        if took >= batch_s / 4:
+            return max(1, round(count * batch_s / took))
+        count = min(count * 8, round(count * batch_s / 2 / max(took, 1e-6)) + 1)

@@ -1,0 +1,128 @@
+"""The runner: ``Runner.execute`` in process, in its default configuration."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic_core import to_json
+
+from alga_runner import ExecuteRequest, Runner, Settings
+from alga_runner.alga import Identity
+from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.bundles import MemoryBundles
+from alga_runner.models import CreateScheduleInput, ScheduleInfo
+from alga_runner.telemetry import configure_logging
+
+from ..child import Contestant, Counts, Work, WrongAnswer
+from .workload import SCHEDULE, SCHEDULE_ID, alga_guest, works
+from .workload import Work as Task
+
+
+class PromptServer(NoAlgaServer):
+    """An Alga server in process that answers at once."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self._schedules = [ScheduleInfo.model_validate(SCHEDULE)]
+
+    async def create_schedule(
+        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+    ) -> str:
+        """The new schedule's id."""
+        self.answered += 1
+        return SCHEDULE_ID
+
+    async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
+        """One schedule."""
+        self.answered += 1
+        return self._schedules
+
+
+class Execute(Contestant):
+    """Executes requests that were built before."""
+
+    def __init__(self) -> None:
+        self.server = PromptServer()
+        self._stack = AsyncExitStack()
+        self._works: dict[str, list[Task]] = {}
+
+    async def __aenter__(self) -> Self:
+        bundles = MemoryBundles()
+        self._content_hash = bundles.add(alga_guest())
+        runner = Runner(Settings(), alga=self.server, bundles=bundles)
+        self.runner = await self._stack.enter_async_context(runner)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    def tasks(self, order: Mapping[str, Any]) -> list[Task]:
+        """As many as are ordered."""
+        path, count = order.get("path", "/echo"), order["count"]
+        if path not in self._works:
+            self._works[path] = works(path, self._content_hash)
+        pool = self._works[path]
+        return [pool[index % len(pool)] for index in range(count)]
+
+    async def prepare(self, order: Mapping[str, Any]) -> Work:
+        """Build each execution a request of its own."""
+        tasks = self.tasks(order)
+        requests = [ExecuteRequest.model_validate(task.document) for task in tasks]
+        pairs = list(zip(requests, _answers(tasks), strict=True))
+
+        async def run() -> Counts:
+            execute = self.runner.execute
+            answered = self.server.answered
+            for request, answer in pairs:
+                response = await execute(request)
+                if response.body_b64 != answer or response.status != 200:
+                    raise WrongAnswer(response)
+            return {"done": len(pairs), "checked": len(pairs), "host_calls": self.server.answered - answered}
+
+        return run
+
+
+class ExecuteJson(Execute):
+    """Builds each request from its JSON, and the response's JSON, as the service does."""
+
+    async def prepare(self, order: Mapping[str, Any]) -> Work:
+        """Build the JSON."""
+        tasks = self.tasks(order)
+        bodies = {id(task): to_json(task.document) for task in tasks}
+        pairs = [(bodies[id(task)], answer) for task, answer in zip(tasks, _answers(tasks), strict=True)]
+
+        async def run() -> Counts:
+            execute, parse = self.runner.execute, ExecuteRequest.model_validate_json
+            for body, answer in pairs:
+                response = await execute(parse(body))
+                if response.body_b64 != answer or not to_json(response):
+                    raise WrongAnswer(response)
+            return {"done": len(pairs), "checked": len(pairs)}
+
+        return run
+
+
+class ExecuteLogged(Execute):
+    """With a log line for each execution, written as ``alga-runner serve`` writes it, to nowhere."""
+
+    async def __aenter__(self) -> Self:
+        self._nowhere = self._stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: ASYNC230, PTH123, SIM115
+        configure_logging("info", self._nowhere)
+        self._stack.callback(logging.getLogger("alga_runner").setLevel, logging.WARNING)
+        return await super().__aenter__()
+
+
+def _answers(tasks: list[Task]) -> list[str]:
+    encoded = {id(task): base64.b64encode(task.answer).decode() for task in tasks}
+    return [encoded[id(task)] for task in tasks]

@@ -1,0 +1,43 @@
+"""What each key means, and what it should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """``meaning`` in a few words; ``at_most`` or ``at_least`` is the goal, if there is one."""
+
+    meaning: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def met(self, value: float | None) -> bool | None:
+        """Whether ``value`` meets it; ``None`` without a goal or a value."""
+        if value is None or (self.at_most is None and self.at_least is None):
+            return None
+        above = self.at_least is None or value >= self.at_least
+        return above and (self.at_most is None or value <= self.at_most)
+
+    def __str__(self) -> str:
+        if self.at_most is not None:
+            return f"<= {self.at_most:g}"
+        return f">= {self.at_least:,g}" if self.at_least is not None else ""
+
+
+GOALS = {
+    "execute.vs_extism_reused": Goal("one execution, ours / Extism with a reused plugin", at_most=1.5),
+    "execute.vs_extism_isolated": Goal("one execution, Extism with a fresh plugin / ours", at_least=5),
+    "hostcall.vs_extism": Goal("one host call, ours / Extism's bare host function", at_most=1),
+    "hostcall_http.vs_httpx_default": Goal(
+        "CPU of a forwarded host call at 32 in flight, httpx's default pool / ours", at_least=10
+    ),
+    "suspended.count": Goal("guests suspended at once in one process, all finishing", at_least=10_000),
+    "suspended.kb_each": Goal("resident KB of each", at_most=30),
+    "fairness.loop_p99_ms": Goal("event loop lag, p99 in ms, beside fifty spinning guests", at_most=2),
+    "fairness.burst_p99_ms": Goal("the same, with bursts of fifty arriving at once", at_most=2),
+    "scale.two_processes": Goal("executions a second, two processes / one", at_least=1.9),
+    "http.vs_bare_asgi": Goal("/v1/execute a second on one core / a bare ASGI echo", at_least=0.15),
+    "leak.kb_per_200k": Goal("resident KB that 200,000 executions of a kind leave, the worst kind"),
+}

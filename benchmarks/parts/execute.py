@@ -1,0 +1,66 @@
+"""What one execution costs: 1 KB in, 1 KB out, in a fresh instance, through limits, deadline, gate and models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from ..contest import Entry
+from ..figures import Result, Spread
+from ..part import Effort, Part, peer_missing
+from ..processes import Child
+
+REUSED, ISOLATED = "execute.vs_extism_reused", "execute.vs_extism_isolated"
+
+
+def run(effort: Effort) -> Sequence[Result]:
+    """CPU time decides, since other processes cannot disturb it; time on the clock is beside it."""
+    contestants = {
+        "ours": "benchmarks.contestants.alga:Execute",
+        "ours_from_json": "benchmarks.contestants.alga:ExecuteJson",
+        "ours_with_log_lines": "benchmarks.contestants.alga:ExecuteLogged",
+    }
+    peers = not PART.missing
+    if peers:
+        contestants["extism_reused"] = "benchmarks.contestants.extism:Reused"
+        contestants["extism_isolated"] = "benchmarks.contestants.extism:Isolated"
+    with ExitStack() as stack:
+        entries = {
+            name: Entry(stack.enter_context(Child(contestant, effort.core)), {"path": "/echo"})
+            for name, contestant in contestants.items()
+        }
+        timings = effort.contest(entries, rounds=60, batch_s=0.03)
+    figures: dict[str, Spread | float] = {}
+    for name, timing in timings.items():
+        figures[f"{name}_cpu_us"] = timing.cpu
+        figures[f"{name}_wall_us"] = timing.wall
+    if not peers:
+        return [peer_missing(key, "extism") for key in PART.keys]
+    ours, reused, isolated = (timings[name] for name in ("ours", "extism_reused", "extism_isolated"))
+    for name in ("ours_from_json", "ours_with_log_lines"):
+        figures[f"{name}_vs_extism_reused"] = Spread.of_ratios(timings[name].cpu_us, reused.cpu_us)
+    counts = {
+        f"{name}_{what}": count for name, timing in timings.items() for what, count in timing.counts.items()
+    }
+    figures["wall_ratio"] = Spread.of_ratios(ours.wall_us, reused.wall_us)
+    return [
+        Result.ratio(REUSED, ours.cpu_us, reused.cpu_us, counts=counts, figures=figures),
+        Result.ratio(
+            ISOLATED,
+            isolated.cpu_us,
+            ours.cpu_us,
+            counts={
+                name: count
+                for name, count in counts.items()
+                if name.startswith(("ours_d", "ours_c", "extism_i"))
+            },
+            figures={
+                "ours_cpu_us": ours.cpu,
+                "extism_isolated_cpu_us": isolated.cpu,
+                "wall_ratio": Spread.of_ratios(isolated.wall_us, ours.wall_us),
+            },
+        ),
+    ]
+
+
+PART = Part("execute", (REUSED, ISOLATED), ("extism",), run)
