@@ -40,6 +40,8 @@ def main(arguments: list[str]) -> int:
 
     page = Page()
     try:
+        if options.profile:
+            return _profile(chosen, page, quick=options.quick)
         return _measure(chosen, page, quick=options.quick, output=options.output)
     except KeyboardInterrupt:
         page.say("Interrupted; nothing was written.")
@@ -66,6 +68,17 @@ def _measure(chosen: list[Part], page: Page, *, quick: bool, output: Path) -> in
         f"\nWritten to {output.relative_to(Path.cwd()) if output.is_relative_to(Path.cwd()) else output}"
     )
     return int(failed)
+
+
+def _profile(chosen: list[Part], page: Page, *, quick: bool) -> int:
+    core, load_core = cores()
+    for part in chosen:
+        if part.profile is not None:
+            with page.progress(part.name) as advance:
+                profiles = part.profile(Effort(quick, core, load_core, advance))
+            for profile in profiles:
+                page.profile(profile)
+    return 0
 
 
 if __name__ == "__main__":

@@ -12,8 +12,11 @@ from rich.table import Table
 
 from .figures import Result, Spread, rounded
 from .goals import GOALS
+from .profiles import Profile
 
 _WIDE = 160
+_FUNCTIONS = 30
+"""Of a profile, as printed."""
 
 
 class Page:
@@ -86,6 +89,25 @@ class Page:
                 )
         self._out.print()
         self._out.print(table)
+
+    def profile(self, profile: Profile) -> None:
+        """Where the time of one thing goes, by room and by function."""
+        self._out.print(
+            f"\n{profile.what}: {profile.total_us:.1f} us of CPU ({profile.samples:,} samples)", style="bold"
+        )
+        groups = Table(box=None, pad_edge=False, show_header=False)
+        for microseconds in (False, True, True):
+            groups.add_column(justify="right" if microseconds else "left", no_wrap=True)
+        for name, microseconds in profile.by_group.items():
+            groups.add_row(name, f"{microseconds:.1f} us", f"{microseconds / profile.total_us:.0%}")
+        self._out.print(groups)
+        functions = Table(box=None, pad_edge=False, show_header=False)
+        for justify in ("right", "left"):
+            functions.add_column(justify="right" if justify == "right" else "left", no_wrap=True)
+        for name, microseconds in profile.dearest[:_FUNCTIONS]:
+            functions.add_row(f"{microseconds:.1f} us", name)
+        self._out.print()
+        self._out.print(functions)
 
 
 def _quartiles(spread: Spread | None) -> str:

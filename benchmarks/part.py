@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from .contest import Entry, Timings, contest
 from .figures import Result
+from .profiles import Profile
 
 T = TypeVar("T")
 
@@ -51,6 +52,8 @@ class Part:
     needs: tuple[str, ...]
     """Modules of peers: without them the results that compare with them stay empty."""
     run: Callable[[Effort], Sequence[Result]]
+    profile: Callable[[Effort], Sequence[Profile]] | None = None
+    """What ``--profile`` runs instead."""
 
     @property
     def missing(self) -> tuple[str, ...]:

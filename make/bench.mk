@@ -29,3 +29,7 @@ bench-guests: $(ZIG_VENV)/.ready ## Build the benchmark's committed wasm from it
 .PHONY: bench-guests-check
 bench-guests-check: $(ZIG_VENV)/.ready ## Rebuild it in two other folders and compare, byte by byte
 	@$(PYTHON) benchmarks/guests/build.py $(ZIG_VENV)/bin/python --check
+
+.PHONY: profile
+profile: setup-bench ## Say where the microseconds of an execution and of a host call go; ARGS as for bench
+	@$(BIN)/python -m benchmarks --profile $(ARGS)

@@ -20,6 +20,8 @@ from alga_runner.models import CreateScheduleInput, ScheduleInfo
 from alga_runner.telemetry import configure_logging
 
 from ..child import Contestant, Counts, Work, WrongAnswer
+from ..profiles import SAMPLE
+from ..sampling import sampled
 from .workload import SCHEDULE, SCHEDULE_ID, alga_guest, works
 from .workload import Work as Task
 
@@ -126,3 +128,18 @@ class ExecuteLogged(Execute):
 def _answers(tasks: list[Task]) -> list[str]:
     encoded = {id(task): base64.b64encode(task.answer).decode() for task in tasks}
     return [encoded[id(task)] for task in tasks]
+
+
+class ExecuteSampled(Execute):
+    """With a timer that takes samples of what is being done."""
+
+    async def prepare(self, order: Mapping[str, Any]) -> Work:
+        """As without; the counts have the samples, too."""
+        work = await super().prepare(order)
+
+        async def run() -> Counts:
+            with sampled() as samples:
+                counts = await work()
+            return {**counts, **{SAMPLE + name: count for name, count in samples.items()}}
+
+        return run

@@ -9,6 +9,7 @@ from ..contest import Entry
 from ..figures import Result, Spread
 from ..part import Effort, Part, peer_missing
 from ..processes import Child
+from . import profiling
 
 REUSED, ISOLATED = "execute.vs_extism_reused", "execute.vs_extism_isolated"
 
@@ -63,4 +64,4 @@ def run(effort: Effort) -> Sequence[Result]:
     ]
 
 
-PART = Part("execute", (REUSED, ISOLATED), ("extism",), run)
+PART = Part("execute", (REUSED, ISOLATED), ("extism",), run, profiling.execute)

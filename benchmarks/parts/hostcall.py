@@ -13,6 +13,7 @@ from ..contest import Entry, Timings
 from ..figures import Result, Spread
 from ..part import Effort, Part, peer_missing
 from ..processes import Child
+from . import profiling
 
 KEY = "hostcall.vs_extism"
 CALLS = 20
@@ -62,4 +63,4 @@ def _per_call(many: Timings, none: Timings) -> list[float]:
     ]
 
 
-PART = Part("hostcall", (KEY,), ("extism",), run)
+PART = Part("hostcall", (KEY,), ("extism",), run, profiling.hostcall)

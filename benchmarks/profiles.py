@@ -1,0 +1,81 @@
+"""Where the microseconds of one execution go: samples turned into time, by room and by function."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .processes import Batch
+from .sampling import ELSEWHERE, GUEST, MEASURING
+
+SAMPLE = "sample "
+"""How counts that are samples begin."""
+
+_GROUPS = (
+    (GUEST, GUEST),
+    ("engine/guest.py Guest.poll", GUEST),
+    ("engine/drive.py", "engine: turns and slices"),
+    ("engine/turns.py", "engine: turns and slices"),
+    ("engine/budget.py", "engine: turns and slices"),
+    ("engine/", "engine: store, calls, memory, end"),
+    ("guests/", "guest ABI: messages and imports"),
+    ("capabilities/", "gate and operations"),
+    ("models/", "models"),
+    ("telemetry/", "metrics and log lines"),
+    ("alga/", "the Alga server's client"),
+    ("service/", "service"),
+    ("", "runner: deadline, limits, records"),
+)
+"""The first that a function's name begins with is its group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Microseconds by function, for doing ``what`` once."""
+
+    what: str
+    total_us: float
+    by_function: Mapping[str, float]
+    samples: int
+
+    @classmethod
+    def of(cls, what: str, batch: Batch, total_us: float) -> Profile:
+        """``total_us`` shared out by the samples in ``batch``, the benchmark's own loop left out."""
+        samples = {
+            name.removeprefix(SAMPLE): count
+            for name, count in batch.counts.items()
+            if name.startswith(SAMPLE)
+        }
+        all_samples = sum(samples.values())
+        each = {name: total_us * count / all_samples for name, count in samples.items() if name != MEASURING}
+        return cls(what, sum(each.values()), each, int(all_samples))
+
+    def less(self, other: Profile, what: str, times: int) -> Profile:
+        """What this has beyond ``other``, for doing it once instead of ``times``."""
+        names = {*self.by_function, *other.by_function}
+        each = {
+            name: (self.by_function.get(name, 0.0) - other.by_function.get(name, 0.0)) / times
+            for name in names
+        }
+        return Profile(what, (self.total_us - other.total_us) / times, each, self.samples)
+
+    @property
+    def by_group(self) -> dict[str, float]:
+        """Microseconds by group, the dearest first."""
+        groups: Counter[str] = Counter()
+        for name, microseconds in self.by_function.items():
+            groups[group_of(name)] += microseconds  # type: ignore[assignment]
+        return dict(groups.most_common())
+
+    @property
+    def dearest(self) -> list[tuple[str, float]]:
+        """Functions and their microseconds, the dearest first."""
+        return sorted(self.by_function.items(), key=lambda pair: -pair[1])
+
+
+def group_of(function: str) -> str:
+    """The group of ``file function``."""
+    if function == ELSEWHERE:
+        return ELSEWHERE
+    return next(group for start, group in _GROUPS if function.startswith(start))

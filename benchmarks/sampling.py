@@ -1,0 +1,59 @@
+"""Where time goes, by samples: a timer interrupts, and what the main thread was doing counts.
+
+Unlike a tracing profiler it does not make small functions look dear. A sample belongs to the innermost function of the
+runner on the stack, so what pydantic, ctypes or prometheus_client take counts for the function that called them.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import alga_runner
+
+PERIOD_S = 0.00073
+"""Between samples; no multiple of anything that happens every millisecond."""
+
+_HOUSE = str(Path(alga_runner.__file__).parent) + "/"
+_HERE = str(Path(__file__).parent) + "/"
+
+_CALLBACK = "engine/linker.py _callback.<locals>.on_call"
+
+GUEST = "the guest"
+"""Its code, its instance, and everything else of wasmtime's that runs until the guest asks or is done."""
+ELSEWHERE = "the event loop"
+MEASURING = "the benchmark itself"
+
+
+@contextmanager
+def sampled() -> Iterator[Counter[str]]:
+    """Count samples by ``file function`` while entered. For the main thread alone."""
+    samples: Counter[str] = Counter()
+
+    def note(_number: int, frame: FrameType | None) -> None:
+        samples[_owner(frame)] += 1
+
+    before = signal.signal(signal.SIGALRM, note)
+    signal.setitimer(signal.ITIMER_REAL, PERIOD_S, PERIOD_S)
+    try:
+        yield samples
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _owner(frame: FrameType | None) -> str:
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename.startswith(_HOUSE):
+            owner = f"{code.co_filename[len(_HOUSE) :]} {code.co_qualname}"
+            # Signals wait for Python: those that arrive in a guest are met as its call to the host begins.
+            return GUEST if owner == _CALLBACK and frame.f_lineno == code.co_firstlineno else owner
+        if code.co_filename.startswith(_HERE):
+            return MEASURING
+        frame = frame.f_back
+    return ELSEWHERE
