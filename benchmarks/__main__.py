@@ -27,6 +27,9 @@ def main(arguments: list[str]) -> int:
         "parts", nargs="*", metavar="PART", help=f"{', '.join(each.name for each in PARTS)}; default: all"
     )
     parser.add_argument(
+        "--profile", action="store_true", help="say where the time goes, instead of comparing"
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="try the benchmark itself: the numbers mean nothing"
     )
     parser.add_argument(

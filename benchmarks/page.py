@@ -92,21 +92,21 @@ class Page:
 
     def profile(self, profile: Profile) -> None:
         """Where the time of one thing goes, by room and by function."""
-        self._out.print(
-            f"\n{profile.what}: {profile.total_us:.1f} us of CPU ({profile.samples:,} samples)", style="bold"
-        )
-        groups = Table(box=None, pad_edge=False, show_header=False)
-        for microseconds in (False, True, True):
-            groups.add_column(justify="right" if microseconds else "left", no_wrap=True)
-        for name, microseconds in profile.by_group.items():
-            groups.add_row(name, f"{microseconds:.1f} us", f"{microseconds / profile.total_us:.0%}")
-        self._out.print(groups)
-        functions = Table(box=None, pad_edge=False, show_header=False)
-        for justify in ("right", "left"):
-            functions.add_column(justify="right" if justify == "right" else "left", no_wrap=True)
-        for name, microseconds in profile.dearest[:_FUNCTIONS]:
-            functions.add_row(f"{microseconds:.1f} us", name)
+        total = profile.total_us
+        heading = f"{profile.what}: {total:.1f} us of CPU ({profile.samples:,} samples)"
         self._out.print()
+        self._out.print(heading, style="bold")
+        groups = Table(box=None, pad_edge=False, show_header=False)
+        for justify in ("right", "right", "left"):
+            groups.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        for name, spent_us in profile.by_group.items():
+            groups.add_row(f"{spent_us:.1f} us", f"{spent_us / total:.0%}", name)
+        self._out.print(groups)
+        self._out.print()
+        functions = Table(box=None, pad_edge=False, show_header=False)
+        functions.add_column(justify="right", no_wrap=True)
+        for name, spent_us in profile.dearest[:_FUNCTIONS]:
+            functions.add_row(f"{spent_us:.1f} us", name)
         self._out.print(functions)
 
 
