@@ -33,7 +33,7 @@ _FORBIDDEN_PROPOSALS = (
 )
 """Proposals that would let a guest past the limits counted here, or that the guest ABI has no use for."""
 
-_MEMORY_KEPT_BYTES = 64 * 1024
+_MEMORY_KEPT_BYTES = 512 * 1024
 _STACK_KEPT_BYTES = 16 * 1024
 
 
