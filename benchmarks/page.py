@@ -98,7 +98,7 @@ class Page:
         self._out.print(heading, style="bold")
         groups = Table(box=None, pad_edge=False, show_header=False)
         for justify in ("right", "right", "left"):
-            groups.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+            groups.add_column(justify=justify, no_wrap=True)
         for name, spent_us in profile.by_group.items():
             groups.add_row(f"{spent_us:.1f} us", f"{spent_us / total:.0%}", name)
         self._out.print(groups)

@@ -104,16 +104,14 @@ class LinkedModule:
         self._linker = linker  # its callbacks must outlive every guest
         self._native = native
         self.pointer = _capi.address(native.ptr())
-        self._computed = 0.0
-
-    @property
-    def computes(self) -> bool:
+        self.computes = False
         """Whether its guests used up slices lately: those are better started in the worker thread."""
-        return self._computed > _COMPUTES
+        self._computed = 0.0
 
     def computed(self, *, long: bool) -> None:
         """A guest ran: it used up a slice, or it did not."""
         self._computed = 1.0 if long else self._computed * _FORGETS
+        self.computes = self._computed > _COMPUTES
 
 
 def _callback(index: int, function: HostFunction) -> Any:

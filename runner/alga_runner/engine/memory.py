@@ -42,10 +42,13 @@ class LinearMemory:
 
     def read(self, offset: int, length: int) -> bytes:
         """A copy of ``length`` bytes at ``offset``. Raises ``OutOfBounds``."""
-        self.check(offset, length)
+        if offset + length > self._size:
+            self.check(offset, length)
         return string_at(self._base + offset, length)
 
     def write(self, offset: int, data: bytes) -> None:
         """Copy ``data`` to ``offset``. Raises ``OutOfBounds``, and then nothing was written."""
-        self.check(offset, len(data))
-        memmove(self._base + offset, data, len(data))
+        length = len(data)
+        if offset + length > self._size:
+            self.check(offset, length)
+        memmove(self._base + offset, data, length)

@@ -219,7 +219,8 @@ class CoreHost:
                 if session.exit_status != 0 or session.response is None:
                     raise
             finally:
-                await self._log.finish(session)
+                if session.unfinished:
+                    await self._log.finish(session)
             if session.response is None:
                 raise NoResponse("The handler returned without a response.", hint="Call alga:abi respond.")
             return decode_response(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import Any
 from urllib.parse import urlencode
+
+import pybase64
 
 from ..errors import AlgaError, InvalidResponse, RequestInvalid
 from ..models import ExecuteRequest, ExecuteResponse
@@ -98,7 +99,7 @@ def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
     return ExecuteResponse(
         status=status,
         headers=_headers(document.get("headers")),
-        body_b64=None if body is None else base64.b64encode(body).decode(),
+        body_b64=None if body is None else pybase64.b64encode_as_string(body),
     )
 
 

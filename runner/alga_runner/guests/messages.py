@@ -6,9 +6,11 @@ broken is a breach of the contract; one that is well formed but against a rule i
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import msgpack
+from msgpack import Timestamp
 
 from ..errors import BrokenFraming, HostCallCode, HostCallError
 from ..models import MAX_DEPTH
@@ -16,22 +18,15 @@ from ..models import MAX_DEPTH
 MAX_ITEMS = 10_000
 """Containers in one document, and members of each, unless the settings say otherwise."""
 
-_TIMESTAMPS = (b"\xd6\xff", b"\xd7\xff", b"\x04\xff", b"\x08\xff", b"\x0c\xff")
-"""How a timestamp begins, or ends the head of one whose length is spelled out, in ext8, ext16 or ext32.
-
-msgpack decodes it past the extension hook, so its presence is looked for.
-"""
-
-
-_TIMESTAMP_TYPE = b"\xff"
-"""A byte that no UTF-8 text has, and few binaries."""
-
 _SMALL_BYTES = 2048
 """A message this small is decoded at once: where a container has no more members than the message has bytes, what it
 claims to hold takes a few MiB at most."""
 
 _BINARY = (0xC4, 0xC5, 0xC6)
 """First bytes of bin8, bin16 and bin32."""
+
+_TIMESTAMP = "it holds a timestamp, which is an extension type"
+"""msgpack decodes one past the extension hook, so members are looked at."""
 
 _TOO_DEEP = f"it nests deeper than {MAX_DEPTH} levels"
 
@@ -53,9 +48,33 @@ def kind(value: object) -> str:
     return _NAMES.get(type(value), "an extension type")
 
 
+_KEPT_BUFFER_BYTES = 256 * 1024
+"""A packer's buffer is used again while it is not larger."""
+
+
+class _Packer(threading.local):
+    """This thread's packer."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Start over with a new buffer, of the size that msgpack chooses."""
+        self.pack = msgpack.Packer(unicode_errors="replace").pack
+
+
+_packer = _Packer()
+
+
 def encode(document: Any) -> bytes:
     """``document`` as one MessagePack document. Lone surrogates, which UTF-8 has no form for, become ``?``."""
-    packed: bytes = msgpack.packb(document, unicode_errors="replace")
+    try:
+        packed: bytes = _packer.pack(document)
+    except BaseException:
+        _packer.renew()
+        raise
+    if len(packed) > _KEPT_BUFFER_BYTES:
+        _packer.renew()
     return packed
 
 
@@ -72,7 +91,7 @@ def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
         document = _unpack(data, reader, min(max_items, len(data)))
     except Exception:  # noqa: BLE001 - now it is worth to find out what is wrong with it
         return _decode_broken(data, max_items)
-    return _checked(document, data, reader)
+    return _checked(document, reader)
 
 
 def _decode_broken(data: bytes, max_items: int) -> Any:
@@ -85,7 +104,7 @@ def _decode_broken(data: bytes, max_items: int) -> Any:
         raise _refusal("a text is not valid UTF-8") from None
     except (ValueError, msgpack.UnpackException) as error:
         raise _unreadable(error) from None
-    return _checked(document, data, reader)
+    return _checked(document, reader)
 
 
 def _unpack(data: bytes, reader: _Reader, max_members: int) -> Any:
@@ -100,19 +119,14 @@ def _unpack(data: bytes, reader: _Reader, max_members: int) -> Any:
     )
 
 
-def _checked(document: Any, data: bytes, reader: _Reader) -> Any:
-    """``document``, decoded from ``data`` by ``reader``. Raises ``HostCallError`` for the first rule it breaks."""
+def _checked(document: Any, reader: _Reader) -> Any:
+    """``document``, decoded by ``reader``. Raises ``HostCallError`` for the first rule it breaks."""
     fault = reader.fault
     # A document cannot nest deeper than it has containers: most need no walk.
-    if fault is None and reader.containers > MAX_DEPTH and _depth(document) > MAX_DEPTH:
+    if reader.containers > MAX_DEPTH and _depth(document) > MAX_DEPTH:
         fault = _TOO_DEEP
-    if (
-        fault is None
-        and _TIMESTAMP_TYPE in data
-        and any(mark in data for mark in _TIMESTAMPS)
-        and _has_timestamp(document)
-    ):
-        fault = "it holds a timestamp, which is an extension type"
+    if fault is None and type(document) is Timestamp:
+        fault = _TIMESTAMP
     if fault is not None:
         raise _refusal(fault)
     return document
@@ -128,15 +142,15 @@ class _Reader:
         self.containers = 0
         self.fault: str | None = None
 
-    def _count(self) -> None:
-        self.containers += 1
-        if self.containers > self._max_items:
-            raise HostCallError(
-                HostCallCode.TOO_LARGE, f"The message holds more than {self._max_items} maps and arrays."
-            )
+    def _too_many(self) -> HostCallError:
+        return HostCallError(
+            HostCallCode.TOO_LARGE, f"The message holds more than {self._max_items} maps and arrays."
+        )
 
     def on_map(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-        self._count()
+        self.containers += 1
+        if self.containers > self._max_items:
+            raise self._too_many()
         try:
             members = dict(pairs)
         except TypeError:
@@ -144,13 +158,20 @@ class _Reader:
             return {}
         if len(members) != len(pairs):
             self.fault = self.fault or "a map has the same key twice"
-        for key in members:
+        for key, value in members.items():
             if type(key) is not str:
                 self.fault = self.fault or "a map's key is not a string"
+            if type(value) is Timestamp:
+                self.fault = self.fault or _TIMESTAMP
         return members
 
     def on_array(self, items: list[Any]) -> list[Any]:
-        self._count()
+        self.containers += 1
+        if self.containers > self._max_items:
+            raise self._too_many()
+        for item in items:
+            if type(item) is Timestamp:
+                self.fault = self.fault or _TIMESTAMP
         return items
 
     def on_extension(self, code: int, _data: bytes) -> None:
@@ -217,14 +238,6 @@ def bytes_beside_binary(data: bytes) -> int:
     except (ValueError, msgpack.UnpackException):
         pass  # not a map, or broken: the decoder says so
     return beside
-
-
-def _has_timestamp(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_has_timestamp(member) for member in value.values())
-    if isinstance(value, list):
-        return any(_has_timestamp(member) for member in value)
-    return isinstance(value, msgpack.Timestamp)
 
 
 def _depth(value: Any) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from typing import Any
 
+import pybase64
 from pydantic import AliasChoices, Field, NonNegativeInt, model_validator
 
 from ..errors import BodyNotBase64
@@ -42,7 +42,7 @@ class HttpCall(WireModel):
         if self.body_b64 is None:
             return None
         try:
-            return base64.b64decode(self.body_b64.strip(), validate=True)
+            return pybase64.b64decode(self.body_b64.strip(), validate=True)
         except (binascii.Error, ValueError) as error:
             raise BodyNotBase64(
                 f"The request's http.body_b64 is not base64: {error}.",
@@ -101,4 +101,4 @@ class ExecuteResponse(WireModel):
 
     def body(self) -> bytes:
         """The decoded body, empty when there is none."""
-        return base64.b64decode(self.body_b64 or "")
+        return pybase64.b64decode(self.body_b64 or "")
