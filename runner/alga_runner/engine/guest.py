@@ -35,6 +35,7 @@ _SCRATCH_SIZE = _FLAG + 8
 """Where things lie in a guest's scratch buffer, the one piece of memory that C writes to."""
 
 _addresses = struct.Struct("=QQ")
+_ends_at = _addresses.unpack_from
 _i32_value = struct.Struct("=B7xI20x")
 _RESULTS = {
     letter: (kind, layout.pack_into, (ctypes.c_char * layout.size).from_address)
@@ -192,35 +193,41 @@ class Guest:
         ``released`` lets go of the GIL meanwhile: for threads beside the event loop. Raises what ended the guest:
         ``GuestTrap``, ``StackLimit``, ``MemoryLimit``, ``Overloaded``, or what the answerer raised.
         """
-        running.guest, running.failure = self, None
-        done = _capi.future_poll_released(self._future) if released else _capi.future_poll(self._future)
+        future = self._future
+        if future is None:
+            raise RuntimeError("the guest has nothing to run")  # asking wasmtime would end the process
+        running.guest = self
+        done: bool = _capi.future_poll_released(future) if released else _capi.future_poll(future)
         running.guest = None
         if deferred_signals and not released:
             signal.raise_signal(deferred_signals.pop())
         if done:
-            future, self._future = self._future, None
+            self._future = None
             _capi.future_delete(future)
-            self._raise_end()
+            trap, error = _ends_at(self._scratch, _TRAP)
+            if trap or error:
+                self._raise_end()
             if self.memory is None:
                 self._find_memory()
-        return bool(done)
+        return done
 
     def interrupt(self, *, released: bool = False) -> tuple[str, ...]:
         """Run a guest whose slice ended to its next epoch check, end it there, and return its stack, innermost first.
 
         Nothing, when it got to its end or to a host call before. What is left is to ``close`` it.
         """
-        if self._future is None:
+        future = self._future
+        if future is None or self.pending is not None:
             return ()
         _capi.epoch_deadline_callback(self._store, _STOP, None, None)
-        running.guest, running.failure = self, None
-        done = _capi.future_poll_released(self._future) if released else _capi.future_poll(self._future)
-        running.guest = None
+        running.guest = self
+        done = _capi.future_poll_released(future) if released else _capi.future_poll(future)
+        running.guest, running.failure = None, None
         if not done:
             return ()
-        future, self._future = self._future, None
+        self._future = None
         _capi.future_delete(future)
-        trap, error = _addresses.unpack_from(self._scratch, _TRAP)
+        trap, error = _ends_at(self._scratch, _TRAP)
         if trap or not error:
             return ()  # it ended by itself: ``close`` frees what it left
         _addresses.pack_into(self._scratch, _TRAP, 0, 0)
@@ -280,7 +287,7 @@ class Guest:
             self.memory = LinearMemory(self._context, self._address + _MEMORY + _capi.EXTERN_OF)
 
     def _take_end(self) -> AlgaError | None:
-        trap, error = _addresses.unpack_from(self._scratch, _TRAP)
+        trap, error = _ends_at(self._scratch, _TRAP)
         if not trap and not error:
             return None
         _addresses.pack_into(self._scratch, _TRAP, 0, 0)
