@@ -71,7 +71,6 @@ class Runner:
             bundles = bundle_source(store) if store else MemoryBundles()
         self._bundles = bundles
         self._clock_ns = clock_ns
-        self._most = GuestLimits(self.settings.max_memory_mb * MIB, self.settings.max_table_elements)
         self._stack = AsyncExitStack()
         self._programs: Programs | None = None
 
@@ -83,6 +82,7 @@ class Runner:
             if self._own_alga:
                 stack.push_async_callback(self._alga.aclose)
             engine = Engine.get(_engine_config(self.settings))
+            self._most = engine.limits
             host = CoreHost(
                 engine, Gate(self.telemetry), _session_limits(self.settings), clock_ns=self._clock_ns
             )

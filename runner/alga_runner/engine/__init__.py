@@ -5,8 +5,9 @@ from __future__ import annotations
 from .budget import Budget
 from .drive import drive
 from .engine import Engine, EngineConfig
-from .guest import Answer, Answerer, Guest, GuestLimits
+from .guest import Answer, Answerer, Guest
 from .interrupts import deferred_interrupts
+from .limits import GuestLimits
 from .linker import HostFunction, LinkedModule, Linker
 from .memory import LinearMemory
 from .module import ExportType, ImportType, Module, Signature

@@ -3,48 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from enum import Enum, auto
-from time import monotonic
+from time import monotonic, thread_time
 from types import CoroutineType
+from typing import Final
 
 import anyio
 
 from ..errors import DeadlineExceeded
 from .budget import Budget
-from .guest import Answer, Answerer, Guest, PendingCall
+from .guest import Answerer, Guest
 from .turns import TURN_S, turns
 from .worker import worker
 
 SPUN_S = 0.0005
 """A slice that took this long was used up by the guest, in seconds. A shorter one began before its last host call."""
 
-
-class _Step(Enum):
-    """How a slice ended."""
-
-    DONE = auto()
-    ASKED = auto()
-    PAUSED = auto()
-    SPUN = auto()
+_DONE: Final = 0
+_ASKED: Final = 1
+_PAUSED: Final = 2
+_SPUN: Final = 3
+"""How a slice ended: the guest is done, waits for an answer, was interrupted early, or used its slice up."""
 
 
 async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) -> None:
     """Carry out what was started on ``guest``, answering its host calls, within ``budget``.
 
-    A guest that uses up a slice goes to the worker thread until its next host call. Raises ``DeadlineExceeded``,
+    A guest that uses up its slices goes to the worker thread until its next host call. Raises ``DeadlineExceeded``,
     ``CpuLimit``, and whatever the guest or the answerer raises; the owner then closes the guest, which unwinds it
     wherever it is. So it does after cancellation.
     """
-    budget = budget or Budget()
+    if budget is None:
+        budget = Budget()
     guest.answerer = answerer
-    step = _Step.PAUSED
+    step = _PAUSED
     if not guest.linked.computes:
-        while step is _Step.PAUSED and turns.has_room():
+        while step == _PAUSED and turns.has_room():
             step = _step(guest, budget)
-        if step is _Step.DONE:
+        if step == _DONE:
             return
     # Most guests never wait, so only those that do pay for a scope.
-    with anyio.CancelScope(deadline=asyncio.get_running_loop().time() + budget.until - monotonic()) as scope:
+    now = asyncio.get_running_loop().time()
+    with anyio.CancelScope(deadline=now + budget.until - monotonic()) as scope:
         await _drive_on(guest, answerer, budget, step)
     if scope.cancelled_caught:
         if guest.pending is None and not budget.stack:  # it waited for a turn
@@ -52,41 +51,33 @@ async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) 
         raise DeadlineExceeded(frames=budget.stack)
 
 
-async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: _Step) -> None:
+async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int) -> None:
     """Go on with a guest that waits for an answer or for its turn."""
-    beside = step is _Step.SPUN or guest.linked.computes
+    beside, doubtful = guest.linked.computes, step == _SPUN
     while True:
         if (call := guest.pending) is not None:
-            if budget.spent:
+            if budget.used_s > budget.cpu_s:
                 raise budget.spent_error()
-            guest.resume(await _answered(call, answerer))
-            beside = False
+            turn, started = turns.number, monotonic()
+            waiting, call.waiting = call.waiting, None
+            answer = answerer(call.function, call.arguments) if waiting is None else waiting
+            guest.resume(await answer if isinstance(answer, CoroutineType) else answer)
+            if turns.number == turn:  # it never waited: what it took of the loop's turn counts as the guest's
+                turns.spend(monotonic() - started)
+            beside = doubtful = False
         if beside:
-            done = await _run_beside(guest, budget)
-        else:
+            if await _run_beside(guest, budget):
+                return
+            continue
+        if not turns.has_room():
             await turns.room()
-            step = _step(guest, budget)
-            done, beside = step is _Step.DONE, step is _Step.SPUN
-        if done:
+        step = _measured_step(guest, budget) if doubtful else _step(guest, budget)
+        if step == _DONE:
             return
+        beside, doubtful = doubtful and step == _SPUN, step == _SPUN
 
 
-async def _answered(call: PendingCall, answerer: Answerer) -> Answer:
-    """The answer to ``call``. What it takes of the loop's turn, if it never waits, is counted as the guest's."""
-    turn, started = turns.number, monotonic()
-    asked = call.waiting
-    if asked is None:
-        answer = answerer(call.function, call.arguments)
-        given = await answer if isinstance(answer, CoroutineType) else answer
-    else:
-        call.waiting = None
-        given = await asked
-    if turns.number == turn:
-        turns.spend(monotonic() - started)
-    return given
-
-
-def _step(guest: Guest, budget: Budget) -> _Step:
+def _step(guest: Guest, budget: Budget) -> int:
     """Run one slice on the loop."""
     started = monotonic()
     guest.answers_until = started + TURN_S
@@ -97,13 +88,22 @@ def _step(guest: Guest, budget: Budget) -> _Step:
         turns.spend(took)
         budget.used_s += took
     if done:
-        return _Step.DONE
+        return _DONE
     if guest.pending is not None:
-        return _Step.ASKED
-    if took < SPUN_S:
-        return _Step.PAUSED
+        return _ASKED
+    return _PAUSED if took < SPUN_S else _SPUN
+
+
+def _measured_step(guest: Guest, budget: Budget) -> int:
+    """Run a slice after one that took long: a thread that the system kept from running only looks busy."""
+    started = thread_time()
+    step = _step(guest, budget)
+    if step != _SPUN:
+        return step
+    if thread_time() - started < SPUN_S:
+        return _PAUSED
     guest.linked.computed(long=True)
-    return _Step.SPUN
+    return _SPUN
 
 
 async def _run_beside(guest: Guest, budget: Budget) -> bool:

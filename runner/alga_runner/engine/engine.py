@@ -13,6 +13,7 @@ from wasmtime import _ffi
 
 from ..errors import EngineForked, EngineUnavailable
 from . import _capi
+from .limits import GuestLimits
 from .ticker import Ticker
 
 HOST_STACK_BYTES = 256 * 1024
@@ -26,6 +27,7 @@ _FORBIDDEN_PROPOSALS = (
     "threads",
     "memory64",
     "multi_memory",
+    "custom_page_sizes",
     "gc",
     "function_references",
     "exceptions",
@@ -74,6 +76,8 @@ class Engine:
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
         self.pid = os.getpid()
+        self.limits = GuestLimits(config.max_memory_bytes, config.max_table_elements)
+        """What the pool allows every guest."""
         _install_faulthandler()
         try:
             self.wasmtime = wasmtime.Engine(_configure(config))

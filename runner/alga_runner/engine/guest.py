@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import AlgaError, ExportMissing
 from . import _capi, traps
+from .limits import GuestLimits
 from .memory import LinearMemory
 
 if TYPE_CHECKING:
@@ -74,14 +75,6 @@ running = _Running()
 
 deferred_signals: list[int] = []
 """Signals that arrived while a guest was on the main thread; raised again as soon as it is off (``interrupts``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class GuestLimits:
-    """What wasmtime itself bounds in one guest. ``memory_bytes`` is all its linear memory."""
-
-    memory_bytes: int
-    table_elements: int
 
 
 Answer = float | None
@@ -149,7 +142,8 @@ class Guest:
         self.pending: PendingCall | None = None
         self.answerer: Answerer | None = None
         self.answers_until = 0.0
-        _capi.store_limiter(self._store, limits.memory_bytes, limits.table_elements, 1, 1, 1)
+        if limits is not engine.limits:  # which the pool sees to
+            _capi.store_limiter(self._store, limits.memory_bytes, limits.table_elements, 1, 1, 1)
         _capi.set_epoch_deadline(self._context, 1)
         _capi.epoch_yield_and_update(self._context, 1)
 
@@ -272,7 +266,9 @@ class Guest:
         if store is not None:
             if (pending := self.pending) is not None and pending.waiting is not None:
                 pending.waiting.close()
-            self._discard_end()
+            trap, error = _ends_at(self._scratch, _TRAP)
+            if trap or error:  # nobody is left to hear of it
+                self._take_end()
             _capi.store_delete(store)
             _scratches.append(self._scratch)
             self.linked.engine.ticker.release()
@@ -284,7 +280,9 @@ class Guest:
 
     def _use_memory(self) -> None:
         if self._scratch[_MEMORY] == bytes([_capi.EXTERN_MEMORY]):
-            self.memory = LinearMemory(self._context, self._address + _MEMORY + _capi.EXTERN_OF)
+            self.memory = LinearMemory(
+                self._context, self._address + _MEMORY + _capi.EXTERN_OF, self.linked.module.memory_bytes
+            )
 
     def _take_end(self) -> AlgaError | None:
         trap, error = _ends_at(self._scratch, _TRAP)
@@ -300,7 +298,3 @@ class Guest:
             raise failure
         if ended is not None:
             raise ended
-
-    def _discard_end(self) -> None:
-        """Free what an unwound future may have written; nobody is left to hear of it."""
-        self._take_end()

@@ -15,40 +15,40 @@ class LinearMemory:
     bound: only a range beyond it asks again.
     """
 
-    __slots__ = ("_base", "_context", "_handle", "_size")
+    __slots__ = ("_base", "_context", "_handle", "known_size")
 
-    def __init__(self, context: int, handle: int) -> None:
-        """``handle`` is the address of a ``wasmtime_memory_t`` that outlives this object."""
+    def __init__(self, context: int, handle: int, size: int) -> None:
+        """``handle`` is the address of a ``wasmtime_memory_t`` that outlives this object, ``size`` a lower bound."""
         self._context = context
         self._handle = handle
         self._base: int = _capi.memory_data(context, handle) or 0
-        self._size: int = _capi.memory_data_size(context, handle)
+        self.known_size = size
 
     @property
     def size(self) -> int:
         """How large the memory is now, in bytes."""
-        self._size = _capi.memory_data_size(self._context, self._handle)
-        return self._size
+        self.known_size = _capi.memory_data_size(self._context, self._handle)
+        return self.known_size
 
     def check(self, offset: int, length: int) -> None:
         """Raise ``OutOfBounds`` unless ``[offset, offset + length)`` lies in memory.
 
         An empty range may start at most at memory's end (guest ABI, "Imports").
         """
-        if offset + length > self._size and offset + length > self.size:
+        if offset + length > self.known_size and offset + length > self.size:
             raise OutOfBounds(
-                f"The guest gave offset {offset} and length {length}; its memory has {self._size} bytes."
+                f"The guest gave offset {offset} and length {length}; its memory has {self.known_size} bytes."
             )
 
     def read(self, offset: int, length: int) -> bytes:
         """A copy of ``length`` bytes at ``offset``. Raises ``OutOfBounds``."""
-        if offset + length > self._size:
+        if offset + length > self.known_size:
             self.check(offset, length)
         return string_at(self._base + offset, length)
 
     def write(self, offset: int, data: bytes) -> None:
         """Copy ``data`` to ``offset``. Raises ``OutOfBounds``, and then nothing was written."""
         length = len(data)
-        if offset + length > self._size:
+        if offset + length > self.known_size:
             self.check(offset, length)
         memmove(self._base + offset, data, length)

@@ -12,6 +12,7 @@ from .engine import Engine
 
 _MAGIC = b"\0asm"
 _CORE_VERSION = b"\x01\0\0\0"
+_PAGE_BYTES = 65536
 _MAX_REASON_CHARACTERS = 500
 """Of wasmtime's reason, which quotes names that the module chose."""
 
@@ -73,7 +74,14 @@ class Module:
         self.imports = tuple(
             ImportType(item.module, item.name or "", *_describe(item.type)) for item in self.native.imports
         )
+        self.memory_bytes = _memory_bytes(self.native)
+        """What its exported memory starts with; 0 if it exports none."""
         self.exports = tuple(ExportType(item.name, *_describe(item.type)) for item in self.native.exports)
+
+
+def _memory_bytes(module: wasmtime.Module) -> int:
+    memories = (item.type for item in module.exports if isinstance(item.type, wasmtime.MemoryType))
+    return min((memory.limits.min * _PAGE_BYTES for memory in memories), default=0)
 
 
 _MEMORY_MINIMUM = re.compile(r"minimum byte size of (\d+) which exceeds the limit of (0x[0-9a-f]+)")

@@ -241,7 +241,9 @@ class CoreHost:
     def _answer(
         self, session: Session, function: int, arguments: tuple[Any, ...]
     ) -> float | CoroutineType[Any, Any, float | None] | None:
-        session.count_call()
+        session.calls += 1
+        if session.calls > self._limits.host_calls:
+            raise session.too_many_calls()
         answer: float | CoroutineType[Any, Any, float | None] | None = self._answers[function](
             session, *arguments
         )

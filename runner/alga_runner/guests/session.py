@@ -38,8 +38,8 @@ class Session:
     """One execution of one guest: its request, its reply, its response, and what it has used up."""
 
     __slots__ = (
-        "_calls",
         "_copied",
+        "calls",
         "clock_ns",
         "execution",
         "exit_status",
@@ -73,18 +73,15 @@ class Session:
         self.response: bytes | None = None
         self.exit_status: int | None = None
         self.handling = False
-        self._calls = 0
+        self.calls = 0
         self._copied = 0
         self.unfinished: dict[int, bytes] = {}
 
-    def count_call(self) -> None:
-        """One more call of any import. Raises ``HostCallLimit``."""
-        self._calls += 1
-        if self._calls > self.limits.host_calls:
-            raise HostCallLimit(
-                f"The guest called the host more than {self.limits.host_calls} times.",
-                hint="See max_host_calls.",
-            )
+    def too_many_calls(self) -> HostCallLimit:
+        """The error of a guest whose ``calls`` of any import are past the limit."""
+        return HostCallLimit(
+            f"The guest called the host more than {self.limits.host_calls} times.", hint="See max_host_calls."
+        )
 
     def require_handler(self, name: str) -> None:
         """Raise ``TooEarly`` until the handler has started (guest ABI, "Exports")."""
@@ -96,11 +93,12 @@ class Session:
         memory = self.guest.memory
         if memory is None:
             raise OutOfBounds("The guest has no memory yet.").at(host_call=name)
-        try:
-            memory.check(offset, length)
-        except AbiBreach as breach:
-            breach.at(host_call=name)
-            raise
+        if offset + length > memory.known_size:
+            try:
+                memory.check(offset, length)
+            except AbiBreach as breach:
+                breach.at(host_call=name)
+                raise
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """A copy of a range of the guest's memory. Raises ``OutOfBounds`` or ``CopyLimit``."""
