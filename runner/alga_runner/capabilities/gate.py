@@ -109,9 +109,8 @@ class Gate:
         detail: str | None,
     ) -> None:
         budget = execution.recorded_bytes_left
-        elided = False
-        if budget <= 0 or (left := budget - weight(arguments, budget) - weight(reply, budget)) < 0:
-            elided = True
+        elided = budget <= 0 or (left := budget - weight(arguments, budget) - weight(reply, budget)) < 0
+        if elided:
             arguments = reply = None
             execution.recorded_bytes_left = 0
         else:

@@ -28,7 +28,7 @@ class NoInput(CamelModel):
     """The input of an operation without members; ``nil`` does for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LogLine:
     """One line the guest wrote: ``level`` is debug, info, warn or error; ``truncated`` says it was cut."""
 
@@ -37,7 +37,7 @@ class LogLine:
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HostCallRecord:
     """One host call as it happened: who reads it is the caller of the execution, never a log."""
 

@@ -38,13 +38,16 @@ def json_fault(value: Any, depth: int = 0) -> str | None:
 def _container_fault(value: list[Any] | tuple[Any, ...] | dict[Any, Any], depth: int) -> str | None:
     if depth > MAX_DEPTH:
         return f"nests deeper than {MAX_DEPTH} levels"
+    members: Any = value
     if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            return "has a key that is not a string"
-        members: Any = value.values()
-    else:
-        members = value
-    return next((fault for member in members if (fault := json_fault(member, depth))), None)
+        for key in value:
+            if not isinstance(key, str):
+                return "has a key that is not a string"
+        members = value.values()
+    for member in members:
+        if fault := json_fault(member, depth):
+            return fault
+    return None
 
 
 def _check(value: Any) -> Any:
