@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 MAX_QUEUED_LINES = 10_000
 """Lines that wait to be written; what comes on top is dropped and counted."""
 
 MAX_FIELD_CHARACTERS = 256
 """Characters of one field: identifiers come from requests, so a line bounds them."""
+
+_GATHER_S = 0.02
+"""How long the first line waits for others, in seconds."""
 
 MAX_GUEST_CHARACTERS = 2_000
 """Characters of what a guest logged."""
@@ -21,6 +24,8 @@ MAX_GUEST_CHARACTERS = 2_000
 class Line(NamedTuple):
     """One line before it is formatted. ``duration_s`` is in seconds; ``detail`` says why, for operators only."""
 
+    created: float
+    """Seconds since 1970."""
     level: int
     action: str
     operation: str | None
@@ -34,11 +39,45 @@ class Line(NamedTuple):
     detail: str | None
 
 
+class Entry(NamedTuple):
+    """One line as it is written: a sentence, and fields whose names are stable."""
+
+    created: float
+    level: int
+    sentence: str
+    fields: dict[str, object]
+
+
+def entry(line: Line) -> Entry:
+    """``line`` in words, on one line and bounded whatever it holds."""
+    fields: dict[str, object] = {
+        "action": line.action,
+        "tenant": _tame(line.tenant),
+        "install": _tame(line.install),
+        "extension": _tame(line.extension),
+        "version": _tame(line.version),
+        "request_id": _tame(line.request_id),
+    }
+    if line.action == "guest_log":
+        fields["detail"] = said = _tame(line.detail, MAX_GUEST_CHARACTERS)
+        return Entry(line.created, line.level, f"Extension {fields['extension']} says: {said}", fields)
+    duration_ms = round(line.duration_s * 1000, 3)
+    fields["operation"] = line.operation
+    fields["status"] = line.status
+    fields["duration_ms"] = duration_ms
+    sentence = f"{_what(line, fields['extension'])} after {duration_ms} ms"
+    if line.detail:
+        fields["detail"] = detail = _tame(line.detail)
+        sentence = f"{sentence}: {detail}"
+    return Entry(line.created, line.level, sentence, fields)
+
+
 class LineWriter:
     """Hands lines to ``logger`` from a daemon thread, which starts with the first line.
 
-    ``on_drop`` is told of every line that was lost: the queue was full, the writer closed, or a filter or
-    handler of ``logger`` raised.
+    Lines are gathered for a moment and written together: a thread that woke for each would take the interpreter from
+    the event loop each time. ``on_drop`` is told of every line that was lost: the queue was full, the writer closed, or
+    a filter or handler of ``logger`` raised.
     """
 
     def __init__(
@@ -48,6 +87,7 @@ class LineWriter:
         self._on_drop = on_drop
         self._capacity = capacity
         self._queue: SimpleQueue[Line | threading.Event | None] = SimpleQueue()
+        self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = False
         self._lock = threading.Lock()
@@ -72,6 +112,7 @@ class LineWriter:
                 return
             written = threading.Event()
             self._queue.put(written)
+            self._hurry.set()
         written.wait()
 
     def close(self) -> None:
@@ -81,6 +122,7 @@ class LineWriter:
             thread, self._thread = self._thread, None
             if thread is not None:
                 self._queue.put(None)
+                self._hurry.set()
         if thread is not None:
             thread.join()
         while not self._queue.empty():  # what slipped in behind the end
@@ -97,49 +139,73 @@ class LineWriter:
                 self._thread.start()
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, threading.Event):
-                item.set()
-                continue
+        ends = False
+        while not ends:
+            item = self._queue.get()
+            if isinstance(item, Line):
+                self._hurry.wait(_GATHER_S)
+            self._hurry.clear()
+            lines: list[Line] = []
+            asked: list[threading.Event] = []
+            for each in self._gathered(item):
+                if each is None:
+                    ends = True
+                elif isinstance(each, Line):
+                    lines.append(each)
+                else:
+                    asked.append(each)
+            self._write_all(lines)
+            for written in asked:
+                written.set()
+
+    def _gathered(self, first: Line | threading.Event | None) -> Iterator[Line | threading.Event | None]:
+        yield first
+        for _ in range(self._queue.qsize()):
+            yield self._queue.get()
+
+    def _write_all(self, lines: list[Line]) -> None:
+        entries = list(map(entry, lines))
+        handler = only_handler(self._logger)
+        if isinstance(handler, EntryHandler):
+            wanted = [each for each in entries if each.level >= handler.level]
             try:
-                self._emit(item)
+                handler.write_entries(self._logger.name, wanted)
+            except Exception:  # noqa: BLE001 - a stream that cannot be written must not end the log
+                for _ in wanted:
+                    self._on_drop()
+            return
+        for each in entries:
+            try:
+                self._hand_over(each)
             except Exception:  # noqa: BLE001 - someone's log handler must not end the log
                 self._on_drop()
 
-    def _emit(self, line: Line) -> None:
-        if line.action == "guest_log":
-            self._emit_guest(line)
-            return
-        duration_ms = round(line.duration_s * 1000, 3)
-        fields = {
-            "action": line.action,
-            "tenant": _tame(line.tenant),
-            "install": _tame(line.install),
-            "extension": _tame(line.extension),
-            "version": _tame(line.version),
-            "request_id": _tame(line.request_id),
-            "operation": line.operation,
-            "status": line.status,
-            "duration_ms": duration_ms,
-        }
-        sentence = f"{_what(line, fields['extension'])} after {duration_ms} ms"
-        if line.detail:
-            fields["detail"] = detail = _tame(line.detail)
-            sentence = f"{sentence}: {detail}"
-        self._logger.log(line.level, "%s", sentence, extra=fields)
+    def _hand_over(self, each: Entry) -> None:
+        record = self._logger.makeRecord(
+            self._logger.name, each.level, "", 0, "%s", (each.sentence,), None, extra=each.fields
+        )
+        record.created, record.msecs = each.created, each.created % 1 * 1000
+        self._logger.handle(record)
 
-    def _emit_guest(self, line: Line) -> None:
-        fields = {
-            "action": line.action,
-            "tenant": _tame(line.tenant),
-            "install": _tame(line.install),
-            "extension": _tame(line.extension),
-            "version": _tame(line.version),
-            "request_id": _tame(line.request_id),
-            "detail": _tame(line.detail, MAX_GUEST_CHARACTERS),
-        }
-        sentence = f"Extension {fields['extension']} says: {fields['detail']}"
-        self._logger.log(line.level, "%s", sentence, extra=fields)
+
+class EntryHandler(logging.StreamHandler[TextIO]):
+    """A handler that can write many entries at once, without a ``LogRecord`` for each."""
+
+    def write_entries(self, logger: str, entries: list[Entry]) -> None:
+        """Write ``entries`` of ``logger`` together."""
+        raise NotImplementedError
+
+
+def only_handler(logger: logging.Logger) -> logging.Handler | None:
+    """The one handler that ``logger``'s records reach, unfiltered; ``None`` where there are more, or none."""
+    handlers: list[logging.Handler] = []
+    at: logging.Logger | None = logger
+    while at is not None:
+        handlers += [each for each in at.handlers if not isinstance(each, logging.NullHandler)]
+        at = at.parent if at.propagate else None
+    if len(handlers) != 1 or logger.filters or handlers[0].filters:
+        return None
+    return handlers[0]
 
 
 def _what(line: Line, extension: object) -> str:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TextIO
+
+from pydantic_core import to_json
+
+from .lines import Entry, EntryHandler
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "color_message", "message", "taskName"}
 """What every record carries; the rest are a line's own fields."""
@@ -18,7 +23,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         line: dict[str, object] = {
-            "time": _utc(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": _utc(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -29,6 +34,34 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+class JsonHandler(EntryHandler):
+    """Writes JSON lines; entries of the runner's own, which come by the hundred, by a shorter way."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.setFormatter(JsonLines())
+
+    def write_entries(self, logger: str, entries: list[Entry]) -> None:
+        """Write ``entries`` as ``JsonLines`` would, in one go."""
+        lines = [to_json(_line(logger, each), fallback=str).decode() for each in entries]
+        with self.lock or nullcontext():
+            self.stream.write("".join(f"{line}\n" for line in lines))
+            self.flush()
+
+
+def _line(logger: str, each: Entry) -> dict[str, object]:
+    line: dict[str, object] = {
+        "time": _utc(each.created),
+        "level": logging.getLevelName(each.level).lower(),
+        "logger": logger,
+        "message": each.sentence,
+    }
+    for name, value in each.fields.items():
+        if value is not None:
+            line[name] = value
+    return line
 
 
 class Sentences(logging.Formatter):
@@ -44,11 +77,16 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     A terminal gets sentences, anything else JSON. For the program's main; a library leaves logging alone.
     """
     stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(Sentences() if stream.isatty() else JsonLines())
+    handler: logging.Handler
+    if stream.isatty():
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(Sentences())
+    else:
+        handler = JsonHandler(stream)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("alga_runner").setLevel(level.upper())
 
 
-def _utc(record: logging.LogRecord) -> datetime:
-    return datetime.fromtimestamp(record.created, UTC)
+def _utc(created: float) -> str:
+    """RFC 3339 with milliseconds of seconds since 1970."""
+    return datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from time import time
 
 from .lines import MAX_QUEUED_LINES, Line, LineWriter
 from .metrics import Metrics
@@ -46,6 +47,7 @@ class Telemetry:
         if self._lines.wanted(level):
             self._lines.write(
                 Line(
+                    time(),
                     level,
                     "host_call",
                     operation,
@@ -78,6 +80,7 @@ class Telemetry:
         if self._lines.wanted(level):
             self._lines.write(
                 Line(
+                    time(),
                     level,
                     "execution",
                     None,
@@ -108,6 +111,7 @@ class Telemetry:
         if self._lines.wanted(number):
             self._lines.write(
                 Line(
+                    time(),
                     number,
                     "guest_log",
                     None,
@@ -145,6 +149,7 @@ class Telemetry:
         if self._lines.wanted(level):
             self._lines.write(
                 Line(
+                    time(),
                     level,
                     "http_request",
                     route,

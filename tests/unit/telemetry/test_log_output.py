@@ -1,0 +1,94 @@
+"""How the service's own log is written: JSON lines, many at once, the same as if each had come alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from alga_runner.telemetry import Telemetry
+from alga_runner.telemetry.output import JsonHandler, JsonLines
+
+IDENTITY = {"tenant": "acme", "install": None, "extension": "ext", "version": "v1", "request_id": "r\n1"}
+
+
+class Gone(io.StringIO):
+    """A stream whose other end was closed."""
+
+    def write(self, text: str, /) -> int:
+        raise BrokenPipeError
+
+
+@pytest.fixture
+def logger() -> logging.Logger:
+    logger = logging.Logger("alga_runner", logging.INFO)
+    logger.propagate = False
+    return logger
+
+
+def report(telemetry: Telemetry) -> None:
+    telemetry.host_call("scheduler.create", "ok", 0.0125, **IDENTITY)
+    telemetry.execution("guest_trap", 0.5, **IDENTITY, detail="unreachable")
+    telemetry.guest_line("debug", "below the logger's level", **IDENTITY)
+    telemetry.guest_line("warn", "careful", **IDENTITY)
+
+
+def written(logger: logging.Logger, handler: logging.Handler, stream: io.StringIO) -> list[dict[str, object]]:
+    logger.addHandler(handler)
+    telemetry = Telemetry(logger)
+    report(telemetry)
+    telemetry.close()
+    logger.removeHandler(handler)
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_lines_written_together_are_what_each_would_be_alone(logger: logging.Logger):
+    together, alone = io.StringIO(), io.StringIO()
+    plain = logging.StreamHandler(alone)
+    plain.setFormatter(JsonLines())
+
+    first = written(logger, JsonHandler(together), together)
+    second = written(logger, plain, alone)
+
+    for line in (*first, *second):
+        assert str(line.pop("time")).endswith("Z")
+    assert first == second
+    assert [line["action"] for line in first] == ["host_call", "execution", "guest_log"]
+
+
+def test_a_handler_s_own_level_counts(logger: logging.Logger):
+    stream = io.StringIO()
+    handler = JsonHandler(stream)
+    handler.setLevel(logging.WARNING)
+
+    assert [line["level"] for line in written(logger, handler, stream)] == ["warning", "warning"]
+
+
+@pytest.fixture
+def filtered(logger: logging.Logger) -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    handler = JsonHandler(stream)
+    handler.addFilter(lambda record: record.levelno > logging.INFO)
+    logger.addHandler(handler)
+    yield stream
+
+
+def test_a_filter_on_the_handler_is_asked_for_each_line(logger: logging.Logger, filtered: io.StringIO):
+    telemetry = Telemetry(logger)
+    report(telemetry)
+    telemetry.close()
+
+    actions = [json.loads(line)["action"] for line in filtered.getvalue().splitlines()]
+    assert actions == ["execution", "guest_log"]
+
+
+def test_lines_for_a_stream_that_is_gone_are_dropped_and_counted(logger: logging.Logger):
+    logger.addHandler(JsonHandler(Gone()))
+    telemetry = Telemetry(logger)
+    report(telemetry)
+    telemetry.close()
+
+    assert b"alga_runner_log_lines_dropped_total 3.0" in telemetry.render()
