@@ -264,6 +264,9 @@ class Guest:
             _capi.future_delete(future)
         store, self._store = self._store, None
         if store is not None:
+            self.answerer = (
+                None  # it knows the guest: left in a circle, both would wait for the garbage collector
+            )
             if (pending := self.pending) is not None and pending.waiting is not None:
                 pending.waiting.close()
             trap, error = _ends_at(self._scratch, _TRAP)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -68,12 +67,12 @@ def test_a_handler_s_own_level_counts(logger: logging.Logger):
 
 
 @pytest.fixture
-def filtered(logger: logging.Logger) -> Iterator[io.StringIO]:
+def filtered(logger: logging.Logger) -> io.StringIO:
     stream = io.StringIO()
     handler = JsonHandler(stream)
     handler.addFilter(lambda record: record.levelno > logging.INFO)
     logger.addHandler(handler)
-    yield stream
+    return stream
 
 
 def test_a_filter_on_the_handler_is_asked_for_each_line(logger: logging.Logger, filtered: io.StringIO):
