@@ -8,10 +8,11 @@ from pathlib import Path
 from time import perf_counter
 
 from .figures import Result
-from .machine import about, cores
+from .machine import about
 from .page import Page
 from .part import Effort, Part
 from .parts import PARTS
+from .pinning import cores
 from .processes import ChildFailed
 from .results import LATEST, write
 

@@ -1,4 +1,4 @@
-"""One side of a comparison, in a process of its own: ``python -m benchmarks.child MODULE:CLASS CORE``.
+"""One side of a comparison, in a process of its own: ``python -m benchmarks.child MODULE:CLASS``.
 
 It reads orders from stdin, a line of JSON each, carries each out, and answers with a line on stdout: how long it took,
 how much CPU the whole process used meanwhile, and counts. So the two sides share nothing, and the parent has them take
@@ -16,6 +16,8 @@ from importlib import import_module
 from time import perf_counter, process_time
 from types import TracebackType
 from typing import Any, Self
+
+import anyio
 
 Counts = Mapping[str, float]
 Work = Callable[[], Awaitable[Counts]]
@@ -67,18 +69,14 @@ def _say(document: object) -> None:
 _answers = sys.stdout
 
 
-def main(name: str, core: int) -> None:
-    """Be the contestant ``name``, on one core."""
+def main(name: str) -> None:
+    """Be the contestant ``name``."""
     global _answers  # noqa: PLW0603 - nothing else may print where the parent reads
     _answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    os.sched_setaffinity(0, {core})
-
-    import anyio  # noqa: PLC0415 - threads that imports start are pinned, too
-
     module, _, contestant = name.partition(":")
     anyio.run(_serve, getattr(import_module(module), contestant)())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1])

@@ -1,4 +1,4 @@
-"""The machine and the versions that a result belongs to, and which core does what."""
+"""The machine and the versions that a result belongs to."""
 
 from __future__ import annotations
 
@@ -19,12 +19,6 @@ _DISTRIBUTIONS = (
     "uvloop",
     "httptools",
 )
-
-
-def cores() -> tuple[int, int]:
-    """The core that is measured, and the one that makes its load: the same where there is only one."""
-    allowed = sorted(os.sched_getaffinity(0))
-    return allowed[0], allowed[1 % len(allowed)]
 
 
 def installed(distribution: str) -> str | None:

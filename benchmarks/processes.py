@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from select import select
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
+
+from .pinning import pinned
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 300.0
@@ -40,26 +43,13 @@ class Batch:
 class Child:
     """A contestant's process, pinned to ``core``. Use it as a context manager."""
 
-    def __init__(self, contestant: type[Any] | str, core: int) -> None:
-        self.name = (
-            contestant
-            if isinstance(contestant, str)
-            else f"{contestant.__module__}:{contestant.__qualname__}"
-        )
+    def __init__(self, contestant: str, core: int | None) -> None:
+        self.name = contestant
         self._core = core
 
     def __enter__(self) -> Self:
         self._errors = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.child", self.name, str(self._core)],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            start_new_session=True,  # Ctrl-C is the parent's: it ends its children in order
-        )
+        self._process = start(["benchmarks.child", self.name], self._core, self._errors)
         try:
             self._read()
         except BaseException:
@@ -73,19 +63,8 @@ class Child:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        try:
-            self._process.stdin.close()
-            self._process.wait(0.0 if exc_type else 10.0)
-        except (subprocess.TimeoutExpired, BrokenPipeError):
-            self._process.kill()
-            self._process.wait()
+        end(self._process, at_once=exc_type is not None)
         self._errors.close()
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        return self._process.pid
 
     def order(self, **order: Any) -> None:
         """Give an order; ``answer`` waits for it. Raises ``ChildFailed``."""
@@ -116,6 +95,38 @@ class Child:
         return answer
 
     def _failed(self, how: str) -> ChildFailed:
-        self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").strip()
-        return ChildFailed(f"The process of {self.name} {how}.\n{said[-4000:]}".rstrip())
+        return ChildFailed(f"The process of {self.name} {how}.\n{tail(self._errors)}".rstrip())
+
+
+def start(module: Sequence[str], core: int | None, errors: IO[bytes]) -> subprocess.Popen[str]:
+    """Start ``python -m`` with ``module`` and its arguments on ``core``; stdin and stdout are pipes."""
+    with pinned(core):
+        return subprocess.Popen(
+            [sys.executable, "-m", *module],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,  # Ctrl-C is the parent's: it ends its children in order
+        )
+
+
+def end(process: subprocess.Popen[str], *, at_once: bool) -> None:
+    """End a process that ends with its stdin, or SIGTERM; it is gone afterwards."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(BrokenPipeError):
+                pipe.close()
+    try:
+        process.wait(0.0 if at_once else 10.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def tail(errors: IO[bytes]) -> str:
+    """The end of what a process said on stderr."""
+    errors.seek(0)
+    return errors.read().decode(errors="replace").strip()[-4000:]

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from ..part import Part
-from . import execute, hostcall
+from . import execute, hostcall, hostcall_http, suspended
 
-PARTS: tuple[Part, ...] = (execute.PART, hostcall.PART)
+PARTS: tuple[Part, ...] = (execute.PART, hostcall.PART, hostcall_http.PART, suspended.PART)

@@ -1,0 +1,115 @@
+"""The HTTP exchange alone: the POST that a forwarded ``create`` is, many at once, with one client or another."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+from typing import Any
+
+import aiohttp
+import anyio
+import httpx
+from pydantic import SecretStr
+
+from alga_runner.alga import Identity
+from alga_runner.alga.http import HttpAlgaServer
+from alga_runner.models import CreateScheduleInput
+
+from ..child import Contestant, Counts, Work, WrongAnswer
+from .forwarded import IN_FLIGHT
+from .workload import SCHEDULE_ID
+
+_SCHEDULE = CreateScheduleInput(
+    endpoint="POST /sync/0000", cron="0 * * * *", name="Hourly sync", payload={"full": False}
+)
+_DOCUMENT = {"operation": "create", **_SCHEDULE.model_dump(by_alias=True, exclude_none=True)}
+_HEADERS = {
+    "accept": "application/json",
+    "x-runner-auth": "token",
+    "x-alga-tenant": "acme",
+    "x-alga-extension": "com.example.bench",
+    "x-ext-install-id": "i-1",
+}
+_PATH = "/api/internal/ext-scheduler/install/i-1"
+
+
+class Posting(Contestant):
+    """``post`` makes one exchange and returns the id that the server gave."""
+
+    post: Callable[[], Awaitable[str]]
+
+    async def connect(self, url: str) -> None:
+        """Set ``post`` up."""
+        raise NotImplementedError
+
+    async def prepare(self, order: Mapping[str, Any]) -> Work:
+        """Nothing to build."""
+        if not hasattr(self, "post"):
+            await self.connect(order["url"])
+        count = order["count"]
+        left = count
+
+        async def one_after_the_other() -> None:
+            nonlocal left
+            while left > 0:
+                left -= 1
+                if (answer := await self.post()) != SCHEDULE_ID:
+                    raise WrongAnswer(answer)
+
+        async def run() -> Counts:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(IN_FLIGHT):
+                    tasks.start_soon(one_after_the_other)
+            return {"done": count, "checked": count}
+
+        return run
+
+
+class Ours(Posting):
+    """The runner's client: models, deadline, checks and transport."""
+
+    def client(self) -> httpx.AsyncClient | None:
+        """What speaks HTTP; ``None`` is the runner's own."""
+        return None
+
+    async def connect(self, url: str) -> None:
+        """As the runner makes it."""
+        server = HttpAlgaServer(url, SecretStr("token"), client=self.client())
+        identity = Identity("acme", "com.example.bench", "i-1", None)
+        self.post = lambda: server.create_schedule(identity, _SCHEDULE, monotonic() + 30)
+
+
+class OursOverHttpx(Ours):
+    """The same, but httpx has its default pool."""
+
+    def client(self) -> httpx.AsyncClient:
+        """With httpx's defaults, but for proxies of the environment, which the runner does not use either."""
+        return httpx.AsyncClient(trust_env=False)
+
+
+class Httpx(Posting):
+    """``httpx.AsyncClient().post``."""
+
+    async def connect(self, url: str) -> None:
+        """With httpx's defaults."""
+        client = httpx.AsyncClient(headers=_HEADERS, trust_env=False)
+
+        async def post() -> str:
+            response = await client.post(url + _PATH, json=_DOCUMENT)
+            return str(response.json()["scheduleId"])
+
+        self.post = post
+
+
+class Aiohttp(Posting):
+    """``aiohttp.ClientSession().post``."""
+
+    async def connect(self, url: str) -> None:
+        """With aiohttp's defaults."""
+        session = aiohttp.ClientSession(headers=_HEADERS)
+
+        async def post() -> str:
+            async with session.post(url + _PATH, json=_DOCUMENT) as response:
+                return str((await response.json())["scheduleId"])
+
+        self.post = post
