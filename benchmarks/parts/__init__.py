@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from ..part import Part
-from . import execute, hostcall, hostcall_http, suspended
+from . import execute, fairness, hostcall, hostcall_http, http, leak, scale, suspended
 
-PARTS: tuple[Part, ...] = (execute.PART, hostcall.PART, hostcall_http.PART, suspended.PART)
+PARTS: tuple[Part, ...] = (
+    execute.PART,
+    hostcall.PART,
+    hostcall_http.PART,
+    suspended.PART,
+    fairness.PART,
+    scale.PART,
+    http.PART,
+    leak.PART,
+)

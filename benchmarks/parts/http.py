@@ -1,0 +1,84 @@
+"""What the HTTP service can answer on one core, against a bare ASGI echo on the same server.
+
+Both are set up alike and take turns on one core; the load comes from the other one, over connections that are kept. The
+service is ``alga-runner serve`` with its defaults, log lines included.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from alga_runner.bundles import FolderBundles
+from alga_runner.models import content_hash, pack
+
+from ..contestants.workload import EXTENSION, alga_guest
+from ..figures import Result, Spread
+from ..part import Effort, Part
+from ..processes import Child
+from ..running import Server
+
+KEY = "http.vs_bare_asgi"
+_ROUNDS = 10
+_BATCH_S = 1.0
+
+
+def run(effort: Effort) -> Sequence[Result]:
+    """The rate is answers a second on the clock; CPU of the server for each answer stands beside it."""
+    if effort.core == effort.load_core:
+        return [Result(KEY, None, note="this machine has one core, so the load has none of its own")]
+    rounds, seconds = effort.size(_ROUNDS, 2), effort.size(_BATCH_S, 0.1)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        wanted = publish(folder)
+        serve = ["alga_runner.cli", "serve", "--dev", "--port", "0", "--bundle-store", str(folder)]
+        servers = {
+            "bare": stack.enter_context(Server(["benchmarks.servers.bare"], effort.core)),
+            "ours": stack.enter_context(Server(serve, effort.core)),
+            "ours_without_log_lines": stack.enter_context(
+                Server([*serve, "--log-level", "warning"], effort.core)
+            ),
+        }
+        load = stack.enter_context(Child("benchmarks.contestants.load:Load", effort.load_core))
+        rates: dict[str, list[float]] = {name: [] for name in servers}
+        cpu_us: dict[str, list[float]] = {name: [] for name in servers}
+        load_busy: list[float] = []
+        counts: Counter[str] = Counter()
+        names = list(servers)
+        for number in range(-1, rounds):  # the first warms up
+            for name in names:
+                server = servers[name]
+                before_s = server.cpu_s
+                batch = load.ask(url=server.url, echo=name == "bare", seconds=seconds, content_hash=wanted)
+                if number >= 0:
+                    rates[name].append(batch.done / batch.wall_s)
+                    cpu_us[name].append((server.cpu_s - before_s) / batch.done * 1e6)
+                    counts[f"{name}_answers"] += batch.done
+                    if name == "bare":
+                        load_busy.append(batch.cpu_s / batch.wall_s)
+            names.reverse()
+            effort.advance((number + 2) / (rounds + 1))
+    figures: dict[str, Spread | float] = {}
+    for name in servers:
+        figures[f"{name}_per_s"] = Spread.of(rates[name])
+        figures[f"{name}_cpu_us"] = Spread.of(cpu_us[name])
+    figures["ratio_by_cpu_time"] = Spread.of_ratios(cpu_us["bare"], cpu_us["ours"])
+    figures["ratio_without_log_lines"] = Spread.of_ratios(rates["ours_without_log_lines"], rates["bare"])
+    figures["load_busy"] = Spread.of(load_busy)
+    return [Result.ratio(KEY, rates["ours"], rates["bare"], counts=counts, figures=figures)]
+
+
+def publish(folder: Path) -> str:
+    """Put the guest where the service finds it; its content hash."""
+    archive = pack(alga_guest().files)
+    name = content_hash(archive)
+    path = folder / FolderBundles.key("acme", EXTENSION, name)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(archive)
+    return name
+
+
+PART = Part("http", (KEY,), (), run)
