@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .processes import Batch
-from .sampling import ELSEWHERE, GUEST, MEASURING
-
-SAMPLE = "sample "
-"""How counts that are samples begin."""
+from .sampling import ELSEWHERE, GUEST, IDLE, MEASURING, SERVER
 
 _GROUPS = (
     (GUEST, GUEST),
+    (SERVER, SERVER),
+    (ELSEWHERE, ELSEWHERE),
     ("engine/guest.py Guest.poll", GUEST),
     ("engine/drive.py", "engine: turns and slices"),
     ("engine/turns.py", "engine: turns and slices"),
@@ -40,15 +38,11 @@ class Profile:
     samples: int
 
     @classmethod
-    def of(cls, what: str, batch: Batch, total_us: float) -> Profile:
-        """``total_us`` shared out by the samples in ``batch``, the benchmark's own loop left out."""
-        samples = {
-            name.removeprefix(SAMPLE): count
-            for name, count in batch.counts.items()
-            if name.startswith(SAMPLE)
-        }
-        all_samples = sum(samples.values())
-        each = {name: total_us * count / all_samples for name, count in samples.items() if name != MEASURING}
+    def of(cls, what: str, samples: Mapping[str, float], total_us: float) -> Profile:
+        """``total_us`` shared out by ``samples`` of functions, the benchmark's own loop left out."""
+        busy = {name: count for name, count in samples.items() if name != IDLE}
+        all_samples = sum(busy.values())
+        each = {name: total_us * count / all_samples for name, count in busy.items() if name != MEASURING}
         return cls(what, sum(each.values()), each, int(all_samples))
 
     def less(self, other: Profile, what: str, times: int) -> Profile:
@@ -76,6 +70,4 @@ class Profile:
 
 def group_of(function: str) -> str:
     """The group of ``file function``."""
-    if function == ELSEWHERE:
-        return ELSEWHERE
     return next(group for start, group in _GROUPS if function.startswith(start))

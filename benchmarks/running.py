@@ -52,6 +52,10 @@ class Server:
         end(self._process, at_once=exc_type is not None)
         self._errors.close()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     @property
     def cpu_s(self) -> float:
         """CPU that all its threads have used, those that ended included, in seconds; it moves by ticks of 10 ms."""

@@ -18,6 +18,10 @@ import alga_runner
 PERIOD_S = 0.00073
 """Between samples; no multiple of anything that happens every millisecond."""
 
+SAMPLE = "sample "
+"""How counts that are samples begin, where they travel with other counts."""
+
+_SERVER = ("/uvicorn/", "/h11/")
 _HOUSE = str(Path(alga_runner.__file__).parent) + "/"
 _HERE = str(Path(__file__).parent) + "/"
 
@@ -25,8 +29,11 @@ _CALLBACK = "engine/linker.py _callback.<locals>.on_call"
 
 GUEST = "the guest"
 """Its code, its instance, and everything else of wasmtime's that runs until the guest asks or is done."""
+SERVER = "uvicorn and h11"
 ELSEWHERE = "the event loop"
+"""asyncio's turns and anyio's callbacks: what no function of ours had called."""
 MEASURING = "the benchmark itself"
+IDLE = "waiting"
 
 
 @contextmanager
@@ -47,13 +54,19 @@ def sampled() -> Iterator[Counter[str]]:
 
 
 def _owner(frame: FrameType | None) -> str:
+    if frame is not None and frame.f_code.co_filename.endswith("/selectors.py"):
+        return IDLE
     while frame is not None:
         code = frame.f_code
+        if code.co_filename.endswith("/asyncio/base_events.py"):
+            return ELSEWHERE
         if code.co_filename.startswith(_HOUSE):
             owner = f"{code.co_filename[len(_HOUSE) :]} {code.co_qualname}"
             # Signals wait for Python: those that arrive in a guest are met as its call to the host begins.
             return GUEST if owner == _CALLBACK and frame.f_lineno == code.co_firstlineno else owner
         if code.co_filename.startswith(_HERE):
             return MEASURING
+        if any(part in code.co_filename for part in _SERVER):
+            return SERVER
         frame = frame.f_back
     return ELSEWHERE

@@ -20,8 +20,7 @@ from alga_runner.models import CreateScheduleInput, ScheduleInfo
 from alga_runner.telemetry import configure_logging
 
 from ..child import Contestant, Counts, Work, WrongAnswer
-from ..profiles import SAMPLE
-from ..sampling import sampled
+from .sampled import with_samples
 from .workload import SCHEDULE, SCHEDULE_ID, alga_guest, works
 from .workload import Work as Task
 
@@ -135,11 +134,4 @@ class ExecuteSampled(Execute):
 
     async def prepare(self, order: Mapping[str, Any]) -> Work:
         """As without; the counts have the samples, too."""
-        work = await super().prepare(order)
-
-        async def run() -> Counts:
-            with sampled() as samples:
-                counts = await work()
-            return {**counts, **{SAMPLE + name: count for name, count in samples.items()}}
-
-        return run
+        return with_samples(await super().prepare(order))

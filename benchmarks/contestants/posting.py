@@ -17,6 +17,7 @@ from alga_runner.models import CreateScheduleInput
 
 from ..child import Contestant, Counts, Work, WrongAnswer
 from .forwarded import IN_FLIGHT
+from .sampled import with_samples
 from .workload import SCHEDULE_ID
 
 _SCHEDULE = CreateScheduleInput(
@@ -77,6 +78,14 @@ class Ours(Posting):
         server = HttpAlgaServer(url, SecretStr("token"), client=self.client())
         identity = Identity("acme", "com.example.bench", "i-1", None)
         self.post = lambda: server.create_schedule(identity, _SCHEDULE, monotonic() + 30)
+
+
+class OursSampled(Ours):
+    """With a timer that takes samples of what is being done."""
+
+    async def prepare(self, order: Mapping[str, Any]) -> Work:
+        """As without; the counts have the samples, too."""
+        return with_samples(await super().prepare(order))
 
 
 class OursOverHttpx(Ours):

@@ -14,7 +14,9 @@ from ..contest import Entry, Timings
 from ..figures import Result, Spread
 from ..part import Effort, Part
 from ..processes import Child
+from ..profiles import Profile
 from ..running import Server
+from . import profiling
 
 KEY = "hostcall_http.vs_httpx_default"
 CALLS = 10
@@ -57,4 +59,11 @@ def _per_call(many: Timings, none: Timings) -> list[float]:
     ]
 
 
-PART = Part("hostcall_http", (KEY,), ("aiohttp",), run)
+def profile(effort: Effort) -> Sequence[Profile]:
+    """One exchange of ours."""
+    with Server(["benchmarks.servers.backend"], effort.load_core) as server:
+        contestants = ("posting:Ours", "posting:OursSampled")
+        return [profiling.profiled(effort, "one forwarded exchange", *contestants, {"url": server.url})]
+
+
+PART = Part("hostcall_http", (KEY,), ("aiohttp",), run, profile)

@@ -6,11 +6,14 @@ service is ``alga-runner serve`` with its defaults, log lines included.
 
 from __future__ import annotations
 
+import json
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 
 from alga_runner.bundles import FolderBundles
 from alga_runner.models import content_hash, pack
@@ -19,6 +22,7 @@ from ..contestants.workload import EXTENSION, alga_guest
 from ..figures import Result, Spread
 from ..part import Effort, Part
 from ..processes import Child
+from ..profiles import Profile
 from ..running import Server
 
 KEY = "http.vs_bare_asgi"
@@ -81,4 +85,30 @@ def publish(folder: Path) -> str:
     return name
 
 
-PART = Part("http", (KEY,), (), run)
+def profile(effort: Effort) -> Sequence[Profile]:
+    """One request of the service under load, on the main thread, without log lines."""
+    seconds = effort.size(_BATCH_S, 0.1)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        order = {"content_hash": publish(folder), "echo": False, "seconds": seconds}
+        serve = ["serve", "--dev", "--port", "0", "--bundle-store", str(folder), "--log-level", "warning"]
+        load = stack.enter_context(Child("benchmarks.contestants.load:Load", effort.load_core))
+        each_us: list[float] = []
+        with Server(["alga_runner.cli", *serve], effort.core) as plain:
+            for number in range(effort.size(_ROUNDS, 2)):
+                before_s = plain.cpu_s
+                batch = load.ask(url=plain.url, **order)
+                if number:
+                    each_us.append((plain.cpu_s - before_s) / batch.done * 1e6)
+                effort.advance((number + 1) / (2 * _ROUNDS))
+        file = folder / "samples.json"
+        with Server(["benchmarks.servers.sampled", str(file), *serve], effort.core) as server:
+            load.ask(url=server.url, **order)
+            server.signal(signal.SIGUSR1)
+            for _ in range(effort.size(_ROUNDS, 2)):
+                load.ask(url=server.url, **order)
+        samples = json.loads(file.read_text("utf-8"))
+    return [Profile.of("one request of /v1/execute", samples, median(each_us))]
+
+
+PART = Part("http", (KEY,), (), run, profile)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from ..part import Effort
-from ..processes import Batch, Child
+from ..processes import Child
 from ..profiles import Profile
+from ..sampling import SAMPLE
 
 CALLS = 20
 _ROUNDS = 20
@@ -17,34 +19,35 @@ _BATCH_S = 0.25
 
 def execute(effort: Effort) -> Sequence[Profile]:
     """One execution without host calls."""
-    return [_profile(effort, "one execution", "/echo")]
+    return [profiled(effort, "one execution", "alga:Execute", "alga:ExecuteSampled", {"path": "/echo"})]
 
 
 def hostcall(effort: Effort) -> Sequence[Profile]:
     """One host call: what executions with many have beyond those with none."""
-    none = _profile(effort, "one execution", "/echo")
-    many = _profile(effort, f"one execution with {CALLS} host calls", f"/create/{CALLS}")
+    (none,) = execute(effort)
+    path = f"/create/{CALLS}"
+    many = profiled(effort, "many", "alga:Execute", "alga:ExecuteSampled", {"path": path})
     return [many.less(none, "one host call (scheduler.create)", CALLS)]
 
 
-def _profile(effort: Effort, what: str, path: str) -> Profile:
-    """The clock of unsampled batches, shared out by the samples of those that take turns with them."""
+def profiled(effort: Effort, what: str, plain: str, sampled: str, order: Mapping[str, Any]) -> Profile:
+    """The CPU time of unsampled batches, shared out by the samples of those that take turns with them."""
     with (
-        Child("benchmarks.contestants.alga:Execute", effort.core) as plain,
-        Child("benchmarks.contestants.alga:ExecuteSampled", effort.core) as sampled,
+        Child(f"benchmarks.contestants.{plain}", effort.core) as clocked,
+        Child(f"benchmarks.contestants.{sampled}", effort.core) as watched,
     ):
-        for child in (plain, sampled):
-            child.ask(count=200, path=path)
-        trial = plain.ask(count=200, path=path)
+        for child in (clocked, watched):
+            child.ask(count=200, **order)
+        trial = clocked.ask(count=200, **order)
         count = max(1, round(200 * effort.size(_BATCH_S, 0.005) / trial.cpu_s))
         rounds = effort.size(_ROUNDS, 2)
         each_us: list[float] = []
-        counts: Counter[str] = Counter()
+        samples: Counter[str] = Counter()
         for number in range(rounds):
-            batch = plain.ask(count=count, path=path)
+            batch = clocked.ask(count=count, **order)
             each_us.append(batch.cpu_s / batch.done * 1e6)
-            counts.update(
-                {name: int(value) for name, value in sampled.ask(count=count, path=path).counts.items()}
-            )
+            for name, value in watched.ask(count=count, **order).counts.items():
+                if name.startswith(SAMPLE):
+                    samples[name.removeprefix(SAMPLE)] += int(value)
             effort.advance((number + 1) / rounds)
-    return Profile.of(what, Batch(0.0, 0.0, counts), median(each_us))
+    return Profile.of(what, samples, median(each_us))
