@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from select import select
@@ -49,11 +50,13 @@ class Child:
 
     def __enter__(self) -> Self:
         self._errors = tempfile.TemporaryFile()
-        self._process = start(["benchmarks.child", self.name], self._core, self._errors)
+        with interrupts_later() as interrupted:
+            self._process = start(["benchmarks.child", self.name], self._core, self._errors)
         try:
+            interrupted()
             self._read()
         except BaseException:
-            self.__exit__(None, None, None)
+            self._end(at_once=True)
             raise
         return self
 
@@ -63,7 +66,10 @@ class Child:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        end(self._process, at_once=exc_type is not None)
+        self._end(at_once=exc_type is not None)
+
+    def _end(self, *, at_once: bool) -> None:
+        end(self._process, at_once=at_once)
         self._errors.close()
 
     def order(self, **order: Any) -> None:
@@ -96,6 +102,29 @@ class Child:
 
     def _failed(self, how: str) -> ChildFailed:
         return ChildFailed(f"The process of {self.name} {how}.\n{tail(self._errors)}".rstrip())
+
+
+@contextmanager
+def interrupts_later() -> Iterator[Callable[[], None]]:
+    """Note Ctrl-C while entered: a process that is just being started belongs to nobody who could end it.
+
+    Calling what it gives raises ``KeyboardInterrupt`` if there was one.
+    """
+    noted = False
+
+    def note(*_: object) -> None:
+        nonlocal noted
+        noted = True
+
+    def interrupted() -> None:
+        if noted:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def start(module: Sequence[str], core: int | None, errors: IO[bytes]) -> subprocess.Popen[str]:

@@ -11,7 +11,7 @@ from select import select
 from types import TracebackType
 from typing import Self
 
-from .processes import ChildFailed, end, start, tail
+from .processes import ChildFailed, end, interrupts_later, start, tail
 
 _START_S = 60.0
 
@@ -25,20 +25,14 @@ class Server:
 
     def __enter__(self) -> Self:
         self._errors = tempfile.TemporaryFile()
-        self._process = start(self._module, self._core, self._errors)
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        line = ""
+        with interrupts_later() as interrupted:
+            self._process = start(self._module, self._core, self._errors)
         try:
-            if select([self._process.stdout], [], [], _START_S)[0]:
-                line = self._process.stdout.readline()
+            interrupted()
+            self.url = self._announced()
         except BaseException:
-            self.__exit__(KeyboardInterrupt, None, None)
+            self._end(at_once=True)
             raise
-        if "http://" not in line:
-            failure = ChildFailed(f"{self._module[0]} did not start.\n{tail(self._errors)}".rstrip())
-            self.__exit__(ChildFailed, failure, None)
-            raise failure
-        self.url = line.split()[-1]
         return self
 
     def __exit__(
@@ -47,9 +41,21 @@ class Server:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._end(at_once=exc_type is not None)
+
+    def _announced(self) -> str:
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        line = ""
+        if select([self._process.stdout], [], [], _START_S)[0]:
+            line = self._process.stdout.readline()
+        if "http://" not in line:
+            raise ChildFailed(f"{self._module[0]} did not start.\n{tail(self._errors)}".rstrip())
+        return line.split()[-1]
+
+    def _end(self, *, at_once: bool) -> None:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        end(self._process, at_once=exc_type is not None)
+        end(self._process, at_once=at_once)
         self._errors.close()
 
     def signal(self, number: int) -> None:

@@ -1,0 +1,119 @@
+"""The benchmark itself: every part runs, with counts so small that its numbers mean nothing, and ends cleanly."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+KEYS = {
+    "execute": ["execute.vs_extism_reused", "execute.vs_extism_isolated"],
+    "hostcall": ["hostcall.vs_extism"],
+    "hostcall_http": ["hostcall_http.vs_httpx_default"],
+    "suspended": ["suspended.count", "suspended.kb_each"],
+    "fairness": ["fairness.loop_p99_ms", "fairness.burst_p99_ms"],
+    "scale": ["scale.two_processes"],
+    "http": ["http.vs_bare_asgi"],
+    "leak": ["leak.kb_per_200k"],
+}
+
+unmeasurable = set()
+if find_spec("extism") is None:
+    unmeasurable |= {*KEYS["execute"], *KEYS["hostcall"]}
+if len(os.sched_getaffinity(0)) == 1:
+    unmeasurable |= {*KEYS["scale"], *KEYS["http"]}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("part", KEYS)
+def test_a_part_measures_its_keys_and_counts_what_it_did(part: str, tmp_path: Path):
+    file = tmp_path / "results.json"
+
+    done = run(part, "--quick", "--output", str(file))
+
+    assert done.returncode == 0, done.stderr
+    results: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    assert list(results) == ["about", *KEYS[part]]
+    for key in KEYS[part]:
+        assert (results[key]["value"] is None) is (key in unmeasurable)
+        assert results[key].get("note") or all(count > 0 for count in results[key]["counts"].values())
+
+
+@pytest.fixture(scope="module")
+def quick(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """What one part printed and wrote."""
+    file = tmp_path_factory.mktemp("benchmark") / "results.json"
+    done = run("suspended", "--quick", "--output", str(file))
+    return done, json.loads(file.read_text("utf-8"))
+
+
+def test_a_pipe_gets_a_plain_table(quick: tuple[subprocess.CompletedProcess[str], dict[str, Any]]):
+    done, _ = quick
+
+    assert done.stdout.startswith("KEY ")
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_results_say_what_they_were_measured_with(
+    quick: tuple[subprocess.CompletedProcess[str], dict[str, Any]],
+):
+    _, results = quick
+
+    assert results["about"]["quick"] is True
+    assert {"date", "cpu", "cores", "python", "versions", "seconds"} <= set(results["about"])
+    assert {"alga-runner", "wasmtime"} <= set(results["about"]["versions"])
+
+
+@pytest.mark.parametrize("part", ["execute", "http"])
+def test_a_profile_shares_out_the_time(part: str):
+    done = run("--profile", part, "--quick")
+
+    assert done.returncode == 0, done.stderr
+    assert "us of CPU" in done.stdout
+
+
+def test_an_unknown_part_is_named(tmp_path: Path):
+    done = run("exeucte", "--output", str(tmp_path / "results.json"))
+
+    assert done.returncode == 2
+    assert "there is no part exeucte" in done.stderr
+
+
+def test_an_interrupt_leaves_no_process_behind(tmp_path: Path):
+    file = tmp_path / "results.json"
+    command = [sys.executable, "-m", "benchmarks", "suspended", "fairness", "--output", str(file)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as bench:
+        children = first_children(bench.pid)
+
+        bench.send_signal(signal.SIGINT)
+
+        _, said = bench.communicate(timeout=60)
+    assert bench.returncode == 130
+    assert "Interrupted" in said
+    assert [child for child in children if Path(f"/proc/{child}").exists()] == []
+    assert not file.exists()
+
+
+def first_children(pid: int) -> list[int]:
+    """The processes that ``pid`` started, as soon as there is one."""
+    listing = Path(f"/proc/{pid}/task/{pid}/children")
+    while not (found := listing.read_text("ascii").split()):
+        pass
+    return [int(child) for child in found]
