@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from time import monotonic
 
 import anyio
@@ -23,6 +24,7 @@ from .port import AlgaServer, Identity
 
 _READS = frozenset({"list", "get", "getEndpoints"})
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,510}[!-~])?")
+_KEPT_URLS = 1024
 _NO_HTTPX_TIMEOUT = {"timeout": {"connect": None, "read": None, "write": None, "pool": None}}
 
 
@@ -31,8 +33,8 @@ class HttpAlgaServer(AlgaServer):
 
     Each exchange, from connecting to the last byte, takes at most ``timeout_s`` seconds and never outlasts the
     deadline. Redirects are not followed, the environment's proxies not used, cookies not kept. Reads are asked
-    again once when a connection was lost before any answer, writes only when none could be made. A given
-    ``client`` stays its owner's to close.
+    again once when a connection was lost before any answer, writes only when none could be made. Requests go to
+    a transport of its own; a ``client`` that is given carries them instead, and stays its owner's to close.
 
     Raises ``SettingsError`` for a URL or token that cannot be used; the token is never shown.
     """
@@ -49,20 +51,23 @@ class HttpAlgaServer(AlgaServer):
         self._base_url = normalised_base_url(base_url)
         self._timeout_s = timeout_s
         self._dialect = dialect or AlgaDialect()
-        self._own_client = client is None
-        self._client = client or httpx.AsyncClient(transport=Connections(), trust_env=False)
+        self._client = client
+        self._connections = Connections()
+        self._closed = False
+        self._url = lru_cache(maxsize=_KEPT_URLS)(self._parsed_url)
         if not _HEADER_VALUE.fullmatch(token.get_secret_value()):
             raise SettingsError(
                 "The token for the Alga server cannot travel in an HTTP header.",
                 hint="RUNNER_STORAGE_API_TOKEN takes visible ASCII characters, without a line break at its end.",
             )
-        self._headers = {
-            "accept": "application/json",
-            "accept-encoding": "identity",
-            "content-type": "application/json",
-            "user-agent": "alga-runner",
-            "x-runner-auth": token.get_secret_value(),
-        }
+        self._headers = (
+            (b"host", httpx.URL(self._base_url).netloc),
+            (b"accept", b"application/json"),
+            (b"accept-encoding", b"identity"),
+            (b"content-type", b"application/json"),
+            (b"user-agent", b"alga-runner"),
+            (b"x-runner-auth", token.get_secret_value().encode()),
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._base_url!r})"
@@ -100,18 +105,22 @@ class HttpAlgaServer(AlgaServer):
         return answers.endpoints(await self._ask("getEndpoints", {}, identity, deadline))
 
     async def aclose(self) -> None:
-        """Close the connections, unless the client was given."""
-        if self._own_client:
-            await self._client.aclose()
+        """Close the connections; a client that was given is left alone."""
+        self._closed = True
+        await self._connections.aclose()
 
     async def _ask(
         self, operation: str, members: Mapping[str, object], identity: Identity, deadline: float
     ) -> Mapping[str, object]:
         """The document of a good answer; every other outcome raises ``HostCallError``."""
-        url = self._base_url + self._dialect.path(operation, identity.require_install())
-        headers = self._headers | _identity_headers(identity)
+        url = self._url(operation, identity.require_install())
         content = _json_bytes(self._dialect.document(operation, members))
-        if self._client.is_closed:
+        headers = [
+            *self._headers,
+            *_identity_headers(identity),
+            (b"content-length", str(len(content)).encode()),
+        ]
+        if self._closed or (self._client is not None and self._client.is_closed):
             raise HostCallError(HostCallCode.UNAVAILABLE, "The runner has left the Alga server.")
         patience = min(self._timeout_s, deadline - monotonic())
         if patience > 0:
@@ -122,15 +131,16 @@ class HttpAlgaServer(AlgaServer):
         )
 
     async def _exchange(
-        self, url: str, headers: Mapping[str, str], content: bytes, *, safe: bool
+        self, url: httpx.URL, headers: list[tuple[bytes, bytes]], content: bytes, *, safe: bool
     ) -> Mapping[str, object]:
         again = True
         while True:
+            # Headers and stream as they are: httpx would work out the same at many times the cost.
             request = httpx.Request(
-                "POST", url, headers=headers, content=content, extensions=_NO_HTTPX_TIMEOUT
+                "POST", url, headers=headers, stream=httpx.ByteStream(content), extensions=_NO_HTTPX_TIMEOUT
             )
             try:
-                response = await self._client.send(request, auth=None, follow_redirects=False, stream=True)
+                response = await self._send(request)
             except httpx.HTTPError as error:
                 if again and (isinstance(error, httpx.ConnectError) or (safe and _was_lost(error))):
                     again = False
@@ -141,6 +151,14 @@ class HttpAlgaServer(AlgaServer):
             finally:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        if self._client is None:
+            return await self._connections.handle_async_request(request)
+        return await self._client.send(request, auth=None, follow_redirects=False, stream=True)
+
+    def _parsed_url(self, operation: str, install_id: str) -> httpx.URL:
+        return httpx.URL(self._base_url + self._dialect.path(operation, install_id))
 
 
 def normalised_base_url(url: str) -> str:
@@ -162,26 +180,31 @@ def normalised_base_url(url: str) -> str:
     return str(parsed).rstrip("/").removesuffix("/api").rstrip("/")
 
 
-def _identity_headers(identity: Identity) -> dict[str, str]:
-    headers = {
-        "x-alga-tenant": identity.tenant_id,
-        "x-alga-extension": identity.extension_id,
-        "x-ext-install-id": identity.require_install(),
-    }
-    if identity.request_id is not None:
-        headers["x-request-id"] = identity.request_id
-    if identity.execution_token is not None:
-        headers["x-alga-execution-token"] = identity.execution_token
-    for name, value in headers.items():
+def _identity_headers(identity: Identity) -> list[tuple[bytes, bytes]]:
+    headers: list[tuple[bytes, bytes]] = []
+    for name, value in (
+        (b"x-alga-tenant", identity.tenant_id),
+        (b"x-alga-extension", identity.extension_id),
+        (b"x-ext-install-id", identity.install_id),
+        (b"x-request-id", identity.request_id),
+        (b"x-alga-execution-token", identity.execution_token),
+    ):
+        if value is None:
+            continue
         if not _HEADER_VALUE.fullmatch(value):
-            raise HostCallError(HostCallCode.INTERNAL, f"The execution's {name} cannot travel in a header.")
+            raise HostCallError(
+                HostCallCode.INTERNAL, f"The execution's {name.decode()} cannot travel in a header."
+            )
+        headers.append((name, value.encode()))
     return headers
+
+
+_encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 def _json_bytes(document: Mapping[str, object]) -> bytes:
     try:
-        text = json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-        return text.encode()
+        return _encoder.encode(document).encode()
     except (ValueError, TypeError, RecursionError):
         raise HostCallError(HostCallCode.VALIDATION_FAILED, "The request has no form in JSON.") from None
 
@@ -209,6 +232,11 @@ async def _body(response: httpx.Response) -> bytes:
         raise answers.garbled(f"is larger than {MAX_ANSWER_BYTES} bytes")
     if response.is_stream_consumed:  # a client's hook or a transport without streams has read it already
         return response.content
+    if isinstance(response.stream, httpx.ByteStream):  # whole, as ``Connections`` gives it
+        whole = b"".join(response.stream)
+        if len(whole) > MAX_ANSWER_BYTES:
+            raise answers.garbled(f"is larger than {MAX_ANSWER_BYTES} bytes")
+        return whole
     body = bytearray()
     try:
         async for part in response.aiter_raw():
