@@ -66,10 +66,12 @@ def contest(
 
 
 def _calibrated(entry: Entry, batch_s: float) -> int:
-    """How often the work is done in a batch; finding out warms the contestant up, too."""
+    """How often the work is done in a batch. The first times load and compile, and are not counted."""
+    for _ in range(2):
+        entry.child.ask(count=_FIRST_COUNT, **entry.order)
     count = _FIRST_COUNT
     while True:
         took = entry.child.ask(count=count, **entry.order).cpu_s
-        if took >= batch_s / 4:
+        if took >= batch_s / 2:
             return max(1, round(count * batch_s / took))
-        count = min(count * 8, round(count * batch_s / 2 / max(took, 1e-6)) + 1)
+        count = min(count * 8, round(count * batch_s / max(took, 1e-6)) + 1)

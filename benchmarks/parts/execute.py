@@ -41,6 +41,7 @@ def run(effort: Effort) -> Sequence[Result]:
     for name in ("ours_from_json", "ours_with_log_lines"):
         figures[f"{name}_vs_extism_reused"] = Spread.of_ratios(timings[name].cpu_us, reused.cpu_us)
     counts = {f"{name}_answers_checked": timing.counts["checked"] for name, timing in timings.items()}
+    counts["ours_with_log_lines_written"] = timings["ours_with_log_lines"].counts["log_lines"]
     figures["wall_ratio"] = Spread.of_ratios(ours.wall_us, reused.wall_us)
     return [
         Result.ratio(REUSED, ours.cpu_us, reused.cpu_us, counts=counts, figures=figures),
