@@ -19,6 +19,7 @@ from alga_runner.models import CreateScheduleInput, ScheduleInfo
 from alga_runner.telemetry import configure_logging
 
 from ..child import Contestant, Counts, Work, WrongAnswer
+from .crowd import crowd
 from .sampled import with_samples
 from .workload import SCHEDULE, SCHEDULE_ID, alga_guest, works
 from .workload import Work as Task
@@ -81,13 +82,17 @@ class Execute(Contestant):
         requests = [ExecuteRequest.model_validate(task.document) for task in tasks]
         pairs = list(zip(requests, _answers(tasks), strict=True))
 
+        execute = self.runner.execute
+
+        async def do(number: int) -> None:
+            request, answer = pairs[number]
+            response = await execute(request)
+            if response.body_b64 != answer or response.status != 200:
+                raise WrongAnswer(response)
+
         async def run() -> Counts:
-            execute = self.runner.execute
             answered = self.server.answered
-            for request, answer in pairs:
-                response = await execute(request)
-                if response.body_b64 != answer or response.status != 200:
-                    raise WrongAnswer(response)
+            await crowd(order.get("in_flight", 1), len(pairs), do)
             return {"done": len(pairs), "checked": len(pairs), "host_calls": self.server.answered - answered}
 
         return run

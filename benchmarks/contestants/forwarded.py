@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import anyio
 import httpx
 from pydantic import SecretStr
 
@@ -15,6 +14,7 @@ from alga_runner.alga.http import HttpAlgaServer
 from alga_runner.bundles import MemoryBundles
 
 from ..child import Contestant, Counts, Work, WrongAnswer
+from .crowd import crowd
 from .workload import alga_guest, works
 
 IN_FLIGHT = 32
@@ -25,7 +25,6 @@ class Forwarded(Contestant):
 
     def __init__(self) -> None:
         self._runner: Runner | None = None
-        self._exit = anyio.Event()
 
     def client(self) -> httpx.AsyncClient | None:
         """What speaks HTTP; ``None`` is the runner's own."""
@@ -52,17 +51,14 @@ class Forwarded(Contestant):
         pairs = [(ExecuteRequest.model_validate(task.document), task.answer) for task in tasks]
         count = len(pairs)
 
-        async def one_after_the_other() -> None:
-            while pairs:
-                request, answer = pairs.pop()
-                response = await runner.execute(request)
-                if response.body() != answer:
-                    raise WrongAnswer(response)
+        async def do(number: int) -> None:
+            request, answer = pairs[number]
+            response = await runner.execute(request)
+            if response.body() != answer:
+                raise WrongAnswer(response)
 
         async def run() -> Counts:
-            async with anyio.create_task_group() as tasks:
-                for _ in range(IN_FLIGHT):
-                    tasks.start_soon(one_after_the_other)
+            await crowd(IN_FLIGHT, count, do)
             return {"done": count, "checked": count, "host_calls": count * order["calls"]}
 
         return run

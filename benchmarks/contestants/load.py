@@ -5,6 +5,7 @@ Plain sockets and epoll, so that a Python on one core asks faster than a Python 
 
 from __future__ import annotations
 
+import base64
 import select
 import socket
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from pydantic_core import to_json
 from alga_runner.models import ExecuteResponse
 
 from ..child import Contestant, Counts, Work, WrongAnswer
+from .workload import Work as Task
 from .workload import works
 
 CONNECTIONS = 32
@@ -75,21 +77,29 @@ def _exchanges(content_hash: str, *, echo: bool) -> list[Exchange]:
     exchanges = []
     for work in works("/echo", content_hash):
         body = to_json(work.document)
-        head = (
-            "POST /v1/execute HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-            f"x-request-id: {work.document['context']['request_id']}\r\n"
-            f"x-alga-tenant: acme\r\nx-alga-extension: {work.document['context']['extension_id']}\r\n"
-            f"content-length: {len(body)}\r\n\r\n"
-        )
-        exchanges.append((head.encode() + body, body if echo else to_json(_response(work.answer))))
+        head = "POST /v1/execute HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+        head += "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in headers(work, body))
+        exchanges.append((head.encode() + b"\r\n" + body, body if echo else to_json(response(work))))
     return exchanges
 
 
-def _response(body: bytes) -> ExecuteResponse:
-    import base64  # noqa: PLC0415
+def headers(work: Task, body: bytes) -> list[tuple[bytes, bytes]]:
+    """What an execute request carries."""
+    context = work.document["context"]
+    return [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", context["request_id"].encode()),
+        (b"x-alga-tenant", context["tenant_id"].encode()),
+        (b"x-alga-extension", context["extension_id"].encode()),
+    ]
 
-    headers = {"content-type": "application/octet-stream"}
-    return ExecuteResponse(status=200, headers=headers, body_b64=base64.b64encode(body).decode())
+
+def response(work: Task) -> ExecuteResponse:
+    """What the service must answer."""
+    content_type = {"content-type": "application/octet-stream"}
+    body = base64.b64encode(work.answer).decode()
+    return ExecuteResponse(status=200, headers=content_type, body_b64=body)
 
 
 def _drive(connections: list[_Connection], exchanges: list[Exchange], seconds: float) -> int:

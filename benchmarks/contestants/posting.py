@@ -7,7 +7,6 @@ from time import monotonic
 from typing import Any
 
 import aiohttp
-import anyio
 import httpx
 from pydantic import SecretStr
 
@@ -16,6 +15,7 @@ from alga_runner.alga.http import HttpAlgaServer
 from alga_runner.models import CreateScheduleInput
 
 from ..child import Contestant, Counts, Work, WrongAnswer
+from .crowd import crowd
 from .forwarded import IN_FLIGHT
 from .sampled import with_samples
 from .workload import SCHEDULE_ID
@@ -48,19 +48,13 @@ class Posting(Contestant):
         if not hasattr(self, "post"):
             await self.connect(order["url"])
         count = order["count"]
-        left = count
 
-        async def one_after_the_other() -> None:
-            nonlocal left
-            while left > 0:
-                left -= 1
-                if (answer := await self.post()) != SCHEDULE_ID:
-                    raise WrongAnswer(answer)
+        async def do(_: int) -> None:
+            if (answer := await self.post()) != SCHEDULE_ID:
+                raise WrongAnswer(answer)
 
         async def run() -> Counts:
-            async with anyio.create_task_group() as tasks:
-                for _ in range(IN_FLIGHT):
-                    tasks.start_soon(one_after_the_other)
+            await crowd(IN_FLIGHT, count, do)
             return {"done": count, "checked": count}
 
         return run

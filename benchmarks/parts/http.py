@@ -18,6 +18,8 @@ from statistics import median
 from alga_runner.bundles import FolderBundles
 from alga_runner.models import content_hash, pack
 
+from ..contest import Entry
+from ..contestants.load import CONNECTIONS
 from ..contestants.workload import EXTENSION, alga_guest
 from ..figures import Result, Spread
 from ..part import Effort, Part
@@ -65,7 +67,7 @@ def run(effort: Effort) -> Sequence[Result]:
                         load_busy.append(batch.cpu_s / batch.wall_s)
             names.reverse()
             effort.advance((number + 2) / (rounds + 1))
-    figures: dict[str, Spread | float] = {}
+    figures = _without_sockets(effort)
     for name in servers:
         figures[f"{name}_per_s"] = Spread.of(rates[name])
         figures[f"{name}_cpu_us"] = Spread.of(cpu_us[name])
@@ -73,6 +75,21 @@ def run(effort: Effort) -> Sequence[Result]:
     figures["ratio_without_log_lines"] = Spread.of_ratios(rates["ours_without_log_lines"], rates["bare"])
     figures["load_busy"] = Spread.of(load_busy)
     return [Result.ratio(KEY, rates["ours"], rates["bare"], counts=counts, figures=figures)]
+
+
+def _without_sockets(effort: Effort) -> dict[str, Spread | float]:
+    """What is left of an answer's cost without uvicorn, and then without the service; alone, and in a crowd."""
+    with (
+        Child("benchmarks.contestants.alga:Execute", effort.core) as runner,
+        Child("benchmarks.contestants.service:InProcess", effort.core) as service,
+    ):
+        entries = {
+            f"{name}_in_process_{crowd}": Entry(child, {"path": "/echo", "in_flight": in_flight})
+            for name, child in (("execute", runner), ("service", service))
+            for crowd, in_flight in (("alone", 1), (f"among_{CONNECTIONS}", CONNECTIONS))
+        }
+        timings = effort.contest(entries, rounds=15, batch_s=0.05)
+    return {f"{name}_cpu_us": timing.cpu for name, timing in timings.items()}
 
 
 def publish(folder: Path) -> str:
