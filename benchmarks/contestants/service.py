@@ -14,6 +14,7 @@ from ..child import Counts, Work, WrongAnswer
 from .alga import Execute
 from .crowd import crowd
 from .load import headers, response
+from .sampled import with_samples
 
 Message = MutableMapping[str, Any]
 
@@ -58,3 +59,11 @@ class InProcess(Execute):
             return {"done": len(tasks), "checked": len(tasks)}
 
         return run
+
+
+class InProcessSampled(InProcess):
+    """With a timer that takes samples of what is being done."""
+
+    async def prepare(self, order: Mapping[str, Any]) -> Work:
+        """As without; the counts have the samples, too."""
+        return with_samples(await super().prepare(order))
