@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
+from .document import update
 from .figures import Result
 from .machine import about
 from .page import Page
@@ -14,7 +15,8 @@ from .part import Effort, Part
 from .parts import PARTS
 from .pinning import cores
 from .processes import ChildFailed
-from .results import LATEST, write
+from .profiles import Profile
+from .results import LATEST, PROFILES, document, write
 
 _INTERRUPTED = 130
 
@@ -34,6 +36,11 @@ def main(arguments: list[str]) -> int:
         "--quick", action="store_true", help="try the benchmark itself: the numbers mean nothing"
     )
     parser.add_argument(
+        "--document",
+        action="store_true",
+        help="measure nothing; rewrite the tables in docs/performance.md from the latest results and profiles",
+    )
+    parser.add_argument(
         "--output", type=Path, default=LATEST, metavar="FILE", help="where results go as JSON"
     )
     options = parser.parse_args(arguments)
@@ -42,6 +49,9 @@ def main(arguments: list[str]) -> int:
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(known)}")
     chosen = [known[name] for name in options.parts] or list(PARTS)
 
+    if options.document:
+        update()
+        return 0
     page = Page()
     try:
         if options.profile:
@@ -67,7 +77,8 @@ def _measure(chosen: list[Part], page: Page, *, quick: bool, output: Path) -> in
             results += [Result(key, None, note="could not be measured") for key in part.keys]
     page.table(results)
     page.figures(results)
-    write(output, results, {**about(), "seconds": round(perf_counter() - started), "quick": quick})
+    seconds = round(perf_counter() - started)
+    write(output, document(results, {**about(), "seconds": seconds, "quick": quick}))
     page.say(
         f"\nWritten to {output.relative_to(Path.cwd()) if output.is_relative_to(Path.cwd()) else output}"
     )
@@ -76,12 +87,16 @@ def _measure(chosen: list[Part], page: Page, *, quick: bool, output: Path) -> in
 
 def _profile(chosen: list[Part], page: Page, *, quick: bool) -> int:
     core, load_core = cores()
+    profiles: list[Profile] = []
     for part in chosen:
         if part.profile is not None:
             with page.progress(part.name) as advance:
-                profiles = part.profile(Effort(quick, core, load_core, advance))
-            for profile in profiles:
+                made = part.profile(Effort(quick, core, load_core, advance))
+            for profile in made:
                 page.profile(profile)
+            profiles += made
+    if not quick:
+        write(PROFILES, [profile.document() for profile in profiles])
     return 0
 
 

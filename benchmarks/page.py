@@ -65,7 +65,7 @@ class Page:
             verdict = {True: "[green]met[/]", False: "[bold red]missed[/]", None: ""}[met]
             table.add_row(
                 result.key,
-                "-" if result.value is None else _shown(result.value),
+                "-" if result.value is None else shown(result.value),
                 _quartiles(result.spread),
                 str(goal),
                 verdict,
@@ -84,7 +84,7 @@ class Page:
                 spread = figure if isinstance(figure, Spread) else None
                 table.add_row(
                     f"{group}: {name.replace('_', ' ')}",
-                    _shown(spread.median if spread else float(figure)),  # type: ignore[arg-type]
+                    shown(spread.median if spread else float(figure)),  # type: ignore[arg-type]
                     _quartiles(spread),
                 )
         self._out.print()
@@ -111,10 +111,11 @@ class Page:
 
 
 def _quartiles(spread: Spread | None) -> str:
-    return f"{_shown(spread.low)} - {_shown(spread.high)}" if spread and spread.samples > 1 else ""
+    return f"{shown(spread.low)} - {shown(spread.high)}" if spread and spread.samples > 1 else ""
 
 
-def _shown(number: float) -> str:
+def shown(number: float) -> str:
+    """``number`` as people read it: three digits that count, thousands apart."""
     if float(number).is_integer():
         return f"{number:,.0f}"
     return f"{rounded(float(f'{number:.3g}')):,.6g}"

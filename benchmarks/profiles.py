@@ -54,6 +54,16 @@ class Profile:
         }
         return Profile(what, (self.total_us - other.total_us) / times, each, self.samples)
 
+    def document(self) -> dict[str, object]:
+        """As JSON has it."""
+        return {
+            "what": self.what,
+            "total_us": round(self.total_us, 2),
+            "samples": self.samples,
+            "groups": {name: round(spent, 2) for name, spent in self.by_group.items()},
+            "functions": {name: round(spent, 2) for name, spent in self.dearest},
+        }
+
     @property
     def by_group(self) -> dict[str, float]:
         """Microseconds by group, the dearest first."""

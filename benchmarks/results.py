@@ -10,6 +10,7 @@ from .figures import Result, Spread, rounded
 from .goals import GOALS
 
 LATEST = Path(__file__).resolve().parent / "results" / "latest.json"
+PROFILES = LATEST.with_name("profiles.json")
 
 
 def document(results: Sequence[Result], about: Mapping[str, object]) -> dict[str, object]:
@@ -17,11 +18,11 @@ def document(results: Sequence[Result], about: Mapping[str, object]) -> dict[str
     return {"about": dict(about), **{result.key: _entry(result) for result in results}}
 
 
-def write(path: Path, results: Sequence[Result], about: Mapping[str, object]) -> None:
-    """Write them, whole or not at all."""
+def write(path: Path, written: object) -> None:
+    """Write a document, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(".tmp")
-    half.write_text(json.dumps(document(results, about), indent=2) + "\n", "utf-8")
+    half.write_text(json.dumps(written, indent=2) + "\n", "utf-8")
     half.replace(path)
 
 

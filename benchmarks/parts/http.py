@@ -26,6 +26,7 @@ from ..part import Effort, Part
 from ..processes import Child
 from ..profiles import Profile
 from ..running import Server
+from . import profiling
 
 KEY = "http.vs_bare_asgi"
 _ROUNDS = 10
@@ -125,7 +126,14 @@ def profile(effort: Effort) -> Sequence[Profile]:
             for _ in range(effort.size(_ROUNDS, 2)):
                 load.ask(url=server.url, **order)
         samples = json.loads(file.read_text("utf-8"))
-    return [Profile.of("one request of /v1/execute", samples, median(each_us))]
+    in_process = profiling.profiled(
+        effort,
+        "one request of the service in process",
+        "service:InProcess",
+        "service:InProcessSampled",
+        {"path": "/echo", "in_flight": 1},
+    )
+    return [in_process, Profile.of("one request of the service under load", samples, median(each_us))]
 
 
 PART = Part("http", (KEY,), (), run, profile)

@@ -18,16 +18,20 @@ _BATCH_S = 0.25
 
 
 def execute(effort: Effort) -> Sequence[Profile]:
-    """One execution without host calls."""
-    return [profiled(effort, "one execution", "alga:Execute", "alga:ExecuteSampled", {"path": "/echo"})]
+    """One execution without host calls, alone and among others."""
+    sides = ("alga:Execute", "alga:ExecuteSampled")
+    return [
+        profiled(effort, "one execution", *sides, {"path": "/echo"}),
+        profiled(effort, "one execution among 32", *sides, {"path": "/echo", "in_flight": 32}),
+    ]
 
 
 def hostcall(effort: Effort) -> Sequence[Profile]:
     """One host call: what executions with many have beyond those with none."""
-    (none,) = execute(effort)
-    path = f"/create/{CALLS}"
-    many = profiled(effort, "many", "alga:Execute", "alga:ExecuteSampled", {"path": path})
-    return [many.less(none, "one host call (scheduler.create)", CALLS)]
+    sides = ("alga:Execute", "alga:ExecuteSampled")
+    none = profiled(effort, "none", *sides, {"path": "/echo"})
+    many = profiled(effort, "many", *sides, {"path": f"/create/{CALLS}"})
+    return [many.less(none, "one host call", CALLS)]
 
 
 def profiled(effort: Effort, what: str, plain: str, sampled: str, order: Mapping[str, Any]) -> Profile:

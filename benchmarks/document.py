@@ -1,0 +1,96 @@
+"""The measured tables of docs/performance.md, from what the latest runs wrote.
+
+Each stands between ``<!-- measured: name -->`` and ``<!-- end -->``; what was not measured lately stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .goals import GOALS
+from .page import shown
+from .results import LATEST, PROFILES
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+_BETWEEN = re.compile(r"(<!-- measured: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+_RESULTS = "results"
+_FIGURES = "figures of "
+_PROFILE = "profile of "
+
+
+def rendered(page: str, results: Mapping[str, Any], profiles: Iterable[Mapping[str, Any]]) -> str:
+    """``page`` with every table that can be made."""
+    by_what = {profile["what"]: profile for profile in profiles}
+
+    def table(found: re.Match[str]) -> str:
+        name = found[2]
+        made = None
+        if name == _RESULTS:
+            made = _results(results)
+        elif name.startswith(_FIGURES):
+            made = _figures(results, name.removeprefix(_FIGURES))
+        elif name.startswith(_PROFILE) and name.removeprefix(_PROFILE) in by_what:
+            made = _profile(by_what[name.removeprefix(_PROFILE)])
+        return f"{found[1]}{made}{found[3]}" if made else found[0]
+
+    return _BETWEEN.sub(table, page)
+
+
+def _results(results: Mapping[str, Any]) -> str | None:
+    if not set(GOALS) <= set(results):
+        return None
+    rows = []
+    for key, goal in GOALS.items():
+        result = results[key]
+        value = "-" if result["value"] is None else shown(result["value"])
+        spread = result.get("spread")
+        quartiles = f"{shown(spread['q1'])} - {shown(spread['q3'])}" if spread else ""
+        rows.append(
+            [
+                f"`{key}`",
+                goal.meaning,
+                value,
+                quartiles,
+                str(goal),
+                {True: "met", False: "missed"}.get(result["met"], ""),
+            ]
+        )
+    return _table(["key", "what it is", "value", "quartiles", "goal", ""], rows)
+
+
+def _figures(results: Mapping[str, Any], group: str) -> str | None:
+    figures: dict[str, Any] = {}
+    for key, result in results.items():
+        if key.partition(".")[0] == group:
+            figures |= result["figures"]
+    if not figures:
+        return None
+    rows = []
+    for name, figure in figures.items():
+        spread = figure if isinstance(figure, dict) else {"median": figure}
+        quartiles = f"{shown(spread['q1'])} - {shown(spread['q3'])}" if spread.get("samples", 1) > 1 else ""
+        rows.append([name.replace("_", " "), shown(spread["median"]), quartiles])
+    return _table(["figure", "median", "quartiles"], rows)
+
+
+def _profile(profile: Mapping[str, Any]) -> str:
+    total = profile["total_us"]
+    rows = [[name, f"{spent:.1f}", f"{spent / total:.0%}"] for name, spent in profile["groups"].items()]
+    rows.append(["**all**", f"**{total:.1f}**", ""])
+    return _table(["where", "us", ""], rows)
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+    return "".join("| " + " | ".join(row) + " |\n" for row in [head, ["---"] * len(head), *rows])
+
+
+def update() -> None:
+    """Rewrite the tables."""
+    results = json.loads(LATEST.read_text("utf-8")) if LATEST.exists() else {}
+    profiles = json.loads(PROFILES.read_text("utf-8")) if PROFILES.exists() else []
+    PAGE.write_text(rendered(PAGE.read_text("utf-8"), results, profiles), "utf-8")
