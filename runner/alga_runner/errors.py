@@ -65,6 +65,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar, Self
 
+from .frames import Frame
+
 
 class AlgaError(Exception):
     """Something the runner can explain.
@@ -279,11 +281,18 @@ class AdminRefused(AlgaError):
 
 
 class ExecutionError(AlgaError):
-    """The guest's execution ended without a usable response."""
+    """The guest's execution ended without a usable response.
+
+    ``frames`` is the guest's stack as it ended, innermost first; empty if it was not inside a function.
+    """
+
+    def __init__(self, message: str = "", *, frames: tuple[Frame, ...] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.frames = frames
 
 
 class GuestTrap(ExecutionError):
-    """The guest trapped. ``trap_code`` is wasmtime's name for why; ``frames`` the guest's stack, innermost first."""
+    """The guest trapped. ``trap_code`` is wasmtime's name for why."""
 
     code = "guest_trap"
 
@@ -292,12 +301,11 @@ class GuestTrap(ExecutionError):
         message: str = "",
         *,
         trap_code: str | None = None,
-        frames: tuple[str, ...] = (),
+        frames: tuple[Frame, ...] = (),
         hint: str | None = None,
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, frames=frames, hint=hint)
         self.trap_code = trap_code
-        self.frames = frames
 
 
 class GuestAbort(ExecutionError):
@@ -325,13 +333,9 @@ class InvalidResponse(ExecutionError):
 
 
 class DeadlineExceeded(ExecutionError):
-    """The execution did not finish within its time. ``frames`` is the stack of a guest that was computing then."""
+    """The execution did not finish within its time."""
 
     code = "deadline_exceeded"
-
-    def __init__(self, message: str = "", *, frames: tuple[str, ...] = (), hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.frames = frames
 
 
 class Overloaded(ExecutionError):
@@ -373,13 +377,9 @@ class LimitExceeded(ExecutionError):
 
 
 class CpuLimit(LimitExceeded):
-    """The guest computed longer than its limit. ``frames`` is its stack, innermost first."""
+    """The guest computed longer than its limit."""
 
     code = "cpu_limit"
-
-    def __init__(self, message: str = "", *, frames: tuple[str, ...] = (), hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.frames = frames
 
 
 class MemoryLimit(LimitExceeded):

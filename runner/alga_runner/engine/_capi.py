@@ -155,6 +155,7 @@ error_delete = _declare("wasmtime_error_delete", None, c_void_p)
 byte_vec_delete = _declare("wasm_byte_vec_delete", None, c_void_p)
 frame_func_name = _declare("wasmtime_frame_func_name", c_void_p, c_void_p)
 frame_func_index = _declare("wasm_frame_func_index", c_uint32, c_void_p)
+frame_module_offset = _declare("wasm_frame_module_offset", c_size_t, c_void_p)
 frame_vec_delete = _declare("wasm_frame_vec_delete", None, c_void_p)
 
 HOST_CALLBACK = ctypes.CFUNCTYPE(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import CpuLimit
+from ..frames import Frame
 
 UNLIMITED = float("inf")
 
@@ -22,7 +23,7 @@ class Budget:
     until: float = UNLIMITED
     cpu_s: float = UNLIMITED
     used_s: float = 0.0
-    stack: tuple[str, ...] = ()
+    stack: tuple[Frame, ...] = ()
 
     @property
     def spent(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio
 
-from ..errors import DeadlineExceeded
+from ..errors import DeadlineExceeded, ExecutionError
 from .budget import Budget
 from .guest import Answerer, Guest
 from .turns import TURN_S, turns
@@ -46,7 +46,7 @@ async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) 
     with anyio.CancelScope(deadline=now + budget.until - monotonic()) as scope:
         await _drive_on(guest, answerer, budget, step)
     if scope.cancelled_caught:
-        if guest.pending is None and not budget.stack:  # it waited for a turn
+        if not budget.stack:  # it waited, for an answer or for its turn
             budget.stack = guest.interrupt()
         raise DeadlineExceeded(frames=budget.stack)
 
@@ -57,11 +57,16 @@ async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int)
     while True:
         if (call := guest.pending) is not None:
             if budget.used_s > budget.cpu_s:
+                budget.stack = guest.interrupt()
                 raise budget.spent_error()
             turn, started = turns.number, monotonic()
             waiting, call.waiting = call.waiting, None
-            answer = answerer(call.function, call.arguments) if waiting is None else waiting
-            guest.resume(await answer if isinstance(answer, CoroutineType) else answer)
+            try:
+                answer = answerer(call.function, call.arguments) if waiting is None else waiting
+                guest.resume(await answer if isinstance(answer, CoroutineType) else answer)
+            except ExecutionError as error:
+                guest.fail(error)
+                raise
             if turns.number == turn:  # it never waited: what it took of the loop's turn counts as the guest's
                 turns.spend(monotonic() - started)
             beside = doubtful = False

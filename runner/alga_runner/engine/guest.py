@@ -17,7 +17,8 @@ from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..errors import AlgaError, ExportMissing
+from ..errors import AbiBreach, AlgaError, ExecutionError, ExportMissing, LimitExceeded
+from ..frames import Frame
 from . import _capi, traps
 from .limits import GuestLimits
 from .memory import LinearMemory
@@ -69,6 +70,9 @@ class _Running(threading.local):
 
     guest: Any = None
     failure: BaseException | None = None
+    """What an answer on the fiber raised, in the host call ``function`` of the guest ``failed``."""
+    failed: Any = None
+    function = 0
 
 
 running = _Running()
@@ -121,6 +125,7 @@ class Guest:
         "linked",
         "memory",
         "pending",
+        "trap_address",
     )
 
     def __init__(self, linked: LinkedModule, limits: GuestLimits) -> None:
@@ -205,27 +210,32 @@ class Guest:
                 self._find_memory()
         return done
 
-    def interrupt(self, *, released: bool = False) -> tuple[str, ...]:
-        """Run a guest whose slice ended to its next epoch check, end it there, and return its stack, innermost first.
+    def interrupt(self, *, released: bool = False) -> tuple[Frame, ...]:
+        """End a guest that computes, at its next epoch check, or waits for an answer; its stack, innermost first.
 
         Nothing, when it got to its end or to a host call before. What is left is to ``close`` it.
         """
         future = self._future
-        if future is None or self.pending is not None:
+        if future is None:
             return ()
-        _capi.epoch_deadline_callback(self._store, _STOP, None, None)
+        if self.pending is None:
+            _capi.epoch_deadline_callback(self._store, _STOP, None, None)
+        else:
+            ctypes.c_void_p.from_address(self.trap_address).value = _capi.trap_new(_STOPPED, len(_STOPPED))
+            self._scratch[_FLAG] = 1
         running.guest = self
         done = _capi.future_poll_released(future) if released else _capi.future_poll(future)
-        running.guest, running.failure = None, None
+        running.guest, running.failure, running.failed = None, None, None
         if not done:
             return ()
         self._future = None
         _capi.future_delete(future)
-        trap, error = _ends_at(self._scratch, _TRAP)
-        if trap or not error:
-            return ()  # it ended by itself: ``close`` frees what it left
-        _addresses.pack_into(self._scratch, _TRAP, 0, 0)
-        return traps.take_frames(error)
+        return self._take_stack()
+
+    def fail(self, failure: ExecutionError) -> None:
+        """End a guest that waits for an answer with ``failure`` instead, which learns the host call and the stack."""
+        if self.pending is not None:
+            self._tell(failure, self.pending.function, self.interrupt())
 
     def ask(self, function: int, arguments: tuple[Any, ...], results: int, caller: int) -> bool:
         """Called on the fiber, by the host callback: what the guest asks. Whether it has its answer already."""
@@ -295,9 +305,31 @@ class Guest:
         return traps.take_trap(trap) if trap else traps.take_error(error)
 
     def _raise_end(self) -> None:
-        ended = self._take_end()
-        failure, running.failure = running.failure, None
-        if failure is not None:
+        failure, failed, running.failure, running.failed = running.failure, running.failed, None, None
+        if failure is not None and failed is self:
+            self._tell(failure, running.function, self._take_stack())
             raise failure
+        ended = self._take_end()
         if ended is not None:
             raise ended
+
+    def _tell(self, failure: BaseException, function: int, frames: tuple[Frame, ...]) -> None:
+        """Where the guest was when the host ended it with ``failure``, in a call of that function."""
+        if isinstance(failure, ExecutionError):
+            failure.frames = failure.frames or frames
+        if isinstance(failure, AbiBreach | LimitExceeded):
+            called = self.linked.functions[function]
+            failure.at(host_call=f"{called.module} {called.name}")
+
+    def _take_stack(self) -> tuple[Frame, ...]:
+        """The stack of a guest that the host ended; none of one that ended by itself, which ``close`` frees."""
+        trap, error = _ends_at(self._scratch, _TRAP)
+        if trap or not error:
+            return ()
+        _addresses.pack_into(self._scratch, _TRAP, 0, 0)
+        return traps.take_frames(error)
+
+    def _discard_end(self) -> None:
+        """Free what an unwound future may have written; nobody is left to hear of it."""
+        self._take_end()
+>>>>>>> b5e9f86 (A frame is a value; breaches, limits and aborts carry the guest's stack, and so does a deadline in a host call)

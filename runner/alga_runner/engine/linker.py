@@ -136,8 +136,9 @@ def _callback(index: int, function: HostFunction) -> Any:
             given = read_arguments(arguments_at(arguments)) if arguments else ()
             if not guest.ask(index, given, results or 0, caller):
                 flag = guest.flag_address
+                guest.trap_address = trap
         except BaseException as error:  # noqa: BLE001 - see the module's docstring
-            running.failure = error
+            running.failure, running.failed, running.function = error, running.guest, index
             ctypes.c_void_p.from_address(trap).value = _capi.trap_new(b"host", 4)
         write_continuation(continuation_at(answer), 0, _capi.ready_when_nonzero, flag, 0)
 

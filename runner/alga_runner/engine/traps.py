@@ -17,10 +17,13 @@ from ..errors import (
     Overloaded,
     StackLimit,
 )
+from ..frames import Frame
 from . import _capi
+from .names import readable
 
 _MAX_FRAMES = 64
 _MAX_NAME_BYTES = 200
+_NO_OFFSET = (1 << 64) - 1
 _vector = ctypes.c_size_t * 2
 
 
@@ -33,7 +36,7 @@ def _take_text(read: Callable[..., Any], pointer: int) -> str:
     return text
 
 
-def take_frames(error: int) -> tuple[str, ...]:
+def take_frames(error: int) -> tuple[Frame, ...]:
     """The guest's stack, innermost first, when ``error``, a ``wasmtime_error_t``, ended it; the error is deleted.
 
     For a guest that its owner stopped, knowing why.
@@ -43,22 +46,28 @@ def take_frames(error: int) -> tuple[str, ...]:
     return frames
 
 
-def _frames(read: Callable[..., Any], pointer: int) -> tuple[str, ...]:
-    """Function names of the guest's stack, innermost first; unnamed ones by index."""
+def _frames(read: Callable[..., Any], pointer: int) -> tuple[Frame, ...]:
+    """The guest's stack, innermost first; functions without a name are called by their index."""
     vector = _vector()
     read(pointer, ctypes.addressof(vector))
     count, data = vector[0], vector[1]
-    names: list[str] = []
-    for position in range(min(count, _MAX_FRAMES)):
-        frame = ctypes.c_void_p.from_address(data + 8 * position).value
-        name = _capi.frame_func_name(frame)
-        if name:
-            text = _vector.from_address(name)
-            names.append(ctypes.string_at(text[1], min(text[0], _MAX_NAME_BYTES)).decode("utf-8", "replace"))
-        else:
-            names.append(f"function {_capi.frame_func_index(frame)}")
+    frames = tuple(
+        _frame(ctypes.c_void_p.from_address(data + 8 * position).value)
+        for position in range(min(count, _MAX_FRAMES))
+    )
     _capi.frame_vec_delete(ctypes.addressof(vector))
-    return tuple(names)
+    return frames
+
+
+def _frame(pointer: int | None) -> Frame:
+    offset = _capi.frame_module_offset(pointer)
+    name = _capi.frame_func_name(pointer)
+    if name:
+        text = _vector.from_address(name)
+        function = readable(ctypes.string_at(text[1], min(text[0], _MAX_NAME_BYTES)).decode("utf-8", "replace"))
+    else:
+        function = f"function {_capi.frame_func_index(pointer)}"
+    return Frame(function, None if offset == _NO_OFFSET else offset)
 
 
 _SENTENCES = {
@@ -89,7 +98,9 @@ def take_trap(trap: int) -> ExecutionError:
         code = None
     if code is TrapCode.STACK_OVERFLOW:
         return StackLimit(
-            "The guest's calls nested deeper than its stack.", hint="Look for unbounded recursion."
+            "The guest's calls nested deeper than its stack.",
+            frames=frames,
+            hint="Look for unbounded recursion.",
         )
     reason = _SENTENCES[code] if code in _SENTENCES else message.partition("\n")[0]
     return GuestTrap(
