@@ -32,16 +32,17 @@ UNREACHABLE = (
 
 @dataclass(frozen=True)
 class Package:
-    """A folder with a package.json, and the wasm that its build script writes."""
+    """A folder with a package.json, and what its build script writes."""
 
     folder: str
-    wasm: str
+    built: tuple[str, ...]
 
 
 PACKAGES = (
-    Package("guest-abi/assemblyscript", "tests/codec.wasm"),
-    Package("sample-extensions/scheduler-demo", "dist/main.wasm"),
+    Package("guest-abi/assemblyscript", ("tests/codec.wasm", "tests/crash.wasm", "tests/crash.wasm.map")),
+    Package("sample-extensions/scheduler-demo", ("dist/main.wasm",)),
 )
+BUILT = tuple(f"{package.folder}/{name}" for package in PACKAGES for name in package.built)
 
 
 class ToolMissing(Exception):
@@ -94,10 +95,11 @@ def install(root: Path) -> None:
 
 
 def copy_sources(target: Path) -> None:
-    """The packages, with what they have installed but without their wasm, under ``target``."""
+    """The packages, with what they have installed but without what they build, under ``target``."""
     for package in PACKAGES:
         shutil.copytree(ROOT / package.folder, target / package.folder, symlinks=True)
-        (target / package.folder / package.wasm).unlink(missing_ok=True)
+    for name in BUILT:
+        (target / name).unlink(missing_ok=True)
 
 
 def check() -> list[str]:
@@ -108,8 +110,7 @@ def check() -> list[str]:
         for copy in copies:
             copy_sources(copy)
             build(copy)
-        for package in PACKAGES:
-            name = f"{package.folder}/{package.wasm}"
+        for name in BUILT:
             first, second = ((copy / name).read_bytes() for copy in copies)
             committed = (ROOT / name).read_bytes()
             if first != second:
@@ -146,7 +147,7 @@ def main(arguments: list[str]) -> int:
     for difference in differences:
         say(difference)
     if not differences:
-        say(f"The committed wasm of {len(PACKAGES)} guests is what its source gives, from two folders.")
+        say(f"What is committed of {len(BUILT)} files is what their source gives, from two folders.")
     return 1 if differences else 0
 
 

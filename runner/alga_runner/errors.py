@@ -309,9 +309,27 @@ class GuestTrap(ExecutionError):
 
 
 class GuestAbort(ExecutionError):
-    """The guest aborted, with its language's own message and position."""
+    """The guest aborted, with its language's own message.
+
+    ``file``, ``line`` and ``column`` are the position it gave, if it gave one.
+    """
 
     code = "guest_abort"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        frames: tuple[Frame, ...] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, frames=frames, hint=hint)
+        self.file = file
+        self.line = line
+        self.column = column
 
 
 class GuestExit(ExecutionError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 _SHOWN = 5
 
@@ -34,9 +35,18 @@ class Frame:
         return f"{self.function} ({self.place})" if self.place else self.function
 
 
+def stack_lines(frames: Sequence[Frame]) -> list[str]:
+    """A line for each frame, and one for all of the same in a row: ``dig (a.c:37:26), 19 times``."""
+    lines = []
+    for frame, same in groupby(frames):
+        count = sum(1 for _ in same)
+        lines.append(str(frame) if count == 1 else f"{frame}, {count} times")
+    return lines
+
+
 def stack_line(frames: Sequence[Frame], shown: int = _SHOWN) -> str:
-    """The stack on one line, at most ``shown`` frames of it: ``divide (a.c:5:12) < total (a.c:10:16) < 3 more``."""
-    names = [str(frame) for frame in frames[:shown]]
-    if len(frames) > shown:
-        names.append(f"{len(frames) - shown} more")
-    return " < ".join(names)
+    """The stack on one line, at most ``shown`` lines of it: ``divide (a.c:5:12) < total (a.c:10:16) < 3 more``."""
+    lines = stack_lines(frames)
+    if len(lines) > shown:
+        lines[shown:] = [f"{len(lines) - shown} more"]
+    return " < ".join(lines)

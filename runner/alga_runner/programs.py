@@ -7,19 +7,16 @@ A program is found under tenant, extension and hash: that one tenant has a bundl
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
 
-import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from .bundles import BundleSource
-from .errors import AlgaError, EngineUnavailable, ModuleTooLarge
+from .errors import ModuleTooLarge
+from .frames import Frame
 from .guests import CoreHost, CoreProgram
-
-T = TypeVar("T")
+from .positions import Positions
+from .single_flight import SingleFlight
 
 MAX_PROGRAMS = 1_000
 """Programs kept; the one unused for longest goes first."""
@@ -42,8 +39,9 @@ class Programs:
         self._bundles = bundles
         self._host = host
         self._max_module_bytes = max_module_bytes
-        self._by_bundle: _SingleFlight[CoreProgram] = _SingleFlight(tasks)
-        self._by_module: _SingleFlight[CoreProgram] = _SingleFlight(tasks)
+        self._by_bundle: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
+        self._by_module: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
+        self._positions = Positions(bundles, tasks)
 
     def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> CoreProgram | None:
         """The program of a tenant's bundle, if ``get`` would not have to wait for it."""
@@ -58,6 +56,15 @@ class Programs:
 
         return await self._by_bundle.get((tenant_id, extension_id, content_hash), load)
 
+    async def located(
+        self, tenant_id: str, extension_id: str, content_hash: str, frames: tuple[Frame, ...]
+    ) -> tuple[Frame, ...]:
+        """``frames`` of a guest of that bundle, with files and lines where they can be told soon. Raises nothing."""
+        program = self.loaded(tenant_id, extension_id, content_hash)
+        if program is None or not program.has_debug_info:
+            return frames
+        return await self._positions.located(tenant_id, extension_id, content_hash, frames)
+
     async def _compiled(self, wasm: bytes) -> CoreProgram:
         require_size(wasm, self._max_module_bytes)
 
@@ -65,62 +72,3 @@ class Programs:
             return await anyio.to_thread.run_sync(self._host.load, wasm)
 
         return await self._by_module.get(hashlib.sha256(wasm).digest(), load)
-
-
-class _Load(Generic[T]):
-    """One value on its way, or arrived."""
-
-    def __init__(self) -> None:
-        self.arrived = anyio.Event()
-        self.value: T | None = None
-        self.failure: Exception | None = None
-
-    def result(self) -> T:
-        if isinstance(self.failure, AlgaError):
-            raise self.failure.fresh()
-        if self.failure is not None:
-            raise self.failure
-        if self.value is None:
-            raise EngineUnavailable("The runner stopped while the extension was being loaded.")
-        return self.value
-
-
-class _SingleFlight(Generic[T]):
-    """Remembers what was loaded by key; while a load is under way, everyone who asks waits for that one.
-
-    The load runs in a task of its own, so that an execution that gives up does not take it from the others.
-    """
-
-    def __init__(self, tasks: TaskGroup) -> None:
-        self._tasks = tasks
-        self._loads: OrderedDict[Hashable, _Load[T]] = OrderedDict()
-
-    def loaded(self, key: Hashable) -> T | None:
-        found = self._loads.get(key)
-        if found is None or found.value is None:
-            return None
-        self._loads.move_to_end(key)
-        return found.value
-
-    async def get(self, key: Hashable, load: Callable[[], Awaitable[T]]) -> T:
-        under_way = self._loads.get(key)
-        if under_way is None:
-            under_way = self._loads[key] = _Load()
-            self._tasks.start_soon(self._carry_out, key, under_way, load)
-            if len(self._loads) > MAX_PROGRAMS:
-                self._loads.popitem(last=False)
-        else:
-            self._loads.move_to_end(key)
-        if not under_way.arrived.is_set():
-            await under_way.arrived.wait()
-        return under_way.result()
-
-    async def _carry_out(self, key: Hashable, under_way: _Load[T], load: Callable[[], Awaitable[T]]) -> None:
-        try:
-            under_way.value = await load()
-        except Exception as error:  # noqa: BLE001 - handed to those who wait
-            under_way.failure = error
-            if self._loads.get(key) is under_way:
-                del self._loads[key]
-        finally:
-            under_way.arrived.set()

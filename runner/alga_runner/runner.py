@@ -21,6 +21,7 @@ from .capabilities import Execution, Gate, HostCallRecord, LogLine
 from .capabilities.operation import RECORDED_BYTES
 from .engine import Budget, Engine, EngineConfig, GuestLimits, deferred_interrupts
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
+from .failure import explained, log_detail
 from .guests import CoreHost, CoreProgram, SessionLimits
 from .models import (
     ExecuteRequest,
@@ -141,32 +142,28 @@ class Runner:
 
     async def _carry_out(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
         """One execution, reported whatever its outcome."""
-        status, started = "cancelled", perf_counter()
+        status, detail, started = "cancelled", None, perf_counter()
         self.telemetry.execution_began()
         try:
             response = await self._execute(request, execution)
         except AlgaError as error:
             status = error.code
-            raise self._explained(error, request, execution) from error.__cause__
+            told = await explained(error, request, execution, self.timeout_s(request), self._programs)
+            detail = log_detail(told)
+            raise told from error.__cause__
         else:
             status = "ok"
             return response
         finally:
-            self._report(request.context, execution, status, perf_counter() - started)
-
-    def _explained(self, error: AlgaError, request: ExecuteRequest, execution: Execution) -> AlgaError:
-        if isinstance(error, DeadlineExceeded):
-            error = _too_late(error, execution, self.timeout_s(request))
-        context = request.context
-        return error.at(
-            extension=context.extension_id,
-            version=context.version_id,
-            handler=f"{request.http.method} {request.http.path}",
-            request_id=context.request_id,
-        )
+            self._report(request.context, execution, status, perf_counter() - started, detail)
 
     def _report(
-        self, context: ExecutionContext, execution: Execution, status: str, duration_s: float
+        self,
+        context: ExecutionContext,
+        execution: Execution,
+        status: str,
+        duration_s: float,
+        detail: str | None,
     ) -> None:
         if execution.log and self.settings.log_guest_lines:
             for line in execution.log:
@@ -187,6 +184,7 @@ class Runner:
             extension=context.extension_id,
             version=context.version_id,
             request_id=context.request_id,
+            detail=detail,
         )
 
     async def _execute(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
@@ -258,20 +256,6 @@ class Runner:
             max_log_lines=settings.max_log_lines,
             max_log_bytes=settings.max_log_bytes,
         )
-
-
-def _too_late(error: DeadlineExceeded, execution: Execution, timeout_s: float) -> DeadlineExceeded:
-    """The deadline's error, which says what the guest was doing: the host call it waited for, or its stack."""
-    last = execution.host_calls[-1] if execution.host_calls else None
-    waited_for = last.operation if last is not None and last.status == "cancelled" else None
-    doing = f" It was computing in {error.frames[0]}." if error.frames else ""
-    return DeadlineExceeded(
-        f"The execution did not finish within {round(timeout_s * 1000)} ms.{doing}",
-        frames=error.frames,
-        hint="Raise limits.timeout_ms, or see why the host call was not answered."
-        if waited_for
-        else "Raise limits.timeout_ms, or let the guest do less: no host call was under way.",
-    ).at(host_call=waited_for)
 
 
 async def _end(tasks: TaskGroup) -> None:

@@ -15,6 +15,9 @@ MANIFEST = "manifest.json"
 WASM = "dist/main.wasm"
 """Where the module always stands, whatever the manifest says (alga-contract 3)."""
 
+SOURCE_MAP = "dist/main.wasm.map"
+"""Where AssemblyScript's compiler puts the module's source map; few bundles have one."""
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -50,6 +53,11 @@ class Bundle:
     def wasm(self) -> bytes:
         """The WebAssembly module."""
         return self.files[WASM]
+
+    @property
+    def source_map(self) -> bytes | None:
+        """Which lines the module was made from, if the bundle says so beside it."""
+        return self.files.get(SOURCE_MAP)
 
     @cached_property
     def manifest(self) -> Manifest:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import BundleInvalid, BundleNotFound
 from ..models.archive import MAX_FILES, MAX_UNPACKED_BYTES
-from .bundle import MANIFEST, WASM, Bundle
+from .bundle import MANIFEST, SOURCE_MAP, WASM, Bundle
 
 MAX_ARCHIVE_BYTES = 200 * 1024 * 1024
 """Largest archive that is read: what Alga accepts at upload (alga-contract 3.2)."""
@@ -20,9 +20,9 @@ _HINT = "Give an extension's folder (manifest.json, dist/main.wasm) or a .tar.zs
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     """The bundle at ``path``: an extension's folder, or a ``.tar.zst`` file; its manifest is valid.
 
-    Of a folder only ``manifest.json``, ``dist/main.wasm`` and ``ui/**`` are taken, without names that start with a
-    dot; its content hash is that of the archive they pack to. Raises ``BundleNotFound``, ``BundleInvalid``,
-    ``ManifestInvalid``.
+    Of a folder only ``manifest.json``, ``dist/main.wasm``, its source map beside it, and ``ui/**`` are taken, without
+    names that start with a dot; its content hash is that of the archive they pack to. Raises ``BundleNotFound``,
+    ``BundleInvalid``, ``ManifestInvalid``.
     """
     place = Path(path)
     if place.is_dir():
@@ -74,7 +74,8 @@ def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
             hint="Run the extension's own build; the samples of this repository are built by `make samples`.",
         )
     room = MAX_UNPACKED_BYTES
-    paths = [MANIFEST, WASM, *_ui_paths(folder)]
+    source_map = [SOURCE_MAP] if (folder / SOURCE_MAP).exists() else []
+    paths = [MANIFEST, WASM, *source_map, *_ui_paths(folder)]
     if len(paths) > MAX_FILES:
         raise BundleInvalid(f"The folder {folder} holds more than {MAX_FILES} files.")
     root = folder.resolve()

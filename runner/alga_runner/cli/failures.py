@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from ..errors import AdminRefused, AlgaError, GuestTrap
+from ..errors import AdminRefused, AlgaError, ExecutionError, GuestAbort, GuestTrap
+from ..frames import stack_lines
 from .values import tame
 
 INTERRUPTED = 130
 _OUTPUT = "alga_runner.output"
-_FRAMES_SHOWN = 16
+_LINES_SHOWN = 16
 
 
 class Failed(click.ClickException):
@@ -70,11 +72,12 @@ def report(error: BaseException) -> None:
         )
         return
     _say(f"error[{error.code}]", error.sentence())
-    if isinstance(error, GuestTrap):
-        for frame in error.frames[:_FRAMES_SHOWN]:
-            _say("  in", frame, colon=False)
-        if len(error.frames) > _FRAMES_SHOWN:
-            _say("  in", f"{len(error.frames) - _FRAMES_SHOWN} more", colon=False)
+    if isinstance(error, ExecutionError):
+        lines = stack_lines(error.frames)
+        for line in lines[:_LINES_SHOWN]:
+            _say("  in", line, colon=False)
+        if len(lines) > _LINES_SHOWN:
+            _say("  in", f"{len(lines) - _LINES_SHOWN} more", colon=False)
     if error.hint:
         hint(error.hint)
 
@@ -99,8 +102,12 @@ def error_document(error: BaseException) -> dict[str, Any]:
         "hint": error.hint,
         "where": error.where,
     }
+    if isinstance(error, ExecutionError):
+        document["frames"] = [asdict(frame) for frame in error.frames]
     if isinstance(error, GuestTrap):
-        document |= {"trapCode": error.trap_code, "frames": list(error.frames)}
+        document["trapCode"] = error.trap_code
+    if isinstance(error, GuestAbort):
+        document["position"] = {"file": error.file, "line": error.line, "column": error.column}
     if isinstance(error, AdminRefused):
         document |= {"serverCode": error.server_code, "fieldErrors": error.field_errors}
     return document

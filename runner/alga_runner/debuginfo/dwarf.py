@@ -21,9 +21,6 @@ _STEP_BYTES = 1_000
 """A step runs that much, a few tenths of a millisecond."""
 
 _LONGEST_UNIT = 0xFFFFFFEF
-_COPY, _ADVANCE_PC, _ADVANCE_LINE, _SET_FILE, _SET_COLUMN = 1, 2, 3, 4, 5
-_CONST_ADD_PC, _FIXED_ADVANCE_PC = 8, 9
-_END_SEQUENCE, _SET_ADDRESS = 1, 2
 
 
 def read_line_programs(sections: Sections, table: LineTable) -> Generator[None]:
@@ -42,60 +39,97 @@ def read_line_programs(sections: Sections, table: LineTable) -> Generator[None]:
         cursor.end = min(start, len(data))
         try:
             unit = yield from read_header(cursor, sections, table)
-            yield from _run(unit, cursor, sections, table)
+            yield from _Machine(unit, cursor, sections, table).run()
         except (Unreadable, OverflowError):
             table.drop_sequence()
         yield
 
 
-def _run(unit: Unit, cursor: Cursor, sections: Sections, table: LineTable) -> Generator[None]:
-    """Carry out a unit's program. Sequences of functions that the linker dropped start at 0 or outside the code."""
-    data = cursor.data
-    base, size = sections.code_start, sections.code_end - sections.code_start
-    opcode_base, line_base, line_range = unit.opcode_base, unit.line_base, unit.line_range
-    wide = unit.instruction_bytes
-    skipped = (255 - opcode_base) // line_range * wide
-    files, file_count = unit.files, len(unit.files)
-    address, file, line, column = 0, 1, 1, 0
-    alive = False
-    while not cursor.at_end and not table.full:
-        yield
-        stop = min(cursor.position + _STEP_BYTES, cursor.end)
-        while cursor.position < stop:
-            opcode = data[cursor.position]
-            cursor.position += 1
-            if opcode >= opcode_base:
-                opcode -= opcode_base
-                address += opcode // line_range * wide
-                line += line_base + opcode % line_range
-                if alive:
-                    table.add(base + address, files[file] if file < file_count else 0, line, column)
-            elif opcode == _COPY:
-                if alive:
-                    table.add(base + address, files[file] if file < file_count else 0, line, column)
-            elif opcode == _SET_COLUMN:
-                column = cursor.uleb()
-            elif opcode == _ADVANCE_LINE:
-                line += cursor.sleb()
-            elif opcode == _ADVANCE_PC:
-                address += cursor.uleb() * wide
-            elif opcode == _CONST_ADD_PC:
-                address += skipped
-            elif opcode == _SET_FILE:
-                file = cursor.uleb()
-            elif opcode == _FIXED_ADVANCE_PC:
-                address += cursor.unsigned(2)
-            elif opcode:
+class _Machine:
+    """What a program's instructions work on (DWARF 5, section 6.2.2).
+
+    Sequences of functions that the linker dropped start at 0 or outside the code: their rows are left out.
+    """
+
+    __slots__ = (
+        "_alive",
+        "_cursor",
+        "_sections",
+        "_size",
+        "_table",
+        "_unit",
+        "address",
+        "column",
+        "file",
+        "line",
+    )
+
+    def __init__(self, unit: Unit, cursor: Cursor, sections: Sections, table: LineTable) -> None:
+        self._unit = unit
+        self._cursor = cursor
+        self._sections = sections
+        self._size = sections.code_end - sections.code_start
+        self._table = table
+        self._start()
+
+    def _start(self) -> None:
+        self.address, self.file, self.line, self.column = 0, 1, 1, 0
+        self._alive = False
+
+    def run(self) -> Generator[None]:
+        """Carry out the program, to its end."""
+        cursor, unit = self._cursor, self._unit
+        data, first = cursor.data, unit.opcode_base
+        while not cursor.at_end and not self._table.full:
+            yield
+            stop = min(cursor.position + _STEP_BYTES, cursor.end)
+            while cursor.position < stop:
+                opcode = data[cursor.position]
+                cursor.position += 1
+                if opcode >= first:
+                    advance, step = divmod(opcode - first, unit.line_range)
+                    self.address += advance * unit.instruction_bytes
+                    self.line += unit.line_base + step
+                    if self._alive:
+                        self._row()
+                elif opcode:
+                    self._standard(opcode)
+                else:
+                    self._extended(cursor.take(cursor.uleb()))
+        self._table.drop_sequence()
+
+    def _row(self) -> None:
+        files, file = self._unit.files, self.file
+        number = files[file] if file < len(files) else 0
+        self._table.add(self._sections.code_start + self.address, number, self.line, self.column)
+
+    def _standard(self, opcode: int) -> None:
+        cursor, unit = self._cursor, self._unit
+        match opcode:
+            case 1:  # copy
+                if self._alive:
+                    self._row()
+            case 2:  # advance_pc
+                self.address += cursor.uleb() * unit.instruction_bytes
+            case 3:  # advance_line
+                self.line += cursor.sleb()
+            case 4:  # set_file
+                self.file = cursor.uleb()
+            case 5:  # set_column
+                self.column = cursor.uleb()
+            case 8:  # const_add_pc
+                self.address += (255 - unit.opcode_base) // unit.line_range * unit.instruction_bytes
+            case 9:  # fixed_advance_pc
+                self.address += cursor.unsigned(2)
+            case _:  # marks, and whatever is newer
                 for _ in range(unit.operands[opcode - 1]):
                     cursor.uleb()
-            else:
-                length = cursor.uleb()
-                extended = cursor.take(length)
-                if extended[:1] == bytes([_SET_ADDRESS]):
-                    address = int.from_bytes(extended[1:], "little")
-                    alive = 0 < address < size
-                elif extended[:1] == bytes([_END_SEQUENCE]):
-                    table.end_sequence(base + address)
-                    address, file, line, column = 0, 1, 1, 0
-                    alive = False
-    table.drop_sequence()
+
+    def _extended(self, instruction: bytes) -> None:
+        match instruction[:1]:
+            case b"\1":  # end_sequence
+                self._table.end_sequence(self._sections.code_start + self.address)
+                self._start()
+            case b"\2":  # set_address
+                self.address = int.from_bytes(instruction[1:9], "little")
+                self._alive = 0 < self.address < self._size

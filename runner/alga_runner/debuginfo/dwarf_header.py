@@ -57,7 +57,7 @@ def read_header(cursor: Cursor, sections: Sections, table: LineTable) -> Generat
         files = []
     else:
         folders = [""]
-        folders += [path for path, _ in (yield from _old_entries(cursor, fields=0))]
+        folders += [_inside("", path) for path, _ in (yield from _old_entries(cursor, fields=0))]
         named = yield from _old_entries(cursor, fields=3)
         files = [0]  # the first has the number 1
     for position, (path, folder) in enumerate(named):
@@ -71,7 +71,7 @@ def read_header(cursor: Cursor, sections: Sections, table: LineTable) -> Generat
 
 def _inside(home: str, path: str) -> str:
     """``path`` relative to ``home``, where the compiler ran, if it lies there."""
-    return "" if path == home else path.removeprefix(home + "/")
+    return "" if path in {home, "."} else path.removeprefix(home + "/")
 
 
 def _old_entries(cursor: Cursor, fields: int) -> Generator[None, None, _Entries]:

@@ -15,7 +15,7 @@ Members = dict[bytes, bytes | list[bytes]]
 """Texts as they are written, without their quotes."""
 
 _STEP_TEXTS = 300
-_WHITE = b" \t\n\r"
+_WHITE = frozenset((b" ", b"\t", b"\n", b"\r"))
 _SCALAR = re.compile(rb"[-+.0-9a-zE]{1,40}")
 
 
@@ -31,8 +31,8 @@ def plain_text(written: bytes) -> str:
 def read_members(text: bytes, wanted: frozenset[bytes]) -> Generator[None, None, Members]:
     """Those of the object in ``text`` whose names are ``wanted``.
 
-    Numbers and the like are passed over. Raises ``Unreadable`` for objects and lists inside, which no source map has that
-    is one piece.
+    Numbers and the like are passed over. Raises ``Unreadable`` for objects and lists further inside: no source map that
+    is in one piece has any.
     """
     reader = _Reader(text)
     reader.expect(b"{")
@@ -60,7 +60,7 @@ class _Reader:
 
     def next(self) -> bytes:
         """The next character that is not white."""
-        while (character := self._text[self._position : self._position + 1]) in _SPACES:
+        while (character := self._text[self._position : self._position + 1]) in _WHITE:
             self._position += 1
         return character
 
@@ -110,6 +110,3 @@ class _Reader:
         self._texts += 1
         if self._texts % _STEP_TEXTS == 0:
             yield
-
-
-_SPACES = frozenset(bytes([white]) for white in _WHITE)

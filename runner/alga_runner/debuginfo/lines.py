@@ -20,8 +20,8 @@ def has_debug_info(wasm: bytes) -> bool:
 def read_lines(wasm: bytes, source_map: bytes | None = None) -> Generator[None, None, LineTable]:
     """The lines of ``wasm``, from its DWARF or else from its source map, which may come beside it.
 
-    A generator that reads for a few tenths of a millisecond at a time and returns the table. It raises nothing, whatever
-    the bytes are: what cannot be read is left out.
+    A generator that reads for a few tenths of a millisecond at a time and returns the table. It raises nothing,
+    whatever the bytes are: what cannot be read is left out.
     """
     sections = debug_sections(wasm)
     table = LineTable()

@@ -28,13 +28,14 @@ _MORE = 32
 _MAX_SHIFT = 40
 _STEP_BYTES = 2_000
 _LONGEST_SEGMENT = 50
+_MAX_INLINE_BYTES = 1024 * 1024
 
 
 def inline_map(sections: Sections) -> bytes | None:
     """The map that the module's ``sourceMappingURL`` carries itself, instead of naming a file."""
     section = sections.custom.get(b"sourceMappingURL", b"")
     start = section.find(_INLINE, 0, 64)
-    if start < 0 or len(section) > 2 * MAX_BYTES:
+    if start < 0 or len(section) > _MAX_INLINE_BYTES:
         return None
     try:
         return base64.b64decode(section[start + len(_INLINE) :], validate=True)
@@ -58,7 +59,7 @@ def read_source_map(text: bytes, sections: Sections, table: LineTable) -> Genera
 
 
 def _files(sources: list[bytes], table: LineTable) -> Generator[None, None, list[int]]:
-    files = []
+    files: list[int] = []
     for source in sources[:_MAX_SOURCES]:
         if len(files) % _STEP_SEGMENTS == 0:
             yield

@@ -11,6 +11,7 @@ from ..frames import Frame
 MAX_ROWS = 200_000
 """Of one table, 12 bytes each; a module of a megabyte's code has about that many."""
 
+_MAX_SEQUENCES = 30_000
 _MAX_FILES = 0xFFFF
 _MAX_COLUMN = 0xFFFF
 _SHOWN_PATH = 120
@@ -18,7 +19,10 @@ _SHOWN_PATH = 120
 
 
 class LineTable:
-    """Which line each stretch of code came from. Rows are added in sequences of rising offsets, which may lie anywhere."""
+    """Which line each stretch of code came from.
+
+    Rows are added in sequences of rising offsets; the sequences may come in any order.
+    """
 
     def __init__(self) -> None:
         self._offsets = array("I")
@@ -60,7 +64,7 @@ class LineTable:
     def end_sequence(self, end: int) -> None:
         """The rows added since the last sequence are one, which ends before ``end``."""
         first, last = self._first, len(self._offsets)
-        if last > first and self._offsets[first] < end:
+        if last > first and self._offsets[first] < end and len(self._sequences) < _MAX_SEQUENCES:
             self._sequences.append((self._offsets[first], end, first, last))
             self._first, self._sorted = last, False
         else:

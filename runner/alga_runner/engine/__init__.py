@@ -11,6 +11,7 @@ from .limits import GuestLimits
 from .linker import HostFunction, LinkedModule, Linker
 from .memory import LinearMemory
 from .module import ExportType, ImportType, Module, Signature
+from .turns import turns
 
 __all__ = [
     "Answer",
@@ -30,4 +31,5 @@ __all__ = [
     "Signature",
     "deferred_interrupts",
     "drive",
+    "turns",
 ]

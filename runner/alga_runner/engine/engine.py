@@ -35,6 +35,8 @@ _FORBIDDEN_PROPOSALS = (
 )
 """Proposals that would let a guest past the limits counted here, or that the guest ABI has no use for."""
 
+_BACKTRACE_DETAILS = "WASMTIME_BACKTRACE_DETAILS"
+
 _MEMORY_KEPT_BYTES = 512 * 1024
 _STACK_KEPT_BYTES = 16 * 1024
 
@@ -91,8 +93,22 @@ class Engine:
         self.ticker = Ticker(self.pointer, config.tick_ms)
 
 
+def _plain_config() -> wasmtime.Config:
+    """Wasmtime's defaults, whatever ``WASMTIME_BACKTRACE_DETAILS`` says.
+
+    With it, wasmtime reads a module's debug information whenever it makes a trap, without bounds: a module of 60 KB,
+    made for it, takes seconds and half a gigabyte. The C API has no other switch. ``debuginfo`` reads it with care.
+    """
+    asked = os.environ.pop(_BACKTRACE_DETAILS, None)
+    try:
+        return wasmtime.Config()
+    finally:
+        if asked is not None:
+            os.environ[_BACKTRACE_DETAILS] = asked
+
+
 def _configure(config: EngineConfig) -> wasmtime.Config:
-    native = wasmtime.Config()
+    native = _plain_config()
     native.epoch_interruption = True
     native.max_wasm_stack = config.wasm_stack_bytes
     pointer = native.ptr()

@@ -1,6 +1,6 @@
 """Function names as their authors wrote them.
 
-C, AssemblyScript and Zig put those into the module, and the linker demangles C++. Rust's linker leaves its mangled ones.
+C, AssemblyScript and Zig put those into the module, and the linker demangles C++'s. Rust leaves its mangled.
 """
 
 from __future__ import annotations
@@ -41,7 +41,11 @@ def _nested(name: str) -> str | None:
         if length == 0 or position > len(name):
             return None
         parts.append(name[end:position])
-    if not name.endswith("E") or position != len(name) - 1 or not _HASH.search("::" + parts[-1] if parts else ""):
+    if (
+        not name.endswith("E")
+        or position != len(name) - 1
+        or not _HASH.search("::" + parts[-1] if parts else "")
+    ):
         return None
     return "::".join(_plain(part) for part in parts)
 

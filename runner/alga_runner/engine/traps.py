@@ -64,7 +64,9 @@ def _frame(pointer: int | None) -> Frame:
     name = _capi.frame_func_name(pointer)
     if name:
         text = _vector.from_address(name)
-        function = readable(ctypes.string_at(text[1], min(text[0], _MAX_NAME_BYTES)).decode("utf-8", "replace"))
+        function = readable(
+            ctypes.string_at(text[1], min(text[0], _MAX_NAME_BYTES)).decode("utf-8", "replace")
+        )
     else:
         function = f"function {_capi.frame_func_index(pointer)}"
     return Frame(function, None if offset == _NO_OFFSET else offset)

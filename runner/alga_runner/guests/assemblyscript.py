@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from ..errors import GuestAbort, GuestExit
+from ..errors import AbiBreach, GuestAbort, GuestExit, LimitExceeded
 from .imports import Import, host_import
 from .session import Session
 
 MODULE = "env"
 _LENGTH_BEFORE = 4
 _MAX_ABORT_CHARACTERS = 1_000
+_MAX_FILE_CHARACTERS = 200
 _MAX_TEXT_BYTES = 64 * 1024
 _MAX_RANDOM_BYTES = 64 * 1024
 _u32 = struct.Struct("<I")
@@ -34,10 +35,25 @@ def read_text(session: Session, name: str, pointer: int) -> str:
 
 
 def _abort(session: Session, message: int, file: int, line: int, column: int) -> None:
-    text = read_text(session, "abort", message)[:_MAX_ABORT_CHARACTERS] or "no message"
-    place = read_text(session, "abort", file)[:_MAX_ABORT_CHARACTERS]
+    text = _abort_text(session, message, _MAX_ABORT_CHARACTERS) or "no message"
+    place = _abort_text(session, file, _MAX_FILE_CHARACTERS)
     where = f" at {place}:{line}:{column}" if place else ""
-    raise GuestAbort(f"The guest aborted{where}: {text}.")
+    end = "" if text.endswith((".", "!", "?")) else "."
+    raise GuestAbort(
+        f"The guest aborted{where}: {text}{end}",
+        file=place or None,
+        line=line if place else None,
+        column=column if place else None,
+    )
+
+
+def _abort_text(session: Session, pointer: int, limit: int) -> str:
+    """What an aborting guest says, as far as it can be read: the abort is what ends it, not a fault in its words."""
+    try:
+        text = read_text(session, "abort", pointer)
+    except (AbiBreach, LimitExceeded):
+        return "(unreadable)"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _seed(_session: Session) -> float:

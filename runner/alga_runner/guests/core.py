@@ -9,6 +9,7 @@ from types import CoroutineType
 from typing import Any
 
 from ..capabilities import OPERATIONS, Execution, Gate, Operation
+from ..debuginfo import has_debug_info
 from ..engine import Budget, Engine, Guest, GuestLimits, LinkedModule, Linker, Module, drive
 from ..errors import (
     BrokenFraming,
@@ -149,9 +150,10 @@ def _starved(guest: Guest, limits: GuestLimits) -> bool:
 class CoreProgram:
     """A module that was checked, compiled and linked: ready to be executed any number of times at once."""
 
-    def __init__(self, linked: LinkedModule, initializes: bool) -> None:
+    def __init__(self, linked: LinkedModule, initializes: bool, has_debug_info: bool) -> None:
         self.linked = linked
         self.initializes = initializes
+        self.has_debug_info = has_debug_info
 
 
 class CoreHost:
@@ -185,7 +187,7 @@ class CoreHost:
         module = Module(self._engine, wasm)
         abi.check_module(module, self.imports)
         initializes = any(export.name == abi.INITIALIZE for export in module.exports)
-        return CoreProgram(self._linker.link(module), initializes)
+        return CoreProgram(self._linker.link(module), initializes, has_debug_info(wasm))
 
     async def execute(
         self,
@@ -212,6 +214,7 @@ class CoreHost:
                 if _starved(guest, limits):
                     raise MemoryLimit(
                         f"The guest ran out of memory: it had {_size(guest)} of {limits.memory_bytes} bytes. {error}",
+                        frames=error.frames,
                         hint="See max_memory_mb and limits.memory_mb.",
                     ) from error
                 raise

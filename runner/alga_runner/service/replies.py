@@ -10,9 +10,11 @@ from ..errors import (
     BundleError,
     BundleHashMismatch,
     EngineError,
+    ExecutionError,
     SecretDecryptFailed,
     UnknownCapabilities,
 )
+from ..frames import stack_line
 from ..models import ExecuteRequest, ExecuteResponse, unknown_capabilities
 from .http import Answer
 
@@ -35,13 +37,13 @@ def failed_reply(status: int, error: str) -> Answer:
 
 def error_reply(error: AlgaError, request: ExecuteRequest) -> Answer:
     """The reply for an execution that ended with ``error``."""
-    told = f"{error.code}: {error}"
+    told = f"{error.code}: {_told(error)}"
     status = 500
     match error:
         case UnknownCapabilities():
             status, text = 400, f"unknown_capabilities: {', '.join(unknown_capabilities(request.providers))}"
         case BundleHashMismatch():
-            status, text = 502, f"bundle_fetch_failed: {error}"
+            status, text = 502, f"bundle_fetch_failed: {_told(error)}"
         case BundleError():
             status, text = 502, f"bundle_fetch_failed: {told}"
         case EngineError():
@@ -49,7 +51,14 @@ def error_reply(error: AlgaError, request: ExecuteRequest) -> Answer:
         case SecretDecryptFailed():
             text = "secret_decrypt_failed"
         case BodyNotBase64():
-            text = f"execute_failed: invalid body base64: {error}"
+            text = f"execute_failed: invalid body base64: {_told(error)}"
         case _:
             text = f"execute_failed: {told}"
     return failed_reply(status, text)
+
+
+def _told(error: AlgaError) -> str:
+    """What happened to what, then the guest's stack if it had one."""
+    if isinstance(error, ExecutionError) and error.frames:
+        return f"{error.sentence()} Stack: {stack_line(error.frames)}"
+    return error.sentence()

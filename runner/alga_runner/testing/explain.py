@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 
 from ..capabilities import HostCallRecord, LogLine
-from ..errors import AlgaError
+from ..errors import AlgaError, ExecutionError
+from ..frames import stack_lines
 
 _SHOWN = 20
 _WIDTH = 160
@@ -40,6 +41,9 @@ def _notes(
     for key, value in error.where.items():
         if key not in _UNTOLD:
             yield f"{key.replace('_', ' ')}: {value}"
+    if isinstance(error, ExecutionError) and error.frames:
+        yield "the guest's stack:"
+        yield from _first(stack_lines(error.frames))
     if error.hint:
         yield f"hint: {error.hint}"
     if log:
@@ -50,13 +54,23 @@ def _notes(
         yield from _last([_line(call) for call in host_calls])
 
 
+def _first(lines: Sequence[str]) -> Iterator[str]:
+    """The first lines, indented and cut."""
+    yield from (f"  {_cut(line)}" for line in lines[:_SHOWN])
+    if len(lines) > _SHOWN:
+        yield f"  ... {len(lines) - _SHOWN} more"
+
+
 def _last(lines: Sequence[str]) -> Iterator[str]:
     """The last lines, indented and cut."""
     if len(lines) > _SHOWN:
         yield f"  ... {len(lines) - _SHOWN} before"
-    for line in lines[-_SHOWN:]:
-        flat = " ".join(line.split())
-        yield "  " + (flat if len(flat) <= _WIDTH else flat[: _WIDTH - 3] + "...")
+    yield from (f"  {_cut(line)}" for line in lines[-_SHOWN:])
+
+
+def _cut(line: str) -> str:
+    flat = " ".join(line.split())
+    return flat if len(flat) <= _WIDTH else flat[: _WIDTH - 3] + "..."
 
 
 def _line(call: HostCallRecord) -> str:

@@ -10,13 +10,15 @@ from alga_runner.models.archive import MAX_UNPACKED_BYTES, pack
 from .failures import Failure
 
 _REQUIRED = ("manifest.json", "dist/main.wasm")
+_SOURCE_MAP = "dist/main.wasm.map"
 _UI = "ui"
 
 
 def read_archive(path: Path) -> bytes:
     """The bundle at ``path``. Of a folder ``manifest.json``, ``dist/main.wasm`` and ``ui/**`` are packed.
 
-    Names that start with a dot are left out. Raises ``Failure``: ``extension_not_found``, ``extension_unusable``.
+    So is the module's source map, ``dist/main.wasm.map``, where there is one. Names that start with a dot are left
+    out. Raises ``Failure``: ``extension_not_found``, ``extension_unusable``.
     """
     if not path.exists():
         raise Failure(
@@ -37,7 +39,8 @@ def read_archive(path: Path) -> bytes:
 def _folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     root = folder.resolve()
     room = MAX_UNPACKED_BYTES
-    for name in (*_REQUIRED, *_ui(folder)):
+    source_map = [_SOURCE_MAP] if (folder / _SOURCE_MAP).exists() else []
+    for name in (*_REQUIRED, *source_map, *_ui(folder)):
         file = folder / name
         if not file.is_file():
             raise Failure(

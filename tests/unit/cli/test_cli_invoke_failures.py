@@ -26,7 +26,7 @@ def test_a_trap_is_told_with_the_guest_s_stack(run, extension) -> None:
     result = run("invoke", path, "POST", "/go")
 
     assert "unreachable" in fails(result, "guest_trap")
-    assert "\n  in deep\n" in result.stderr
+    assert "\n  in deep (offset 0x6f)\n" in result.stderr
     assert "failed (guest_trap) after " in result.stdout
 
 

@@ -12,7 +12,19 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 FLOOR = {"errors", "frames", "models", "settings", "telemetry"}
-HOUSE = FLOOR | {"alga", "bundles", "capabilities", "engine", "guests", "programs", "runner"}
+HOUSE = FLOOR | {
+    "alga",
+    "bundles",
+    "capabilities",
+    "debuginfo",
+    "engine",
+    "failure",
+    "guests",
+    "positions",
+    "programs",
+    "runner",
+    "single_flight",
+}
 
 MAY_IMPORT = {
     # Front rooms: they use the house as its callers do.
@@ -22,13 +34,17 @@ MAY_IMPORT = {
     "": HOUSE,
     # The front door, and the programs it keeps compiled.
     "runner": HOUSE - {"runner"},
-    "programs": HOUSE - {"runner", "programs"},
+    "failure": HOUSE - {"runner", "failure"},
+    "programs": HOUSE - {"runner", "failure", "programs"},
+    "positions": FLOOR | {"bundles", "debuginfo", "engine", "single_flight"},
+    "single_flight": FLOOR,
     # Rooms that know nothing of executions as a whole.
-    "guests": FLOOR | {"capabilities", "engine"},
+    "guests": FLOOR | {"capabilities", "debuginfo", "engine"},
     "capabilities": FLOOR | {"alga"},
     "bundles": FLOOR,
     # Edges: WebAssembly on one side, the Alga server on the other.
     "engine": FLOOR,
+    "debuginfo": FLOOR,
     "alga": FLOOR,
     # The floor.
     "telemetry": {"errors", "models", "settings"},

@@ -162,13 +162,15 @@ async def test_the_bundle_is_looked_for_before_the_secrets_are_opened(reply_of) 
         BundleNotFound("There is none."), secret_envelope={"ciphertext_b64": "no base64"}
     )
 
-    assert failed(response, 502) == "bundle_fetch_failed: bundle_not_found: There is none."
+    assert failed(response, 502) == (
+        "bundle_fetch_failed: bundle_not_found: There is none. (extension ext, handler POST /go)"
+    )
 
 
 async def test_an_engine_that_cannot_be_used(reply_of) -> None:
     error = failed(await reply_of(EngineUnavailable("It is broken.")), 500)
 
-    assert error == "engine_init_failed: engine_unavailable: It is broken."
+    assert error.startswith("engine_init_failed: engine_unavailable: It is broken. (extension ext, ")
 
 
 async def test_a_fault_of_the_runner_is_told_without_its_text(reply_of) -> None:
