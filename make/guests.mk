@@ -1,16 +1,18 @@
 # ---- Guests of the tests that are written in C -----------------------------------------------------------------------
 
 TEST_GUESTS := tests/guests
-TEST_GUEST_FLAGS := -target wasm32-freestanding -Os -g -nostdlib -Wall -Wextra -Werror -fdebug-compilation-dir=. \
+TEST_GUEST_FLAGS := -target wasm32-freestanding -Os -nostdlib -Wall -Wextra -Werror -fdebug-compilation-dir=. \
 	-Wl,--no-entry -Wl,--export-memory -Wl,-z,stack-size=65536
 
 .PHONY: test-guests
 test-guests: $(ZIG_VENV)/.ready ## Build the tests' committed wasm from its C source
-	@cd $(TEST_GUESTS) && $(CURDIR)/$(ZIG_VENV)/bin/python -m ziglang cc $(TEST_GUEST_FLAGS) -o crash.wasm crash.c
-	@chmod 644 $(TEST_GUESTS)/crash.wasm
+	@cd $(TEST_GUESTS) && for version in 4 5; do \
+		$(CURDIR)/$(ZIG_VENV)/bin/python -m ziglang cc $(TEST_GUEST_FLAGS) -gdwarf-$$version \
+			-o crash-dwarf$$version.wasm crash.c && chmod 644 crash-dwarf$$version.wasm || exit 1; \
+	done
 
 .PHONY: test-guests-check
 test-guests-check: ## Rebuild it in another folder and compare, byte by byte
-	@rm -rf .make/guests && mkdir -p .make && cp -r $(TEST_GUESTS) .make/guests
+	@rm -rf .make/guests && mkdir -p .make && cp -r $(TEST_GUESTS) .make/guests && rm .make/guests/*.wasm
 	@$(MAKE) test-guests TEST_GUESTS=.make/guests
-	@cmp $(TEST_GUESTS)/crash.wasm .make/guests/crash.wasm
+	@for guest in $(TEST_GUESTS)/*.wasm; do cmp $$guest .make/guests/$$(basename $$guest) || exit 1; done

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 pytestmark = pytest.mark.anyio
@@ -203,12 +205,27 @@ async def test_an_assemblyscript_abort_tells_its_message_and_position(observe, g
     )
 
 
-async def test_an_abort_with_wild_pointers_is_a_breach(observe, guest_wat):
+@pytest.mark.parametrize("pointer", [-8, 1028, 65540])
+async def test_an_abort_whose_words_cannot_be_read_is_an_abort_all_the_same(observe, guest_wat, pointer: int):
     guest = guest_wat(
-        "(call $abort (i32.const -8) (i32.const -8) (i32.const 1) (i32.const 1))",
+        f"(call $abort (i32.const {pointer}) (i32.const {pointer}) (i32.const 1) (i32.const 1))",
         imports='(import "env" "abort" (func $abort (param i32 i32 i32 i32)))',
+        data=b"\xff\xff\xff\xff",
     )
-    await assert_ends(observe, guest_wat, guest, "out_of_bounds")
+    await assert_ends(observe, guest_wat, guest, "guest_abort", "The guest aborted at (unreadable):1:1")
+
+
+async def test_an_abort_s_words_are_decoded_whatever_they_are(observe, guest_wat):
+    text = struct.pack("<I", 8) + "a\x1b".encode("utf-16-le") + b"\x00\xd8" + "é".encode("utf-16-le")
+    guest = guest_wat(
+        "(call $abort (i32.const 1028) (i32.const 0) (i32.const -1) (i32.const -1))",
+        imports='(import "env" "abort" (func $abort (param i32 i32 i32 i32)))',
+        data=text,
+    )
+    error = await assert_ends(observe, guest_wat, guest, "guest_abort")
+
+    assert str(error) == "The guest aborted: a\x1b\ufffdé."
+    assert (error.file, error.line, error.column) == (None, None, None)
 
 
 async def test_calling_the_host_without_end(observe, guest_wat):

@@ -27,6 +27,7 @@ _DIGITS = {
 _MORE = 32
 _MAX_SHIFT = 40
 _STEP_BYTES = 2_000
+_SEGMENT_NUMBERS = (1, 4, 5)
 _LONGEST_SEGMENT = 50
 _MAX_INLINE_BYTES = 1024 * 1024
 
@@ -77,11 +78,13 @@ def _read_mappings(mappings: bytes, files: list[int], table: LineTable) -> Gener
         while position < stop:
             comma = mappings.find(b",", position, position + _LONGEST_SEGMENT)
             if comma < 0:
-                comma = min(end, position + _LONGEST_SEGMENT)
+                if end - position > _LONGEST_SEGMENT:
+                    raise Unreadable("an endless segment")
+                comma = end
             numbers = _numbers(mappings[position:comma])
             position = comma + 1
             offset += numbers[0]
-            if len(numbers) < 4:
+            if len(numbers) == 1:
                 table.add(offset, 0, 0, 0)
                 continue
             source += numbers[1]
@@ -104,6 +107,6 @@ def _numbers(segment: bytes) -> list[int]:
         else:
             numbers.append(-(value >> 1) if value & 1 else value >> 1)
             value, shift = 0, 0
-    if shift or not numbers:
+    if shift or len(numbers) not in _SEGMENT_NUMBERS:
         raise Unreadable("not a segment")
     return numbers

@@ -13,6 +13,7 @@ MAX_ROWS = 200_000
 
 _MAX_SEQUENCES = 30_000
 _MAX_FILES = 0xFFFF
+_MAX_NUMBER = 0xFFFFFFFF
 _MAX_COLUMN = 0xFFFF
 _SHOWN_PATH = 120
 """Characters of a file's path; of a longer one, the last."""
@@ -55,11 +56,13 @@ class LineTable:
         return number
 
     def add(self, offset: int, file: int, line: int, column: int) -> None:
-        """A row: from ``offset`` on, up to the next row's. Raises ``OverflowError`` beyond 32 bits."""
+        """A row: from ``offset`` on, up to the next row's. Beyond 32 bits it raises ``OverflowError`` instead."""
+        if not (0 <= offset <= _MAX_NUMBER and 0 <= line <= _MAX_NUMBER):
+            raise OverflowError
         self._offsets.append(offset)
         self._files.append(file)
         self._lines.append(line)
-        self._columns.append(min(column, _MAX_COLUMN))
+        self._columns.append(max(0, min(column, _MAX_COLUMN)))
 
     def end_sequence(self, end: int) -> None:
         """The rows added since the last sequence are one, which ends before ``end``."""

@@ -22,7 +22,8 @@ from . import _capi
 from .names import readable
 
 _MAX_FRAMES = 64
-_MAX_NAME_BYTES = 200
+_MAX_NAME_BYTES = 1_000
+_MAX_NAME_CHARACTERS = 200
 _NO_OFFSET = (1 << 64) - 1
 _vector = ctypes.c_size_t * 2
 
@@ -64,9 +65,8 @@ def _frame(pointer: int | None) -> Frame:
     name = _capi.frame_func_name(pointer)
     if name:
         text = _vector.from_address(name)
-        function = readable(
-            ctypes.string_at(text[1], min(text[0], _MAX_NAME_BYTES)).decode("utf-8", "replace")
-        )
+        written = ctypes.string_at(text[1], min(text[0], _MAX_NAME_BYTES)).decode("utf-8", "replace")
+        function = readable(written)[:_MAX_NAME_CHARACTERS]
     else:
         function = f"function {_capi.frame_func_index(pointer)}"
     return Frame(function, None if offset == _NO_OFFSET else offset)

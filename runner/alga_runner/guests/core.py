@@ -62,7 +62,8 @@ class CoreCodec:
         try:
             return messages.decode(data, max_items=request.session.limits.items)
         except BrokenFraming as breach:
-            breach.at(host_call=name)
+            size = "1 byte" if request.length == 1 else f"{request.length} bytes"
+            breach.at(host_call=name, message=f"{size} at offset {request.offset}")
             raise
 
     def encode(self, reply: Mapping[str, object], /) -> bytes:

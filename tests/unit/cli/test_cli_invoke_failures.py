@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[3]
+CRASH = ROOT / "tests/guests/crash-dwarf5.wasm"
+TYPESCRIPT = ROOT / "guest-abi/assemblyscript/tests/crash.wasm"
+
 
 def fails(result, code: str) -> str:
     """The sentence of a failure with this code; that there is no traceback is checked by the way."""
@@ -28,6 +32,59 @@ def test_a_trap_is_told_with_the_guest_s_stack(run, extension) -> None:
     assert "unreachable" in fails(result, "guest_trap")
     assert "\n  in deep (offset 0x6f)\n" in result.stderr
     assert "failed (guest_trap) after " in result.stdout
+
+
+def test_a_trap_is_told_with_files_and_lines_where_the_module_has_them(run, extension) -> None:
+    path = extension(wasm=CRASH.read_bytes())
+
+    result = run("invoke", path, "POST", "/go", "--body", "do:d")
+
+    fails(result, "guest_trap")
+    assert "\n  in total (divide.h:4:16)\n  in alga_handle (crash.c:50:13)\n" in result.stderr
+    assert "hint" not in result.stderr
+
+
+def test_a_source_map_beside_the_module_is_taken(run, extension) -> None:
+    path = extension(wasm=TYPESCRIPT.read_bytes())
+    Path(path, "dist/main.wasm.map").write_bytes(TYPESCRIPT.with_suffix(".wasm.map").read_bytes())
+
+    result = run("invoke", path, "POST", "/go", "--body", "do:d")
+
+    fails(result, "guest_trap")
+    assert "\n  in tests/crash/share (tests/crash.ts:21:10)\n" in result.stderr
+
+
+def test_a_recursion_without_end_takes_one_line(run, extension) -> None:
+    result = run("invoke", extension(wasm=CRASH.read_bytes()), "POST", "/go", "--body", "do:r")
+
+    fails(result, "stack_limit")
+    assert result.stderr.count("  in dig") <= 3
+    assert " times\n" in result.stderr
+
+
+def test_the_document_has_the_stack_in_parts(run, extension) -> None:
+    path = extension(wasm=CRASH.read_bytes())
+
+    result = run("invoke", path, "POST", "/go", "--body", "do:d", "--output", "json")
+
+    error = json.loads(result.stdout)["error"]
+    assert error["trapCode"] == "integer_division_by_zero"
+    assert error["frames"][1] == {
+        "function": "alga_handle",
+        "offset": error["frames"][1]["offset"],
+        "file": "crash.c",
+        "line": 50,
+        "column": 13,
+    }
+
+
+def test_the_document_has_an_abort_s_position(run, extension) -> None:
+    result = run(
+        "invoke", extension(wasm=TYPESCRIPT.read_bytes()), "POST", "/go", "--body", "do:t", "--output", "json"
+    )
+
+    position = json.loads(result.stdout)["error"]["position"]
+    assert position == {"file": "tests/crash.ts", "line": 25, "column": 3}
 
 
 def test_an_abort_is_told_with_the_guest_s_own_message(run, extension, as_text) -> None:

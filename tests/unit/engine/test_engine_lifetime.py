@@ -204,3 +204,15 @@ def test_trio_is_told_what_to_use():
     """)
 
     assert (code, out) == (0, 'engine_unavailable Use anyio.run(..., backend="asyncio").')
+
+
+def test_wasmtime_reads_no_debug_information_whatever_the_environment_says():
+    code, out, err = outcome("""
+        os.environ["WASMTIME_BACKTRACE_DETAILS"] = "1"
+        name = b".debug_line"
+        section = bytes([len(name)]) + name + bytes(9)
+        module = Module(link().engine, bytes(wat2wasm(WAT)) + bytes([0, len(section)]) + section)
+        print(name in bytes(module.native.serialize()), os.environ["WASMTIME_BACKTRACE_DETAILS"])
+    """)
+
+    assert (code, out, err) == (0, "False 1", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import msgpack
@@ -18,6 +19,7 @@ from alga_runner.service.replies import failed_reply
 
 pytestmark = pytest.mark.anyio
 
+ROOT = Path(__file__).parents[3]
 UNKNOWN_HASH = "sha256:" + "0" * 64
 
 
@@ -154,7 +156,9 @@ def reply_of(settings, headers, request_for):
 async def test_an_archive_with_another_hash_is_told_in_the_contract_s_words(reply_of) -> None:
     response = await reply_of(BundleHashMismatch("archive hash mismatch: expected aa, got bb"))
 
-    assert failed(response, 502) == "bundle_fetch_failed: archive hash mismatch: expected aa, got bb"
+    assert failed(response, 502) == (
+        "bundle_fetch_failed: archive hash mismatch: expected aa, got bb (extension ext, handler POST /go)"
+    )
 
 
 async def test_the_bundle_is_looked_for_before_the_secrets_are_opened(reply_of) -> None:
@@ -246,12 +250,29 @@ async def test_a_module_that_cannot_be_loaded(execute, publish) -> None:
 
 
 async def test_a_deadline(execute, publish) -> None:
+    spinning = publish("(call $spin)", module="(func $spin (loop (br 0)))")
+    await execute(spinning, limits={"cpu_ms": 1})  # compiled
+
+    error = failed(await execute(spinning, limits={"timeout_ms": 50}), 500)
+
+    assert error.startswith(
+        "execute_failed: deadline_exceeded: The execution did not finish within 50 ms. It was computing in spin "
+    )
+
+
+async def test_a_stack_stands_at_the_end_behind_whose_it_was(execute, publish) -> None:
+    crash = publish(wasm=(ROOT / "tests/guests/crash-dwarf4.wasm").read_bytes())
+
     response = await execute(
-        publish("(call $spin)", module="(func $spin (loop (br 0)))"), limits={"timeout_ms": 20}
+        crash,
+        http={"body_b64": base64.b64encode(b"do:d").decode()},
+        context={"version_id": "v1", "request_id": "request-1"},
     )
 
     assert failed(response, 500) == (
-        "execute_failed: deadline_exceeded: The execution did not finish within 20 ms. It was computing in spin."
+        "execute_failed: guest_trap: The guest trapped: it divided an integer by zero."
+        " (extension ext, version v1, handler POST /go, request id request-1)"
+        " Stack: total (divide.h:4:16) < alga_handle (crash.c:50:13)"
     )
 
 
