@@ -19,7 +19,7 @@ from .alga import AlgaServer, Identity, connect
 from .bundles import BundleSource, MemoryBundles, bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLine
 from .capabilities.operation import RECORDED_BYTES
-from .engine import Budget, Engine, EngineConfig, GuestLimits, deferred_interrupts
+from .engine import Budget, Engine, EngineConfig, GuestLimits, deferred_interrupts, require_sound
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
 from .failure import explained, log_detail
 from .guests import CoreHost, CoreProgram, SessionLimits
@@ -76,7 +76,7 @@ class Runner:
         self._programs: Programs | None = None
 
     async def __aenter__(self) -> Self:
-        """Make the engine. Raises ``EngineUnavailable``."""
+        """Make the engine and try it. Raises ``EngineUnavailable``."""
         _require_asyncio()
         async with AsyncExitStack() as stack:
             stack.callback(self.telemetry.close)
@@ -89,6 +89,7 @@ class Runner:
             )
             stack.callback(engine.ticker.stop_if_idle)
             stack.enter_context(deferred_interrupts())
+            require_sound(engine)
             tasks = await anyio.create_task_group().__aenter__()
             stack.push_async_callback(_end, tasks)
             self._programs = Programs(

@@ -12,6 +12,7 @@ import click
 
 from ..bundles import read_bundle
 from ..capabilities import OPERATIONS
+from ..engine import require_survivable
 from ..errors import AlgaError, BundleInvalid, DeadlineExceeded
 from ..models import DEFAULT_CAPABILITIES, Manifest
 from ..runner import Observation
@@ -91,6 +92,7 @@ def carry_out(invocation: Invocation) -> Outcome:
     _refuse_bare_module(Path(invocation.path))
     manifest = read_bundle(invocation.path).manifest
     _check_grants(invocation, manifest)
+    require_survivable()
     return anyio.run(_carry_out, invocation)
 
 

@@ -76,6 +76,7 @@ def serve(
 
     import anyio  # noqa: PLC0415 - the engine comes with what follows
 
+    from ..engine import require_survivable  # noqa: PLC0415
     from ..service.serving import serve as serve_runner  # noqa: PLC0415
     from ..settings import Settings  # noqa: PLC0415
     from ..telemetry import configure_logging  # noqa: PLC0415
@@ -83,6 +84,8 @@ def serve(
     given = {"bundle_store": bundle_store, "server_url": server_url, "log_level": log_level}
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     configure_logging(settings.log_level)
+
+    require_survivable()
 
     async def run() -> int:
         return await serve_runner(settings, host=host, port=port, require_token=not dev, announce=_announce)

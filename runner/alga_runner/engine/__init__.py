@@ -11,6 +11,8 @@ from .limits import GuestLimits
 from .linker import HostFunction, LinkedModule, Linker
 from .memory import LinearMemory
 from .module import ExportType, ImportType, Module, Signature
+from .selfcheck import require_sound
+from .trial import require_survivable
 from .turns import turns
 
 __all__ = [
@@ -31,5 +33,7 @@ __all__ = [
     "Signature",
     "deferred_interrupts",
     "drive",
+    "require_sound",
+    "require_survivable",
     "turns",
 ]

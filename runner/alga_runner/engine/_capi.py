@@ -19,6 +19,7 @@ from typing import Any
 from wasmtime import _bindings, _ffi
 
 from ..errors import EngineUnavailable
+from .interpreter import require_interpreter
 
 WASMTIME_MAJOR = 50
 """The C API is not stable across major versions; ``pyproject.toml`` pins the same one."""
@@ -74,6 +75,7 @@ def _declare(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
     return function
 
 
+require_interpreter()
 _check_layout()
 
 engine_clone = _declare("wasmtime_engine_clone", c_void_p, c_void_p)

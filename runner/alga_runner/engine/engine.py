@@ -75,6 +75,11 @@ class Engine:
                 cls._engines[config] = cls(config)
             return cls._engines[config]
 
+    @classmethod
+    def any_made(cls) -> bool:
+        """Whether this process, or the one it was forked from, has an engine."""
+        return bool(cls._engines)
+
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
         self.pid = os.getpid()
@@ -88,8 +93,9 @@ class Engine:
                 f"wasmtime cannot make an engine with room for {config.max_guests} guests: {error}",
                 hint="Lower max_guests or max_memory_mb, or raise the process's address space limit.",
             ) from None
-        self.pointer = _capi.address(self.wasmtime.ptr())
-        _capi.engine_clone(self.pointer)  # one reference nobody gives back: see the class docstring
+        # A reference of our own that nobody gives back (see the class docstring). Not the one in ``self.wasmtime``: the
+        # interpreter frees that as it ends, and a tick that was due before may come later.
+        self.pointer = _capi.engine_clone(_capi.address(self.wasmtime.ptr()))
         self.ticker = Ticker(self.pointer, config.tick_ms)
 
 

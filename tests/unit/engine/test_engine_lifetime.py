@@ -216,3 +216,14 @@ def test_wasmtime_reads_no_debug_information_whatever_the_environment_says():
     """)
 
     assert (code, out, err) == (0, "False 1", "")
+
+
+def test_an_engine_outlasts_what_the_interpreter_frees_as_it_ends():
+    code, out, err = outcome("""
+        linked = link()
+        linked.engine.wasmtime.close()
+        anyio.run(run, linked, "call")
+        print("ran")
+    """)
+
+    assert (code, out, err) == (0, "ran", "")

@@ -1,0 +1,167 @@
+"""A wasmtime that crashes or hangs does so in a process that nobody misses, and the runner says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PRELUDE = """
+import ctypes, os, signal, sys, time
+from alga_runner.engine import _capi, require_survivable, selfcheck, trial
+from alga_runner.errors import EngineUnavailable
+
+def tried(check=selfcheck.check):
+    selfcheck.check = check
+    try:
+        require_survivable()
+    except EngineUnavailable as error:
+        return str(error)
+    return "sound"
+
+def no_children():
+    try:
+        return os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return "none left"
+"""
+
+
+def outcome(program: str) -> tuple[int, str, str]:
+    source = PRELUDE + textwrap.dedent(program)
+    ran = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=False
+    )
+    return ran.returncode, ran.stdout.strip(), ran.stderr
+
+
+def test_the_installed_wasmtime_passes() -> None:
+    assert outcome("print(tried(), no_children())") == (0, "sound none left", "")
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        pytest.param("ctypes.string_at(0)", "crashed with SIGSEGV", id="a wild pointer"),
+        pytest.param("os.abort()", "crashed with SIGABRT", id="an abort"),
+        pytest.param("os.kill(os.getpid(), signal.SIGKILL)", "crashed with SIGKILL", id="out of memory"),
+        pytest.param("os._exit(3)", "ended the process with status 3", id="an exit"),
+        pytest.param("raise KeyError", "ended the process with status 1", id="a fault of ours"),
+    ],
+)
+def test_a_crash_is_told_with_what_was_asked(way: str, told: str) -> None:
+    code, out, err = outcome(f"""
+        def check(engine, begins):
+            begins("to run into a trap")
+            {way}
+        print(tried(check))
+        print(no_children())
+    """)
+
+    assert (code, err) == (0, "")
+    assert out.endswith(f" cannot be used here: when asked to run into a trap, it {told}.\nnone left")
+
+
+def test_a_hang_is_told_with_what_was_asked() -> None:
+    code, out, err = outcome("""
+        def check(engine, begins):
+            begins("to kill a guest, wherever it is")
+            time.sleep(3600)
+        trial.PATIENCE_S = 0.5
+        print(tried(check))
+        print(no_children())
+    """)
+
+    assert (code, err) == (0, "")
+    assert out.endswith(
+        "when asked to kill a guest, wherever it is, it did not come back within 0.5 s.\nnone left"
+    )
+
+
+def test_a_misbehaviour_is_told_as_the_check_tells_it() -> None:
+    code, out, _ = outcome("""
+        _capi.future_poll = lambda future: False
+        print(tried())
+    """)
+
+    assert code == 0
+    assert (
+        "does not do what the engine relies on. When asked to answer a host call at once, it came to no end"
+        in out
+    )
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(
+            "import threading; threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()",
+            id="threads",
+        ),
+        pytest.param(
+            "from alga_runner.engine import *; Engine.get(EngineConfig(max_guests=1))", id="an engine"
+        ),
+    ],
+)
+def test_a_process_that_must_not_be_forked_is_left_alone(before: str) -> None:
+    code, out, err = outcome(f"""
+        {before}
+        os.fork = None
+        print(tried(lambda *_: os.abort()))
+    """)
+
+    assert (code, out, err) == (0, "sound", "")
+
+
+def test_an_interrupted_wait_leaves_no_process() -> None:
+    code, out, err = outcome("""
+        def check(engine, begins):
+            os.kill(os.getppid(), signal.SIGINT)
+            time.sleep(3600)
+        try:
+            tried(check)
+        except KeyboardInterrupt:
+            print("interrupted", no_children())
+    """)
+
+    assert (code, out, err) == (0, "interrupted none left", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "way"),
+    [
+        pytest.param(
+            ["serve", "--dev", "--port", "0", "--bundle-store", "."],
+            "_capi.future_poll = lambda future: False",
+            id="serve",
+        ),
+        pytest.param(
+            ["invoke", "sample-extensions/scheduler-demo", "POST", "/status"],
+            "_capi.future_poll = lambda future: os.abort()",
+            id="invoke",
+        ),
+    ],
+)
+def test_a_command_ends_with_the_sentence(arguments: list[str], way: str) -> None:
+    code, out, err = outcome(f"""
+        {way}
+        from alga_runner.cli import main
+        main({arguments!r})
+    """)
+
+    assert (code, out) == (1, "")
+    assert err.startswith("error[engine_unavailable]: wasmtime ")
+    assert "hint: Install the versions of requirements/runtime.txt." in err
+    assert "Traceback" not in err
+
+
+def test_the_signals_of_the_parent_are_as_they_were() -> None:
+    code, out, _ = outcome("""
+        before = [signal.getsignal(number) for number in signal.valid_signals()]
+        tried()
+        print(before == [signal.getsignal(number) for number in signal.valid_signals()])
+    """)
+
+    assert (code, out) == (0, "True")
