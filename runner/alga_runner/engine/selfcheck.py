@@ -48,10 +48,6 @@ class Wrong(Exception):
     """wasmtime did something else than it should; the text says what, after "it"."""
 
 
-class _OwnError(ExecutionError):
-    """What the host ends a guest with here."""
-
-
 def _require(holds: bool, otherwise: str) -> None:
     if not holds:
         raise Wrong(otherwise)
@@ -157,7 +153,7 @@ def _answer_later(linked: LinkedModule) -> None:
 
 
 def _fail_at_once(linked: LinkedModule) -> None:
-    own = _OwnError("refused")
+    own = ExecutionError("The host refused.")
 
     def refuse(_function: int, _arguments: tuple[Any, ...]) -> int:
         raise own
@@ -169,7 +165,7 @@ def _fail_at_once(linked: LinkedModule) -> None:
 
 
 def _fail_later(linked: LinkedModule) -> None:
-    own = _OwnError("refused")
+    own = ExecutionError("The host refused.")
     with _started(linked, "ask", 10) as guest:
         _suspended(guest, 10)
         guest.fail(own)

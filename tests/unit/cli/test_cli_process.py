@@ -15,7 +15,8 @@ from alga_runner.engine.guest import Guest
 call = Guest.call
 def announced(self, export, argument=None):
     call(self, export, argument)
-    print("running", file=sys.stderr, flush=True)
+    if export == "alga_handle":
+        print("running", file=sys.stderr, flush=True)
 Guest.call = announced
 from alga_runner.cli import main
 main(prog_name="alga-runner")
