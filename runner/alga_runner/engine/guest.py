@@ -128,6 +128,9 @@ class Guest:
         "trap_address",
     )
 
+    trap_address: int
+    """Where the host call that waits takes an error instead of its answer."""
+
     def __init__(self, linked: LinkedModule, limits: GuestLimits) -> None:
         """Make the store. Raises ``EngineForked``; nothing of the guest has run yet."""
         engine = linked.engine
@@ -328,8 +331,3 @@ class Guest:
             return ()
         _addresses.pack_into(self._scratch, _TRAP, 0, 0)
         return traps.take_frames(error)
-
-    def _discard_end(self) -> None:
-        """Free what an unwound future may have written; nobody is left to hear of it."""
-        self._take_end()
->>>>>>> b5e9f86 (A frame is a value; breaches, limits and aborts carry the guest's stack, and so does a deadline in a host call)

@@ -17,7 +17,8 @@ import wasmtime
 
 from ..errors import EngineUnavailable, ExecutionError, GuestTrap
 from .engine import Engine
-from .guest import Answerer, Guest, GuestLimits
+from .guest import Answerer, Guest
+from .limits import GuestLimits
 from .linker import HostFunction, LinkedModule, Linker
 from .module import Module, Signature
 

@@ -52,7 +52,7 @@ async def test_a_guest_that_has_left_its_stack_has_none_any_more(linked, limits)
 async def test_a_guest_that_ended_by_itself_has_none(linked, limits):
     with Guest(linked, limits) as guest:
         await started(guest, "count")
-        guest.poll()
+        await drive(guest, lambda *_: None)
 
         assert guest.interrupt() == ()
 
@@ -111,7 +111,7 @@ async def test_a_trap_knows_its_place_in_the_module(linked, limits):
     with Guest(linked, limits) as guest:
         await started(guest, "boom")
         with pytest.raises(GuestTrap) as caught:
-            guest.poll()
+            await drive(guest, lambda *_: None)
 
     (frame,) = caught.value.frames
     assert 0 < frame.offset < 2_000
