@@ -13,6 +13,7 @@ import atexit
 import ctypes
 import os
 import struct
+import threading
 
 from ..errors import EngineForked, EngineUnavailable
 from . import _capi
@@ -38,7 +39,9 @@ class Ticker:
         self._pid = os.getpid()
         self._live = 0
         self._runs = False
-        self._stops_in: asyncio.AbstractEventLoop | None = None
+        self._stops_in: set[asyncio.AbstractEventLoop] = set()
+        # Guests of several event loops share the timer, and one may be closed by whoever collects garbage.
+        self._lock = threading.RLock()
         try:
             self._libc = ctypes.CDLL(None, use_errno=True)
             create = self._libc.timer_create
@@ -58,7 +61,8 @@ class Ticker:
         nanoseconds = milliseconds * 1_000_000
         self._on = _itimerspec.pack(seconds, nanoseconds, seconds, nanoseconds)
         self._off = _itimerspec.pack(0, 0, 0, 0)
-        atexit.register(self.close)
+        _tickers.append(self)
+        os.register_at_fork(after_in_child=self._disown)
 
     @property
     def live(self) -> int:
@@ -66,27 +70,37 @@ class Ticker:
         return self._live
 
     def acquire(self) -> None:
-        """A guest starts to live. Raises ``EngineForked`` in a process that did not make the timer."""
-        if self._live == 0:
-            if os.getpid() != self._pid:
-                raise EngineForked(
-                    "The engine was made before this process was forked, so nothing would interrupt its guests.",
-                    hint="Start workers with the spawn method, or make the Runner in the worker.",
-                )
+        """A guest starts to live.
+
+        Raises ``EngineForked`` in a process that did not make the timer, ``EngineUnavailable`` in one that ends.
+        """
+        with self._lock:
             if not self._runs:
+                if not self._timer:
+                    raise EngineUnavailable(
+                        "The process is about to end: nothing would interrupt its guests."
+                    )
+                if os.getpid() != self._pid:
+                    raise EngineForked(
+                        "The engine was made before this process was forked, so nothing would interrupt its guests.",
+                        hint="Start workers with the spawn method, or make the Runner in the worker.",
+                    )
                 self._arm(self._on)
-        self._live += 1
+            self._live += 1
 
     def release(self) -> None:
         """A guest has ended."""
-        self._live -= 1
-        if self._live == 0:
+        with self._lock:
+            self._live -= 1
+            idle = self._live == 0
+        if idle:
             self._stop_soon()
 
     def stop_if_idle(self) -> None:
         """Stop the timer now if no guest is alive."""
-        if self._live == 0 and self._runs:
-            self._arm(self._off)
+        with self._lock:
+            if self._live == 0 and self._runs:
+                self._arm(self._off)
 
     def _stop_soon(self) -> None:
         try:
@@ -94,22 +108,39 @@ class Ticker:
         except RuntimeError:
             self.stop_if_idle()
             return
-        if self._stops_in is not loop:  # one that ended forgot what it was to do
-            self._stops_in = loop
+        if loop not in self._stops_in:
+            # Loops that have been closed forgot what they were to do.
+            self._stops_in = {other for other in self._stops_in if not other.is_closed()} | {loop}
             loop.call_later(IDLE_S, self._stop, loop)
 
     def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._stops_in is loop:
-            self._stops_in = None
+        self._stops_in.discard(loop)
         self.stop_if_idle()
 
+    def _disown(self) -> None:
+        """In a forked child, which has no timer, whatever its parent's did when it forked."""
+        self._lock = threading.RLock()
+        self._runs = False
+
     def _arm(self, spec: bytes) -> None:
-        self._runs = spec is self._on
-        if self._timer and self._settime(self._timer, 0, spec, None) != 0:
+        if self._settime(self._timer, 0, spec, None) != 0:
             raise EngineUnavailable(f"The native timer cannot be set: {os.strerror(ctypes.get_errno())}.")
+        self._runs = spec is self._on
 
     def close(self) -> None:
         """Delete the timer. Safe to call twice, and without effect in a forked child, which has no timer."""
-        timer, self._timer = self._timer, ctypes.c_void_p()
+        with self._lock:
+            timer, self._timer = self._timer, ctypes.c_void_p()
+            self._runs = False
         if timer and os.getpid() == self._pid:
             self._libc.timer_delete(timer)
+
+
+_tickers: list[Ticker] = []
+
+
+@atexit.register
+def _close_all() -> None:
+    """Registered before whatever is imported later, so that it runs last: until then guests are interrupted."""
+    for ticker in _tickers:
+        ticker.close()

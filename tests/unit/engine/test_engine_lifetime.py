@@ -131,6 +131,23 @@ def test_a_forked_child_is_told_that_nothing_would_interrupt_its_guests():
     assert (code, out) == (0, "engine_forked")
 
 
+def test_a_child_forked_while_a_guest_lived_is_told_so_too():
+    code, out, _ = outcome("""
+        linked = link()
+        guest = Guest(linked, GuestLimits(1 << 20, 10))
+        child = os.fork()
+        if child == 0:
+            try:
+                Guest(linked, GuestLimits(1 << 20, 10))
+            except Exception as error:
+                print(error.code, flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+    """)
+
+    assert (code, out) == (0, "engine_forked")
+
+
 def test_a_forked_child_that_asks_for_an_engine_is_refused_not_hung():
     code, out, _ = outcome("""
         linked = link()
