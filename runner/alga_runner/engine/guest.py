@@ -69,10 +69,6 @@ class _Running(threading.local):
     """The guest this thread is polling: how a callback on the fiber knows whose it is."""
 
     guest: Any = None
-    failure: BaseException | None = None
-    """What an answer on the fiber raised, in the host call ``function`` of the guest ``failed``."""
-    failed: Any = None
-    function = 0
 
 
 running = _Running()
@@ -121,12 +117,18 @@ class Guest:
         "_store",
         "answerer",
         "answers_until",
+        "failed_in",
+        "failure",
         "flag_address",
         "linked",
         "memory",
         "pending",
+        "recall",
         "trap_address",
     )
+
+    failed_in: int
+    """The host function, by its position in the linker, that ``failure`` was raised in."""
 
     trap_address: int
     """Where the host call that waits takes an error instead of its answer."""
@@ -150,6 +152,10 @@ class Guest:
         self.pending: PendingCall | None = None
         self.answerer: Answerer | None = None
         self.answers_until = 0.0
+        self.failure: BaseException | None = None
+        """What was raised on its behalf, inside a host callback: nobody else's, so no other guest can meet it."""
+        self.recall: Callable[[], None] | None = None
+        """While another thread has the guest: waits until it let go."""
         if limits is not engine.limits:  # which the pool sees to
             _capi.store_limiter(self._store, limits.memory_bytes, limits.table_elements, 1, 1, 1)
         _capi.set_epoch_deadline(self._context, 1)
@@ -228,7 +234,9 @@ class Guest:
             self._scratch[_FLAG] = 1
         running.guest = self
         done = _capi.future_poll_released(future) if released else _capi.future_poll(future)
-        running.guest, running.failure, running.failed = None, None, None
+        running.guest = self.failure = None
+        if deferred_signals and not released:
+            signal.raise_signal(deferred_signals.pop())
         if not done:
             return ()
         self._future = None
@@ -272,6 +280,8 @@ class Guest:
 
     def close(self) -> None:
         """Free everything; a suspended guest is unwound first. Safe to call twice."""
+        if self.recall is not None:
+            self.recall()
         future, self._future = self._future, None
         if future is not None:
             _capi.future_delete(future)
@@ -288,6 +298,10 @@ class Guest:
             _capi.store_delete(store)
             _scratches.append(self._scratch)
             self.linked.engine.ticker.release()
+
+    def forget(self) -> None:
+        """Leave everything as it is, for ever: in a forked child, which has only a copy of what its parent runs."""
+        self._future = self._store = self.recall = None
 
     def _find_memory(self) -> None:
         base = self._address
@@ -308,20 +322,23 @@ class Guest:
         return traps.take_trap(trap) if trap else traps.take_error(error)
 
     def _raise_end(self) -> None:
-        failure, failed, running.failure, running.failed = running.failure, running.failed, None, None
-        if failure is not None and failed is self:
-            self._tell(failure, running.function, self._take_stack())
-            raise failure
-        ended = self._take_end()
-        if ended is not None:
-            raise ended
+        failure, self.failure = self.failure, None
+        if failure is None:
+            failure = self._take_end()
+        else:
+            self._tell(failure, self._take_stack())
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback has this frame: it would live until garbage is collected
 
-    def _tell(self, failure: BaseException, function: int, frames: tuple[Frame, ...]) -> None:
-        """Where the guest was when the host ended it with ``failure``, in a call of that function."""
+    def _tell(self, failure: BaseException, frames: tuple[Frame, ...]) -> None:
+        """Where the guest was when the host ended it with ``failure``."""
         if isinstance(failure, ExecutionError):
             failure.frames = failure.frames or frames
         if isinstance(failure, AbiBreach | LimitExceeded):
-            called = self.linked.functions[function]
+            called = self.linked.functions[self.failed_in]
             failure.at(host_call=f"{called.module} {called.name}")
 
     def _take_stack(self) -> tuple[Frame, ...]:

@@ -138,7 +138,8 @@ def _callback(index: int, function: HostFunction) -> Any:
                 flag = guest.flag_address
                 guest.trap_address = trap
         except BaseException as error:  # noqa: BLE001 - see the module's docstring
-            running.failure, running.failed, running.function = error, running.guest, index
+            if (guest := running.guest) is not None:
+                guest.failure, guest.failed_in = error, index
             ctypes.c_void_p.from_address(trap).value = _capi.trap_new(b"host", 4)
         write_continuation(continuation_at(answer), 0, _capi.ready_when_nonzero, flag, 0)
 

@@ -2,14 +2,13 @@
 
 A timer thread written in Python would need the GIL that a running guest holds; this one is libc calling wasmtime
 (engine-lab B, "Tick source"). It runs only while guests are alive and a moment after, since starting it costs as much
-as a guest. It belongs to the process that made it, and is deleted before the interpreter ends: a timer that outlives
-what it points at is a crash at exit.
+as a guest. It belongs to the process that made it. A timer that outlives what it points at is a crash at exit: what
+it points at, the engine, is never freed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import ctypes
 import os
 import struct
@@ -139,8 +138,8 @@ class Ticker:
 _tickers: list[Ticker] = []
 
 
-@atexit.register
-def _close_all() -> None:
-    """Registered before whatever is imported later, so that it runs last: until then guests are interrupted."""
+def close_tickers() -> None:
+    """Delete the timers of this process, but for those that a guest still needs: some thread may be running it."""
     for ticker in _tickers:
-        ticker.close()
+        if ticker.live == 0:
+            ticker.close()

@@ -11,12 +11,16 @@ import atexit
 import os
 import threading
 from collections import deque
+from contextlib import suppress
+from functools import partial
 from time import monotonic, thread_time
 
 import anyio
 
+from ..errors import DeadlineExceeded, EngineUnavailable
 from .budget import Budget
 from .guest import Guest
+from .ticker import close_tickers
 
 _FRESH_IN_A_ROW = 4
 """First slices served before one of a guest that computes on: short guests pass, and nobody is passed for ever."""
@@ -43,12 +47,17 @@ class Loan:
         self._loop = asyncio.get_running_loop()
         self._returned = anyio.Event()
 
-    def tell_owner(self) -> None:
-        """Wake the owner, who has its guest again."""
-        try:
+    @property
+    def forgotten(self) -> bool:
+        """Nobody will ask for the guest any more: its owner's loop was closed."""
+        return self._loop.is_closed()
+
+    def end(self) -> None:
+        """The owner has its guest again; wake it."""
+        self.ended = True
+        self.guest.recall = None
+        with suppress(RuntimeError):  # the loop was closed: nobody waits
             self._loop.call_soon_threadsafe(self._returned.set)
-        except RuntimeError:  # the loop was closed: nobody waits
-            return
 
     async def returned(self) -> None:
         """Wait until the owner has its guest again."""
@@ -59,92 +68,133 @@ class Worker:
     """One daemon thread of this process; it starts with the first loan."""
 
     def __init__(self) -> None:
+        self._start_over()
+        os.register_at_fork(after_in_child=self._leave_to_parent)
+
+    def _leave_to_parent(self) -> None:
+        if self._running is not None:
+            self._running.guest.forget()  # it is in the middle of a slice that no thread of this process carries out
+        self._start_over()
+
+    def _start_over(self) -> None:
         self._changed = threading.Condition()
         self._fresh: deque[Loan] = deque()
         self._again: deque[Loan] = deque()
         self._fresh_served = 0
+        self._running: Loan | None = None
         self._thread: threading.Thread | None = None
-        self._pid = 0
         self._ends = False
 
     async def run(self, guest: Guest, budget: Budget) -> bool:
         """Poll ``guest`` in the worker until it is done (``True``) or waits for an answer.
 
-        Raises what ended it, ``CpuLimit`` included. When cancelled, it takes the guest back first, which takes as long
-        as a slice; then ``budget.stack`` says where the guest was if its deadline had come.
+        Raises what ended it, ``CpuLimit`` and ``DeadlineExceeded`` included. When cancelled, it takes the guest back
+        first, which takes as long as a slice; then ``budget.stack`` says where the guest was if its deadline had come.
         """
         loan = Loan(guest, budget)
-        self._lend(loan)
+        # However this coroutine ends, even between two of its lines: closing the guest waits for the worker.
+        guest.recall = partial(self._take_back, loan)
         try:
+            self._lend(loan)
             await loan.returned()
-        except GeneratorExit:  # nothing can be awaited any more
-            self._recall(loan)
-            with self._changed:
-                self._changed.wait_for(lambda: loan.ended)
-            raise
+        except GeneratorExit:
+            raise  # nothing can be awaited any more
         except BaseException:
-            self._recall(loan)
-            while not loan.ended:
-                try:
-                    with anyio.CancelScope(shield=True):
-                        await loan.returned()
-                except asyncio.CancelledError:
-                    continue  # a guest that another thread runs cannot be left alone, however often one asks
+            self._recall(loan, stack=True)
+            await _until_ended(loan)
             raise
-        if loan.failure is not None:
-            raise loan.failure
+        failure, loan.failure = loan.failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback has this frame
         return loan.done
 
     def _lend(self, loan: Loan) -> None:
         with self._changed:
-            if self._thread is None or self._pid != os.getpid():
+            if self._ends:
+                raise EngineUnavailable("The process is about to end: no guest computes any more.")
+            if self._thread is None:
                 self._start()
             self._fresh.append(loan)
             self._changed.notify_all()
 
-    def _recall(self, loan: Loan) -> None:
-        """Ask for the guest; a loan that waits is ended here and now, unless its stack is wanted."""
+    def _recall(self, loan: Loan, *, stack: bool) -> None:
+        """Ask for the guest; a loan that waits is ended here and now, unless its stack is wanted and it has one."""
         with self._changed:
+            late = stack and monotonic() >= loan.budget.until
             queue = next((queue for queue in (self._fresh, self._again) if loan in queue), None)
-            if monotonic() >= loan.budget.until:
+            if loan is self._running:
+                loan.late, loan.recalled = late, not late
+            elif queue is None:  # it has ended, or never came here
+                if not loan.ended:
+                    loan.end()
+            elif late and loan.budget.used_s > 0 and self._thread is not None:
                 loan.late = True
-                if queue is not None:  # behind those that compute it would wait for a slice of each
-                    queue.remove(loan)
-                    self._fresh.appendleft(loan)
+                queue.remove(loan)
+                self._fresh.appendleft(loan)  # behind those that compute it would wait for a slice of each
             else:
-                loan.recalled = True
-                if queue is not None:
-                    queue.remove(loan)
-                    loan.ended = True
+                queue.remove(loan)
+                loan.end()
+
+    def _take_back(self, loan: Loan) -> None:
+        """Return once the worker has let go of the guest: within a slice."""
+        self._recall(loan, stack=False)
+        with self._changed:
+            self._changed.wait_for(lambda: loan.ended)
 
     def _start(self) -> None:
-        self._pid = os.getpid()
-        self._ends = False
-        self._thread = threading.Thread(target=self._work, name="alga-runner-cpu", daemon=True)
-        self._thread.start()
-        atexit.register(self._end)
+        thread = threading.Thread(target=self._work, name="alga-runner-cpu", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise EngineUnavailable(
+                f"The thread for guests that compute cannot be started: {error}."
+            ) from None
+        self._thread = thread
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Leave before the interpreter does: a thread it ends inside a guest would take the process down."""
         with self._changed:
             thread, self._thread, self._ends = self._thread, None, True
             self._changed.notify_all()
-        if thread is not None and self._pid == os.getpid():
-            thread.join()
+        while thread is not None and thread.is_alive():
+            with suppress(KeyboardInterrupt):
+                thread.join()
+        with self._changed:
+            while waiting := self._fresh or self._again:
+                loan = waiting.popleft()
+                loan.failure = EngineUnavailable("The process is about to end: no guest computes any more.")
+                loan.end()
 
     def _work(self) -> None:
-        while (loan := self._next()) is not None:
+        while self._serve():  # in a frame of its own, which keeps nothing of a guest while nobody computes
+            pass
+
+    def _serve(self) -> bool:
+        """Run the next slice. ``False`` once the worker ends."""
+        loan = self._next()
+        if loan is None:
+            return False
+        try:
             over = _run_slice(loan)
-            with self._changed:
-                if over or loan.recalled:
-                    loan.ended = True
-                    self._changed.notify_all()
-                elif loan.late:
-                    self._fresh.appendleft(loan)
-                else:
-                    self._again.append(loan)
-            if loan.ended:
-                loan.tell_owner()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is its owner's, and the others go on
+            loan.failure = error
+            over = True
+        with self._changed:
+            self._running = None
+            if over or loan.recalled:
+                loan.end()
+                self._changed.notify_all()
+            elif loan.forgotten:
+                loan.end()
+                loan.guest.close()
+            elif loan.late:
+                self._fresh.appendleft(loan)
+            else:
+                self._again.append(loan)
+        return True
 
     def _next(self) -> Loan | None:
         with self._changed:
@@ -154,27 +204,47 @@ class Worker:
                 return None
             if self._fresh and (self._fresh_served < _FRESH_IN_A_ROW or not self._again):
                 self._fresh_served += 1
-                return self._fresh.popleft()
-            self._fresh_served = 0
-            return self._again.popleft()
+                self._running = self._fresh.popleft()
+            else:
+                self._fresh_served = 0
+                self._running = self._again.popleft()
+            return self._running
+
+
+async def _until_ended(loan: Loan) -> None:
+    """A guest that another thread runs cannot be left alone, however often one asks; the last one is heard then."""
+    asked: asyncio.CancelledError | None = None
+    while not loan.ended:
+        try:
+            with anyio.CancelScope(shield=True):
+                await loan.returned()
+        except asyncio.CancelledError as error:
+            asked = error
+    if asked is not None:
+        raise asked
 
 
 def _run_slice(loan: Loan) -> bool:
     """Run one slice. Whether the guest is done, waits for an answer, or has ended."""
-    guest, budget = loan.guest, loan.budget
-    if loan.late or budget.spent:
-        budget.stack = guest.interrupt(released=True)
-        if budget.spent:
-            loan.failure = budget.spent_error()
+    guest, budget, now = loan.guest, loan.budget, monotonic()
+    if loan.late or budget.spent or now >= budget.until:  # an owner whose loop is busy says so late
+        if budget.used_s > 0:
+            budget.stack = guest.interrupt(released=True)
+        loan.failure = budget.spent_error() if budget.spent else DeadlineExceeded(frames=budget.stack)
         return True
-    guest.answers_until = monotonic() + _ANSWERS_S
+    guest.answers_until = now + _ANSWERS_S
     started = thread_time()
     try:
         loan.done = guest.poll(released=True)
-    except BaseException as error:  # noqa: BLE001 - it belongs to the owner, in the other thread
-        loan.failure = error
-    budget.used_s += thread_time() - started
-    return loan.done or loan.failure is not None or guest.pending is not None
+    finally:
+        budget.used_s += thread_time() - started
+    return loan.done or guest.pending is not None
 
 
 worker = Worker()
+
+
+@atexit.register
+def _end() -> None:
+    worker.end()
+    close_tickers()  # only now: until here they ended the slices that the worker waited for

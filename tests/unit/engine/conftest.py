@@ -21,6 +21,7 @@ from alga_runner.engine import (
 )
 
 SLOTS = 4
+ASK, NOTE = 0, 1
 LIMITS = GuestLimits(memory_bytes=1 << 20, table_elements=100)
 FUNCTIONS = (
     HostFunction("host", "ask", Signature("iIfd", "i")),
@@ -48,6 +49,11 @@ WAT = """
   (func (export "notes") (param i32)
     (loop $again (call $note (local.get 0))
       (br_if $again (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+  (func $burn (local $left i32) (local.set $left (i32.const 20000000))
+    (loop (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))
+  (func (export "work") (param i32)
+    (call $burn) (call $note (i32.const 1)) (call $note (i32.const 2)) (call $note (i32.const 3))
+    (call $burn) (call $note (i32.const 4)))
   (func $turn (loop (br 0)))
   (func $spin (export "spin") (param i32) (call $turn))
   (func (export "boom") (param i32) unreachable)

@@ -204,6 +204,18 @@ async def test_an_export_that_is_not_there(linked, limits):
             guest.call("nothing", 1)
 
 
+@pytest.mark.parametrize("stage", ["made", "done", "closed"])
+async def test_a_guest_with_nothing_to_run_is_not_polled(linked, limits, stage: str):
+    with Guest(linked, limits) as guest:
+        if stage != "made":
+            guest.instantiate()
+            guest.poll()
+        if stage == "closed":
+            guest.close()
+        with pytest.raises(RuntimeError, match="nothing to run"):
+            guest.poll()
+
+
 async def test_nothing_is_answered_twice(linked, limits):
     with Guest(linked, limits) as guest:
         guest.instantiate()

@@ -10,7 +10,7 @@ import textwrap
 import pytest
 
 PRELUDE = """
-import os, signal, sys
+import asyncio, atexit, os, signal, sys, threading
 import anyio, anyio._backends._asyncio
 from wasmtime import wat2wasm
 from alga_runner.engine import *
@@ -65,6 +65,138 @@ def test_a_process_may_end_while_a_guest_lives():
     """)
 
     assert (code, out, err) == (0, "1", "")
+
+
+def test_a_process_may_end_while_the_timers_of_several_engines_run():
+    code, out, err = outcome("""
+        guests = [Guest(link(number), GuestLimits(1 << 20, 10)) for number in (2, 3, 4)]
+        for guest in guests:
+            guest.instantiate(); guest.poll(); guest.call("spin", 1); guest.poll()
+        print("ends")
+    """)
+
+    assert (code, out, err) == (0, "ends", "")
+
+
+SPINNING = """
+async def until_in_the_worker(*tasks):
+    from alga_runner.engine.worker import worker
+    while len(worker._again) + (worker._running is not None) < len(tasks):
+        await asyncio.sleep(0)
+"""
+
+
+def test_a_process_may_end_while_guests_compute_beside_a_loop_that_stopped():
+    code, out, err = outcome(
+        SPINNING
+        + """
+loop = asyncio.new_event_loop()
+loop.set_exception_handler(lambda *_: None)
+tasks = [loop.create_task(run(link(2), "spin")), loop.create_task(run(link(3), "spin"))]  # the worker before an engine
+loop.run_until_complete(until_in_the_worker(*tasks))
+print("ends")
+"""
+    )
+
+    assert (code, out, err) == (0, "ends", "")
+
+
+@pytest.mark.parametrize("export", ["spin", "calls"])
+def test_a_process_may_end_while_a_daemon_thread_s_loop_runs_guests(export: str):
+    code, out, _ = outcome(f"""
+        started = threading.Event()
+        linked = link()
+
+        def answer(function, arguments):
+            started.set()
+
+        async def both():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(run, linked, "calls", answer)
+                tasks.start_soon(run, linked, {export!r})
+        threading.Thread(target=asyncio.run, args=(both(),), daemon=True).start()
+        started.wait()
+        print("ends")
+    """)
+
+    assert (code, out) == (0, "ends")
+
+
+def test_a_child_forked_while_a_guest_computes_has_nothing_to_do_with_it():
+    code, out, err = outcome(
+        SPINNING
+        + """
+async def main():
+    from alga_runner.engine.worker import worker
+    guest = Guest(link(), GuestLimits(1 << 20, 10))
+    guest.instantiate()
+    guest.poll()
+    guest.call("spin", 1)
+    task = asyncio.ensure_future(drive(guest, None))
+    await until_in_the_worker(task)
+    while worker._running is None:
+        await asyncio.sleep(0)
+    child = os.fork()
+    if child == 0:
+        print("child", worker._thread, len(worker._again), flush=True)
+        guest.close()
+        atexit._run_exitfuncs()
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), "parent", task.done())
+    task.cancel()
+
+asyncio.run(main())
+"""
+    )
+
+    assert (code, out) == (0, "child None 0\n0 parent False"), err
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_ctrl_c_while_guests_compute_beside_the_loop_ends_the_process_as_an_interrupt(interrupts: int):
+    code, out, err = outcome(
+        SPINNING
+        + f"""
+async def main():
+    linked = link()
+    tasks = [asyncio.ensure_future(run(linked, "spin")) for _ in range(3)]
+    await until_in_the_worker(*tasks)
+    with deferred_interrupts():
+        for _ in range({interrupts}):
+            signal.raise_signal(signal.SIGINT)
+        await asyncio.wait(tasks)
+
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("interrupted", link().engine.ticker.live)
+"""
+    )
+
+    assert (code, out, err) == (0, "interrupted 0", "")
+
+
+def test_two_loops_in_two_threads_run_guests_side_by_side():
+    code, out, err = outcome("""
+        linked = link()
+        ended = []
+
+        async def live(number):
+            async def answer(function, arguments):
+                assert threading.current_thread().name == number
+            for _ in range(50):
+                with anyio.move_on_after(0.002):
+                    await run(linked, "spin" if number == "0" else "calls", answer)
+                await run(linked, "call", answer)
+            ended.append(number)
+
+        threads = [threading.Thread(target=asyncio.run, args=(live(name),), name=name) for name in "01"]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(sorted(ended), linked.engine.ticker.live)
+    """)
+
+    assert (code, out, err) == (0, "['0', '1'] 0", "")
 
 
 def test_two_engines_tick_in_one_process():
@@ -173,7 +305,6 @@ def test_a_forked_child_that_asks_for_an_engine_is_refused_not_hung():
 )
 def test_ctrl_c_ends_a_running_guest_as_an_interrupt(export: str, loop: str):
     process = python(f"""
-        import asyncio
         linked = link()
         async def run_guarded():
             with deferred_interrupts():
