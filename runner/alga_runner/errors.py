@@ -351,9 +351,15 @@ class InvalidResponse(ExecutionError):
 
 
 class DeadlineExceeded(ExecutionError):
-    """The execution did not finish within its time."""
+    """The execution did not finish within its time. ``doing`` says why it was not computing, if it was not."""
 
     code = "deadline_exceeded"
+
+    def __init__(
+        self, message: str = "", *, frames: tuple[Frame, ...] = (), doing: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(message, frames=frames, hint=hint)
+        self.doing = doing
 
 
 class Overloaded(ExecutionError):

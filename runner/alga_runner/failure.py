@@ -64,12 +64,14 @@ def _with_position(error: GuestAbort) -> tuple[Frame, ...]:
 def _too_late(error: DeadlineExceeded, execution: Execution, timeout_s: float) -> DeadlineExceeded:
     """The deadline's error, which says what the guest was doing: the host call it waited for, or its stack."""
     last = execution.host_calls[-1] if execution.host_calls else None
-    waited_for = last.operation if last is not None and last.status == "cancelled" else None
+    operation = last.operation if last is not None and last.status == "cancelled" else None
+    waited_for = operation or error.where.get("host_call")
     did = "waiting for its host call" if waited_for else "computing"
-    doing = f" It was {did} in {error.frames[0]}." if error.frames else ""
+    doing = f"It was {did} in {error.frames[0]}." if error.frames else error.doing
     return DeadlineExceeded(
-        f"The execution did not finish within {round(timeout_s * 1000)} ms.{doing}",
+        f"The execution did not finish within {round(timeout_s * 1000)} ms. {doing}".rstrip(),
         frames=error.frames,
+        doing=error.doing,
         hint="Raise limits.timeout_ms, or see why the host call was not answered."
         if waited_for
         else "Raise limits.timeout_ms, or let the guest do less: no host call was under way.",

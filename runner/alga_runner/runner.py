@@ -217,8 +217,8 @@ class Runner:
         if program is None:
             with anyio.move_on_after(execution.deadline - monotonic()):
                 program = await programs.get(*bundle)
-        if program is None:
-            raise DeadlineExceeded
+        if program is None or execution.deadline <= monotonic():
+            raise DeadlineExceeded(doing="It was waiting for its module to be loaded.")
         return program
 
     def _cpu_s(self, request: ExecuteRequest) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .budget import Budget
-from .drive import drive
+from .drive import arrive, drive
 from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
 from .interrupts import deferred_interrupts
@@ -31,6 +31,7 @@ __all__ = [
     "Linker",
     "Module",
     "Signature",
+    "arrive",
     "deferred_interrupts",
     "drive",
     "require_sound",

@@ -13,16 +13,28 @@ from ..errors import DeadlineExceeded, ExecutionError
 from .budget import Budget
 from .guest import Answerer, Guest
 from .turns import TURN_S, turns
-from .worker import worker
+from .worker import HELD_S, note_hold, worker
 
 SPUN_S = 0.0005
 """A slice that took this long was used up by the guest, in seconds. A shorter one began before its last host call."""
+
+_WAITED = "It was waiting for its turn to compute: the runner has more to do than time."
 
 _DONE: Final = 0
 _ASKED: Final = 1
 _PAUSED: Final = 2
 _SPUN: Final = 3
 """How a slice ended: the guest is done, waits for an answer, was interrupted early, or used its slice up."""
+
+
+async def arrive(budget: Budget) -> None:
+    """Return in a turn of the loop that has time for one more guest. Raises ``DeadlineExceeded``."""
+    if turns.has_room():
+        return
+    with _until(budget) as scope:
+        await turns.room()
+    if scope.cancelled_caught:
+        raise DeadlineExceeded(doing=_WAITED)
 
 
 async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) -> None:
@@ -37,29 +49,42 @@ async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) 
     guest.answerer = answerer
     step = _PAUSED
     if not guest.linked.computes:
-        while step == _PAUSED and turns.has_room():
+        while step == _PAUSED and turns.has_time():
             step = _step(guest, budget)
         if step == _DONE:
             return
     # Most guests never wait, so only those that do pay for a scope.
-    now = asyncio.get_running_loop().time()
-    with anyio.CancelScope(deadline=now + budget.until - monotonic()) as scope:
+    with _until(budget) as scope:
         await _drive_on(guest, answerer, budget, step)
     if scope.cancelled_caught:
-        if not budget.stack:  # it waited, for an answer or for its turn
+        if guest.pending is not None:  # not for one that waits for its turn: that would take a slice
             budget.stack = guest.interrupt()
-        raise DeadlineExceeded(frames=budget.stack)
+        raise _too_late(guest, budget)
+
+
+def _until(budget: Budget) -> anyio.CancelScope:
+    now = asyncio.get_running_loop().time()
+    return anyio.CancelScope(deadline=now + budget.until - monotonic())
+
+
+def _too_late(guest: Guest, budget: Budget) -> DeadlineExceeded:
+    """The deadline's error, which says what the guest was doing."""
+    if (call := guest.pending) is not None:
+        function = guest.linked.functions[call.function]
+        return DeadlineExceeded(frames=budget.stack).at(host_call=f"{function.module} {function.name}")
+    return DeadlineExceeded(frames=budget.stack, doing="" if budget.stack else _WAITED)
 
 
 async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int) -> None:
     """Go on with a guest that waits for an answer or for its turn."""
     beside, doubtful = guest.linked.computes, step == _SPUN
     while True:
+        in_turn = False
         if (call := guest.pending) is not None:
             if budget.used_s > budget.cpu_s:
                 budget.stack = guest.interrupt()
                 raise budget.spent_error()
-            turn, started = turns.number, monotonic()
+            turn = turns.number
             waiting, call.waiting = call.waiting, None
             try:
                 answer = answerer(call.function, call.arguments) if waiting is None else waiting
@@ -67,15 +92,17 @@ async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int)
             except ExecutionError as error:
                 guest.fail(error)
                 raise
-            if turns.number == turn:  # it never waited: what it took of the loop's turn counts as the guest's
-                turns.spend(monotonic() - started)
-            beside = doubtful = False
+            in_turn = turns.number == turn  # it never waited
+            beside, doubtful = guest.linked.holds, False
         if beside:
             if await _run_beside(guest, budget):
                 return
             continue
-        if not turns.has_room():
+        if not (turns.has_time() if in_turn else turns.has_room()):
             await turns.room()
+            if guest.linked.computes:  # as others of its kind showed while it waited
+                beside = True
+                continue
         step = _measured_step(guest, budget) if doubtful else _step(guest, budget)
         if step == _DONE:
             return
@@ -90,8 +117,9 @@ def _step(guest: Guest, budget: Budget) -> int:
         done = guest.poll()
     finally:
         took = monotonic() - started
-        turns.spend(took)
         budget.used_s += took
+    if took > HELD_S:
+        note_hold(guest)
     if done:
         return _DONE
     if guest.pending is not None:
@@ -113,8 +141,12 @@ def _measured_step(guest: Guest, budget: Budget) -> int:
 
 async def _run_beside(guest: Guest, budget: Budget) -> bool:
     """Run in the worker until the guest is done (``True``) or asks."""
-    before = budget.used_s
+    before, ended = budget.used_s, False
     try:
-        return await worker.run(guest, budget)
+        done = await worker.run(guest, budget)
+        ended = True
+        return done
     finally:
-        guest.linked.computed(long=budget.used_s - before >= SPUN_S)
+        long = budget.used_s - before >= SPUN_S
+        if long or ended:  # one that was cut off before may have been about to compute
+            guest.linked.computed(long=long)

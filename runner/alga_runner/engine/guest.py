@@ -326,19 +326,19 @@ class Guest:
         if failure is None:
             failure = self._take_end()
         else:
-            self._tell(failure, self._take_stack())
+            self._tell(failure, self.failed_in, self._take_stack())
         if failure is not None:
             try:
                 raise failure
             finally:
                 del failure  # its traceback has this frame: it would live until garbage is collected
 
-    def _tell(self, failure: BaseException, frames: tuple[Frame, ...]) -> None:
-        """Where the guest was when the host ended it with ``failure``."""
+    def _tell(self, failure: BaseException, function: int, frames: tuple[Frame, ...]) -> None:
+        """Where the guest was when the host ended it with ``failure``, in a call of that function."""
         if isinstance(failure, ExecutionError):
             failure.frames = failure.frames or frames
         if isinstance(failure, AbiBreach | LimitExceeded):
-            called = self.linked.functions[self.failed_in]
+            called = self.linked.functions[function]
             failure.at(host_call=f"{called.module} {called.name}")
 
     def _take_stack(self) -> tuple[Frame, ...]:

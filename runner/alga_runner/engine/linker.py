@@ -38,6 +38,9 @@ _FORGETS = 0.7
 _COMPUTES = 0.5
 """One guest that used up a slice sends the next to the worker thread, two that did not bring them back."""
 
+_HELD_RUNS = 1000
+"""Runs in the worker after which a module whose guest could not be interrupted is given another chance on the loop."""
+
 _answered = ctypes.create_string_buffer(b"\1\0")
 _ANSWERED = ctypes.addressof(_answered)
 
@@ -104,14 +107,24 @@ class LinkedModule:
         self._linker = linker  # its callbacks must outlive every guest
         self._native = native
         self.pointer = _capi.address(native.ptr())
-        self.computes = False
-        """Whether its guests used up slices lately: those are better started in the worker thread."""
-        self._computed = 0.0
+        self.computes = True
+        """Whether its guests used up slices lately, or nobody knows yet: they are better started in the worker."""
+        self.holds = False
+        """Whether one of its guests could not be interrupted for long: they are better always run in the worker."""
+        self._computed = 1.0
+        self._held = 0
 
     def computed(self, *, long: bool) -> None:
-        """A guest ran: it used up a slice, or it did not."""
+        """A guest ran beside the loop: it used up a slice, or it did not."""
+        self._held -= self.holds
+        self.holds = self._held > 0
         self._computed = 1.0 if long else self._computed * _FORGETS
-        self.computes = self._computed > _COMPUTES
+        self.computes = self.holds or self._computed > _COMPUTES
+
+    def held(self) -> None:
+        """A guest could not be interrupted: ``memory.fill`` over 256 MiB takes 100 ms, and is one instruction."""
+        self._held = _HELD_RUNS
+        self.holds = self.computes = True
 
 
 def _callback(index: int, function: HostFunction) -> Any:

@@ -25,6 +25,12 @@ from .ticker import close_tickers
 _FRESH_IN_A_ROW = 4
 """First slices served before one of a guest that computes on: short guests pass, and nobody is passed for ever."""
 
+HELD_S = 0.005
+"""A slice that took this long was not interrupted in time, in seconds."""
+
+_HOLDING_BYTES = 8 * 1024 * 1024
+"""A smaller memory is filled or copied within ``HELD_S``: not the guest, but the ticker was late."""
+
 _ANSWERS_S = 0.002
 """How long a guest gets answers at once, in seconds, before it must wait like at the end of a slice."""
 
@@ -237,8 +243,17 @@ def _run_slice(loan: Loan) -> bool:
     try:
         loan.done = guest.poll(released=True)
     finally:
-        budget.used_s += thread_time() - started
+        took = thread_time() - started
+        budget.used_s += took
+    if took > HELD_S:
+        note_hold(guest)
     return loan.done or guest.pending is not None
+
+
+def note_hold(guest: Guest) -> None:
+    """Remember the module of a guest that took longer than ``HELD_S``, if it can have been the guest."""
+    if guest.memory is not None and guest.memory.size >= _HOLDING_BYTES:
+        guest.linked.held()
 
 
 worker = Worker()

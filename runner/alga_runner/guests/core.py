@@ -10,7 +10,7 @@ from typing import Any
 
 from ..capabilities import OPERATIONS, Execution, Gate, Operation
 from ..debuginfo import has_debug_info
-from ..engine import Budget, Engine, Guest, GuestLimits, LinkedModule, Linker, Module, drive
+from ..engine import Budget, Engine, Guest, GuestLimits, LinkedModule, Linker, Module, arrive, drive
 from ..errors import (
     BrokenFraming,
     GuestAbort,
@@ -199,6 +199,7 @@ class CoreHost:
         budget: Budget,
     ) -> ExecuteResponse:
         """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
+        await arrive(budget)
         document = encode_request(request, max_body_bytes=self._limits.body_bytes)
         with Guest(program.linked, limits) as guest:
             session = Session(

@@ -1,4 +1,7 @@
-"""Guests take turns: about a millisecond of guest time in each turn of the event loop, first come, first served."""
+"""Guests take turns: about a millisecond of each turn of the event loop is theirs, first come, first served.
+
+The clock stands still but when a guest computes.
+"""
 
 from __future__ import annotations
 
@@ -8,99 +11,204 @@ from collections import Counter
 import anyio
 import pytest
 
-from alga_runner.engine.turns import TURN_S, turns
+from alga_runner.engine.turns import TURN_S, Turns
 
 pytestmark = pytest.mark.anyio
 
 
-def _spend_this_turn() -> None:
-    assert turns.has_room()
-    turns.spend(TURN_S)
+class Clock:
+    now = 1.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-async def _run_slices(number: int, slices: int, slice_s: float, ran: list[tuple[int, int]]) -> None:
-    for _ in range(slices):
-        await turns.room()
-        turns.spend(slice_s)
-        ran.append((turns.number, number))
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("alga_runner.engine.turns.monotonic", clock)
+    return clock
 
 
-async def test_no_guest_starts_in_a_turn_whose_time_is_spent():
-    ran: list[tuple[int, int]] = []
+@pytest.fixture
+def turns(clock: Clock) -> Turns:
+    return Turns()
 
+
+@pytest.fixture
+def take_this_turn(turns: Turns, clock: Clock):
+    """A guest takes all the time of this turn."""
+
+    def take() -> None:
+        assert turns.has_room()
+        clock.now += TURN_S
+
+    return take
+
+
+class Guests:
+    """Each takes slices of a length of its own, one a turn; ``ran`` has who ran, and in which turn of the loop."""
+
+    def __init__(self, turns: Turns, clock: Clock) -> None:
+        self.ran: list[tuple[int, object]] = []
+        self._turns = turns
+        self._clock = clock
+        self._turn_of_loop = 0
+
+    async def run(self, name: object, slices: int, slice_s: float) -> None:
+        for _ in range(slices):
+            await self._turns.room()
+            self._clock.now += slice_s
+            self.ran.append((self._turn_of_loop, name))
+
+    async def count_turns(self) -> None:
+        while True:
+            self._turn_of_loop += 1
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def guests(turns: Turns, clock: Clock):
+    guests = Guests(turns, clock)
+    counting = asyncio.ensure_future(guests.count_turns())
+    yield guests
+    counting.cancel()
+
+
+@pytest.mark.parametrize(("slice_s", "most"), [(TURN_S, 1), (TURN_S * 0.6, 2), (TURN_S / 4 + 1e-9, 4)])
+async def test_a_turn_has_a_millisecond_of_guest_time_and_the_rest_of_the_last_slice(
+    guests: Guests, slice_s: float, most: int
+):
     async with anyio.create_task_group() as tasks:
         for number in range(50):
-            tasks.start_soon(_run_slices, number, 1, TURN_S * 0.6, ran)
+            tasks.start_soon(guests.run, number, 1, slice_s)
 
-    assert len(ran) == 50
-    assert max(Counter(turn for turn, _ in ran).values()) == 2
+    assert len(guests.ran) == 50
+    assert max(Counter(turn for turn, _ in guests.ran).values()) == most
 
 
-async def test_guests_that_arrive_while_others_wait_go_behind_them():
-    ran: list[tuple[int, int]] = []
-
+async def test_guests_that_arrive_while_others_wait_go_behind_them(guests: Guests, take_this_turn):
     async with anyio.create_task_group() as tasks:
         for number in range(5):
-            tasks.start_soon(_run_slices, number, 3, TURN_S, ran)
-        _spend_this_turn()
+            tasks.start_soon(guests.run, number, 3, TURN_S)
+        take_this_turn()
         await asyncio.sleep(0)
 
-    assert [number for _, number in ran] == list(range(5)) * 3
+    assert [number for _, number in guests.ran] == list(range(5)) * 3
 
 
-async def test_the_rest_of_the_loop_is_reached_between_any_two_turns():
-    ran: list[tuple[int, int]] = []
+async def test_a_guest_that_found_no_time_left_when_it_was_called_keeps_its_place(
+    guests: Guests, take_this_turn
+):
+    async with anyio.create_task_group() as tasks:
+        take_this_turn()
+        for number in range(40):  # more than are called for one turn
+            tasks.start_soon(guests.run, number, 1, TURN_S)
+
+    assert [number for _, number in guests.ran] == list(range(40))
+
+
+async def test_the_rest_of_the_loop_is_reached_between_any_two_turns(guests: Guests):
     seen: list[int] = []
 
     async with anyio.create_task_group() as tasks:
         for number in range(20):
-            tasks.start_soon(_run_slices, number, 1, TURN_S, ran)
-        while len(ran) < 20:
-            seen.append(len(ran))
+            tasks.start_soon(guests.run, number, 1, TURN_S)
+        while len(guests.ran) < 20:
+            seen.append(len(guests.ran))
             await asyncio.sleep(0)
 
     assert max(later - earlier for earlier, later in zip(seen, [*seen[1:], 20], strict=True)) == 1
 
 
-async def test_a_guest_that_is_cancelled_while_it_waits_takes_no_turn_from_the_others():
-    reached: list[str] = []
+async def test_what_else_takes_long_in_a_turn_takes_no_turn_from_guests(turns: Turns, clock: Clock):
+    ran = 0
 
-    async def wait(name: str) -> None:
-        await turns.room()
-        turns.spend(TURN_S)
-        reached.append(name)
+    async def run() -> None:
+        nonlocal ran
+        for _ in range(10):
+            await turns.room()
+            ran += 1
+            await asyncio.sleep(0)
 
+    async def dawdle() -> None:
+        while ran < 10:
+            clock.now += 10 * TURN_S
+            await asyncio.sleep(0)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            tasks.start_soon(dawdle)
+
+    assert ran == 10
+
+
+async def test_a_guest_may_go_on_in_its_turn_though_others_wait(turns: Turns, clock: Clock):
+    assert turns.has_room()
+    clock.now += TURN_S / 2
+    waiting = asyncio.ensure_future(turns.room())
+    assert turns.has_time()
+    clock.now += TURN_S / 2
+
+    assert not turns.has_time()
+    await waiting
+
+
+async def test_a_guest_that_is_cancelled_while_it_waits_takes_no_turn_from_the_others(
+    guests: Guests, take_this_turn
+):
     async with anyio.create_task_group() as tasks:
-        gone = asyncio.ensure_future(wait("gone"))
-        _spend_this_turn()
+        gone = asyncio.ensure_future(guests.run("gone", 1, TURN_S))
+        take_this_turn()
         await asyncio.sleep(0)
         gone.cancel()
-        tasks.start_soon(wait, "first")
-        tasks.start_soon(wait, "second")
+        tasks.start_soon(guests.run, "first", 1, TURN_S)
+        tasks.start_soon(guests.run, "second", 1, TURN_S)
 
-    assert reached == ["first", "second"]
+    assert [name for _, name in guests.ran] == ["first", "second"]
     assert gone.cancelled()
 
 
-async def test_a_guest_that_is_cancelled_as_it_is_called_gives_its_turn_back():
+async def test_a_guest_that_is_cancelled_as_it_is_called_gives_its_turn_back(turns: Turns, take_this_turn):
     called = asyncio.ensure_future(turns.room())
-    _spend_this_turn()
+    take_this_turn()
     await asyncio.sleep(0)
+    turns._next(asyncio.get_running_loop())
     called.cancel()
     await asyncio.wait([called])
 
+    assert called.cancelled()
+    assert turns.has_room()
+
+
+async def test_a_guest_whose_coroutine_is_thrown_away_gives_its_place_up(turns: Turns, take_this_turn):
+    take_this_turn()
+    for _ in range(20):  # more than are called for one turn
+        coroutine = turns.room()
+        coroutine.send(None)
+        coroutine.close()
+
+    assert not turns._waiting
     with anyio.fail_after(5):
         await turns.room()
+    assert turns._called == 0
 
-    assert called.cancelled()
 
-
-def test_a_loop_that_ended_with_guests_waiting_leaves_the_next_one_alone():
+def test_a_loop_that_ended_with_guests_waiting_leaves_the_next_one_alone(turns: Turns, take_this_turn):
     async def abandon() -> None:
         asyncio.get_running_loop().create_task(turns.room())
-        _spend_this_turn()
+        take_this_turn()
         await asyncio.sleep(0)
 
     asyncio.run(abandon())
 
     asyncio.run(asyncio.wait_for(turns.room(), 5))
+
+
+def test_a_loop_that_was_closed_is_not_asked_for_another_turn(turns: Turns, take_this_turn):
+    async def take() -> None:
+        take_this_turn()
+
+    asyncio.run(take())
+    asyncio.run(take())
