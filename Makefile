@@ -58,6 +58,17 @@ demo: setup ## Run a sample extension against the embedded Alga server
 test: setup-dev ## Run the tests; ARGS go to pytest
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
+# What differs from Python to Python: callbacks on a guest's stack, threads, asyncio.
+OTHERS ?= tests/unit/engine tests/unit/guests tests/unit/runner tests/hostile tests/contract
+
+.PHONY: test-matrix
+test-matrix: ## Run the tests on every Python found; PYTHONS="3.12 3.13" picks, ARGS go to pytest
+	@$(PYTHON) scripts/matrix.py $(if $(PYTHONS),--pythons $(PYTHONS)) -- -n $(JOBS) --dist loadfile $(ARGS)
+
+.PHONY: test-others
+test-others: ## Run the tests of the engine and what stands on it on the Pythons that .venv has not
+	@$(PYTHON) scripts/matrix.py --without $(BIN)/python -- -n $(JOBS) --dist loadfile --quiet $(OTHERS)
+
 .PHONY: check
 check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/ruff format --check --quiet
@@ -66,7 +77,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, demo and samples-check, each whatever the others say, and end with a table
+ci: ## Run check, test, test-others, demo and samples-check, each whatever the others say, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------

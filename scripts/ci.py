@@ -7,15 +7,14 @@ failed, or was not run for another reason than a tool that cannot be installed h
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
+
+from outcomes import Outcome, close, follow, say
 
 SETUP = "setup-dev"
-TARGETS = ("check", "test", "demo", "samples-check")
+TARGETS = ("check", "test", "test-others", "demo", "samples-check")
 NODE = {"samples-check": ("node", "npm")}
 """Tools that a target needs and pip cannot install."""
 MANAGERS = {
@@ -23,47 +22,12 @@ MANAGERS = {
     "dnf": "dnf install -y -q nodejs npm",
     "apk": "apk add --quiet nodejs npm",
 }
-NOT_RUN = re.compile(r"^not run: (.*)$")
-"""A target that prints this line and succeeds says that it could not do its work, and why."""
-
-
-@dataclass
-class Outcome:
-    """How one target went; ``excused`` is a target that cannot run on this machine."""
-
-    target: str
-    result: str
-    why: str = ""
-    seconds: float = 0.0
-    excused: bool = False
 
 
 def run(make: str, target: str) -> Outcome:
-    """Run one target, its output passed through as it comes."""
+    """Run one target."""
     say(f"\n=== make {target}")
-    started = time.monotonic()
-    last, missing = "", ""
-    with subprocess.Popen(
-        [make, target],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        for raw in process.stdout or ():
-            line = raw.rstrip()
-            say(line)
-            if found := NOT_RUN.match(line):
-                missing = found[1]
-            if any(map(str.isalnum, line)) and not line.startswith("make"):
-                last = line.strip()
-    seconds = time.monotonic() - started
-    if process.returncode:
-        return Outcome(target, "failed", last or f"exit status {process.returncode}", seconds)
-    if missing:
-        return Outcome(target, "not run", missing, seconds, excused=True)
-    return Outcome(target, "ran", "", seconds)
+    return follow(target, [make, target])
 
 
 def lacking(target: str) -> Outcome | None:
@@ -83,22 +47,6 @@ def lacking(target: str) -> Outcome | None:
     return Outcome(target, "not run", f"{names} not installed: {manager} failed", excused=True)
 
 
-def table(outcomes: list[Outcome]) -> str:
-    """The outcomes, a line each."""
-    rows = [("target", "result", "seconds", "why")]
-    rows += [(one.target, one.result, f"{one.seconds:.1f}", one.why[:100]) for one in outcomes]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join(
-        f"{target:<{widths[0]}}  {result:<{widths[1]}}  {seconds:>{widths[2]}}  {why}".rstrip()
-        for target, result, seconds, why in rows
-    )
-
-
-def say(line: str) -> None:
-    """Print, at once: a pipe shows what is going on, too."""
-    print(line, flush=True)
-
-
 def main(make: str) -> int:
     """Run all; the exit status."""
     outcomes = [run(make, SETUP)]
@@ -108,8 +56,7 @@ def main(make: str) -> int:
             outcomes.append(lacking(target) or run(make, target))
         else:
             outcomes.append(Outcome(target, "not run", f"{SETUP} failed"))
-    say("\n" + table(outcomes))
-    return int(any(one.result != "ran" and not one.excused for one in outcomes))
+    return close(outcomes, "target")
 
 
 if __name__ == "__main__":

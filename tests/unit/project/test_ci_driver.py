@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 DRIVER = Path(__file__).parents[3] / "scripts" / "ci.py"
-TARGETS = ["setup-dev", "check", "test", "demo", "samples-check"]
+TARGETS = ["setup-dev", "check", "test", "test-others", "demo", "samples-check"]
 
 
 @pytest.fixture
@@ -39,6 +39,19 @@ def ci(tmp_path: Path) -> object:
     return run
 
 
+def test_the_summary_of_the_tests_stands_in_the_table(ci) -> None:
+    _, _, table = ci(test="echo '==== 12 passed, 1 skipped in 3.21s ===='; echo bye")
+
+    assert " ".join(table["test"][2:]) == "12 passed, 1 skipped in 3.21s"
+
+
+def test_the_end_of_a_failed_target_is_shown_again_before_the_table(ci) -> None:
+    _, output, _ = ci(test="echo 'FAILED tests/test_x.py'; echo '1 failed in 0.10s'; exit 1")
+
+    assert output.count("FAILED tests/test_x.py") == 2
+    assert output.index("--- the end of test") > output.index("=== make samples-check")
+
+
 def test_all_well_is_zero(ci) -> None:
     status, _, table = ci()
 
@@ -51,7 +64,7 @@ def test_a_failure_does_not_stop_the_others_and_says_why(ci) -> None:
 
     assert status == 1
     assert (table["check"][0], table["check"][2:]) == ("failed", ["Found", "3", "errors"])
-    assert [table[target][0] for target in TARGETS[2:]] == ["ran", "ran", "ran"]
+    assert [table[target][0] for target in TARGETS[2:]] == ["ran"] * 4
 
 
 def test_what_a_target_prints_is_passed_through(ci) -> None:
@@ -77,7 +90,7 @@ def test_without_setup_nothing_is_run_and_that_is_a_failure(ci) -> None:
     status, _, table = ci(setup_dev="exit 2")
 
     assert status == 1
-    assert [table[target][:2] for target in TARGETS[1:]] == [["not", "run"]] * 4
+    assert [table[target][:2] for target in TARGETS[1:]] == [["not", "run"]] * 5
 
 
 def test_without_node_and_without_a_package_manager_samples_are_not_run(ci, tmp_path: Path) -> None:

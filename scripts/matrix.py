@@ -1,0 +1,105 @@
+"""Run the tests on each Python of the matrix that is found here, in a venv of its own, and end with a table.
+
+``make test-matrix`` and ``make test-others`` call this. Pythons are looked for on the PATH and in pyenv's folder. The
+venvs are kept, and made again when the requirements change. Everything after ``--`` goes to pytest. Needs nothing but
+the standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from outcomes import Outcome, close, follow, say
+
+MATRIX = ("3.11", "3.12", "3.13")
+ROOT = Path(__file__).resolve().parents[1]
+LOCK = ROOT / "requirements/dev.txt"
+STAMP = ".requirements"
+PROBE = "import ensurepip, sys, venv; print('{}.{}'.format(*sys.version_info[:2]))"
+
+
+def main(arguments: list[str]) -> int:
+    """Run what was asked for; the exit status."""
+    options, pytest = _options(arguments)
+    left_out = _version(options.without) if options.without else None
+    asked = [version for version in options.pythons or MATRIX if version != left_out]
+    found = {version: interpreter for version in asked if (interpreter := find(version))}
+    if not found:
+        say(f"not run: no Python {' or '.join(asked)} here" if asked else "not run: no Python is left")
+        return 0
+    ran = [_run(version, found.get(version), options.venvs / f"py{version}", pytest) for version in asked]
+    return close(ran, "python")
+
+
+def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    own, _, pytest = "\0".join(arguments).partition("--\0")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--pythons", nargs="*", choices=MATRIX, help="only these versions")
+    parser.add_argument("--without", type=Path, metavar="PYTHON", help="leave out the version of this one")
+    parser.add_argument("--venvs", type=Path, default=ROOT / ".make", help="where the venvs lie")
+    return parser.parse_args([each for each in own.split("\0") if each and each != "--"]), [
+        each for each in pytest.split("\0") if each
+    ]
+
+
+def find(version: str) -> str | None:
+    """An interpreter of ``version`` that can make a venv; of several in pyenv's folder, the newest."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    installed = sorted(pyenv.glob(f"{version}.*/bin/python"), key=_numbers, reverse=True)
+    candidates = [shutil.which(f"python{version}"), *map(str, installed), sys.executable]
+    return next((each for each in candidates if each and _version(Path(each)) == version), None)
+
+
+def _numbers(path: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", path.parts[-3])]
+
+
+def _version(python: Path) -> str | None:
+    """The version of an interpreter, if it starts and has what a venv needs."""
+    try:
+        probe = subprocess.run([python, "-c", PROBE], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return probe.stdout.strip() if probe.returncode == 0 else None
+
+
+def _run(version: str, interpreter: str | None, venv: Path, pytest: list[str]) -> Outcome:
+    if interpreter is None:
+        return Outcome(version, "not run", "not found on the PATH or in pyenv's folder", excused=True)
+    started = time.monotonic()
+    say(f"\n=== Python {version}: {interpreter}")
+    if (prepared := prepare(venv, interpreter)) is not None:
+        return Outcome(version, "failed", prepared, time.monotonic() - started)
+    command = [str(venv / "bin/python"), "-m", "pytest", *pytest]
+    return follow(version, command)
+
+
+def prepare(venv: Path, interpreter: str) -> str | None:
+    """Make ``venv`` with the locked requirements, unless it has them; what went wrong."""
+    wanted = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    stamp = venv / STAMP
+    if stamp.exists() and stamp.read_text() == wanted:
+        return None
+    say(f"Making {venv} ...")
+    pip = [str(venv / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    for what, command in (
+        ("venv", [interpreter, "-m", "venv", "--clear", str(venv)]),
+        ("requirements", [*pip, "--require-hashes", "-r", str(LOCK)]),
+        ("alga-runner itself", [*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)]),
+    ):
+        if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
+            return f"{what} could not be installed"
+    stamp.write_text(wanted)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
