@@ -8,6 +8,7 @@ where there is a next step, a ``hint``::
     ├── EngineError
     │   ├── EngineUnavailable     engine_unavailable
     │   └── EngineForked          engine_forked
+    ├── WorkerFailed              worker_failed
     ├── BundleError
     │   ├── BundleNotFound        bundle_not_found
     │   ├── BundleInvalid         bundle_invalid
@@ -128,6 +129,12 @@ class EngineForked(EngineError):
     """The engine was made in another process; worker processes must be spawned, not forked."""
 
     code = "engine_forked"
+
+
+class WorkerFailed(AlgaError):
+    """A worker process ended before it answered, or died again and again."""
+
+    code = "worker_failed"
 
 
 class BundleError(AlgaError):

@@ -15,6 +15,9 @@ from .errors import SettingsError
 
 MIB = 1024 * 1024
 
+OF_THE_MACHINE = {"bound_of": "machine"}
+"""``json_schema_extra`` of a bound that the workers of one machine divide among themselves; see ``for_worker``."""
+
 
 def _environment(*names: str) -> AliasChoices:
     return AliasChoices(*names)
@@ -72,6 +75,12 @@ class Settings(BaseSettings):
         default=30_000,
         ge=0,
         description="How long executions may go on after the runner was told to stop.",
+    )
+    worker_max_rss_mb: int = Field(
+        default=2_048,
+        ge=0,
+        description="Resident memory of one worker process; one that stays above it is replaced, after what it has "
+        "under way has ended. 0 is no bound. Only with `--workers` 2 or more.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line that `alga-runner serve` writes."
@@ -154,6 +163,44 @@ class Settings(BaseSettings):
     )
     max_log_lines: int = Field(default=10_000, ge=1, description="Log lines of one execution.")
     max_log_bytes: int = Field(default=4 * MIB, ge=1, description="Bytes of log of one execution.")
+
+    def for_worker(self, number: int, workers: int) -> Self:
+        """What worker ``number`` of 1 to ``workers`` is held to: of each bound of the machine its share.
+
+        The shares are whole, at least 1, and together the bound. Raises ``SettingsError`` for a bound that is smaller
+        than the number of workers.
+        """
+        shares: dict[str, int] = {}
+        for name, bound in self._bounds_of_the_machine().items():
+            if bound < workers:
+                raise SettingsError(
+                    f"The setting {name} is {bound}, which cannot be divided among {workers} workers.",
+                    hint=f"Set it to {workers} or more, or start fewer workers.",
+                )
+            shares[name] = bound // workers + (number <= bound % workers)
+        return self.model_copy(update=shares)
+
+    def _bounds_of_the_machine(self) -> dict[str, int]:
+        return {
+            name: value
+            for name, field in type(self).model_fields.items()
+            if field.json_schema_extra == OF_THE_MACHINE and isinstance(value := getattr(self, name), int)
+        }
+
+    def document(self) -> dict[str, Any]:
+        """Every setting by name, secrets in clear: for a process that is to have the same ones."""
+        plain = self.model_dump()
+        secrets = {
+            name: value.get_secret_value() for name, value in plain.items() if isinstance(value, SecretStr)
+        }
+        return {"plain": {name: plain[name] for name in plain if name not in secrets}, "secret": secrets}
+
+    @classmethod
+    def of_document(cls, document: dict[str, Any]) -> Self:
+        """The settings that ``document`` told, whatever the environment says. They were validated there."""
+        values: dict[str, Any] = dict(document["plain"])
+        values |= {name: SecretStr(value) for name, value in document["secret"].items()}
+        return cls.model_construct(**values)
 
     @classmethod
     def load(cls, **values: Any) -> Self:

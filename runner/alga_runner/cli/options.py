@@ -134,6 +134,24 @@ class Tenant(click.ParamType[str]):
         return str(value)
 
 
+class WorkerCount(click.ParamType[int]):
+    """How many processes: a number, or ``auto`` for one for each core."""
+
+    name = "count"
+    MOST = 256
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        text = str(value).strip().lower()
+        if text == "auto":
+            from ..workers import usable_cores  # noqa: PLC0415 - not needed for help
+
+            return min(usable_cores(), self.MOST)
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= self.MOST):
+            self.fail(f"{value!r} is not a number from 1 to {self.MOST}, nor auto.", param, ctx)
+        return int(text)
+
+
 def _encodable(text: str) -> bool:
     """Whether the argument was UTF-8: Python keeps other bytes as lone surrogates."""
     return not any("\ud800" <= each <= "\udfff" for each in text)

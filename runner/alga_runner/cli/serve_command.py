@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
+from typing import TypedDict
 
 import click
+
+from .options import WorkerCount
 
 _HELP = """Serve executions over HTTP: POST /v1/execute, and GET /healthz, /readyz, /metrics.
 
@@ -15,13 +19,17 @@ Alga server. Tokens and all other settings are read from the environment.
 \b
 Examples:
   RUNNER_SERVICE_TOKEN=... alga-runner serve --bundle-store /srv/bundles --server-url https://alga.example
+  alga-runner serve --workers auto --bundle-store /srv/bundles --server-url https://alga.example
   alga-runner serve --dev --port 0 --bundle-store ./bundles
 
 When it answers, one line on stdout says where. The log goes to stderr: sentences in a terminal, else JSON, a line each.
 The first SIGTERM or Ctrl-C lets executions under way finish, the second ends them.
 
-Exit status: 0 after SIGTERM or Ctrl-C, 1 when it cannot start, 2 for bad usage, 128 and the signal's number when a
-second signal cut it short.
+With --workers, processes share the port. One that dies is replaced; one that uses too much memory, too, when its
+executions have ended. SIGHUP replaces all, one after the other.
+
+Exit status: 0 after SIGTERM or Ctrl-C, 1 when it cannot start or its workers die again and again, 2 for bad usage, 128
+and the signal's number when a second signal cut it short.
 """
 
 
@@ -56,6 +64,14 @@ second signal cut it short.
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="Least severe log line that is written.  [env: ALGA_RUNNER_LOG_LEVEL; default: info]",
 )
+@click.option(
+    "--workers",
+    type=WorkerCount(),
+    default="1",
+    show_default=True,
+    envvar="ALGA_RUNNER_WORKERS",
+    help="Processes that share the port; auto is one for each core.  [env: ALGA_RUNNER_WORKERS]",
+)
 @click.option("--dev", is_flag=True, help="Do without a service token; on a loopback address only.")
 @click.pass_context
 def serve(
@@ -66,6 +82,7 @@ def serve(
     bundle_store: str | None,
     server_url: str | None,
     log_level: str | None,
+    workers: int,
     dev: bool,
 ) -> None:
     """See ``_HELP``."""
@@ -76,8 +93,6 @@ def serve(
 
     import anyio  # noqa: PLC0415 - the engine comes with what follows
 
-    from ..engine import require_survivable  # noqa: PLC0415
-    from ..service.serving import serve as serve_runner  # noqa: PLC0415
     from ..settings import Settings  # noqa: PLC0415
     from ..telemetry import configure_logging  # noqa: PLC0415
 
@@ -85,12 +100,27 @@ def serve(
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     configure_logging(settings.log_level)
 
-    require_survivable()
+    door: _Door = {"host": host, "port": port, "require_token": not dev, "announce": _announce}
 
     async def run() -> int:
-        return await serve_runner(settings, host=host, port=port, require_token=not dev, announce=_announce)
+        if workers == 1:
+            from ..engine import require_survivable  # noqa: PLC0415 - a supervisor needs no engine
+            from ..service.serving import serve as serve_alone  # noqa: PLC0415
+
+            require_survivable()
+            return await serve_alone(settings, **door)
+        from ..workers import serve_workers  # noqa: PLC0415
+
+        return await serve_workers(settings, workers=workers, **door)
 
     ctx.exit(anyio.run(run))
+
+
+class _Door(TypedDict):
+    host: str
+    port: int
+    require_token: bool
+    announce: Callable[[str], None]
 
 
 def _announce(url: str) -> None:

@@ -1,7 +1,21 @@
-"""The runner over HTTP: ``POST /v1/execute``, health and metrics, as one ASGI app."""
+"""The runner over HTTP: ``POST /v1/execute``, health and metrics, as one ASGI app.
+
+Its names are loaded when first used: the supervisor of several workers needs what lies here, and no engine.
+"""
 
 from __future__ import annotations
 
-from .app import Service, create_service
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .app import Service, create_service
 
 __all__ = ["Service", "create_service"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import app  # noqa: PLC0415 - it brings the engine
+
+    return getattr(app, name)

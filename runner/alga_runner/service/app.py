@@ -14,6 +14,8 @@ from .execute import Execute
 from .health import Health
 from .http import Answer, ClientGone, Exchange, Message, Receive, Refused, Send
 from .idempotency import Replies
+from .kept_replies import KeptReplies
+from .peers import Alone, Peers
 from .slots import Slots
 
 logger = logging.getLogger("alga_runner")
@@ -28,18 +30,13 @@ class Service:
     """The runner's HTTP service, an ASGI app. It speaks HTTP alone; the runner is entered and left by its owner."""
 
     def __init__(
-        self, runner: Runner, settings: Settings, token: bytes | None, clock: Callable[[], float]
+        self, runner: Runner, settings: Settings, token: bytes | None, replies: Replies, peers: Peers
     ) -> None:
         self._runner = runner
         self._settings = settings
         self._slots = Slots(settings.max_guests)
-        replies = Replies(
-            max_replies=settings.idempotency_max_replies,
-            max_bytes=settings.idempotency_max_bytes,
-            ttl_s=settings.idempotency_ttl_ms / 1000,
-            clock=clock,
-        )
-        health = Health(runner, self._slots)
+        self._retiring = False
+        health = Health(runner, self._slots, peers)
         self._routes: Mapping[str, Mapping[str, Route]] = {
             "/v1/execute": {"POST": Execute(runner, settings, self._slots, replies, token)},
             "/healthz": {"GET": health.alive, "HEAD": health.alive},
@@ -57,7 +54,7 @@ class Service:
         try:
             answer = await self._answer(exchange)
             status, outcome = answer.status, answer.outcome
-            await answer.send(send, with_body=exchange.method != "HEAD")
+            await answer.send(send, with_body=exchange.method != "HEAD", close=self._retiring)
         except ClientGone:
             status = CLIENT_GONE
         finally:
@@ -67,6 +64,10 @@ class Service:
     def executions(self) -> int:
         """How many execute requests are under way, from the first byte of their body on."""
         return self._slots.taken
+
+    def retire(self) -> None:
+        """From now on each answer is the last on its connection. Requests are carried out as before."""
+        self._retiring = True
 
     async def drain(self) -> None:
         """Refuse new executions and return when those under way have ended, or were cancelled after the grace."""
@@ -130,12 +131,15 @@ def create_service(
     *,
     require_token: bool = True,
     clock: Callable[[], float] = monotonic,
+    replies: Replies | None = None,
+    peers: Peers | None = None,
 ) -> Service:
     """The service of ``runner``, which the caller enters and leaves; ``settings`` are the runner's unless given.
 
     Callers of ``/v1/execute`` must show ``settings.service_token``. Without one it raises ``SettingsError``, unless
-    ``require_token`` is false, which is for development: then anybody who can connect may execute. ``clock`` gives
-    seconds and times idempotent replies.
+    ``require_token`` is false, which is for development: then anybody who can connect may execute. Idempotent
+    ``replies`` are kept in memory, timed by ``clock`` in seconds, unless they are kept elsewhere. ``peers`` are the
+    processes behind the same port, if there are others.
     """
     settings = settings or runner.settings
     secret = settings.service_token.get_secret_value().strip() if settings.service_token else ""
@@ -144,4 +148,10 @@ def create_service(
             "The runner's service has no token to ask its callers for.",
             hint="Set RUNNER_SERVICE_TOKEN to what callers send as x-runner-service-token, or serve with --dev.",
         )
-    return Service(runner, settings, secret.encode() or None, clock)
+    return Service(
+        runner,
+        settings,
+        secret.encode() or None,
+        replies or KeptReplies.within(settings, clock),
+        peers or Alone(runner.telemetry),
+    )

@@ -8,6 +8,7 @@ from pydantic_core import to_json
 
 from ..runner import Runner
 from .http import Answer, Exchange
+from .peers import Peers
 from .slots import Slots
 
 STORE_PATIENCE_S = 1.0
@@ -17,17 +18,21 @@ STORE_PATIENCE_S = 1.0
 class Health:
     """``/healthz``, ``/readyz`` and ``/metrics``. None of them asks for a token."""
 
-    def __init__(self, runner: Runner, slots: Slots) -> None:
+    def __init__(self, runner: Runner, slots: Slots, peers: Peers) -> None:
         self._runner = runner
         self._slots = slots
+        self._peers = peers
 
     async def alive(self, _exchange: Exchange) -> Answer:
         """200 as long as the process answers; an unreachable store is told, and changes nothing (alga-contract 2)."""
         store = "ok" if await self._store_reachable() else "bundle_store_unreachable"
-        return Answer(200, to_json({"status": "ok", "bundle_store": store}))
+        return Answer(200, to_json({"status": "ok", "bundle_store": store} | self._workers()))
 
     async def ready(self, _exchange: Exchange) -> Answer:
-        """200 when an execute request would be carried out, else 503; ``checks`` says what is missing."""
+        """200 when an execute request would be carried out, else 503; ``checks`` says what is missing.
+
+        Of several workers the one that is asked speaks for itself: whichever gets a request carries it out.
+        """
         checks = {
             "engine": "ok" if self._runner.running else "not_running",
             "bundle_store": "ok" if await self._store_reachable() else "bundle_store_unreachable",
@@ -35,11 +40,15 @@ class Health:
         }
         ready = all(check == "ok" for check in checks.values())
         document = {"status": "ready" if ready else "not_ready", "checks": checks}
-        return Answer(200 if ready else 503, to_json(document))
+        return Answer(200 if ready else 503, to_json(document | self._workers()))
 
     async def metrics(self, _exchange: Exchange) -> Answer:
-        """The runner's metrics in Prometheus' text form."""
-        return Answer(200, self._runner.telemetry.render(), content_type=CONTENT_TYPE_LATEST.encode())
+        """What all workers counted, in Prometheus' text form."""
+        return Answer(200, await self._peers.metrics(), content_type=CONTENT_TYPE_LATEST.encode())
+
+    def _workers(self) -> dict[str, dict[str, int]]:
+        workers = self._peers.workers
+        return {} if workers is None else {"workers": {"ready": workers.ready, "of": workers.of}}
 
     async def _store_reachable(self) -> bool:
         with anyio.move_on_after(STORE_PATIENCE_S):

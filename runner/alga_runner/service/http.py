@@ -14,6 +14,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
+_LAST = ((b"connection", b"close"),)
 
 
 class ClientGone(Exception):
@@ -30,13 +31,17 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     outcome: str | None = None
 
-    async def send(self, send: Send, *, with_body: bool = True) -> None:
-        """Send it; without a body to a HEAD request. Nothing here may be cached (alga-contract 7, fault 15)."""
+    async def send(self, send: Send, *, with_body: bool = True, close: bool = False) -> None:
+        """Send it; without a body to a HEAD request. Nothing here may be cached (alga-contract 7, fault 15).
+
+        ``close`` tells the client that this was the last answer on its connection.
+        """
         headers = [
             (b"content-type", self.content_type),
             (b"content-length", str(len(self.body)).encode()),
             (b"cache-control", b"no-store"),
             *self.headers,
+            *(_LAST if close else ()),
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body if with_body else b""})

@@ -37,11 +37,25 @@ class Family:
 def render(families: Iterable[Family], snapshots: Iterable[Snapshot]) -> bytes:
     """The sum of ``snapshots`` in Prometheus' text form."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Sum(tuple(families), _add_up(snapshots)))
+    registry.register(_Sum(tuple(families), _by_labels(snapshots)))
     return generate_latest(registry)
 
 
-def _add_up(snapshots: Iterable[Snapshot]) -> dict[str, dict[tuple[str, ...], Sample]]:
+def add_up(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """The sum of ``snapshots`` as one."""
+    return {
+        name: [(list(labels), sample) for labels, sample in samples.items()]
+        for name, samples in _by_labels(snapshots).items()
+    }
+
+
+def without_gauges(families: Iterable[Family], snapshot: Snapshot) -> Snapshot:
+    """What stays of ``snapshot`` when its process is gone: what was counted."""
+    lasting = {family.name for family in families if family.kind != "gauge"}
+    return {name: samples for name, samples in snapshot.items() if name in lasting}
+
+
+def _by_labels(snapshots: Iterable[Snapshot]) -> dict[str, dict[tuple[str, ...], Sample]]:
     total: dict[str, dict[tuple[str, ...], Sample]] = {}
     for snapshot in snapshots:
         for name, samples in snapshot.items():

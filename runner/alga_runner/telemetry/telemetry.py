@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from time import time
 
+from .exposition import Snapshot
 from .lines import MAX_QUEUED_LINES, Line, LineWriter
 from .metrics import Metrics
 
@@ -163,6 +164,10 @@ class Telemetry:
                     detail,
                 )
             )
+
+    def snapshot(self) -> Snapshot:
+        """All metrics as they are now, to be summed with those of other processes."""
+        return self._metrics.snapshot()
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text form."""

@@ -28,7 +28,8 @@ HOUSE = FLOOR | {
 
 MAY_IMPORT = {
     # Front rooms: they use the house as its callers do.
-    "cli": HOUSE | {"service", "testing", "alga_server (lazily)"},
+    "cli": HOUSE | {"service", "testing", "workers", "alga_server (lazily)"},
+    "workers": HOUSE | {"service"},
     "service": HOUSE,
     "testing": HOUSE | {"service", "alga_server (lazily)"},
     "": HOUSE,

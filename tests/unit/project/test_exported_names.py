@@ -18,6 +18,7 @@ PACKAGES = [
     "service",
     "telemetry",
     "testing",
+    "workers",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -16,7 +17,8 @@ from alga_runner.errors import BundleNotFound
 from alga_runner.models import ExecuteRequest
 from alga_runner.service import create_service
 from alga_runner.service.http import Answer
-from alga_runner.service.idempotency import Keyed, KeyReused, Replies
+from alga_runner.service.idempotency import Keyed, KeyReused
+from alga_runner.service.kept_replies import KeptReplies
 
 pytestmark = pytest.mark.anyio
 
@@ -313,7 +315,7 @@ class Counted:
 
 
 async def test_of_too_many_replies_the_oldest_goes() -> None:
-    replies = Replies(max_replies=2, max_bytes=10_000, ttl_s=1, clock=lambda: 0.0)
+    replies = KeptReplies(max_replies=2, max_bytes=10_000, ttl_s=1, clock=lambda: 0.0)
     counted = Counted(answer("x"))
 
     for key in (1, 2, 3, 3, 2, 1):
@@ -323,7 +325,7 @@ async def test_of_too_many_replies_the_oldest_goes() -> None:
 
 
 async def test_of_too_many_bytes_the_oldest_goes() -> None:
-    replies = Replies(max_replies=100, max_bytes=5_000, ttl_s=1, clock=lambda: 0.0)
+    replies = KeptReplies(max_replies=100, max_bytes=5_000, ttl_s=1, clock=lambda: 0.0)
     counted = Counted(answer("x" * 1_800))
 
     for key in (1, 2, 3, 3, 2, 1):
@@ -333,7 +335,7 @@ async def test_of_too_many_bytes_the_oldest_goes() -> None:
 
 
 async def test_a_reply_larger_than_all_the_room_pushes_nobody_out() -> None:
-    replies = Replies(max_replies=100, max_bytes=2_000, ttl_s=1, clock=lambda: 0.0)
+    replies = KeptReplies(max_replies=100, max_bytes=2_000, ttl_s=1, clock=lambda: 0.0)
     small, large = Counted(answer("x")), Counted(answer("x" * 2_000))
 
     await replies.once(keyed(1), small)
@@ -345,7 +347,7 @@ async def test_a_reply_larger_than_all_the_room_pushes_nobody_out() -> None:
 
 
 async def test_room_for_none_keeps_none() -> None:
-    replies = Replies(max_replies=0, max_bytes=10_000, ttl_s=1, clock=lambda: 0.0)
+    replies = KeptReplies(max_replies=0, max_bytes=10_000, ttl_s=1, clock=lambda: 0.0)
     counted = Counted(answer("x"))
 
     for _ in range(2):
@@ -356,7 +358,7 @@ async def test_room_for_none_keeps_none() -> None:
 
 async def test_room_that_was_given_back_can_be_used_again() -> None:
     now = 0.0
-    replies = Replies(max_replies=100, max_bytes=2_000, ttl_s=1, clock=lambda: now)
+    replies = KeptReplies(max_replies=100, max_bytes=2_000, ttl_s=1, clock=lambda: now)
     counted = Counted(answer("x" * 1_000))
     for key in range(5):
         await replies.once(keyed(key), counted)
@@ -369,7 +371,7 @@ async def test_room_that_was_given_back_can_be_used_again() -> None:
 
 
 async def test_an_error_leaves_the_key_free() -> None:
-    replies = Replies(max_replies=1, max_bytes=10_000, ttl_s=1, clock=lambda: 0.0)
+    replies = KeptReplies(max_replies=1, max_bytes=10_000, ttl_s=1, clock=lambda: 0.0)
 
     async def fail() -> Answer:
         raise ZeroDivisionError
@@ -381,9 +383,9 @@ async def test_an_error_leaves_the_key_free() -> None:
 
 
 async def test_another_fingerprint_is_refused() -> None:
-    replies = Replies(max_replies=1, max_bytes=10_000, ttl_s=1, clock=lambda: 0.0)
+    replies = KeptReplies(max_replies=1, max_bytes=10_000, ttl_s=1, clock=lambda: 0.0)
     place = keyed(1)
     await replies.once(place, Counted(answer("x")))
 
     with pytest.raises(KeyReused):
-        await replies.once(Keyed(place.place, b"other"), partial(Counted(answer("y"))))
+        await replies.once(replace(place, fingerprint=b"other"), partial(Counted(answer("y"))))

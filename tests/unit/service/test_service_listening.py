@@ -7,13 +7,14 @@ import socket
 import pytest
 
 from alga_runner.service import Service
-from alga_runner.service.serving import _config, _listening
+from alga_runner.service.listening import listening
+from alga_runner.service.server import config
 
 
 def test_an_answer_waits_for_no_acknowledgement() -> None:
     """Nagle's algorithm would hold back a body until its head is acknowledged, which clients delay by 40 ms."""
     with (
-        _listening("127.0.0.1", 0) as listener,
+        listening("127.0.0.1", 0) as listener,
         socket.create_connection(listener.getsockname()[:2]),
     ):
         accepted, _ = listener.accept()
@@ -24,4 +25,4 @@ def test_an_answer_waits_for_no_acknowledgement() -> None:
 @pytest.mark.anyio
 async def test_the_head_of_a_request_is_bounded_whatever_is_installed(service: Service) -> None:
     """Left to itself, uvicorn takes httptools where that is there, which keeps every header it is sent."""
-    assert _config(service).http == "h11"
+    assert config(service).http == "h11"

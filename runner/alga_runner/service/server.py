@@ -1,0 +1,105 @@
+"""uvicorn, as this service uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+import anyio
+import uvicorn
+
+from .app import Service
+
+if TYPE_CHECKING:
+    from uvicorn.server import Protocols
+
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays open: longer than clients and balancers keep theirs, so that they close first."""
+
+STRAGGLERS_S = 5
+"""How long connections may take to close once every execution has ended."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which leaves signals to us, says when it answers, and knows how many are connected.
+
+    ``on_start`` is called when it answers, ``on_change`` when a connection was opened or has closed.
+    """
+
+    def __init__(
+        self, service: Service, on_start: Callable[[], None], on_change: Callable[[], None] | None = None
+    ) -> None:
+        super().__init__(config(service))
+        self._on_start = on_start
+        self.server_state.connections = _Connections(on_change or (lambda: None))
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to answer."""
+        await super().startup(sockets)
+        self._on_start()
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self.server_state.connections)
+
+    def connection(self) -> asyncio.Protocol:
+        """The protocol of one more connection, which was accepted elsewhere."""
+        make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return make(config=self.config, server_state=self.server_state, app_state={})
+
+    def close_idle(self) -> None:
+        """Close connections on which no request is under way; the others close after theirs."""
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+
+    async def unconnected(self) -> None:
+        """Return when nobody is connected."""
+        connections = cast("_Connections", self.server_state.connections)
+        while connections:
+            connections.emptied = anyio.Event()
+            await connections.emptied.wait()
+
+
+class _Connections(set["Protocols"]):
+    """Open connections. Each enters and leaves by itself."""
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_change = on_change
+        self.emptied: anyio.Event | None = None
+
+    def add(self, connection: Protocols) -> None:
+        super().add(connection)
+        self._on_change()
+
+    def discard(self, connection: object) -> None:
+        super().discard(connection)
+        self._on_change()
+        if not self and self.emptied is not None:
+            self.emptied.set()
+
+
+def config(service: Service) -> uvicorn.Config:
+    """uvicorn's settings."""
+    return uvicorn.Config(
+        service,
+        interface="asgi3",
+        http="h11",  # whatever else is installed: it bounds a request's head, 64 KiB
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STRAGGLERS_S,
+    )

@@ -1,0 +1,8 @@
+"""Several worker processes behind one port: started, replaced, spoken to, and counted as one."""
+
+from __future__ import annotations
+
+from .cores import usable_cores
+from .supervisor import serve_workers
+
+__all__ = ["serve_workers", "usable_cores"]
