@@ -15,9 +15,6 @@ from .errors import SettingsError
 
 MIB = 1024 * 1024
 
-OF_THE_MACHINE = {"bound_of": "machine"}
-"""``json_schema_extra`` of a bound that the workers of one machine divide among themselves; see ``for_worker``."""
-
 
 def _environment(*names: str) -> AliasChoices:
     return AliasChoices(*names)
@@ -165,13 +162,17 @@ class Settings(BaseSettings):
     max_log_bytes: int = Field(default=4 * MIB, ge=1, description="Bytes of log of one execution.")
 
     def for_worker(self, number: int, workers: int) -> Self:
-        """What worker ``number`` of 1 to ``workers`` is held to: of each bound of the machine its share.
+        """What worker ``number`` of 1 to ``workers`` is held to: of each bound of a tenant on the machine its share.
 
-        The shares are whole, at least 1, and together the bound. Raises ``SettingsError`` for a bound that is smaller
-        than the number of workers.
+        Those are the settings whose names end with ``_per_tenant``; the others hold for each process. Shares are
+        whole, at least 1, and together the bound. Raises ``SettingsError`` for a bound smaller than ``workers``; 0
+        and an unset one stay what they are.
         """
         shares: dict[str, int] = {}
-        for name, bound in self._bounds_of_the_machine().items():
+        for name in type(self).model_fields:
+            bound = getattr(self, name)
+            if not (name.endswith("_per_tenant") and bound):
+                continue
             if bound < workers:
                 raise SettingsError(
                     f"The setting {name} is {bound}, which cannot be divided among {workers} workers.",
@@ -179,13 +180,6 @@ class Settings(BaseSettings):
                 )
             shares[name] = bound // workers + (number <= bound % workers)
         return self.model_copy(update=shares)
-
-    def _bounds_of_the_machine(self) -> dict[str, int]:
-        return {
-            name: value
-            for name, field in type(self).model_fields.items()
-            if field.json_schema_extra == OF_THE_MACHINE and isinstance(value := getattr(self, name), int)
-        }
 
     def document(self) -> dict[str, Any]:
         """Every setting by name, secrets in clear: for a process that is to have the same ones."""
@@ -196,7 +190,7 @@ class Settings(BaseSettings):
         return {"plain": {name: plain[name] for name in plain if name not in secrets}, "secret": secrets}
 
     @classmethod
-    def of_document(cls, document: dict[str, Any]) -> Self:
+    def of_document(cls, document: dict[str, Any]) -> Settings:
         """The settings that ``document`` told, whatever the environment says. They were validated there."""
         values: dict[str, Any] = dict(document["plain"])
         values |= {name: SecretStr(value) for name, value in document["secret"].items()}

@@ -87,7 +87,7 @@ async def _serve(link: Link, port: socket.socket, board: Board) -> None:
 
 
 def _require_room(max_rss_mb: int) -> None:
-    """Raise ``SettingsError`` for a bound that a worker passes before it did anything: it would be replaced for ever."""
+    """Raise ``SettingsError`` for a bound that is passed before anything was done: it would be passed for ever."""
     has_mb = -(-resident_bytes() // MIB)
     if 0 < max_rss_mb <= has_mb:
         raise SettingsError(
