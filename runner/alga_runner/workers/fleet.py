@@ -277,7 +277,7 @@ class Fleet:
 
     def _tell_all(self) -> None:
         workers = list(self._workers.values())
-        ready = sum(worker.answers for worker in workers)
+        ready = len({worker.number for worker in workers if worker.answers})
         for worker in workers:
             if worker.ready.is_set():
                 worker.post({"kind": "fleet", "ready": ready, "of": self._plan.workers})

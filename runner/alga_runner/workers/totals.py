@@ -15,7 +15,7 @@ from .process import WorkerProcess
 PATIENCE_S = 0.5
 """How long the workers have to say what they counted. Of one that does not, what it said last is taken."""
 
-READY = Family("alga_runner_workers", "gauge", "Worker processes that answer.")
+READY = Family("alga_runner_workers", "gauge", "Workers that answer.")
 ENDED = Family(
     "alga_runner_workers_ended_total", "counter", "Worker processes that were replaced, by why.", ("why",)
 )
@@ -70,7 +70,7 @@ class Totals:
         for worker in workers:
             resident[worker.number] += worker.resident
         return {
-            READY.name: [([], [sum(worker.answers for worker in workers)])],
+            READY.name: [([], [len({worker.number for worker in workers if worker.answers})])],
             ENDED.name: [([why], [count]) for why, count in self._ended.items()],
             RESIDENT.name: [([str(number)], [size]) for number, size in sorted(resident.items())],
         }

@@ -245,8 +245,14 @@ class FakeAlga:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in (*self._connections, self._listener):
+        self.forget()
+        self._listener.close()
+
+    def forget(self) -> None:
+        """Close the connections of all host calls."""
+        for each in self._connections:
             each.close()
+        self._connections.clear()
 
     def asked(self) -> socket.socket:
         """The connection of the next host call, once the whole request has arrived."""
@@ -269,6 +275,11 @@ class FakeAlga:
         body = b'{"schedules": []}'
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
         connection.sendall(head + body)
+
+
+@pytest.fixture(scope="session")
+def make_alga() -> type[FakeAlga]:
+    return FakeAlga
 
 
 @pytest.fixture
