@@ -22,8 +22,11 @@ logger = logging.getLogger("alga_runner")
 START_S = 60.0
 """How long a worker may take until it answers."""
 
-HUNG_S = 60
-"""Seconds after which a worker that says nothing, though it should every second, is killed."""
+LOOK_S = 1.0
+"""How often the fleet looks whether a worker has said something; each should every second."""
+
+HUNG_LOOKS = 60
+"""Looks in a row at which a worker had said nothing, after which it is killed."""
 
 _WHY = {"memory": "it uses too much memory", "asked": "it was asked to make room"}
 
@@ -208,7 +211,7 @@ class Fleet:
         worker.kill()
         await worker.ended.wait()
         if patience.cancelled_caught:
-            raise WorkerFailed(f"The {worker} did not answer within {START_S:g} s.")
+            raise WorkerFailed(f"{worker} did not answer within {START_S:g} s.")
         raise worker.start_failure()
 
     async def _ready_or_ended(self, worker: WorkerProcess) -> None:
@@ -236,13 +239,11 @@ class Fleet:
     async def _watch(self) -> None:
         """Kill workers that hang. Counted in looks, so that a machine that slept accuses nobody."""
         while True:
-            await anyio.sleep(1)
+            await anyio.sleep(LOOK_S)
             for worker in list(self._workers.values()):
                 worker.silent_for += 1
-                if worker.ready.is_set() and worker.silent_for >= HUNG_S:
-                    self._say(
-                        logging.ERROR, "worker_hung", worker, f"said nothing for {HUNG_S} s; it is killed"
-                    )
+                if worker.ready.is_set() and worker.silent_for >= HUNG_LOOKS:
+                    self._say(logging.ERROR, "worker_hung", worker, "says nothing any more; it is killed")
                     worker.kill()
 
     async def _kill_later(self, seconds: float) -> None:
@@ -283,7 +284,4 @@ class Fleet:
                 worker.post({"kind": "fleet", "ready": ready, "of": self._plan.workers})
 
     def _say(self, level: int, action: str, worker: WorkerProcess, what: str, **fields: Any) -> None:
-        sentence = f"{worker} {what}"
-        logger.log(
-            level, "%s", sentence[0].upper() + sentence[1:], extra={"action": action, **worker.who, **fields}
-        )
+        logger.log(level, "%s %s", worker, what, extra={"action": action, **worker.who, **fields})

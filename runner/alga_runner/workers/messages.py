@@ -62,7 +62,7 @@ def snapshot_of(value: object) -> Snapshot:
 
 def reply_document(answer: Answer) -> list[object]:
     """``answer`` as it travels."""
-    return [answer.status, answer.body, answer.content_type, answer.headers, answer.outcome]
+    return [answer.status, answer.body, answer.content_type, list(answer.headers), answer.outcome]
 
 
 def reply_of(value: object) -> Answer:

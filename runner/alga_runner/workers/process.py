@@ -81,7 +81,7 @@ class WorkerProcess:
             )
 
     def __str__(self) -> str:
-        return f"worker {self.number} (process {self.pid})"
+        return f"Worker {self.number} (process {self.pid})"
 
     @property
     def pid(self) -> int:
@@ -116,7 +116,7 @@ class WorkerProcess:
             await self._gone()
         except ChannelBroken as broken:
             logger.error(  # noqa: TRY400 - the sentence says it
-                "The %s sent %s; it is killed", self, broken, extra={"action": "worker_broken", **self.who}
+                "%s sent %s; it is killed", self, broken, extra={"action": "worker_broken", **self.who}
             )
         finally:
             self._socket.close()
@@ -178,7 +178,7 @@ class WorkerProcess:
     def start_failure(self) -> AlgaError:
         """Why it never answered."""
         return self.failure or WorkerFailed(
-            f"The {self} ended {self.how_it_ended()} before it answered.", hint="Its log says more."
+            f"{self} ended {self.how_it_ended()} before it answered.", hint="Its log says more."
         )
 
     def _receive(self, message: Message) -> None:

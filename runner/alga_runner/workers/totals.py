@@ -12,7 +12,7 @@ from ..telemetry.exposition import Family, Snapshot, add_up, without_gauges
 from ..telemetry.metrics import FAMILIES
 from .process import WorkerProcess
 
-PATIENCE_S = 0.5
+PATIENCE_S = 2.0
 """How long the workers have to say what they counted. Of one that does not, what it said last is taken."""
 
 READY = Family("alga_runner_workers", "gauge", "Workers that answer.")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 
 import anyio
 import httpx
@@ -14,11 +12,7 @@ import pytest
 from alga_runner import Runner
 from alga_runner.bundles import Bundle, BundleSource
 from alga_runner.errors import BundleNotFound
-from alga_runner.models import ExecuteRequest
 from alga_runner.service import create_service
-from alga_runner.service.http import Answer
-from alga_runner.service.idempotency import Keyed, KeyReused
-from alga_runner.service.kept_replies import KeptReplies
 
 pytestmark = pytest.mark.anyio
 
@@ -283,109 +277,3 @@ async def test_waiting_for_the_first_has_an_end(held_post, held: Held) -> None:
 
     assert replies[0]["error"].startswith("execute_failed: deadline_exceeded: ")
     assert replies[1]["status"] == 200
-
-
-# ---- Bounds
-
-
-def answer(text: str) -> Answer:
-    return Answer(200, text.encode(), outcome="ok")
-
-
-def keyed(key: int) -> Keyed:
-    request = ExecuteRequest.model_validate(
-        {
-            "context": {"tenant_id": "a", "extension_id": "e", "content_hash": "h"},
-            "http": {"method": "GET", "path": "/"},
-        }
-    )
-    return Keyed.of(str(key).encode(), request)
-
-
-class Counted:
-    """Carries out, and counts how often."""
-
-    def __init__(self, reply: Answer) -> None:
-        self.reply = reply
-        self.times = 0
-
-    async def __call__(self) -> Answer:
-        self.times += 1
-        return self.reply
-
-
-async def test_of_too_many_replies_the_oldest_goes() -> None:
-    replies = KeptReplies(max_replies=2, max_bytes=10_000, ttl_s=1, clock=lambda: 0.0)
-    counted = Counted(answer("x"))
-
-    for key in (1, 2, 3, 3, 2, 1):
-        await replies.once(keyed(key), counted)
-
-    assert counted.times == 4
-
-
-async def test_of_too_many_bytes_the_oldest_goes() -> None:
-    replies = KeptReplies(max_replies=100, max_bytes=5_000, ttl_s=1, clock=lambda: 0.0)
-    counted = Counted(answer("x" * 1_800))
-
-    for key in (1, 2, 3, 3, 2, 1):
-        await replies.once(keyed(key), counted)
-
-    assert counted.times == 4
-
-
-async def test_a_reply_larger_than_all_the_room_pushes_nobody_out() -> None:
-    replies = KeptReplies(max_replies=100, max_bytes=2_000, ttl_s=1, clock=lambda: 0.0)
-    small, large = Counted(answer("x")), Counted(answer("x" * 2_000))
-
-    await replies.once(keyed(1), small)
-    await replies.once(keyed(2), large)
-    await replies.once(keyed(2), large)
-    await replies.once(keyed(1), small)
-
-    assert (small.times, large.times) == (1, 2)
-
-
-async def test_room_for_none_keeps_none() -> None:
-    replies = KeptReplies(max_replies=0, max_bytes=10_000, ttl_s=1, clock=lambda: 0.0)
-    counted = Counted(answer("x"))
-
-    for _ in range(2):
-        await replies.once(keyed(1), counted)
-
-    assert counted.times == 2
-
-
-async def test_room_that_was_given_back_can_be_used_again() -> None:
-    now = 0.0
-    replies = KeptReplies(max_replies=100, max_bytes=2_000, ttl_s=1, clock=lambda: now)
-    counted = Counted(answer("x" * 1_000))
-    for key in range(5):
-        await replies.once(keyed(key), counted)
-        now += 1.0
-
-    await replies.once(keyed(9), counted)
-    await replies.once(keyed(9), counted)
-
-    assert counted.times == 6
-
-
-async def test_an_error_leaves_the_key_free() -> None:
-    replies = KeptReplies(max_replies=1, max_bytes=10_000, ttl_s=1, clock=lambda: 0.0)
-
-    async def fail() -> Answer:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        await replies.once(keyed(1), fail)
-
-    assert (await replies.once(keyed(1), Counted(answer("x")))).body == b"x"
-
-
-async def test_another_fingerprint_is_refused() -> None:
-    replies = KeptReplies(max_replies=1, max_bytes=10_000, ttl_s=1, clock=lambda: 0.0)
-    place = keyed(1)
-    await replies.once(place, Counted(answer("x")))
-
-    with pytest.raises(KeyReused):
-        await replies.once(replace(place, fingerprint=b"other"), partial(Counted(answer("y"))))

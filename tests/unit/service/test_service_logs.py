@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -185,3 +186,15 @@ def test_other_libraries_are_heard_from_warnings_on() -> None:
     logging.getLogger("elsewhere").warning("trouble")
 
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["trouble"]
+
+
+def test_of_several_workers_each_signs_its_lines() -> None:
+    stream, terminal = io.StringIO(), Terminal()
+    configure_logging("info", stream, worker=2)
+    logging.getLogger("alga_runner").info("It is so.")
+    configure_logging("info", terminal, worker=2)
+    logging.getLogger("alga_runner").info("It is so.")
+
+    line = json.loads(stream.getvalue())
+    assert (line["message"], line["worker"], line["pid"]) == ("It is so.", 2, os.getpid())
+    assert terminal.getvalue().endswith("INFO    [2] It is so.\n")

@@ -11,6 +11,8 @@ import pytest
 from alga_runner import Runner, Settings
 from alga_runner.bundles import FolderBundles, MemoryBundles
 from alga_runner.service import create_service, health
+from alga_runner.service.http import Refused
+from alga_runner.service.peers import Peers, Workers
 
 pytestmark = pytest.mark.anyio
 
@@ -103,3 +105,59 @@ async def test_metrics_count_requests_and_executions(client, execute, publish) -
         "alga_runner_executions_in_progress 0.0",
     ):
         assert sample in response.text.splitlines()
+
+
+class Others(Peers):
+    """Two of three workers answer, and what they counted can be had or not."""
+
+    def __init__(self, page: bytes | None = None) -> None:
+        self._page = page
+
+    @property
+    def workers(self) -> Workers:
+        return Workers(ready=2, of=3)
+
+    async def metrics(self) -> bytes:
+        if self._page is None:
+            raise Refused(503, "metrics_unavailable", "Not now.")
+        return self._page
+
+
+@pytest.fixture
+def ask_one_of_three(runner: Runner):
+    async def get(path: str, peers: Peers) -> httpx.Response:
+        transport = httpx.ASGITransport(create_service(runner, peers=peers, require_token=False))
+        async with httpx.AsyncClient(transport=transport, base_url="http://runner") as client:
+            return await client.get(path)
+
+    return get
+
+
+async def test_of_several_workers_a_probe_says_how_many_answer(ask_one_of_three) -> None:
+    for path in ("/readyz", "/healthz"):
+        response = await ask_one_of_three(path, Others())
+        assert (response.status_code, response.json()["workers"]) == (200, {"ready": 2, "of": 3})
+
+
+async def test_of_several_workers_the_metrics_are_those_of_all(ask_one_of_three) -> None:
+    response = await ask_one_of_three("/metrics", Others(b"counted_total 3.0\n"))
+
+    assert response.content == b"counted_total 3.0\n"
+
+
+async def test_metrics_that_cannot_be_told_are_an_error_not_a_smaller_number(ask_one_of_three) -> None:
+    response = await ask_one_of_three("/metrics", Others())
+
+    assert (response.status_code, response.json()["error"]) == (503, "metrics_unavailable")
+
+
+async def test_a_service_that_retires_answers_and_says_that_it_was_the_last_on_the_connection(
+    service, client, execute
+) -> None:
+    assert "connection" not in (await execute()).headers
+
+    service.retire()
+
+    for response in (await execute(), await client.get("/readyz"), await client.get("/nowhere")):
+        assert response.headers["connection"] == "close"
+    assert (await client.get("/readyz")).status_code == 200

@@ -7,7 +7,7 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from alga_runner.telemetry.exposition import render
+from alga_runner.telemetry.exposition import add_up, render, without_gauges
 from alga_runner.telemetry.metrics import FAMILIES, Metrics
 
 
@@ -64,3 +64,24 @@ def test_every_family_is_on_the_page_before_anything_was_counted():
     page = Metrics().render().decode()
 
     assert [family.name for family in FAMILIES if f"# TYPE {family.name}" not in page] == []
+
+
+def test_a_sum_is_a_snapshot_too(two: tuple[Metrics, Metrics]):
+    snapshots = [metrics.snapshot() for metrics in two]
+
+    once = samples(render(FAMILIES, snapshots))
+    twice = samples(render(FAMILIES, [json.loads(json.dumps(add_up(snapshots))), {}]))
+
+    assert twice == once
+
+
+def test_the_sum_of_nothing_is_nothing():
+    assert add_up([]) == {}
+
+
+def test_of_a_process_that_is_gone_its_counters_stay_and_its_gauges_do_not(two: tuple[Metrics, Metrics]):
+    page = samples(render(FAMILIES, [without_gauges(FAMILIES, metrics.snapshot()) for metrics in two]))
+
+    assert page["alga_runner_host_calls_total,success,scheduler.list"] == 2
+    assert page["alga_runner_host_call_seconds_count,scheduler.list"] == 3
+    assert "alga_runner_executions_in_progress" not in page

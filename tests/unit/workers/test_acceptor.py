@@ -1,0 +1,201 @@
+"""Connections to a port that several share: nobody is far ahead, and nobody who is stuck holds one up."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import anyio
+import pytest
+
+from alga_runner.workers.acceptor import Acceptor
+from alga_runner.workers.board import Board
+
+pytestmark = pytest.mark.anyio
+
+
+class Held(asyncio.Protocol):
+    """A connection that stays open."""
+
+    def __init__(self, open_ones: set[Held], changed: Callable[[], None]) -> None:
+        self._open, self._changed = open_ones, changed
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self._open.add(self)
+        self._changed()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._open.discard(self)
+        self._changed()
+
+
+class Worker:
+    """An acceptor, and the connections it took."""
+
+    def __init__(self, listener: socket.socket, board: Board, seat: int) -> None:
+        self.open: set[Held] = set()
+        self.acceptor = Acceptor(
+            listener,
+            board,
+            seat,
+            connect=lambda: Held(self.open, self.acceptor.changed),
+            connections=lambda: len(self.open),
+        )
+
+    async def stop(self) -> None:
+        await self.acceptor.close()
+        for each in list(self.open):
+            each.transport.abort()
+        while self.open:
+            await anyio.lowlevel.checkpoint()
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0), backlog=300) as listener:
+        yield listener
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    with Board.create(3) as board:
+        yield board
+
+
+@pytest.fixture
+async def workers(listener, board) -> AsyncIterator[list[Worker]]:
+    """Two workers in this process, which take turns on its event loop."""
+    with listener.dup() as one, listener.dup() as other:
+        both = [Worker(one, board, 0), Worker(other, board, 1)]
+        for each in both:
+            each.acceptor.open()
+        yield both
+        for each in both:
+            await each.stop()
+
+
+@pytest.fixture
+def connect(listener) -> Iterator[Callable[[int], None]]:
+    """Connect so many clients at once."""
+    clients: list[socket.socket] = []
+
+    def carry_out(count: int) -> None:
+        clients.extend(socket.create_connection(listener.getsockname()) for _ in range(count))
+
+    yield carry_out
+    for client in clients:
+        client.close()
+
+
+async def taken(workers: list[Worker], count: int) -> list[int]:
+    """How many each has, once all are taken."""
+    with anyio.fail_after(30):
+        while sum(len(each.open) for each in workers) < count:
+            await anyio.lowlevel.checkpoint()
+    return [len(each.open) for each in workers]
+
+
+async def test_a_burst_is_shared(workers, connect) -> None:
+    connect(100)
+
+    counts = await taken(workers, 100)
+
+    assert max(counts) - min(counts) <= 4
+
+
+async def test_one_by_one_they_are_shared(workers, connect) -> None:
+    for number in range(1, 21):
+        connect(1)
+        await taken(workers, number)
+
+    counts = [len(each.open) for each in workers]
+    assert max(counts) - min(counts) <= 2
+
+
+async def test_one_that_has_fewest_but_takes_none_holds_up_nobody(workers, connect, board) -> None:
+    await workers[1].acceptor.close()
+    board.set(1, 0)  # as one that hangs has it
+
+    connect(20)
+
+    assert await taken(workers, 20) == [20, 0]
+
+
+async def test_one_that_leaves_is_not_waited_for_and_loses_nothing(workers, connect, board) -> None:
+    connect(10)
+    await taken(workers, 10)
+    await workers[0].acceptor.close()
+
+    connect(10)
+
+    assert sum(await taken(workers, 20)) == 20
+    while workers[1].acceptor._coming:
+        await anyio.lowlevel.checkpoint()
+    assert board.fewest() == len(workers[1].open)
+
+
+async def test_closing_waits_for_those_that_are_on_their_way(workers, connect) -> None:
+    connect(2)
+    while not any(each.acceptor._coming for each in workers):
+        await anyio.lowlevel.checkpoint()
+
+    for each in workers:
+        await each.acceptor.close()
+
+    assert not any(each.acceptor._coming for each in workers)
+
+
+async def test_a_system_without_room_is_told_once_and_waited_for(
+    board, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, listener, connect
+) -> None:
+    monkeypatch.setattr("alga_runner.workers.acceptor.EXHAUSTED_S", 0.001)
+
+    class Full:
+        """A listener whose process has no descriptor left, twice."""
+
+        times = 2
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(listener, name)
+
+        def accept(self) -> tuple[socket.socket, object]:
+            if self.times:
+                self.times -= 1
+                raise OSError(errno.EMFILE, "Too many open files")
+            return listener.accept()
+
+    worker = Worker(Full(), board, 2)  # type: ignore[arg-type]
+    worker.acceptor.open()
+    connect(1)
+
+    assert await taken([worker], 1) == [1]
+    assert [record.message for record in caplog.records] == [
+        "The runner cannot take another connection: Too many open files"
+    ] * 2
+    await worker.stop()
+
+
+# ---- The board
+
+
+def test_on_a_new_board_everybody_is_absent(board) -> None:
+    assert board.fewest() == 0
+
+
+def test_the_fewest_are_of_those_who_are_there(board) -> None:
+    board.set(0, 5)
+    board.set(1, 3)
+    assert board.fewest() == 3
+
+    board.leave(1)
+    assert board.fewest() == 5
+
+
+def test_two_processes_see_one_board(board) -> None:
+    board.set(0, 7)
+    with Board(os.dup(board.descriptor)) as same:
+        assert same.fewest() == 7

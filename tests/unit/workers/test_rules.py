@@ -1,0 +1,124 @@
+"""Small rules: how many cores, when to replace, when to give up, what was said."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from alga_runner import errors
+from alga_runner.workers import usable_cores
+from alga_runner.workers.channel import ChannelBroken
+from alga_runner.workers.crashes import Crashes
+from alga_runner.workers.messages import failure_of, snapshot_of
+from alga_runner.workers.resident import Watermark, resident_bytes
+
+# ---- Cores
+
+
+@pytest.fixture
+def cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The cores of a machine with four, of which a container's quota says this."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2, 3})
+
+    def count(quota: str | None) -> int:
+        file = tmp_path / "cpu.max"
+        if quota is not None:
+            file.write_text(quota)
+        return usable_cores(file)
+
+    return count
+
+
+@pytest.mark.parametrize(
+    ("quota", "found"),
+    [
+        (None, 4),
+        ("max 100000\n", 4),
+        ("200000 100000\n", 2),
+        ("150000 100000\n", 2),
+        ("10000 100000\n", 1),
+        ("800000 100000\n", 4),
+        ("garbage", 4),
+        ("1 0", 4),
+    ],
+)
+def test_cores_are_those_it_may_run_on_within_the_quota(cores, quota: str | None, found: int) -> None:
+    assert cores(quota) == found
+
+
+# ---- Crashes
+
+
+def test_a_worker_that_dies_is_replaced_at_once_then_later_and_later_then_no_more() -> None:
+    crashes = Crashes()
+
+    assert [crashes.pause_s(1.0) for _ in range(5)] == [0.0, 0.5, 1.0, 2.0, None]
+
+
+def test_a_long_life_begins_a_new_row() -> None:
+    crashes = Crashes()
+    for _ in range(4):
+        crashes.pause_s(1.0)
+
+    assert crashes.pause_s(60.0) == 0.0
+    assert crashes.pause_s(59.9) == 0.5
+
+
+# ---- Memory
+
+
+def test_resident_memory_is_that_of_this_process() -> None:
+    status = Path("/proc/self/status").read_text()
+    shown = int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) * 1024
+
+    assert resident_bytes() == pytest.approx(shown, rel=0.2)
+
+
+def test_a_peak_that_passes_is_no_reason() -> None:
+    watermark = Watermark(100)
+
+    assert [watermark.passed(reading) for reading in (101, 101, 100, 101, 101)] == [False] * 5
+
+
+def test_what_stays_above_the_watermark_is_told_and_told_again() -> None:
+    watermark = Watermark(100)
+
+    assert [watermark.passed(101) for _ in range(6)] == [False, False, True, False, False, True]
+
+
+def test_without_a_watermark_nothing_is_too_much() -> None:
+    assert not any(Watermark(0).passed(10**12) for _ in range(9))
+
+
+# ---- What workers say
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("settings_invalid", errors.SettingsError),
+        ("engine_unavailable", errors.EngineUnavailable),
+        ("guest_trap", errors.WorkerFailed),
+        ("never_heard_of", errors.WorkerFailed),
+        (None, errors.WorkerFailed),
+    ],
+)
+def test_why_a_worker_does_not_start_is_an_error_of_the_same_code(code: object, kind: type) -> None:
+    error = failure_of(code, "It cannot.", None)
+
+    assert type(error) is kind
+    assert (str(error), error.hint) == ("It cannot.", None)
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], {"name": 1}, {"name": [1]}, {"name": [[["label"]]]}, {"name": [[["label"], ["x"]]]}]
+)
+def test_what_is_no_snapshot_is_refused(value: object) -> None:
+    with pytest.raises(ChannelBroken):
+        snapshot_of(value)
+
+
+def test_a_snapshot_comes_through_messagepack() -> None:
+    assert snapshot_of({"calls": [[["a", "b"], [1, 2.5]]]}) == {"calls": [(["a", "b"], [1, 2.5])]}
