@@ -10,7 +10,8 @@ from typing import Any
 
 import uvicorn
 
-from alga_runner.service import serving
+from alga_runner.service.listening import listening, url_of
+from alga_runner.service.server import config
 
 Message = MutableMapping[str, Any]
 
@@ -32,15 +33,15 @@ async def echo(
 
 def main() -> None:
     """Serve until stdin ends."""
-    with serving._listening("127.0.0.1", 0) as listener:  # noqa: SLF001 - the very same socket options
-        server = uvicorn.Server(serving._config(echo))  # type: ignore[arg-type]  # noqa: SLF001 - and options
+    with listening("127.0.0.1", 0) as listener:  # the very same socket options
+        server = uvicorn.Server(config(echo))  # type: ignore[arg-type]
 
         def end_with_stdin() -> None:
             sys.stdin.read()
             server.should_exit = True
 
         threading.Thread(target=end_with_stdin, daemon=True).start()
-        print(serving._url(listener), flush=True)  # noqa: SLF001
+        print(url_of(listener), flush=True)
         asyncio.run(server.serve(sockets=[listener]))
 
 

@@ -57,10 +57,10 @@ class JsonHandler(EntryHandler):
 
     def write_entries(self, logger: str, entries: list[Entry]) -> None:
         """Write ``entries`` as ``JsonLines`` would, in one go where nobody else writes to the same place."""
-        lines = [to_json(self._line(logger, each), fallback=str).decode() + "\n" for each in entries]
+        lines = [to_json(self._line(logger, each), fallback=str) + b"\n" for each in entries]
         with self.lock or nullcontext():
-            for piece in _whole(lines) if self._signature else ["".join(lines)]:
-                self.stream.write(piece)
+            for piece in _whole(lines) if self._signature else [b"".join(lines)]:
+                self.stream.write(piece.decode())
                 self.flush()
 
     def _line(self, logger: str, each: Entry) -> dict[str, object]:
@@ -77,16 +77,16 @@ class JsonHandler(EntryHandler):
         return line
 
 
-def _whole(lines: Iterable[str]) -> Iterator[str]:
+def _whole(lines: Iterable[bytes]) -> Iterator[bytes]:
     """``lines`` in pieces that a pipe takes whole or not at all, so that no other process' line gets into one of them.
 
-    A line that is longer than that is a piece by itself; they are in ASCII or nearly so.
+    A line that is longer than that is a piece by itself.
     """
-    piece = ""
+    piece = b""
     for line in lines:
         if piece and len(piece) + len(line) > select.PIPE_BUF:
             yield piece
-            piece = ""
+            piece = b""
         piece += line
     yield piece
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from alga_runner import ExecuteRequest, Runner
-from alga_runner.telemetry import configure_logging
+from alga_runner.telemetry import Telemetry, configure_logging
 from alga_runner.telemetry.output import JsonLines, Sentences
 
 pytestmark = pytest.mark.anyio
@@ -198,3 +198,26 @@ def test_of_several_workers_each_signs_its_lines() -> None:
     line = json.loads(stream.getvalue())
     assert (line["message"], line["worker"], line["pid"]) == ("It is so.", 2, os.getpid())
     assert terminal.getvalue().endswith("INFO    [2] It is so.\n")
+
+
+def test_lines_of_several_workers_are_written_whole() -> None:
+    """A pipe takes 4096 bytes in one piece; what is longer another process may write into."""
+    pieces: list[str] = []
+
+    class Pipe(io.StringIO):
+        def write(self, text: str) -> int:
+            pieces.append(text)
+            return len(text)
+
+    telemetry = Telemetry()
+    configure_logging("info", Pipe(), worker=1)
+    who = {"tenant": "acme", "install": None, "extension": "ext", "version": None, "request_id": None}
+    for _ in range(40):
+        telemetry.guest_line("info", "ä" * 300, **who)
+    telemetry.guest_line("info", "ä" * 2_000, **who)
+    telemetry.close()
+
+    assert len([json.loads(line) for piece in pieces for line in piece.splitlines()]) == 41
+    assert all(piece.endswith("\n") for piece in pieces)
+    assert all(len(piece.encode()) <= 4096 for piece in pieces if piece.count("\n") > 1)
+    assert 2 <= len(pieces) < 41
