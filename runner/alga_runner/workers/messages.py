@@ -36,12 +36,15 @@ metrics    number                               what has everybody counted?
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import TypeAdapter, ValidationError
 
 from ..errors import AlgaError, WorkerFailed
 from ..service.http import Answer
 from ..settings import MIB, Settings
-from ..telemetry.exposition import Snapshot
+from ..telemetry.exposition import Family, Sample, Snapshot
+from ..telemetry.metrics import FAMILIES
 from .channel import ChannelBroken
 
 _SNAPSHOT: TypeAdapter[Snapshot] = TypeAdapter(Snapshot)
@@ -52,12 +55,23 @@ def max_message_bytes(settings: Settings) -> int:
     return 2 * settings.max_body_bytes + MIB
 
 
-def snapshot_of(value: object) -> Snapshot:
-    """The snapshot that a worker sent. Raises ``ChannelBroken``."""
+def snapshot_of(value: object, families: Iterable[Family] = FAMILIES) -> Snapshot:
+    """The snapshot that was sent, which can be added to others. Raises ``ChannelBroken``."""
     try:
-        return _SNAPSHOT.validate_python(value)
+        snapshot = _SNAPSHOT.validate_python(value)
     except ValidationError:
         raise ChannelBroken("what is no snapshot of metrics") from None
+    known = {family.name: family for family in families}
+    for name, samples in snapshot.items():
+        family = known.get(name)
+        if family is None or not all(_fits(family, *each) for each in samples):
+            raise ChannelBroken("numbers of a metric that there is not")
+    return snapshot
+
+
+def _fits(family: Family, labels: list[str], sample: Sample) -> bool:
+    numbers = len(family.bounds) + 2 if family.kind == "histogram" else 1
+    return len(labels) == len(family.labels) and len(sample) == numbers
 
 
 def reply_document(answer: Answer) -> list[object]:

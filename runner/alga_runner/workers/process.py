@@ -115,9 +115,8 @@ class WorkerProcess:
             await channel.run(self._receive)
             await self._gone()
         except ChannelBroken as broken:
-            logger.error(  # noqa: TRY400 - the sentence says it
-                "%s sent %s; it is killed", self, broken, extra={"action": "worker_broken", **self.who}
-            )
+            self.failure = WorkerFailed(f"{self} sent {broken}, and was killed.")
+            logger.error("%s", self.failure, extra={"action": "worker_broken", **self.who})  # noqa: TRY400
         finally:
             self._socket.close()
             self.kill()

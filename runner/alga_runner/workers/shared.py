@@ -16,6 +16,8 @@ from .link import Link
 from .messages import reply_document, reply_of, snapshot_of
 from .totals import WORKER_FAMILIES
 
+_FAMILIES = (*FAMILIES, *WORKER_FAMILIES)
+
 PATIENCE_S = 5.0
 """How long the supervisor may take to say what all counted. It waits for workers that hang, but not so long."""
 
@@ -79,7 +81,7 @@ class Crew(Peers):
             except ChannelClosed:
                 pass
             else:
-                return render((*FAMILIES, *WORKER_FAMILIES), [snapshot_of(answer["snapshot"])])
+                return render(_FAMILIES, [snapshot_of(answer["snapshot"], _FAMILIES)])
         raise Refused(
             503, "metrics_unavailable", "The runner's workers could not be asked what they counted."
         )

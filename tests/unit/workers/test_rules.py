@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from alga_runner import errors
+from alga_runner.telemetry.exposition import render
+from alga_runner.telemetry.metrics import FAMILIES, Metrics
 from alga_runner.workers import usable_cores
 from alga_runner.workers.channel import ChannelBroken
 from alga_runner.workers.crashes import Crashes
@@ -112,13 +115,35 @@ def test_why_a_worker_does_not_start_is_an_error_of_the_same_code(code: object, 
     assert (str(error), error.hint) == ("It cannot.", None)
 
 
+EXECUTIONS = "alga_runner_executions_total"
+
+
 @pytest.mark.parametrize(
-    "value", [None, [], {"name": 1}, {"name": [1]}, {"name": [[["label"]]]}, {"name": [[["label"], ["x"]]]}]
+    "value",
+    [
+        None,
+        [],
+        {EXECUTIONS: 1},
+        {EXECUTIONS: [1]},
+        {EXECUTIONS: [[["success"]]]},
+        {EXECUTIONS: [[["success"], ["x"]]]},
+        {EXECUTIONS: [[["success"], [1, 2]]]},
+        {EXECUTIONS: [[["success", "and more"], [1]]]},
+        {"alga_runner_execution_seconds": [[[], [1]]]},
+        {"made_up_total": [[[], [1]]]},
+    ],
+    ids=repr,
 )
-def test_what_is_no_snapshot_is_refused(value: object) -> None:
+def test_what_cannot_be_added_to_other_counts_is_refused(value: object) -> None:
     with pytest.raises(ChannelBroken):
         snapshot_of(value)
 
 
 def test_a_snapshot_comes_through_messagepack() -> None:
-    assert snapshot_of({"calls": [[["a", "b"], [1, 2.5]]]}) == {"calls": [(["a", "b"], [1, 2.5])]}
+    counted = Metrics()
+    counted.host_call("scheduler.list", "ok", 0.1)
+    counted.http_request("/metrics", 200)
+
+    sent = msgpack.unpackb(msgpack.packb(counted.snapshot()))
+
+    assert render(FAMILIES, [snapshot_of(sent)]) == counted.render()
