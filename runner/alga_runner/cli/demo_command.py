@@ -6,7 +6,7 @@ import click
 
 _HELP = """See an extension manage its own schedules and be called by them, and be refused where it may not.
 
-An Alga server and a runner start as two processes on this machine, on ports that are free. Three tenants install the
+An Alga server and a runner with two workers start on this machine, on ports that are free. Three tenants install the
 sample extension scheduler-demo: acme and initech are granted cap:scheduler.manage, globex is not. Called through the
 gateway, the extension sets up its schedules and changes one; the server's clock moves on and the schedule fires. Then
 it tries what it must not do, and cleans up. Every step checks what it shows; the counters of both processes end it.

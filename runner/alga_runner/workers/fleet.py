@@ -193,6 +193,8 @@ class Fleet:
 
     async def _start(self, number: int) -> WorkerProcess:
         """A worker that answers. Raises why it does not, and ``WorkerFailed`` once the fleet ends."""
+        if self.ending:
+            raise WorkerFailed("The service ends.")
         seat = next(seat for seat in range(self._plan.workers + 1) if seat not in self._workers)
         worker = WorkerProcess(self._plan, number, seat, self._converse)
         self._workers[seat] = worker

@@ -32,7 +32,7 @@ def test_every_step_of_the_demo_holds(shown: Result) -> None:
     "said",
     [
         r"  \$ alga-server serve --dev --port \d+ --runner-url http://127\.0\.0\.1:\d+ --database ",
-        r"  \$ alga-runner serve --port \d+ --server-url http://127\.0\.0\.1:\d+ --bundle-store ",
+        r"  \$ alga-runner serve --workers 2 --port \d+ --server-url http://127\.0\.0\.1:\d+ --bundle-store ",
         r"ok  the first setup created 2 schedules\n  ok  the second setup found those 2 and created none",
         r"Hourly sync +POST /sync  0 \* \* \* \* +UTC +20\d\d-",
         r"Nightly full sync +POST /sync  30 2 \* \* \* +Europe/Berlin +20\d\d-",

@@ -128,7 +128,7 @@ def test_ctrl_c_again_and_again_leaves_nothing(play: Play) -> None:
 def test_both_are_processes_of_their_own_until_it_ends(play: Play) -> None:
     playing = play()
     playing.until("both answer")
-    assert len(playing.processes()) == 3
+    assert len(playing.processes()) == 5  # the demo, the server, the runner and its two workers
 
     assert playing.end() == (0, "")
     assert playing.said.splitlines()[-1].startswith("Every step held.")

@@ -280,6 +280,20 @@ async def test_those_that_still_start_are_ended_at_once(make: Make) -> None:
     assert fleet.failure is None
 
 
+async def test_once_all_are_told_to_end_none_is_started_any_more(make: Make, said) -> None:
+    fleet = make("ready")
+    await fleet.start()
+    async with fleet._turn:
+        fleet.roll()
+        await anyio.wait_all_tasks_blocked()  # the worker's replacement waits for its turn
+        fleet.end("drain", 60)
+
+    await within_reason(fleet.gone)
+
+    assert len(said("worker_started")) == 1
+    assert said("worker_failed") == said("worker_hung") == []
+
+
 # ---- What they counted
 
 

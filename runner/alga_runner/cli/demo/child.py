@@ -19,7 +19,7 @@ START_S = 30.0
 """How long a program may take until it answers."""
 
 _STATUS_S = 1.0
-END_S = 5.0
+END_S = 20.0
 """How long it has between SIGTERM and SIGKILL."""
 
 _LAST_LINES = 8

@@ -1,4 +1,4 @@
-"""A server and a runner as two processes on this machine, each the other's, on ports that were free."""
+"""A server and a runner with two workers on this machine, each the other's, on ports that were free."""
 
 from __future__ import annotations
 
@@ -115,7 +115,8 @@ def _start(folder: Path, stack: ExitStack) -> Pair:
     runner = _child(
         stack,
         "alga-runner",
-        *("serve", "--port", str(ports[1]), "--server-url", server_url, "--bundle-store", str(store)),
+        *("serve", "--workers", "2", "--port", str(ports[1])),
+        *("--server-url", server_url, "--bundle-store", str(store)),
         log=folder / "runner.log",
         RUNNER_STORAGE_API_TOKEN=tokens.runner,
         RUNNER_SERVICE_TOKEN=tokens.service,

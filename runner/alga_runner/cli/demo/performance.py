@@ -39,7 +39,7 @@ def play() -> None:
     begun = perf_counter()
     signals = Signals()
     with signals.obeyed():
-        page.line("An Alga server and a runner start, as two processes", style="bold")
+        page.line("An Alga server and a runner start, as processes of their own", style="bold")
         with started(signals) as pair:
             page.line(f"  $ {pair.server.command}")
             page.line(f"  $ {pair.runner.command}")

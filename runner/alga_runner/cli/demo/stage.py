@@ -1,4 +1,4 @@
-"""What the steps share: the two processes, the tenants' installs, and how they call, show and check."""
+"""What the steps share: the server and the runner, the tenants' installs, and how they call, show and check."""
 
 from __future__ import annotations
 
