@@ -102,12 +102,15 @@ def serve(
 
     door: _Door = {"host": host, "port": port, "require_token": not dev, "announce": _announce}
 
+    if workers == 1:
+        from ..engine import require_survivable  # noqa: PLC0415 - a supervisor needs no engine
+
+        require_survivable()
+
     async def run() -> int:
         if workers == 1:
-            from ..engine import require_survivable  # noqa: PLC0415 - a supervisor needs no engine
             from ..service.serving import serve as serve_alone  # noqa: PLC0415
 
-            require_survivable()
             return await serve_alone(settings, **door)
         from ..workers import serve_workers  # noqa: PLC0415
 
