@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
-from time import monotonic
 
 import anyio
 from anyio.abc import TaskGroup
@@ -64,11 +63,8 @@ async def _in_turns(steps: Generator[None, None, LineTable]) -> LineTable:
     """What ``steps`` returns, each of them in a turn of the event loop that has time for a guest."""
     while True:
         await turns.room()
-        started = monotonic()
         try:
             next(steps)
         except StopIteration as end:
             table: LineTable = end.value
             return table
-        finally:
-            turns.spend(monotonic() - started)
