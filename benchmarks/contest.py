@@ -6,7 +6,7 @@ What disturbs the machine then disturbs them all, and a ratio is taken of neighb
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from .figures import Spread
 from .processes import Batch, Child
 
 _FIRST_COUNT = 20
+_FEW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +51,20 @@ class Timings:
 
 
 def contest(
-    entries: Mapping[str, Entry], *, rounds: int, batch_s: float, after_round: Callable[[], None]
+    entries: Mapping[str, Entry], *, rounds: Iterable[int], batch_s: float | None
 ) -> dict[str, Timings]:
-    """Have every entry do its work for about ``batch_s`` seconds in each of ``rounds``. Raises ``ChildFailed``."""
-    counts = {name: _calibrated(entry, batch_s) for name, entry in entries.items()}
+    """Have every entry do its work for about ``batch_s`` seconds in each of ``rounds``; ``None`` is a few times.
+
+    Raises ``ChildFailed``.
+    """
+    counts = {name: _calibrated(entry, batch_s) if batch_s else _FEW for name, entry in entries.items()}
     timings = {name: Timings() for name in entries}
     names = list(entries)
-    for _ in range(rounds):
+    for _ in rounds:
         for name in names:
             entry = entries[name]
             timings[name].add(entry.child.ask(count=counts[name], **entry.order))
         names.reverse()
-        after_round()
     return timings
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from time import perf_counter
 from typing import TypeVar
 
 from .contest import Entry, Timings, contest
@@ -12,6 +13,9 @@ from .figures import Result
 from .profiles import Profile
 
 T = TypeVar("T")
+
+PART_S = 60.0
+FEWEST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +34,22 @@ class Effort:
         """One of the two."""
         return quick if self.quick else full
 
+    def rounds(self, full: int) -> Iterator[int]:
+        """Count up to ``full`` rounds, or two when quick, and show how far it is.
+
+        On a machine that is busy otherwise, a part ends after ``PART_S`` seconds, if it had ``FEWEST`` rounds by then.
+        """
+        count = self.size(full, 2)
+        until = perf_counter() + PART_S
+        for number in range(count):
+            yield number
+            self.advance((number + 1) / count)
+            if number + 1 >= FEWEST and perf_counter() > until:
+                return
+
     def contest(self, entries: dict[str, Entry], *, rounds: int, batch_s: float) -> dict[str, Timings]:
-        """``contest`` with progress; when quick, with two tiny rounds."""
-        rounds = self.size(rounds, 2)
-        done = 0
-
-        def after_round() -> None:
-            nonlocal done
-            done += 1
-            self.advance(done / rounds)
-
-        return contest(entries, rounds=rounds, batch_s=self.size(batch_s, 0.0005), after_round=after_round)
+        """``contest`` with progress; when quick, with batches of a few."""
+        return contest(entries, rounds=self.rounds(rounds), batch_s=None if self.quick else batch_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def run(effort: Effort) -> Sequence[Result]:
     """The rate is answers a second on the clock; CPU of the server for each answer stands beside it."""
     if effort.core == effort.load_core:
         return [Result(KEY, None, note="this machine has one core, so the load has none of its own")]
-    rounds, seconds = effort.size(_ROUNDS, 2), effort.size(_BATCH_S, 0.1)
+    seconds = effort.size(_BATCH_S, 0.1)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         wanted = publish(folder)
@@ -55,19 +55,18 @@ def run(effort: Effort) -> Sequence[Result]:
         load_busy: list[float] = []
         counts: Counter[str] = Counter()
         names = list(servers)
-        for number in range(-1, rounds):  # the first warms up
+        for number in effort.rounds(_ROUNDS + 1):
             for name in names:
                 server = servers[name]
                 before_s = server.cpu_s
                 batch = load.ask(url=server.url, echo=name == "bare", seconds=seconds, content_hash=wanted)
-                if number >= 0:
+                if number > 0:  # the first warms up
                     rates[name].append(batch.done / batch.wall_s)
                     cpu_us[name].append((server.cpu_s - before_s) / batch.done * 1e6)
                     counts[f"{name}_answers"] += batch.done
                     if name == "bare":
                         load_busy.append(batch.cpu_s / batch.wall_s)
             names.reverse()
-            effort.advance((number + 2) / (rounds + 1))
     figures = _without_sockets(effort)
     for name in servers:
         figures[f"{name}_per_s"] = Spread.of(rates[name])
@@ -113,12 +112,11 @@ def profile(effort: Effort) -> Sequence[Profile]:
         load = stack.enter_context(Child("benchmarks.contestants.load:Load", effort.load_core))
         each_us: list[float] = []
         with Server(["alga_runner.cli", *serve], effort.core) as plain:
-            for number in range(effort.size(_ROUNDS, 2)):
+            for number in effort.rounds(_ROUNDS):
                 before_s = plain.cpu_s
                 batch = load.ask(url=plain.url, **order)
                 if number:
                     each_us.append((plain.cpu_s - before_s) / batch.done * 1e6)
-                effort.advance((number + 1) / (2 * _ROUNDS))
         file = folder / "samples.json"
         with Server(["benchmarks.servers.sampled", str(file), *serve], effort.core) as server:
             load.ask(url=server.url, **order)

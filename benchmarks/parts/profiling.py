@@ -44,14 +44,12 @@ def profiled(effort: Effort, what: str, plain: str, sampled: str, order: Mapping
             child.ask(count=200, **order)
         trial = clocked.ask(count=200, **order)
         count = max(1, round(200 * effort.size(_BATCH_S, 0.005) / trial.cpu_s))
-        rounds = effort.size(_ROUNDS, 2)
         each_us: list[float] = []
         samples: Counter[str] = Counter()
-        for number in range(rounds):
+        for _ in effort.rounds(_ROUNDS):
             batch = clocked.ask(count=count, **order)
             each_us.append(batch.cpu_s / batch.done * 1e6)
             for name, value in watched.ask(count=count, **order).counts.items():
                 if name.startswith(SAMPLE):
                     samples[name.removeprefix(SAMPLE)] += int(value)
-            effort.advance((number + 1) / rounds)
     return Profile.of(what, samples, median(each_us))

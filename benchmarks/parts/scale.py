@@ -18,7 +18,6 @@ def run(effort: Effort) -> Sequence[Result]:
     """One alone and both together take turns, and the one alone is now this one and now that."""
     if effort.core == effort.load_core:
         return [Result(KEY, None, note="this machine has one core")]
-    rounds = effort.size(_ROUNDS, 2)
     alone: dict[str, list[tuple[Batch, Batch]]] = {name: [] for name in PATHS}
     together: dict[str, list[tuple[Batch, Batch]]] = {name: [] for name in PATHS}
     with (
@@ -26,14 +25,13 @@ def run(effort: Effort) -> Sequence[Result]:
         Child("benchmarks.contestants.alga:Execute", effort.load_core) as other,
     ):
         counts = {path: _count(effort, (one, other), path) for path in PATHS.values()}
-        for number in range(rounds):
+        for _ in effort.rounds(_ROUNDS):
             for name, path in PATHS.items():
                 count = counts[path]
                 alone[name].append((one.ask(path=path, count=count), other.ask(path=path, count=count)))
                 one.order(path=path, count=count)
                 other.order(path=path, count=count)
                 together[name].append((one.answer(), other.answer()))
-            effort.advance((number + 1) / rounds)
     figures: dict[str, Spread | float] = {}
     for name in PATHS:
         singles, pairs = _rates(alone[name], "wall_s", 0.5), _rates(together[name], "wall_s")

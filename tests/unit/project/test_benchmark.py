@@ -79,7 +79,7 @@ def test_results_say_what_they_were_measured_with(
     assert {"alga-runner", "wasmtime"} <= set(results["about"]["versions"])
 
 
-@pytest.mark.parametrize("part", ["execute", "http"])
+@pytest.mark.parametrize("part", ["hostcall", "http"])
 def test_a_profile_shares_out_the_time(part: str):
     done = run("--profile", part, "--quick")
 
