@@ -78,18 +78,32 @@ def run(effort: Effort) -> Sequence[Result]:
 
 
 def _without_sockets(effort: Effort) -> dict[str, Spread | float]:
-    """What is left of an answer's cost without uvicorn, and then without the service; alone, and in a crowd."""
+    """What is left of an answer's cost without uvicorn, and then without the service; alone, and in a crowd.
+
+    And what the execution costs when other code, or other data, has been in the caches since the last one.
+    """
     with (
         Child("benchmarks.contestants.alga:Execute", effort.core) as runner,
         Child("benchmarks.contestants.service:InProcess", effort.core) as service,
+        Child("benchmarks.contestants.disturbed:Disturbed", effort.core) as disturbed,
     ):
         entries = {
             f"{name}_in_process_{crowd}": Entry(child, {"path": "/echo", "in_flight": in_flight})
             for name, child in (("execute", runner), ("service", service))
             for crowd, in_flight in (("alone", 1), (f"among_{CONNECTIONS}", CONNECTIONS))
         }
+        for other in ("other_code", "other_data"):
+            for executions in (True, False):
+                order = {"between": other, "executions": executions}
+                entries[f"{other} {executions}"] = Entry(disturbed, order)
         timings = effort.contest(entries, rounds=15, batch_s=0.05)
-    return {f"{name}_cpu_us": timing.cpu for name, timing in timings.items()}
+    figures: dict[str, Spread | float] = {
+        f"{name}_cpu_us": timing.cpu for name, timing in timings.items() if "other" not in name
+    }
+    for other in ("other_code", "other_data"):
+        both, alone = timings[f"{other} True"].cpu_us, timings[f"{other} False"].cpu_us
+        figures[f"execute_after_{other}_cpu_us"] = Spread.of(a - b for a, b in zip(both, alone, strict=True))
+    return figures
 
 
 def publish(folder: Path) -> str:
