@@ -100,20 +100,22 @@ def test_an_interrupt_leaves_no_process_behind(tmp_path: Path):
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as bench:
-        children = first_children(bench.pid)
+        children = first_children(bench)
 
         bench.send_signal(signal.SIGINT)
 
         _, said = bench.communicate(timeout=60)
     assert bench.returncode == 130
     assert "Interrupted" in said
+    assert children
     assert [child for child in children if Path(f"/proc/{child}").exists()] == []
     assert not file.exists()
 
 
-def first_children(pid: int) -> list[int]:
-    """The processes that ``pid`` started, as soon as there is one."""
-    listing = Path(f"/proc/{pid}/task/{pid}/children")
-    while not (found := listing.read_text("ascii").split()):
-        pass
-    return [int(child) for child in found]
+def first_children(bench: subprocess.Popen[str]) -> list[int]:
+    """The processes that it started, as soon as there is one."""
+    listing = Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
+    while bench.poll() is None:
+        if found := listing.read_text("ascii").split():
+            return [int(child) for child in found]
+    return []
