@@ -16,7 +16,7 @@ from alga_runner.bundles import MemoryBundles, read_bundle
 from alga_runner.models import CreateScheduleInput, EndpointInfo, ScheduleInfo
 
 from ..child import Contestant, Counts, Work, WrongAnswer
-from .memory import resident_kb
+from .memory import own_kb, resident_kb
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample-extensions" / "scheduler-demo"
 TENANTS = 100
@@ -67,7 +67,7 @@ class Suspended(Contestant):
         async def run() -> Counts:
             async with Runner(settings, alga=server, bundles=bundles) as runner:
                 expected = await _warmed_up(runner, server, content_hash)
-                before_kb = resident_kb()
+                before_kb, own_before_kb = resident_kb(), own_kb()
                 finished = 0
 
                 async def execute(number: int) -> None:
@@ -82,7 +82,8 @@ class Suspended(Contestant):
                     for number in range(count):
                         tasks.start_soon(execute, number)
                     await server.asked.wait()
-                    suspended_s, suspended_kb = perf_counter() - started, resident_kb()
+                    suspended_s = perf_counter() - started
+                    suspended_kb, own_suspended_kb = resident_kb(), own_kb()
                     suspended = server.waiting - finished
                     told = perf_counter()
                     server.told.set()
@@ -93,6 +94,7 @@ class Suspended(Contestant):
                     "before_kb": before_kb,
                     "suspended_kb": suspended_kb,
                     "after_kb": resident_kb(),
+                    "own_kb": own_suspended_kb - own_before_kb,
                     "suspended_us_each": suspended_s / count * 1e6,
                     "finished_us_each": (perf_counter() - told) / count * 1e6,
                 }

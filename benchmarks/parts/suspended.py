@@ -25,7 +25,12 @@ def run(effort: Effort) -> Sequence[Result]:
     }
     return [
         Result(COUNT, min(counted["suspended"], counted["done"]), counts=counted, figures=figures),
-        Result(KB_EACH, kb_each, counts=counted, figures={"kept_after_kb_each": kept_each}),
+        Result(
+            KB_EACH,
+            kb_each,
+            counts=counted,
+            figures={"own_kb_each": batch.counts["own_kb"] / wanted, "kept_after_kb_each": kept_each},
+        ),
     ]
 
 
