@@ -7,7 +7,8 @@ where there is a next step, a ``hint``::
     ├── SettingsError             settings_invalid
     ├── EngineError
     │   ├── EngineUnavailable     engine_unavailable
-    │   └── EngineForked          engine_forked
+    │   ├── EngineForked          engine_forked
+    │   └── CodeCacheUnusable     code_cache_unusable
     ├── WorkerFailed              worker_failed
     ├── BundleError
     │   ├── BundleNotFound        bundle_not_found
@@ -23,7 +24,11 @@ where there is a next step, a ``hint``::
     │   ├── ExportMissing         export_missing
     │   ├── ExportMistyped        export_mistyped
     │   ├── ImportUnknown         import_unknown
-    │   └── ImportMistyped        import_mistyped
+    │   ├── ImportMistyped        import_mistyped
+    │   └── CompilationError
+    │       ├── CompileTimeout    compile_timeout
+    │       ├── CompileMemory     compile_memory
+    │       └── CompileCrash      compile_crash
     ├── RequestError
     │   ├── RequestInvalid        request_invalid
     │   ├── BodyNotBase64         body_not_base64
@@ -131,6 +136,12 @@ class EngineForked(EngineError):
     code = "engine_forked"
 
 
+class CodeCacheUnusable(EngineError):
+    """The folder for compiled code cannot be used."""
+
+    code = "code_cache_unusable"
+
+
 class WorkerFailed(AlgaError):
     """A worker process ended before it answered, or died again and again."""
 
@@ -221,6 +232,28 @@ class ImportMistyped(ModuleError):
     """The module imports a host function with another type than the host's."""
 
     code = "import_mistyped"
+
+
+class CompilationError(ModuleError):
+    """The compiler did not finish with the module."""
+
+
+class CompileTimeout(CompilationError):
+    """Compiling the module takes longer than its limit."""
+
+    code = "compile_timeout"
+
+
+class CompileMemory(CompilationError):
+    """Compiling the module takes more memory than its limit."""
+
+    code = "compile_memory"
+
+
+class CompileCrash(CompilationError):
+    """The compiler crashed on the module."""
+
+    code = "compile_crash"
 
 
 class RequestError(AlgaError):

@@ -1,4 +1,4 @@
-"""Programs ready to be executed: each bundle fetched once for each tenant, each module compiled once for all.
+"""Programs ready to be executed: each bundle fetched once for each tenant, each module loaded once for all.
 
 A program is found under tenant, extension and hash: that one tenant has a bundle says nothing of another
 (alga-contract 7, fault 5). The compiled code behind it is shared, since the same bytes compile to the same code.
@@ -7,16 +7,21 @@ A program is found under tenant, extension and hash: that one tenant has a bundl
 from __future__ import annotations
 
 import hashlib
+import os
+from pathlib import Path
 
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from .bundles import BundleSource
+from .engine import CompileBounds, Engine, ModuleLoader
 from .errors import ModuleTooLarge
 from .frames import Frame
 from .guests import CoreHost, CoreProgram
 from .positions import Positions
+from .settings import MIB, Settings
 from .single_flight import SingleFlight
+from .telemetry import Telemetry
 
 MAX_PROGRAMS = 1_000
 """Programs kept; the one unused for longest goes first."""
@@ -30,13 +35,48 @@ def require_size(wasm: bytes, max_bytes: int) -> None:
         )
 
 
+def module_loader(settings: Settings, engine: Engine, telemetry: Telemetry) -> ModuleLoader:
+    """Loads modules for ``engine``, the way the settings say. Nothing is opened yet; close it."""
+    return ModuleLoader(
+        engine,
+        telemetry,
+        CompileBounds(
+            cpu_s=settings.max_compile_cpu_ms / 1000,
+            wall_s=settings.max_compile_ms / 1000,
+            memory_bytes=settings.max_compile_memory_mb * MIB,
+            at_once=settings.max_compilations,
+        ),
+        folder=_cache_folder(settings.code_cache),
+        max_cache_bytes=settings.max_code_cache_mb * MIB,
+    )
+
+
+def _cache_folder(setting: str | None) -> Path | None:
+    if setting is not None:
+        return None if setting == "off" else Path(setting).absolute()
+    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not caches.is_absolute():  # unset, or to be ignored (XDG Base Directory Specification)
+        home = Path(os.environ.get("HOME", ""))
+        if not home.is_absolute():
+            return None
+        caches = home / ".cache"
+    return caches / "alga-runner" / "code"
+
+
 class Programs:
-    """Fetches, compiles and remembers programs. ``tasks`` outlives every execution that asks."""
+    """Fetches, loads and remembers programs. ``tasks`` outlives every execution that asks."""
 
     def __init__(
-        self, bundles: BundleSource, host: CoreHost, tasks: TaskGroup, *, max_module_bytes: int
+        self,
+        bundles: BundleSource,
+        modules: ModuleLoader,
+        host: CoreHost,
+        tasks: TaskGroup,
+        *,
+        max_module_bytes: int,
     ) -> None:
         self._bundles = bundles
+        self._modules = modules
         self._host = host
         self._max_module_bytes = max_module_bytes
         self._by_bundle: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
@@ -52,7 +92,7 @@ class Programs:
 
         async def load() -> CoreProgram:
             bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
-            return await self._compiled(bundle.wasm)
+            return await self._linked(bundle.wasm, tenant_id)
 
         return await self._by_bundle.get((tenant_id, extension_id, content_hash), load)
 
@@ -65,10 +105,15 @@ class Programs:
             return frames
         return await self._positions.located(tenant_id, extension_id, content_hash, frames)
 
-    async def _compiled(self, wasm: bytes) -> CoreProgram:
+    async def _linked(self, wasm: bytes, tenant_id: str) -> CoreProgram:
         require_size(wasm, self._max_module_bytes)
 
         async def load() -> CoreProgram:
-            return await anyio.to_thread.run_sync(self._host.load, wasm)
+            module = await self._modules.load(wasm, tenant_id)
+            return await anyio.to_thread.run_sync(self._host.link, module, wasm)
 
-        return await self._by_module.get(hashlib.sha256(wasm).digest(), load)
+        return await self._by_module.get(await anyio.to_thread.run_sync(_digest, wasm), load)
+
+
+def _digest(wasm: bytes) -> bytes:
+    return hashlib.sha256(wasm).digest()

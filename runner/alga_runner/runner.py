@@ -30,7 +30,7 @@ from .models import (
     granted_capabilities,
     unknown_capabilities,
 )
-from .programs import Programs
+from .programs import Programs, module_loader
 from .settings import MIB, Settings
 from .telemetry import Telemetry
 
@@ -88,12 +88,14 @@ class Runner:
                 engine, Gate(self.telemetry), _session_limits(self.settings), clock_ns=self._clock_ns
             )
             stack.callback(engine.ticker.stop_if_idle)
+            modules = module_loader(self.settings, engine, self.telemetry)
+            stack.callback(modules.close)
             stack.enter_context(deferred_interrupts())
             require_sound(engine)
             tasks = await anyio.create_task_group().__aenter__()
             stack.push_async_callback(_end, tasks)
             self._programs = Programs(
-                self._bundles, host, tasks, max_module_bytes=self.settings.max_module_bytes
+                self._bundles, modules, host, tasks, max_module_bytes=self.settings.max_module_bytes
             )
             self._host = host
             self._stack = stack.pop_all()

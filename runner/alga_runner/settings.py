@@ -135,6 +135,32 @@ class Settings(BaseSettings):
     )
     max_module_bytes: int = Field(default=64 * MIB, ge=1, description="Size of a WebAssembly module.")
 
+    # Compiling modules.
+    code_cache: str | None = Field(
+        default=None,
+        description="Folder for compiled code, of this user alone (mode 0700); it is made if it is not there. "
+        "Unset: `alga-runner/code` in `XDG_CACHE_HOME`, or in `~/.cache`. `off`: every process compiles for itself.",
+    )
+    max_code_cache_mb: int = Field(
+        default=1024, ge=1, description="Compiled code kept in `code_cache`; what was unused for longest goes first."
+    )
+    max_compile_cpu_ms: int = Field(
+        default=60_000, ge=1, description="CPU time that compiling one module may take."
+    )
+    max_compile_ms: int = Field(
+        default=180_000,
+        ge=1,
+        description="Wall time that compiling one module may take, at lower priority than everything else.",
+    )
+    max_compile_memory_mb: int = Field(
+        default=1024,
+        ge=16,
+        description="Memory that compiling one module may take: about 40 times its size, and as much for its code.",
+    )
+    max_compilations: int = Field(
+        default=2, ge=1, le=256, description="Modules that are compiled at once, each on one core."
+    )
+
     # What one execution may do.
     max_host_calls: int = Field(
         default=10_000, ge=1, description="Calls of the host, of any kind, by one execution."

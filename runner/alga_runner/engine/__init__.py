@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from .budget import Budget
+from .compiler import CompileBounds
 from .drive import arrive, drive
 from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
 from .interrupts import deferred_interrupts
 from .limits import GuestLimits
 from .linker import HostFunction, LinkedModule, Linker
+from .loader import ModuleLoader
 from .memory import LinearMemory
 from .module import ExportType, ImportType, Module, Signature
 from .selfcheck import require_sound
@@ -19,6 +21,7 @@ __all__ = [
     "Answer",
     "Answerer",
     "Budget",
+    "CompileBounds",
     "Engine",
     "EngineConfig",
     "ExportType",
@@ -30,6 +33,7 @@ __all__ = [
     "LinkedModule",
     "Linker",
     "Module",
+    "ModuleLoader",
     "Signature",
     "arrive",
     "deferred_interrupts",

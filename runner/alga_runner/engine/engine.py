@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import faulthandler
+import hashlib
 import os
 import sys
 import threading
 from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
 
 import wasmtime
 from wasmtime import _ffi
 
 from ..errors import EngineForked, EngineUnavailable
 from . import _capi
+from .code_config import code_config
 from .limits import GuestLimits
 from .ticker import Ticker
 
@@ -22,20 +26,6 @@ HOST_STACK_BYTES = 256 * 1024
 A callback only copies integers, yet garbage collection, signal handlers and tracers run on that stack too; below 16 KiB
 the process aborts (engine-lab B, "Stack for Python on the fiber"). It is address space, not memory.
 """
-
-_FORBIDDEN_PROPOSALS = (
-    "threads",
-    "memory64",
-    "multi_memory",
-    "custom_page_sizes",
-    "gc",
-    "function_references",
-    "exceptions",
-    "stack_switching",
-)
-"""Proposals that would let a guest past the limits counted here, or that the guest ABI has no use for."""
-
-_BACKTRACE_DETAILS = "WASMTIME_BACKTRACE_DETAILS"
 
 _MEMORY_KEPT_BYTES = 512 * 1024
 _STACK_KEPT_BYTES = 16 * 1024
@@ -98,30 +88,22 @@ class Engine:
         self.pointer = _capi.engine_clone(_capi.address(self.wasmtime.ptr()))
         self.ticker = Ticker(self.pointer, config.tick_ms)
 
+    @cached_property
+    def code_target(self) -> str:
+        """What code must have been compiled for to run on this engine, as a digest of 32 hexadecimal digits.
 
-def _plain_config() -> wasmtime.Config:
-    """Wasmtime's defaults, whatever ``WASMTIME_BACKTRACE_DETAILS`` says.
-
-    With it, wasmtime reads a module's debug information whenever it makes a trap, without bounds: a module of 60 KB,
-    made for it, takes seconds and half a gigabyte. The C API has no other switch. ``debuginfo`` reads it with care.
-    """
-    asked = os.environ.pop(_BACKTRACE_DETAILS, None)
-    try:
-        return wasmtime.Config()
-    finally:
-        if asked is not None:
-            os.environ[_BACKTRACE_DETAILS] = asked
+        It is taken of wasmtime's version and of a module compiled here: in such a file wasmtime writes all that it
+        compares when the file is loaded, which is the processor with its features and every option that changes code.
+        """
+        empty = wasmtime.Module(self.wasmtime, b"\0asm\1\0\0\0").serialize()
+        return hashlib.sha256(metadata.version("wasmtime").encode() + b"\0" + empty).hexdigest()[:32]
 
 
 def _configure(config: EngineConfig) -> wasmtime.Config:
-    native = _plain_config()
-    native.epoch_interruption = True
+    native = code_config()
     native.max_wasm_stack = config.wasm_stack_bytes
     pointer = native.ptr()
-    for proposal in _FORBIDDEN_PROPOSALS:
-        getattr(_ffi, f"wasmtime_config_wasm_{proposal}_set")(pointer, False)
     _ffi.wasmtime_config_async_stack_size_set(pointer, config.wasm_stack_bytes + HOST_STACK_BYTES)
-    _ffi.wasmtime_config_memory_may_move_set(pointer, False)
     pool = _ffi.wasmtime_pooling_allocation_config_new()
     for slots in ("core_instances", "memories", "tables", "stacks"):
         getattr(_ffi, f"wasmtime_pooling_allocation_config_total_{slots}_set")(pool, config.max_guests)

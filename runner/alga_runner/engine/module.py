@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self, TypeVar
 
 import wasmtime
 
@@ -15,6 +19,11 @@ _CORE_VERSION = b"\x01\0\0\0"
 _PAGE_BYTES = 65536
 _MAX_REASON_CHARACTERS = 500
 """Of wasmtime's reason, which quotes names that the module chose."""
+
+_ITEMS_AT_A_TIME = 100
+"""Imports or exports described in one go, about half a millisecond."""
+
+_Item = TypeVar("_Item")
 
 _LETTERS = {"i32": "i", "i64": "I", "f32": "f", "f64": "d"}
 
@@ -52,31 +61,76 @@ class ExportType:
 
 
 class Module:
-    """A module compiled for one engine. Making one compiles: call it from a worker thread."""
+    """A module compiled for one engine, not linked to anything yet.
+
+    ``Module(engine, wasm)`` compiles in this process, without any bound on time and memory: right for modules that the
+    project brings itself. Everybody else's go through ``ModuleLoader``.
+    """
 
     def __init__(self, engine: Engine, wasm: bytes) -> None:
         """Compile ``wasm``. Raises ``NotWasm``, ``ModuleUnsupported``, ``MemoryLimit`` or ``TableLimit``."""
-        if wasm[:4] != _MAGIC:
-            raise NotWasm(
-                "The file is not WebAssembly: it does not start with the magic bytes 00 61 73 6d.",
-                hint="Point at the compiled .wasm, not its source or text form.",
-            )
-        if wasm[4:8] != _CORE_VERSION:
-            raise ModuleUnsupported(
-                "The file is not a core WebAssembly module, version 1.",
-                hint="Component-model files are not supported yet; build a core module (guest-abi/ABI.md).",
-            )
+        require_core_module(wasm)
         try:
-            self.native = wasmtime.Module(engine.wasmtime, wasm)
+            native = wasmtime.Module(engine.wasmtime, wasm)
         except wasmtime.WasmtimeError as error:
-            raise _refused(" ".join(str(error).split())[:_MAX_REASON_CHARACTERS]) from None
+            raise refused(str(error)) from None
+        self._adopt(engine, native)
+
+    @classmethod
+    def from_code(cls, engine: Engine, descriptor: int) -> Self:
+        """The module whose compiled code is the open file ``descriptor``, which may be closed afterwards.
+
+        The code is mapped as it is, and then runs: the caller has verified that it is what the compiler made. Raises
+        ``MemoryLimit`` or ``TableLimit`` where the engine has no room for such a module, and ``ModuleUnsupported`` for
+        code that was compiled for another engine.
+        """
+        try:
+            native = wasmtime.Module.deserialize_file(engine.wasmtime, f"/proc/self/fd/{descriptor}")
+        except wasmtime.WasmtimeError:
+            # Where nothing can be run that lies on the file's volume (noexec), the code is copied. If it is the code's
+            # own fault, this says so without naming the file.
+            code = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+            try:
+                native = wasmtime.Module.deserialize(engine.wasmtime, code)
+            except wasmtime.WasmtimeError as error:
+                raise refused(str(error)) from None
+        module = cls.__new__(cls)
+        module._adopt(engine, native)
+        return module
+
+    def _adopt(self, engine: Engine, native: wasmtime.Module) -> None:
         self.engine = engine
+        self.native = native
         self.imports = tuple(
-            ImportType(item.module, item.name or "", *_describe(item.type)) for item in self.native.imports
+            ImportType(item.module, item.name or "", *_describe(item.type)) for item in _gently(native.imports)
         )
-        self.memory_bytes = _memory_bytes(self.native)
+        self.memory_bytes = _memory_bytes(native)
         """What its exported memory starts with; 0 if it exports none."""
-        self.exports = tuple(ExportType(item.name, *_describe(item.type)) for item in self.native.exports)
+        self.exports = tuple(ExportType(item.name, *_describe(item.type)) for item in _gently(native.exports))
+
+
+def require_core_module(wasm: bytes) -> None:
+    """Raise ``NotWasm`` or ``ModuleUnsupported`` for a file that does not even begin like a core module."""
+    if wasm[:4] != _MAGIC:
+        raise NotWasm(
+            "The file is not WebAssembly: it does not start with the magic bytes 00 61 73 6d.",
+            hint="Point at the compiled .wasm, not its source or text form.",
+        )
+    if wasm[4:8] != _CORE_VERSION:
+        raise ModuleUnsupported(
+            "The file is not a core WebAssembly module, version 1.",
+            hint="Component-model files are not supported yet; build a core module (guest-abi/ABI.md).",
+        )
+
+
+def _gently(items: Sequence[_Item]) -> Iterator[_Item]:
+    """``items``, letting the event loop's thread have the interpreter now and then: how many there are is a guest's
+    choice.
+    """
+    for number, item in enumerate(items):
+        if number % _ITEMS_AT_A_TIME == 0:
+            time.sleep(0)
+        yield item
 
 
 def _memory_bytes(module: wasmtime.Module) -> int:
@@ -88,8 +142,9 @@ _MEMORY_MINIMUM = re.compile(r"minimum byte size of (\d+) which exceeds the limi
 _TABLE_MINIMUM = re.compile(r"minimum element size of (\d+) which exceeds the limit of (\d+)")
 
 
-def _refused(reason: str) -> AlgaError:
-    """Why wasmtime would not compile the module. A minimum past the pool's limits is found before anything runs."""
+def refused(reason: str) -> AlgaError:
+    """Why wasmtime would not take the module. A minimum past the pool's limits is found before anything runs."""
+    reason = " ".join(reason.split())[:_MAX_REASON_CHARACTERS]
     if found := _MEMORY_MINIMUM.search(reason):
         return MemoryLimit(
             f"The module starts with more memory than its limit: {found[1]} bytes, of {int(found[2], 16)}.",

@@ -180,12 +180,11 @@ class CoreHost:
             (item.function.module, item.function.name): item for item in self._imports
         }
 
-    def load(self, wasm: bytes) -> CoreProgram:
-        """Compile, check and link ``wasm``: tens of milliseconds of CPU, so call it in a worker thread.
+    def link(self, module: Module, wasm: bytes) -> CoreProgram:
+        """Check and link ``module``, loaded from ``wasm``: milliseconds of CPU, so call it in a worker thread.
 
         Raises a ``ModuleError``.
         """
-        module = Module(self._engine, wasm)
         abi.check_module(module, self.imports)
         initializes = any(export.name == abi.INITIALIZE for export in module.exports)
         return CoreProgram(self._linker.link(module), initializes, has_debug_info(wasm))

@@ -20,6 +20,15 @@ _GATHER_S = 0.02
 MAX_GUEST_CHARACTERS = 2_000
 """Characters of what a guest logged."""
 
+MAX_NOTICE_CHARACTERS = 1_000
+"""Characters of the detail of a line about no execution in particular."""
+
+_NOTICES = {
+    "compilation": "Compilation of a module ended with {status} after {duration_ms} ms: {detail}",
+    "code_cache": "Code cache: {status}: {detail}",
+}
+"""Sentences of lines about no execution in particular, by action."""
+
 
 class Line(NamedTuple):
     """One line before it is formatted. ``duration_s`` is in seconds; ``detail`` says why, for operators only."""
@@ -50,6 +59,8 @@ class Entry(NamedTuple):
 
 def entry(line: Line) -> Entry:
     """``line`` in words, on one line and bounded whatever it holds."""
+    if line.action in _NOTICES:
+        return _notice(line)
     fields: dict[str, object] = {
         "action": line.action,
         "tenant": _tame(line.tenant),
@@ -70,6 +81,16 @@ def entry(line: Line) -> Entry:
         fields["detail"] = detail = _tame(line.detail)
         sentence = f"{sentence}: {detail}"
     return Entry(line.created, line.level, sentence, fields)
+
+
+def _notice(line: Line) -> Entry:
+    fields: dict[str, object] = {
+        "action": line.action,
+        "status": line.status,
+        "duration_ms": round(line.duration_s * 1000, 3),
+        "detail": _tame(line.detail, MAX_NOTICE_CHARACTERS),
+    }
+    return Entry(line.created, line.level, _NOTICES[line.action].format_map(fields), fields)
 
 
 class LineWriter:

@@ -11,6 +11,8 @@ from .exposition import Family, Snapshot, render
 _HOST_CALL_BOUNDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 _EXECUTION_BOUNDS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
+_COMPILE_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
 _SCHEDULER = "scheduler."
 
 SCHEDULER_CALLS = Family(
@@ -34,6 +36,19 @@ HTTP_REQUESTS = Family(
     "HTTP requests, by the HTTP status they were answered with.",
     ("route", "status"),
 )
+CODE_CACHE = Family(
+    "alga_runner_code_cache_total",
+    "counter",
+    "Modules by what the code cache had of them: hit, miss, or discarded, which is a miss, too.",
+    ("result",),
+)
+COMPILE_SECONDS = Family(
+    "alga_runner_compile_seconds",
+    "histogram",
+    "How long modules waited for their compilation to end.",
+    ("status",),
+    _COMPILE_BOUNDS,
+)
 DROPPED = Family(
     "alga_runner_log_lines_dropped_total",
     "counter",
@@ -48,6 +63,8 @@ FAMILIES = (
     EXECUTION_SECONDS,
     IN_PROGRESS,
     HTTP_REQUESTS,
+    CODE_CACHE,
+    COMPILE_SECONDS,
     DROPPED,
 )
 
@@ -86,6 +103,8 @@ class Metrics:
         self._execution_seconds = Histogram(_EXECUTION_BOUNDS)
         self._in_progress = 0
         self._http_requests: Counter[tuple[str, str]] = Counter()
+        self._code_cache: Counter[str] = Counter()
+        self._compile_seconds: dict[str, Histogram] = defaultdict(lambda: Histogram(_COMPILE_BOUNDS))
         self._dropped = 0
         self._dropping = threading.Lock()
 
@@ -107,6 +126,14 @@ class Metrics:
     def http_request(self, route: str, status: int) -> None:
         """Count one HTTP request; 499 is a client that left before its answer."""
         self._http_requests[route, str(status)] += 1
+
+    def code_cache(self, result: str) -> None:
+        """Count one module by what the code cache had of it."""
+        self._code_cache[result] += 1
+
+    def compilation(self, status: str, duration_s: float) -> None:
+        """Count one compilation."""
+        self._compile_seconds[status].observe(duration_s)
 
     def dropped(self, lines: int = 1) -> None:
         """Count log lines that were lost."""
@@ -132,6 +159,10 @@ class Metrics:
             EXECUTION_SECONDS.name: [([], self._execution_seconds.sample())],
             IN_PROGRESS.name: [([], [self._in_progress])],
             HTTP_REQUESTS.name: [(list(labels), [count]) for labels, count in self._http_requests.items()],
+            CODE_CACHE.name: [([result], [count]) for result, count in self._code_cache.items()],
+            COMPILE_SECONDS.name: [
+                ([_label(status)], seconds.sample()) for status, seconds in self._compile_seconds.items()
+            ],
             DROPPED.name: [([], [self._dropped])],
         }
 

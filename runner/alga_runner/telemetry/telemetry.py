@@ -169,6 +169,28 @@ class Telemetry:
         """All metrics as they are now, to be summed with those of other processes."""
         return self._metrics.snapshot()
 
+    def compilation(self, status: str, duration_s: float, detail: str) -> None:
+        """Report one module that was compiled; ``status`` is ``ok`` or a code, ``detail`` names the module."""
+        self._metrics.compilation(status, duration_s)
+        self._notice(logging.INFO if status == "ok" else logging.WARNING, "compilation", status, detail, duration_s)
+
+    def code_cache(self, result: str, detail: str = "") -> None:
+        """Report what the code cache had of a module: ``hit``, ``miss``, or ``discarded`` for what ``detail`` says."""
+        self._metrics.code_cache(result)
+        if result == "discarded":
+            self._notice(logging.WARNING, "code_cache", result, detail)
+
+    def code_cache_unusable(self, detail: str) -> None:
+        """Report that the code cache cannot be used, or not fully. May be called from any thread."""
+        self._notice(logging.WARNING, "code_cache", "unusable", detail)
+
+    def _notice(self, level: int, action: str, status: str, detail: str, duration_s: float = 0.0) -> None:
+        """A line about no execution in particular."""
+        if self._lines.wanted(level):
+            self._lines.write(
+                Line(time(), level, action, None, status, duration_s, None, None, None, None, None, detail)
+            )
+
     def render(self) -> bytes:
         """All metrics in Prometheus' text form."""
         return self._metrics.render()

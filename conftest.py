@@ -1,0 +1,26 @@
+"""For every test, wherever it lies: what it compiles is kept in a folder of this run's, not in the user's cache."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give every process of this run, those that tests start included, an empty cache for themselves."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # it has the folder of the process that started it
+    folder = tempfile.mkdtemp(prefix="alga-runner-tests-")
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = folder
+
+    def restore() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.environ.pop("XDG_CACHE_HOME")
+        if before is not None:
+            os.environ["XDG_CACHE_HOME"] = before
+
+    config.add_cleanup(restore)

@@ -1,0 +1,100 @@
+"""Modules, ready to be linked: from the code cache where they are in it, else compiled, once, and put there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, perf_counter
+from weakref import WeakValueDictionary
+
+import anyio
+import anyio.to_thread
+
+from ..errors import AlgaError, CompilationError
+from ..telemetry import Telemetry
+from .compiler import CompileBounds, Compiler
+from .engine import Engine
+from .file_claim import FileClaim
+from .kept_modules import KeptModules
+from .module import Module, require_core_module
+
+FAILURE_KEPT_S = 60.0
+"""How long a module that the compiler did not finish with is refused at once: it would keep a core busy again."""
+
+_MAX_FAILURES = 1_000
+
+
+class ModuleLoader:
+    """Loads modules for one engine. ``folder`` is the code cache's, ``None`` for none. Close it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        telemetry: Telemetry,
+        bounds: CompileBounds,
+        *,
+        folder: Path | None,
+        max_cache_bytes: int,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._engine = engine
+        self._telemetry = telemetry
+        self._bounds = bounds
+        self._clock = clock
+        self._compiler = Compiler(bounds)
+        self._kept = KeptModules(engine, telemetry, folder, max_cache_bytes, clock)
+        self._failures: OrderedDict[str, tuple[float, CompilationError]] = OrderedDict()
+        self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+
+    def close(self) -> None:
+        """Close the cache. Modules that were loaded stay as they are."""
+        self._kept.close()
+
+    async def load(self, wasm: bytes, owner: str) -> Module:
+        """``wasm`` as a module. Of several modules of one ``owner``, one is compiled at a time.
+
+        Raises ``NotWasm``, ``ModuleUnsupported``, ``MemoryLimit``, ``TableLimit`` or a ``CompilationError``; and
+        ``EngineUnavailable`` where no process can be had that compiles.
+        """
+        name = await anyio.to_thread.run_sync(self._name, wasm)
+        self._require_no_failure(name)
+        if (module := await self._kept.find(name)) is not None:
+            return module
+        async with (
+            self._turns.setdefault(owner, anyio.Lock()),
+            self._kept.claimed(name, self._bounds.wall_s) as claim,
+        ):
+            # Whoever had the claim before may have made it.
+            return await self._kept.find(name) or await self._made(name, wasm, claim)
+
+    def _name(self, wasm: bytes) -> str:
+        require_core_module(wasm)
+        return f"{hashlib.sha256(wasm).hexdigest()}-{self._engine.code_target}"
+
+    async def _made(self, name: str, wasm: bytes, claim: FileClaim | None) -> Module:
+        self._telemetry.code_cache("miss")
+        started = perf_counter()
+        status = "cancelled"
+        try:
+            with await self._compiler.compile(wasm) as code:
+                status = "ok"
+                return await self._kept.keep(name, claim, code)
+        except AlgaError as error:
+            status = error.code
+            if isinstance(error, CompilationError):
+                self._remember(name, error)
+            raise
+        finally:
+            self._telemetry.compilation(status, perf_counter() - started, name)
+
+    def _remember(self, name: str, failure: CompilationError) -> None:
+        self._failures[name] = (self._clock() + FAILURE_KEPT_S, failure)
+        if len(self._failures) > _MAX_FAILURES:
+            self._failures.popitem(last=False)
+
+    def _require_no_failure(self, name: str) -> None:
+        until, failure = self._failures.get(name, (0.0, None))
+        if failure is not None and self._clock() < until:
+            raise failure.fresh()
