@@ -142,7 +142,9 @@ class Settings(BaseSettings):
         "Unset: `alga-runner/code` in `XDG_CACHE_HOME`, or in `~/.cache`. `off`: every process compiles for itself.",
     )
     max_code_cache_mb: int = Field(
-        default=1024, ge=1, description="Compiled code kept in `code_cache`; what was unused for longest goes first."
+        default=1024,
+        ge=1,
+        description="Compiled code kept in `code_cache`; what was unused for longest goes first.",
     )
     max_compile_cpu_ms: int = Field(
         default=60_000, ge=1, description="CPU time that compiling one module may take."

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+import anyio
+
 from ..bundles import Bundle, read_bundle
 from ..bundles.bundle import WASM
 from ..bundles.read import read_archive
@@ -20,7 +22,7 @@ from ..guests.core import core_imports
 from ..guests.imports import Import
 from ..guests.log import GuestLog
 from ..models import DEFAULT_CAPABILITIES, Manifest
-from ..programs import require_size
+from ..programs import module_loader, require_size
 from ..settings import MIB, Settings
 from ..telemetry import Telemetry
 
@@ -135,7 +137,17 @@ def _describe(found: Inspection) -> None:
     """Fill in what the module says of itself. Raises the ``ModuleError`` for which a runner would refuse it."""
     settings = Settings.load()
     require_size(found.wasm, settings.max_module_bytes)
-    engine = Engine.get(
+    module = anyio.run(_loaded, settings, found.wasm)
+    known = known_imports()
+    found.exports = module.exports
+    found.markers = [export.name for export in module.exports if export.name.startswith(_MARKER)]
+    found.imports = [_seen(wanted, known) for wanted in sorted(module.imports, key=_order)]
+    check_module(module, known)
+
+
+def engine_to_load(settings: Settings) -> Engine:
+    """An engine that takes the modules that a runner takes, but is not meant to run them."""
+    return Engine.get(
         EngineConfig(
             max_guests=1,
             max_memory_bytes=settings.max_memory_mb * MIB,
@@ -144,12 +156,12 @@ def _describe(found: Inspection) -> None:
             tick_ms=settings.epoch_tick_ms,
         )
     )
-    module = Module(engine, found.wasm)
-    known = _known_imports()
-    found.exports = module.exports
-    found.markers = [export.name for export in module.exports if export.name.startswith(_MARKER)]
-    found.imports = [_seen(wanted, known) for wanted in sorted(module.imports, key=_order)]
-    check_module(module, known)
+
+
+async def _loaded(settings: Settings, wasm: bytes) -> Module:
+    engine = engine_to_load(settings)
+    with closing(Telemetry()) as telemetry, closing(module_loader(settings, engine, telemetry)) as modules:
+        return await modules.load(wasm, "")
 
 
 def _order(wanted: ImportType) -> tuple[bool, str, str]:
@@ -157,7 +169,8 @@ def _order(wanted: ImportType) -> tuple[bool, str, str]:
     return not wanted.module.startswith("alga:"), wanted.module, wanted.name
 
 
-def _known_imports() -> Mapping[tuple[str, str], Import]:
+def known_imports() -> Mapping[tuple[str, str], Import]:
+    """Everything that a guest may import."""
     with closing(Telemetry()) as telemetry:
         gate = Gate(telemetry)
         return {

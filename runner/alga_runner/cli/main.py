@@ -8,6 +8,7 @@ from .demo_command import demo
 from .failures import Commands
 from .inspect_command import inspect
 from .invoke_command import invoke
+from .precompile_command import precompile
 from .serve_command import serve
 
 _HELP = """Run Alga extensions written in WebAssembly.
@@ -19,11 +20,13 @@ _HELP = """Run Alga extensions written in WebAssembly.
       what it declares, imports and exports; nothing of it runs
   alga-runner invoke my-extension POST /setup --grant scheduler.manage
       call one of its endpoints and see everything it did
+  alga-runner precompile bundles
+      compile what is published, before anybody waits for it
   alga-runner serve --bundle-store bundles --server-url https://alga.example
       execute over HTTP, for an Alga server
 
-An extension is a folder (manifest.json, dist/main.wasm) or a packed bundle (.tar.zst). All but serve bring a server of
-their own.
+An extension is a folder (manifest.json, dist/main.wasm) or a packed bundle (.tar.zst). demo and
+invoke bring a server of their own.
 
 Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 """
@@ -45,5 +48,5 @@ def main(debug: bool) -> None:
     """See ``_HELP``; ``debug`` is read by ``Commands``."""
 
 
-for _command in (demo, inspect, invoke, serve):
+for _command in (demo, inspect, invoke, precompile, serve):
     main.add_command(_command)

@@ -1,8 +1,8 @@
 """Compiled code on disk, in a private folder that any number of processes share.
 
-Entries are named by what they are compiled from and for, sealed (``code_seal``), written under another name and renamed,
-and never changed: a process may have one mapped, so one that is not wanted any more is unlinked. The name an entry is
-written under is claimed (``file_claim``), so that one process compiles a module while others wait.
+Entries are named by what they are compiled from and for, sealed (``code_seal``), written under another name, renamed,
+and never changed: a process may have one mapped, so one that is not wanted any more is unlinked. The name an entry
+is written under is claimed (``file_claim``), so that one process compiles a module while others wait.
 """
 
 from __future__ import annotations
@@ -80,13 +80,17 @@ class CodeCache:
         return entry
 
     def _check(self, entry: int, name: str) -> None:
-        try:
-            if not is_private_file(os.fstat(entry)):
-                raise BrokenSeal("it is not a file of this user's with mode 0400")
-            verify(entry, name, self._key)
-        except BrokenSeal as broken:
+        fault = ""
+        if is_private_file(os.fstat(entry)):
+            try:
+                verify(entry, name, self._key)
+            except BrokenSeal as broken:
+                fault = str(broken)
+        else:
+            fault = "it is not a file of this user's with mode 0400"
+        if fault:
             self.discard(name, entry)
-            raise Discarded(str(broken)) from None
+            raise Discarded(fault)
 
     def discard(self, name: str, entry: int) -> None:
         """Remove the entry ``name``, if it is still the file ``entry``. Raises ``OSError``."""

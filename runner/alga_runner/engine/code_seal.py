@@ -1,9 +1,9 @@
 """The seal on an entry of the code cache: compiled code is native code, so nothing is run that we did not write.
 
-An entry is the code as wasmtime wrote it, then a mark and an HMAC-SHA256 under a key that lies in the cache's folder and
-nowhere else. It covers the code and the entry's name, which says of what module and for which engine the code is: an entry
-that was damaged, cut off, renamed, or brought from another folder does not verify. wasmtime ignores what stands behind
-the code.
+An entry is the code as wasmtime wrote it, then a mark and an HMAC-SHA256 under a key that lies in the cache's folder
+and nowhere else. It covers the code and the entry's name, which says of what module and for which engine the code is:
+an entry that was damaged, cut off, renamed, or brought from another folder does not verify. wasmtime ignores what
+stands behind the code.
 """
 
 from __future__ import annotations

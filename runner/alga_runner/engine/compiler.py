@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -67,39 +68,41 @@ class Compiler:
         """
         async with self._slots:
             for _ in range(_ATTEMPTS):
-                job = await anyio.to_thread.run_sync(_Job, wasm, self._bounds)
+                job = _Job(self._bounds)
                 try:
+                    await anyio.to_thread.run_sync(job.start, wasm)
                     report = await job.report()
                     if report is not None:
                         return await anyio.to_thread.run_sync(job.code, report)
                 finally:
                     job.close()
         raise CompileCrash(
-            "The compiler's process ended while it compiled the module." + _quoted(compiler_link.last_words()),
+            "The compiler's process ended while it compiled the module."
+            + _quoted(compiler_link.last_words()),
             hint="See whether the system ended it: for want of memory, or by a rule that allows no such process.",
         )
 
 
 class _Job:
-    """One module on its way through the compiler's process."""
+    """One module on its way through the compiler's process. Close it."""
 
-    def __init__(self, wasm: bytes, bounds: CompileBounds) -> None:
+    def __init__(self, bounds: CompileBounds) -> None:
         self._bounds = bounds
-        self._wasm = self._code = self._words = -1
+        self._busy = threading.Lock()
+        self._files: list[int] = []
         self._socket: socket.socket | None = None
-        try:
-            self._wasm = os.memfd_create("alga-runner-wasm")
-            self._code = os.memfd_create("alga-runner-code")
-            self._words = os.memfd_create("alga-runner-words")
+
+    def start(self, wasm: bytes) -> None:
+        """Send ``wasm`` on its way. Raises ``EngineUnavailable``."""
+        with self._busy:
+            for what in ("wasm", "code", "words"):
+                self._files.append(os.memfd_create(f"alga-runner-{what}"))
             left = memoryview(wasm)
             while left:
-                left = left[os.write(self._wasm, left) :]
-            os.lseek(self._wasm, 0, os.SEEK_SET)
-            order = Order(round(bounds.cpu_s * 1e6), bounds.memory_bytes)
-            self._socket = compiler_link.send(order, self._wasm, self._code, self._words)
-        except BaseException:
-            self.close()
-            raise
+                left = left[os.write(self._files[0], left) :]
+            os.lseek(self._files[0], 0, os.SEEK_SET)
+            order = Order(round(self._bounds.cpu_s * 1e6), self._bounds.memory_bytes)
+            self._socket = compiler_link.send(order, *self._files)
 
     async def report(self) -> Report | None:
         """How the job ended; ``None`` when the process did. Raises ``CompileTimeout``."""
@@ -118,9 +121,10 @@ class _Job:
 
     def code(self, report: Report) -> CompiledCode:
         """What a job that ended made. Raises ``ModuleUnsupported`` or a ``CompilationError``."""
+        _, code_file, words_file = self._files
         if report.status == 0:
-            return CompiledCode(os.dup(self._code))
-        words = os.pread(self._words, _MAX_WORDS, 0).decode(errors="replace")
+            return CompiledCode(os.dup(code_file))
+        words = os.pread(words_file, _MAX_WORDS, 0).decode(errors="replace")
         code = os.waitstatus_to_exitcode(report.status)
         if code == REFUSED:
             raise refused(words)
@@ -141,12 +145,13 @@ class _Job:
         )
 
     def close(self) -> None:
-        """Forget the job; one that is under way is ended."""
-        if self._socket is not None:
-            self._socket.close()
-        for descriptor in (self._wasm, self._code, self._words):
-            if descriptor >= 0:
-                os.close(descriptor)
+        """Forget the job; one that is under way is ended. One that another thread still starts is waited for."""
+        with self._busy:
+            if self._socket is not None:
+                self._socket.close()
+            files, self._files = self._files, []
+        for file in files:
+            os.close(file)
 
 
 def _quoted(words: str) -> str:

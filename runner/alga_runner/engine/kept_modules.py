@@ -41,7 +41,16 @@ class KeptModules:
         self._clock = clock
         self._opening = anyio.Lock()
         self._cache: CodeCache | None = None
-        self._said = False
+        self._trouble: CodeCacheUnusable | None = None
+
+    @property
+    def trouble(self) -> CodeCacheUnusable | None:
+        """What first kept the cache from being used, or used fully."""
+        return self._trouble
+
+    async def open(self) -> bool:
+        """Open the cache, which otherwise happens when it is first needed. Whether there is one."""
+        return await self._opened() is not None
 
     def close(self) -> None:
         """Close the cache. Modules that were loaded stay as they are."""
@@ -74,8 +83,11 @@ class KeptModules:
             if claim is not None:
                 claim.release()
 
-    async def keep(self, name: str, claim: FileClaim | None, code: CompiledCode) -> Module:
-        """The module of ``code``, which is kept if there is a claim. Raises what ``Module.from_code`` does."""
+    async def keep(self, name: str, claim: FileClaim | None, code: CompiledCode) -> tuple[Module, bool]:
+        """The module of ``code``, which is kept if there is a claim; and whether it is.
+
+        Raises what ``Module.from_code`` does.
+        """
         return await anyio.to_thread.run_sync(self._keep, name, claim, code)
 
     async def _opened(self) -> CodeCache | None:
@@ -85,7 +97,7 @@ class KeptModules:
                 try:
                     self._cache = await anyio.to_thread.run_sync(CodeCache, folder, self._max_bytes)
                 except CodeCacheUnusable as error:
-                    self._say_once(str(error))
+                    self._say_once(error)
         return self._cache
 
     def _find(self, cache: CodeCache, name: str) -> tuple[Module | None, str]:
@@ -95,13 +107,13 @@ class KeptModules:
         except Discarded as discarded:
             return None, str(discarded)
         except OSError as error:
-            self._say_once(f"Compiled code cannot be read from {cache.folder}: {error.strerror}.")
+            self._note("read from", error)
             return None, ""
         if entry is None:
             return None, ""
         try:
             return Module.from_code(self._engine, entry), ""
-        except ModuleUnsupported as error:  # another engine's, or one that has no room for it and will say so again
+        except ModuleUnsupported as error:  # another engine's; or this one lacks room, and will say so again
             cache.discard(name, entry)
             return None, str(error)
         finally:
@@ -112,7 +124,7 @@ class KeptModules:
         try:
             return cache.claim(name) if cache is not None else None
         except OSError as error:
-            self._cannot_keep(error)
+            self._note("kept in", error)
             return None
 
     async def _has(self, claim: FileClaim | None, wait_s: float) -> bool:
@@ -125,27 +137,29 @@ class KeptModules:
                     return False
                 await anyio.sleep(_LOOK_AGAIN_S)
         except OSError as error:
-            self._cannot_keep(error)
+            self._note("kept in", error)
             return False
         return True
 
-    def _keep(self, name: str, claim: FileClaim | None, code: CompiledCode) -> Module:
+    def _keep(self, name: str, claim: FileClaim | None, code: CompiledCode) -> tuple[Module, bool]:
         cache = self._cache
-        file = code.descriptor
+        kept = False
         if cache is not None and claim is not None:
             try:
-                if cache.store(name, claim, code.descriptor):
-                    file = claim.descriptor  # all processes share the pages of this one
+                kept = cache.store(name, claim, code.descriptor)
+                if kept:
                     cache.tidy()
             except OSError as error:
-                self._cannot_keep(error)
-        return Module.from_code(self._engine, file)
+                self._note("kept in", error)
+        # All processes share the memory of a file that is kept.
+        file = claim.descriptor if kept and claim is not None else code.descriptor
+        return Module.from_code(self._engine, file), kept
 
-    def _cannot_keep(self, error: OSError) -> None:
+    def _note(self, what: str, error: OSError) -> None:
         place = self._cache.folder if self._cache is not None else "the code cache"
-        self._say_once(f"Compiled code cannot be kept in {place}: {error.strerror}.")
+        self._say_once(CodeCacheUnusable(f"Compiled code cannot be {what} {place}: {error.strerror}."))
 
-    def _say_once(self, problem: str) -> None:
-        if not self._said:
-            self._said = True
-            self._telemetry.code_cache_unusable(problem)
+    def _say_once(self, trouble: CodeCacheUnusable) -> None:
+        if self._trouble is None:
+            self._trouble = trouble
+            self._telemetry.code_cache_unusable(str(trouble))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, perf_counter
 from weakref import WeakValueDictionary
@@ -12,7 +13,7 @@ from weakref import WeakValueDictionary
 import anyio
 import anyio.to_thread
 
-from ..errors import AlgaError, CompilationError
+from ..errors import AlgaError, CodeCacheUnusable, CompilationError
 from ..telemetry import Telemetry
 from .compiler import CompileBounds, Compiler
 from .engine import Engine
@@ -24,6 +25,15 @@ FAILURE_KEPT_S = 60.0
 """How long a module that the compiler did not finish with is refused at once: it would keep a core busy again."""
 
 _MAX_FAILURES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """A module, whether it was in the code cache before, and whether it is in there now."""
+
+    module: Module
+    found: bool
+    kept: bool
 
 
 class ModuleLoader:
@@ -48,6 +58,15 @@ class ModuleLoader:
         self._failures: OrderedDict[str, tuple[float, CompilationError]] = OrderedDict()
         self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
+    @property
+    def trouble(self) -> CodeCacheUnusable | None:
+        """What first kept the code cache from being used, or used fully; the log has it, too."""
+        return self._kept.trouble
+
+    async def open_cache(self) -> bool:
+        """Open the code cache, which otherwise happens when it is first needed. Whether there is one."""
+        return await self._kept.open()
+
     def close(self) -> None:
         """Close the cache. Modules that were loaded stay as they are."""
         self._kept.close()
@@ -55,25 +74,35 @@ class ModuleLoader:
     async def load(self, wasm: bytes, owner: str) -> Module:
         """``wasm`` as a module. Of several modules of one ``owner``, one is compiled at a time.
 
+        Raises what ``obtain`` does.
+        """
+        return (await self.obtain(wasm, owner)).module
+
+    async def obtain(self, wasm: bytes, owner: str) -> Obtained:
+        """Like ``load``, and what it took.
+
         Raises ``NotWasm``, ``ModuleUnsupported``, ``MemoryLimit``, ``TableLimit`` or a ``CompilationError``; and
         ``EngineUnavailable`` where no process can be had that compiles.
         """
         name = await anyio.to_thread.run_sync(self._name, wasm)
         self._require_no_failure(name)
         if (module := await self._kept.find(name)) is not None:
-            return module
+            return Obtained(module, found=True, kept=True)
         async with (
             self._turns.setdefault(owner, anyio.Lock()),
             self._kept.claimed(name, self._bounds.wall_s) as claim,
         ):
-            # Whoever had the claim before may have made it.
-            return await self._kept.find(name) or await self._made(name, wasm, claim)
+            # Whoever had the claim before may have kept it.
+            if (module := await self._kept.find(name)) is not None:
+                return Obtained(module, found=True, kept=True)
+            module, kept = await self._made(name, wasm, claim)
+            return Obtained(module, found=False, kept=kept)
 
     def _name(self, wasm: bytes) -> str:
         require_core_module(wasm)
         return f"{hashlib.sha256(wasm).hexdigest()}-{self._engine.code_target}"
 
-    async def _made(self, name: str, wasm: bytes, claim: FileClaim | None) -> Module:
+    async def _made(self, name: str, wasm: bytes, claim: FileClaim | None) -> tuple[Module, bool]:
         self._telemetry.code_cache("miss")
         started = perf_counter()
         status = "cancelled"

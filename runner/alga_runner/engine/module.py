@@ -95,14 +95,15 @@ class Module:
             except wasmtime.WasmtimeError as error:
                 raise refused(str(error)) from None
         module = cls.__new__(cls)
-        module._adopt(engine, native)
+        module._adopt(engine, native)  # noqa: SLF001 - a constructor, too
         return module
 
     def _adopt(self, engine: Engine, native: wasmtime.Module) -> None:
         self.engine = engine
         self.native = native
         self.imports = tuple(
-            ImportType(item.module, item.name or "", *_describe(item.type)) for item in _gently(native.imports)
+            ImportType(item.module, item.name or "", *_describe(item.type))
+            for item in _gently(native.imports)
         )
         self.memory_bytes = _memory_bytes(native)
         """What its exported memory starts with; 0 if it exports none."""

@@ -172,7 +172,8 @@ class Telemetry:
     def compilation(self, status: str, duration_s: float, detail: str) -> None:
         """Report one module that was compiled; ``status`` is ``ok`` or a code, ``detail`` names the module."""
         self._metrics.compilation(status, duration_s)
-        self._notice(logging.INFO if status == "ok" else logging.WARNING, "compilation", status, detail, duration_s)
+        level = logging.INFO if status in {"ok", "cancelled"} else logging.WARNING
+        self._notice(level, "compilation", status, detail, duration_s)
 
     def code_cache(self, result: str, detail: str = "") -> None:
         """Report what the code cache had of a module: ``hit``, ``miss``, or ``discarded`` for what ``detail`` says."""

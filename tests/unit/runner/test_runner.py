@@ -189,11 +189,11 @@ async def test_a_deadline_names_the_host_call_it_cut_off(settings: Settings, gue
         imports='(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))',
         data=b"\x80",
     )
-    request = request_for(
-        bundles.add(_bundle(guest)), providers=["cap:scheduler.manage"], limits={"timeout_ms": 100}
-    )
+    content_hash = bundles.add(_bundle(guest))
+    request = request_for(content_hash, providers=["cap:scheduler.manage"], limits={"timeout_ms": 100})
     context = request.context.model_copy(update={"install_id": "install-1"})
     async with Runner(settings, bundles=bundles, alga=Silent()) as runner:
+        await runner.observe(request_for(content_hash))  # so that loading takes no part of the deadline
         observation = await runner.observe(request.model_copy(update={"context": context}))
 
     assert observation.error is not None

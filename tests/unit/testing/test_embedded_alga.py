@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from alga_runner.bundles import read_bundle
+from alga_runner.engine import Module, ModuleLoader
 from alga_runner.errors import AdminRefused, BundleNotFound, DeadlineExceeded, ExtensionNotAvailable
-from alga_runner.guests import CoreHost
 from alga_runner.models import ExecuteRequest, pack
 from alga_runner.settings import Settings
 from alga_runner.testing import EmbeddedAlga, Installed
@@ -171,22 +171,22 @@ async def test_the_server_reads_the_clock_it_was_given() -> None:
     assert (first, second) == ("2026-03-01T13:00:00.000Z", "2026-03-01T14:00:00.000Z")
 
 
-async def test_a_shared_runner_compiles_a_module_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled: list[bytes] = []
-    load = CoreHost.load
+async def test_a_shared_runner_loads_a_module_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[bytes] = []
+    load = ModuleLoader.load
 
-    def counted(host: CoreHost, wasm: bytes) -> Any:
-        compiled.append(wasm)
-        return load(host, wasm)
+    async def counted(loader: ModuleLoader, wasm: bytes, owner: str) -> Module:
+        loaded.append(wasm)
+        return await load(loader, wasm, owner)
 
-    monkeypatch.setattr(CoreHost, "load", counted)
+    monkeypatch.setattr(ModuleLoader, "load", counted)
     async with SharedRunner() as shared:
         for _ in range(3):
             async with EmbeddedAlga(shared=shared) as alga:
                 demo = await alga.install(DEMO, grants=[SCHEDULER])
                 assert (await demo.call("POST", "/setup")).error is None
 
-    assert compiled == [read_bundle(DEMO).wasm]
+    assert loaded == [read_bundle(DEMO).wasm]
 
 
 async def test_a_shared_runner_has_one_borrower_at_a_time() -> None:
