@@ -107,6 +107,48 @@ def _escaped(data: bytes) -> str:
 
 
 @pytest.fixture(scope="session")
+def slow_module() -> Callable[[int], bytes]:
+    """A module that takes the compiler about 20 ms for each function: ten bytes declare 50,000 vectors."""
+
+    def build(functions: int) -> bytes:
+        return _module([b"\x60\0\0"], [b"\x01" + _unsigned(50_000) + b"\x7b\x0b"] * functions)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def greedy_module() -> bytes:
+    """Nine KiB that take the compiler 10 GiB: each of its loops hands on a thousand values."""
+    thousand = _unsigned(1_000) + b"\x7f" * 1_000
+    loops = b"\x03\x01\x41\0\x0d\0\x0b" * 600
+    body = b"\0" + b"\x41\0" * 1_000 + loops + b"\x1a" * 1_000 + b"\x0b"
+    return _module([b"\x60\0\0", b"\x60" + thousand + thousand], [body])
+
+
+def _module(types: list[bytes], bodies: list[bytes]) -> bytes:
+    """A module of functions without arguments, all of the first of ``types``."""
+    sections = (
+        (1, types),
+        (3, [b"\0"] * len(bodies)),
+        (10, [_unsigned(len(body)) + body for body in bodies]),
+    )
+    wasm = b"\0asm\1\0\0\0"
+    for number, members in sections:
+        content = _unsigned(len(members)) + b"".join(members)
+        wasm += bytes([number]) + _unsigned(len(content)) + content
+    return wasm
+
+
+def _unsigned(number: int) -> bytes:
+    """In LEB128."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*encoded, number])
+
+
+@pytest.fixture(scope="session")
 def as_text() -> Callable[[str], bytes]:
     """A string as AssemblyScript lays it out: its size in bytes, then UTF-16."""
 

@@ -21,6 +21,7 @@ from .module import refused
 _ATTEMPTS = 2
 """A process that ended under a job, as an idle one may, is tried again once."""
 
+_MIB = 1024 * 1024
 _MAX_WORDS = 4_096
 _MAX_QUOTED_CHARACTERS = 300
 _OUT_OF_TIME = {signal.SIGPROF, signal.SIGXCPU}
@@ -135,7 +136,7 @@ class _Job:
             )
         if code == NO_MEMORY or _OUT_OF_MEMORY in words:
             raise CompileMemory(
-                f"Compiling the module takes more than {self._bounds.memory_bytes} bytes of memory.",
+                f"Compiling the module takes more than {self._bounds.memory_bytes / _MIB:g} MiB of memory.",
                 hint="Split its largest functions, or raise max_compile_memory_mb.",
             )
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"

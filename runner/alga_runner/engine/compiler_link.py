@@ -14,7 +14,10 @@ from pathlib import Path
 import wasmtime
 
 from ..errors import EngineForked, EngineUnavailable
-from .compiler_protocol import Order
+from .compiler_protocol import READY, Order
+
+_START_S = 60.0
+"""How long the process has to start: a tenth of a second, unless the machine is overloaded."""
 
 _END_S = 2.0
 """How long the process has to end by itself when the runner's does."""
@@ -76,7 +79,10 @@ class CompilerLink:
     def last_words(self) -> str:
         """What the process wrote to its standard error, on one line: nothing, unless it could not go on."""
         with self._lock:
-            said = os.pread(self._words, _MAX_WORDS, 0) if self._words >= 0 else b""
+            return self._last_words()
+
+    def _last_words(self) -> str:
+        said = os.pread(self._words, _MAX_WORDS, 0) if self._words >= 0 else b""
         lines = said.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
@@ -86,7 +92,9 @@ class CompilerLink:
             self._forget()
 
     def _start(self) -> socket.socket:
-        if self._process is not None and self._pid != os.getpid():
+        if self._process is not None and self._pid == os.getpid():
+            self._forget()
+        if self._process is not None:
             raise EngineForked(
                 "The compiler's process belongs to the process that this one was forked from.",
                 hint="Start workers with the spawn method, or make the Runner in the worker.",
@@ -114,12 +122,19 @@ class CompilerLink:
                     hint="The runner starts its own Python once more to compile modules: let it.",
                 ) from None
         self._pid = os.getpid()
-        self._control = ours
         self._reaper = threading.Thread(
             target=self._process.wait, name="alga-runner-compiler-reaper", daemon=True
         )
         self._reaper.start()
         atexit.register(self.close)
+        if not _says_ready(ours):
+            ours.close()
+            said = self._last_words()
+            raise EngineUnavailable(
+                "The compiler's process does not start." + (f" It said: {said}" if said else ""),
+                hint="The runner starts its own Python once more to compile modules: let it.",
+            )
+        self._control = ours
         return ours
 
     def _forget(self) -> None:
@@ -139,6 +154,16 @@ class CompilerLink:
                 process.kill()
             reaper.join()
         atexit.unregister(self.close)
+
+
+def _says_ready(control: socket.socket) -> bool:
+    control.settimeout(_START_S)
+    try:
+        return control.recv(len(READY)) == READY
+    except OSError:
+        return False
+    finally:
+        control.settimeout(None)
 
 
 compiler_link = CompilerLink()

@@ -20,7 +20,7 @@ from wasmtime import _ffi
 
 from .code_config import code_config
 from .compiler_job import carry_out
-from .compiler_protocol import FILES, ORDER_BYTES, Order, Report
+from .compiler_protocol import FILES, ORDER_BYTES, READY, Order, Report
 
 IDLE_MS = 60_000
 """How long the process waits for more work."""
@@ -54,6 +54,7 @@ class CompilerProcess:
     def serve(self) -> None:
         """Return when the runner is gone, or when there was nothing to do for ``IDLE_MS``."""
         try:
+            self._control.send(READY)
             while events := self._poll.poll(None if self._jobs else IDLE_MS):
                 # New orders last: they take descriptors, and an event of one that was closed is not theirs.
                 for descriptor, _ in sorted(events, key=self._is_control):

@@ -1,13 +1,16 @@
 """What the runner and its compiler's process say to each other. Nothing is imported that the process could do without.
 
-The runner sends an order for each module, with four descriptors: the module, a file for the code, a file for words, and
-a socket of the order's own. There the process reports how the job ended; whoever closes the socket ends the job.
+The process says when it is ready. Then the runner sends an order for each module, with four descriptors: the module, a
+file for the code, a file for words, and a socket of the order's own. There the process reports how the job ended; who
+closes the socket ends the job.
 """
 
 from __future__ import annotations
 
 import struct
 from typing import NamedTuple
+
+READY = b"ready"
 
 FILES = 4
 """Descriptors that come with an order."""

@@ -66,10 +66,15 @@ class FileClaim:
 
 
 def remove_if_abandoned(place: int, name: str) -> bool:
-    """Remove a file that nobody writes any more; ``False`` if somebody does. Raises ``OSError``."""
+    """Remove a file that nobody writes any more, or a link; ``False`` if somebody does. Raises ``OSError``."""
     try:
         descriptor = os.open(name, os.O_RDONLY | _FLAGS, dir_fd=place)
     except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        unlink(place, name)
         return True
     try:
         if _lock(place, descriptor, name):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from time import monotonic
 
+import anyio
+import anyio.lowlevel
 import pytest
 from wasmtime import wat2wasm
 
@@ -19,6 +24,7 @@ from alga_runner.engine import (
     Signature,
     drive,
 )
+from alga_runner.engine.compiler_link import compiler_link
 
 SLOTS = 4
 ASK, NOTE = 0, 1
@@ -98,3 +104,64 @@ def run(linked: LinkedModule) -> Run:
             return guest.memory.read(0, 24)
 
     return call
+
+
+Jobs = Callable[[], list[int]]
+Until = Callable[[Callable[[], object]], Awaitable[None]]
+
+PATIENCE_S = 60.0
+"""How long a test waits for another process to get on, before it fails."""
+
+
+@pytest.fixture
+def until() -> Until:
+    """Wait until ``condition`` holds, whatever else goes on."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        until = monotonic() + PATIENCE_S
+        while not condition():
+            assert monotonic() < until
+            await anyio.lowlevel.checkpoint()
+
+    return wait
+
+
+@pytest.fixture
+async def jobs(until: Until) -> AsyncIterator[Jobs]:
+    """What the compiler's process has under way; at the end nothing may be."""
+
+    def under_way() -> list[int]:
+        process = compiler_link._process
+        if process is None:
+            return []
+        return children(process.pid)
+
+    yield under_way
+    await until(lambda: not under_way())
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+@pytest.fixture
+def alive() -> Callable[[int], bool]:
+    """Whether a process is, and has not ended."""
+
+    def check(pid: int) -> bool:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return state not in {"Z", "X"}
+
+    return check
+
+
+@pytest.fixture
+def open_files() -> Callable[[], int]:
+    """How many descriptors this process has open."""
+    return lambda: len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone

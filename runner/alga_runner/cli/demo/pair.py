@@ -121,6 +121,7 @@ def _start(folder: Path, stack: ExitStack) -> Pair:
         RUNNER_STORAGE_API_TOKEN=tokens.runner,
         RUNNER_SERVICE_TOKEN=tokens.service,
         ALGA_RUNNER_LOG_GUEST_LINES="1",
+        ALGA_RUNNER_CODE_CACHE=str(folder / "code"),
     )
     return Pair(server, runner, server_url, runner_url, tokens)
 

@@ -1,0 +1,275 @@
+"""The compiler's process and its jobs: what they have of the runner, and that they end with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from alga_runner.engine import CompileBounds, Engine, Module
+from alga_runner.engine.compiler import Compiler
+from alga_runner.engine.compiler_link import compiler_link
+from alga_runner.errors import CompileCrash
+
+pytestmark = pytest.mark.anyio
+
+EMPTY = b"\0asm\1\0\0\0"
+MIB = 1024 * 1024
+
+Jobs = Callable[[], list[int]]
+Slow = Callable[[int], bytes]
+
+
+async def compiled(engine: Engine, wasm: bytes) -> Module:
+    with await Compiler(CompileBounds()).compile(wasm) as code:
+        return Module.from_code(engine, code.descriptor)
+
+
+def process() -> int:
+    assert compiler_link._process is not None
+    return compiler_link._process.pid
+
+
+def limits(pid: int) -> dict[str, str]:
+    """The soft limits of a process."""
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
+    return {line[:26].strip(): line[26:].split()[0] for line in lines}
+
+
+def files(pid: int) -> set[str]:
+    """What a process has open, without numbers."""
+    named = (str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir())
+    return {name.partition(" ")[0].partition("[")[0] for name in named}
+
+
+# ---- What a job has of its runner
+
+
+async def test_neither_process_nor_job_inherits_a_secret(
+    monkeypatch: pytest.MonkeyPatch, slow_module: Slow, jobs: Jobs, until
+) -> None:
+    compiler_link.close()
+    monkeypatch.setenv("RUNNER_SERVICE_TOKEN", "secret")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Compiler(CompileBounds()).compile, slow_module(2_000))
+        await until(jobs)
+        environments = [(Path("/proc") / str(pid) / "environ") for pid in (process(), jobs()[0])]
+        found = [environment.read_bytes() for environment in environments]
+        tasks.cancel_scope.cancel()
+
+    assert found == [b"", b""]
+
+
+async def test_a_job_has_its_own_files_open_and_nothing_else(slow_module: Slow, jobs: Jobs, until) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Compiler(CompileBounds()).compile, slow_module(2_000))
+        await until(lambda: jobs() and limits(jobs()[0])["Max processes"] == "0")
+        found = files(jobs()[0])
+        tasks.cancel_scope.cancel()
+
+    assert found - {"anon_inode:"} == {
+        "/memfd:alga-runner-wasm",
+        "/memfd:alga-runner-code",
+        "/memfd:alga-runner-words",
+        "pipe:",
+    }
+
+
+async def test_a_job_is_bounded_by_the_kernel(slow_module: Slow, jobs: Jobs, until) -> None:
+    bounds = CompileBounds(cpu_s=30, memory_bytes=100 * MIB)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Compiler(bounds).compile, slow_module(2_000))
+        await until(lambda: jobs() and limits(jobs()[0])["Max processes"] == "0")
+        found = limits(jobs()[0])
+        nice = os.getpriority(os.PRIO_PROCESS, jobs()[0]) - os.getpriority(os.PRIO_PROCESS, 0)
+        tasks.cancel_scope.cancel()
+
+    assert (found["Max cpu time"], found["Max file size"]) == ("32", str(100 * MIB))
+    assert found["Max core file size"] == "0"
+    assert 100 * MIB < int(found["Max address space"]) < 400 * MIB
+    assert nice == 5
+
+
+SHUT_IN = """
+import os, socket, sys
+from alga_runner.engine.landlock import shut_in
+inside, outside = os.pipe()
+print(shut_in(), flush=True)
+os.write(outside, b"open before")
+print(os.read(inside, 11))
+for attempt in (
+    lambda: open("/etc/passwd"),
+    lambda: os.listdir("/"),
+    lambda: open("/tmp/alga-runner-shut-in", "w"),
+    lambda: os.kill(os.getppid(), 0),
+    lambda: open(f"/proc/{os.getppid()}/environ"),
+):
+    try:
+        print(attempt())
+    except PermissionError:
+        print("refused")
+"""
+
+
+def test_a_process_that_is_shut_in_reaches_only_what_it_has_open() -> None:
+    shown = subprocess.run([sys.executable, "-c", SHUT_IN], capture_output=True, text=True, check=True)
+
+    first, *others = shown.stdout.splitlines()
+    if first == "False":
+        pytest.skip("this kernel has no Landlock")
+    assert others == ["b'open before'", *["refused"] * 5]
+
+
+# ---- Ends
+
+
+async def test_the_process_is_replaced_when_it_ends_under_a_job(
+    engine: Engine, slow_module: Slow, jobs: Jobs, until
+) -> None:
+    killed: list[int] = []
+
+    async def kill() -> None:
+        await until(jobs)
+        killed.append(process())
+        os.kill(process(), signal.SIGKILL)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(kill)
+        module = await compiled(engine, slow_module(30))
+
+    assert module.exports == ()
+    assert process() not in killed
+
+
+async def test_a_module_under_which_the_process_ends_twice_is_refused(
+    slow_module: Slow, jobs: Jobs, until
+) -> None:
+    async def kill() -> None:
+        for _ in range(2):
+            await until(jobs)
+            under_way = jobs()
+            os.kill(process(), signal.SIGKILL)
+            await until(lambda under_way=under_way: jobs() != under_way)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(kill)
+        with pytest.raises(CompileCrash, match="process ended while it compiled"):
+            await Compiler(CompileBounds()).compile(slow_module(2_000))
+
+
+async def test_a_job_ends_with_its_process(slow_module: Slow, jobs: Jobs, until, alive) -> None:
+    async def kill() -> None:
+        await until(jobs)
+        under_way = jobs()[0]
+        os.kill(process(), signal.SIGKILL)
+        await until(lambda: not alive(under_way))
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(kill)
+        await Compiler(CompileBounds()).compile(slow_module(2_000))
+
+
+async def test_signals_that_are_meant_for_the_runner_do_not_end_the_process() -> None:
+    (await Compiler(CompileBounds()).compile(EMPTY)).__exit__(None, None, None)
+    before = process()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(before, number)
+
+    (await Compiler(CompileBounds()).compile(EMPTY)).__exit__(None, None, None)
+
+    assert process() == before
+
+
+async def test_the_process_starts_again_after_it_was_ended(engine: Engine, alive) -> None:
+    await compiled(engine, EMPTY)
+    before = process()
+
+    compiler_link.close()
+
+    assert not alive(before)
+    assert (await compiled(engine, EMPTY)).exports == ()
+
+
+COMPILE = """
+import os, sys, anyio, anyio.lowlevel
+from pathlib import Path
+from alga_runner.engine import CompileBounds
+from alga_runner.engine.compiler import Compiler
+from alga_runner.engine.compiler_link import compiler_link
+wasm = sys.stdin.buffer.read()
+async def main():
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Compiler(CompileBounds()).compile, wasm)
+        while (process := compiler_link._process) is None:
+            await anyio.lowlevel.checkpoint()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not (jobs := children.read_text().split()):
+            await anyio.lowlevel.checkpoint()
+        print(process.pid, *jobs, flush=True)
+        ENDING
+anyio.run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        pytest.param("tasks.cancel_scope.cancel()", id="it ends"),
+        pytest.param("os._exit(1)", id="it exits at once"),
+        pytest.param("os.kill(os.getpid(), 9)", id="it is killed"),
+    ],
+)
+async def test_nothing_is_left_of_a_runner_that_ends(slow_module: Slow, ending: str, until, alive) -> None:
+    with program(COMPILE.replace("ENDING", ending), slow_module(2_000)) as ended:
+        said, complaints = ended.communicate()
+
+    pids = [int(pid) for pid in said.split()]
+    assert len(pids) == 2
+    assert complaints == b""
+    await until(lambda: not any(map(alive, pids)))
+
+
+@contextmanager
+def program(text: str, stdin: bytes) -> Iterator[subprocess.Popen[bytes]]:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb") as pipe, subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", text],
+        stdin=reader,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as started:
+        os.close(reader)
+        pipe.write(stdin)
+        pipe.close()
+        yield started
+
+
+CANNOT_START = """
+import sys, anyio
+sys.executable = "/bin/false"
+from alga_runner.engine import CompileBounds
+from alga_runner.engine.compiler import Compiler
+async def main():
+    for _ in range(2):
+        try:
+            await Compiler(CompileBounds()).compile(b"")
+        except Exception as error:
+            print(error.code, error)
+anyio.run(main)
+"""
+
+
+def test_a_process_that_does_not_start_is_told() -> None:
+    shown = subprocess.run([sys.executable, "-c", CANNOT_START], capture_output=True, text=True, check=True)
+
+    assert shown.stdout == "engine_unavailable The compiler's process does not start.\n" * 2

@@ -1,0 +1,144 @@
+"""One process writes a file at a time; what a killed one leaves is the next one's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from alga_runner.engine.file_claim import FileClaim, remove_if_abandoned
+
+CLAIM_AND_WAIT = """
+import os, sys, time
+from alga_runner.engine.file_claim import FileClaim
+claim = FileClaim(os.open(sys.argv[1], os.O_RDONLY), "file")
+print(claim.attempt(), flush=True)
+os.write(claim.descriptor, b"half")
+print("written", flush=True)
+sys.stdin.read()
+"""
+
+Other = Callable[[], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which has the claim and has begun to write."""
+    with subprocess.Popen(
+        [sys.executable, "-c", CLAIM_AND_WAIT, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)] == ["True\n", "written\n"]
+        yield process
+        process.kill()
+
+
+def test_what_was_claimed_and_not_renamed_is_gone_when_it_is_released(place: int, tmp_path: Path) -> None:
+    claim = FileClaim(place, "file")
+    assert claim.attempt()
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+    claim.release()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_renamed_stays(place: int, tmp_path: Path) -> None:
+    claim = FileClaim(place, "file")
+    claim.attempt()
+    (tmp_path / "file").rename(tmp_path / "entry")
+
+    claim.release()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["entry"]
+
+
+def test_a_file_of_the_name_that_is_somebody_else_s_by_now_stays(place: int, tmp_path: Path) -> None:
+    first, second = FileClaim(place, "file"), FileClaim(place, "file")
+    first.attempt()
+    (tmp_path / "file").rename(tmp_path / "entry")
+    assert second.attempt()
+
+    first.release()
+
+    assert (tmp_path / "file").exists()
+    second.release()
+
+
+def test_two_claims_of_one_process_exclude_each_other(place: int) -> None:
+    first, second = FileClaim(place, "file"), FileClaim(place, "file")
+    assert first.attempt()
+    assert not second.attempt()
+
+    first.release()
+
+    assert second.attempt()
+    second.release()
+
+
+def test_another_process_s_claim_holds(place: int, other: subprocess.Popen[str]) -> None:
+    claim = FileClaim(place, "file")
+
+    assert not claim.attempt()
+    assert not remove_if_abandoned(place, "file")
+
+
+def test_a_killed_process_s_claim_falls_to_the_next_with_an_empty_file(
+    place: int, tmp_path: Path, other: subprocess.Popen[str]
+) -> None:
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    assert (tmp_path / "file").read_bytes() == b"half"
+    claim = FileClaim(place, "file")
+
+    assert claim.attempt()
+
+    assert os.fstat(claim.descriptor).st_size == 0
+    claim.release()
+
+
+def test_a_finished_file_that_was_not_renamed_any_more_falls_to_the_next(place: int, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"whole")
+    (tmp_path / "file").chmod(0o400)
+    claim = FileClaim(place, "file")
+
+    assert claim.attempt()
+
+    claim.release()
+
+
+def test_a_released_claim_cannot_be_attempted_again(place: int, tmp_path: Path) -> None:
+    claim = FileClaim(place, "file")
+    claim.release()
+
+    with pytest.raises(OSError, match="canceled"):
+        claim.attempt()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_is_removed_and_not_followed(place: int, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"precious")
+    (tmp_path / "file").symlink_to("precious")
+    claim = FileClaim(place, "file")
+
+    assert claim.attempt()
+
+    assert not (tmp_path / "file").is_symlink()
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+    claim.release()
