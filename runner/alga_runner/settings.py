@@ -160,7 +160,10 @@ class Settings(BaseSettings):
         description="Memory that compiling one module may take: about 40 times its size, and as much for its code.",
     )
     max_compilations: int = Field(
-        default=2, ge=1, le=256, description="Modules that are compiled at once, each on one core."
+        default=3,
+        ge=1,
+        le=256,
+        description="Modules that are compiled at once, each on one core; one tenant's never take the last place.",
     )
 
     # What one execution may do.

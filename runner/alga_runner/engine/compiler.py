@@ -36,7 +36,7 @@ class CompileBounds:
     cpu_s: float = 60.0
     wall_s: float = 180.0
     memory_bytes: int = 1024 * 1024 * 1024
-    at_once: int = 2
+    at_once: int = 3
 
 
 class CompiledCode:

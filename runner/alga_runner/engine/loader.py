@@ -56,7 +56,7 @@ class ModuleLoader:
         self._compiler = Compiler(bounds)
         self._kept = KeptModules(engine, telemetry, folder, max_cache_bytes, clock)
         self._failures: OrderedDict[str, tuple[float, CompilationError]] = OrderedDict()
-        self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        self._shares: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
 
     @property
     def trouble(self) -> CodeCacheUnusable | None:
@@ -72,7 +72,7 @@ class ModuleLoader:
         self._kept.close()
 
     async def load(self, wasm: bytes, owner: str) -> Module:
-        """``wasm`` as a module. Of several modules of one ``owner``, one is compiled at a time.
+        """``wasm`` as a module. However many one ``owner`` loads at once, others have a place to compile.
 
         Raises what ``obtain`` does.
         """
@@ -89,7 +89,7 @@ class ModuleLoader:
         if (module := await self._kept.find(name)) is not None:
             return Obtained(module, found=True, kept=True)
         async with (
-            self._turns.setdefault(owner, anyio.Lock()),
+            self._share(owner),
             self._kept.claimed(name, self._bounds.wall_s) as claim,
         ):
             # Whoever had the claim before may have kept it.
@@ -97,6 +97,10 @@ class ModuleLoader:
                 return Obtained(module, found=True, kept=True)
             module, kept = await self._made(name, wasm, claim)
             return Obtained(module, found=False, kept=kept)
+
+    def _share(self, owner: str) -> anyio.CapacityLimiter:
+        """All places but one, which is for the others."""
+        return self._shares.setdefault(owner, anyio.CapacityLimiter(max(1, self._bounds.at_once - 1)))
 
     def _name(self, wasm: bytes) -> str:
         require_core_module(wasm)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -127,7 +127,7 @@ def until() -> Until:
 
 
 @pytest.fixture
-async def jobs(until: Until) -> AsyncIterator[Jobs]:
+def jobs() -> Iterator[Jobs]:
     """What the compiler's process has under way; at the end nothing may be."""
 
     def under_way() -> list[int]:
@@ -137,7 +137,10 @@ async def jobs(until: Until) -> AsyncIterator[Jobs]:
         return children(process.pid)
 
     yield under_way
-    await until(lambda: not under_way())
+    until = monotonic() + PATIENCE_S
+    while under_way():
+        assert monotonic() < until
+        os.sched_yield()
 
 
 def children(pid: int) -> list[int]:

@@ -18,7 +18,7 @@ from alga_runner.engine.compiler import Compiler
 from alga_runner.engine.compiler_link import compiler_link
 from alga_runner.errors import CompileCrash
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("jobs")]
 
 EMPTY = b"\0asm\1\0\0\0"
 MIB = 1024 * 1024
@@ -132,22 +132,22 @@ def test_a_process_that_is_shut_in_reaches_only_what_it_has_open() -> None:
 # ---- Ends
 
 
-async def test_the_process_is_replaced_when_it_ends_under_a_job(
-    engine: Engine, slow_module: Slow, jobs: Jobs, until
-) -> None:
-    killed: list[int] = []
+async def test_the_process_is_replaced_when_it_ends_under_a_job(engine: Engine) -> None:
+    await compiled(engine, EMPTY)
+    before = process()
+    os.kill(before, signal.SIGSTOP)
+    modules: list[Module] = []
 
-    async def kill() -> None:
-        await until(jobs)
-        killed.append(process())
-        os.kill(process(), signal.SIGKILL)
+    async def compile_() -> None:
+        modules.append(await compiled(engine, EMPTY))
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(kill)
-        module = await compiled(engine, slow_module(30))
+        tasks.start_soon(compile_)
+        await anyio.wait_all_tasks_blocked()
+        os.kill(before, signal.SIGKILL)
 
-    assert module.exports == ()
-    assert process() not in killed
+    assert len(modules) == 1
+    assert process() != before
 
 
 async def test_a_module_under_which_the_process_ends_twice_is_refused(
@@ -242,12 +242,15 @@ async def test_nothing_is_left_of_a_runner_that_ends(slow_module: Slow, ending: 
 @contextmanager
 def program(text: str, stdin: bytes) -> Iterator[subprocess.Popen[bytes]]:
     reader, writer = os.pipe()
-    with os.fdopen(writer, "wb") as pipe, subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", text],
-        stdin=reader,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as started:
+    with (
+        os.fdopen(writer, "wb") as pipe,
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", text],
+            stdin=reader,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as started,
+    ):
         os.close(reader)
         pipe.write(stdin)
         pipe.close()
