@@ -196,7 +196,10 @@ class Fleet:
         if self.ending:
             raise WorkerFailed("The service ends.")
         seat = next(seat for seat in range(self._plan.workers + 1) if seat not in self._workers)
-        worker = WorkerProcess(self._plan, number, seat, self._converse)
+        try:
+            worker = WorkerProcess(self._plan, number, seat, self._converse)
+        except OSError as error:
+            raise WorkerFailed(f"Worker {number} cannot be started: {error.strerror}.") from None
         self._workers[seat] = worker
         self._desks[seat] = Desk(self._replies, self._tasks, worker.post)
         self._tasks.start_soon(self._attend, worker)

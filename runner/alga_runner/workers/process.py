@@ -45,7 +45,10 @@ class Plan:
 
 
 class WorkerProcess:
-    """A worker: its ``number`` of 1 to N, which its successor inherits, and its seat on the board."""
+    """A worker: its ``number`` of 1 to N, which its successor inherits, and its seat on the board.
+
+    Making one starts the process. Raises ``OSError`` when the system has none to give.
+    """
 
     def __init__(self, plan: Plan, number: int, seat: int, converse: Converse) -> None:
         self.number = number
@@ -69,16 +72,19 @@ class WorkerProcess:
         self._asked = 0
         self._answered = 0
         self._since = monotonic()
-        mine, its = socket.socketpair()
+        self._socket, its = socket.socketpair()
         with its, _signals_held():
-            self._socket = mine
             descriptors = (its.fileno(), plan.listener.fileno(), plan.board.descriptor)
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, *plan.program, *map(str, descriptors)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=descriptors,
-            )
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                    [sys.executable, *plan.program, *map(str, descriptors)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=descriptors,
+                )
+            except OSError:
+                self._socket.close()
+                raise
 
     def __str__(self) -> str:
         return f"Worker {self.number} (process {self.pid})"
@@ -172,7 +178,10 @@ class WorkerProcess:
         status = self._process.poll()
         if status is None:
             return "without an end"
-        return f"with exit status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
+        if status >= 0:
+            return f"with exit status {status}"
+        known = {each.value: each.name for each in signal.Signals}
+        return f"by {known.get(-status, f'signal {-status}')}"
 
     def start_failure(self) -> AlgaError:
         """Why it never answered."""

@@ -56,8 +56,8 @@ for word in start["settings"]["plain"]["bundle_store"].split():
             sys.exit(1)
         case ["exit", _, status]:
             sys.exit(int(status))
-        case ["die", *_]:
-            os.kill(os.getpid(), signal.SIGKILL)
+        case ["die", _, number]:
+            os.kill(os.getpid(), int(number or signal.SIGKILL))
         case ["nonsense", *_]:
             send(kind="nonsense")
         case ["replace", *_]:

@@ -94,6 +94,7 @@ async def test_one_that_cannot_start_says_why(make: Make) -> None:
     [
         ("exit=7", "ended with exit status 7 before it answered."),
         ("die", "ended by SIGKILL before it answered."),
+        ("die=40", "ended by signal 40 before it answered."),
         ("nonsense", "sent an unknown message, and was killed."),
     ],
 )
@@ -102,6 +103,16 @@ async def test_one_that_does_not_get_as_far_as_answering_is_told_apart(
 ) -> None:
     with pytest.raises(WorkerFailed, match=rf"^Worker 1 \(process \d+\) {re.escape(what)}$"):
         await make(words).start()
+
+
+async def test_a_system_without_a_process_to_give_is_told(make: Make, monkeypatch) -> None:
+    fleet = make("ready", workers=2)
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+
+    with pytest.raises(WorkerFailed, match=r"^Worker \d cannot be started: No such file or directory\.$"):
+        await fleet.start()
+
+    assert fleet._workers == {}
 
 
 async def test_one_that_never_answers_is_killed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
