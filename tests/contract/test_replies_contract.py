@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from alga_runner.service.http import Answer
 from alga_runner.service.idempotency import Keyed, KeyReused, Replies
 from alga_runner.service.kept_replies import KeptReplies
+from alga_runner.service.ledger import Ledger
 from alga_runner.workers.channel import Channel, Message
 from alga_runner.workers.keeper import Desk
 from alga_runner.workers.link import Link
@@ -41,17 +42,17 @@ class Pair:
         self.one: Replies
         self.other: Replies
 
-    async def keep(self, *, max_replies: int = 100, max_bytes: int = 10_000, ttl_s: float = 60.0) -> None:
-        kept = KeptReplies(max_replies=max_replies, max_bytes=max_bytes, ttl_s=ttl_s, clock=self.clock)
+    def keep(self, *, max_replies: int = 100, max_bytes: int = 10_000, ttl_s: float = 60.0) -> None:
+        ledger = Ledger(max_replies=max_replies, max_bytes=max_bytes, ttl_s=ttl_s, clock=self.clock)
         if self._apart:
-            self.one, self.other = await self._worker(kept), await self._worker(kept)
+            self.one, self.other = self._worker(ledger), self._worker(ledger)
         else:
-            self.one = self.other = kept
+            self.one = self.other = KeptReplies(ledger)
 
-    async def _worker(self, kept: Replies) -> Replies:
+    def _worker(self, ledger: Ledger) -> Replies:
         ours, its = socket.socketpair()
-        channel = await Channel.over(ours, max_bytes=1_000_000)
-        desk = Desk(kept, self._tasks, channel.post)
+        channel = Channel(ours, max_bytes=1_000_000)
+        desk = Desk(ledger, channel.post)
 
         def receive(message: Message) -> None:
             match message:
@@ -61,7 +62,7 @@ class Pair:
                 case {"kind": "done", "number": int(number)}:
                     desk.done(number, message["reply"])
 
-        link = await Link.over(its)
+        link = Link(its)
         self._tasks.start_soon(channel.run, receive)
         self._tasks.start_soon(link.run)
         return SharedReplies(link)
@@ -71,7 +72,7 @@ class Pair:
 async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
     async with anyio.create_task_group() as tasks:
         pair = Pair(tasks, apart=request.param == "of two workers")
-        await pair.keep()
+        pair.keep()
         yield pair
         tasks.cancel_scope.cancel()
 
@@ -299,7 +300,7 @@ async def keep(pair: Pair, keys: list[Keyed], size: int = 1) -> list[Keyed]:
 
 
 async def test_of_too_many_replies_the_oldest_goes(pair: Pair) -> None:
-    await pair.keep(max_replies=2)
+    pair.keep(max_replies=2)
 
     keys = await keep(pair, [keyed(1), keyed(2), keyed(3)])
 
@@ -307,7 +308,7 @@ async def test_of_too_many_replies_the_oldest_goes(pair: Pair) -> None:
 
 
 async def test_of_too_many_bytes_the_oldest_goes(pair: Pair) -> None:
-    await pair.keep(max_bytes=5_000)
+    pair.keep(max_bytes=5_000)
 
     keys = await keep(pair, [keyed(1), keyed(2), keyed(3)], 1_800)
 
@@ -315,7 +316,7 @@ async def test_of_too_many_bytes_the_oldest_goes(pair: Pair) -> None:
 
 
 async def test_a_reply_larger_than_all_the_room_pushes_nobody_out(pair: Pair) -> None:
-    await pair.keep(max_bytes=2_000)
+    pair.keep(max_bytes=2_000)
 
     keys = [*await keep(pair, [keyed(1)]), *await keep(pair, [keyed(2)], 2_000)]
 
@@ -323,13 +324,13 @@ async def test_a_reply_larger_than_all_the_room_pushes_nobody_out(pair: Pair) ->
 
 
 async def test_room_for_none_keeps_none(pair: Pair) -> None:
-    await pair.keep(max_replies=0)
+    pair.keep(max_replies=0)
 
     assert await kept_of(pair, await keep(pair, [keyed(1)])) == [False]
 
 
 async def test_room_that_was_given_back_can_be_used_again(pair: Pair) -> None:
-    await pair.keep(max_bytes=2_000, ttl_s=1)
+    pair.keep(max_bytes=2_000, ttl_s=1)
     for key in range(5):
         await keep(pair, [keyed(key)], 1_000)
         pair.clock.now += 1.0
@@ -338,7 +339,7 @@ async def test_room_that_was_given_back_can_be_used_again(pair: Pair) -> None:
 
 
 async def test_a_tenant_with_many_replies_pushes_out_its_own(pair: Pair) -> None:
-    await pair.keep(max_replies=4)
+    pair.keep(max_replies=4)
     quiet = await keep(pair, [keyed("quiet", tenant="globex")])
 
     loud = await keep(pair, [keyed(key) for key in range(10)])
@@ -348,7 +349,7 @@ async def test_a_tenant_with_many_replies_pushes_out_its_own(pair: Pair) -> None
 
 
 async def test_a_tenant_with_large_replies_pushes_out_its_own(pair: Pair) -> None:
-    await pair.keep(max_bytes=10_000)
+    pair.keep(max_bytes=10_000)
     quiet = await keep(pair, [keyed(("quiet", key), tenant="globex") for key in range(3)])
 
     loud = await keep(pair, [keyed(key) for key in range(4)], 3_000)
@@ -358,7 +359,7 @@ async def test_a_tenant_with_large_replies_pushes_out_its_own(pair: Pair) -> Non
 
 
 async def test_a_newcomer_takes_room_from_the_one_that_has_most(pair: Pair) -> None:
-    await pair.keep(max_replies=4)
+    pair.keep(max_replies=4)
     loud = await keep(pair, [keyed(key) for key in range(4)])
 
     newcomer = await keep(pair, [keyed(("new", key), tenant="globex") for key in range(2)])

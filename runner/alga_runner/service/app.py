@@ -15,6 +15,7 @@ from .health import Health
 from .http import Answer, ClientGone, Exchange, Message, Receive, Refused, Send
 from .idempotency import Replies
 from .kept_replies import KeptReplies
+from .ledger import Ledger
 from .peers import Alone, Peers
 from .slots import Slots
 
@@ -152,6 +153,6 @@ def create_service(
         runner,
         settings,
         secret.encode() or None,
-        replies or KeptReplies.within(settings, clock),
+        replies or KeptReplies(Ledger.within(settings, clock)),
         peers or Alone(runner.telemetry),
     )

@@ -10,7 +10,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..errors import AlgaError, WorkerFailed
-from ..service.idempotency import Keyed, Replies
+from ..service.idempotency import Keyed
+from ..service.ledger import Ledger
 from .channel import Message
 from .crashes import MAX_IN_A_ROW, Crashes
 from .keeper import Desk
@@ -32,19 +33,19 @@ _WHY = {"memory": "it uses too much memory", "asked": "it was asked to make room
 
 
 class Fleet:
-    """N workers of ``plan``, in ``tasks``. ``replies`` are kept for all of them."""
+    """N workers of ``plan``, in ``tasks``, whose idempotent replies are in one ``ledger``."""
 
     def __init__(
         self,
         plan: Plan,
         tasks: TaskGroup,
-        replies: Replies,
+        ledger: Ledger,
         *,
         crashes: Callable[[], Crashes] = Crashes,
     ) -> None:
         self._plan = plan
         self._tasks = tasks
-        self._replies = replies
+        self._ledger = ledger
         self._crashes = crashes
         self._workers: dict[int, WorkerProcess] = {}
         """By seat, those that are not gone."""
@@ -201,7 +202,7 @@ class Fleet:
         except OSError as error:
             raise WorkerFailed(f"Worker {number} cannot be started: {error.strerror}.") from None
         self._workers[seat] = worker
-        self._desks[seat] = Desk(self._replies, self._tasks, worker.post)
+        self._desks[seat] = Desk(self._ledger, worker.post)
         self._tasks.start_soon(self._attend, worker)
         try:
             with anyio.move_on_after(START_S) as patience:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections import deque
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ class Question:
         self.number = number
         self._channel = channel
         self._answers: deque[Message] = deque()
-        self._more = anyio.Event()
+        self._more: asyncio.Future[None] | None = None
 
     def ask(self, message: Message) -> None:
         """Send it. Raises ``ChannelClosed``."""
@@ -35,8 +36,8 @@ class Question:
     async def answer(self) -> Message:
         """The next answer. There is none when the supervisor is gone."""
         while not self._answers:
-            self._more = anyio.Event()
-            await self._more.wait()
+            self._more = asyncio.get_running_loop().create_future()
+            await self._more
         return self._answers.popleft()
 
     async def conclude(self, message: Message) -> None:
@@ -47,14 +48,15 @@ class Question:
     def take(self, message: Message) -> None:
         """An answer came."""
         self._answers.append(message)
-        self._more.set()
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
 
 
 class Link:
     """The channel to the supervisor. Orders are events: ``retire``, ``drain``, ``stop``."""
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+    def __init__(self, connection: socket.socket) -> None:
+        self._channel = Channel(connection, max_bytes=ANY_SIZE)
         self._numbers = count(1)
         self._questions: dict[int, Question] = {}
         self._telemetry: Telemetry | None = None
@@ -67,11 +69,6 @@ class Link:
         self.retire = anyio.Event()
         self.drain = anyio.Event()
         self.stop = anyio.Event()
-
-    @classmethod
-    async def over(cls, connection: socket.socket) -> Link:
-        """The link through ``connection``."""
-        return cls(await Channel.over(connection, max_bytes=ANY_SIZE))
 
     async def run(self) -> None:
         """Carry messages until the supervisor is gone, which is an order to stop."""

@@ -106,9 +106,9 @@ class WorkerProcess:
 
     async def run(self) -> None:
         """Attend to it from its start to its end. Cancelled, it is killed."""
+        channel = Channel(self._socket, max_bytes=max_message_bytes(self._plan.settings))
+        self._channel = channel
         try:
-            channel = await Channel.over(self._socket, max_bytes=max_message_bytes(self._plan.settings))
-            self._channel = channel
             self.post(
                 {
                     "kind": "start",
@@ -124,7 +124,7 @@ class WorkerProcess:
             self.failure = WorkerFailed(f"{self} sent {broken}, and was killed.")
             logger.error("%s", self.failure, extra={"action": "worker_broken", **self.who})  # noqa: TRY400
         finally:
-            self._socket.close()
+            channel.close()
             self.kill()
             with anyio.CancelScope(shield=True):
                 await self._gone()

@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from ..errors import AlgaError
-from ..service.kept_replies import KeptReplies
+from ..service.ledger import Ledger
 from ..service.listening import listening, url_of
 from ..settings import Settings
 from .board import Board
@@ -48,7 +48,7 @@ async def serve_workers(
         listener.setblocking(False)
         plan = Plan(settings, workers, require_token, listener, board)
         async with anyio.create_task_group() as tasks:
-            fleet = Fleet(plan, tasks, KeptReplies.within(settings))
+            fleet = Fleet(plan, tasks, Ledger.within(settings))
             try:
                 await tasks.start(supervisor.obey_signals, fleet)
                 await supervisor.serve(fleet, lambda: announce(url_of(listener)))

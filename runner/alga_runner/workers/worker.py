@@ -41,7 +41,7 @@ def main(channel: int, listener: int, board: int) -> int:
 
 async def _work(connection: socket.socket, port: socket.socket, board: Board) -> int:
     status = 0
-    link = await Link.over(connection)
+    link = Link(connection)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(link.run)
         await link.started.wait()

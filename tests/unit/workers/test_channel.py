@@ -8,7 +8,7 @@ import anyio
 import msgpack
 import pytest
 
-from alga_runner.workers.channel import MAX_WAITING, Channel, ChannelBroken, ChannelClosed, Message
+from alga_runner.workers.channel import Channel, ChannelBroken, ChannelClosed, Message
 
 pytestmark = pytest.mark.anyio
 
@@ -18,13 +18,13 @@ def framed(value: object) -> bytes:
     return len(packed).to_bytes(4, "big") + packed
 
 
-async def pair(max_bytes: int = 1000) -> tuple[Channel, Channel]:
+def pair(max_bytes: int = 1000) -> tuple[Channel, Channel]:
     one, other = socket.socketpair()
-    return await Channel.over(one, max_bytes=max_bytes), await Channel.over(other, max_bytes=max_bytes)
+    return Channel(one, max_bytes=max_bytes), Channel(other, max_bytes=max_bytes)
 
 
 async def test_messages_arrive_in_their_order() -> None:
-    here, there = await pair()
+    here, there = pair()
     received: list[Message] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(here.run, lambda _message: None)
@@ -40,7 +40,7 @@ async def test_messages_arrive_in_their_order() -> None:
 
 
 async def test_what_was_delivered_arrives_though_its_sender_is_gone() -> None:
-    here, there = await pair(max_bytes=100_000)
+    here, there = pair(max_bytes=100_000)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(here.run, lambda _message: None)
         await here.deliver({"kind": "last", "text": "x" * 50_000})
@@ -53,23 +53,24 @@ async def test_what_was_delivered_arrives_though_its_sender_is_gone() -> None:
 
 
 async def test_a_delivery_that_is_given_up_is_made() -> None:
-    here, there = await pair()
+    here, there = pair(max_bytes=6_000_000)
     received: list[Message] = []
+    with anyio.CancelScope() as given_up:
+        given_up.cancel()
+        await here.deliver({"kind": "large", "bytes": bytes(5_000_000)})
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(here.run, lambda _message: None)
-        with anyio.CancelScope() as given_up:
-            given_up.cancel()
-            await here.deliver({"kind": "last"})
         tasks.start_soon(there.run, received.append)
         while not received:
             await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
+    here.close()
 
     assert given_up.cancelled_caught
+    assert received[0]["kind"] == "large"
 
 
 async def test_the_end_of_the_other_process_ends_the_channel() -> None:
-    here, there = await pair()
+    here, there = pair()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(there.run, lambda _message: None)
         await anyio.wait_all_tasks_blocked()
@@ -84,7 +85,7 @@ async def test_the_end_of_the_other_process_ends_the_channel() -> None:
 
 
 async def test_a_delivery_that_nobody_takes_ends_with_the_other_process() -> None:
-    here, there = await pair()
+    here, there = pair()
     undelivered: list[bool] = []
 
     async def deliver() -> None:
@@ -97,17 +98,56 @@ async def test_a_delivery_that_nobody_takes_ends_with_the_other_process() -> Non
         tasks.start_soon(here.run, lambda _message: None)
         tasks.start_soon(deliver)
         await anyio.wait_all_tasks_blocked()
-        await there._stream.aclose()
+        there.close()
 
     assert undelivered == [True]
 
 
-async def test_a_message_that_stops_in_the_middle_is_no_message(joined) -> None:
+async def test_what_a_process_said_before_it_went_arrives_though_it_was_being_written_to() -> None:
+    here, there = pair()
     received: list[Message] = []
-    async with joined(received.append) as (_channel, other):
-        other.sendall(framed({"kind": "whole"}) + framed({"kind": "half"})[:-1])
-        other.shutdown(socket.SHUT_WR)
-        await anyio.wait_all_tasks_blocked()
+    await there.deliver({"kind": "last"})
+    there.close()
+    here.post({"kind": "too late"})
+
+    await here.run(received.append)
+
+    assert received == [{"kind": "last"}]
+
+
+async def test_large_messages_and_small_ones_keep_their_order() -> None:
+    here, there = pair(max_bytes=5_000_000)
+    received: list[int] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(here.run, lambda _message: None)
+        for number in range(20):
+            here.post({"number": number, "bytes": bytes(1_000_000 if number % 5 == 0 else 10)})
+        tasks.start_soon(there.run, lambda message: received.append(message["number"]))
+        while len(received) < 20:
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+
+    assert received == list(range(20))
+
+
+async def test_what_goes_wrong_while_a_message_is_taken_ends_the_channel() -> None:
+    here, there = pair()
+    there.post({"kind": "any"})
+
+    with pytest.raises(ZeroDivisionError):
+        await here.run(lambda _message: 1 / 0)
+
+    there.close()
+
+
+async def test_a_message_that_stops_in_the_middle_is_no_message() -> None:
+    ours, theirs = socket.socketpair()
+    channel = Channel(ours, max_bytes=1000)
+    received: list[Message] = []
+    with theirs:
+        theirs.sendall(framed({"kind": "whole"}) + framed({"kind": "half"})[:-1])
+
+    await channel.run(received.append)
 
     assert received == [{"kind": "whole"}]
 
@@ -124,7 +164,7 @@ async def test_a_message_that_stops_in_the_middle_is_no_message(joined) -> None:
 )
 async def test_what_cannot_be_understood_breaks_the_channel(sent: bytes) -> None:
     ours, theirs = socket.socketpair()
-    channel = await Channel.over(ours, max_bytes=1000)
+    channel = Channel(ours, max_bytes=1000)
     with theirs:
         theirs.sendall(sent)
 
@@ -136,13 +176,14 @@ async def test_what_cannot_be_understood_breaks_the_channel(sent: bytes) -> None
 
 
 async def test_one_that_does_not_read_is_taken_for_gone() -> None:
-    here, there = await pair()
-    try:
-        for _ in range(MAX_WAITING):
-            here.post({"kind": "more"})
+    here, there = pair()
 
-        with pytest.raises(ChannelClosed):
-            here.post({"kind": "more"})
-    finally:
-        await here._stream.aclose()
-        await there._stream.aclose()
+    def post_for_ever() -> None:
+        while True:
+            here.post({"kind": "more", "bytes": bytes(100)})
+
+    with pytest.raises(ChannelClosed):
+        post_for_ever()
+
+    here.close()
+    there.close()

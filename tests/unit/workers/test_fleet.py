@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from alga_runner.errors import SettingsError, WorkerFailed
-from alga_runner.service.kept_replies import KeptReplies
+from alga_runner.service.ledger import Ledger
 from alga_runner.settings import Settings
 from alga_runner.workers import fleet as fleet_module
 from alga_runner.workers.board import Board
@@ -38,8 +38,8 @@ async def make() -> AsyncIterator[Make]:
             def carry_out(words: str, *, workers: int = 1) -> Fleet:
                 settings = Settings(bundle_store=words, shutdown_grace_ms=0)
                 plan = Plan(settings, workers, True, listener, board, (str(SCRIPT),))
-                replies = KeptReplies.within(settings)
-                fleets.append(Fleet(plan, tasks, replies, crashes=lambda: Crashes(first_pause_s=0)))
+                ledger = Ledger.within(settings)
+                fleets.append(Fleet(plan, tasks, ledger, crashes=lambda: Crashes(first_pause_s=0)))
                 return fleets[-1]
 
             fleets: list[Fleet] = []
