@@ -6,6 +6,7 @@ The clock stands still but when a guest computes.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 
 import anyio
@@ -26,7 +27,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("alga_runner.engine.turns.monotonic", clock)
+    monkeypatch.setattr(sys.modules[Turns.__module__], "monotonic", clock)
     return clock
 
 

@@ -19,6 +19,7 @@ import pytest
 from alga_runner.engine import Budget, Guest, GuestLimits, LinkedModule, drive
 from alga_runner.engine.worker import Worker
 from alga_runner.errors import CpuLimit, DeadlineExceeded, EngineUnavailable, GuestTrap
+from alga_runner.frames import Frame
 
 pytestmark = pytest.mark.anyio
 
@@ -104,6 +105,10 @@ async def turn(times: int = 3) -> None:
         await asyncio.sleep(0)
 
 
+def names(stack: tuple[Frame, ...]) -> list[str]:
+    return [frame.function for frame in stack]
+
+
 async def failure_of(work: Awaitable[object]) -> BaseException:
     try:
         await work
@@ -176,7 +181,7 @@ class TestOrder:
         await turn()
 
         assert late.cancelled()
-        assert budget.stack == ("turn", "spin")
+        assert names(budget.stack) == ["turn", "spin"]
         await end(by_hand, others)
 
 
@@ -296,7 +301,8 @@ class TestEnd:
 
         error = await failure_of(task)
         assert isinstance(error, CpuLimit)
-        assert error.frames == budget.stack == ("turn", "spin")
+        assert error.frames == budget.stack
+        assert names(error.frames) == ["turn", "spin"]
         assert (slices, budget.used_s) == (4, 3)  # the fourth only reads the stack
 
     async def test_the_deadline_ends_it_even_if_its_owner_s_loop_has_no_time_to_say_so(
@@ -311,7 +317,7 @@ class TestEnd:
 
         error = await failure_of(task)
         assert isinstance(error, DeadlineExceeded)
-        assert error.frames == ("turn", "spin")
+        assert names(error.frames) == ["turn", "spin"]
 
     async def test_a_trap_reaches_its_owner_alone(self, by_hand: Worker, start: Start):
         trapping, spinning = start("boom"), start("spin")
@@ -493,24 +499,40 @@ class TestProcess:
         assert guest.recall is None
 
 
-async def test_a_guest_that_spins_moves_to_the_worker_and_back_at_its_next_host_call(linked, limits):
-    places: list[str] = []
+async def test_a_guest_that_spins_moves_to_the_worker_and_back_at_its_next_host_call(
+    linked, limits, monkeypatch: pytest.MonkeyPatch
+):
+    events: list[str] = []
+    poll = Guest.poll
 
-    def note(_function: int, arguments: tuple[int]) -> Any:
-        async def later() -> None:
+    def record(guest: Guest, *, released: bool = False) -> bool:
+        events.append("beside" if threading.current_thread().name == "alga-runner-cpu" else "loop")
+        return poll(guest, released=released)
+
+    async def note(_function: int, arguments: tuple[int]) -> None:
+        events.append(f"note {arguments[0]}")
+
+    async def let_go_on() -> None:
+        """It computes until it finds that it may go on."""
+        while True:
+            if guest.recall is not None:
+                guest.memory.write(64, b"\1")
             await anyio.lowlevel.checkpoint()
-            places.append(f"{arguments[0]} {threading.current_thread().name}")
 
-        if arguments[0] == 2:
-            return later()
-        places.append(f"{arguments[0]} {threading.current_thread().name}")
-        return None
-
-    linked.computed(long=False)
+    monkeypatch.setattr(Guest, "poll", record)
     with Guest(linked, limits) as guest:
         guest.instantiate()
         await drive(guest, note)
         guest.call("work", 0)
-        await drive(guest, note)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(let_go_on)
+            await drive(guest, note)
+            tasks.cancel_scope.cancel()
 
-    assert places == ["1 alga-runner-cpu", "2 MainThread", "3 MainThread", "4 alga-runner-cpu"]
+    between = " ".join(events).split("note")
+    assert between[0].endswith("beside ")
+    assert between[1].startswith(" 1 loop ")
+    assert between[2].startswith(" 2 loop ")
+    assert between[3].startswith(" 3 loop ")
+    assert between[3].endswith("beside ")
+    assert between[4].startswith(" 4 loop")
