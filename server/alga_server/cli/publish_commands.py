@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _PUBLISH = """Publish an extension, so that tenants can install it.
 
-PATH is an extension's folder, of which manifest.json, dist/main.wasm and ui/ are packed, or a packed bundle (.tar.zst).
+PATH is an extension's folder, of which manifest.json, dist/main.wasm, its source map (dist/main.wasm.map) and ui/ are
+packed, or a packed bundle (.tar.zst).
 A version never changes: publishing the same content again changes nothing, other content under the same version is
 refused.
 

@@ -182,6 +182,7 @@ def test_a_bundle_that_is_missing(post, request_for) -> None:
     assert error(response, 502) == (
         "bundle_fetch_failed: bundle_not_found: There is no bundle "
         f"tenants/acme/extensions/ext/sha256/{'0' * 64}/bundle.tar.zst in the store."
+        " (extension ext, handler POST /go)"
     )
 
 
@@ -192,7 +193,10 @@ def test_a_bundle_that_was_replaced(post, place, request_for) -> None:
 
     response = post(request_for("sha256:" + wanted))
 
-    assert error(response, 502) == f"bundle_fetch_failed: archive hash mismatch: expected {wanted}, got {got}"
+    assert error(response, 502) == (
+        f"bundle_fetch_failed: archive hash mismatch: expected {wanted}, got {got}"
+        " (extension ext, handler POST /go)"
+    )
 
 
 def archive(entries: dict[str, bytes], links: dict[str, str] | None = None) -> bytes:
