@@ -5,6 +5,7 @@ Statements are SQLAlchemy Core and portable. The engines below speak SQLite; ano
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from threading import Lock
@@ -16,9 +17,11 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from alga_runner.errors import SettingsError
 
-from .tables import metadata
+from . import migrations
 
 T = TypeVar("T")
+
+logger = logging.getLogger("alga_server")
 
 _BUSY_TIMEOUT_S = 30.0
 """How long a connection waits for another process's write to a database file."""
@@ -76,11 +79,25 @@ class Database:
             if self._tables_made:
                 return
             try:
-                metadata.create_all(self._writer)
+                with self._writer.begin() as connection:
+                    before, now = migrations.upgrade(connection)
+            except migrations.SchemaTooNew as newer:
+                raise SettingsError(
+                    f"The database was migrated by a newer server, to revision {newer};"
+                    f" this one knows {migrations.head()}.",
+                    hint="Start the newer server, or give this one another database_url.",
+                ) from None
             except DatabaseError as error:
                 raise SettingsError(
                     f"The database that database_url names is not usable: {error.orig}."
                 ) from None
+            if before not in {None, now}:
+                logger.info(
+                    "The database was migrated from revision %s to %s",
+                    before,
+                    now,
+                    extra={"action": "database_migrated", "from_revision": before, "to_revision": now},
+                )
             self._tables_made = True
 
     def _dispose(self) -> None:
