@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -20,6 +21,9 @@ from .replies import error_reply, failed_reply, guest_reply
 from .slots import Slots, draining, overloaded
 
 logger = logging.getLogger("alga_runner")
+
+_WATCHED_AFTER_S = 0.02
+"""A client may have been gone for that long before its guest is ended, in seconds."""
 
 
 class Execute:
@@ -107,20 +111,28 @@ def _outside(
 
 
 async def _unless_gone(exchange: Exchange, work: Callable[[], Awaitable[Answer]]) -> Answer:
-    """What ``work`` answers. When the client closes the connection, cancels it and raises ``ClientGone``."""
-    answer: Answer | None = None
-    async with anyio.create_task_group() as tasks:
+    """What ``work`` answers. When the client closes the connection, cancels it and raises ``ClientGone``.
+
+    Most executions are over before anybody could leave: the connection is watched only beside those that take a while.
+    """
+    loop = asyncio.get_running_loop()
+    watching: list[asyncio.Task[None]] = []
+    with anyio.CancelScope() as scope:
 
         async def watch() -> None:
             await exchange.gone()
-            tasks.cancel_scope.cancel()
+            scope.cancel()
 
-        tasks.start_soon(watch)
-        answer = await work()
-        tasks.cancel_scope.cancel()
-    if answer is None:
-        raise ClientGone
-    return answer
+        later = loop.call_later(_WATCHED_AFTER_S, lambda: watching.append(loop.create_task(watch())))
+        try:
+            return await work()
+        finally:
+            later.cancel()
+            for task in watching:
+                task.cancel()
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([task])
+    raise ClientGone
 
 
 def _note(exchange: Exchange, request: ExecuteRequest) -> None:
