@@ -114,15 +114,27 @@ Launch = Callable[..., AbstractContextManager[Server]]
 Serve = Callable[..., Server]
 
 
-def command(*arguments: str) -> list[str]:
+def _command(*arguments: str) -> list[str]:
     program = "from alga_runner.cli import main; main(prog_name='alga-runner')"
     return [sys.executable, "-c", program, "serve", *arguments]
 
 
-def environment(**variables: str) -> dict[str, str]:
+def _environment(**variables: str) -> dict[str, str]:
     names = ("ALGA_RUNNER_", "RUNNER_", "STORAGE_API_", "REGISTRY_", "BUNDLE_STORE_", "PORT")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(names)}
     return inherited | {"ALGA_RUNNER_MAX_GUESTS": "8", "ALGA_RUNNER_MAX_MEMORY_MB": "4"} | variables
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., list[str]]:
+    """The command line of ``alga-runner serve`` with these arguments."""
+    return _command
+
+
+@pytest.fixture(scope="session")
+def environment() -> Callable[..., dict[str, str]]:
+    """These variables and what is inherited, but for settings of other runners."""
+    return _environment
 
 
 @pytest.fixture
@@ -139,8 +151,8 @@ def launch() -> Launch:
     @contextmanager
     def start(store: Path, *arguments: str, **variables: str) -> Iterator[Server]:
         process = subprocess.Popen(
-            command("--port", "0", "--bundle-store", str(store), *arguments),
-            env=environment(**{"RUNNER_SERVICE_TOKEN": TOKEN} | variables),
+            _command("--port", "0", "--bundle-store", str(store), *arguments),
+            env=_environment(**{"RUNNER_SERVICE_TOKEN": TOKEN} | variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -170,8 +182,8 @@ def attempt() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command(*arguments),
-            env=environment(**variables),
+            _command(*arguments),
+            env=_environment(**variables),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

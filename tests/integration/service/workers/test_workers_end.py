@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import signal
 import socket
+import subprocess
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +98,31 @@ def test_when_the_supervisor_is_killed_nothing_is_left(workers, under_way, gone)
     asked.join()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(workers.server.address)
+
+
+def test_a_terminal_that_goes_away_takes_the_runner_along(store: Path, command, environment) -> None:
+    mine, its = os.openpty()
+    with os.fdopen(mine, "rb", buffering=0) as terminal:
+        process = subprocess.Popen(
+            command("--workers", "2", "--port", "0", "--bundle-store", str(store)),
+            env=environment(RUNNER_SERVICE_TOKEN="token"),
+            stdin=its,
+            stdout=its,
+            stderr=its,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(its, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one thread, one call
+        )
+        os.close(its)
+        said = b""
+        while b"listening on" not in said:
+            said += terminal.read(1000)
+
+    try:
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert re.search(rb"INFO    Worker [12] \(process \d+\) answers", said)
 
 
 HUNGRY: dict[str, Any] = {
