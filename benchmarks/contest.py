@@ -15,6 +15,8 @@ from .processes import Batch, Child
 
 _FIRST_COUNT = 20
 _FEW = 4
+_PATIENCE = 4
+"""Times a batch's CPU time that one may take on the clock, on a busy machine, before it is enough to go by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,10 @@ def contest(
 def _calibrated(entry: Entry, batch_s: float) -> int:
     """How often the work is done in a batch. The first times load and compile, and are not counted."""
     for _ in range(2):
-        entry.child.ask(count=_FIRST_COUNT, **entry.order)
+        entry.child.ask(count=_FEW, **entry.order)
     count = _FIRST_COUNT
     while True:
-        took = entry.child.ask(count=count, **entry.order).cpu_s
-        if took >= batch_s / 2:
-            return max(1, round(count * batch_s / took))
-        count = min(count * 8, round(count * batch_s / max(took, 1e-6)) + 1)
+        batch = entry.child.ask(count=count, **entry.order)
+        if batch.cpu_s >= batch_s / 2 or batch.wall_s >= _PATIENCE * batch_s:
+            return max(1, round(count * batch_s / batch.cpu_s))
+        count = min(count * 8, round(count * batch_s / max(batch.cpu_s, 1e-6)) + 1)

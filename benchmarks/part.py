@@ -14,8 +14,8 @@ from .profiles import Profile
 
 T = TypeVar("T")
 
-PART_S = 60.0
-FEWEST = 5
+PART_S = 45.0
+FEWEST = 3
 
 
 @dataclass(frozen=True, slots=True)

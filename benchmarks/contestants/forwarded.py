@@ -1,11 +1,10 @@
-"""Host calls that are forwarded to an Alga server over HTTP, many at once, with one HTTP client or another."""
+"""Host calls that are forwarded to an Alga server over HTTP, many at once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
 from pydantic import SecretStr
 
 from alga_runner import ExecuteRequest, Runner, Settings
@@ -21,14 +20,10 @@ IN_FLIGHT = 32
 
 
 class Forwarded(Contestant):
-    """The runner as it is: the order's ``url`` is the server, and ``calls`` how many each execution forwards."""
+    """The order's ``url`` is the server, and ``calls`` how many each execution forwards."""
 
     def __init__(self) -> None:
         self._runner: Runner | None = None
-
-    def client(self) -> httpx.AsyncClient | None:
-        """What speaks HTTP; ``None`` is the runner's own."""
-        return None
 
     async def __aexit__(self, *_: object) -> None:
         if self._runner is not None:
@@ -36,7 +31,7 @@ class Forwarded(Contestant):
             await self._server.aclose()
 
     async def _start(self, url: str) -> Runner:
-        self._server: AlgaServer = HttpAlgaServer(url, SecretStr("token"), client=self.client())
+        self._server: AlgaServer = HttpAlgaServer(url, SecretStr("token"))
         bundles = MemoryBundles()
         self._content_hash = bundles.add(alga_guest())
         self._runner = await Runner(Settings(), alga=self._server, bundles=bundles).__aenter__()
@@ -62,11 +57,3 @@ class Forwarded(Contestant):
             return {"done": count, "checked": count, "host_calls": count * order["calls"]}
 
         return run
-
-
-class HttpxDefault(Forwarded):
-    """The same, but httpx has its default pool."""
-
-    def client(self) -> httpx.AsyncClient:
-        """``httpx.AsyncClient()``, apart from proxies of the environment, which the runner does not use either."""
-        return httpx.AsyncClient(trust_env=False)

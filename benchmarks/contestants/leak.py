@@ -45,9 +45,8 @@ class Leak(Execute):
         self.server: MoodyServer = MoodyServer()
 
     async def prepare(self, order: Mapping[str, Any]) -> Work:
-        """Warm the kind up."""
+        """Nothing to build."""
         kind, count = order["kind"], order["count"]
-        await self._repeat(kind, order["warm_up"])
 
         async def run() -> Counts:
             before_kb = resident_kb()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from ..contest import Entry, Timings
+from ..contest import Entry
 from ..figures import Result, Spread
 from ..part import Effort, Part
 from ..processes import Child
@@ -21,7 +21,6 @@ from . import profiling
 KEY = "hostcall_http.vs_httpx_default"
 CALLS = 10
 _EXCHANGES = {"ours": "Ours", "ours_over_httpx_pool": "OursOverHttpx", "httpx_default": "Httpx"}
-_WHOLE = {"ours": "Forwarded", "ours_over_httpx_pool": "HttpxDefault"}
 
 
 def run(effort: Effort) -> Sequence[Result]:
@@ -36,27 +35,20 @@ def run(effort: Effort) -> Sequence[Result]:
 
         entries = {name: entry(f"posting:{contestant}") for name, contestant in exchanges.items()}
         entries["no call"] = entry("forwarded:Forwarded", calls=0)
-        for name, contestant in _WHOLE.items():
-            entries[f"{name} whole"] = entry(f"forwarded:{contestant}", calls=CALLS)
-        timings = effort.contest(entries, rounds=12, batch_s=0.3)
+        entries["whole call"] = Entry(entries["no call"].child, {"url": url, "calls": CALLS})
+        timings = effort.contest(entries, rounds=12, batch_s=0.25)
     figures: dict[str, Spread | float] = {f"{name}_cpu_us": timings[name].cpu for name in exchanges}
-    whole = {name: _per_call(timings[f"{name} whole"], timings["no call"]) for name in _WHOLE}
-    for name, each in whole.items():
-        figures[f"{name}_whole_call_cpu_us"] = Spread.of(each)
-    figures["whole_call_ratio"] = Spread.of_ratios(whole["ours_over_httpx_pool"], whole["ours"])
+    many, none = timings["whole call"], timings["no call"]
+    figures["ours_whole_call_cpu_us"] = Spread.of(
+        (with_calls - without) / CALLS for with_calls, without in zip(many.cpu_us, none.cpu_us, strict=True)
+    )
     figures["same_code_ratio"] = Spread.of_ratios(
         timings["ours_over_httpx_pool"].cpu_us, timings["ours"].cpu_us
     )
     counts = {f"{name}_exchanges": timings[name].counts["checked"] for name in exchanges}
-    counts |= {f"{name}_whole_calls": timings[f"{name} whole"].counts["host_calls"] for name in _WHOLE}
+    counts["ours_whole_calls"] = many.counts["host_calls"]
     above, below = timings["httpx_default"].cpu_us, timings["ours"].cpu_us
     return [Result.ratio(KEY, above, below, counts=counts, figures=figures)]
-
-
-def _per_call(many: Timings, none: Timings) -> list[float]:
-    return [
-        (with_calls - without) / CALLS for with_calls, without in zip(many.cpu_us, none.cpu_us, strict=True)
-    ]
 
 
 def profile(effort: Effort) -> Sequence[Profile]:
