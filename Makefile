@@ -69,6 +69,10 @@ test-matrix: ## Run the tests on every Python found; PYTHONS="3.12 3.13" picks, 
 test-others: ## Run the tests of the engine and what stands on it on the Pythons that .venv has not
 	@$(PYTHON) scripts/matrix.py --without $(BIN)/python -- -n $(JOBS) --dist loadfile --quiet $(OTHERS)
 
+.PHONY: soak
+soak: setup-dev ## Run 200,000 executions of each kind and see that none is wrong and nothing is left; ARGS="--kind trap"
+	@$(BIN)/python -m tests.stress $(ARGS)
+
 .PHONY: check
 check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/ruff format --check --quiet
