@@ -34,6 +34,9 @@ from .programs import Programs, module_loader
 from .settings import MIB, Settings
 from .telemetry import Telemetry
 
+STRAGGLERS_S = 5
+"""How long the end of a runner waits for executions that it has told to end: an Alga server may be deaf to that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -51,7 +54,7 @@ class Runner:
 
     ``alga`` answers host calls (default: the server the settings name), ``bundles`` is where extensions are found
     (default: the store the settings name), ``clock_ns`` is the wall clock that guests see, in nanoseconds since 1970.
-    One runner serves any number of executions at once, on the asyncio backend.
+    One runner serves any number of executions at once, on the asyncio backend. Its end is theirs.
     """
 
     def __init__(
@@ -74,6 +77,8 @@ class Runner:
         self._clock_ns = clock_ns
         self._stack = AsyncExitStack()
         self._programs: Programs | None = None
+        self._under_way: set[Budget] = set()
+        self._all_ended: anyio.Event | None = None
 
     async def __aenter__(self) -> Self:
         """Make the engine and try it. Raises ``EngineUnavailable``."""
@@ -94,6 +99,7 @@ class Runner:
             require_sound(engine)
             tasks = await anyio.create_task_group().__aenter__()
             stack.push_async_callback(_end, tasks)
+            stack.push_async_callback(self._stop)
             self._programs = Programs(
                 self._bundles, modules, host, tasks, max_module_bytes=self.settings.max_module_bytes
             )
@@ -109,6 +115,15 @@ class Runner:
     ) -> None:
         self._programs = None
         await self._stack.__aexit__(exc_type, exc, traceback)
+
+    async def _stop(self) -> None:
+        """End the executions under way, each of which is told so, and see their guests freed."""
+        for budget in self._under_way:
+            budget.stop()
+        with anyio.move_on_after(STRAGGLERS_S, shield=True):
+            if self._under_way:
+                self._all_ended = anyio.Event()
+                await self._all_ended.wait()
 
     @property
     def running(self) -> bool:
@@ -209,7 +224,13 @@ class Runner:
         if asked and asked < self.settings.max_memory_mb:
             limits = GuestLimits(asked * MIB, limits.table_elements)
         budget = Budget(until=execution.deadline, cpu_s=self._cpu_s(request))
-        return await self._host.execute(program, request, execution, limits, budget)
+        self._under_way.add(budget)
+        try:
+            return await self._host.execute(program, request, execution, limits, budget)
+        finally:
+            self._under_way.discard(budget)
+            if self._all_ended is not None and not self._under_way:
+                self._all_ended.set()
 
     async def _program(
         self, programs: Programs, context: ExecutionContext, execution: Execution
@@ -219,6 +240,8 @@ class Runner:
         if program is None:
             with anyio.move_on_after(execution.deadline - monotonic()):
                 program = await programs.get(*bundle)
+                if self._programs is None:
+                    raise EngineUnavailable("The runner stopped while the extension was being loaded.")
         if program is None or execution.deadline <= monotonic():
             raise DeadlineExceeded(doing="It was waiting for its module to be loaded.")
         return program

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import anyio
+
 from ..errors import CpuLimit
 from ..frames import Frame
 
 UNLIMITED = float("inf")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Budget:
     """What is left of an execution's time, in seconds.
 
@@ -24,6 +26,16 @@ class Budget:
     cpu_s: float = UNLIMITED
     used_s: float = 0.0
     stack: tuple[Frame, ...] = ()
+    stopped: bool = False
+    """Nobody waits for the execution any more: the runner ends."""
+    scope: anyio.CancelScope | None = None
+    """Where the execution waited last, for an answer or for its turn: what ends that."""
+
+    def stop(self) -> None:
+        """End the execution as soon as it waits, which it does after a slice at the latest."""
+        self.stopped = True
+        if self.scope is not None:
+            self.scope.cancel()
 
     @property
     def spent(self) -> bool:

@@ -9,9 +9,10 @@ from typing import Final
 
 import anyio
 
-from ..errors import DeadlineExceeded, ExecutionError
+from ..errors import DeadlineExceeded, EngineUnavailable, ExecutionError
 from .budget import Budget
 from .guest import Answerer, Guest
+from .linker import HostFunction
 from .turns import TURN_S, turns
 from .worker import HELD_S, note_hold, worker
 
@@ -34,7 +35,7 @@ async def arrive(budget: Budget) -> None:
     with _until(budget) as scope:
         await turns.room()
     if scope.cancelled_caught:
-        raise DeadlineExceeded(doing=_WAITED)
+        raise _cut_off(None, budget)
 
 
 async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) -> None:
@@ -57,21 +58,27 @@ async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) 
     with _until(budget) as scope:
         await _drive_on(guest, answerer, budget, step)
     if scope.cancelled_caught:
-        if guest.pending is not None:  # not for one that waits for its turn: that would take a slice
-            budget.stack = guest.interrupt()
-        raise _too_late(guest, budget)
+        if (call := guest.pending) is None:
+            raise _cut_off(None, budget)
+        budget.stack = guest.interrupt()  # not of a guest that waits for its turn: that would take a slice
+        raise _cut_off(guest.linked.functions[call.function], budget)
 
 
 def _until(budget: Budget) -> anyio.CancelScope:
+    """A scope for waiting within ``budget``."""
     now = asyncio.get_running_loop().time()
-    return anyio.CancelScope(deadline=now + budget.until - monotonic())
+    budget.scope = scope = anyio.CancelScope(deadline=now + budget.until - monotonic())
+    if budget.stopped:
+        scope.cancel()
+    return scope
 
 
-def _too_late(guest: Guest, budget: Budget) -> DeadlineExceeded:
-    """The deadline's error, which says what the guest was doing."""
-    if (call := guest.pending) is not None:
-        function = guest.linked.functions[call.function]
-        return DeadlineExceeded(frames=budget.stack).at(host_call=f"{function.module} {function.name}")
+def _cut_off(called: HostFunction | None, budget: Budget) -> EngineUnavailable | DeadlineExceeded:
+    """Why a guest was cut off, in the host call or where else it was."""
+    if budget.stopped:
+        return EngineUnavailable("The runner stopped before the handler was done.")
+    if called is not None:
+        return DeadlineExceeded(frames=budget.stack).at(host_call=f"{called.module} {called.name}")
     return DeadlineExceeded(frames=budget.stack, doing="" if budget.stack else _WAITED)
 
 
