@@ -84,9 +84,8 @@ def _cut_off(called: HostFunction | None, budget: Budget) -> EngineUnavailable |
 
 async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int) -> None:
     """Go on with a guest that waits for an answer or for its turn."""
-    beside, doubtful = guest.linked.computes, step == _SPUN
+    beside, doubtful, in_turn = guest.linked.computes, step == _SPUN, False
     while True:
-        in_turn = False
         if (call := guest.pending) is not None:
             if budget.used_s > budget.cpu_s:
                 budget.stack = guest.interrupt()
@@ -99,7 +98,7 @@ async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int)
             except ExecutionError as error:
                 guest.fail(error)
                 raise
-            in_turn = turns.number == turn  # it never waited
+            in_turn = not beside and turns.number == turn  # it never waited
             beside, doubtful = guest.linked.holds, False
         if beside:
             if await _run_beside(guest, budget):
@@ -113,7 +112,7 @@ async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int)
         step = _measured_step(guest, budget) if doubtful else _step(guest, budget)
         if step == _DONE:
             return
-        beside, doubtful = doubtful and step == _SPUN, step == _SPUN
+        beside, doubtful, in_turn = doubtful and step == _SPUN, step == _SPUN, step == _PAUSED
 
 
 def _step(guest: Guest, budget: Budget) -> int:
@@ -148,12 +147,12 @@ def _measured_step(guest: Guest, budget: Budget) -> int:
 
 async def _run_beside(guest: Guest, budget: Budget) -> bool:
     """Run in the worker until the guest is done (``True``) or asks."""
-    before, ended = budget.used_s, False
+    before, calling, ended = budget.used_s, guest.memory is not None, False
     try:
         done = await worker.run(guest, budget)
         ended = True
         return done
     finally:
         long = budget.used_s - before >= SPUN_S
-        if long or ended:  # one that was cut off before may have been about to compute
+        if long or (ended and calling):  # one that is only made, or was cut off, may be about to compute
             guest.linked.computed(long=long)

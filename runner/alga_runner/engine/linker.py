@@ -36,7 +36,9 @@ continuation = struct.Struct("=QQQ")
 
 _FORGETS = 0.7
 _COMPUTES = 0.5
-"""One guest that used up a slice sends the next to the worker thread, two that did not bring them back."""
+_UNKNOWN = 0.6
+"""One guest that used up a slice sends the next to the worker thread, two that did not bring them back. The first of
+all runs there, and if it is quick, the next does not."""
 
 _HELD_RUNS = 1000
 """Runs in the worker after which a module whose guest could not be interrupted is given another chance on the loop."""
@@ -111,7 +113,7 @@ class LinkedModule:
         """Whether its guests used up slices lately, or nobody knows yet: they are better started in the worker."""
         self.holds = False
         """Whether one of its guests could not be interrupted for long: they are better always run in the worker."""
-        self._computed = 1.0
+        self._computed = _UNKNOWN
         self._held = 0
 
     def computed(self, *, long: bool) -> None:

@@ -27,7 +27,6 @@ from alga_runner.engine import (
 from alga_runner.engine.compiler_link import compiler_link
 
 SLOTS = 4
-ASK, NOTE = 0, 1
 LIMITS = GuestLimits(memory_bytes=1 << 20, table_elements=100)
 FUNCTIONS = (
     HostFunction("host", "ask", Signature("iIfd", "i")),
@@ -51,7 +50,7 @@ WAT = """
     (i64.store (i32.const 0) (call $long))
     (f32.store (i32.const 8) (call $single))
     (f64.store (i32.const 16) (call $double)))
-  (func (export "note") (param i32) (call $note (local.get 0)))
+  (func $noting (export "note") (param i32) (call $note (local.get 0)))
   (func (export "notes") (param i32)
     (loop $again (call $note (local.get 0))
       (br_if $again (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
@@ -79,6 +78,20 @@ def engine() -> Engine:
 @pytest.fixture(scope="session")
 def linked(engine: Engine) -> LinkedModule:
     return Linker(engine, FUNCTIONS).link(Module(engine, bytes(wat2wasm(WAT))))
+
+
+@pytest.fixture
+def unknown(engine: Engine) -> LinkedModule:
+    """The same module, none of whose guests has run."""
+    return Linker(engine, FUNCTIONS).link(Module(engine, bytes(wat2wasm(WAT))))
+
+
+@pytest.fixture
+def quick(unknown: LinkedModule) -> LinkedModule:
+    """The same module, whose guests are known to be quick."""
+    while unknown.computes:
+        unknown.computed(long=False)
+    return unknown
 
 
 @pytest.fixture

@@ -1,0 +1,328 @@
+"""Guests inside an event loop: where each of their slices runs, and what ends them wherever they are."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any
+
+import anyio
+import pytest
+from wasmtime import wat2wasm
+
+from alga_runner.engine import (
+    Budget,
+    Engine,
+    EngineConfig,
+    Guest,
+    GuestLimits,
+    LinkedModule,
+    Linker,
+    Module,
+    arrive,
+    drive,
+    turns,
+)
+from alga_runner.engine.worker import worker
+from alga_runner.errors import CpuLimit, DeadlineExceeded, EngineUnavailable, ExecutionError
+
+pytestmark = pytest.mark.anyio
+
+PASSED = 0.0
+"""A deadline that has passed, as a reading of ``time.monotonic()``."""
+
+Run = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def slices(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Where each slice ran, in order: ``loop`` or ``beside``."""
+    places: list[str] = []
+    poll = Guest.poll
+
+    def record(guest: Guest, *, released: bool = False) -> bool:
+        places.append("beside" if released else "loop")
+        return poll(guest, released=released)
+
+    monkeypatch.setattr(Guest, "poll", record)
+    return places
+
+
+@pytest.fixture
+def run(limits: GuestLimits) -> Run:
+    """Instantiate a fresh guest, call an export of it, and close it."""
+
+    async def call(
+        linked: LinkedModule, export: str, answer: Any = None, budget: Budget | None = None, argument: int = 1
+    ) -> None:
+        with Guest(linked, limits) as guest:
+            guest.instantiate()
+            await drive(guest, answer)
+            guest.call(export, argument)
+            await drive(guest, answer, budget)
+
+    return call
+
+
+class Time:
+    """Whether turns of the loop have time for guests."""
+
+    left = True
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    """The clock of turns stands still: they have time as long as ``left`` says so."""
+    time, has_time = Time(), turns.has_time
+    monkeypatch.setattr(sys.modules["alga_runner.engine.turns"], "monotonic", lambda: 1.0)
+    monkeypatch.setattr(turns, "has_time", lambda: time.left and has_time())
+    return time
+
+
+async def never(_function: int, _arguments: tuple[Any, ...]) -> None:
+    await anyio.sleep_forever()
+
+
+async def at_once(_function: int, _arguments: tuple[Any, ...]) -> None:
+    """An answer that is a coroutine, and does not wait."""
+
+
+def names(error: ExecutionError) -> list[str]:
+    return [frame.function for frame in error.frames]
+
+
+class TestPlaces:
+    async def test_a_guest_nobody_knows_starts_beside_the_loop(
+        self, run: Run, unknown: LinkedModule, slices: list[str]
+    ):
+        await run(unknown, "count")
+
+        assert set(slices) == {"beside"}
+
+    async def test_once_one_was_quick_the_next_runs_on_the_loop(
+        self, run: Run, unknown: LinkedModule, slices: list[str]
+    ):
+        await run(unknown, "count")
+        slices.clear()
+        await run(unknown, "count")
+
+        assert set(slices) == {"loop"}
+
+    async def test_those_that_arrive_at_once_and_spin_leave_the_loop_alone(
+        self, run: Run, unknown: LinkedModule, slices: list[str]
+    ):
+        async def spin() -> None:
+            with pytest.raises(DeadlineExceeded):
+                await run(unknown, "spin", budget=Budget(until=monotonic() + 0.02))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):  # as many as there are slots
+                tasks.start_soon(spin)
+
+        assert set(slices) == {"beside"}
+
+    async def test_one_that_was_cut_off_before_it_computed_says_nothing_of_its_kind(
+        self, unknown: LinkedModule, limits: GuestLimits
+    ):
+        for _ in range(10):
+            with Guest(unknown, limits) as guest:
+                guest.instantiate()
+                with pytest.raises(DeadlineExceeded):
+                    await drive(guest, never, Budget(until=PASSED))
+
+        assert unknown.computes
+
+    async def test_those_that_wait_for_a_turn_go_beside_the_loop_once_their_kind_is_seen_to_compute(
+        self, run: Run, quick: LinkedModule, slices: list[str], time: Time
+    ):
+        time.left = False
+        waiting = asyncio.ensure_future(run(quick, "count"))
+        await asyncio.sleep(0)
+        quick.computed(long=True)
+        time.left = True
+        await waiting
+
+        assert set(slices) == {"beside"}
+
+    async def test_a_guest_with_quick_host_calls_goes_on_in_its_turn_though_another_waits(
+        self, run: Run, quick: LinkedModule, time: Time
+    ):
+        other, numbers = turns.room(), []
+
+        async def note(_function: int, _arguments: tuple[Any, ...]) -> None:
+            if not numbers:
+                time.left = False
+                other.send(None)
+                time.left = True
+            numbers.append(turns.number)
+
+        await arrive(Budget())
+        await run(quick, "notes", note, argument=5)
+        assert turns._waiting
+        other.close()
+
+        assert len(numbers) == 5
+        assert len(set(numbers)) == 1
+
+
+class TestInterruption:
+    """Bulk instructions are not interrupted: ``memory.fill`` of 256 MiB takes 100 ms."""
+
+    @pytest.fixture
+    def filling(self) -> Callable[[int], LinkedModule]:
+        def link(pages: int) -> LinkedModule:
+            engine = Engine.get(EngineConfig(max_guests=2, max_memory_bytes=16 << 20))
+            wat = f"""(module (memory (export "memory") {pages}) (func (export "fill") (param i32)
+                (memory.fill (i32.const 0) (local.get 0) (i32.const {pages * 65536}))))"""
+            return Linker(engine, []).link(Module(engine, bytes(wat2wasm(wat))))
+
+        return link
+
+    @pytest.mark.parametrize(("pages", "holds"), [(1, False), (200, True)])
+    @pytest.mark.parametrize("place", ["beside", "loop"])
+    async def test_only_a_guest_with_much_memory_is_blamed_for_a_slice_that_took_too_long(
+        self, filling, pages: int, holds: bool, place: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        for module in ("worker", "drive"):  # any slice took too long
+            monkeypatch.setattr(sys.modules[f"alga_runner.engine.{module}"], "HELD_S", 0.0)
+        linked = filling(pages)
+        while place == "loop" and linked.computes:
+            linked.computed(long=False)
+        with Guest(linked, GuestLimits(16 << 20, 10)) as guest:
+            guest.instantiate()
+            await drive(guest, never)
+            guest.call("fill", 1)
+            await drive(guest, never)
+
+        assert linked.holds is holds
+
+    async def test_a_kind_that_holds_does_not_come_back_to_the_loop_at_a_host_call(
+        self, run: Run, quick: LinkedModule, slices: list[str]
+    ):
+        quick.held()
+        await run(quick, "notes", at_once, argument=5)
+
+        assert set(slices) == {"beside"}
+
+    def test_a_kind_that_held_is_given_another_chance(self, quick: LinkedModule):
+        quick.held()
+        runs = 0
+        while quick.computes:
+            quick.computed(long=False)
+            runs += 1
+
+        assert runs == 1000
+
+
+class TestDeadline:
+    async def test_in_a_host_call_it_names_the_call_and_the_stack(self, run: Run, quick: LinkedModule):
+        with pytest.raises(DeadlineExceeded) as raised:
+            await run(quick, "note", never, Budget(until=PASSED))
+
+        assert raised.value.where == {"host_call": "host note"}
+        assert names(raised.value) == ["noting"]
+
+    async def test_while_the_guest_computes_it_tells_its_stack(self, run: Run, unknown: LinkedModule):
+        with pytest.raises(DeadlineExceeded) as raised:
+            await run(unknown, "spin", budget=Budget(until=monotonic() + 0.01))
+
+        assert names(raised.value) == ["turn", "spin"]
+
+    async def test_while_it_waits_for_its_turn_it_says_so_and_takes_no_slice(
+        self, run: Run, quick: LinkedModule, slices: list[str], time: Time
+    ):
+        time.left = False
+        with Guest(quick, GuestLimits(1 << 20, 100)) as guest:
+            guest.instantiate()
+            with pytest.raises(DeadlineExceeded) as raised:
+                await drive(guest, never, Budget(until=PASSED))
+
+        assert "waiting for its turn" in raised.value.doing
+        assert slices == []
+
+    async def test_while_it_waits_to_be_let_in_it_says_so(self, time: Time):
+        time.left = False
+        with pytest.raises(DeadlineExceeded) as raised:
+            await arrive(Budget(until=PASSED))
+
+        assert "waiting for its turn" in raised.value.doing
+
+    async def test_while_it_waits_for_the_worker_it_says_so(self, unknown: LinkedModule, limits: GuestLimits):
+        with Guest(unknown, limits) as guest:
+            guest.instantiate()
+            with pytest.raises(DeadlineExceeded) as raised:
+                await drive(guest, never, Budget(until=PASSED))
+
+        assert "waiting for its turn" in raised.value.doing
+        assert (worker._fresh, worker._again) == (type(worker._fresh)(), type(worker._again)())
+
+    async def test_a_caller_s_own_cancellation_is_not_taken_for_it(self, run: Run, quick: LinkedModule):
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await run(quick, "note", never, Budget(until=monotonic() + 60))
+
+        assert scope.cancelled_caught
+
+
+class TestCpuBudget:
+    async def test_ends_a_guest_that_computes_with_its_stack(self, run: Run, unknown: LinkedModule):
+        budget = Budget(cpu_s=0.002)
+
+        with pytest.raises(CpuLimit, match=r"more than 2 ms of CPU time") as raised:
+            await run(unknown, "spin", budget=budget)
+
+        assert names(raised.value) == ["turn", "spin"]
+
+    @pytest.mark.parametrize("place", ["loop", "beside"])
+    async def test_ends_a_guest_that_only_calls_the_host_at_a_host_call(
+        self, run: Run, quick: LinkedModule, place: str
+    ):
+        if place == "beside":
+            quick.computed(long=True)
+
+        with pytest.raises(CpuLimit):
+            await run(quick, "notes", at_once, Budget(cpu_s=0.001), argument=1 << 30)
+
+    async def test_does_not_count_waiting(self, run: Run, quick: LinkedModule):
+        budget = Budget()
+
+        async def wait(_function: int, _arguments: tuple[Any, ...]) -> None:
+            await anyio.sleep(0.05)
+
+        await run(quick, "note", wait, budget)
+
+        assert 0 < budget.used_s < 0.05
+
+    async def test_is_one_for_all_that_is_driven_with_it(self, quick: LinkedModule, limits: GuestLimits):
+        budget = Budget(cpu_s=0.0)
+        with Guest(quick, limits) as guest:
+            guest.instantiate()
+            await drive(guest, never, budget)
+            guest.call("note", 1)
+            with pytest.raises(CpuLimit):
+                await drive(guest, never, budget)
+
+
+class TestStop:
+    """What the runner's end is to its executions."""
+
+    @pytest.mark.parametrize("export", ["note", "spin"])
+    async def test_ends_a_guest_wherever_it_waits(self, run: Run, unknown: LinkedModule, export: str):
+        budget = Budget()
+        task = asyncio.ensure_future(run(unknown, export, never, budget))
+        while budget.scope is None:
+            await anyio.lowlevel.checkpoint()
+        budget.stop()
+
+        with pytest.raises(EngineUnavailable, match="runner stopped"):
+            await task
+        assert unknown.engine.ticker.live == 0
+
+    async def test_ends_a_guest_that_was_not_waiting_as_soon_as_it_does(self, run: Run, quick: LinkedModule):
+        budget = Budget()
+        budget.stop()
+
+        with pytest.raises(EngineUnavailable, match="runner stopped"):
+            await run(quick, "note", never, budget)
