@@ -20,6 +20,7 @@
     ├── ValidationFailed        validation_failed   400
     │   ├── BundleRefused       bundle_invalid      400
     │   └── QuotaExceeded       quota_exceeded      400
+    ├── RateLimited             rate_limited        429
     └── RunnerFailure           runner_failure      502
         ├── RunnerUnavailable   runner_unavailable  502
         ├── RunnerRefused       runner_refused      502
@@ -197,6 +198,21 @@ class QuotaExceeded(ValidationFailed):
     """The install has as many as it may have"""
 
     code = "quota_exceeded"
+
+
+class RateLimited(ServerError):
+    """Too many requests, please try again later
+
+    ``retry_after_s`` is after how many seconds one will be taken.
+    """
+
+    code = "rate_limited"
+    http_status = 429
+    status_label = None
+
+    def __init__(self, message: str = "", *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class RunnerFailure(ServerError):

@@ -7,23 +7,18 @@ transaction, the install, its capability and the operation itself.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from . import installs, publishing, schedules
-from .errors import ExecutionTokenInvalid, ServerError, Unauthorized, ValidationFailed
-from .ids import known_form
-from .installs import Caller, Install
+from . import installs
+from .errors import ExecutionTokenInvalid, RateLimited, ServerError, Unauthorized, ValidationFailed
+from .installs import Caller
+from .scheduler_operations import CAPABILITY, OPERATIONS, Reply
 from .services import Services
 from .web import Answer, read_json_object, same_secret, single_header
-
-_CAPABILITY = "cap:scheduler.manage"
-_TRIGGER = "host_api"
 
 logger = logging.getLogger("alga_server")
 
@@ -37,12 +32,6 @@ def internal_router(services: Services) -> APIRouter:
         return await _Call(services, request, install_id).answer()
 
     return router
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    body: dict[str, Any]
-    status: int = 200
 
 
 class _Call:
@@ -71,9 +60,9 @@ class _Call:
             reply = _refusal(self._operation, failure)
         finally:
             self._record(self._services.clock.monotonic() - started)
-        return Answer(reply.body, status_code=reply.status)
+        return Answer(reply.body, status_code=reply.status, headers=reply.headers)
 
-    async def _carry_out(self) -> _Reply:
+    async def _carry_out(self) -> Reply:
         settings = self._services.settings
         token = settings.usable_token(settings.runner_token)
         if not same_secret(self._request.headers.get("x-runner-auth", ""), token):
@@ -83,17 +72,17 @@ class _Call:
             await self._check_execution(caller)
         body = await read_json_object(self._request, settings.max_request_bytes)
         name = body.get("operation")
-        if not isinstance(name, str) or name not in _OPERATIONS:
+        if not isinstance(name, str) or name not in OPERATIONS:
             raise ValidationFailed(field_errors={"operation": "Unsupported operation"}, schema=True)
         self._operation = name
-        run, writes = _OPERATIONS[name]
+        operation = OPERATIONS[name]
 
-        def transaction(connection: Connection) -> _Reply:
-            install = installs.for_caller(connection, caller, capability=_CAPABILITY, lock=writes)
-            return run(self._services, connection, install, body)
+        def transaction(connection: Connection) -> Reply:
+            install = installs.for_caller(connection, caller, capability=CAPABILITY, lock=operation.writes)
+            return operation.run(self._services, connection, install, body)
 
         database = self._services.database
-        if not writes:
+        if not operation.writes:
             return await database.read(transaction)
         reply = await database.write(transaction)
         self._services.dispatcher.wake()
@@ -136,11 +125,11 @@ class _Call:
         )
 
 
-def _refusal(operation: str, error: ServerError) -> _Reply:
+def _refusal(operation: str, error: ServerError) -> Reply:
     """``{error, code, details}``; for the operations that answer with a result, ``success: false`` besides."""
     body: dict[str, Any] = {"error": str(error), "code": error.code.upper()}
     field_errors = error.field_errors if isinstance(error, ValidationFailed) else {}
-    if operation in _RESULTS:
+    if operation in OPERATIONS and OPERATIONS[operation].writes:
         body = {"success": False, **body}
         if field_errors:
             body["fieldErrors"] = field_errors
@@ -149,59 +138,5 @@ def _refusal(operation: str, error: ServerError) -> _Reply:
     if isinstance(error, ValidationFailed) and error.schema:
         lists = {field: [message] for field, message in field_errors.items()}
         body["details"] = {"formErrors": [], "fieldErrors": lists}
-    return _Reply(body, error.http_status)
-
-
-def _list(services: Services, connection: Connection, install: Install, body: dict[str, Any]) -> _Reply:
-    found = schedules.list_all(connection, install)
-    return _Reply({"schedules": [each.info.model_dump(by_alias=True) for each in found]})
-
-
-def _get(services: Services, connection: Connection, install: Install, body: dict[str, Any]) -> _Reply:
-    found = schedules.get(connection, install, _schedule_id(body))
-    return _Reply({"schedule": found.info.model_dump(by_alias=True) if found else None})
-
-
-def _create(services: Services, connection: Connection, install: Install, body: dict[str, Any]) -> _Reply:
-    schedule_id = schedules.create(
-        connection, install, body, trigger=_TRIGGER, limits=services.limits, now=services.clock.now()
-    )
-    return _Reply({"success": True, "scheduleId": schedule_id}, 201)
-
-
-def _update(services: Services, connection: Connection, install: Install, body: dict[str, Any]) -> _Reply:
-    now = services.clock.now()
-    schedules.change(connection, install, _schedule_id(body), body, limits=services.limits, now=now)
-    return _Reply({"success": True})
-
-
-def _delete(services: Services, connection: Connection, install: Install, body: dict[str, Any]) -> _Reply:
-    schedules.remove(connection, install, _schedule_id(body), now=services.clock.now())
-    return _Reply({"success": True})
-
-
-def _endpoints(services: Services, connection: Connection, install: Install, body: dict[str, Any]) -> _Reply:
-    found = publishing.endpoints(connection, install.version_id)
-    return _Reply({"endpoints": [each.model_dump(by_alias=True) for each in found]})
-
-
-def _schedule_id(body: dict[str, Any]) -> str:
-    value = body.get("scheduleId")
-    if not isinstance(value, str) or not value.strip():
-        raise ValidationFailed(field_errors={"scheduleId": "Missing scheduleId"}, schema=True)
-    return known_form(value)
-
-
-_Operation = Callable[[Services, Connection, Install, dict[str, Any]], _Reply]
-
-_OPERATIONS: dict[str, tuple[_Operation, bool]] = {
-    "list": (_list, False),
-    "get": (_get, False),
-    "create": (_create, True),
-    "update": (_update, True),
-    "delete": (_delete, True),
-    "getEndpoints": (_endpoints, False),
-}
-"""Each operation, and whether it writes."""
-
-_RESULTS = frozenset({"create", "update", "delete"})
+    headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, RateLimited) else None
+    return Reply(body, error.http_status, headers)

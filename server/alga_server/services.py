@@ -10,6 +10,7 @@ from .database import Database
 from .dispatcher import Dispatcher
 from .executions import Executor
 from .metrics import Metrics
+from .rate_limit import Rate
 from .schedules import Limits
 from .settings import ServerSettings
 from .tokens import ExecutionTokens
@@ -36,4 +37,11 @@ class Services:
         return Limits(
             max_schedules=self.settings.max_schedules_per_install,
             min_interval_minutes=self.settings.min_schedule_interval_minutes,
+        )
+
+    @property
+    def rate(self) -> Rate:
+        """How often an extension may change its schedules."""
+        return Rate(
+            per_minute=self.settings.schedule_changes_per_minute, burst=self.settings.schedule_changes_burst
         )

@@ -88,6 +88,17 @@ class ServerSettings(BaseSettings):
     min_schedule_interval_minutes: int = Field(
         default=5, ge=1, le=60, description="Shortest time between two firings of one schedule."
     )
+    schedule_changes_per_minute: int = Field(
+        default=10,
+        ge=1,
+        description="How often an extension may create, update or delete a schedule of one install, on and on.",
+    )
+    schedule_changes_burst: int = Field(
+        default=50,
+        ge=1,
+        description="How many such changes it may make at once; they come back at the rate above. "
+        "Requests that are refused do not count.",
+    )
     dispatch_schedules: bool = Field(
         default=True,
         description="Whether this server fires schedules that come due. Several may: each time fires once.",

@@ -204,3 +204,14 @@ server_secret = Table(
     Column("secret", LargeBinary, nullable=False),
     Column("created_at", Instant, nullable=False),
 )
+
+# What guards the scheduler API's writes.
+
+rate_limit = Table(
+    "tenant_extension_schedule_rate",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("install_id", String(36), primary_key=True),
+    Column("arrival_at", Instant, nullable=False),
+    _owner(),
+)

@@ -115,7 +115,11 @@ class Load:
 @pytest.fixture(scope="module")
 def houses(town):
     """Two of each. A server asks its own runner, which asks it back; what they share is the database and the folder."""
-    setting = {"ALGA_SERVER_MAX_SCHEDULES_PER_INSTALL": "100000", "ALGA_SERVER_RUN_LEASE_SECONDS": "3600"}
+    setting = {
+        "ALGA_SERVER_MAX_SCHEDULES_PER_INSTALL": "100000",
+        "ALGA_SERVER_SCHEDULE_CHANGES_BURST": "100000",
+        "ALGA_SERVER_RUN_LEASE_SECONDS": "3600",
+    }
     pairs = [town.pair("--dev", **setting) for _ in range(2)]
     return {"server": [server for server, _ in pairs], "runner": [runner for _, runner in pairs]}
 

@@ -104,7 +104,7 @@ async def test_two_servers_on_one_file_keep_one_quota_and_one_name(
 ) -> None:
     if settings.database_url == "sqlite://":
         return  # memory is nobody else's
-    async with Server(settings) as second:
+    async with Server(settings, clock=house.clock) as second:
         transport = httpx.ASGITransport(second.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://second") as other:
 

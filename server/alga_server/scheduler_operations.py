@@ -1,0 +1,97 @@
+"""What extensions may ask about schedules: six operations, the same on whichever route they come (alga-contract 5).
+
+Functions run in one transaction. Those that write hold the install's row, and count against its rate once they have
+succeeded: what is refused is rolled back, and costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from . import publishing, rate_limit, schedules
+from .errors import ValidationFailed
+from .ids import known_form
+from .installs import Install
+from .services import Services
+
+CAPABILITY = "cap:scheduler.manage"
+_TRIGGER = "host_api"
+
+Body = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer to be."""
+
+    body: dict[str, Any]
+    status: int = 200
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation. One that ``writes`` answers with a result, ``success`` and what belongs to it."""
+
+    run: Callable[[Services, Connection, Install, Body], Reply]
+    writes: bool
+
+
+def _list(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+    found = schedules.list_all(connection, install)
+    return Reply({"schedules": [each.info.model_dump(by_alias=True) for each in found]})
+
+
+def _get(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+    found = schedules.get(connection, install, _schedule_id(body))
+    return Reply({"schedule": found.info.model_dump(by_alias=True) if found else None})
+
+
+def _create(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+    now = services.clock.now()
+    schedule_id = schedules.create(
+        connection, install, body, trigger=_TRIGGER, limits=services.limits, now=now
+    )
+    rate_limit.take(connection, install, services.rate, now)
+    return Reply({"success": True, "scheduleId": schedule_id}, 201)
+
+
+def _update(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+    now = services.clock.now()
+    schedules.change(connection, install, _schedule_id(body), body, limits=services.limits, now=now)
+    rate_limit.take(connection, install, services.rate, now)
+    return Reply({"success": True})
+
+
+def _delete(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+    now = services.clock.now()
+    schedules.remove(connection, install, _schedule_id(body), now=now)
+    rate_limit.take(connection, install, services.rate, now)
+    return Reply({"success": True})
+
+
+def _endpoints(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+    found = publishing.endpoints(connection, install.version_id)
+    return Reply({"endpoints": [each.model_dump(by_alias=True) for each in found]})
+
+
+def _schedule_id(body: Body) -> str:
+    value = body.get("scheduleId")
+    if not isinstance(value, str) or not value.strip():
+        raise ValidationFailed(field_errors={"scheduleId": "Missing scheduleId"}, schema=True)
+    return known_form(value)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "list": Operation(_list, writes=False),
+    "get": Operation(_get, writes=False),
+    "create": Operation(_create, writes=True),
+    "update": Operation(_update, writes=True),
+    "delete": Operation(_delete, writes=True),
+    "getEndpoints": Operation(_endpoints, writes=False),
+}
+"""Every operation by its name."""

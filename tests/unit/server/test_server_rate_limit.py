@@ -1,0 +1,227 @@
+"""How often an extension may change its schedules: fifty at once, ten a minute on and on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from alga_server import Server, ServerSettings
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["memory", "file"])
+def settings(request: pytest.FixtureRequest, settings: ServerSettings, tmp_path: Path) -> ServerSettings:
+    changes: dict[str, Any] = {"schedule_changes_burst": 5, "schedule_changes_per_minute": 10}
+    if request.param == "file":
+        changes["database_url"] = f"sqlite:///{tmp_path / 'alga.db'}"
+    return settings.model_copy(update=changes)
+
+
+async def spend(mine: Any) -> str:
+    """Use up the burst with one create and four updates; the schedule's id."""
+    schedule_id: str = await mine.create()
+    for _ in range(4):
+        assert (await rename(mine, schedule_id)).status_code == 200
+    return schedule_id
+
+
+async def rename(mine: Any, schedule_id: str, **headers: str) -> httpx.Response:
+    body = {"operation": "update", "scheduleId": schedule_id, "name": "Renamed"}
+    response: httpx.Response = await mine.house.client.post(
+        mine.path, json=body, headers=mine.headers(**headers)
+    )
+    return response
+
+
+@pytest.mark.parametrize("operation", ["create", "update", "delete"])
+async def test_one_change_more_than_the_burst_is_refused_and_changes_nothing(
+    mine: Any, operation: str
+) -> None:
+    schedule_id = await spend(mine)
+    before = await mine.list()
+
+    members = {"endpoint": "/sync", "cron": "0 * * * *"} if operation == "create" else {}
+    response = await mine.call(operation, scheduleId=schedule_id, **members)
+
+    assert response.status_code == 429
+    assert response.json() == {
+        "success": False,
+        "error": "Too many requests, please try again later",
+        "code": "RATE_LIMITED",
+    }
+    assert response.headers["retry-after"] == "6"
+    assert await mine.list() == before
+
+
+async def test_the_answer_says_to_the_second_when_the_next_change_will_do(mine: Any, house: Any) -> None:
+    schedule_id = await spend(mine)
+    house.clock.advance(timedelta(seconds=2, milliseconds=500))
+
+    refused = await rename(mine, schedule_id)
+    house.clock.advance(timedelta(seconds=int(refused.headers["retry-after"])))
+
+    assert refused.headers["retry-after"] == "4"
+    assert (await rename(mine, schedule_id)).status_code == 200
+    assert (await rename(mine, schedule_id)).status_code == 429
+
+
+async def test_ten_a_minute_go_on_and_on(mine: Any, house: Any) -> None:
+    schedule_id = await spend(mine)
+    statuses = []
+
+    for _ in range(3 * 60):
+        house.clock.advance(timedelta(seconds=1))
+        statuses.append((await rename(mine, schedule_id)).status_code)
+
+    assert statuses.count(200) == 30
+    assert set(statuses) == {200, 429}
+
+
+async def test_the_burst_is_whole_again_after_a_rest_and_no_more_than_whole(mine: Any, house: Any) -> None:
+    schedule_id = await spend(mine)
+    house.clock.advance(timedelta(days=3))
+
+    statuses = [(await rename(mine, schedule_id)).status_code for _ in range(6)]
+
+    assert statuses == [200] * 5 + [429]
+
+
+@pytest.mark.parametrize(
+    ("operation", "members"),
+    [
+        ("create", {"endpoint": "/sync", "cron": "* * * * *"}),
+        ("create", {"endpoint": "/nowhere", "cron": "0 * * * *"}),
+        ("update", {"scheduleId": "unknown", "name": "New"}),
+        ("update", {"name": "New"}),
+        ("delete", {"scheduleId": "unknown"}),
+        ("made-up", {}),
+        ("list", {}),
+        ("getEndpoints", {}),
+    ],
+)
+async def test_what_is_refused_and_what_only_reads_costs_nothing(
+    mine: Any, operation: str, members: dict[str, Any]
+) -> None:
+    for _ in range(10):
+        await mine.call(operation, **members)
+
+    await spend(mine)
+
+
+async def test_a_refusal_for_the_rate_costs_nothing_either(mine: Any, house: Any) -> None:
+    schedule_id = await spend(mine)
+    for _ in range(20):
+        await rename(mine, schedule_id)
+    house.clock.advance(timedelta(seconds=6))
+
+    assert (await rename(mine, schedule_id)).status_code == 200
+
+
+async def test_over_the_rate_a_wrong_request_still_learns_what_is_wrong(mine: Any) -> None:
+    await spend(mine)
+
+    response = await mine.call("create", endpoint="/sync", cron="* * * * *")
+
+    assert response.status_code == 400
+    assert list(response.json()["fieldErrors"]) == ["cron"]
+
+
+async def test_installs_have_each_their_own_rate(mine: Any, house: Any) -> None:
+    other = await house.install("tenant-b")
+    await spend(mine)
+
+    await spend(other)
+
+
+async def test_calls_that_only_name_an_install_do_not_spend_its_rate(mine: Any, house: Any) -> None:
+    other = await house.install("tenant-b")
+    theirs = await mine.create()
+    for changes in (
+        {"x_alga_tenant": other.tenant},
+        {"x_ext_install_id": other.id},
+        {"x_runner_auth": "wrong"},
+    ):
+        for _ in range(5):
+            assert (await rename(mine, theirs, **changes)).status_code in {401, 404}
+
+    for _ in range(4):
+        assert (await rename(mine, theirs)).status_code == 200
+
+
+async def test_a_call_without_the_capability_does_not_spend_the_rate(mine: Any, house: Any) -> None:
+    schedule_id = await mine.create()
+    await house.admin("PATCH", mine.admin_path, json={"grants": []})
+    for _ in range(5):
+        assert (await rename(mine, schedule_id)).status_code == 403
+    await house.admin("PATCH", mine.admin_path, json={"grants": ["cap:scheduler.manage"]})
+
+    for _ in range(4):
+        assert (await rename(mine, schedule_id)).status_code == 200
+
+
+async def test_parallel_changes_are_counted_each(mine: Any) -> None:
+    schedule_id = await mine.create()
+    statuses: list[int] = []
+
+    async def one() -> None:
+        statuses.append((await rename(mine, schedule_id)).status_code)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(one)
+
+    assert sorted(statuses) == [200] * 4 + [429] * 16
+
+
+async def test_servers_on_one_database_share_the_rate(
+    mine: Any, house: Any, settings: ServerSettings
+) -> None:
+    if settings.database_url == "sqlite://":
+        return  # memory is nobody else's
+    schedule_id = await spend(mine)
+
+    async with Server(settings, clock=house.clock) as second:
+        transport = httpx.ASGITransport(second.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://second") as client:
+            body = {"operation": "delete", "scheduleId": schedule_id}
+            response = await client.post(mine.path, json=body, headers=mine.headers())
+
+    assert response.status_code == 429
+
+
+async def test_a_clock_that_was_set_back_bars_an_install_for_one_change(mine: Any, house: Any) -> None:
+    house.clock.advance(timedelta(days=1))
+    schedule_id = await spend(mine)
+    house.clock._now -= timedelta(days=1)  # what no clock of the server does by itself, but a machine's may
+
+    refused = await rename(mine, schedule_id)
+
+    assert refused.headers["retry-after"] == "6"
+
+
+async def test_an_admin_is_not_limited(mine: Any, house: Any) -> None:
+    schedule_id = await spend(mine)
+
+    for _ in range(10):
+        path = f"{mine.admin_path}/schedules/{schedule_id}"
+        assert (await house.admin("PATCH", path, json={"name": "Renamed"})).status_code == 200
+
+
+async def test_a_refusal_is_counted_as_such(mine: Any, house: Any) -> None:
+    schedule_id = await spend(mine)
+    await rename(mine, schedule_id)
+
+    counted = 'extension_scheduler_api_calls_total{operation="update",status="rate_limited"} 1.0'
+    assert counted in await house.metrics()
+
+
+async def test_uninstalling_takes_the_rate_with_it(mine: Any, house: Any) -> None:
+    await spend(mine)
+
+    assert (await house.admin("DELETE", mine.admin_path)).status_code == 204
