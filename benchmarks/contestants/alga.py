@@ -33,7 +33,12 @@ class PromptServer(NoAlgaServer):
         self._schedules = [ScheduleInfo.model_validate(SCHEDULE)]
 
     async def create_schedule(
-        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+        self,
+        identity: Identity,
+        schedule: CreateScheduleInput,
+        deadline: float,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         """The new schedule's id."""
         self.answered += 1

@@ -24,7 +24,12 @@ class MoodyServer(PromptServer):
     mood = "prompt"
 
     async def create_schedule(
-        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+        self,
+        identity: Identity,
+        schedule: CreateScheduleInput,
+        deadline: float,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         """By its mood."""
         if self.mood == "broken":

@@ -42,7 +42,12 @@ class ReticentServer(NoAlgaServer):
         return [EndpointInfo(id="e-1", method="POST", path="/sync", handler="dist/main", schedulable=True)]
 
     async def create_schedule(
-        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+        self,
+        identity: Identity,
+        schedule: CreateScheduleInput,
+        deadline: float,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         """Wait."""
         self.waiting += 1

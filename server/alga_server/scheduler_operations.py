@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from . import publishing, rate_limit, schedules
+from . import creations, publishing, rate_limit, schedules
 from .errors import ValidationFailed
 from .ids import known_form
 from .installs import Install
@@ -53,10 +53,15 @@ def _get(services: Services, connection: Connection, install: Install, body: Bod
 
 def _create(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
     now = services.clock.now()
-    schedule_id = schedules.create(
-        connection, install, body, trigger=_TRIGGER, limits=services.limits, now=now
-    )
-    rate_limit.take(connection, install, services.rate, now)
+    key = creations.key_of(body)
+    schedule_id = None if key is None else creations.earlier(connection, install, key, body, now)
+    if schedule_id is None:
+        schedule_id = schedules.create(
+            connection, install, body, trigger=_TRIGGER, limits=services.limits, now=now
+        )
+        rate_limit.take(connection, install, services.rate, now)
+        if key is not None:
+            creations.keep(connection, install, key, body, schedule_id=schedule_id, now=now)
     return Reply({"success": True, "scheduleId": schedule_id}, 201)
 
 

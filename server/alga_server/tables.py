@@ -215,3 +215,17 @@ rate_limit = Table(
     Column("arrival_at", Instant, nullable=False),
     _owner(),
 )
+
+schedule_creation = Table(
+    "tenant_extension_schedule_creation",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("install_id", String(36), primary_key=True),
+    Column("idempotency_key", String(256), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    # No key: the answer stays the same when the schedule is gone.
+    Column("schedule_id", String(36), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    _owner(),
+    Index("tenant_extension_schedule_creation_created_idx", "tenant_id", "install_id", "created_at"),
+)

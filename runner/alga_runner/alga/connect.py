@@ -42,7 +42,12 @@ class NoAlgaServer(AlgaServer):
         _unavailable()
 
     async def create_schedule(
-        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+        self,
+        identity: Identity,
+        schedule: CreateScheduleInput,
+        deadline: float,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         """Unavailable."""
         _unavailable()

@@ -83,10 +83,17 @@ class HttpAlgaServer(AlgaServer):
         return answers.schedule(await self._ask("get", {"scheduleId": schedule_id}, identity, deadline))
 
     async def create_schedule(
-        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+        self,
+        identity: Identity,
+        schedule: CreateScheduleInput,
+        deadline: float,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         """Create ``schedule``; the new schedule's id."""
         members = schedule.model_dump(by_alias=True, exclude_none=True)
+        if idempotency_key is not None:
+            members["idempotencyKey"] = idempotency_key
         return answers.created_id(await self._ask("create", members, identity, deadline))
 
     async def update_schedule(

@@ -49,9 +49,17 @@ class AlgaServer(ABC):
 
     @abstractmethod
     async def create_schedule(
-        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+        self,
+        identity: Identity,
+        schedule: CreateScheduleInput,
+        deadline: float,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
-        """Create ``schedule``; the new schedule's id."""
+        """Create ``schedule``; the new schedule's id.
+
+        The same ``idempotency_key`` of the same install gives the first result for a day.
+        """
 
     @abstractmethod
     async def update_schedule(

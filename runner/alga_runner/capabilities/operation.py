@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
@@ -19,6 +20,9 @@ OutputT = TypeVar("OutputT")
 MAX_LOG_LINE_BYTES = 8 * 1024
 MAX_LOG_LINES = 10_000
 MAX_LOG_BYTES = 4 * 1024 * 1024
+
+MAX_REQUEST_ID_IN_KEY = 200
+"""Characters; of a longer one its digest goes into idempotency keys, which servers take up to 256 characters of."""
 
 RECORDED_BYTES = 1024 * 1024
 """About how much of its arguments and replies an execution keeps in its records."""
@@ -78,6 +82,19 @@ class Execution:
     max_log_lines: int = MAX_LOG_LINES
     max_log_bytes: int = MAX_LOG_BYTES
     logged_bytes: int = 0
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """Names the host call under way: an execution repeated with the same request id repeats its keys.
+
+        ``None`` without a request id. A guest makes one host call at a time, and each is recorded as it ends.
+        """
+        request_id = self.identity.request_id
+        if not request_id:
+            return None
+        if len(request_id) > MAX_REQUEST_ID_IN_KEY:
+            request_id = sha256(request_id.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"{request_id}:{len(self.host_calls) + 1}"
 
     def write_log(self, level: str, message: str, *, truncated: bool = False) -> None:
         """Append one line of the guest, cut on a character at ``max_log_line_bytes``.

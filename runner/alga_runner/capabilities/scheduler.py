@@ -41,7 +41,9 @@ async def _get(execution: Execution, wanted: ScheduleRef) -> ScheduleInfo | None
 
 async def _create(execution: Execution, schedule: CreateScheduleInput) -> CreatedSchedule:
     execution.identity.require_install()
-    schedule_id = await execution.alga.create_schedule(execution.identity, schedule, execution.deadline)
+    schedule_id = await execution.alga.create_schedule(
+        execution.identity, schedule, execution.deadline, idempotency_key=execution.idempotency_key
+    )
     return CreatedSchedule(schedule_id=schedule_id)
 
 

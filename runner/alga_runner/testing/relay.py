@@ -44,11 +44,19 @@ class Relay(AlgaServer):
         )
 
     async def create_schedule(
-        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+        self,
+        identity: Identity,
+        schedule: CreateScheduleInput,
+        deadline: float,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         """The server's answer."""
         return await self.carry(
-            "scheduler.create", lambda: self.server.create_schedule(identity, schedule, deadline)
+            "scheduler.create",
+            lambda: self.server.create_schedule(
+                identity, schedule, deadline, idempotency_key=idempotency_key
+            ),
         )
 
     async def update_schedule(

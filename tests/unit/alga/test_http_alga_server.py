@@ -145,6 +145,14 @@ async def test_create_sends_what_was_given_and_omits_the_rest(script: Script) ->
     }
 
 
+async def test_create_sends_its_idempotency_key(script: Script) -> None:
+    script.answers(201, {"success": True, "scheduleId": "s-1"})
+
+    await script.port.create_schedule(IDENTITY, HOURLY, soon(), idempotency_key="request-1:2")
+
+    assert json.loads(script.requests[0].content)["idempotencyKey"] == "request-1:2"
+
+
 async def test_update_sends_nothing_for_leave_and_null_for_clear(script: Script) -> None:
     script.answers(200, {"success": True})
     changes = UpdateScheduleInput(schedule_id="s-1", name=None, enabled=False)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -7,9 +9,11 @@ import pytest
 
 from alga_runner.alga import AlgaServer, Identity
 from alga_runner.capabilities import OPERATIONS, Execution
+from alga_runner.capabilities.gate import Gate
 from alga_runner.capabilities.operation import LogLine
 from alga_runner.errors import HostCallCode, HostCallError, LogLimit
 from alga_runner.models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
+from alga_runner.telemetry import Telemetry
 
 pytestmark = pytest.mark.anyio
 
@@ -43,9 +47,16 @@ class ListeningServer(AlgaServer):
         return None
 
     async def create_schedule(
-        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+        self,
+        identity: Identity,
+        schedule: CreateScheduleInput,
+        deadline: float,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
-        self.heard.append(("create", identity, deadline, schedule.endpoint, schedule.payload))
+        self.heard.append(
+            ("create", identity, deadline, schedule.endpoint, schedule.payload, idempotency_key)
+        )
         return "s-2"
 
     async def update_schedule(
@@ -59,6 +70,16 @@ class ListeningServer(AlgaServer):
     async def get_endpoints(self, identity: Identity, deadline: float) -> list[EndpointInfo]:
         self.heard.append(("get-endpoints", identity, deadline))
         return []
+
+
+class Plain:
+    """No encoding at all."""
+
+    def decode(self, request: object) -> object:
+        return request
+
+    def encode(self, reply: Mapping[str, object]) -> Mapping[str, object]:
+        return reply
 
 
 def an_execution(identity: Identity = HERE, **more: Any) -> Execution:
@@ -81,7 +102,7 @@ async def run(execution: Execution, name: str, /, **members: Any) -> object:
     [
         ("scheduler.list", ()),
         ("scheduler.get", ("s-1",)),
-        ("scheduler.create", ("/sync", {"full": None})),
+        ("scheduler.create", ("/sync", {"full": None}, "request-1:1")),
         ("scheduler.update", ("s-1", {"name": None})),
         ("scheduler.delete", ("s-1",)),
         ("scheduler.get-endpoints", ()),
@@ -118,6 +139,42 @@ async def test_without_an_install_schedules_are_denied_before_the_port_is_asked(
     assert caught.value.host_code is HostCallCode.DENIED
     assert isinstance(execution.alga, ListeningServer)
     assert execution.alga.heard == []
+
+
+@pytest.mark.parametrize(
+    ("request_id", "keys"),
+    [
+        ("request-9", ["request-9:1", "request-9:2"]),
+        (None, [None, None]),
+        ("", [None, None]),
+    ],
+)
+async def test_each_create_of_an_execution_has_its_own_idempotency_key(
+    request_id: str | None, keys: list[str | None]
+) -> None:
+    execution = an_execution(replace(HERE, request_id=request_id))
+    gate = Gate(Telemetry())
+    execution.granted = frozenset({"cap:scheduler.manage"})
+    for _ in range(2):
+        await gate.call(execution, OPERATIONS["scheduler.create"], INPUTS["scheduler.create"], Plain())
+
+    assert isinstance(execution.alga, ListeningServer)
+    assert [heard[-1] for heard in execution.alga.heard] == keys
+
+
+async def test_a_long_request_id_makes_a_key_that_servers_take() -> None:
+    first, second = (an_execution(replace(HERE, request_id="r" * 500 + end)) for end in "ab")
+
+    assert first.idempotency_key != second.idempotency_key
+    assert len(str(first.idempotency_key)) <= 256
+
+
+async def test_a_guest_cannot_choose_the_idempotency_key() -> None:
+    execution = an_execution()
+    await run(execution, "scheduler.create", **INPUTS["scheduler.create"], idempotencyKey="mine")
+
+    assert isinstance(execution.alga, ListeningServer)
+    assert [heard[-1] for heard in execution.alga.heard] == ["request-1:1"]
 
 
 async def test_create_answers_the_new_id() -> None:

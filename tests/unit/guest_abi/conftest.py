@@ -47,7 +47,12 @@ class OneSchedule(AlgaServer):
         return next((schedule for schedule in self.schedules if schedule.id == schedule_id), None)
 
     async def create_schedule(
-        self, identity: Identity, schedule: CreateScheduleInput, deadline: float
+        self,
+        identity: Identity,
+        schedule: CreateScheduleInput,
+        deadline: float,
+        *,
+        idempotency_key: str | None = None,
     ) -> str:
         self._answer(schedule)
         return "created-1"

@@ -1,0 +1,189 @@
+"""Creating with an idempotency key: asked again, the same answer, and one schedule."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from sqlalchemy import func, select
+
+from alga_server import ServerSettings
+from alga_server.tables import schedule_creation
+
+pytestmark = pytest.mark.anyio
+
+HOURLY = {"endpoint": "/sync", "cron": "0 * * * *", "idempotencyKey": "request-1:2"}
+
+
+@pytest.fixture(params=["memory", "file"])
+def settings(request: pytest.FixtureRequest, settings: ServerSettings, tmp_path: Path) -> ServerSettings:
+    if request.param == "memory":
+        return settings
+    return settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'alga.db'}"})
+
+
+async def test_the_same_key_gives_the_first_result(mine: Any) -> None:
+    first = await mine.call("create", **HOURLY)
+    again = await mine.call("create", **HOURLY)
+
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert len(await mine.list()) == 1
+
+
+async def test_other_keys_and_no_key_create_another(mine: Any) -> None:
+    for key in ("request-1:2", "request-1:3", "request-2:2", None, None):
+        await mine.create(idempotencyKey=key)
+
+    assert len(await mine.list()) == 5
+
+
+async def test_the_order_of_members_and_members_that_are_null_do_not_matter(mine: Any) -> None:
+    payload = {"a": 1, "b": {"c": 2, "d": 3}}
+    first = await mine.create(idempotencyKey="k", payload=payload, name=None)
+
+    assert await mine.create(payload={"b": {"d": 3, "c": 2}, "a": 1}, idempotencyKey="k") == first
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"cron": "5 * * * *"},
+        {"endpoint": "/report"},
+        {"name": "New"},
+        {"enabled": False},
+        {"payload": []},
+        {"payload": {"a": 1.0}},
+        {"payload": {"a": "1"}},
+        {"timezone": "Europe/Berlin"},
+        {"cron": "nonsense"},
+    ],
+)
+async def test_the_same_key_with_another_request_is_a_conflict(mine: Any, other: dict[str, Any]) -> None:
+    await mine.create(idempotencyKey="k", payload={"a": 1})
+
+    members = {"endpoint": "/sync", "cron": "0 * * * *", "payload": {"a": 1}, "idempotencyKey": "k"}
+    response = await mine.call("create", **{**members, **other})
+
+    assert response.status_code == 409
+    assert response.json() == {
+        "success": False,
+        "error": "Idempotency key was used with another request",
+        "code": "CONFLICT",
+    }
+    assert len(await mine.list()) == 1
+
+
+async def test_a_changed_schedule_does_not_change_the_first_result(mine: Any) -> None:
+    first = await mine.create(idempotencyKey="k")
+    await mine.call("update", scheduleId=first, cron="5 * * * *", name="Changed")
+
+    assert await mine.create(idempotencyKey="k") == first
+    assert [(each["id"], each["name"]) for each in await mine.list()] == [(first, "Changed")]
+
+
+async def test_a_deleted_schedule_does_not_come_back(mine: Any) -> None:
+    first = await mine.create(idempotencyKey="k")
+    await mine.call("delete", scheduleId=first)
+
+    assert await mine.create(idempotencyKey="k") == first
+    assert await mine.list() == []
+
+
+async def test_asking_again_needs_no_room_and_no_rate(mine: Any) -> None:
+    first = await mine.create(idempotencyKey="k")
+    for _ in range(49):
+        await mine.create()
+    assert (await mine.call("create", endpoint="/sync", cron="0 * * * *")).status_code == 400
+
+    assert await mine.create(idempotencyKey="k") == first
+
+
+async def test_a_refused_create_leaves_its_key_free(mine: Any) -> None:
+    refused = await mine.call("create", endpoint="/sync", cron="nonsense", idempotencyKey="k")
+
+    assert refused.status_code == 400
+    assert await mine.create(idempotencyKey="k") == (await mine.list())[0]["id"]
+
+
+async def test_parallel_creates_with_one_key_make_one_schedule(mine: Any) -> None:
+    ids: list[str] = []
+
+    async def one() -> None:
+        ids.append(await mine.create(idempotencyKey="k"))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(30):
+            group.start_soon(one)
+
+    assert (len(ids), len(set(ids))) == (30, 1)
+    assert len(await mine.list()) == 1
+
+
+async def test_the_key_of_one_install_means_nothing_to_another(mine: Any, house: Any) -> None:
+    other = await house.install("tenant-b")
+
+    assert await mine.create(idempotencyKey="k") != await other.create(idempotencyKey="k")
+    assert (len(await mine.list()), len(await other.list())) == (1, 1)
+
+
+async def test_a_key_holds_for_a_day(mine: Any, house: Any) -> None:
+    first = await mine.create(idempotencyKey="k")
+    house.clock.advance(timedelta(hours=23, minutes=59))
+    within = await mine.create(idempotencyKey="k")
+    house.clock.advance(timedelta(minutes=1))
+
+    assert within == first
+    assert await mine.create(idempotencyKey="k") != first
+
+
+async def test_old_keys_are_forgotten(mine: Any, house: Any) -> None:
+    for number in range(10):
+        await mine.create(idempotencyKey=f"old-{number}")
+    house.clock.advance(timedelta(days=1))
+    await mine.create(idempotencyKey="new")
+
+    count = await house.server._services.database.read(
+        lambda connection: connection.execute(
+            select(func.count()).select_from(schedule_creation)
+        ).scalar_one()
+    )
+    assert count == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (5, "Expected string"),
+        ({}, "Expected string"),
+        ("", "Invalid idempotencyKey"),
+        ("k" * 257, "Invalid idempotencyKey"),
+        ("a\0b", "Invalid idempotencyKey"),
+        ("\ud800", "Invalid idempotencyKey"),
+    ],
+)
+async def test_a_key_that_is_none_is_refused(mine: Any, key: Any, message: str) -> None:
+    response = await mine.call("create", endpoint="/sync", cron="0 * * * *", idempotencyKey=key)
+
+    assert response.status_code == 400
+    assert message in json.dumps(response.json())
+    assert await mine.list() == []
+
+
+async def test_a_payload_too_deep_for_json_is_a_validation_error_for_known_keys_too(mine: Any) -> None:
+    await mine.create(idempotencyKey="k")
+    body = '{"operation":"create","endpoint":"/sync","cron":"0 * * * *","idempotencyKey":"k","payload":'
+    deep = body + "[" * 900 + "]" * 900 + "}"
+
+    response = await mine.house.client.post(mine.path, content=deep, headers=mine.headers())
+
+    assert response.status_code in {400, 409}
+
+
+async def test_uninstalling_takes_the_keys_with_it(mine: Any, house: Any) -> None:
+    await mine.create(idempotencyKey="k")
+
+    assert (await house.admin("DELETE", mine.admin_path)).status_code == 204
