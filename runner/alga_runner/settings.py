@@ -38,6 +38,10 @@ class Settings(BaseSettings):
         validation_alias=_environment("RUNNER_STORAGE_API_TOKEN", "RUNNER_SERVICE_TOKEN"),
         description="Sent to the Alga server as `x-runner-auth`.",
     )
+    server_dialect: Literal["alga", "prd"] = Field(
+        default="alga",
+        description="How the Alga server is asked: `alga` is one route per install, `prd` one per operation.",
+    )
     server_timeout_ms: int = Field(
         default=30_000,
         ge=1,

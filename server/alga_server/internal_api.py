@@ -1,142 +1,49 @@
-"""The scheduler as the runner calls it: one route, the ``operation`` in the body (alga-contract 4 and 5.1).
+"""The scheduler's routes for runners: two dialects, one behaviour (``scheduler_call``).
 
-Order: the runner's token, the identity headers, the execution's token, the body, the operation; then, in one
-transaction, the install, its capability and the operation itself.
+``alga`` is the route that Alga's server ships, one for each install, the operation in the body (alga-contract 4 and
+5.1); ``prd`` has a route for each operation, the install in the identity headers (PRD, "Internal API").
 """
 
 from __future__ import annotations
 
-import logging
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter
-from sqlalchemy import Connection
 from starlette.requests import Request
 
-from . import installs
-from .errors import ExecutionTokenInvalid, RateLimited, ServerError, Unauthorized, ValidationFailed
-from .installs import Caller
-from .scheduler_operations import CAPABILITY, OPERATIONS, Reply
+from .scheduler_call import SchedulerCall
 from .services import Services
-from .web import Answer, read_json_object, same_secret, single_header
+from .web import Answer
 
-logger = logging.getLogger("alga_server")
+PRD_ROOT = "/api/internal/extensions/scheduler"
+PRD_ROUTES = {
+    "list": "list",
+    "get": "get",
+    "create": "create",
+    "update": "update",
+    "delete": "delete",
+    "get-endpoints": "getEndpoints",
+}
+"""The last segment of each route, and the operation it means."""
 
 
 def internal_router(services: Services) -> APIRouter:
-    """``POST /api/internal/ext-scheduler/install/{install_id}``."""
+    """Both dialects."""
     router = APIRouter()
 
     @router.post("/api/internal/ext-scheduler/install/{install_id}", response_model=None)
     async def scheduler(request: Request, install_id: str) -> Answer:
-        return await _Call(services, request, install_id).answer()
+        return await SchedulerCall(services, request, install_id=install_id).answer()
 
+    for segment, operation in PRD_ROUTES.items():
+        router.add_api_route(
+            f"{PRD_ROOT}/{segment}", _asking(services, operation), methods=["POST"], response_model=None
+        )
     return router
 
 
-class _Call:
-    """One call of the scheduler API, from its headers to its log line."""
+def _asking(services: Services, operation: str) -> Callable[[Request], Awaitable[Answer]]:
+    async def ask(request: Request) -> Answer:
+        return await SchedulerCall(services, request, operation=operation).answer()
 
-    def __init__(self, services: Services, request: Request, path_install_id: str) -> None:
-        self._services = services
-        self._request = request
-        self._path_install_id = path_install_id
-        self._operation = "unknown"
-        self._status = "cancelled"
-
-    async def answer(self) -> Answer:
-        """Carry it out. Whatever happens is an answer, is counted, and is one line in the log."""
-        started = self._services.clock.monotonic()
-        try:
-            reply = await self._carry_out()
-            self._status = "success"
-        except ServerError as error:
-            self._status = error.label
-            reply = _refusal(self._operation, error)
-        except Exception:
-            failure = ServerError()
-            self._status = failure.label
-            logger.exception("A scheduler call failed", extra={"action": "scheduler_api_failure"})
-            reply = _refusal(self._operation, failure)
-        finally:
-            self._record(self._services.clock.monotonic() - started)
-        return Answer(reply.body, status_code=reply.status, headers=reply.headers)
-
-    async def _carry_out(self) -> Reply:
-        settings = self._services.settings
-        token = settings.usable_token(settings.runner_token)
-        if not same_secret(self._request.headers.get("x-runner-auth", ""), token):
-            raise Unauthorized("Invalid runner token")
-        caller = self._caller()
-        if settings.require_execution_token:
-            await self._check_execution(caller)
-        body = await read_json_object(self._request, settings.max_request_bytes)
-        name = body.get("operation")
-        if not isinstance(name, str) or name not in OPERATIONS:
-            raise ValidationFailed(field_errors={"operation": "Unsupported operation"}, schema=True)
-        self._operation = name
-        operation = OPERATIONS[name]
-
-        def transaction(connection: Connection) -> Reply:
-            install = installs.for_caller(connection, caller, capability=CAPABILITY, lock=operation.writes)
-            return operation.run(self._services, connection, install, body)
-
-        database = self._services.database
-        if not operation.writes:
-            return await database.read(transaction)
-        reply = await database.write(transaction)
-        self._services.dispatcher.wake()
-        return reply
-
-    def _caller(self) -> Caller:
-        tenant_id = single_header(self._request, "x-alga-tenant")
-        extension_id = single_header(self._request, "x-alga-extension")
-        install_id = single_header(self._request, "x-ext-install-id")
-        if not (tenant_id and extension_id and install_id):
-            raise Unauthorized("Missing identity headers")
-        return Caller(tenant_id, extension_id, install_id, self._path_install_id)
-
-    async def _check_execution(self, caller: Caller) -> None:
-        """The call comes from an execution under way: the runner's token alone speaks for nobody."""
-        token = single_header(self._request, "x-alga-execution-token")
-        request_id = single_header(self._request, "x-request-id")
-        if not (token and request_id):
-            raise ExecutionTokenInvalid("Missing execution token")
-        await self._services.tokens.verify(
-            token, tenant_id=caller.tenant_id, install_id=caller.install_id, request_id=request_id
-        )
-
-    def _record(self, duration_s: float) -> None:
-        self._services.metrics.scheduler_call(self._operation, self._status, duration_s)
-        logger.info(
-            "Scheduler call %s: %s",
-            self._operation,
-            self._status,
-            extra={
-                "action": "scheduler_api_call",
-                "operation": self._operation,
-                "tenant_id": single_header(self._request, "x-alga-tenant"),
-                "extension_id": single_header(self._request, "x-alga-extension"),
-                "install_id": single_header(self._request, "x-ext-install-id"),
-                "request_id": single_header(self._request, "x-request-id"),
-                "status": self._status,
-                "duration_s": duration_s,
-            },
-        )
-
-
-def _refusal(operation: str, error: ServerError) -> Reply:
-    """``{error, code, details}``; for the operations that answer with a result, ``success: false`` besides."""
-    body: dict[str, Any] = {"error": str(error), "code": error.code.upper()}
-    field_errors = error.field_errors if isinstance(error, ValidationFailed) else {}
-    if operation in OPERATIONS and OPERATIONS[operation].writes:
-        body = {"success": False, **body}
-        if field_errors:
-            body["fieldErrors"] = field_errors
-    else:
-        body["details"] = None
-    if isinstance(error, ValidationFailed) and error.schema:
-        lists = {field: [message] for field, message in field_errors.items()}
-        body["details"] = {"formErrors": [], "fieldErrors": lists}
-    headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, RateLimited) else None
-    return Reply(body, error.http_status, headers)
+    return ask

@@ -16,7 +16,8 @@ import pytest
 import uvicorn
 from pydantic import SecretStr
 
-from alga_runner.alga import AlgaServer, HttpAlgaServer, Identity, InProcessAlgaServer
+from alga_runner.alga import DIALECTS, AlgaServer, HttpAlgaServer, Identity, InProcessAlgaServer
+from alga_runner.alga.dialect import Dialect
 from alga_runner.models.archive import pack
 from alga_server import ManualClock, Server, ServerSettings
 
@@ -109,13 +110,6 @@ async def alga() -> AsyncIterator[Alga]:
 
 
 @pytest.fixture(scope="module")
-async def in_process_port(alga: Alga) -> AsyncIterator[AlgaServer]:
-    port = InProcessAlgaServer(alga.server.app, RUNNER_TOKEN)
-    yield port
-    await port.aclose()
-
-
-@pytest.fixture(scope="module")
 async def base_url(alga: Alga) -> AsyncIterator[str]:
     """The reference server on a real socket. It listens before it serves, so nobody waits for it."""
     config = uvicorn.Config(alga.server.app, lifespan="off", log_config=None, ws="none")
@@ -129,15 +123,25 @@ async def base_url(alga: Alga) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="module")
-async def http_port(base_url: str) -> AsyncIterator[AlgaServer]:
-    port = HttpAlgaServer(base_url, RUNNER_TOKEN)
-    yield port
-    await port.aclose()
+async def ports(alga: Alga, base_url: str) -> AsyncIterator[dict[str, AlgaServer]]:
+    """Every way to ask: each dialect, with and without a socket."""
+    found: dict[str, AlgaServer] = {}
+    for name, dialect in DIALECTS.items():
+        found[f"{name}-in-process"] = InProcessAlgaServer(alga.server.app, RUNNER_TOKEN, dialect=dialect)
+        found[f"{name}-http"] = HttpAlgaServer(base_url, RUNNER_TOKEN, dialect=dialect)
+    yield found
+    for port in found.values():
+        await port.aclose()
 
 
-@pytest.fixture(params=["in_process_port", "http_port"])
-def port(request: pytest.FixtureRequest, in_process_port: AlgaServer, http_port: AlgaServer) -> AlgaServer:
-    return {"in_process_port": in_process_port, "http_port": http_port}[request.param]
+@pytest.fixture(params=[f"{name}-{way}" for name in DIALECTS for way in ("in-process", "http")])
+def port(request: pytest.FixtureRequest, ports: dict[str, AlgaServer]) -> AlgaServer:
+    return ports[request.param]
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    return DIALECTS[request.param]
 
 
 @pytest.fixture(scope="module")

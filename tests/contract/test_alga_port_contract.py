@@ -1,4 +1,5 @@
-"""What any way to the Alga server must do, checked against the reference server with and without a socket."""
+"""What any way to the Alga server must do, checked against the reference server, in each dialect, with and without
+a socket."""
 
 from __future__ import annotations
 
@@ -13,12 +14,14 @@ import pytest
 from pydantic import SecretStr
 
 from alga_runner.alga import AlgaServer, HttpAlgaServer, Identity
+from alga_runner.alga.dialect import Dialect
 from alga_runner.errors import HostCallCode, HostCallError
 from alga_runner.models import CreateScheduleInput, UpdateScheduleInput
 
 pytestmark = pytest.mark.anyio
 
 HOURLY = CreateScheduleInput(endpoint="/sync", cron="0 * * * *")
+CHANGES_AT_ONCE = 50
 
 Call = Callable[[AlgaServer, Identity, str, float], Awaitable[object]]
 
@@ -196,6 +199,46 @@ async def test_the_quota_has_its_own_code(port: AlgaServer, installed: Any, soon
     assert str(error).startswith("Too many schedules")
 
 
+async def test_over_the_rate_the_refusal_says_how_long_to_wait(
+    port: AlgaServer, installed: Any, soon: float
+) -> None:
+    schedule_id = await port.create_schedule(installed.identity, HOURLY, soon)
+    change = UpdateScheduleInput(schedule_id=schedule_id, enabled=False)
+    for _ in range(CHANGES_AT_ONCE - 1):
+        await port.update_schedule(installed.identity, change, soon)
+
+    error = await refusal(port.update_schedule(installed.identity, change, soon))
+
+    assert error.host_code is HostCallCode.RATE_LIMITED
+    assert str(error) == "Too many requests, please try again later"
+    assert error.retry_after_ms == 6000
+
+
+async def test_a_create_with_an_idempotency_key_happens_once(
+    port: AlgaServer, installed: Any, soon: float
+) -> None:
+    first, again = [
+        await port.create_schedule(installed.identity, HOURLY, soon, idempotency_key="request-1:1")
+        for _ in range(2)
+    ]
+
+    assert first == again
+    assert [each.id for each in await port.list_schedules(installed.identity, soon)] == [first]
+
+
+async def test_an_idempotency_key_with_another_request_is_a_conflict(
+    port: AlgaServer, installed: Any, soon: float
+) -> None:
+    other = CreateScheduleInput(endpoint="/sync", cron="5 * * * *")
+    await port.create_schedule(installed.identity, HOURLY, soon, idempotency_key="request-1:1")
+
+    error = await refusal(
+        port.create_schedule(installed.identity, other, soon, idempotency_key="request-1:1")
+    )
+
+    assert error.host_code is HostCallCode.CONFLICT
+
+
 @every_call
 async def test_an_install_without_the_capability_is_denied(
     port: AlgaServer, installed: Any, soon: float, call: Call
@@ -286,9 +329,9 @@ async def test_after_the_deadline_nothing_is_asked(
 
 @every_call
 async def test_a_wrong_token_is_denied_and_not_shown(
-    base_url: str, installed: Any, soon: float, call: Call
+    base_url: str, installed: Any, soon: float, call: Call, dialect: Dialect
 ) -> None:
-    port = HttpAlgaServer(base_url, SecretStr("wrong-token"))
+    port = HttpAlgaServer(base_url, SecretStr("wrong-token"), dialect=dialect)
 
     error = await refusal(call(port, installed.identity, str(uuid4()), soon))
     await port.aclose()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .connect import connect
+from .connect import DIALECTS, connect
 from .http import HttpAlgaServer
 from .in_process import InProcessAlgaServer
 from .port import AlgaServer, Identity
 
-__all__ = ["AlgaServer", "HttpAlgaServer", "Identity", "InProcessAlgaServer", "connect"]
+__all__ = ["DIALECTS", "AlgaServer", "HttpAlgaServer", "Identity", "InProcessAlgaServer", "connect"]

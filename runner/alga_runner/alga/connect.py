@@ -7,8 +7,14 @@ from typing import NoReturn
 from ..errors import HostCallCode, HostCallError, SettingsError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
 from ..settings import Settings
+from .dialect import Dialect
+from .dialect_alga import AlgaDialect
+from .dialect_prd import PrdDialect
 from .http import HttpAlgaServer
 from .port import AlgaServer, Identity
+
+DIALECTS: dict[str, Dialect] = {"alga": AlgaDialect(), "prd": PrdDialect()}
+"""Ways to ask an Alga server, by what the setting ``server_dialect`` calls them."""
 
 
 def connect(settings: Settings) -> AlgaServer:
@@ -24,7 +30,10 @@ def connect(settings: Settings) -> AlgaServer:
             hint="Set RUNNER_STORAGE_API_TOKEN to the token the server expects as x-runner-auth.",
         )
     return HttpAlgaServer(
-        settings.server_url, settings.server_token, timeout_s=settings.server_timeout_ms / 1000
+        settings.server_url,
+        settings.server_token,
+        timeout_s=settings.server_timeout_ms / 1000,
+        dialect=DIALECTS[settings.server_dialect],
     )
 
 

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+
+from alga_runner.alga import DIALECTS, connect
+from alga_runner.errors import SettingsError
+from alga_runner.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+OPERATIONS = ["list", "get", "create", "update", "delete", "getEndpoints"]
+
+
+def test_alga_has_one_route_per_install_and_the_operation_in_the_document() -> None:
+    dialect = DIALECTS["alga"]
+
+    assert dialect.path("get", "install-1") == "/api/internal/ext-scheduler/install/install-1"
+    assert dialect.document("get", {"scheduleId": "s-1"}) == {"operation": "get", "scheduleId": "s-1"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_prd_has_one_route_per_operation_and_no_install_in_it(operation: str) -> None:
+    dialect = DIALECTS["prd"]
+
+    segment = "get-endpoints" if operation == "getEndpoints" else operation
+    assert dialect.path(operation, "install-1") == f"/api/internal/extensions/scheduler/{segment}"
+    assert dialect.document(operation, {"scheduleId": "s-1"}) == {"scheduleId": "s-1"}
+
+
+@pytest.mark.parametrize("name", ["alga", "prd"])
+async def test_the_setting_chooses_the_dialect(name: str) -> None:
+    settings = Settings.load(server_url="http://alga", server_token=SecretStr("token"), server_dialect=name)
+    server = connect(settings)
+
+    assert server._dialect is DIALECTS[name]  # type: ignore[attr-defined]
+    await server.aclose()
+
+
+def test_a_dialect_that_there_is_not_is_refused() -> None:
+    with pytest.raises(SettingsError, match="server_dialect"):
+        Settings.load(server_dialect="graphql")
