@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +22,7 @@ from .workload import Work as Task
 
 GUESTS_AT_ONCE = 50
 PROBE_S = 0.001
+_SCHEDULED = Path("/proc/thread-self/schedstat")
 FOREVER = 10**9
 """Thousands of rounds: longer than any deadline."""
 BURST_ROUNDS = 4_000
@@ -28,10 +30,15 @@ BURST_ROUNDS = 4_000
 
 
 class Lag:
-    """How late a timer of ``PROBE_S`` was, and how long a light execution took, each time."""
+    """How late a timer of ``PROBE_S`` was, and how long a light execution took, each time.
+
+    ``own_ms`` leaves out the time for which other processes had the cores, so that a busy machine does not hide what a
+    process does to itself.
+    """
 
     def __init__(self) -> None:
         self.late_ms: list[float] = []
+        self.own_ms: list[float] = []
         self.light_ms: list[float] = []
 
     def counts(self, prefix: str) -> dict[str, float]:
@@ -40,6 +47,8 @@ class Lag:
             f"{prefix}_p50_ms": _percentile(self.late_ms, 0.5),
             f"{prefix}_p99_ms": _percentile(self.late_ms, 0.99),
             f"{prefix}_max_ms": max(self.late_ms),
+            f"{prefix}_own_p99_ms": _percentile(self.own_ms, 0.99),
+            f"{prefix}_own_max_ms": max(self.own_ms),
             f"{prefix}_samples": len(self.late_ms),
             f"{prefix}_light_p50_ms": _percentile(self.light_ms, 0.5),
             f"{prefix}_light_p99_ms": _percentile(self.light_ms, 0.99),
@@ -100,9 +109,7 @@ class Fairness(Contestant):
         return content_hash
 
     async def _check(self, task: Task) -> None:
-        response = await self._runner.execute(ExecuteRequest.model_validate(task.document))
-        if response.body() != task.answer:
-            raise WrongAnswer(response)
+        await check(self._runner, task)
 
     async def _quiet(self, seconds: float) -> Lag:
         async with self._probed() as lag:
@@ -150,33 +157,54 @@ class Fairness(Contestant):
             worst_ms.append(max(lag.late_ms[before:]))
         return lag, finished, worst_ms
 
-    @asynccontextmanager
-    async def _probed(self, lag: Lag | None = None) -> AsyncIterator[Lag]:
-        """A timer and a light execution now and then, while entered."""
-        lag = lag or Lag()
-        async with anyio.create_task_group() as probes:
-            probes.start_soon(_watch, lag)
-            probes.start_soon(self._execute_lightly, lag)
-            yield lag
-            probes.cancel_scope.cancel()
+    def _probed(self, lag: Lag | None = None) -> AbstractAsyncContextManager[Lag]:
+        return probed(self._runner, self._light_tasks, lag)
 
-    async def _execute_lightly(self, lag: Lag) -> None:
-        number = 0
-        while True:
-            task = self._light_tasks[number % len(self._light_tasks)]
-            number += 1
-            started = perf_counter()
-            await self._check(task)
-            lag.light_ms.append((perf_counter() - started) * 1000)
-            await asyncio.sleep(0.005)
+
+@asynccontextmanager
+async def probed(runner: Runner, tasks: Sequence[Task], lag: Lag | None = None) -> AsyncIterator[Lag]:
+    """A timer and one of the light ``tasks`` now and then, while entered."""
+    lag = lag or Lag()
+    async with anyio.create_task_group() as probes:
+        probes.start_soon(_watch, lag)
+        probes.start_soon(_execute_lightly, runner, tasks, lag)
+        yield lag
+        probes.cancel_scope.cancel()
+
+
+async def check(runner: Runner, task: Task) -> None:
+    """Execute ``task``. Raises ``WrongAnswer``."""
+    response = await runner.execute(ExecuteRequest.model_validate(task.document))
+    if response.body() != task.answer:
+        raise WrongAnswer(response)
+
+
+async def _execute_lightly(runner: Runner, tasks: Sequence[Task], lag: Lag) -> None:
+    number = 0
+    while True:
+        task = tasks[number % len(tasks)]
+        number += 1
+        started = perf_counter()
+        await check(runner, task)
+        lag.light_ms.append((perf_counter() - started) * 1000)
+        await asyncio.sleep(0.005)
 
 
 async def _watch(lag: Lag) -> None:
     loop = asyncio.get_running_loop()
     while True:
-        due = loop.time() + PROBE_S
+        due, waited_s = loop.time() + PROBE_S, _waited_s()
         await asyncio.sleep(PROBE_S)
-        lag.late_ms.append((loop.time() - due) * 1000)
+        late_s = loop.time() - due
+        lag.late_ms.append(late_s * 1000)
+        lag.own_ms.append(max(late_s - (_waited_s() - waited_s), 0.0) * 1000)
+
+
+def _waited_s() -> float:
+    """For how long this thread was ready to run and another had the core, since it began."""
+    with suppress(FileNotFoundError):  # a kernel that does not count it
+        return int(_SCHEDULED.read_text("ascii").split()[1]) / 1e9
+    return 0.0
 
 
 def _percentile(numbers: list[float], share: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..part import Part
+from . import compile as compile_
 from . import execute, fairness, hostcall, hostcall_http, http, leak, scale, suspended
 
 PARTS: tuple[Part, ...] = (
@@ -11,6 +12,7 @@ PARTS: tuple[Part, ...] = (
     hostcall_http.PART,
     suspended.PART,
     fairness.PART,
+    compile_.PART,
     scale.PART,
     http.PART,
     leak.PART,

@@ -21,6 +21,7 @@ KEYS = {
     "hostcall_http": ["hostcall_http.vs_httpx_default"],
     "suspended": ["suspended.count", "suspended.kb_each"],
     "fairness": ["fairness.loop_p99_ms", "fairness.burst_p99_ms"],
+    "compile": ["compile.loop_p99_ms"],
     "scale": ["scale.two_processes"],
     "http": ["http.vs_bare_asgi"],
     "leak": ["leak.kb_per_200k"],
