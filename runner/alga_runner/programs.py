@@ -52,7 +52,7 @@ def module_loader(settings: Settings, engine: Engine, telemetry: Telemetry) -> M
 
 
 def _cache_folder(setting: str | None) -> Path | None:
-    if setting is not None:
+    if setting:
         return None if setting == "off" else Path(setting).absolute()
     caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if not caches.is_absolute():  # unset, or to be ignored (XDG Base Directory Specification)
