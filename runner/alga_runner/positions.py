@@ -39,15 +39,19 @@ class Positions:
         self, tenant_id: str, extension_id: str, content_hash: str, frames: tuple[Frame, ...]
     ) -> tuple[Frame, ...]:
         """``frames`` with files and lines; as they are where those cannot be had soon. Raises nothing."""
+        key = (tenant_id, extension_id, content_hash)
 
         async def load() -> LineTable:
             bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
             return await _in_turns(read_lines(bundle.wasm, bundle.source_map))
 
         try:
-            with anyio.move_on_after(PATIENCE_S):
-                table = await self._tables.get((tenant_id, extension_id, content_hash), load)
-                return tuple(table.locate(frame) for frame in frames)
+            table = self._tables.loaded(key)
+            if table is None:
+                with anyio.move_on_after(PATIENCE_S):
+                    table = await self._tables.get(key, load)
+            if table is not None:
+                return tuple(map(table.locate, frames))
         except AlgaError:  # the bundle has gone from the store, or the runner ends
             pass
         except Exception as fault:  # noqa: BLE001 - a stack without lines is better than none

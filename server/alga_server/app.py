@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
+from anyio import CancelScope
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -102,9 +103,10 @@ class Server:
                 )
 
     async def aclose(self) -> None:
-        """Close the connections to the runner, then the storage. A database in memory ends here."""
-        await self._runner.aclose()
-        await self._services.database.aclose()
+        """Close the connections to the runner, then the storage, cancelled or not. A database in memory ends here."""
+        with CancelScope(shield=True):
+            await self._runner.aclose()
+            await self._services.database.aclose()
 
     async def __aenter__(self) -> Self:
         """Start, and begin to fire schedules."""

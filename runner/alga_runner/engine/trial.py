@@ -30,12 +30,17 @@ def require_survivable() -> None:
     """Try wasmtime in a forked process. Raises ``EngineUnavailable`` if it crashes, hangs or misbehaves there.
 
     For a program's main, before its event loop: it does nothing in a process that has threads or an engine already,
-    which forking would break. ``selfcheck.require_sound`` then tries what remains.
+    which forking would break, nor where none can be forked. ``selfcheck.require_sound`` then tries what remains.
     """
     if not _may_fork():
         return
     reader, writer = os.pipe()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:  # the system has no process to give
+        os.close(reader)
+        os.close(writer)
+        return
     if child == 0:
         _try(writer)
     os.close(writer)

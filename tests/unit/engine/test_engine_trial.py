@@ -115,6 +115,18 @@ def test_a_process_that_must_not_be_forked_is_left_alone(before: str) -> None:
     assert (code, out, err) == (0, "sound", "")
 
 
+def test_where_no_process_can_be_had_nothing_is_tried() -> None:
+    code, out, err = outcome("""
+        def no_process():
+            raise BlockingIOError
+        os.fork = no_process
+        open_before = len(os.listdir("/proc/self/fd"))
+        print(tried(), len(os.listdir("/proc/self/fd")) - open_before)
+    """)
+
+    assert (code, out, err) == (0, "sound 0", "")
+
+
 def test_an_interrupted_wait_leaves_no_process() -> None:
     code, out, err = outcome("""
         def check(engine, begins):

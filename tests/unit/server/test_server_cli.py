@@ -38,8 +38,10 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def app() -> Any:
-    return Server(ServerSettings(admin_token=TOKEN), clock=ManualClock()).app
+def app() -> Iterator[Any]:
+    server = Server(ServerSettings(admin_token=TOKEN), clock=ManualClock())
+    yield server.app
+    anyio.run(server.aclose)
 
 
 @pytest.fixture

@@ -549,6 +549,17 @@ async def test_a_server_can_be_cancelled(settings: ServerSettings) -> None:
     assert scope.cancelled_caught
 
 
+async def test_a_server_that_is_cancelled_closes_its_database(settings: ServerSettings) -> None:
+    server = Server(settings)
+    pool = server._services.database._engine.pool
+    with anyio.CancelScope() as scope:
+        async with server:
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    assert server._services.database._engine.pool is not pool, "it was disposed of"
+
+
 async def test_a_server_can_be_entered_again(settings: ServerSettings) -> None:
     server = Server(settings)
     for _ in range(2):

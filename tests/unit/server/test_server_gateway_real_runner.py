@@ -94,7 +94,9 @@ class Town:
             headers.pop(name.replace("_", "-"), None)
             if value is not None:
                 headers[name.replace("_", "-")] = value
-        return (await self.client.post(last.url.path, content=last.content, headers=headers)).status_code
+        return (
+            await self.client.post(last.url.path, content=await last.aread(), headers=headers)
+        ).status_code
 
 
 class _Late(httpx.AsyncBaseTransport):
