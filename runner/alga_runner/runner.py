@@ -47,6 +47,8 @@ class Observation:
     log: tuple[LogLine, ...]
     host_calls: tuple[HostCallRecord, ...]
     duration_s: float
+    fuel: int | None = None
+    """What the request's ``limits.fuel`` asked for: recorded, and without effect. ``cpu_ms`` bounds computing."""
 
 
 class Runner:
@@ -156,7 +158,14 @@ class Runner:
         except AlgaError as error:
             failure = error
         duration_s = perf_counter() - started
-        return Observation(response, failure, tuple(execution.log), tuple(execution.host_calls), duration_s)
+        return Observation(
+            response,
+            failure,
+            tuple(execution.log),
+            tuple(execution.host_calls),
+            duration_s,
+            request.limits.fuel,
+        )
 
     async def _carry_out(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
         """One execution, reported whatever its outcome."""

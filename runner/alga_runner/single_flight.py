@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
+from copy import copy
 from typing import Generic, TypeVar
 
 import anyio
@@ -26,7 +27,8 @@ class _Load(Generic[T]):
         if isinstance(self.failure, AlgaError):
             raise self.failure.fresh()
         if self.failure is not None:
-            raise self.failure
+            # Not the same object for all who wait: each that raises it leaves its frames in the traceback.
+            raise copy(self.failure).with_traceback(None)
         if self.value is None:
             raise EngineUnavailable("The runner stopped while the extension was being loaded.")
         return self.value

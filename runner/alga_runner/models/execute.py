@@ -51,7 +51,7 @@ class HttpCall(WireModel):
 
 
 class ExecutionLimits(WireModel):
-    """Limits the caller asks for; each is clamped to the runner's own. ``fuel`` is accepted and without effect."""
+    """Limits the caller asks for; each is clamped to the runner's own. ``fuel`` is recorded and without effect."""
 
     timeout_ms: NonNegativeInt | None = None
     cpu_ms: NonNegativeInt | None = None

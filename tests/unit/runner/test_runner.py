@@ -149,6 +149,30 @@ async def test_one_failure_met_by_many_tells_each_only_its_own(settings: Setting
     }
 
 
+async def test_one_fault_met_by_many_is_an_object_of_its_own_for_each(settings: Settings, bundle: Bundle):
+    class Faulty(CountingBundles):
+        async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+            await super().fetch(tenant_id, extension_id, content_hash)
+            raise OSError(5, "the disk is gone")
+
+    bundles = Faulty(bundle)
+    met: list[OSError] = []
+
+    async def ask() -> None:
+        with pytest.raises(OSError, match="the disk is gone") as raised:
+            await runner.execute(request_for(bundle.content_hash))
+        met.append(raised.value)
+
+    async with Runner(settings, bundles=bundles) as runner, anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        tasks.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        bundles.gate.set()
+
+    assert len(met) == 2
+    assert met[0] is not met[1]
+
+
 async def test_a_module_over_its_limit_is_not_compiled(bundle: Bundle):
     bundles = MemoryBundles()
     async with Runner(
