@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .budget import Budget
 from .compiler import CompileBounds
-from .drive import arrive, drive
+from .drive import arrive, drive, retire
 from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
 from .interrupts import deferred_interrupts
@@ -40,5 +40,6 @@ __all__ = [
     "drive",
     "require_sound",
     "require_survivable",
+    "retire",
     "turns",
 ]

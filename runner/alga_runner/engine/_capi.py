@@ -115,11 +115,21 @@ call_async = _declare(
 future_poll = _declare("wasmtime_call_future_poll", c_bool, c_void_p)
 future_delete = _declare("wasmtime_call_future_delete", None, c_void_p)
 
-future_poll_released = ctypes.CDLL(str(_ffi.filename))["wasmtime_call_future_poll"]
-"""``future_poll`` without the GIL, for a thread beside the event loop: others run Python while the guest computes."""
+# The same without the GIL, for a thread beside the event loop: others run Python while a guest computes there, or while
+# its memory is given back.
+_beside = ctypes.CDLL(str(_ffi.filename))
 
+future_poll_released = _beside["wasmtime_call_future_poll"]
 future_poll_released.restype = c_bool
 future_poll_released.argtypes = (c_void_p,)
+
+future_delete_released = _beside["wasmtime_call_future_delete"]
+future_delete_released.restype = None
+future_delete_released.argtypes = (c_void_p,)
+
+store_delete_released = _beside["wasmtime_store_delete"]
+store_delete_released.restype = None
+store_delete_released.argtypes = (c_void_p,)
 
 # What a guest exports.
 instance_export_get = _declare(

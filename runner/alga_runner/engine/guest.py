@@ -278,24 +278,24 @@ class Guest:
         kind, pack_into, place_at = _RESULTS[self.linked.functions[function].signature.results]
         pack_into(place_at(self._results), 0, kind, result)
 
-    def close(self) -> None:
-        """Free everything; a suspended guest is unwound first. Safe to call twice."""
-        if self.recall is not None:
+    def close(self, *, released: bool = False) -> None:
+        """Free everything; a suspended guest is unwound first. Safe to call twice. ``released`` is as in ``poll``."""
+        if self.recall is not None and not released:
             self.recall()
         future, self._future = self._future, None
         if future is not None:
-            _capi.future_delete(future)
+            (_capi.future_delete_released if released else _capi.future_delete)(future)
         store, self._store = self._store, None
         if store is not None:
-            self.answerer = (
-                None  # it knows the guest: left in a circle, both would wait for the garbage collector
-            )
+            # It knows the guest: left in a circle, both would wait for the garbage collector.
+            self.answerer = None
+            self.memory = None  # what it pointed at is gone
             if (pending := self.pending) is not None and pending.waiting is not None:
                 pending.waiting.close()
             trap, error = _ends_at(self._scratch, _TRAP)
             if trap or error:  # nobody is left to hear of it
                 self._take_end()
-            _capi.store_delete(store)
+            (_capi.store_delete_released if released else _capi.store_delete)(store)
             _scratches.append(self._scratch)
             self.linked.engine.ticker.release()
 

@@ -28,7 +28,7 @@ _FRESH_IN_A_ROW = 4
 HELD_S = 0.005
 """A slice that took this long was not interrupted in time, in seconds."""
 
-_HOLDING_BYTES = 8 * 1024 * 1024
+_MUCH_BYTES = 8 * 1024 * 1024
 """A smaller memory is filled or copied within ``HELD_S``: not the guest, but the ticker was late."""
 
 _ANSWERS_S = 0.002
@@ -38,11 +38,24 @@ _ANSWERS_S = 0.002
 class Loan:
     """A guest while the worker has it."""
 
-    __slots__ = ("_loop", "_returned", "budget", "done", "ended", "failure", "guest", "late", "recalled")
+    __slots__ = (
+        "_loop",
+        "_returned",
+        "budget",
+        "done",
+        "ended",
+        "failure",
+        "frees",
+        "guest",
+        "late",
+        "recalled",
+    )
 
-    def __init__(self, guest: Guest, budget: Budget) -> None:
+    def __init__(self, guest: Guest, budget: Budget, *, frees: bool = False) -> None:
         self.guest = guest
         self.budget = budget
+        self.frees = frees
+        """The guest is not to be run, but freed."""
         self.recalled = False
         """The owner wants the guest back as it is."""
         self.late = False
@@ -97,9 +110,15 @@ class Worker:
         Raises what ended it, ``CpuLimit`` and ``DeadlineExceeded`` included. When cancelled, it takes the guest back
         first, which takes as long as a slice; then ``budget.stack`` says where the guest was if its deadline had come.
         """
-        loan = Loan(guest, budget)
+        return await self._carry_out(Loan(guest, budget))
+
+    async def free(self, guest: Guest) -> None:
+        """Free ``guest`` in the worker, which must not be running. What is not freed then is the owner's to close."""
+        await self._carry_out(Loan(guest, Budget(), frees=True))
+
+    async def _carry_out(self, loan: Loan) -> bool:
         # However this coroutine ends, even between two of its lines: closing the guest waits for the worker.
-        guest.recall = partial(self._take_back, loan)
+        loan.guest.recall = partial(self._take_back, loan)
         try:
             self._lend(loan)
             await loan.returned()
@@ -194,8 +213,8 @@ class Worker:
                 loan.end()
                 self._changed.notify_all()
             elif loan.forgotten:
+                loan.guest.close(released=True)
                 loan.end()
-                loan.guest.close()
             elif loan.late:
                 self._fresh.appendleft(loan)
             else:
@@ -233,6 +252,9 @@ async def _until_ended(loan: Loan) -> None:
 def _run_slice(loan: Loan) -> bool:
     """Run one slice. Whether the guest is done, waits for an answer, or has ended."""
     guest, budget, now = loan.guest, loan.budget, monotonic()
+    if loan.frees:
+        guest.close(released=True)
+        return True
     if loan.late or budget.spent or now >= budget.until:  # an owner whose loop is busy says so late
         if budget.used_s > 0:
             budget.stack = guest.interrupt(released=True)
@@ -252,8 +274,13 @@ def _run_slice(loan: Loan) -> bool:
 
 def note_hold(guest: Guest) -> None:
     """Remember the module of a guest that took longer than ``HELD_S``, if it can have been the guest."""
-    if guest.memory is not None and guest.memory.size >= _HOLDING_BYTES:
+    if has_much_memory(guest):
         guest.linked.held()
+
+
+def has_much_memory(guest: Guest) -> bool:
+    """Whether what is done with all of its memory at once takes too long for the loop."""
+    return guest.memory is not None and guest.memory.size >= _MUCH_BYTES
 
 
 worker = Worker()

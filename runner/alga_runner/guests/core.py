@@ -10,7 +10,7 @@ from typing import Any
 
 from ..capabilities import OPERATIONS, Execution, Gate, Operation
 from ..debuginfo import has_debug_info
-from ..engine import Budget, Engine, Guest, GuestLimits, LinkedModule, Linker, Module, arrive, drive
+from ..engine import Budget, Engine, Guest, GuestLimits, LinkedModule, Linker, Module, arrive, drive, retire
 from ..errors import (
     BrokenFraming,
     GuestAbort,
@@ -225,6 +225,7 @@ class CoreHost:
             finally:
                 if session.unfinished:
                     await self._log.finish(session)
+                await retire(guest, budget)
             if session.response is None:
                 raise NoResponse("The handler returned without a response.", hint="Call alga:abi respond.")
             return decode_response(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
@@ -23,6 +24,7 @@ from alga_runner.engine import (
     Module,
     arrive,
     drive,
+    retire,
     turns,
 )
 from alga_runner.engine.worker import worker
@@ -79,6 +81,19 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     monkeypatch.setattr(sys.modules["alga_runner.engine.turns"], "monotonic", lambda: 1.0)
     monkeypatch.setattr(turns, "has_time", lambda: time.left and has_time())
     return time
+
+
+@pytest.fixture
+def filling() -> Callable[[int], LinkedModule]:
+    """A module whose guests fill that many pages of memory with one instruction."""
+
+    def link(pages: int) -> LinkedModule:
+        engine = Engine.get(EngineConfig(max_guests=2, max_memory_bytes=16 << 20))
+        wat = f"""(module (memory (export "memory") {pages}) (func (export "fill") (param i32)
+            (memory.fill (i32.const 0) (local.get 0) (i32.const {pages * 65536}))))"""
+        return Linker(engine, []).link(Module(engine, bytes(wat2wasm(wat))))
+
+    return link
 
 
 async def never(_function: int, _arguments: tuple[Any, ...]) -> None:
@@ -170,16 +185,6 @@ class TestPlaces:
 class TestInterruption:
     """Bulk instructions are not interrupted: ``memory.fill`` of 256 MiB takes 100 ms."""
 
-    @pytest.fixture
-    def filling(self) -> Callable[[int], LinkedModule]:
-        def link(pages: int) -> LinkedModule:
-            engine = Engine.get(EngineConfig(max_guests=2, max_memory_bytes=16 << 20))
-            wat = f"""(module (memory (export "memory") {pages}) (func (export "fill") (param i32)
-                (memory.fill (i32.const 0) (local.get 0) (i32.const {pages * 65536}))))"""
-            return Linker(engine, []).link(Module(engine, bytes(wat2wasm(wat))))
-
-        return link
-
     @pytest.mark.parametrize(("pages", "holds"), [(1, False), (200, True)])
     @pytest.mark.parametrize("place", ["beside", "loop"])
     async def test_only_a_guest_with_much_memory_is_blamed_for_a_slice_that_took_too_long(
@@ -214,6 +219,87 @@ class TestInterruption:
             runs += 1
 
         assert runs == 1000
+
+
+class TestRetirement:
+    """Giving much memory back takes long: 9 ms for 256 MiB in use."""
+
+    @pytest.fixture
+    def filled(self, filling, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Awaitable[Guest]]:
+        """A guest that has filled its memory."""
+        monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "HELD_S", 0.0)
+
+        async def fill(pages: int) -> Guest:
+            guest = Guest(filling(pages), GuestLimits(16 << 20, 10))
+            guest.instantiate()
+            await drive(guest, never)
+            guest.call("fill", 1)
+            await drive(guest, never)
+            return guest
+
+        return fill
+
+    @pytest.fixture
+    def freed(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """In which threads guests were freed."""
+        threads: list[str] = []
+        close = Guest.close
+
+        def record(guest: Guest, *, released: bool = False) -> None:
+            if guest._store is not None:
+                threads.append(threading.current_thread().name)
+            close(guest, released=released)
+
+        monkeypatch.setattr(Guest, "close", record)
+        return threads
+
+    @pytest.mark.parametrize(("pages", "thread"), [(1, "MainThread"), (200, "alga-runner-cpu")])
+    async def test_a_guest_with_much_memory_is_freed_beside_the_loop(
+        self, filled, freed: list[str], pages: int, thread: str
+    ):
+        with await filled(pages) as guest:
+            await retire(guest, Budget())
+
+        assert freed == [thread]
+
+    async def test_a_guest_that_is_thrown_away_is_freed_where_that_happens(self, filled, freed: list[str]):
+        async def live() -> None:
+            with guest:
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    await retire(guest, Budget())
+
+        guest = await filled(200)
+        coroutine = live()
+        coroutine.send(None)
+        coroutine.close()
+
+        assert freed == ["MainThread"]
+
+    async def test_a_cancelled_execution_s_guest_is_freed_before_the_cancellation_goes_on(
+        self, filled, freed: list[str]
+    ):
+        guest = await filled(200)
+        with anyio.CancelScope() as scope, guest:
+            scope.cancel()
+            try:
+                await anyio.lowlevel.checkpoint()
+            finally:
+                await retire(guest, Budget())
+
+        assert scope.cancelled_caught
+        assert freed == ["alga-runner-cpu"]
+
+    async def test_without_a_worker_it_is_freed_on_the_loop(
+        self, filled, freed: list[str], monkeypatch: pytest.MonkeyPatch
+    ):
+        guest = await filled(200)
+        monkeypatch.setattr(worker, "_ends", True)
+        with guest:
+            await retire(guest, Budget())
+
+        assert freed == ["MainThread"]
 
 
 class TestDeadline:
