@@ -23,11 +23,23 @@ from .admin_models import (
     published_answer,
     schedule_answer,
 )
+from .api_answers import (
+    ExtensionShown,
+    ExtensionsListed,
+    InstallShown,
+    InstallsListed,
+    PublishedVersion,
+    ScheduleShown,
+    SchedulesShown,
+    TenantSchedulesShown,
+)
+from .api_requests import ScheduleChanges, ScheduleInput
 from .bundle_copies import placement_of
 from .clock_api import add_clock
 from .errors import BundleStoreUnavailable, NotFound, Unauthorized, ValidationFailed
 from .ids import NOBODY, known_form, known_tenant
 from .installs import Install
+from .openapi import described, query
 from .runs_api import add_runs
 from .services import Services
 from .web import Answer, read_body, read_json_object, same_secret
@@ -57,7 +69,9 @@ def admin_router(services: Services) -> APIRouter:
 def _add_extensions(router: APIRouter, services: Services) -> None:
     one_at_a_time = CapacityLimiter(1)  # an unpacked bundle is hundreds of megabytes
 
-    @router.post("/extensions", response_model=None)
+    @router.post(
+        "/extensions", **described(PublishedVersion, status=201, also=(200,), body=bytes, refusals=(409, 503))
+    )
     async def publish(request: Request) -> Answer:
         archive = await read_body(request, services.settings.max_bundle_bytes)
         bundle = await to_thread.run_sync(publishing.read_bundle, archive, limiter=one_at_a_time)
@@ -67,12 +81,13 @@ def _add_extensions(router: APIRouter, services: Services) -> None:
             await services.bundles.keep_version(published.version_id)
         return Answer(published_answer(published), status_code=201 if published.created else 200)
 
-    @router.get("/extensions", response_model=None)
-    async def list_all(name: str | None = None) -> Answer:
+    @router.get("/extensions", **described(ExtensionsListed, parameters=[query("name", type="string")]))
+    async def list_all(request: Request) -> Answer:
+        name = request.query_params.get("name")
         found = await services.database.read(lambda c: registry.extensions(c, name=name))
         return Answer({"extensions": [extension_answer(each) for each in found]})
 
-    @router.get("/extensions/{extension_id}", response_model=None)
+    @router.get("/extensions/{extension_id}", **described(ExtensionShown, refusals=(404,)))
     async def get(extension_id: str) -> Answer:
         wanted = known_form(extension_id)
         found = await services.database.read(lambda c: registry.extensions(c, extension_id=wanted))
@@ -83,11 +98,15 @@ def _add_extensions(router: APIRouter, services: Services) -> None:
 
 def _add_installs(router: APIRouter, services: Services) -> None:
     database, clock = services.database, services.clock
+    one = "/tenants/{tenant_id}/installs/{install_id}"
 
     def shown(connection: Connection, install: Install) -> dict[str, Any]:
         return install_answer(install, publishing.endpoints(connection, install.version_id))
 
-    @router.post("/tenants/{tenant_id}/installs", response_model=None)
+    @router.post(
+        "/tenants/{tenant_id}/installs",
+        **described(InstallShown, status=201, body=InstallInput, refusals=(404, 409, 503)),
+    )
     async def create(request: Request, tenant_id: str) -> Answer:
         wanted = parse(InstallInput, await _json(request, services))
         if known_tenant(tenant_id) == NOBODY:
@@ -109,7 +128,7 @@ def _add_installs(router: APIRouter, services: Services) -> None:
         await _keep_bundle(services, install)
         return Answer(answer, status_code=201)
 
-    @router.get("/tenants/{tenant_id}/installs", response_model=None)
+    @router.get("/tenants/{tenant_id}/installs", **described(InstallsListed))
     async def list_all(tenant_id: str) -> Answer:
         def transaction(connection: Connection) -> list[dict[str, Any]]:
             return [
@@ -118,14 +137,14 @@ def _add_installs(router: APIRouter, services: Services) -> None:
 
         return Answer({"installs": await database.read(transaction)})
 
-    @router.get("/tenants/{tenant_id}/installs/{install_id}", response_model=None)
+    @router.get(one, **described(InstallShown, refusals=(404,)))
     async def get(tenant_id: str, install_id: str) -> Answer:
         def transaction(connection: Connection) -> dict[str, Any]:
             return shown(connection, _require(connection, tenant_id, install_id))
 
         return Answer(await database.read(transaction))
 
-    @router.patch("/tenants/{tenant_id}/installs/{install_id}", response_model=None)
+    @router.patch(one, **described(InstallShown, body=InstallChanges, refusals=(404, 409)))
     async def change(request: Request, tenant_id: str, install_id: str) -> Answer:
         changes = parse(InstallChanges, await _json(request, services))
 
@@ -147,7 +166,7 @@ def _add_installs(router: APIRouter, services: Services) -> None:
         services.dispatcher.wake()
         return answer
 
-    @router.delete("/tenants/{tenant_id}/installs/{install_id}", response_model=None)
+    @router.delete(one, **described(None, status=204, refusals=(404, 503)))
     async def remove(tenant_id: str, install_id: str) -> Response:
         def transaction(connection: Connection) -> Install:
             install = _require(connection, tenant_id, install_id, lock=True)
@@ -168,7 +187,7 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
             raise NotFound("Schedule not found")
         return schedule_answer(schedule)
 
-    @router.get("/tenants/{tenant_id}/schedules", response_model=None)
+    @router.get("/tenants/{tenant_id}/schedules", **described(TenantSchedulesShown))
     async def list_of_tenant(tenant_id: str) -> Answer:
         def transaction(connection: Connection) -> list[dict[str, Any]]:
             return [
@@ -183,7 +202,7 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
 
         return Answer({"schedules": await database.read(transaction)})
 
-    @router.get(root, response_model=None)
+    @router.get(root, **described(SchedulesShown, refusals=(404,)))
     async def list_all(tenant_id: str, install_id: str) -> Answer:
         def transaction(connection: Connection) -> list[dict[str, Any]]:
             install = _require(connection, tenant_id, install_id)
@@ -191,7 +210,7 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
 
         return Answer({"schedules": await database.read(transaction)})
 
-    @router.post(root, response_model=None)
+    @router.post(root, **described(ScheduleShown, status=201, body=ScheduleInput, refusals=(404,)))
     async def create(request: Request, tenant_id: str, install_id: str) -> Answer:
         body = await _json(request, services)
 
@@ -206,7 +225,7 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
         services.dispatcher.wake()
         return answer
 
-    @router.patch(root + "/{schedule_id}", response_model=None)
+    @router.patch(root + "/{schedule_id}", **described(ScheduleShown, body=ScheduleChanges, refusals=(404,)))
     async def change(request: Request, tenant_id: str, install_id: str, schedule_id: str) -> Answer:
         body = await _json(request, services)
 
@@ -220,7 +239,7 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
         services.dispatcher.wake()
         return answer
 
-    @router.delete(root + "/{schedule_id}", response_model=None)
+    @router.delete(root + "/{schedule_id}", **described(None, status=204, refusals=(404,)))
     async def remove(tenant_id: str, install_id: str, schedule_id: str) -> Response:
         def transaction(connection: Connection) -> None:
             install = _require(connection, tenant_id, install_id, lock=True)

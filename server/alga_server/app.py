@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from anyio import CancelScope
@@ -19,6 +19,7 @@ from starlette.responses import Response
 from alga_runner.errors import SettingsError
 
 from .admin_api import admin_router
+from .api_answers import Health
 from .bundle_copies import BundleCopies
 from .bundle_store import BundleStore
 from .clock import Clock, MovableClock, OffsetClock, SystemClock
@@ -29,6 +30,7 @@ from .executions import Executor
 from .gateway import gateway_router
 from .internal_api import internal_router
 from .metrics import CONTENT_TYPE, Metrics
+from .openapi import described, document
 from .runner_client import RunnerClient
 from .services import Services
 from .settings import ServerSettings
@@ -78,6 +80,7 @@ class Server:
             movable_clock=_movable(clock, settings) if allow_clock else None,
         )
         self._stack = AsyncExitStack()
+        self._openapi: dict[str, Any] | None = None
         self.app = self._app()
 
     @property
@@ -133,9 +136,10 @@ class Server:
         )
         app.include_router(internal_router(self._services))
         app.include_router(admin_router(self._services))
-        app.include_router(gateway_router(self._services))
-        app.add_api_route("/healthz", self._healthz, response_model=None)
-        app.add_api_route("/metrics", self._metrics, response_model=None)
+        app.include_router(gateway_router(self._services), include_in_schema=False)
+        app.add_api_route("/healthz", self._healthz, **described(Health, security=None))
+        app.add_api_route("/metrics", self._metrics, response_model=None, include_in_schema=False)
+        app.add_api_route("/openapi.json", self._document, response_model=None, include_in_schema=False)
         app.add_exception_handler(ServerError, _server_error)
         app.add_exception_handler(HTTPException, _http_error)
         app.add_exception_handler(Exception, _failure)
@@ -149,6 +153,11 @@ class Server:
     async def _healthz(self) -> Answer:
         await self._services.database.read(lambda connection: connection.exec_driver_sql("SELECT 1"))
         return Answer({"status": "ok"})
+
+    async def _document(self) -> Answer:
+        if self._openapi is None:
+            self._openapi = document(self.app)
+        return Answer(self._openapi)
 
     async def _metrics(self) -> Response:
         return Response(self._services.metrics.text(), headers={"content-type": CONTENT_TYPE})

@@ -12,8 +12,10 @@ from pydantic import AwareDatetime, Field
 from starlette.requests import Request
 
 from .admin_models import AdminInput, parse, run_answer
+from .api_answers import ClockShown, Travelled
 from .clock import MovableClock
 from .errors import CapabilityDenied, ValidationFailed
+from .openapi import described
 from .schedules import rfc3339
 from .services import Services
 from .time_travel import Journey, travel
@@ -40,12 +42,12 @@ def add_clock(router: APIRouter, services: Services, clock: MovableClock) -> Non
     """``GET`` and ``POST /api/admin/clock``, for callers on this machine."""
     one_at_a_time = anyio.Lock()
 
-    @router.get("/clock", response_model=None)
+    @router.get("/clock", **described(ClockShown, refusals=(403,)))
     async def shown(request: Request) -> Answer:
         _check_local(request)
         return Answer({"now": rfc3339(clock.now())})
 
-    @router.post("/clock", response_model=None)
+    @router.post("/clock", **described(Travelled, body=_Move, refusals=(403, 503)))
     async def move(request: Request) -> Answer:
         _check_local(request)
         wanted = parse(_Move, await read_json_object(request, services.settings.max_request_bytes))

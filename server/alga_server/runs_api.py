@@ -10,13 +10,19 @@ from starlette.requests import Request
 
 from . import installs, runs, schedules
 from .admin_models import run_answer
+from .api_answers import RunShown, RunsListed
 from .errors import NotFound, ValidationFailed
 from .ids import known_form, known_tenant
+from .openapi import described, query
 from .runs import MAX_PAGE, Page
 from .services import Services
 from .web import Answer
 
 _DEFAULT_PAGE = 50
+_PAGING = (
+    query("limit", type="integer", minimum=1, maximum=MAX_PAGE),
+    query("cursor", type="string", pattern="^[1-9][0-9]{0,17}$"),
+)
 _INSTALL = "/tenants/{tenant_id}/installs/{install_id}"
 
 
@@ -24,7 +30,7 @@ def add_runs(router: APIRouter, services: Services) -> None:
     """Runs of an install or a schedule, newest first; run-now."""
     database = services.database
 
-    @router.get(_INSTALL + "/runs", response_model=None)
+    @router.get(_INSTALL + "/runs", **described(RunsListed, parameters=_PAGING, refusals=(400, 404)))
     async def of_install(request: Request, tenant_id: str, install_id: str) -> Answer:
         limit, cursor = _paging(request)
 
@@ -34,7 +40,10 @@ def add_runs(router: APIRouter, services: Services) -> None:
 
         return Answer(_page_answer(await database.read(transaction)))
 
-    @router.get(_INSTALL + "/schedules/{schedule_id}/runs", response_model=None)
+    @router.get(
+        _INSTALL + "/schedules/{schedule_id}/runs",
+        **described(RunsListed, parameters=_PAGING, refusals=(400, 404)),
+    )
     async def of_schedule(request: Request, tenant_id: str, install_id: str, schedule_id: str) -> Answer:
         limit, cursor = _paging(request)
         known = known_form(schedule_id)
@@ -56,7 +65,15 @@ def add_runs(router: APIRouter, services: Services) -> None:
 
         return Answer(_page_answer(await database.read(transaction)))
 
-    @router.post(_INSTALL + "/schedules/{schedule_id}/run-now", response_model=None)
+    @router.post(
+        _INSTALL + "/schedules/{schedule_id}/run-now",
+        **described(
+            RunShown,
+            also=(202,),
+            parameters=[query("wait", type="string", enum=["true", "false"])],
+            refusals=(400, 404, 409, 503),
+        ),
+    )
     async def run_now(request: Request, tenant_id: str, install_id: str, schedule_id: str) -> Answer:
         wait = _flag(request, "wait", default=True)
         run = await services.dispatcher.run_now(

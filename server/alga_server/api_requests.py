@@ -1,0 +1,103 @@
+"""The shapes of requests about schedules, for the OpenAPI document. The rules themselves are in ``schedules``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from .creations import MAX_KEY
+from .cron import MAX_LENGTH
+from .fields import MAX_NAME
+
+_Cron = Field(max_length=MAX_LENGTH, examples=["0 4 * * *"])
+_Payload = dict[str, Any] | list[Any] | None
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class ScheduleInput(_Asked):
+    """A schedule to create: ``endpoint`` is ``/path`` or ``METHOD /path``; null and absent members take defaults."""
+
+    endpoint: str = Field(max_length=256, examples=["/sync", "POST /sync"])
+    cron: str = _Cron
+    timezone: str | None = Field(default=None, max_length=64, examples=["UTC", "Europe/Berlin"])
+    enabled: bool | None = None
+    name: str | None = Field(default=None, max_length=MAX_NAME)
+    payload: _Payload = None
+
+
+class CreateRequest(ScheduleInput):
+    """A schedule to create, once for each ``idempotencyKey``."""
+
+    idempotency_key: str | None = Field(default=None, min_length=1, max_length=MAX_KEY)
+
+
+class ScheduleChanges(_Asked):
+    """What to change: an absent member is left, null clears ``name`` and ``payload``."""
+
+    endpoint: str = Field(default="", max_length=256, examples=["/sync"])
+    cron: str = Field(default="", max_length=MAX_LENGTH, examples=["0 4 * * *"])
+    timezone: str | None = Field(default=None, max_length=64)
+    enabled: bool = True
+    name: str | None = Field(default=None, max_length=MAX_NAME)
+    payload: _Payload = None
+
+
+class UpdateRequest(ScheduleChanges):
+    """What to change, and of which schedule."""
+
+    schedule_id: str = Field(min_length=1)
+
+
+class ScheduleRefRequest(_Asked):
+    """Which schedule."""
+
+    schedule_id: str = Field(min_length=1)
+
+
+class NoMembers(_Asked):
+    """An object whose members do not matter."""
+
+
+class AlgaList(NoMembers):
+    """The install's schedules."""
+
+    operation: Literal["list"]
+
+
+class AlgaEndpoints(NoMembers):
+    """The installed version's endpoints."""
+
+    operation: Literal["getEndpoints"]
+
+
+class AlgaGet(ScheduleRefRequest):
+    """One schedule."""
+
+    operation: Literal["get"]
+
+
+class AlgaCreate(CreateRequest):
+    """A schedule to create."""
+
+    operation: Literal["create"]
+
+
+class AlgaUpdate(UpdateRequest):
+    """Changes to a schedule."""
+
+    operation: Literal["update"]
+
+
+class AlgaDelete(ScheduleRefRequest):
+    """A schedule to delete."""
+
+    operation: Literal["delete"]
+
+
+AlgaRequest = AlgaList | AlgaEndpoints | AlgaGet | AlgaCreate | AlgaUpdate | AlgaDelete
+"""What the one route of the ``alga`` dialect takes."""
