@@ -58,6 +58,13 @@ demo: setup ## Run a sample extension against the embedded Alga server
 test: setup-dev ## Run the tests; ARGS go to pytest
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
+# How many requests each route of the server's OpenAPI document gets.
+EXAMPLES ?= 500
+
+.PHONY: fuzz
+fuzz: setup-dev ## Fuzz every route of the server, longer than the tests do; EXAMPLES is how many requests for each
+	@FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/hostile/test_routes_fuzzed.py $(ARGS)
+
 # What differs from Python to Python: callbacks on a guest's stack, threads, asyncio.
 OTHERS ?= tests/unit/engine tests/unit/guests tests/unit/runner tests/hostile tests/contract
 

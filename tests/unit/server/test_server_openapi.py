@@ -1,0 +1,68 @@
+"""The OpenAPI document: what is in it, and what is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+
+async def fetch(house: Any) -> dict[str, Any]:
+    response = await house.client.get("/openapi.json")
+    assert response.status_code == 200
+    found: dict[str, Any] = response.json()
+    return found
+
+
+async def test_every_route_of_runners_and_admins_is_in_the_document(house: Any) -> None:
+    document = await fetch(house)
+
+    served = {
+        (route.path, method.lower())
+        for route in house.server.app.routes
+        for method in getattr(route, "methods", None) or ()
+        if getattr(route, "path", "").startswith(("/api/internal/", "/api/admin/"))
+    }
+    described = {(path, method) for path, methods in document["paths"].items() for method in methods}
+    assert served <= described
+
+
+async def test_the_gateway_is_not_in_the_document(house: Any) -> None:
+    assert not [path for path in (await fetch(house))["paths"] if path.startswith("/api/ext/")]
+
+
+async def test_each_operation_names_its_refusals_and_no_422(house: Any) -> None:
+    for path, methods in (await fetch(house))["paths"].items():
+        for operation in methods.values():
+            statuses = set(operation["responses"])
+            assert "422" not in statuses
+            assert path == "/healthz" or "401" in statuses
+            assert "requestBody" not in operation or {"400", "413"} <= statuses
+
+
+async def test_every_reference_leads_somewhere(house: Any) -> None:
+    document = await fetch(house)
+    wanted: list[str] = []
+
+    def look(value: Any) -> None:
+        for each in value.values() if isinstance(value, dict) else value:
+            if isinstance(each, dict | list):
+                look(each)
+        if isinstance(value, dict) and isinstance(value.get("$ref"), str):
+            wanted.append(value["$ref"])
+
+    look(document)
+
+    assert wanted
+    assert {each.removeprefix("#/components/schemas/") for each in wanted} <= set(
+        document["components"]["schemas"]
+    )
+
+
+async def test_the_document_shows_no_token_and_no_tenant(house: Any, mine: Any) -> None:
+    text = (await house.client.get("/openapi.json")).text
+
+    for secret in ("-token-of-the-test", mine.tenant, mine.id, mine.extension):
+        assert secret not in text
