@@ -45,6 +45,7 @@ where there is a next step, a ``hint``::
     │   ├── InvalidResponse       invalid_response
     │   ├── DeadlineExceeded      deadline_exceeded
     │   ├── Overloaded            overloaded
+    │   ├── Draining              draining
     │   ├── AbiBreach
     │   │   ├── OutOfBounds       out_of_bounds
     │   │   ├── BrokenFraming     broken_framing
@@ -403,9 +404,31 @@ class DeadlineExceeded(ExecutionError):
 
 
 class Overloaded(ExecutionError):
-    """There is no room for another guest right now."""
+    """There is no room for another guest right now.
+
+    Nothing was carried out, so it may be sent again, best after ``retry_after_ms``. ``of_tenant`` says that the tenant
+    has as much as one may, while there may be room for others.
+    """
 
     code = "overloaded"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after_ms: int = 1_000,
+        of_tenant: bool = False,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_ms = retry_after_ms
+        self.of_tenant = of_tenant
+
+
+class Draining(ExecutionError):
+    """The runner is shutting down and takes no more executions; nothing was carried out."""
+
+    code = "draining"
 
 
 class AbiBreach(ExecutionError):

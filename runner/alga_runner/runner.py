@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -15,11 +16,20 @@ from typing import Self
 import anyio
 from anyio.abc import TaskGroup
 
+from .admission import Admission, Bounds
 from .alga import AlgaServer, Identity, connect
 from .bundles import BundleSource, MemoryBundles, bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLine
 from .capabilities.operation import RECORDED_BYTES
-from .engine import Budget, Engine, EngineConfig, GuestLimits, deferred_interrupts, require_sound
+from .engine import (
+    Budget,
+    Engine,
+    EngineConfig,
+    GuestLimits,
+    Heavy,
+    deferred_interrupts,
+    require_sound,
+)
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
 from .failure import explained, log_detail
 from .guests import CoreHost, CoreProgram, SessionLimits
@@ -36,6 +46,7 @@ from .telemetry import Telemetry
 
 STRAGGLERS_S = 5
 """How long the end of a runner waits for executions that it has told to end: an Alga server may be deaf to that."""
+logger = logging.getLogger("alga_runner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,10 @@ class Runner:
         self._programs: Programs | None = None
         self._under_way: set[Budget] = set()
         self._all_ended: anyio.Event | None = None
+        self.admission = Admission(Bounds.of(self.settings, self.settings.max_guests), self.telemetry)
+        """Who may execute now, and who waits."""
+        self.heavy = Heavy()
+        """Does what would hold the event loop for long."""
 
     async def __aenter__(self) -> Self:
         """Make the engine and try it. Raises ``EngineUnavailable``."""
@@ -91,8 +106,14 @@ class Runner:
                 stack.push_async_callback(self._alga.aclose)
             engine = Engine.get(_engine_config(self.settings))
             self._most = engine.limits
+            self.admission = Admission(Bounds.of(self.settings, engine.capacity.guests), self.telemetry)
+            _report_capacity(engine, self.admission.bounds)
             host = CoreHost(
-                engine, Gate(self.telemetry), _session_limits(self.settings), clock_ns=self._clock_ns
+                engine,
+                Gate(self.telemetry),
+                _session_limits(self.settings),
+                clock_ns=self._clock_ns,
+                heavy=self.heavy,
             )
             stack.callback(engine.ticker.stop_if_idle)
             modules = module_loader(self.settings, engine, self.telemetry)
@@ -115,6 +136,7 @@ class Runner:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.admission.close()
         self._programs = None
         await self._stack.__aexit__(exc_type, exc, traceback)
 
@@ -224,15 +246,26 @@ class Runner:
                 f"The request grants capabilities that do not exist: {', '.join(unknown)}.",
                 hint="docs/capabilities.md lists them all.",
             )
+        admission, tenant_id = self.admission, request.context.tenant_id
+        if not admission.try_enter(tenant_id):
+            await admission.enter(tenant_id, execution.deadline)
+        try:
+            return await self._execute_admitted(self._programs, request, execution)
+        finally:
+            admission.leave(tenant_id)
+
+    async def _execute_admitted(
+        self, programs: Programs, request: ExecuteRequest, execution: Execution
+    ) -> ExecuteResponse:
         context = request.context
-        program = await self._program(self._programs, context, execution)
+        program = await self._program(programs, context, execution)
         if request.secret_envelope is not None:
             request.secret_envelope.open(datetime.fromtimestamp(self._clock_ns() / 1e9, UTC))
         limits = self._most
         asked = request.limits.memory_mb
         if asked and asked < self.settings.max_memory_mb:
             limits = GuestLimits(asked * MIB, limits.table_elements)
-        budget = Budget(until=execution.deadline, cpu_s=self._cpu_s(request))
+        budget = Budget(execution.deadline, self._cpu_s(request), owner=context.tenant_id)
         self._under_way.add(budget)
         try:
             return await self._host.execute(program, request, execution, limits, budget)
@@ -306,6 +339,17 @@ def _require_asyncio() -> None:
         raise EngineUnavailable(
             "The runner works on asyncio alone.", hint='Use anyio.run(..., backend="asyncio").'
         ) from None
+
+
+def _report_capacity(engine: Engine, bounds: Bounds) -> None:
+    capacity = engine.capacity
+    logger.log(
+        logging.WARNING if capacity.reduced else logging.INFO,
+        "Room for %s. %s.",
+        bounds,
+        capacity.why[:1].upper() + capacity.why[1:],
+        extra={"action": "capacity"},
+    )
 
 
 def _engine_config(settings: Settings) -> EngineConfig:

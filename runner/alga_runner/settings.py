@@ -48,6 +48,17 @@ class Settings(BaseSettings):
         description="Longest wait for one answer of the Alga server; the deadline can be sooner.",
     )
 
+    max_server_connections: int = Field(
+        default=200,
+        ge=1,
+        description="Requests to the Alga server in flight at once; more wait, within their deadlines.",
+    )
+    max_server_connections_per_tenant: int | None = Field(
+        default=None,
+        ge=1,
+        description="Those of one tenant. Unset: a quarter of `max_server_connections`.",
+    )
+
     # The HTTP service.
     service_token: SecretStr | None = Field(
         default=None,
@@ -62,6 +73,17 @@ class Settings(BaseSettings):
     )
     http_body_timeout_ms: int = Field(
         default=30_000, ge=1, description="Longest time an HTTP request's body may take to arrive."
+    )
+    max_http_bytes: int = Field(
+        default=512 * MIB,
+        ge=1,
+        description="Bytes of all requests that are being read, queued or executed, as they came; "
+        "each counts 16 KiB beside its body. Decoded they take about three times as much.",
+    )
+    max_http_bytes_per_tenant: int | None = Field(
+        default=None,
+        ge=1,
+        description="Those of one tenant. Unset: a quarter of `max_http_bytes`. One largest request always fits.",
     )
     idempotency_ttl_ms: int = Field(
         default=86_400_000, ge=1, description="How long a reply is kept for its idempotency key."
@@ -128,12 +150,6 @@ class Settings(BaseSettings):
         description="Linear memory of one guest, and ceiling for what a request asks for.",
     )
     max_table_elements: int = Field(default=20_000, ge=1, description="Elements of one guest's tables.")
-    max_guests: int = Field(
-        default=1_000,
-        ge=1,
-        le=12_000,
-        description="Guests alive at once in this process: slots of the engine's pool.",
-    )
     wasm_stack_bytes: int = Field(
         default=256 * 1024, ge=64 * 1024, description="Native stack a guest's own calls may use."
     )
@@ -168,6 +184,31 @@ class Settings(BaseSettings):
         ge=1,
         le=256,
         description="Modules that are compiled at once, each on one core; one tenant's never take the last place.",
+    )
+
+    # How many at once.
+    max_guests: int = Field(
+        default=1_000,
+        ge=1,
+        le=20_000,
+        description="Executions under way at once in this process: slots of the engine's pool. "
+        "Held to what the kernel's `vm.max_map_count` allows; the log says at the start what came of it.",
+    )
+    max_guests_per_tenant: int | None = Field(
+        default=None,
+        ge=1,
+        description="Those of one tenant. Unset: a quarter of what fits at once.",
+    )
+    max_queued: int = Field(
+        default=1_000, ge=0, description="Executions that wait for a place at once; 0: none waits."
+    )
+    max_queued_per_tenant: int | None = Field(
+        default=None, ge=0, description="Those of one tenant. Unset: a quarter of `max_queued`."
+    )
+    queue_timeout_ms: int = Field(
+        default=5_000,
+        ge=0,
+        description="Longest wait for a place, which counts towards the execution's wall time.",
     )
 
     # What one execution may do.

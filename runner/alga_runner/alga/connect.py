@@ -6,7 +6,9 @@ from typing import NoReturn
 
 from ..errors import HostCallCode, HostCallError, SettingsError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
+from ..places import share
 from ..settings import Settings
+from .connections import Connections
 from .dialect import Dialect
 from .dialect_alga import AlgaDialect
 from .dialect_prd import PrdDialect
@@ -29,11 +31,14 @@ def connect(settings: Settings) -> AlgaServer:
             "There is an Alga server to ask but no token to ask it with.",
             hint="Set RUNNER_STORAGE_API_TOKEN to the token the server expects as x-runner-auth.",
         )
+    most = settings.max_server_connections
+    mine = settings.max_server_connections_per_tenant
     return HttpAlgaServer(
         settings.server_url,
         settings.server_token,
         timeout_s=settings.server_timeout_ms / 1000,
         dialect=DIALECTS[settings.server_dialect],
+        connections=Connections(most, share(most) if mine is None else mine),
     )
 
 

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from collections import deque
 from contextlib import suppress
 
 import anyio
 import httpx
 
+from ..places import FOREVER, Places
 from .http1 import BrokenAnswer, ResponseReader
 
-MAX_CONNECTIONS = 100
-"""Requests in flight at once; more wait, within their own deadlines."""
+MAX_CONNECTIONS = 200
+MAX_CONNECTIONS_OF_ONE = 50
+"""Requests in flight at once, in all and of one holder; more wait, within their own deadlines."""
+
+HOLDER = "alga_runner_holder"
+"""The extension of a request that says whose it is."""
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """Bytes of one answer: fifty schedules, each with a payload of 100,000 characters in escaped JSON, just fit."""
@@ -29,28 +35,35 @@ seldom meets a connection that is just being closed."""
 
 
 class Connections(httpx.AsyncBaseTransport):
-    """Connections to one server, the last used first.
+    """Connections to one server, the last used first; holders share them fairly.
 
     ``httpx.ConnectError``: none could be made. ``httpx.ReadError``: lost before a byte of the answer.
     ``BrokenAnswer``: the answer cannot be used.
     """
 
-    def __init__(self, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(
+        self, max_connections: int = MAX_CONNECTIONS, max_of_one: int = MAX_CONNECTIONS_OF_ONE
+    ) -> None:
         self._tls: ssl.SSLContext | None = None
         self._idle: deque[_Connection] = deque()
-        self._free = anyio.Semaphore(max_connections, fast_acquire=True)
+        self._places = Places(max_connections, min(max_connections, max_of_one), queue=sys.maxsize)
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send ``request`` and return its whole response."""
         message = _serialised(request, await request.aread())
-        async with self._free:
+        holder = request.extensions.get(HOLDER, "")
+        if not self._places.try_take(holder):
+            await self._places.take(holder, FOREVER)
+        try:
             connection = self._reusable() or await self._open(request.url)
             reader = await connection.exchange(message)
             if reader.reusable and not self._closed and connection.rest():
                 self._idle.append(connection)
             else:
                 connection.abort()
+        finally:
+            self._places.free(holder)
         body = httpx.ByteStream(bytes(reader.body))
         return httpx.Response(reader.status, headers=reader.headers, stream=body)
 

@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from ..errors import HostCallCode, HostCallError, SettingsError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
 from . import answers
-from .connections import MAX_ANSWER_BYTES, Connections
+from .connections import HOLDER, MAX_ANSWER_BYTES, Connections
 from .dialect import Dialect
 from .dialect_alga import AlgaDialect
 from .http1 import BrokenAnswer
@@ -47,12 +47,13 @@ class HttpAlgaServer(AlgaServer):
         timeout_s: float = 30.0,
         client: httpx.AsyncClient | None = None,
         dialect: Dialect | None = None,
+        connections: Connections | None = None,
     ) -> None:
         self._base_url = normalised_base_url(base_url)
         self._timeout_s = timeout_s
         self._dialect = dialect or AlgaDialect()
         self._client = client
-        self._connections = Connections()
+        self._connections = connections or Connections()
         self._closed = False
         self._url = lru_cache(maxsize=_KEPT_URLS)(self._parsed_url)
         if not _HEADER_VALUE.fullmatch(token.get_secret_value()):
@@ -132,19 +133,28 @@ class HttpAlgaServer(AlgaServer):
         patience = min(self._timeout_s, deadline - monotonic())
         if patience > 0:
             with anyio.move_on_after(patience):
-                return await self._exchange(url, headers, content, safe=operation in _READS)
+                return await self._exchange(
+                    url, headers, content, tenant_id=identity.tenant_id, safe=operation in _READS
+                )
         raise HostCallError(
             HostCallCode.TIMEOUT, f"The Alga server did not answer {operation} in the time there was."
         )
 
     async def _exchange(
-        self, url: httpx.URL, headers: list[tuple[bytes, bytes]], content: bytes, *, safe: bool
+        self,
+        url: httpx.URL,
+        headers: list[tuple[bytes, bytes]],
+        content: bytes,
+        *,
+        tenant_id: str,
+        safe: bool,
     ) -> Mapping[str, object]:
         again = True
+        extensions = {**_NO_HTTPX_TIMEOUT, HOLDER: tenant_id}
         while True:
             # Headers and stream as they are: httpx would work out the same at many times the cost.
             request = httpx.Request(
-                "POST", url, headers=headers, stream=httpx.ByteStream(content), extensions=_NO_HTTPX_TIMEOUT
+                "POST", url, headers=headers, stream=httpx.ByteStream(content), extensions=extensions
             )
             try:
                 response = await self._send(request)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .budget import Budget
 from .compiler import CompileBounds
-from .drive import arrive, drive, retire
+from .drive import arrive, drive, in_time, retire
 from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
+from .heavy import LARGE_BYTES, Heavy
 from .interrupts import deferred_interrupts
 from .limits import GuestLimits
 from .linker import HostFunction, LinkedModule, Linker
@@ -18,6 +19,7 @@ from .trial import require_survivable
 from .turns import turns
 
 __all__ = [
+    "LARGE_BYTES",
     "Answer",
     "Answerer",
     "Budget",
@@ -27,6 +29,7 @@ __all__ = [
     "ExportType",
     "Guest",
     "GuestLimits",
+    "Heavy",
     "HostFunction",
     "ImportType",
     "LinearMemory",
@@ -38,6 +41,7 @@ __all__ = [
     "arrive",
     "deferred_interrupts",
     "drive",
+    "in_time",
     "require_sound",
     "require_survivable",
     "retire",

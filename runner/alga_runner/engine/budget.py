@@ -1,4 +1,4 @@
-"""The time of one execution: a wall clock deadline and a share of CPU, kept by whoever runs its guest."""
+"""The time of one execution: a wall clock deadline and a share of CPU, and whose it is; kept by who runs its guest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Budget:
     ``until`` is the deadline, a reading of ``time.monotonic()``. ``cpu_s`` is what the guest may compute and
     ``used_s`` what it has; the host's own part of its quick answers counts, waiting does not. It is measured in slices,
     so a guest can be one slice over. ``stack`` is where the guest was when its time ended, innermost first, if it was
-    computing then.
+    computing then. ``owner`` is whose guest it is: owners share the processor, however many guests each has.
     """
 
     until: float = UNLIMITED
@@ -30,6 +30,7 @@ class Budget:
     """Nobody waits for the execution any more: the runner ends."""
     scope: anyio.CancelScope | None = None
     """Where the execution waited last, for an answer or for its turn: what ends that."""
+    owner: str = ""
 
     def stop(self) -> None:
         """End the execution as soon as it waits, which it does after a slice at the latest."""

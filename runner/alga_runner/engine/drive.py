@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable
 from contextlib import suppress
 from time import monotonic, thread_time
 from types import CoroutineType
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 
@@ -17,6 +18,8 @@ from .guest import Answerer, Guest
 from .linker import HostFunction
 from .turns import TURN_S, turns
 from .worker import HELD_S, has_much_memory, note_hold, worker
+
+T = TypeVar("T")
 
 SPUN_S = 0.0005
 """A slice that took this long was used up by the guest, in seconds. A shorter one began before its last host call."""
@@ -32,12 +35,19 @@ _SPUN: Final = 3
 
 async def arrive(budget: Budget) -> None:
     """Return in a turn of the loop that has time for one more guest. Raises ``DeadlineExceeded``."""
-    if turns.has_room():
+    if turns.has_room(budget.owner):
         return
     with _until(budget) as scope:
-        await turns.room()
+        await turns.room(budget.owner)
     if scope.cancelled_caught:
         raise _cut_off(None, budget)
+
+
+async def in_time(budget: Budget, waiting: Awaitable[T]) -> T:
+    """What ``waiting`` gives, which may have to wait for others. Raises ``DeadlineExceeded``."""
+    with _until(budget):
+        return await waiting
+    raise _cut_off(None, budget)
 
 
 async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) -> None:
@@ -114,8 +124,8 @@ async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int)
             if await _run_beside(guest, budget):
                 return
             continue
-        if not (turns.has_time() if in_turn else turns.has_room()):
-            await turns.room()
+        if not (turns.has_time() if in_turn else turns.has_room(budget.owner)):
+            await turns.room(budget.owner)
             if guest.linked.computes:  # as others of its kind showed while it waited
                 beside = True
                 continue

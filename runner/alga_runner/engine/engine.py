@@ -16,6 +16,7 @@ from wasmtime import _ffi
 
 from ..errors import EngineForked, EngineUnavailable
 from . import _capi
+from .capacity import capacity, read_maps, require_address_space
 from .code_config import code_config
 from .limits import GuestLimits
 from .ticker import Ticker
@@ -27,13 +28,19 @@ A callback only copies integers, yet garbage collection, signal handlers and tra
 the process aborts (engine-lab B, "Stack for Python on the fiber"). It is address space, not memory.
 """
 
+TABLE_ELEMENT_BYTES = 8
+"""What one element of a guest's table takes of the host's memory: a pointer."""
+
 _MEMORY_KEPT_BYTES = 512 * 1024
 _STACK_KEPT_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """What an engine is built for. Sizes are bytes, ``tick_ms`` is milliseconds."""
+    """What an engine is built for. Sizes are bytes, ``tick_ms`` is milliseconds.
+
+    ``max_guests`` is what is asked for; ``Engine.capacity`` says what the kernel allows of it.
+    """
 
     max_guests: int = 1_000
     max_memory_bytes: int = 256 * 1024 * 1024
@@ -76,12 +83,18 @@ class Engine:
         self.limits = GuestLimits(config.max_memory_bytes, config.max_table_elements)
         """What the pool allows every guest."""
         _install_faulthandler()
+        self.capacity = capacity(config.max_guests, read_maps())
+        """How many guests fit at once, and why: the slots of the pool."""
+        require_address_space(
+            self.capacity.guests,
+            bytes_each=_stack_bytes(config) + config.max_table_elements * TABLE_ELEMENT_BYTES,
+        )
         try:
-            self.wasmtime = wasmtime.Engine(_configure(config))
+            self.wasmtime = wasmtime.Engine(_configure(config, self.capacity.guests))
         except wasmtime.WasmtimeError as error:
             raise EngineUnavailable(
-                f"wasmtime cannot make an engine with room for {config.max_guests} guests: {error}",
-                hint="Lower max_guests or max_memory_mb, or raise the process's address space limit.",
+                f"wasmtime cannot make an engine with room for {self.capacity.guests} guests: {error}",
+                hint="Lower max_guests or max_memory_mb.",
             ) from None
         # A reference of our own that nobody gives back (see the class docstring). Not the one in ``self.wasmtime``: the
         # interpreter frees that as it ends, and a tick that was due before may come later.
@@ -99,14 +112,18 @@ class Engine:
         return hashlib.sha256(metadata.version("wasmtime").encode() + b"\0" + empty).hexdigest()[:32]
 
 
-def _configure(config: EngineConfig) -> wasmtime.Config:
+def _stack_bytes(config: EngineConfig) -> int:
+    return config.wasm_stack_bytes + HOST_STACK_BYTES
+
+
+def _configure(config: EngineConfig, guests: int) -> wasmtime.Config:
     native = code_config()
     native.max_wasm_stack = config.wasm_stack_bytes
     pointer = native.ptr()
-    _ffi.wasmtime_config_async_stack_size_set(pointer, config.wasm_stack_bytes + HOST_STACK_BYTES)
+    _ffi.wasmtime_config_async_stack_size_set(pointer, _stack_bytes(config))
     pool = _ffi.wasmtime_pooling_allocation_config_new()
     for slots in ("core_instances", "memories", "tables", "stacks"):
-        getattr(_ffi, f"wasmtime_pooling_allocation_config_total_{slots}_set")(pool, config.max_guests)
+        getattr(_ffi, f"wasmtime_pooling_allocation_config_total_{slots}_set")(pool, guests)
     for name, value in (
         ("max_memory_size", config.max_memory_bytes),
         ("max_tables_per_module", 1),

@@ -116,6 +116,10 @@ class LinkedModule:
         self._computed = _UNKNOWN
         self._held = 0
 
+    def own(self) -> LinkedModule:
+        """The same module, for guests of whom it is remembered apart whether they compute."""
+        return LinkedModule(self._linker, self.module, self._native)
+
     def computed(self, *, long: bool) -> None:
         """A guest ran beside the loop: it used up a slice, or it did not."""
         self._held -= self.holds

@@ -1,14 +1,18 @@
-"""The event loop's time for guests: about a millisecond in each of its turns, whoever the guests are.
+"""The event loop's time for guests: about a millisecond in each of its turns, and a tenth of that for one owner.
 
-However many arrive at once, those who find the turn's time over wait for a later one, in the order they came. Between
-two turns with guests is one without, so everything else is reached within one (engine-lab B, "Event loop lag"): what
-becomes due in a turn runs in the next, but behind the guests called for it.
+However many arrive at once, those who find the turn's time over wait for a later one. Between two turns with guests is
+one without, so everything else is reached within one (engine-lab B, "Event loop lag"). Whoever is woken by an event goes
+before the guests that are called for the same turn.
+
+Owners take turns: one who has had nothing of a turn yet finds room in it, however many guests of another wait, and one
+who has had something starts no other guest once its share is over. An owner's own guests go in the order they came.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections import OrderedDict
 from heapq import heapify, heappop, heappush
 from itertools import count
 from time import monotonic
@@ -20,8 +24,34 @@ The last to start may take one slice more, so guests take at most 2 ms of a turn
 for them, and what answers them, takes of the same time.
 """
 
-_CALLED_A_TURN = 16
-"""Guests called for one turn; those its time does not reach stay first in line."""
+SHARE_S = 0.0001
+"""How long after the first guest of a turn an owner may start a second one in it, in seconds.
+
+It is what others wait for who arrive while one owner has more to do than there is time.
+"""
+
+_MOST_CALLED = 16
+"""Guests called for one turn, at most; those its time does not reach stay first in line."""
+
+
+class _Line:
+    """The guests of one owner that wait: how many are called for this turn, and those who are not."""
+
+    __slots__ = ("called", "waiting")
+
+    def __init__(self) -> None:
+        self.called = 0
+        self.waiting: list[tuple[int, asyncio.Future[None]]] = []
+
+    def call_first(self) -> bool:
+        """Call the first who was not cancelled; whether there was one."""
+        while self.waiting:
+            turn = heappop(self.waiting)[1]
+            if not turn.done():
+                turn.set_result(None)
+                self.called += 1
+                return True
+        return False
 
 
 class Turns(threading.local):
@@ -37,15 +67,20 @@ class Turns(threading.local):
         self.number = 0
         """Changes with each turn in which a guest ran."""
         self._ends = False
-        self._called = 0
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._had: set[str] = set()
+        """Owners who started a guest in this turn."""
+        self._lines: OrderedDict[str, _Line] = OrderedDict()
+        """Whose guests wait; the first has been called for longest ago."""
+        self._calls = _MOST_CALLED
+        self._came = 0
+        self._put_back = False
         self._tickets = count()
 
-    def has_room(self) -> bool:
-        """Whether a guest may start at once, in this turn: it has time, and nobody waits for it."""
+    def has_room(self, owner: str = "") -> bool:
+        """Whether a guest of ``owner`` may start at once, in this turn."""
         if asyncio.get_running_loop() is not self._loop:  # a loop that has ended left its queue behind
             self._start_over(asyncio.get_running_loop())
-        return not self._called and not self._waiting and self.has_time()
+        return owner not in self._lines and self._lets_in(owner, others_wait=bool(self._lines))
 
     def has_time(self) -> bool:
         """Whether a guest that was let in this turn may go on. The first to ask has all of the turn's time."""
@@ -55,36 +90,61 @@ class Turns(threading.local):
         self._end_this()
         return True
 
-    async def room(self) -> None:
-        """Return in a turn that has time for a guest, behind those who wait already."""
-        if self.has_room():
+    def _lets_in(self, owner: str, *, others_wait: bool) -> bool:
+        if not self._until:
+            self._until = monotonic() + TURN_S
+            self._end_this()
+        elif owner not in self._had:
+            if monotonic() >= self._until:
+                return False
+        elif others_wait or monotonic() >= self._until - (TURN_S - SHARE_S):
+            return False
+        self._had.add(owner)
+        return True
+
+    async def room(self, owner: str = "") -> None:
+        """Return in a turn that has time for a guest of ``owner``, behind those of its guests that wait already."""
+        if self.has_room(owner):
             return
         loop, ticket = asyncio.get_running_loop(), next(self._tickets)
         while True:
+            line = self._lines.setdefault(owner, _Line())
             turn = loop.create_future()
-            heappush(self._waiting, (ticket, turn))
+            heappush(line.waiting, (ticket, turn))
             self._end_this()
             try:
                 await turn
             finally:
                 if loop is self._loop:
-                    self._leave(ticket, turn)
-            if self.has_time():
+                    self._leave(owner, ticket, turn)
+            if self._lets_in(owner, others_wait=False):
+                self._came += 1
                 return
+            self._put_back = True
+            self._lines.setdefault(owner, _Line())
+            self._lines.move_to_end(owner, last=False)
 
-    def _leave(self, ticket: int, turn: asyncio.Future[None]) -> None:
-        if not turn.done():  # the coroutine was thrown away
-            self._waiting.remove((ticket, turn))
-            heapify(self._waiting)
-        elif not turn.cancelled():
-            self._called -= 1
-        if self._waiting:
+    def _leave(self, owner: str, ticket: int, turn: asyncio.Future[None]) -> None:
+        line = self._lines.get(owner)
+        if line is not None:  # a line of cancelled ones is dropped when it is next
+            if not turn.done():  # the coroutine was thrown away
+                line.waiting.remove((ticket, turn))
+                heapify(line.waiting)
+            elif not turn.cancelled():
+                line.called -= 1
+            if not line.called and not line.waiting:
+                del self._lines[owner]
+        if self._lines:
             self._end_this()
 
     def _end_this(self) -> None:
-        if not self._ends:
-            self._ends = True
-            loop = asyncio.get_running_loop()
+        if self._ends:
+            return
+        self._ends = True
+        loop = asyncio.get_running_loop()
+        if self._lines:  # timers come last in a round of the loop, behind the events found in it
+            loop.call_later(0, self._next, loop)
+        else:
             loop.call_soon(self._next, loop)
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -93,16 +153,35 @@ class Turns(threading.local):
             return
         self._ends = False
         self._until = 0.0
+        self._had.clear()
         self.number += 1
-        while self._waiting and self._called < _CALLED_A_TURN:
-            turn = heappop(self._waiting)[1]
-            if not turn.done():  # cancelled otherwise
-                turn.set_result(None)
-                self._called += 1
-        if (
-            self._waiting and not self._called
-        ):  # otherwise the called end this turn, and the next is without guests
-            self._end_this()
+        if self._lines and not self._call():
+            self._end_this()  # otherwise the called end this turn, and the next is without guests
+
+    def _call(self) -> bool:
+        """Call those who wait, one of each owner in turn: about as many as the last turn had time for.
+
+        Whether there was one.
+        """
+        if self._put_back:
+            self._calls, self._put_back = max(1, self._came), False
+        else:
+            self._calls = min(2 * self._calls, _MOST_CALLED)
+        self._came = 0
+        left = most = max(self._calls, min(len(self._lines), _MOST_CALLED))
+        passed = 0
+        while left and passed < len(self._lines):
+            owner, line = next(iter(self._lines.items()))
+            if line.call_first():
+                left -= 1
+                passed = 0
+            elif not line.called:
+                del self._lines[owner]
+                continue
+            else:
+                passed += 1
+            self._lines.move_to_end(owner)
+        return left < most or not self._lines
 
 
 turns = Turns()

@@ -1,7 +1,8 @@
 """The thread for guests that compute: they run beside the event loop, a slice at a time, and return at a host call.
 
 A hand-over costs about 100 us, so only a guest that used up a slice on the loop comes here (engine-lab B, "Migration").
-The loop lends its guest and has it back when the worker says so: at no time do two threads touch one guest.
+The loop lends its guest and has it back when the worker says so: at no time do two threads touch one guest. Owners
+share the thread's time, however many guests each has lent: the next slice is for the owner who had the least.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import sys
 import threading
 from collections import deque
 from contextlib import suppress
 from functools import partial
+from operator import attrgetter
 from time import monotonic, thread_time
 
 import anyio
@@ -33,6 +36,18 @@ _MUCH_BYTES = 8 * 1024 * 1024
 
 _ANSWERS_S = 0.002
 """How long a guest gets answers at once, in seconds, before it must wait like at the end of a slice."""
+
+_CREDIT_S = 0.002
+"""How far an owner who lent nothing for a while is ahead of those who did when it lends again, in seconds."""
+
+_REMEMBERED = 64
+"""Owners who lend nothing now, remembered for what they had."""
+
+_SWITCH_S = 0.0005
+"""How long the worker waits for the event loop to let go of the GIL, between two slices, in seconds.
+
+Python's own 5 ms would make a slice of 1 ms take six while the loop is busy.
+"""
 
 
 class Loan:
@@ -83,6 +98,36 @@ class Loan:
         await self._returned.wait()
 
 
+class _Share:
+    """The loans of one owner that wait for a slice, and how much time the owner had: ``used_s``, in seconds."""
+
+    __slots__ = ("_fresh_served", "again", "fresh", "used_s")
+
+    def __init__(self, used_s: float) -> None:
+        self.used_s = used_s
+        self.fresh: deque[Loan] = deque()
+        """Those that wait for their first slice, and those to be ended."""
+        self.again: deque[Loan] = deque()
+        self._fresh_served = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self.fresh and not self.again
+
+    def next(self) -> Loan:
+        """The next to run."""
+        if self.fresh and (self._fresh_served < _FRESH_IN_A_ROW or not self.again):
+            self._fresh_served += 1
+            return self.fresh.popleft()
+        self._fresh_served = 0
+        return self.again.popleft()
+
+    def queue_of(self, loan: Loan) -> deque[Loan] | None:
+        """Where ``loan`` waits, if it does."""
+        return next((queue for queue in (self.fresh, self.again) if loan in queue), None)
+
+
 class Worker:
     """One daemon thread of this process; it starts with the first loan."""
 
@@ -97,12 +142,18 @@ class Worker:
 
     def _start_over(self) -> None:
         self._changed = threading.Condition()
-        self._fresh: deque[Loan] = deque()
-        self._again: deque[Loan] = deque()
-        self._fresh_served = 0
+        self._shares: dict[str, _Share] = {}
+        """By owner: those who lent something, and those who had more than their part when they last did."""
+        self._used_s = 0.0
+        """What the owner had whose guest ran last: those who come start from there."""
         self._running: Loan | None = None
         self._thread: threading.Thread | None = None
         self._ends = False
+
+    @property
+    def waiting(self) -> int:
+        """How many guests wait for a slice."""
+        return sum(len(share.fresh) + len(share.again) for share in self._shares.values())
 
     async def run(self, guest: Guest, budget: Budget) -> bool:
         """Poll ``guest`` in the worker until it is done (``True``) or waits for an answer.
@@ -142,14 +193,15 @@ class Worker:
                 raise EngineUnavailable("The process is about to end: no guest computes any more.")
             if self._thread is None:
                 self._start()
-            self._fresh.append(loan)
+            self._share_of(loan).fresh.append(loan)
             self._changed.notify_all()
 
     def _recall(self, loan: Loan, *, stack: bool) -> None:
         """Ask for the guest; a loan that waits is ended here and now, unless its stack is wanted and it has one."""
         with self._changed:
             late = stack and monotonic() >= loan.budget.until
-            queue = next((queue for queue in (self._fresh, self._again) if loan in queue), None)
+            share = self._share_of(loan)
+            queue = share.queue_of(loan)
             if loan is self._running:
                 loan.late, loan.recalled = late, not late
             elif queue is None:  # it has ended, or never came here
@@ -158,10 +210,23 @@ class Worker:
             elif late and loan.budget.used_s > 0 and self._thread is not None:
                 loan.late = True
                 queue.remove(loan)
-                self._fresh.appendleft(loan)  # behind those that compute it would wait for a slice of each
+                share.fresh.appendleft(loan)  # behind those that compute it would wait for a slice of each
             else:
                 queue.remove(loan)
                 loan.end()
+
+    def _share_of(self, loan: Loan) -> _Share:
+        owner, least = loan.budget.owner, self._used_s - _CREDIT_S
+        share = self._shares.get(owner)
+        if share is None:
+            if len(self._shares) >= _REMEMBERED:
+                self._shares = {
+                    name: one for name, one in self._shares.items() if not one.empty or one.used_s > least
+                }
+            share = self._shares[owner] = _Share(least)
+        elif share.empty:
+            share.used_s = max(share.used_s, least)
+        return share
 
     def _take_back(self, loan: Loan) -> None:
         """Return once the worker has let go of the guest: within a slice."""
@@ -178,6 +243,7 @@ class Worker:
                 f"The thread for guests that compute cannot be started: {error}."
             ) from None
         self._thread = thread
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_S))
 
     def end(self) -> None:
         """Leave before the interpreter does: a thread it ends inside a guest would take the process down."""
@@ -188,8 +254,9 @@ class Worker:
             with suppress(KeyboardInterrupt):
                 thread.join()
         with self._changed:
-            while waiting := self._fresh or self._again:
-                loan = waiting.popleft()
+            waiting = [loan for share in self._shares.values() for loan in (*share.fresh, *share.again)]
+            self._shares.clear()
+            for loan in waiting:
                 loan.failure = EngineUnavailable("The process is about to end: no guest computes any more.")
                 loan.end()
 
@@ -202,6 +269,7 @@ class Worker:
         loan = self._next()
         if loan is None:
             return False
+        before = loan.budget.used_s
         try:
             over = _run_slice(loan)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is its owner's, and the others go on
@@ -209,6 +277,8 @@ class Worker:
             over = True
         with self._changed:
             self._running = None
+            share = self._share_of(loan)
+            share.used_s += loan.budget.used_s - before
             if over or loan.recalled:
                 loan.end()
                 self._changed.notify_all()
@@ -216,24 +286,26 @@ class Worker:
                 loan.guest.close(released=True)
                 loan.end()
             elif loan.late:
-                self._fresh.appendleft(loan)
+                share.fresh.appendleft(loan)
             else:
-                self._again.append(loan)
+                share.again.append(loan)
         return True
 
     def _next(self) -> Loan | None:
         with self._changed:
-            while not self._ends and not self._fresh and not self._again:
+            while not self._ends:
+                waiting = [share for share in self._shares.values() if not share.empty]
+                if waiting:
+                    first = min(waiting, key=_used_s)
+                    self._used_s = max(self._used_s, first.used_s)
+                    self._running = first.next()
+                    return self._running
+                self._shares.clear()
                 self._changed.wait()
-            if self._ends:
-                return None
-            if self._fresh and (self._fresh_served < _FRESH_IN_A_ROW or not self._again):
-                self._fresh_served += 1
-                self._running = self._fresh.popleft()
-            else:
-                self._fresh_served = 0
-                self._running = self._again.popleft()
-            return self._running
+            return None
+
+
+_used_s = attrgetter("used_s")
 
 
 async def _until_ended(loan: Loan) -> None:

@@ -6,11 +6,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import CoroutineType
-from typing import Any
+from typing import Any, TypeVar
 
 from ..capabilities import OPERATIONS, Execution, Gate, Operation
 from ..debuginfo import has_debug_info
-from ..engine import Budget, Engine, Guest, GuestLimits, LinkedModule, Linker, Module, arrive, drive, retire
+from ..engine import (
+    LARGE_BYTES,
+    Budget,
+    Engine,
+    Guest,
+    GuestLimits,
+    Heavy,
+    LinkedModule,
+    Linker,
+    Module,
+    arrive,
+    drive,
+    in_time,
+    retire,
+)
 from ..errors import (
     BrokenFraming,
     GuestAbort,
@@ -24,11 +38,13 @@ from ..errors import (
 from ..models import ExecuteRequest, ExecuteResponse
 from . import abi, messages
 from .assemblyscript import ASSEMBLYSCRIPT_IMPORTS
-from .http import decode_response, encode_request
+from .http import decode_response, encode_request, encode_with_body, request_body
 from .imports import Import, host_import
 from .log import EMIT, GuestLog
 from .session import Session, SessionLimits
 from .wasi import WASI_IMPORTS
+
+T = TypeVar("T")
 
 _NOTHING = 0xFFFFFFFF
 """-1 as the guest sees it: there is no reply to fetch."""
@@ -156,6 +172,10 @@ class CoreProgram:
         self.initializes = initializes
         self.has_debug_info = has_debug_info
 
+    def own(self) -> CoreProgram:
+        """The same program for one tenant: how another's guests behave does not decide where its guests run."""
+        return CoreProgram(self.linked.own(), self.initializes, self.has_debug_info)
+
 
 class CoreHost:
     """Speaks ABI v1 with core modules on one engine."""
@@ -167,11 +187,13 @@ class CoreHost:
         limits: SessionLimits,
         *,
         clock_ns: Callable[[], int] = time.time_ns,
+        heavy: Heavy | None = None,
     ) -> None:
-        """``clock_ns`` is the wall clock guests see, in nanoseconds since 1970."""
+        """``clock_ns`` is the wall clock guests see, in nanoseconds since 1970; ``heavy`` does what takes long."""
         self._engine = engine
         self._limits = limits
         self._clock_ns = clock_ns
+        self._heavy = heavy or Heavy()
         self._log = GuestLog(gate)
         self._imports = tuple(core_imports(gate, self._log))
         self._linker = Linker(engine, [item.function for item in self._imports])
@@ -198,8 +220,14 @@ class CoreHost:
         budget: Budget,
     ) -> ExecuteResponse:
         """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
-        await arrive(budget)
-        document = encode_request(request, max_body_bytes=self._limits.body_bytes)
+        most = self._limits.body_bytes
+        if len(request.http.body_b64 or "") < LARGE_BYTES:
+            await arrive(budget)
+            document = encode_request(request, max_body_bytes=most)
+        else:
+            body = await self._in_time(budget, lambda: request_body(request, max_bytes=most))
+            document = await self._in_time(budget, lambda: encode_with_body(request, body))
+            await arrive(budget)
         with Guest(program.linked, limits) as guest:
             session = Session(
                 guest,
@@ -228,9 +256,16 @@ class CoreHost:
                 await retire(guest, budget)
             if session.response is None:
                 raise NoResponse("The handler returned without a response.", hint="Call alga:abi respond.")
-            return decode_response(
-                session.response, max_body_bytes=self._limits.body_bytes, max_items=self._limits.items
+            decoded = partial(
+                decode_response, session.response, max_body_bytes=most, max_items=self._limits.items
             )
+            if len(session.response) < LARGE_BYTES:
+                return decoded()
+            return await self._in_time(budget, decoded)
+
+    async def _in_time(self, budget: Budget, work: Callable[[], T]) -> T:
+        """What ``work`` returns, which takes long, done when it is its owner's turn. Raises ``DeadlineExceeded``."""
+        return await in_time(budget, self._heavy.run(budget.owner, work))
 
     async def _run(self, program: CoreProgram, guest: Guest, session: Session, budget: Budget) -> None:
         answer = partial(self._answer, session)

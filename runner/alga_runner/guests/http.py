@@ -22,13 +22,23 @@ RESPONSE_OVERHEAD_BYTES = 256 * 1024
 
 def encode_request(request: ExecuteRequest, *, max_body_bytes: int) -> bytes:
     """The request document for a guest. Raises ``BodyNotBase64``, or ``RequestInvalid`` for too large a body."""
-    context, http = request.context, request.http
-    body = http.body()
-    if body is not None and len(body) > max_body_bytes:
+    return encode_with_body(request, request_body(request, max_bytes=max_body_bytes))
+
+
+def request_body(request: ExecuteRequest, *, max_bytes: int) -> bytes | None:
+    """The body a guest is sent. Raises ``BodyNotBase64``, or ``RequestInvalid`` for too large a one."""
+    body = request.http.body()
+    if body is not None and len(body) > max_bytes:
         raise RequestInvalid(
-            f"The body of the request has {len(body)} bytes; {max_body_bytes} are allowed.",
+            f"The body of the request has {len(body)} bytes; {max_bytes} are allowed.",
             hint="See max_body_bytes.",
         )
+    return body
+
+
+def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
+    """The request document for a guest, with ``body``."""
+    context, http = request.context, request.http
     url = http.path
     if http.query:
         url += ("&" if "?" in url else "?") + urlencode(http.query, errors="replace")

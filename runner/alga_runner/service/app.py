@@ -12,6 +12,7 @@ from ..runner import Runner
 from ..settings import Settings
 from .execute import Execute
 from .health import Health
+from .held import HeldBytes
 from .http import Answer, ClientGone, Exchange, Message, Receive, Refused, Send
 from .idempotency import Replies
 from .kept_replies import KeptReplies
@@ -35,7 +36,7 @@ class Service:
     ) -> None:
         self._runner = runner
         self._settings = settings
-        self._slots = Slots(settings.max_guests)
+        self._slots = Slots(HeldBytes.of(settings), runner.telemetry.refused)
         self._retiring = False
         health = Health(runner, self._slots, peers)
         self._routes: Mapping[str, Mapping[str, Route]] = {
@@ -72,10 +73,12 @@ class Service:
 
     async def drain(self) -> None:
         """Refuse new executions and return when those under way have ended, or were cancelled after the grace."""
+        self._runner.admission.close()
         await self._slots.drain(self._settings.shutdown_grace_ms / 1000)
 
     def stop(self) -> None:
         """Refuse new executions and cancel those under way."""
+        self._runner.admission.close()
         self._slots.stop()
 
     async def _answer(self, exchange: Exchange) -> Answer:

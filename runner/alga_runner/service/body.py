@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import anyio
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from ..engine import turns
 from ..models import ExecuteRequest
 from .http import Exchange, Refused
 
@@ -32,20 +34,29 @@ def require_json(exchange: Exchange) -> None:
         raise Refused(415, "unsupported_media_type", "The request's content-type is not application/json.")
 
 
-async def read_body(exchange: Exchange, *, limit: int, timeout_s: float) -> bytes:
-    """The whole body. Raises ``Refused`` 413 past ``limit`` bytes, 408 when it does not come, and ``ClientGone``."""
+async def read_body(
+    exchange: Exchange, *, limit: int, timeout_s: float, hold: Callable[[int], None], owner: str
+) -> bytes:
+    """The whole body, read in turns; ``hold`` is told how many bytes will be kept, before they come if that is known.
+
+    Raises ``Refused`` 413 past ``limit`` bytes, 408 when it does not come, what ``hold`` raises, and ``ClientGone``.
+    """
     declared = exchange.value(b"content-length")
-    if declared.isdigit() and int(declared[:20]) > limit:
+    held = int(declared[:20]) if declared.isdigit() else 0
+    if held > limit:
         raise _too_large(limit)
+    hold(held)
     with anyio.move_on_after(timeout_s):
-        first = await exchange.read()
-        if exchange.body_complete and len(first) <= limit:
-            return first
-        body = bytearray(first)
-        while not exchange.body_complete and len(body) <= limit:
+        body = bytearray()
+        while not exchange.body_complete:
             body += await exchange.read()
-        if len(body) > limit:
-            raise _too_large(limit)
+            if not turns.has_room(owner):
+                await turns.room(owner)
+            if len(body) > limit:
+                raise _too_large(limit)
+            if len(body) > held:
+                hold(len(body) - held)
+                held = len(body)
         return bytes(body)
     raise Refused(408, "request_timeout", f"The request's body did not arrive within {timeout_s:g} s.")
 

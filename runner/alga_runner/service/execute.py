@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import anyio
 
 from ..capabilities.refusal import unexpected
-from ..errors import AlgaError, Overloaded
+from ..engine import LARGE_BYTES
+from ..errors import AlgaError, Draining, Overloaded
 from ..models import ExecuteRequest
 from ..runner import Runner
 from ..settings import Settings
@@ -18,7 +20,9 @@ from .checks import require_token, routing_fault
 from .http import Answer, ClientGone, Exchange
 from .idempotency import Keyed, KeyReused, Replies
 from .replies import error_reply, failed_reply, guest_reply
-from .slots import Slots, draining, overloaded
+from .slots import Slots, draining, no_room
+
+T = TypeVar("T")
 
 logger = logging.getLogger("alga_runner")
 
@@ -41,14 +45,17 @@ class Execute:
     async def __call__(self, exchange: Exchange) -> Answer:
         """The answer. Raises ``Refused`` for what never became a request, ``ClientGone`` when nobody waits for it."""
         require_token(exchange, self._token)
-        with self._slots.take():
+        tenant = exchange.value(b"x-alga-tenant").decode("latin-1")
+        with self._slots.take(tenant) as slot:
             require_json(exchange)
             body = await read_body(
                 exchange,
                 limit=self._settings.max_http_body_bytes,
                 timeout_s=self._settings.http_body_timeout_ms / 1000,
+                hold=slot.hold,
+                owner=tenant,
             )
-            request = parse_request(body)
+            request = await self._sized(tenant, len(body), lambda: parse_request(body))
             _note(exchange, request)
             if fault := routing_fault(exchange, request):
                 return failed_reply(400, fault)
@@ -84,9 +91,13 @@ class Execute:
 
     async def _run(self, request: ExecuteRequest) -> Answer:
         try:
-            return guest_reply(await self._runner.execute(request))
-        except Overloaded:
-            return overloaded().answer()
+            response = await self._runner.execute(request)
+            size = len(response.body_b64 or "")
+            return await self._sized(request.context.tenant_id, size, lambda: guest_reply(response))
+        except Overloaded as error:
+            return no_room(error).answer()
+        except Draining:
+            return draining().answer()
         except AlgaError as error:
             return error_reply(error, request)
         except Exception as error:  # noqa: BLE001 - a fault of the runner ends this execution alone
@@ -96,6 +107,10 @@ class Execute:
                 extra={"action": "execution_failure", "request_id": request.context.request_id},
             )
             return failed_reply(500, "execute_failed: internal: The runner failed; its log says how.")
+
+    async def _sized(self, tenant: str, size: int, work: Callable[[], T]) -> T:
+        """What ``work`` returns, done when it is the tenant's turn if it is about so many bytes that it takes long."""
+        return work() if size < LARGE_BYTES else await self._runner.heavy.run(tenant, work)
 
 
 def _outside(

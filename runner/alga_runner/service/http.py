@@ -16,6 +16,9 @@ Send = Callable[[Message], Awaitable[None]]
 JSON = b"application/json"
 _LAST = ((b"connection", b"close"),)
 
+SENT_BYTES = 256 * 1024
+"""Bytes of an answer that are sent at once."""
+
 
 class ClientGone(Exception):
     """The client closed the connection before it was answered."""
@@ -44,7 +47,13 @@ class Answer:
             *(_LAST if close else ()),
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body if with_body else b""})
+        body = self.body if with_body else b""
+        for start in range(
+            0, len(body) - SENT_BYTES, SENT_BYTES
+        ):  # the server waits between pieces, nobody for it
+            piece = body[start : start + SENT_BYTES]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": body[-(len(body) % SENT_BYTES or SENT_BYTES) :]})
 
 
 class Refused(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Callable
 
 from .exposition import Family, Snapshot, render
 
@@ -30,6 +31,14 @@ EXECUTION_SECONDS = Family(
     "alga_runner_execution_seconds", "histogram", "Duration of executions.", (), _EXECUTION_BOUNDS
 )
 IN_PROGRESS = Family("alga_runner_executions_in_progress", "gauge", "Executions that have not ended.")
+ADMITTED = Family("alga_runner_executions_admitted", "gauge", "Executions in progress that have a place.")
+QUEUED = Family("alga_runner_executions_queued", "gauge", "Executions in progress that wait for a place.")
+REFUSED = Family(
+    "alga_runner_executions_refused_total",
+    "counter",
+    "Executions for which there was no room, by which bound said so.",
+    ("reason",),
+)
 HTTP_REQUESTS = Family(
     "alga_runner_http_requests_total",
     "counter",
@@ -62,6 +71,9 @@ FAMILIES = (
     EXECUTIONS,
     EXECUTION_SECONDS,
     IN_PROGRESS,
+    ADMITTED,
+    QUEUED,
+    REFUSED,
     HTTP_REQUESTS,
     CODE_CACHE,
     COMPILE_SECONDS,
@@ -102,6 +114,8 @@ class Metrics:
         self._executions: Counter[str] = Counter()
         self._execution_seconds = Histogram(_EXECUTION_BOUNDS)
         self._in_progress = 0
+        self._places: Callable[[], tuple[int, int]] = _no_places
+        self._refused: Counter[str] = Counter()
         self._http_requests: Counter[tuple[str, str]] = Counter()
         self._code_cache: Counter[str] = Counter()
         self._compile_seconds: dict[str, Histogram] = defaultdict(lambda: Histogram(_COMPILE_BOUNDS))
@@ -123,6 +137,14 @@ class Metrics:
         self._executions[status] += 1
         self._execution_seconds.observe(duration_s)
 
+    def watch_places(self, taken_and_queued: Callable[[], tuple[int, int]]) -> None:
+        """Ask this for how many executions have a place, and how many wait for one."""
+        self._places = taken_and_queued
+
+    def refused(self, reason: str) -> None:
+        """Count one execution for which there was no room."""
+        self._refused[reason] += 1
+
     def http_request(self, route: str, status: int) -> None:
         """Count one HTTP request; 499 is a client that left before its answer."""
         self._http_requests[route, str(status)] += 1
@@ -142,6 +164,7 @@ class Metrics:
 
     def snapshot(self) -> Snapshot:
         """All numbers as they are now."""
+        admitted, queued = self._places()
         calls = [
             (operation, _label(status), count) for (operation, status), count in self._host_calls.items()
         ]
@@ -158,6 +181,9 @@ class Metrics:
             EXECUTIONS.name: [([_label(status)], [count]) for status, count in self._executions.items()],
             EXECUTION_SECONDS.name: [([], self._execution_seconds.sample())],
             IN_PROGRESS.name: [([], [self._in_progress])],
+            ADMITTED.name: [([], [admitted])],
+            QUEUED.name: [([], [queued])],
+            REFUSED.name: [([reason], [count]) for reason, count in self._refused.items()],
             HTTP_REQUESTS.name: [(list(labels), [count]) for labels, count in self._http_requests.items()],
             CODE_CACHE.name: [([result], [count]) for result, count in self._code_cache.items()],
             COMPILE_SECONDS.name: [
@@ -169,6 +195,10 @@ class Metrics:
     def render(self) -> bytes:
         """All numbers in Prometheus' text form."""
         return render(FAMILIES, [self.snapshot()])
+
+
+def _no_places() -> tuple[int, int]:
+    return 0, 0
 
 
 def _label(status: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from time import time
 
 from .exposition import Snapshot
@@ -130,6 +131,14 @@ class Telemetry:
     def execution_began(self) -> None:
         """One more execution is in progress, until ``execution`` reports it."""
         self._metrics.execution_began()
+
+    def watch_places(self, taken_and_queued: Callable[[], tuple[int, int]]) -> None:
+        """Ask this for how many executions have a place, and how many wait for one, when metrics are read."""
+        self._metrics.watch_places(taken_and_queued)
+
+    def refused(self, reason: str) -> None:
+        """Count one execution for which there was no room; ``reason`` is a label."""
+        self._metrics.refused(reason)
 
     def http_request(
         self,

@@ -40,7 +40,7 @@ class Post(threading.Thread):
 
 @pytest.fixture
 def server(serve, fake_alga):
-    return serve("--server-url", fake_alga.url, ALGA_RUNNER_MAX_GUESTS="1")
+    return serve("--server-url", fake_alga.url, ALGA_RUNNER_MAX_GUESTS="1", ALGA_RUNNER_MAX_QUEUED="0")
 
 
 class Begun:

@@ -81,7 +81,7 @@ def test_a_process_may_end_while_the_timers_of_several_engines_run():
 SPINNING = """
 async def until_in_the_worker(*tasks):
     from alga_runner.engine.worker import worker
-    while len(worker._again) + (worker._running is not None) < len(tasks):
+    while worker.waiting + (worker._running is not None) < len(tasks):
         await asyncio.sleep(0)
 """
 
@@ -138,7 +138,7 @@ async def main():
         await asyncio.sleep(0)
     child = os.fork()
     if child == 0:
-        print("child", worker._thread, len(worker._again), flush=True)
+        print("child", worker._thread, worker.waiting, flush=True)
         guest.close()
         atexit._run_exitfuncs()
         os._exit(0)

@@ -56,9 +56,9 @@ class Guests:
         self._clock = clock
         self._turn_of_loop = 0
 
-    async def run(self, name: object, slices: int, slice_s: float) -> None:
+    async def run(self, name: object, slices: int, slice_s: float, owner: str = "") -> None:
         for _ in range(slices):
-            await self._turns.room()
+            await self._turns.room(owner)
             self._clock.now += slice_s
             self.ran.append((self._turn_of_loop, name))
 
@@ -82,7 +82,7 @@ async def test_a_turn_has_a_millisecond_of_guest_time_and_the_rest_of_the_last_s
 ):
     async with anyio.create_task_group() as tasks:
         for number in range(50):
-            tasks.start_soon(guests.run, number, 1, slice_s)
+            tasks.start_soon(guests.run, number, 1, slice_s, f"owner {number}")
 
     assert len(guests.ran) == 50
     assert max(Counter(turn for turn, _ in guests.ran).values()) == most
@@ -190,10 +190,10 @@ async def test_a_guest_whose_coroutine_is_thrown_away_gives_its_place_up(turns: 
         coroutine.send(None)
         coroutine.close()
 
-    assert not turns._waiting
+    assert not turns._lines
     with anyio.fail_after(5):
         await turns.room()
-    assert turns._called == 0
+    assert not turns._lines
 
 
 def test_a_loop_that_ended_with_guests_waiting_leaves_the_next_one_alone(turns: Turns, take_this_turn):

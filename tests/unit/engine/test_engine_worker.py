@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from typing import Any
@@ -152,7 +151,7 @@ class TestOrder:
         by_hand._serve()
         served: list[Guest] = []
         for _ in range(10):
-            if not by_hand._fresh:
+            if by_hand.waiting < 2:
                 tasks.append(await lend(by_hand, start("spin")))
             by_hand._serve()
             served.append(polled[-1])
@@ -190,8 +189,7 @@ async def end(worker: Worker, tasks: list[asyncio.Task[bool]]) -> None:
         task.cancel()
     await turn()
     await asyncio.wait(tasks)
-    assert not worker._fresh
-    assert not worker._again
+    assert not worker.waiting
 
 
 class TestCancellation:
@@ -202,7 +200,7 @@ class TestCancellation:
         await turn()
 
         assert task.cancelled()
-        assert not by_hand._fresh
+        assert not by_hand.waiting
 
     async def test_while_it_computes_it_is_had_back_at_the_end_of_the_slice(
         self, by_hand: Worker, start: Start, monkeypatch: pytest.MonkeyPatch
@@ -384,7 +382,7 @@ class TestEnd:
         task = asyncio.get_running_loop().create_task(live(answers))
         del answers
         await turn()
-        while by_hand._fresh or by_hand._again:
+        while by_hand.waiting:
             by_hand._serve()
         await task
 
@@ -416,7 +414,7 @@ class TestLoops:
         loop, _task = abandoned(coroutine)
         coroutine.close()
 
-        assert (worker._running, worker._fresh, worker._again) == (None, deque(), deque())
+        assert (worker._running, worker.waiting) == (None, 0)
         assert linked.engine.ticker.live == 0
         loop.close()
 
@@ -429,7 +427,7 @@ class TestLoops:
 
         by_hand._serve()
 
-        assert not by_hand._again
+        assert not by_hand.waiting
         assert linked.engine.ticker.live == 0
 
     def test_loops_in_several_threads_share_it(self, worker: Worker, linked, limits):

@@ -11,8 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 
-FLOOR = {"errors", "frames", "models", "settings", "telemetry"}
+FLOOR = {"errors", "frames", "models", "places", "settings", "telemetry"}
 HOUSE = FLOOR | {
+    "admission",
     "alga",
     "bundles",
     "capabilities",
@@ -36,7 +37,8 @@ MAY_IMPORT = {
     # The front door, and the programs it keeps compiled.
     "runner": HOUSE - {"runner"},
     "failure": HOUSE - {"runner", "failure"},
-    "programs": HOUSE - {"runner", "failure", "programs"},
+    "programs": HOUSE - {"admission", "runner", "failure", "programs"},
+    "admission": FLOOR,
     "positions": FLOOR | {"bundles", "debuginfo", "engine", "single_flight"},
     "single_flight": FLOOR,
     # Rooms that know nothing of executions as a whole.
@@ -53,6 +55,7 @@ MAY_IMPORT = {
     "models": {"errors"},
     "errors": {"frames"},
     "frames": set(),
+    "places": set(),
     # The other building: it speaks HTTP to a runner.
     "alga_server": {"errors", "models"},
     "alga_server.cli": {"alga_server", "errors", "models"},

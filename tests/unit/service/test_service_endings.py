@@ -10,7 +10,7 @@ import anyio
 import httpx
 import pytest
 
-from alga_runner import ExecuteRequest, Runner, Settings
+from alga_runner import Runner, Settings
 from alga_runner.alga import Identity
 from alga_runner.alga.connect import NoAlgaServer
 from alga_runner.engine import Engine
@@ -150,53 +150,6 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body(
     assert connection.sent == []
     assert service.executions == 0
     assert executions(runner) == {}
-
-
-# ---- The runner is full
-
-
-async def test_a_runner_that_is_full_says_so(
-    runner: Runner, alga: SlowAlga, headers, waiting_request
-) -> None:
-    service = create_service(runner, runner.settings.model_copy(update={"max_guests": 1}))
-    answers: list[httpx.Response] = []
-
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(service), base_url="http://runner") as client:
-
-        async def post() -> None:
-            answers.append(await client.post("/v1/execute", json=waiting_request, headers=headers))
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(post)
-            await alga.asked.wait()
-            await post()
-            alga.may_answer.set()
-        await post()
-
-    refused, *carried_out = answers
-    assert refused.status_code == 503
-    assert refused.json()["error"] == "overloaded"
-    assert refused.headers["retry-after"] == "1"
-    assert [answer.json()["status"] for answer in carried_out] == [200, 200]
-
-
-async def test_an_engine_without_room_is_a_runner_that_is_full(
-    client, runner: Runner, alga: SlowAlga, headers, waiting_request
-) -> None:
-    """Others may execute on the same engine, past the service."""
-    keyed = headers | {"x-idempotency-key": "k"}
-    request = ExecuteRequest.model_validate(waiting_request)
-    async with anyio.create_task_group() as tasks:
-        for _ in range(runner.settings.max_guests):
-            tasks.start_soon(runner.observe, request)
-        await anyio.wait_all_tasks_blocked()
-        refused = await client.post("/v1/execute", json=waiting_request, headers=keyed)
-        alga.may_answer.set()
-
-    assert refused.status_code == 503
-    assert refused.json()["error"] == "overloaded"
-    again = await client.post("/v1/execute", json=waiting_request, headers=keyed)
-    assert again.json()["status"] == 200
 
 
 # ---- The runner ends

@@ -1,0 +1,98 @@
+"""Work that cannot be cut is done a piece at a time for each owner, and leaves the loop to others in between."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from alga_runner.engine import Heavy
+
+pytestmark = pytest.mark.anyio
+
+
+class Time:
+    """Seconds that pass while work is done or somebody sleeps; others run meanwhile."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.log: list[tuple[str, float]] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        until = self.now + seconds
+        self.log.append(("sleep", round(seconds, 6)))
+        await anyio.lowlevel.checkpoint()
+        self.now = max(self.now, until)
+
+    def work(self, name: str, seconds: float) -> str:
+        self.log.append((name, round(self.now, 6)))
+        self.now += seconds
+        return name
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def heavy(time: Time) -> Heavy:
+    return Heavy(time.clock, time.sleep)
+
+
+async def test_an_owner_rests_for_twice_as_long_as_it_worked(heavy: Heavy, time: Time):
+    assert await heavy.run("acme", lambda: time.work("a1", 0.003)) == "a1"
+    await heavy.run("acme", lambda: time.work("a2", 0.001))
+
+    assert time.log == [("a1", 0.0), ("sleep", 0.006), ("a2", 0.009)]
+
+
+async def test_another_owner_does_not_wait_for_that(heavy: Heavy, time: Time):
+    await heavy.run("acme", lambda: time.work("a", 0.003))
+    await heavy.run("globex", lambda: time.work("g", 0.003))
+
+    assert time.log == [("a", 0.0), ("g", 0.003)]
+
+
+async def test_one_owner_s_pieces_go_one_after_the_other(heavy: Heavy, time: Time):
+    async def run(name: str) -> None:
+        await heavy.run("acme", lambda: time.work(name, 0.002))
+
+    async with anyio.create_task_group() as tasks:
+        for name in ("a1", "a2", "a3"):
+            tasks.start_soon(run, name)
+
+    assert [name for name, _ in time.log if name != "sleep"] == ["a1", "a2", "a3"]
+    assert [at for name, at in time.log if name != "sleep"] == [0.0, 0.006, 0.012]
+
+
+async def test_work_that_fails_rests_too_and_the_next_is_done(heavy: Heavy, time: Time):
+    def fail() -> None:
+        time.work("a1", 0.002)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await heavy.run("acme", fail)
+    await heavy.run("acme", lambda: time.work("a2", 0.001))
+
+    assert time.log[-1] == ("a2", 0.006)
+
+
+async def test_one_that_gives_up_while_it_rests_lets_the_next_through(heavy: Heavy, time: Time):
+    await heavy.run("acme", lambda: time.work("a1", 0.002))
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await heavy.run("acme", lambda: time.work("never", 0.001))
+
+    await heavy.run("acme", lambda: time.work("a2", 0.001))
+
+    assert [name for name, _ in time.log if name != "sleep"] == ["a1", "a2"]
+
+
+async def test_owners_who_have_rested_are_forgotten(heavy: Heavy, time: Time):
+    for number in range(1_000):
+        await heavy.run(f"tenant {number}", lambda: time.work("a", 0.001))
+
+    assert len(heavy._owners) <= 64

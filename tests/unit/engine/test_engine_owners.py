@@ -1,0 +1,227 @@
+"""Owners share the event loop's turns and the worker's time, however much each asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from alga_runner.engine import Budget
+from alga_runner.engine.turns import SHARE_S, TURN_S, Turns
+from alga_runner.engine.worker import Loan, Worker
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    now = 1.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(sys.modules[Turns.__module__], "monotonic", clock)
+    return clock
+
+
+class Guests:
+    """Guests of owners that take turns of the loop, with a clock that only they move."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.turns = Turns()
+        self.clock = clock
+        self.ran: list[tuple[int, str]] = []
+
+    async def run(self, owner: str, guests: int, slice_s: float) -> None:
+        """Guests one after the other, each of one slice."""
+        for _ in range(guests):
+            await self.turns.room(owner)
+            self.clock.now += slice_s
+            self.ran.append((self.turns.number, owner))
+
+
+@pytest.fixture
+def guests(clock: Clock) -> Guests:
+    return Guests(clock)
+
+
+async def test_an_owner_who_comes_finds_room_in_a_turn_that_another_has_begun(guests: Guests, clock: Clock):
+    assert guests.turns.has_room("flood")
+    clock.now += SHARE_S
+
+    assert not guests.turns.has_room("flood")
+    assert guests.turns.has_room("light")
+
+
+async def test_an_owner_starts_several_guests_while_its_share_lasts(guests: Guests, clock: Clock):
+    assert guests.turns.has_room("busy")
+    clock.now += SHARE_S / 2
+
+    assert guests.turns.has_room("busy")
+
+
+async def test_not_even_one_who_comes_finds_room_once_the_turn_is_over(guests: Guests, clock: Clock):
+    assert guests.turns.has_room("flood")
+    clock.now += TURN_S
+
+    assert not guests.turns.has_room("light")
+
+
+async def test_who_comes_does_not_wait_behind_the_guests_of_another(guests: Guests):
+    async with anyio.create_task_group() as tasks:
+        for _ in range(100):
+            tasks.start_soon(guests.run, "flood", 1, SHARE_S)
+        await asyncio.sleep(0)
+        before = len(guests.ran)
+        tasks.start_soon(guests.run, "light", 1, SHARE_S)
+
+    assert "light" in [owner for _, owner in guests.ran[before : before + 3]]
+
+
+async def test_in_a_turn_each_owner_who_waits_has_something(guests: Guests):
+    async with anyio.create_task_group() as tasks:
+        for _ in range(30):
+            tasks.start_soon(guests.run, "flood", 1, SHARE_S)
+        for owner in ("a", "b", "c"):
+            tasks.start_soon(guests.run, owner, 5, SHARE_S)
+
+    turns: dict[int, Counter[str]] = {}
+    for number, owner in guests.ran:
+        turns.setdefault(number, Counter())[owner] += 1
+    assert list(turns.values())[:5] == [Counter(["flood", "a", "b", "c"])] * 5
+
+
+async def test_many_owners_have_something_every_few_turns(guests: Guests):
+    owners = [f"owner {number}" for number in range(40)]
+    async with anyio.create_task_group() as tasks:
+        for owner in owners:
+            tasks.start_soon(guests.run, owner, 5, TURN_S / 10)
+
+    for start in range(0, len(guests.ran), 40):
+        counts = Counter(owner for _, owner in guests.ran[: start + 40])
+        assert max(counts.values()) - min(counts[owner] for owner in owners) <= 2
+
+
+async def test_guests_that_wait_leave_room_for_a_cancellation(guests: Guests):
+    """Whoever is called again and again before it could be cancelled could never be."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(guests.run, "a", 10**6, TURN_S)
+        with anyio.fail_after(5):
+            with anyio.CancelScope() as scope:
+                tasks.start_soon(_cancel_soon, scope)
+                await guests.run("b", 10**6, TURN_S)
+        assert scope.cancelled_caught
+        tasks.cancel_scope.cancel()
+
+
+async def _cancel_soon(scope: anyio.CancelScope) -> None:
+    for _ in range(3):
+        await anyio.lowlevel.checkpoint()
+    scope.cancel()
+
+
+async def test_a_line_of_guests_that_were_all_cancelled_is_dropped(guests: Guests, clock: Clock):
+    assert guests.turns.has_room("a")
+    clock.now += TURN_S
+    gone = [asyncio.ensure_future(guests.turns.room("a")) for _ in range(3)]
+    await asyncio.sleep(0)
+    for one in gone:
+        one.cancel()
+    guests.turns._next(asyncio.get_running_loop())
+
+    await asyncio.wait(gone)
+
+    assert not guests.turns._lines
+    assert guests.turns.has_room("a")
+
+
+# ---- The worker
+
+
+class Order:
+    """The worker's choice of the next slice, without its thread."""
+
+    def __init__(self) -> None:
+        self.worker = Worker()
+        self.chosen: list[str] = []
+
+    def lend(self, owner: str) -> None:
+        self.worker._share_of(loan := _loan(owner)).fresh.append(loan)
+
+    def run(self, slices: int, slice_s: float = 0.001) -> None:
+        """Choose and run slices; nothing is ever done."""
+        for _ in range(slices):
+            loan = self.worker._next()
+            assert loan is not None
+            self.chosen.append(loan.budget.owner)
+            share = self.worker._share_of(loan)
+            share.used_s += slice_s
+            share.again.append(loan)
+
+
+def _loan(owner: str) -> Loan:
+    return Loan(None, Budget(owner=owner))  # type: ignore[arg-type] # it is never run
+
+
+async def test_owners_share_the_worker_however_many_guests_each_lent():
+    order = Order()
+    for _ in range(50):
+        order.lend("flood")
+    order.lend("a")
+    order.lend("b")
+
+    order.run(300)
+
+    assert max(Counter(order.chosen).values()) - min(Counter(order.chosen).values()) <= 3
+
+
+async def test_an_owner_who_lent_nothing_for_a_while_is_served_next():
+    order = Order()
+    for _ in range(50):
+        order.lend("flood")
+    order.run(100)
+
+    order.lend("light")
+    order.run(3)
+
+    assert order.chosen[100:102] == ["light", "light"]
+
+
+async def test_one_that_comes_and_goes_gains_nothing_by_it():
+    order = Order()
+    for _ in range(50):
+        order.lend("flood")
+    order.lend("restless")
+    used = Counter[str]()
+    for _ in range(400):
+        loan = order.worker._next()
+        assert loan is not None
+        used[loan.budget.owner] += 1
+        share = order.worker._share_of(loan)
+        share.used_s += 0.001
+        if loan.budget.owner == "flood":
+            share.again.append(loan)
+        else:
+            order.lend("restless")  # ended, and another begins
+
+    assert abs(used["flood"] - used["restless"]) <= 5
+
+
+async def test_owners_who_left_are_forgotten():
+    order = Order()
+    order.lend("stays")
+    for number in range(1_000):
+        order.lend(f"tenant {number}")
+        while (loan := order.worker._next()) is not None and loan.budget.owner == "stays":
+            share = order.worker._share_of(loan)
+            share.used_s += 0.001
+            share.again.append(loan)
+
+    assert len(order.worker._shares) <= 70
