@@ -1,8 +1,8 @@
 """The event loop's time for guests: about a millisecond in each of its turns, and a tenth of that for one owner.
 
-However many arrive at once, those who find the turn's time over wait for a later one. Between two turns with guests is
-one without, so everything else is reached within one (engine-lab B, "Event loop lag"). Whoever is woken by an event goes
-before the guests that are called for the same turn.
+However many arrive at once, those who find the turn's time over wait for a later one. Between two turns with guests
+is one without, so everything else is reached within one (engine-lab B, "Event loop lag"). Whoever is woken by an event
+goes before the guests that are called for the same turn.
 
 Owners take turns: one who has had nothing of a turn yet finds room in it, however many guests of another wait, and one
 who has had something starts no other guest once its share is over. An owner's own guests go in the order they came.
