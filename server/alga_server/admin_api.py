@@ -42,6 +42,7 @@ from .installs import Install
 from .openapi import described, query
 from .runs_api import add_runs
 from .services import Services
+from .upgrade_api import add_upgrade
 from .web import Answer, read_body, read_json_object, same_secret
 
 _TRIGGER = "admin_api"
@@ -61,6 +62,7 @@ def admin_router(services: Services) -> APIRouter:
     _add_installs(router, services)
     _add_schedules(router, services)
     add_runs(router, services)
+    add_upgrade(router, services)
     if services.movable_clock is not None:
         add_clock(router, services, services.movable_clock)
     return router
@@ -173,7 +175,7 @@ def _add_installs(router: APIRouter, services: Services) -> None:
             installs.remove(connection, install.tenant_id, install.install_id)
             return install
 
-        await services.bundles.drop(placement_of(await database.write(transaction)))
+        await services.bundles.drop_all(await database.write(transaction))
         return Response(status_code=204)
 
 

@@ -60,6 +60,13 @@ class InstallChanges(AdminInput):
     remove_grants: _Grants = Field(default_factory=list)
 
 
+class UpgradeInput(AdminInput):
+    """The version to go to, the newest unless one is named; what to do with schedules whose endpoint it lacks."""
+
+    version_id: _Text | None = None
+    disable_missing_schedules: bool = False
+
+
 InputT = TypeVar("InputT", bound=AdminInput)
 
 

@@ -30,8 +30,16 @@ class BundleCopies:
 
     async def keep(self, placement: Placement) -> None:
         """Write the tenant's copy if it is not there. Raises ``BundleStoreUnavailable``."""
+        if await self.bring(placement):
+            await self.drop(placement)  # in case it was uninstalled meanwhile
+
+    async def bring(self, placement: Placement) -> bool:
+        """Write the tenant's copy if it is not there, used or not; whether it was. Raises ``BundleStoreUnavailable``.
+
+        For what is about to be used; ``drop`` takes it back.
+        """
         if self._store is None:
-            return
+            return False
 
         def missing(connection: Connection, store: BundleStore) -> bool:
             size = _archive_size(connection, placement.content_hash)
@@ -40,16 +48,16 @@ class BundleCopies:
         store = self._store
         async with self._one_at_a_time:
             if not await self._database.read(lambda connection: missing(connection, store)):
-                return
+                return False
             archive = await self._database.read(lambda c: _archive(c, placement.content_hash))
             await to_thread.run_sync(store.put, placement, archive)
-        await self.drop(placement)  # in case it was uninstalled meanwhile
         logger.info(
             "Bundle %s is in the store for tenant %s",
             placement.content_hash,
             placement.tenant_id,
             extra={"action": "bundle_stored", "tenant_id": placement.tenant_id},
         )
+        return True
 
     async def keep_version(self, version_id: str) -> None:
         """Write what is missing for every install of a version. Raises ``BundleStoreUnavailable``."""
@@ -62,6 +70,12 @@ class BundleCopies:
         if self._store is not None:
             for placement in await self._database.read(_placements):
                 await self.keep(placement)
+
+    async def drop_all(self, install: Install) -> None:
+        """Remove the tenant's copies of every version of the extension, of which the install may have had any."""
+        if self._store is not None:
+            for placement in await self._database.read(lambda c: _placements_of(c, install)):
+                await self.drop(placement)
 
     async def drop(self, placement: Placement) -> None:
         """Remove the tenant's copy unless an install of the tenant uses it. What cannot be removed is left."""
@@ -100,6 +114,14 @@ def _placements(connection: Connection, version_id: str | None = None) -> list[P
     if version_id is not None:
         query = query.where(tables.version.c.id == version_id)
     return [Placement(*row) for row in connection.execute(query)]
+
+
+def _placements_of(connection: Connection, install: Install) -> list[Placement]:
+    query = select(tables.version.c.content_hash).where(tables.version.c.extension_id == install.extension_id)
+    return [
+        Placement(install.tenant_id, install.extension_id, content_hash)
+        for content_hash in connection.execute(query).scalars()
+    ]
 
 
 def _is_used(connection: Connection, placement: Placement) -> bool:

@@ -16,7 +16,8 @@
     ├── DispatcherUnavailable   dispatcher_unavailable    503
     ├── Conflict                conflict            409
     │   ├── VersionExists       version_exists      409
-    │   └── AlreadyInstalled    already_installed   409
+    │   ├── AlreadyInstalled    already_installed   409
+    │   └── ScheduleRemapFailed SCHEDULE_REMAP_FAILED 409
     ├── ValidationFailed        validation_failed   400
     │   ├── BundleRefused       bundle_invalid      400
     │   └── QuotaExceeded       quota_exceeded      400
@@ -36,7 +37,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 _RUNNER_CODE = re.compile(r"([a-z][a-z0-9_]{0,63})(?::\s*([a-z][a-z0-9_]{0,63}):|:|$)")
@@ -166,6 +167,22 @@ class AlreadyInstalled(Conflict):
     """The extension is installed for this tenant already"""
 
     code = "already_installed"
+
+
+class ScheduleRemapFailed(Conflict):
+    """Extension update blocked: one or more schedules reference endpoints missing in target version
+
+    ``missing`` are those schedules: id, method, path. Code and message are Alga's own (alga-contract 5.8).
+    """
+
+    code = "SCHEDULE_REMAP_FAILED"
+
+    def __init__(self, message: str = "", *, missing: Sequence[tuple[str, str, str]] = ()) -> None:
+        super().__init__(message)
+        self.missing = [
+            {"scheduleId": schedule_id, "method": method, "path": path}
+            for schedule_id, method, path in missing
+        ]
 
 
 class ValidationFailed(ServerError):

@@ -113,8 +113,8 @@ def create(
     Raises ``NotFound`` for an unknown extension or version, ``ValidationFailed`` for a grant that is unknown or not
     declared by the version, ``AlreadyInstalled``.
     """
-    version = _version(connection, extension_id, version_id)
-    granted = _checked_grants(grants, version.capabilities)
+    found = version(connection, extension_id, version_id)
+    granted = _checked_grants(grants, found.capabilities)
     install_id = str(uuid4())
     try:
         connection.execute(
@@ -122,7 +122,7 @@ def create(
                 id=install_id,
                 tenant_id=tenant_id,
                 extension_id=extension_id,
-                version_id=version.id,
+                version_id=found.id,
                 enabled=True,
                 config=dict(config),
                 created_at=now,
@@ -164,9 +164,9 @@ def change(
     added, removed = normalise_capabilities(add_grants), normalise_capabilities(remove_grants)
     if grants is not None or added or removed:
         _check_known(removed)
-        version = _version(connection, found.extension_id, found.version_id)
+        declared = version(connection, found.extension_id, found.version_id).capabilities
         wanted = {*(found.grants if grants is None else grants), *added}
-        granted = _checked_grants(wanted, version.capabilities) - removed
+        granted = _checked_grants(wanted, declared) - removed
         _replace_grants(connection, tenant_id, install_id, granted)
     connection.execute(update(tables.install).where(_is(tenant_id, install_id)).values(values))
     return require(connection, tenant_id, install_id)
@@ -176,6 +176,34 @@ def remove(connection: Connection, tenant_id: str, install_id: str) -> None:
     """Uninstall: the install, its grants and its schedules go. Raises ``NotFound``."""
     if connection.execute(delete(tables.install).where(_is(tenant_id, install_id))).rowcount == 0:
         raise NotFound(_NOT_FOUND)
+
+
+def move(
+    connection: Connection, install: Install, *, version_id: str, grants: frozenset[str], now: datetime
+) -> None:
+    """Put the install at another version of its extension, with exactly ``grants``, which that version declares."""
+    connection.execute(
+        update(tables.install)
+        .where(_is(install.tenant_id, install.install_id))
+        .values(version_id=version_id, updated_at=now)
+    )
+    _replace_grants(connection, install.tenant_id, install.install_id, grants)
+
+
+def version(connection: Connection, extension_id: str, version_id: str | None) -> Row[Any, Any, Any]:
+    """``id``, ``capabilities`` and ``content_hash`` of a version of the extension, the newest unless one is named.
+
+    Raises ``NotFound``.
+    """
+    query = select(tables.version.c.id, tables.version.c.capabilities, tables.version.c.content_hash).where(
+        tables.version.c.extension_id == extension_id
+    )
+    if version_id is not None:
+        query = query.where(tables.version.c.id == version_id)
+    row = connection.execute(query.order_by(tables.version.c.ordinal.desc()).limit(1)).one_or_none()
+    if row is None:
+        raise NotFound("Extension not found" if version_id is None else "Extension version not found")
+    return row
 
 
 def touch(connection: Connection, install: Install, now: datetime) -> None:
@@ -241,18 +269,6 @@ def _replace_grants(
         connection.execute(
             insert(tables.grant), [{**owner, "capability": name} for name in sorted(capabilities)]
         )
-
-
-def _version(connection: Connection, extension_id: str, version_id: str | None) -> Row[Any, Any]:
-    query = select(tables.version.c.id, tables.version.c.capabilities).where(
-        tables.version.c.extension_id == extension_id
-    )
-    if version_id is not None:
-        query = query.where(tables.version.c.id == version_id)
-    row = connection.execute(query.order_by(tables.version.c.ordinal.desc()).limit(1)).one_or_none()
-    if row is None:
-        raise NotFound("Extension not found" if version_id is None else "Extension version not found")
-    return row
 
 
 def _checked_grants(grants: Iterable[str], declared: Iterable[str]) -> frozenset[str]:

@@ -26,6 +26,7 @@ from .selector import Selector
 from .zones import check_zone
 
 _NOT_FOUND = "Schedule not found"
+_ENDPOINT_GONE = "Schedule endpoint does not belong to installed version"
 _NAME_TAKEN = "Schedule name already in use for this extension"
 _NAME_INDEX = ("tenant_extension_schedule.name", "tenant_extension_schedule_install_name_uniq")
 """How databases name the broken index: SQLite by its columns, others by its name."""
@@ -117,6 +118,12 @@ def change(
     if found is None:
         raise NotFound(_NOT_FOUND)
     values = _check(connection, install, members, own_id=schedule_id, limits=limits)
+    if (
+        values.get("enabled")
+        and "endpoint_id" not in values
+        and not _has_endpoint(connection, install, schedule_id)
+    ):
+        raise ValidationFailed(field_errors={"enabled": _ENDPOINT_GONE})
     before = found.info.model_dump(include={"cron", "timezone", "enabled"})
     if before != (wanted := before | {key: values[key] for key in before if key in values}):
         values |= _next(install, wanted, now)
@@ -195,6 +202,13 @@ def _next(install: Install, row: Mapping[str, Any], now: datetime) -> dict[str, 
 
 def _resolve(connection: Connection, install: Install, text: str) -> EndpointInfo:
     return Selector.parse(text).choose(publishing.endpoints(connection, install.version_id))
+
+
+def _has_endpoint(connection: Connection, install: Install, schedule_id: str) -> bool:
+    """Whether the schedule's endpoint is one of the installed version: an upgrade may have taken it away."""
+    query = _query(install).with_only_columns(tables.endpoint.c.version_id)
+    version_id = connection.execute(query.where(tables.schedule.c.id == schedule_id)).scalar_one()
+    return bool(version_id == install.version_id)
 
 
 def _write_named(write: Callable[[], object]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-from .errors import BodyTooLarge, ServerError, ValidationFailed
+from .errors import BodyTooLarge, ScheduleRemapFailed, ServerError, ValidationFailed
 
 _PLAIN = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -24,10 +24,12 @@ class Answer(JSONResponse):
 
 
 def answer_error(error: ServerError) -> Answer:
-    """The plain shape of a refusal: ``{error, code, details}``, and ``fieldErrors`` where there are some."""
+    """The plain shape of a refusal: ``{error, code, details}``, ``fieldErrors``, ``missing`` where they are."""
     body: dict[str, Any] = {"error": str(error), "code": error.code, "details": None}
     if isinstance(error, ValidationFailed) and error.field_errors:
         body["fieldErrors"] = error.field_errors
+    if isinstance(error, ScheduleRemapFailed):
+        body["missing"] = error.missing
     return Answer(body, status_code=error.http_status)
 
 

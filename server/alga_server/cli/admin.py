@@ -115,6 +115,12 @@ class Admin:
                 hint=f"{_TOKEN} must be the token that the server was started with.",
             )
         fields = document.get("fieldErrors")
+        if isinstance(missing := document.get("missing"), list):
+            fields = {
+                f"schedule {each.get('scheduleId')}": f"{each.get('method')} {each.get('path')}"
+                for each in missing
+                if isinstance(each, dict)
+            }
         return Failure(
             str(document["code"]),
             f"{str(document.get('error') or 'The server refused').rstrip('.')}.",

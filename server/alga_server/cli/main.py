@@ -12,6 +12,7 @@ from .publish_commands import extensions, publish
 from .run_commands import run_now, runs
 from .schedule_commands import schedules
 from .serve_command import serve
+from .upgrade_command import upgrade
 
 _HELP = """Run the reference Alga server, and administer one that runs.
 
@@ -52,6 +53,7 @@ for _command in (
     extensions,
     install,
     installs,
+    upgrade,
     grant,
     revoke,
     enable,

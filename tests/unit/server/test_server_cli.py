@@ -30,7 +30,7 @@ ARGUMENTS = {
     "install": [NAME, "--tenant", "acme"],
     "grant": [NAME, "--tenant", "acme", "--cap", "log.emit"],
     "revoke": [NAME, "--tenant", "acme", "--cap", "log.emit"],
-    **{name: [NAME, "--tenant", "acme"] for name in ("enable", "disable", "uninstall", "run-now")},
+    **{name: [NAME, "--tenant", "acme"] for name in ("enable", "disable", "uninstall", "upgrade", "run-now")},
     **{name: ["--tenant", "acme"] for name in ("installs", "schedules", "runs")},
 }
 
@@ -308,6 +308,75 @@ def test_a_name_of_two_publishers_must_be_an_id(alga: Run, folder: Path, publish
 @pytest.mark.parametrize("wanted", ["nothing", "00000000-0000-0000-0000-000000000000", "../tenants"])
 def test_an_unknown_extension_is_not_found(alga: Run, wanted: str) -> None:
     refused(alga("install", wanted, "--tenant", "acme"), "not_found")
+
+
+def make_schedule(app: Any, installed: dict[str, Any]) -> str:
+    """A schedule for ``POST /sync`` of the install; its id."""
+
+    async def make() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
+            return await client.post(
+                f"/api/admin/tenants/acme/installs/{installed['installId']}/schedules",
+                json={"endpoint": "/sync", "cron": "0 * * * *"},
+                headers={"authorization": f"Bearer {TOKEN}"},
+            )
+
+    made: str = anyio.run(make).json()["id"]
+    return made
+
+
+def publish_next(alga: Run, folder: Path, path: str, **changes: Any) -> None:
+    endpoints = [{"method": "POST", "path": path, "handler": "sync"}]
+    write_manifest(folder, version="2.0.0", api={"endpoints": endpoints}, **changes)
+    done(alga("publish", str(folder)))
+
+
+def test_an_upgrade_says_from_where_to_where_and_what_came_along(
+    alga: Run, app: Any, folder: Path, installed: dict[str, Any]
+) -> None:
+    make_schedule(app, installed)
+    publish_next(alga, folder, "/sync", capabilities=["cap:secrets.get"])
+
+    said = done(alga("upgrade", NAME, "--tenant", "acme"))
+
+    assert f"{NAME} is at 2.0.0 for tenant acme; it was at 1.0.0." in said
+    assert "1 schedule went with it" in said
+    assert f"alga-server grant {NAME} --tenant acme --cap cap:secrets.get" in said
+
+
+def test_an_upgrade_that_is_blocked_lists_the_schedules_and_how_to_go_on(
+    alga: Run, app: Any, folder: Path, installed: dict[str, Any]
+) -> None:
+    schedule_id = make_schedule(app, installed)
+    publish_next(alga, folder, "/other")
+
+    said = refused(alga("upgrade", NAME, "--tenant", "acme"), "SCHEDULE_REMAP_FAILED")
+
+    assert f"schedule {schedule_id}: POST /sync" in said
+    assert "--disable-missing-schedules" in said.partition("hint:")[2]
+
+
+def test_an_upgrade_that_disables_lists_what_it_disabled(
+    alga: Run, app: Any, folder: Path, installed: dict[str, Any]
+) -> None:
+    schedule_id = make_schedule(app, installed)
+    publish_next(alga, folder, "/other")
+
+    said = done(alga("upgrade", NAME, "--tenant", "acme", "--disable-missing-schedules"))
+
+    assert f"disabled  schedule {schedule_id}: no POST /sync" in said
+
+
+def test_an_upgrade_to_where_it_is_says_so(alga: Run, installed: dict[str, Any]) -> None:
+    assert "is at 1.0.0 for tenant acme already." in done(alga("upgrade", NAME, "--tenant", "acme"))
+
+
+def test_an_upgrade_to_a_version_that_is_not_there_lists_those_that_are(
+    alga: Run, installed: dict[str, Any]
+) -> None:
+    said = refused(alga("upgrade", NAME, "--tenant", "acme", "--version", "9.0.0"), "not_found")
+
+    assert "hint: It has 1.0.0." in said
 
 
 def test_installing_twice_is_refused(alga: Run, installed: dict[str, Any]) -> None:
