@@ -133,11 +133,13 @@ def install_answer(install: Install, endpoints: list[Any]) -> dict[str, Any]:
 
 
 def schedule_answer(schedule: Schedule) -> dict[str, Any]:
-    """A schedule, who made it, and when it fires next."""
+    """A schedule, who made it, when it fires next, and what it does about missed times."""
     return {
         **schedule.info.model_dump(by_alias=True),
         "trigger": schedule.trigger,
         "nextRunAt": rfc3339(schedule.next_run_at),
+        "missedRuns": schedule.missed_policy,
+        "missedWindowSeconds": schedule.missed_window_s,
     }
 
 

@@ -7,17 +7,18 @@ on, both or neither; the table's unique keys decide who claims, whatever the num
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from . import installs, runs, tables, upcoming
+from . import installs, missed, runs, tables, upcoming
 from .errors import NotFound
 from .installs import Install
 from .leases import Worker, note
+from .missed import Policy
 from .runs import Reason, Run, Status, Trigger
 from .schedules import rfc3339
 
@@ -58,12 +59,15 @@ def survey(connection: Connection, now: datetime, *, limit: int) -> Survey:
     """What there is to do at ``now``; at most ``limit`` due schedules."""
     schedule, run = tables.schedule.c, tables.schedule_run.c
     running = exists().where(run.schedule_id == schedule.id, run.status == "running")
-    # Occurrences that share an instant wait for one another.
+    # Occurrences that share an instant wait for one another, and so do missed ones that all run: what had come when the
+    # run began is no overlap.
     waits = exists().where(
         run.schedule_id == schedule.id,
         run.status == "running",
-        run.trigger == "schedule",
-        run.due_at == schedule.next_run_at,
+        or_(
+            and_(run.trigger == "schedule", run.due_at == schedule.next_run_at),
+            and_(schedule.missed_policy == "all", schedule.next_run_at <= run.started_at),
+        ),
     )
     due = (
         select(schedule.tenant_id, schedule.install_id, schedule.id, running)
@@ -109,15 +113,17 @@ def claim(
     if row is None or row.next_run_at is None or row.next_run_at > now:
         return None
     running = _running(connection, row)
-    if running == ("schedule", row.next_run_at):
-        return None
     if running is None and not may_run:
+        return None
+    if running is not None and _waits(row, running):
         return None
     install = installs.require(connection, row.tenant_id, row.install_id)
     first = upcoming.read(row.next_run_at, row.next_nominal_time)
-    plan = upcoming.due(row.cron, row.timezone, first, now)
+    plan = missed.plan(row.cron, row.timezone, first, now, _policy(row, worker))
     _change_schedule(connection, row, upcoming.columns(plan.then))
-    reason = _obstacle(install, row, running) or ("missed" if plan.missed else None)
+    reason: Reason | None = "missed" if plan.made_up or plan.missed else None
+    if plan.runs:
+        reason = _obstacle(install, row, running) or reason
     return _record(
         connection,
         row,
@@ -125,10 +131,11 @@ def claim(
         worker,
         now,
         trigger="schedule",
-        nominal_time=plan.fire.nominal_time,
-        due_at=plan.fire.due_at,
+        nominal_time=plan.occurrence.nominal_time,
+        due_at=plan.occurrence.due_at,
         reason=reason,
         missed=plan.missed,
+        too_late=not plan.runs,
     )
 
 
@@ -164,7 +171,20 @@ def claim_now(
     return claimed
 
 
-def _obstacle(install: Install, row: Row[Any], running: tuple[str, datetime] | None) -> Reason | None:
+def _policy(row: Row[Any], worker: Worker) -> Policy:
+    seconds = row.missed_window_s
+    window = None if seconds is None else timedelta(seconds=seconds)
+    return Policy(row.missed_policy, window, worker.grace)
+
+
+def _waits(row: Row[Any], running: Row[Any]) -> bool:
+    """Whether the due occurrence waits for the run under way, as ``survey`` has it."""
+    if running.trigger == "schedule" and running.due_at == row.next_run_at:
+        return True
+    return bool(row.missed_policy == "all" and row.next_run_at <= running.started_at)
+
+
+def _obstacle(install: Install, row: Row[Any], running: Row[Any] | None) -> Reason | None:
     """Why a run of the schedule is skipped."""
     if not install.enabled:
         return "install_disabled"
@@ -185,10 +205,11 @@ def _record(
     due_at: datetime,
     reason: Reason | None,
     missed: int = 0,
+    too_late: bool = False,
     attempt: int = 1,
 ) -> Claim | Run | None:
     """Insert the run; ``None`` if the database has it already."""
-    skipped = reason not in {None, "missed"}
+    skipped = too_late or reason not in {None, "missed"}
     gone = row.version_id != install.version_id
     status: Status = "skipped" if skipped else "error" if gone else "running"
     values: dict[str, Any] = {
@@ -245,14 +266,13 @@ def _schedule(connection: Connection, tenant_id: str, install_id: str, schedule_
     return connection.execute(query).one_or_none()
 
 
-def _running(connection: Connection, row: Row[Any]) -> tuple[str, datetime] | None:
-    """The trigger and the instant of the schedule's run under way."""
+def _running(connection: Connection, row: Row[Any]) -> Row[Any] | None:
+    """The schedule's run under way: its trigger, its instant, and when it began."""
     run = tables.schedule_run.c
-    query = select(run.trigger, run.due_at).where(
+    query: Select[Any] = select(run.trigger, run.due_at, run.started_at).where(
         runs.of_install(row.tenant_id, row.install_id), run.schedule_id == row.id, run.status == "running"
     )
-    found = connection.execute(query).one_or_none()
-    return None if found is None else (found.trigger, found.due_at)
+    return connection.execute(query).one_or_none()
 
 
 def _attempts(connection: Connection, row: Row[Any], nominal_time: str) -> int:

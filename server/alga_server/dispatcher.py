@@ -74,7 +74,10 @@ class Dispatcher:
         self._metrics = metrics
         self._executor = executor
         self._worker = Worker(
-            str(uuid4()), timedelta(seconds=settings.run_lease_seconds), settings.run_history_per_install
+            id=str(uuid4()),
+            lease=timedelta(seconds=settings.run_lease_seconds),
+            history=settings.run_history_per_install,
+            grace=timedelta(seconds=settings.late_after_seconds),
         )
         self._renewed_at = clock.now()
         self._turn = anyio.Lock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from alga_runner.models import json_fault
 
@@ -37,6 +38,23 @@ def check_enabled(value: object) -> bool:
     if not isinstance(value, bool):
         raise FieldRefused("Expected boolean", schema=True)
     return value
+
+
+def check_whole(value: object, at_least: int, at_most: int) -> int:
+    """``value`` if it is a whole number within the bounds. Raises ``FieldRefused``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FieldRefused("Expected a whole number", schema=True)
+    if not at_least <= value <= at_most:
+        raise FieldRefused(f"Expected a number from {at_least} to {at_most}")
+    return value
+
+
+def check_choice(value: object, choices: Sequence[str]) -> str:
+    """``value`` if it is one of ``choices``. Raises ``FieldRefused``."""
+    text = check_string(value)
+    if text not in choices:
+        raise FieldRefused(f"Expected {', '.join(choices[:-1])} or {choices[-1]}")
+    return text
 
 
 def check_payload(value: object) -> dict[str, object] | list[object] | None:

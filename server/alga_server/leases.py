@@ -21,11 +21,15 @@ _LOST: dict[Reason, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Who claims: an id of its own, for how long a claim lasts unrenewed, how many runs an install keeps."""
+    """Who claims: an id of its own, for how long a claim lasts unrenewed, how many runs an install keeps.
+
+    ``grace`` is how late a time may fire without having been missed.
+    """
 
     id: str
     lease: timedelta
     history: int
+    grace: timedelta = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)

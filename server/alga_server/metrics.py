@@ -55,7 +55,12 @@ class Metrics:
         )
         self._missed = Counter(
             "alga_server_schedule_missed",
-            "Times of schedules that passed while no server was there to fire them.",
+            "Times of schedules that passed without a run of their own.",
+            registry=self._registry,
+        )
+        self._made_up = Counter(
+            "alga_server_schedule_made_up",
+            "Runs of schedules that made up for missed times.",
             registry=self._registry,
         )
         self._lag = Histogram(
@@ -71,10 +76,12 @@ class Metrics:
         self._duration.labels(operation).observe(duration_s)
 
     def schedule_run(self, status: str, trigger: str, reason: str | None, missed: int) -> None:
-        """Count one run that is over, or was skipped; ``missed`` are the times it was run in place of."""
+        """Count one run that is over, or was skipped; ``missed`` are the times passed over."""
         self._runs.labels(status, trigger).inc()
         if status == "skipped":
             self._skipped.labels(reason).inc()
+        elif reason == "missed":
+            self._made_up.inc()
         if status == "lost":
             self._lost.labels(reason).inc()
         self._missed.inc(missed)

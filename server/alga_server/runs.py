@@ -27,7 +27,8 @@ class Run:
     """One run, or one that did not come to be.
 
     ``nominal_time`` is the time of day it stands for, ``due_at`` the instant that is. ``reason`` says why it was
-    skipped or lost; ``missed`` counts the earlier occurrences it was run in place of. ``attempt`` counts from 1.
+    skipped, late or lost; ``missed`` counts the occurrences passed over: earlier ones, and itself if it did not run.
+    ``attempt`` counts from 1.
     """
 
     ordinal: int

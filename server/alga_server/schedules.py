@@ -17,13 +17,16 @@ from sqlalchemy.exc import IntegrityError
 
 from alga_runner.models import EndpointInfo, ScheduleInfo
 
-from . import installs, publishing, tables, upcoming
+from . import installs, missed, publishing, tables, upcoming
 from .cron import check_cron
 from .errors import FieldRefused, NotFound, QuotaExceeded, ValidationFailed
-from .fields import check_enabled, check_name, check_payload, check_string
+from .fields import check_choice, check_enabled, check_name, check_payload, check_string, check_whole
 from .installs import Install
 from .selector import Selector
 from .zones import check_zone
+
+MAX_WINDOW_S = 366 * 24 * 60 * 60
+"""The longest window of missed times, in seconds."""
 
 _NOT_FOUND = "Schedule not found"
 _ENDPOINT_GONE = "Schedule endpoint does not belong to installed version"
@@ -44,12 +47,15 @@ class Limits:
 class Schedule:
     """One schedule: what its extension sees of it, and who made it (``host_api`` or ``admin_api``).
 
-    ``next_run_at`` is when it fires next; ``None`` when it, or its install, is disabled.
+    ``next_run_at`` is when it fires next; ``None`` when it, or its install, is disabled. ``missed_window_s`` is how
+    many seconds late a missed time may still run; ``None`` however late.
     """
 
     info: ScheduleInfo
     trigger: str
     next_run_at: datetime | None
+    missed_policy: str
+    missed_window_s: int | None
 
 
 def list_all(connection: Connection, install: Install) -> list[Schedule]:
@@ -110,7 +116,7 @@ def change(
     limits: Limits,
     now: datetime,
 ) -> None:
-    """Change the given ``members``: an absent one is left, null clears ``name`` and ``payload``.
+    """Change the given ``members``: an absent one is left, null clears ``name``, ``payload`` and the window.
 
     Raises ``NotFound``, ``ValidationFailed`` with every field that is wrong.
     """
@@ -165,6 +171,9 @@ def _check(
     def endpoint(value: object) -> str:
         return _resolve(connection, install, check_string(value)).id
 
+    def window(value: object) -> int | None:
+        return None if value is None else check_whole(value, 1, MAX_WINDOW_S)
+
     # In the order in which alga-contract 5.2 checks: the first message is the answer's.
     rules: dict[str, tuple[str, Callable[[object], object]]] = {
         "cron": ("cron", cron),
@@ -173,6 +182,8 @@ def _check(
         "name": ("name", name),
         "endpoint": ("endpoint_id", endpoint),
         "enabled": ("enabled", check_enabled),
+        "missedRuns": ("missed_policy", lambda value: check_choice(value, missed.POLICIES)),
+        "missedWindowSeconds": ("missed_window_s", window),
     }
     values: dict[str, object] = {}
     refused: dict[str, FieldRefused] = {}
@@ -266,7 +277,13 @@ def _schedule(row: Row[Any]) -> Schedule:
         last_error=row.last_error,
         created_at=rfc3339(row.created_at),
     )
-    return Schedule(info=info, trigger=row.trigger, next_run_at=row.next_run_at)
+    return Schedule(
+        info=info,
+        trigger=row.trigger,
+        next_run_at=row.next_run_at,
+        missed_policy=row.missed_policy,
+        missed_window_s=row.missed_window_s,
+    )
 
 
 def rfc3339(instant: datetime | None) -> str | None:

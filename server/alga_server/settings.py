@@ -109,6 +109,12 @@ class ServerSettings(BaseSettings):
         description="How often the server looks for schedules that other processes changed. "
         "Its own changes it sees at once.",
     )
+    late_after_seconds: float = Field(
+        default=60.0,
+        ge=1,
+        description="How late a schedule's time may fire and count as on time; later, it was missed. "
+        "More than `dispatch_poll_seconds`.",
+    )
     max_schedule_runs: int = Field(
         default=50, ge=1, le=1000, description="Runs of schedules that this server has under way at once."
     )

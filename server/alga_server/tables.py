@@ -136,6 +136,8 @@ schedule = Table(
     Column("enabled", Boolean, nullable=False),
     Column("payload", JSON(none_as_null=True)),
     Column("trigger", String(16), nullable=False),
+    Column("missed_policy", String(8), nullable=False, server_default="latest"),
+    Column("missed_window_s", Integer),
     # Both or neither: what a disabled schedule, or one of a disabled install, has not.
     Column("next_run_at", Instant),
     Column("next_nominal_time", String(40)),
