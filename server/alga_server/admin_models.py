@@ -133,13 +133,17 @@ def install_answer(install: Install, endpoints: list[Any]) -> dict[str, Any]:
 
 
 def schedule_answer(schedule: Schedule) -> dict[str, Any]:
-    """A schedule, who made it, when it fires next, and what it does about missed times."""
+    """A schedule, who made it, when it fires next, and what it does about missed times and failed runs."""
     return {
         **schedule.info.model_dump(by_alias=True),
         "trigger": schedule.trigger,
         "nextRunAt": rfc3339(schedule.next_run_at),
         "missedRuns": schedule.missed_policy,
         "missedWindowSeconds": schedule.missed_window_s,
+        "maxAttempts": schedule.retry.attempts,
+        "retryDelaySeconds": schedule.retry.delay_s,
+        "retryFactor": schedule.retry.factor,
+        "retryAt": rfc3339(schedule.retry_at),
     }
 
 

@@ -19,6 +19,7 @@ from .errors import NotFound
 from .installs import Install
 from .leases import Worker, note
 from .missed import Policy
+from .retries import NONE_WAITING
 from .runs import Reason, Run, Status, Trigger
 from .schedules import rfc3339
 
@@ -69,9 +70,11 @@ def survey(connection: Connection, now: datetime, *, limit: int) -> Survey:
             and_(schedule.missed_policy == "all", schedule.next_run_at <= run.started_at),
         ),
     )
+    # With "all", a time does not take the place of an attempt that waits.
+    waits_for_attempt = and_(schedule.missed_policy == "all", schedule.retry_at.is_not(None))
     due = (
-        select(schedule.tenant_id, schedule.install_id, schedule.id, running)
-        .where(schedule.next_run_at <= now, ~waits)
+        select(schedule.tenant_id, schedule.install_id, schedule.id, running, schedule.next_run_at)
+        .where(schedule.next_run_at <= now, ~waits, ~waits_for_attempt)
         .order_by(
             schedule.next_run_at,
             schedule.next_nominal_time,
@@ -81,42 +84,58 @@ def survey(connection: Connection, now: datetime, *, limit: int) -> Survey:
         )
         .limit(limit)
     )
+    attempts = (
+        select(schedule.tenant_id, schedule.install_id, schedule.id, running, schedule.retry_at)
+        .where(schedule.retry_at <= now, ~running, or_(schedule.next_run_at > now, waits_for_attempt))
+        .order_by(schedule.retry_at, schedule.id)
+        .limit(limit)
+    )
+    found = [(row[4], DueSchedule(*row[:4])) for row in connection.execute(due)]
+    found += [(row[4], DueSchedule(*row[:4])) for row in connection.execute(attempts)]
     next_lease = select(func.min(run.lease_expires_at)).where(run.status == "running")
     next_at = next_due(connection, now)
     lease = connection.execute(next_lease).scalar_one()
     expired = lease is not None and lease <= now
     times = [each for each in (next_at, lease) if each is not None and each > now]
     return Survey(
-        due=[DueSchedule(*row) for row in connection.execute(due)],
+        due=[each for _, each in sorted(found, key=lambda one: one[0])[:limit]],
         expired=expired,
         next_at=min(times, default=None),
     )
 
 
 def next_due(connection: Connection, now: datetime) -> datetime | None:
-    """When the next schedule after ``now`` is due."""
-    next_run_at = tables.schedule.c.next_run_at
-    query = select(func.min(next_run_at)).where(next_run_at > now)
-    earliest: datetime | None = connection.execute(query).scalar_one()
-    return earliest
+    """When the next schedule after ``now`` is due, or an attempt of one."""
+    columns = (tables.schedule.c.next_run_at, tables.schedule.c.retry_at)
+    found = [
+        connection.execute(select(func.min(column)).where(column > now)).scalar_one() for column in columns
+    ]
+    return min((each for each in found if each is not None), default=None)
 
 
 def claim(
     connection: Connection, due: DueSchedule, worker: Worker, now: datetime, *, may_run: bool
 ) -> Claim | Run | None:
-    """Take the schedule's due occurrence: a ``Claim`` to carry out, or a ``Run`` that was recorded and is over.
+    """Take what is due of the schedule: a ``Claim`` to carry out, or a ``Run`` that was recorded and is over.
+
+    An occurrence, or the attempt that waits. A new occurrence takes its place, which is recorded first.
 
     ``None`` when there is nothing to take: another worker did, its turn has not come, or it would run and
     ``may_run`` is false.
     """
     row = _schedule(connection, due.tenant_id, due.install_id, due.schedule_id)
-    if row is None or row.next_run_at is None or row.next_run_at > now:
+    if row is None or row.next_run_at is None:
         return None
     running = _running(connection, row)
     if running is None and not may_run:
         return None
+    if row.next_run_at > now or (row.missed_policy == "all" and row.retry_at is not None):
+        due_now = running is None and row.retry_at is not None and row.retry_at <= now
+        return _claim_attempt(connection, row, worker, now, reason=None) if due_now else None
     if running is not None and _waits(row, running):
         return None
+    if running is None and row.retry_at is not None:
+        return _claim_attempt(connection, row, worker, now, reason="superseded")
     install = installs.require(connection, row.tenant_id, row.install_id)
     first = upcoming.read(row.next_run_at, row.next_nominal_time)
     plan = missed.plan(row.cron, row.timezone, first, now, _policy(row, worker))
@@ -136,6 +155,25 @@ def claim(
         reason=reason,
         missed=plan.missed,
         too_late=not plan.runs,
+    )
+
+
+def _claim_attempt(
+    connection: Connection, row: Row[Any], worker: Worker, now: datetime, *, reason: Reason | None
+) -> Claim | Run | None:
+    """Take the attempt that waits, or record for which ``reason`` it will not be."""
+    _change_schedule(connection, row, NONE_WAITING)
+    return _record(
+        connection,
+        row,
+        installs.require(connection, row.tenant_id, row.install_id),
+        worker,
+        now,
+        trigger="schedule",
+        nominal_time=row.retry_nominal_time,
+        due_at=row.retry_due_at,
+        reason=reason,
+        attempt=row.retry_attempt,
     )
 
 

@@ -187,6 +187,7 @@ class Dispatcher:
                 survey = await self._database.read(lambda c: claims.survey(c, now, limit=_BATCH))
                 if survey.expired:
                     await self._give_up(partial(leases.reap, now=now))
+                    survey = await self._database.read(lambda c: claims.survey(c, now, limit=_BATCH))
             for due in survey.due if may_fire else []:
                 room = self._room() > 0
                 if not room and not due.running:
@@ -219,9 +220,12 @@ class Dispatcher:
                 },
             )
             return False
-        if claimed is not None:
-            self._take(claimed)
-        return claimed is not None
+        if claimed is None:
+            return False
+        run, _ = self._take(claimed)
+        if run.reason == "superseded":
+            self.wake()  # for the time that took its place
+        return True
 
     def _take(self, claimed: Claim | Run) -> tuple[Run, _Live | None]:
         """Start what was claimed, or report what is over already."""
@@ -232,7 +236,9 @@ class Dispatcher:
             return claimed.run, None
         live = self._live[claimed.run.id] = _Live(claimed.run)
         self._group.start_soon(self._carry_out, claimed, live)
-        self._metrics.schedule_lag(claimed.run.started_at - claimed.run.due_at)
+        run = claimed.run
+        again = run.trigger == "schedule" and run.attempt > 1
+        self._metrics.schedule_fired(run.trigger, run.started_at - run.due_at, again=again)
         return claimed.run, live
 
     async def _carry_out(self, claim: Claim, live: _Live) -> None:

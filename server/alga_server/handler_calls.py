@@ -49,8 +49,12 @@ async def call_handler(executor: Executor, claim: Claim) -> Ending:
 
 
 def idempotency_key(run: Run) -> str:
-    """The same for whoever carries out this run, and for nothing else."""
-    return f"{run.schedule_id}:{run.trigger}:{run.nominal_time}:{run.attempt}"
+    """The same for every attempt of one nominal time, and for nothing else.
+
+    An admin's runs of one instant are not attempts of one another.
+    """
+    key = f"{run.schedule_id}:{run.trigger}:{run.nominal_time}"
+    return key if run.trigger == "schedule" else f"{key}:{run.attempt}"
 
 
 def _failed(failure: RunnerFailure) -> Ending:

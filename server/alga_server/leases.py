@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
-from . import runs, tables
+from . import retries, runs, tables
 from .runs import MAX_MESSAGE, Reason, Run, Status
 
 _LOST: dict[Reason, str] = {
@@ -88,6 +88,8 @@ def finish(
     if ended.rowcount == 0:
         return None
     note(connection, run, ending.status, message)
+    if ending.status != "success":
+        retries.after_failure(connection, run, now)
     return runs.get(connection, run.tenant_id, run.install_id, run.id)
 
 
@@ -127,6 +129,7 @@ def _lose(connection: Connection, which: ColumnElement[bool], reason: Reason, no
         )
         if ended.rowcount:
             note(connection, run, "lost", _LOST[reason])
+            retries.after_failure(connection, run, now)
             again = runs.get(connection, run.tenant_id, run.install_id, run.id)
             lost += [again] if again is not None else []
     return lost

@@ -63,6 +63,17 @@ class Metrics:
             "Runs of schedules that made up for missed times.",
             registry=self._registry,
         )
+        self._fired = Counter(
+            "alga_server_schedule_fired",
+            "Runs of schedules that began, first attempts only.",
+            ["trigger"],
+            registry=self._registry,
+        )
+        self._retried = Counter(
+            "alga_server_schedule_retries",
+            "Runs of schedules that began as another attempt.",
+            registry=self._registry,
+        )
         self._lag = Histogram(
             "alga_server_schedule_lag_seconds",
             "From when a schedule was due to when its run began.",
@@ -86,9 +97,13 @@ class Metrics:
             self._lost.labels(reason).inc()
         self._missed.inc(missed)
 
-    def schedule_lag(self, lag: timedelta) -> None:
-        """Observe how late a schedule's run began."""
-        self._lag.observe(lag.total_seconds())
+    def schedule_fired(self, trigger: str, lag: timedelta, *, again: bool) -> None:
+        """Count one run that began, ``lag`` after it was due; ``again`` says that an earlier attempt failed."""
+        if again:
+            self._retried.inc()
+        else:
+            self._fired.labels(trigger).inc()
+            self._lag.observe(lag.total_seconds())
 
     def gateway_call(self, outcome: str, duration_s: float) -> None:
         """Count one call: ``outcome`` is ``success``, ``client_gone``, ``cancelled`` or an error's code."""

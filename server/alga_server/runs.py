@@ -16,7 +16,9 @@ from . import tables
 
 Trigger = Literal["schedule", "run_now"]
 Status = Literal["running", "success", "error", "skipped", "lost"]
-Reason = Literal["overlap", "install_disabled", "schedule_disabled", "missed", "lease_expired", "shutdown"]
+Reason = Literal[
+    "overlap", "install_disabled", "schedule_disabled", "missed", "superseded", "lease_expired", "shutdown"
+]
 
 MAX_PAGE = 200
 MAX_MESSAGE = 4_000

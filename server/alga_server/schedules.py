@@ -17,11 +17,12 @@ from sqlalchemy.exc import IntegrityError
 
 from alga_runner.models import EndpointInfo, ScheduleInfo
 
-from . import installs, missed, publishing, tables, upcoming
+from . import installs, missed, publishing, retries, tables, upcoming
 from .cron import check_cron
 from .errors import FieldRefused, NotFound, QuotaExceeded, ValidationFailed
 from .fields import check_choice, check_enabled, check_name, check_payload, check_string, check_whole
 from .installs import Install
+from .retries import RetryPolicy
 from .selector import Selector
 from .zones import check_zone
 
@@ -48,7 +49,8 @@ class Schedule:
     """One schedule: what its extension sees of it, and who made it (``host_api`` or ``admin_api``).
 
     ``next_run_at`` is when it fires next; ``None`` when it, or its install, is disabled. ``missed_window_s`` is how
-    many seconds late a missed time may still run; ``None`` however late.
+    many seconds late a missed time may still run; ``None`` however late; ``retry_at`` is
+    when a failed run is tried again.
     """
 
     info: ScheduleInfo
@@ -56,6 +58,8 @@ class Schedule:
     next_run_at: datetime | None
     missed_policy: str
     missed_window_s: int | None
+    retry: RetryPolicy
+    retry_at: datetime | None
 
 
 def list_all(connection: Connection, install: Install) -> list[Schedule]:
@@ -184,6 +188,9 @@ def _check(
         "enabled": ("enabled", check_enabled),
         "missedRuns": ("missed_policy", lambda value: check_choice(value, missed.POLICIES)),
         "missedWindowSeconds": ("missed_window_s", window),
+        "maxAttempts": ("max_attempts", lambda value: check_whole(value, 1, retries.MAX_ATTEMPTS)),
+        "retryDelaySeconds": ("retry_delay_s", lambda value: check_whole(value, 1, retries.MAX_DELAY_S)),
+        "retryFactor": ("retry_factor", lambda value: check_whole(value, 1, retries.MAX_FACTOR)),
     }
     values: dict[str, object] = {}
     refused: dict[str, FieldRefused] = {}
@@ -283,6 +290,8 @@ def _schedule(row: Row[Any]) -> Schedule:
         next_run_at=row.next_run_at,
         missed_policy=row.missed_policy,
         missed_window_s=row.missed_window_s,
+        retry=retries.policy_of(row),
+        retry_at=row.retry_at,
     )
 
 

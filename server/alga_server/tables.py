@@ -138,6 +138,14 @@ schedule = Table(
     Column("trigger", String(16), nullable=False),
     Column("missed_policy", String(8), nullable=False, server_default="latest"),
     Column("missed_window_s", Integer),
+    Column("max_attempts", Integer, nullable=False, server_default="1"),
+    Column("retry_delay_s", Integer, nullable=False, server_default="60"),
+    Column("retry_factor", Integer, nullable=False, server_default="2"),
+    # All or none: the attempt that waits for its time.
+    Column("retry_at", Instant),
+    Column("retry_attempt", Integer),
+    Column("retry_nominal_time", String(40)),
+    Column("retry_due_at", Instant),
     # Both or neither: what a disabled schedule, or one of a disabled install, has not.
     Column("next_run_at", Instant),
     Column("next_nominal_time", String(40)),
@@ -152,6 +160,7 @@ schedule = Table(
     Index("tenant_extension_schedule_tenant_install_idx", "tenant_id", "install_id"),
     Index("tenant_extension_schedule_endpoint_idx", "endpoint_id"),
     Index("tenant_extension_schedule_next_run_idx", "next_run_at"),
+    Index("tenant_extension_schedule_retry_idx", "retry_at"),
 )
 
 schedule_run = Table(

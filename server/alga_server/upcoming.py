@@ -13,11 +13,12 @@ from sqlalchemy import Connection, select, update
 
 from . import tables
 from .occurrences import Occurrence, after, following
+from .retries import NONE_WAITING
 
 MAX_COUNTED = 1_000
 """Missed occurrences are counted up to about here; a server that was away longer missed at least as many."""
 
-NOTHING: dict[str, Any] = {"next_run_at": None, "next_nominal_time": None}
+NOTHING: dict[str, Any] = {"next_run_at": None, "next_nominal_time": None, **NONE_WAITING}
 """The columns of a schedule that does not fire."""
 
 
@@ -36,8 +37,8 @@ def columns(occurrence: Occurrence) -> dict[str, Any]:
 
 
 def first_columns(expression: str, timezone: str, now: datetime) -> dict[str, Any]:
-    """The columns of a schedule that is live from ``now`` on."""
-    return columns(next(after(expression, timezone, now)))
+    """The columns of a schedule that is live from ``now`` on; no attempt of before waits."""
+    return columns(next(after(expression, timezone, now))) | NONE_WAITING
 
 
 def read(next_run_at: datetime, next_nominal_time: str) -> Occurrence:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import anyio
@@ -93,7 +94,7 @@ class Execute:
         try:
             response = await self._runner.execute(request)
             size = len(response.body_b64 or "")
-            return await self._sized(request.context.tenant_id, size, lambda: guest_reply(response))
+            answer = await self._sized(request.context.tenant_id, size, lambda: guest_reply(response))
         except Overloaded as error:
             return no_room(error).answer()
         except Draining:
@@ -107,6 +108,10 @@ class Execute:
                 extra={"action": "execution_failure", "request_id": request.context.request_id},
             )
             return failed_reply(500, "execute_failed: internal: The runner failed; its log says how.")
+        if request.context.trigger == "schedule" and response.status >= 400:
+            # Not to be kept: the next attempt of a schedule's run comes with the same key, and is to be carried out.
+            return replace(answer, outcome="handler_failed")
+        return answer
 
     async def _sized(self, tenant: str, size: int, work: Callable[[], T]) -> T:
         """What ``work`` returns, done when it is the tenant's turn if it is about so many bytes that it takes long."""

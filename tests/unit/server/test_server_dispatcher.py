@@ -84,8 +84,8 @@ async def test_a_run_has_a_fresh_request_id_and_an_idempotency_key_of_its_own(mi
     ids = {each["context"]["request_id"] for each in played.asked}
     assert len({UUID(each) for each in ids}) == 2
     assert [each["x-idempotency-key"] for each in played.headers] == [
-        f"{schedule_id}:schedule:2026-01-01T01:00:00.000Z:1",
-        f"{schedule_id}:schedule:2026-01-01T02:00:00.000Z:1",
+        f"{schedule_id}:schedule:2026-01-01T01:00:00.000Z",
+        f"{schedule_id}:schedule:2026-01-01T02:00:00.000Z",
     ]
 
 

@@ -80,6 +80,30 @@ async def test_a_caller_cannot_take_the_key_of_a_schedules_run(execute, content_
     assert executions() == 2
 
 
+RUN = {"trigger": "schedule", "schedule_id": "s", "nominal_time": "2026-01-01T00:00:00.000Z"}
+
+
+async def test_a_schedules_run_that_succeeded_is_not_carried_out_again(
+    execute, content_hash, executions
+) -> None:
+    await execute(content_hash, headers=KEY, context=RUN)
+    again = await execute(content_hash, headers=KEY, context={**RUN, "attempt": 2})
+
+    assert again.headers["idempotent-replayed"] == "true"
+    assert executions() == 1
+
+
+async def test_a_schedules_run_that_failed_is_carried_out_again(execute, publish, executions) -> None:
+    data = msgpack.packb({"status": 500})
+    failing = publish(f"(call $respond (i32.const 1024) (i32.const {len(data)}))", data=data)
+    first = await execute(failing, headers=KEY, context=RUN)
+    again = await execute(failing, headers=KEY, context={**RUN, "attempt": 2})
+
+    assert (first.json()["status"], again.json()["status"]) == (500, 500)
+    assert "idempotent-replayed" not in again.headers
+    assert executions() == 2
+
+
 async def test_ids_cannot_be_arranged_to_name_another_s_key(execute, content_hash, executions) -> None:
     await execute(content_hash, headers=KEY, install='x","key-1')
     await execute(content_hash, headers={"x-idempotency-key": '","key-1key-1'}, install="x")
