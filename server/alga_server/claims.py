@@ -47,10 +47,11 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run that this worker holds, and what to call for it."""
+    """A run that this worker holds, and what to call for it; ``name`` is the schedule's, if it has one."""
 
     run: Run
     install: Install
+    name: str | None
     method: str
     path: str
     payload: Any
@@ -285,7 +286,7 @@ def _record(
         _change_schedule(connection, row, {"enabled": False, **upcoming.NOTHING})
         note(connection, run, "error", ENDPOINT_GONE)
     if status == "running":
-        return Claim(run, install, row.method, row.path, row.payload)
+        return Claim(run, install, row.name, row.method, row.path, row.payload)
     return run
 
 

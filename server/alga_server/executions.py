@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import uuid4
 
 from alga_runner.models import (
@@ -28,6 +28,18 @@ ANSWER_GRACE_S = 5.0
 
 TOKEN_GRACE_S = 10.0
 """How much longer than the execution's own time its token is good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """What a handler is told of the schedule's run that it is. Times are RFC 3339; ``attempt`` counts from 1."""
+
+    trigger: str
+    schedule_id: str
+    schedule_name: str | None
+    nominal_time: str
+    started_at: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +84,14 @@ class Executor:
         user: User | None = None,
         request_id: str | None = None,
         idempotency_key: str | None = None,
-        trigger: str | None = None,
-        schedule_id: str | None = None,
-        nominal_time: str | None = None,
+        firing: Firing | None = None,
         timeout_ms: int | None = None,
     ) -> Outcome:
         """Execute ``method path`` of ``install``; a failure is returned, not raised.
 
         Whether the install is enabled and has that endpoint is the caller's to check. ``headers`` reach the guest as
         they are, with ``x-alga-tenant`` and ``x-alga-extension`` beside them. ``timeout_ms`` is the execution's wall
-        time, ``execution_timeout_ms`` unless given. ``request_id`` is fresh unless given. ``nominal_time`` is RFC 3339.
+        time, ``execution_timeout_ms`` unless given. ``request_id`` is fresh unless given. ``firing`` is of a schedule.
         """
         request_id = request_id or str(uuid4())
         timeout_ms = timeout_ms or self._settings.execution_timeout_ms
@@ -95,9 +105,7 @@ class Executor:
                 content_hash=install.content_hash,
                 version_id=install.version_id,
                 config=dict(install.config),
-                trigger=trigger,
-                schedule_id=schedule_id,
-                nominal_time=nominal_time,
+                **(asdict(firing) if firing else {}),
             ),
             http=HttpCall(
                 method=method,

@@ -11,9 +11,10 @@ import logging
 
 from .claims import Claim
 from .errors import ExecutionFailed, RunnerFailure
-from .executions import Executor
+from .executions import Executor, Firing
 from .leases import Ending
 from .runs import Run
+from .schedules import rfc3339
 
 logger = logging.getLogger("alga_server")
 
@@ -33,9 +34,14 @@ async def call_handler(executor: Executor, claim: Claim) -> Ending:
             body=text.encode() if text is not None and in_body else None,
             request_id=run.request_id,
             idempotency_key=idempotency_key(run),
-            trigger=run.trigger,
-            schedule_id=run.schedule_id,
-            nominal_time=run.nominal_time,
+            firing=Firing(
+                trigger=run.trigger,
+                schedule_id=run.schedule_id,
+                schedule_name=claim.name,
+                nominal_time=run.nominal_time,
+                started_at=rfc3339(run.started_at) or "",
+                attempt=run.attempt,
+            ),
         )
     except Exception:
         logger.exception("Calling a schedule's handler failed", extra={"action": "dispatch_failure"})

@@ -22,6 +22,9 @@ class ContextInfo(CamelModel):
     trigger: str | None = None
     schedule_id: str | None = None
     nominal_time: str | None = None
+    schedule_name: str | None = None
+    attempt: int | None = None
+    started_at: str | None = None
 
 
 async def _get(execution: Execution, _: NoInput) -> ContextInfo:
@@ -36,6 +39,9 @@ async def _get(execution: Execution, _: NoInput) -> ContextInfo:
         trigger=execution.trigger,
         schedule_id=execution.schedule_id,
         nominal_time=execution.nominal_time,
+        schedule_name=execution.schedule_name,
+        attempt=execution.attempt,
+        started_at=execution.started_at,
     )
 
 

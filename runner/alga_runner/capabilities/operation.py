@@ -75,6 +75,9 @@ class Execution:
     trigger: str | None = None
     schedule_id: str | None = None
     nominal_time: str | None = None
+    schedule_name: str | None = None
+    attempt: int | None = None
+    started_at: str | None = None
     host_calls: list[HostCallRecord] = field(default_factory=list)
     log: list[LogLine] = field(default_factory=list)
     recorded_bytes_left: int = RECORDED_BYTES

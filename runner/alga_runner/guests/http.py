@@ -52,6 +52,9 @@ def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
         "trigger": context.trigger,
         "scheduleId": context.schedule_id,
         "nominalTime": context.nominal_time,
+        "scheduleName": context.schedule_name,
+        "attempt": context.attempt,
+        "startedAt": context.started_at,
     }
     document: dict[str, Any] = {
         "context": {key: value for key, value in known.items() if value is not None},

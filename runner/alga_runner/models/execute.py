@@ -26,6 +26,9 @@ class ExecutionContext(WireModel):
     trigger: str | None = None
     schedule_id: str | None = None
     nominal_time: str | None = None
+    schedule_name: str | None = None
+    attempt: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    started_at: str | None = None
 
 
 class HttpCall(WireModel):

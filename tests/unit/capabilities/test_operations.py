@@ -190,6 +190,9 @@ async def test_the_context_has_what_is_known() -> None:
         trigger="schedule",
         schedule_id="s-1",
         nominal_time="2026-01-02T03:00:00Z",
+        schedule_name="Nightly",
+        attempt=2,
+        started_at="2026-01-02T03:01:00Z",
     )
 
     assert await run(execution, "context.get") == {
@@ -202,6 +205,9 @@ async def test_the_context_has_what_is_known() -> None:
         "trigger": "schedule",
         "scheduleId": "s-1",
         "nominalTime": "2026-01-02T03:00:00Z",
+        "scheduleName": "Nightly",
+        "attempt": 2,
+        "startedAt": "2026-01-02T03:01:00Z",
     }
 
 

@@ -73,6 +73,9 @@ def test_a_schedule_s_context_reaches_the_handler():
             "trigger": "schedule",
             "schedule_id": "s",
             "nominal_time": "2026-01-01T00:00:00Z",
+            "schedule_name": "Nightly",
+            "attempt": 2,
+            "started_at": "2026-01-01T00:01:00Z",
         },
         "http": {"method": "POST", "path": "/sync"},
     }
@@ -82,6 +85,11 @@ def test_a_schedule_s_context_reaches_the_handler():
         "schedule",
         "s",
         "2026-01-01T00:00:00Z",
+    )
+    assert (context["scheduleName"], context["attempt"], context["startedAt"]) == (
+        "Nightly",
+        2,
+        "2026-01-01T00:01:00Z",
     )
 
 

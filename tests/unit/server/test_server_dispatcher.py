@@ -68,12 +68,14 @@ async def test_no_payload_is_no_body_and_no_parameter(mine: Any, played: Any, en
 
 
 async def test_the_handler_is_told_why_and_for_when_it_runs(mine: Any, played: Any) -> None:
-    schedule_id = await fire_next(mine, timezone="Asia/Kolkata")
+    schedule_id = await fire_next(mine, timezone="Asia/Kolkata", name="Hourly")
 
     context = played.asked[0]["context"]
     assert context["trigger"] == "schedule"
     assert context["schedule_id"] == schedule_id
     assert context["nominal_time"] == "2026-01-01T06:00:00.000+05:30"
+    assert (context["schedule_name"], context["attempt"]) == ("Hourly", 1)
+    assert context["started_at"] == "2026-01-01T01:00:00.000Z"
     assert (context["tenant_id"], context["install_id"]) == (mine.tenant, mine.id)
 
 

@@ -25,7 +25,7 @@ from alga_server.errors import (
     RunnerTimeout,
     RunnerUnavailable,
 )
-from alga_server.executions import Executor, Outcome
+from alga_server.executions import Executor, Firing, Outcome
 from alga_server.installs import Install
 from alga_server.runner_client import RunnerClient
 from alga_server.tokens import ExecutionTokens
@@ -113,7 +113,14 @@ async def execute(
 
 async def test_the_runner_is_told_who_executes_what(runner: Runner, execute: Execute) -> None:
     outcome = await execute(
-        trigger="schedule", schedule_id="schedule-1", nominal_time="2026-01-01T06:00:00.000Z"
+        firing=Firing(
+            trigger="schedule",
+            schedule_id="schedule-1",
+            schedule_name=None,
+            nominal_time="2026-01-01T06:00:00.000Z",
+            started_at="2026-01-01T06:00:01.000Z",
+            attempt=1,
+        )
     )
 
     assert runner.document["context"] == {
@@ -127,6 +134,8 @@ async def test_the_runner_is_told_who_executes_what(runner: Runner, execute: Exe
         "trigger": "schedule",
         "schedule_id": "schedule-1",
         "nominal_time": "2026-01-01T06:00:00.000Z",
+        "started_at": "2026-01-01T06:00:01.000Z",
+        "attempt": 1,
     }
     assert runner.document["providers"] == [
         "cap:context.read",

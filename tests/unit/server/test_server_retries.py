@@ -111,6 +111,8 @@ async def test_every_attempt_has_the_same_key_and_nominal_time_and_a_request_id_
         f"{schedule_id}:schedule:2026-01-01T01:00:00.000Z"
     ] * 2
     assert played.nominal_times() == ["2026-01-01T01:00:00.000Z"] * 2
+    assert [each["context"]["attempt"] for each in played.asked] == [1, 2]
+    assert [each["context"]["started_at"][11:16] for each in played.asked] == ["01:00", "01:01"]
     assert len({each["context"]["request_id"] for each in played.asked}) == 2
 
 
