@@ -1,6 +1,6 @@
 import { Value } from "./value";
 
-/** Who calls, and why. `trigger` is `schedule` when a schedule fired; then `scheduleId` and `nominalTime` are set. */
+/** Who calls, and why. `trigger` is `schedule` when a schedule fired; then what is below it is set, the name if there is one. */
 export class ContextData {
   requestId: string | null = null;
   tenantId: string = "";
@@ -13,6 +13,11 @@ export class ContextData {
   scheduleId: string | null = null;
   /** When the schedule was due, RFC 3339; the execution may start later. */
   nominalTime: string | null = null;
+  scheduleName: string | null = null;
+  /** Counts the attempts at `nominalTime` from 1; 0 when no schedule fired. */
+  attempt: i64 = 0;
+  /** When this run began, RFC 3339 in UTC. */
+  startedAt: string | null = null;
 }
 
 /** The context that `value` is; what is missing stays empty. */
@@ -31,5 +36,8 @@ export function decodeContext(value: Value | null): ContextData {
   result.trigger = value.getText("trigger");
   result.scheduleId = value.getText("scheduleId");
   result.nominalTime = value.getText("nominalTime");
+  result.scheduleName = value.getText("scheduleName");
+  result.attempt = value.getInt("attempt");
+  result.startedAt = value.getText("startedAt");
   return result;
 }

@@ -77,7 +77,7 @@ function requestValue(request: ExecuteRequest): Value {
 }
 
 function contextValue(context: ContextData): Value {
-  return Value.map()
+  const result = Value.map()
     .setText("requestId", context.requestId)
     .setText("tenantId", context.tenantId)
     .setText("extensionId", context.extensionId)
@@ -86,7 +86,10 @@ function contextValue(context: ContextData): Value {
     .set("config", context.config)
     .setText("trigger", context.trigger)
     .setText("scheduleId", context.scheduleId)
-    .setText("nominalTime", context.nominalTime);
+    .setText("nominalTime", context.nominalTime)
+    .setText("scheduleName", context.scheduleName);
+  if (context.attempt != 0) result.set("attempt", Value.int(context.attempt));
+  return result.setText("startedAt", context.startedAt);
 }
 
 function response(value: Value): ExecuteResponse {

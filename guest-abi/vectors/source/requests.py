@@ -18,6 +18,9 @@ CONTEXT = {
     "trigger": "schedule",
     "scheduleId": SCHEDULE_ID,
     "nominalTime": "2026-01-02T03:00:00Z",
+    "scheduleName": "Nightly",
+    "attempt": 2,
+    "startedAt": "2026-01-02T03:01:00.000Z",
 }
 LEAST_CONTEXT = {"tenantId": "tenant-1", "extensionId": "ext-1", "config": {}}
 

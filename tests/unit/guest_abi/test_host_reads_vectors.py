@@ -137,6 +137,9 @@ def test_the_request_for_a_handler_is_written_byte_for_byte(vectors: Vectors) ->
                 "trigger": "schedule",
                 "schedule_id": vector["value"]["context"]["scheduleId"],
                 "nominal_time": "2026-01-02T03:00:00Z",
+                "schedule_name": "Nightly",
+                "attempt": 2,
+                "started_at": "2026-01-02T03:01:00.000Z",
             },
             "http": {
                 "method": "POST",
