@@ -33,7 +33,7 @@ from .api_answers import (
     SchedulesShown,
     TenantSchedulesShown,
 )
-from .api_requests import ScheduleChanges, ScheduleInput
+from .api_requests import AdminChanges, AdminSchedule
 from .bundle_copies import placement_of
 from .clock_api import add_clock
 from .errors import BundleStoreUnavailable, NotFound, Unauthorized, ValidationFailed
@@ -212,7 +212,7 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
 
         return Answer({"schedules": await database.read(transaction)})
 
-    @router.post(root, **described(ScheduleShown, status=201, body=ScheduleInput, refusals=(404,)))
+    @router.post(root, **described(ScheduleShown, status=201, body=AdminSchedule, refusals=(404,)))
     async def create(request: Request, tenant_id: str, install_id: str) -> Answer:
         body = await _json(request, services)
 
@@ -227,7 +227,7 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
         services.dispatcher.wake()
         return answer
 
-    @router.patch(root + "/{schedule_id}", **described(ScheduleShown, body=ScheduleChanges, refusals=(404,)))
+    @router.patch(root + "/{schedule_id}", **described(ScheduleShown, body=AdminChanges, refusals=(404,)))
     async def change(request: Request, tenant_id: str, install_id: str, schedule_id: str) -> Answer:
         body = await _json(request, services)
 

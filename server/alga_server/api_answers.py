@@ -9,6 +9,8 @@ from pydantic.alias_generators import to_camel
 
 from alga_runner.models import EndpointInfo, ScheduleInfo
 
+from .missed import MissedPolicy
+
 
 class _Answered(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
@@ -21,6 +23,14 @@ class SchemaFaults(_Answered):
     field_errors: dict[str, list[str]]
 
 
+class MissingEndpoint(_Answered):
+    """A schedule whose endpoint a version lacks."""
+
+    schedule_id: str
+    method: str
+    path: str
+
+
 class Refusal(_Answered):
     """Why not: ``code`` is stable, ``fieldErrors`` has every field that is wrong."""
 
@@ -29,6 +39,7 @@ class Refusal(_Answered):
     success: Literal[False] = False
     details: SchemaFaults | None = None
     field_errors: dict[str, str] = {}
+    missing: list[MissingEndpoint] = []
 
 
 class ScheduleListed(_Answered):
@@ -118,6 +129,15 @@ class InstallShown(_Answered):
     updated_at: str
 
 
+class UpgradedInstall(InstallShown):
+    """An install at another version, and what became of its schedules and grants."""
+
+    previous_version: str
+    grants_ended: list[str]
+    schedules_remapped: int
+    schedules_disabled: list[MissingEndpoint]
+
+
 class InstallsListed(_Answered):
     """What a tenant has installed."""
 
@@ -125,10 +145,16 @@ class InstallsListed(_Answered):
 
 
 class ScheduleShown(ScheduleInfo):
-    """A schedule, who made it, and when it fires next."""
+    """A schedule, who made it, when it fires next, and what it does about missed times and failed runs."""
 
     trigger: str
     next_run_at: str | None
+    missed_runs: MissedPolicy
+    missed_window_seconds: int | None
+    max_attempts: int
+    retry_delay_seconds: int
+    retry_factor: int
+    retry_at: str | None
 
 
 class SchedulesShown(_Answered):

@@ -10,6 +10,9 @@ from pydantic.alias_generators import to_camel
 from .creations import MAX_KEY
 from .cron import MAX_LENGTH
 from .fields import MAX_NAME
+from .missed import MissedPolicy
+from .retries import MAX_ATTEMPTS, MAX_DELAY_S, MAX_FACTOR
+from .schedules import MAX_WINDOW_S
 
 _Cron = Field(max_length=MAX_LENGTH, examples=["0 4 * * *"])
 _Payload = dict[str, Any] | list[Any] | None
@@ -17,6 +20,16 @@ _Payload = dict[str, Any] | list[Any] | None
 
 class _Asked(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class Policies(_Asked):
+    """What a schedule does about missed times and failed runs; on create null and absent members take defaults."""
+
+    missed_runs: MissedPolicy = "latest"
+    missed_window_seconds: int | None = Field(default=None, ge=1, le=MAX_WINDOW_S)
+    max_attempts: int = Field(default=1, ge=1, le=MAX_ATTEMPTS)
+    retry_delay_seconds: int = Field(default=60, ge=1, le=MAX_DELAY_S)
+    retry_factor: int = Field(default=2, ge=1, le=MAX_FACTOR)
 
 
 class ScheduleInput(_Asked):
@@ -45,6 +58,14 @@ class ScheduleChanges(_Asked):
     enabled: bool = True
     name: str | None = Field(default=None, max_length=MAX_NAME)
     payload: _Payload = None
+
+
+class AdminSchedule(ScheduleInput, Policies):
+    """A schedule to create, with its policies."""
+
+
+class AdminChanges(ScheduleChanges, Policies):
+    """What to change: an absent member is left, null clears ``name``, ``payload`` and the window."""
 
 
 class UpdateRequest(ScheduleChanges):

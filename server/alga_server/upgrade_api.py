@@ -10,9 +10,11 @@ from starlette.requests import Request
 
 from . import installs, publishing, upgrades
 from .admin_models import UpgradeInput, install_answer, parse
+from .api_answers import UpgradedInstall
 from .bundle_store import Placement
 from .errors import ServerError
 from .ids import known_form, known_tenant
+from .openapi import described
 from .services import Services
 from .upgrades import Upgrade
 from .web import Answer, read_json_object
@@ -21,7 +23,10 @@ from .web import Answer, read_json_object
 def add_upgrade(router: APIRouter, services: Services) -> None:
     """``POST .../installs/{install}/upgrade``."""
 
-    @router.post("/tenants/{tenant_id}/installs/{install_id}/upgrade", response_model=None)
+    @router.post(
+        "/tenants/{tenant_id}/installs/{install_id}/upgrade",
+        **described(UpgradedInstall, body=UpgradeInput, refusals=(404, 409, 503)),
+    )
     async def upgrade(request: Request, tenant_id: str, install_id: str) -> Answer:
         wanted = parse(UpgradeInput, await read_json_object(request, services.settings.max_request_bytes))
         tenant, known = known_tenant(tenant_id), known_form(install_id)
