@@ -26,13 +26,15 @@ class Run:
     """The time that the schedule names, in its own zone."""
     due_at: str
     """The instant of the nominal time."""
+    attempt: int
+    """Counts the attempts at the nominal time, from 1."""
     started_at: str
     status: str
     """``success``, ``error``, ``skipped`` or ``lost``."""
     reason: str | None
-    """Why it was skipped or lost; ``missed`` when it ran in place of earlier ones."""
+    """Why it was skipped or lost; ``missed`` when it made up for what was missed."""
     missed: int
-    """How many earlier ones it ran in place of."""
+    """How many times were passed over: earlier ones, and itself if it did not run."""
     http_status: int | None
     error_code: str | None
     error: str | None
@@ -52,6 +54,7 @@ class Run:
             trigger=answer["trigger"],
             nominal_time=answer["nominalTime"],
             due_at=answer["dueAt"],
+            attempt=answer["attempt"],
             started_at=answer["startedAt"],
             status=answer["status"],
             reason=answer["reason"],
