@@ -40,6 +40,8 @@ class Lag:
         self.late_ms: list[float] = []
         self.own_ms: list[float] = []
         self.light_ms: list[float] = []
+        self.executed = anyio.Event()
+        """A light execution ended: a busy machine may take long to the first."""
 
     def counts(self, prefix: str) -> dict[str, float]:
         """Percentiles."""
@@ -169,6 +171,7 @@ async def probed(runner: Runner, tasks: Sequence[Task], lag: Lag | None = None) 
         probes.start_soon(_watch, lag)
         probes.start_soon(_execute_lightly, runner, tasks, lag)
         yield lag
+        await lag.executed.wait()
         probes.cancel_scope.cancel()
 
 
@@ -187,6 +190,7 @@ async def _execute_lightly(runner: Runner, tasks: Sequence[Task], lag: Lag) -> N
         started = perf_counter()
         await check(runner, task)
         lag.light_ms.append((perf_counter() - started) * 1000)
+        lag.executed.set()
         await asyncio.sleep(0.005)
 
 
