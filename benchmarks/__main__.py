@@ -14,7 +14,7 @@ from .page import Page
 from .part import Effort, Part
 from .parts import PARTS
 from .pinning import cores
-from .processes import ChildFailed
+from .processes import NotMeasured
 from .profiles import Profile
 from .results import LATEST, PROFILES, document, write
 
@@ -71,7 +71,7 @@ def _measure(chosen: list[Part], page: Page, *, quick: bool, output: Path) -> in
         try:
             with page.progress(part.name) as advance:
                 results += part.run(Effort(quick, core, load_core, advance))
-        except ChildFailed as failure:
+        except NotMeasured as failure:
             failed = True
             page.say(str(failure), "red")
             results += [Result(key, None, note="could not be measured") for key in part.keys]

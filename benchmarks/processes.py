@@ -23,7 +23,11 @@ PATIENCE_S = 300.0
 """How long one order may take; a child that takes longer hangs."""
 
 
-class ChildFailed(Exception):
+class NotMeasured(Exception):
+    """A part has no result; the text says why."""
+
+
+class ChildFailed(NotMeasured):
     """A child process ended, or hangs; the text has the end of what it said."""
 
 

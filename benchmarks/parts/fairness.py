@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ..contestants.fairness import GUESTS_AT_ONCE
 from ..figures import Result, Spread
 from ..part import Effort, Part
-from ..processes import Batch, Child
+from ..processes import Batch, Child, NotMeasured
 
 SPINNING, BURST = "fairness.loop_p99_ms", "fairness.burst_p99_ms"
 
@@ -62,7 +62,7 @@ def _measured(core: int | None, *, seconds: float, bursts: int) -> Batch:
     expected = {"spinning_killed": GUESTS_AT_ONCE, "burst_finished": GUESTS_AT_ONCE * bursts}
     for name, count in expected.items():
         if batch.counts[name] != count:
-            raise AssertionError(f"{name} is {batch.counts[name]}, not {count}")
+            raise NotMeasured(f"{name} is {batch.counts[name]}, not {count}")
     return batch
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from ..contest import Entry, Timings
 from ..figures import Result, Spread
 from ..part import Effort, Part, peer_missing
-from ..processes import Child
+from ..processes import Child, NotMeasured
 from . import profiling
 
 KEY = "hostcall.vs_extism"
@@ -49,7 +49,7 @@ def run(effort: Effort) -> Sequence[Result]:
     }
     for (side, what), count in zip(per_call, counts.values(), strict=True):
         if count != CALLS * timings[f"{side} {what}"].counts["done"]:
-            raise AssertionError(f"{side} answered {count} calls of {what}")
+            raise NotMeasured(f"{side} answered {count} calls of {what}")
     return [
         Result.ratio(
             KEY, per_call["ours", "create"], per_call["extism", "create"], counts=counts, figures=figures
