@@ -38,6 +38,12 @@ GOALS = {
     "fairness.loop_p99_ms": Goal("event loop lag, p99 in ms, beside fifty spinning guests", at_most=2),
     "fairness.burst_p99_ms": Goal("the same, with bursts of fifty arriving at once", at_most=2),
     "compile.loop_p99_ms": Goal("the same, while a module of 12 MB is compiled", at_most=2),
+    "flood.spinning_p50_ratio": Goal(
+        "another tenant's latency beside one with fifty spinning guests / without", at_most=2
+    ),
+    "flood.short_p50_ratio": Goal("the same, beside one with short guests without end", at_most=2),
+    "flood.hanging_p50_ratio": Goal("the same, beside one whose host calls hang", at_most=2),
+    "flood.bodies_p50_ratio": Goal("the same, beside one that sends bodies of 8 MiB", at_most=2),
     "scale.two_processes": Goal("executions a second, two processes / one", at_least=1.9),
     "http.vs_bare_asgi": Goal("/v1/execute a second on one core / a bare ASGI echo", at_least=0.15),
     "leak.kb_per_200k": Goal("resident KB that 200,000 executions of a kind leave, the worst kind"),

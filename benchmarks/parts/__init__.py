@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..part import Part
 from . import compile as compile_
-from . import execute, fairness, hostcall, hostcall_http, http, leak, scale, suspended
+from . import execute, fairness, flood, hostcall, hostcall_http, http, leak, scale, suspended
 
 PARTS: tuple[Part, ...] = (
     execute.PART,
@@ -13,6 +13,7 @@ PARTS: tuple[Part, ...] = (
     suspended.PART,
     fairness.PART,
     compile_.PART,
+    flood.PART,
     scale.PART,
     http.PART,
     leak.PART,

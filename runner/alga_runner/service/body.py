@@ -49,9 +49,9 @@ async def read_body(
     with anyio.move_on_after(timeout_s):
         body = bytearray()
         while not exchange.body_complete:
-            body += await exchange.read()
-            if not turns.has_room(owner):
+            if body and not turns.has_room(owner):
                 await turns.room(owner)
+            body += await exchange.read()
             if len(body) > limit:
                 raise _too_large(limit)
             if len(body) > held:

@@ -22,6 +22,7 @@ KEYS = {
     "suspended": ["suspended.count", "suspended.kb_each"],
     "fairness": ["fairness.loop_p99_ms", "fairness.burst_p99_ms"],
     "compile": ["compile.loop_p99_ms"],
+    "flood": [f"flood.{kind}_p50_ratio" for kind in ("spinning", "short", "hanging", "bodies")],
     "scale": ["scale.two_processes"],
     "http": ["http.vs_bare_asgi"],
     "leak": ["leak.kb_per_200k"],
