@@ -149,7 +149,11 @@ class Settings(BaseSettings):
         le=4096,
         description="Linear memory of one guest, and ceiling for what a request asks for.",
     )
-    max_table_elements: int = Field(default=20_000, ge=1, description="Elements of one guest's tables.")
+    max_table_elements: int = Field(
+        default=20_000,
+        ge=1,
+        description="Elements of one guest's table, of 8 bytes each: they come beside its linear memory.",
+    )
     wasm_stack_bytes: int = Field(
         default=256 * 1024, ge=64 * 1024, description="Native stack a guest's own calls may use."
     )

@@ -142,6 +142,8 @@ def _memory_bytes(module: wasmtime.Module) -> int:
 _MEMORY_MINIMUM = re.compile(r"minimum byte size of (\d+) which exceeds the limit of (0x[0-9a-f]+)")
 _TABLE_MINIMUM = re.compile(r"minimum element size of (\d+) which exceeds the limit of (\d+)")
 
+_TABLE_COUNT = re.compile(r"defined tables count of (\d+) exceeds")
+
 
 def refused(reason: str) -> AlgaError:
     """Why wasmtime would not take the module. A minimum past the pool's limits is found before anything runs."""
@@ -155,6 +157,11 @@ def refused(reason: str) -> AlgaError:
         return TableLimit(
             f"The module starts with a larger table than its limit: {found[1]} elements, of {found[2]}.",
             hint="See max_table_elements.",
+        )
+    if found := _TABLE_COUNT.search(reason):
+        return TableLimit(
+            f"The module has {found[1]} tables; a guest may have one.",
+            hint="Put all references into one table.",
         )
     if "unexpected end" in reason:
         return ModuleUnsupported(
