@@ -27,7 +27,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 def settings() -> Settings:
     """Few slots and little memory, so that limits are met quickly."""
-    return Settings(max_guests=8, max_memory_mb=4, default_timeout_ms=10_000)
+    return Settings(max_guests=8, max_guests_per_tenant=8, max_memory_mb=4, default_timeout_ms=10_000)
 
 
 @pytest.fixture

@@ -122,7 +122,10 @@ class Storm:
     async def run(self) -> Outcome:
         """Carry all out, then see whether every slot has come back."""
         settings = Settings(
-            max_guests=self._in_flight, max_memory_mb=4, default_timeout_ms=TIME["timeout_ms"]
+            max_guests=self._in_flight,
+            max_guests_per_tenant=self._in_flight,
+            max_memory_mb=4,
+            default_timeout_ms=TIME["timeout_ms"],
         )
         started = perf_counter()
         warm_at = min(self._executions // 2, WARM_AT)

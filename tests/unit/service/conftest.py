@@ -36,6 +36,7 @@ class Clock:
 def settings() -> Settings:
     return Settings(
         max_guests=4,
+        max_guests_per_tenant=4,
         max_memory_mb=4,
         service_token=SecretStr(TOKEN),
         max_http_body_bytes=4096,
