@@ -13,6 +13,11 @@ import httpx
 import pytest
 
 
+def _complaint(stderr: str) -> str:
+    """What is said behind the log lines."""
+    return stderr[stderr.index("error[") :]
+
+
 class Post(threading.Thread):
     """A request under way in a thread of its own; ``join`` it, then look at ``response``."""
 
@@ -135,7 +140,7 @@ def test_a_signal_ends_an_idle_runner_quietly(serve, number: signal.Signals) -> 
     server.signal(number)
 
     assert server.wait() == 0
-    assert [json.loads(line)["action"] for line in server.stderr.rest()] == ["draining"]
+    assert [json.loads(line)["action"] for line in server.stderr.rest()] == ["capacity", "draining"]
     assert server.stdout.rest() == [server.announced]
 
 
@@ -201,7 +206,7 @@ def test_without_a_token_it_does_not_start(attempt, store: Path) -> None:
     ended = attempt("--port", "0", "--bundle-store", str(store))
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith("error[settings_invalid]: ")
+    assert _complaint(ended.stderr).startswith("error[settings_invalid]: ")
     assert "RUNNER_SERVICE_TOKEN" in ended.stderr
     assert ended.stdout == ""
 
@@ -227,7 +232,7 @@ def test_without_a_bundle_store_it_does_not_start(attempt) -> None:
     ended = attempt("--port", "0", RUNNER_SERVICE_TOKEN="token")
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith("error[settings_invalid]: The runner has no bundle store")
+    assert _complaint(ended.stderr).startswith("error[settings_invalid]: The runner has no bundle store")
 
 
 def test_with_a_bundle_store_that_is_not_there_it_does_not_start(attempt, tmp_path: Path) -> None:
@@ -243,7 +248,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(attempt, serve, store: Path)
     ended = attempt("--port", port, "--bundle-store", str(store), RUNNER_SERVICE_TOKEN="token")
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith(
+    assert _complaint(ended.stderr).startswith(
         f"error[settings_invalid]: The runner cannot listen on 127.0.0.1 port {port}: Address already in use."
     )
     assert "Traceback" not in ended.stderr

@@ -170,7 +170,7 @@ def test_a_worker_that_cannot_start_is_told_in_a_sentence(attempt, tmp_path: Pat
     )
 
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("error[settings_invalid]: ")
+    assert "\nerror[settings_invalid]: " in f"\n{ended.stderr}"
     assert "gone is not a folder that can be read" in ended.stderr
     assert "Traceback" not in ended.stderr
 
