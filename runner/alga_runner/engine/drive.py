@@ -125,7 +125,7 @@ async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int)
                 return
             continue
         if not (turns.has_time() if in_turn else turns.has_room(budget.owner)):
-            await turns.room(budget.owner)
+            await turns.room(budget.owner, first=doubtful)
             if guest.linked.computes:  # as others of its kind showed while it waited
                 beside = True
                 continue

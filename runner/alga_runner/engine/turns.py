@@ -34,6 +34,10 @@ _MOST_CALLED = 16
 """Guests called for one turn, at most; those its time does not reach stay first in line."""
 
 
+_AHEAD = 1 << 62
+"""Taken off the ticket of who is to be first in its line."""
+
+
 class _Line:
     """The guests of one owner that wait: how many are called for this turn, and those who are not."""
 
@@ -102,11 +106,11 @@ class Turns(threading.local):
         self._had.add(owner)
         return True
 
-    async def room(self, owner: str = "") -> None:
-        """Return in a turn that has time for a guest of ``owner``, behind those of its guests that wait already."""
+    async def room(self, owner: str = "", *, first: bool = False) -> None:
+        """Return in a turn that has time for a guest of ``owner``, behind its guests that wait already, or ``first``."""
         if self.has_room(owner):
             return
-        loop, ticket = asyncio.get_running_loop(), next(self._tickets)
+        loop, ticket = asyncio.get_running_loop(), next(self._tickets) - (_AHEAD if first else 0)
         while True:
             line = self._lines.setdefault(owner, _Line())
             turn = loop.create_future()

@@ -161,6 +161,33 @@ class TestPlaces:
 
         assert set(slices) == {"beside"}
 
+    async def test_of_a_burst_that_turns_out_to_spin_few_run_on_the_loop(
+        self, quick: LinkedModule, limits: GuestLimits, monkeypatch: pytest.MonkeyPatch
+    ):
+        on_loop: set[int] = set()
+        poll = Guest.poll
+
+        def record(guest: Guest, *, released: bool = False) -> bool:
+            if guest.memory is not None and not released:
+                on_loop.add(id(guest))
+            return poll(guest, released=released)
+
+        async def spin() -> None:
+            with Guest(quick, limits) as guest:
+                guest.instantiate()
+                await drive(guest, never)
+                guest.call("spin", 1)
+                with pytest.raises(CpuLimit):
+                    await drive(guest, never, Budget(cpu_s=0.005))
+
+        monkeypatch.setattr(Guest, "poll", record)
+        monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "SPUN_S", 0.0)  # however late the ticks
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):  # as many as there are slots
+                tasks.start_soon(spin)
+
+        assert len(on_loop) <= 2
+
     async def test_a_guest_with_quick_host_calls_goes_on_in_its_turn_though_another_waits(
         self, run: Run, quick: LinkedModule, time: Time
     ):
@@ -311,9 +338,14 @@ class TestDeadline:
         assert names(raised.value) == ["noting"]
 
     async def test_while_the_guest_computes_it_tells_its_stack(self, run: Run, unknown: LinkedModule):
-        with pytest.raises(DeadlineExceeded) as raised:
-            await run(unknown, "spin", budget=Budget(until=monotonic() + 0.01))
+        budget = Budget()
+        task = asyncio.ensure_future(run(unknown, "spin", budget=budget))
+        while not budget.used_s:
+            await anyio.lowlevel.checkpoint()
+        budget.until = PASSED
 
+        with pytest.raises(DeadlineExceeded) as raised:
+            await task
         assert names(raised.value) == ["turn", "spin"]
 
     async def test_while_it_waits_for_its_turn_it_says_so_and_takes_no_slice(

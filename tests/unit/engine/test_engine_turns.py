@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
+from functools import partial
 
 import anyio
 import pytest
@@ -107,6 +108,22 @@ async def test_a_guest_that_found_no_time_left_when_it_was_called_keeps_its_plac
             tasks.start_soon(guests.run, number, 1, TURN_S)
 
     assert [number for _, number in guests.ran] == list(range(40))
+
+
+async def test_whoever_asks_to_be_first_is(turns: Turns, clock: Clock, take_this_turn):
+    order: list[str] = []
+
+    async def wait(name: str, *, first: bool) -> None:
+        await turns.room(first=first)
+        clock.now += TURN_S
+        order.append(name)
+
+    async with anyio.create_task_group() as tasks:
+        for name in ("a", "b", "first", "c", "first, too"):
+            tasks.start_soon(partial(wait, name, first=name.startswith("first")))
+        take_this_turn()
+
+    assert order == ["first", "first, too", "a", "b", "c"]
 
 
 async def test_the_rest_of_the_loop_is_reached_between_any_two_turns(guests: Guests):
