@@ -107,7 +107,7 @@ class Turns(threading.local):
         return True
 
     async def room(self, owner: str = "", *, first: bool = False) -> None:
-        """Return in a turn that has time for a guest of ``owner``, behind its guests that wait already, or ``first``."""
+        """Return in a turn that has time for a guest of ``owner``, behind its guests that wait, or ``first``."""
         if self.has_room(owner):
             return
         loop, ticket = asyncio.get_running_loop(), next(self._tickets) - (_AHEAD if first else 0)

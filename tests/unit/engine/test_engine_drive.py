@@ -77,9 +77,10 @@ class Time:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     """The clock of turns stands still: they have time as long as ``left`` says so."""
-    time, has_time = Time(), turns.has_time
+    time, has_time, lets_in = Time(), turns.has_time, turns._lets_in
     monkeypatch.setattr(sys.modules["alga_runner.engine.turns"], "monotonic", lambda: 1.0)
     monkeypatch.setattr(turns, "has_time", lambda: time.left and has_time())
+    monkeypatch.setattr(turns, "_lets_in", lambda *who, **others: time.left and lets_in(*who, **others))
     return time
 
 
@@ -202,7 +203,7 @@ class TestPlaces:
 
         await arrive(Budget())
         await run(quick, "notes", note, argument=5)
-        assert turns._waiting
+        assert turns._lines
         other.close()
 
         assert len(numbers) == 5
@@ -374,7 +375,7 @@ class TestDeadline:
                 await drive(guest, never, Budget(until=PASSED))
 
         assert "waiting for its turn" in raised.value.doing
-        assert (worker._fresh, worker._again) == (type(worker._fresh)(), type(worker._again)())
+        assert worker.waiting == 0
 
     async def test_a_caller_s_own_cancellation_is_not_taken_for_it(self, run: Run, quick: LinkedModule):
         with anyio.CancelScope() as scope:
