@@ -206,6 +206,8 @@ async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_ins
     surveys = (
         "schedule.next_run_at > ?",
         "schedule.next_run_at <= ?",
+        "schedule.retry_at > ?",
+        "schedule.retry_at <= ?",
         "min(tenant_extension_schedule_run.lease",
     )
     statements = [text for text in statements if not any(each in text for each in surveys)]
