@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Any
 
-import aiohttp
 import httpx
 from pydantic import SecretStr
 
@@ -23,15 +22,15 @@ from .workload import SCHEDULE_ID
 _SCHEDULE = CreateScheduleInput(
     endpoint="POST /sync/0000", cron="0 * * * *", name="Hourly sync", payload={"full": False}
 )
-_DOCUMENT = {"operation": "create", **_SCHEDULE.model_dump(by_alias=True, exclude_none=True)}
-_HEADERS = {
+DOCUMENT = {"operation": "create", **_SCHEDULE.model_dump(by_alias=True, exclude_none=True)}
+HEADERS = {
     "accept": "application/json",
     "x-runner-auth": "token",
     "x-alga-tenant": "acme",
     "x-alga-extension": "com.example.bench",
     "x-ext-install-id": "i-1",
 }
-_PATH = "/api/internal/ext-scheduler/install/i-1"
+PATH = "/api/internal/ext-scheduler/install/i-1"
 
 
 class Posting(Contestant):
@@ -95,24 +94,10 @@ class Httpx(Posting):
 
     async def connect(self, url: str) -> None:
         """With httpx's defaults."""
-        client = httpx.AsyncClient(headers=_HEADERS, trust_env=False)
+        client = httpx.AsyncClient(headers=HEADERS, trust_env=False)
 
         async def post() -> str:
-            response = await client.post(url + _PATH, json=_DOCUMENT)
+            response = await client.post(url + PATH, json=DOCUMENT)
             return str(response.json()["scheduleId"])
-
-        self.post = post
-
-
-class Aiohttp(Posting):
-    """``aiohttp.ClientSession().post``."""
-
-    async def connect(self, url: str) -> None:
-        """With aiohttp's defaults."""
-        session = aiohttp.ClientSession(headers=_HEADERS)
-
-        async def post() -> str:
-            async with session.post(url + _PATH, json=_DOCUMENT) as response:
-                return str((await response.json())["scheduleId"])
 
         self.post = post

@@ -20,12 +20,16 @@ from . import profiling
 
 KEY = "hostcall_http.vs_httpx_default"
 CALLS = 10
-_EXCHANGES = {"ours": "Ours", "ours_over_httpx_pool": "OursOverHttpx", "httpx_default": "Httpx"}
+_EXCHANGES = {
+    "ours": "posting:Ours",
+    "ours_over_httpx_pool": "posting:OursOverHttpx",
+    "httpx_default": "posting:Httpx",
+}
 
 
 def run(effort: Effort) -> Sequence[Result]:
     """aiohttp is beside it where it is installed."""
-    exchanges = _EXCHANGES if PART.missing else {**_EXCHANGES, "aiohttp": "Aiohttp"}
+    exchanges = _EXCHANGES if PART.missing else {**_EXCHANGES, "aiohttp": "posting_aiohttp:Aiohttp"}
     with ExitStack() as stack:
         url = stack.enter_context(Server(["benchmarks.servers.backend"], effort.load_core)).url
 
@@ -33,7 +37,7 @@ def run(effort: Effort) -> Sequence[Result]:
             child = stack.enter_context(Child(f"benchmarks.contestants.{contestant}", effort.core))
             return Entry(child, {"url": url, **order})
 
-        entries = {name: entry(f"posting:{contestant}") for name, contestant in exchanges.items()}
+        entries = {name: entry(contestant) for name, contestant in exchanges.items()}
         entries["no call"] = entry("forwarded:Forwarded", calls=0)
         entries["whole call"] = Entry(entries["no call"].child, {"url": url, "calls": CALLS})
         timings = effort.contest(entries, rounds=12, batch_s=0.25)
