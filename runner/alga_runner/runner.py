@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 from .admission import Admission, Bounds
 from .alga import AlgaServer, Identity, connect
 from .bundles import BundleSource, MemoryBundles, bundle_source
-from .capabilities import Execution, Gate, HostCallRecord, LogLine
+from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine
 from .capabilities.operation import RECORDED_BYTES
 from .engine import (
     Budget,
@@ -88,6 +88,9 @@ class Runner:
             bundles = bundle_source(store) if store else MemoryBundles()
         self._bundles = bundles
         self._clock_ns = clock_ns
+        self._log_limits = LogLimits(
+            self.settings.max_log_line_bytes, self.settings.max_log_lines, self.settings.max_log_bytes
+        )
         self._stack = AsyncExitStack()
         self._programs: Programs | None = None
         self._under_way: set[Budget] = set()
@@ -302,7 +305,7 @@ class Runner:
         return min(asked, self.settings.max_timeout_ms) / 1000
 
     def _execution(self, request: ExecuteRequest, recorded_bytes: int) -> Execution:
-        context, settings = request.context, self.settings
+        context = request.context
         return Execution(
             identity=Identity(
                 context.tenant_id,
@@ -314,18 +317,9 @@ class Runner:
             granted=granted_capabilities(request.providers),
             alga=self._alga,
             deadline=monotonic() + self.timeout_s(request),
-            version_id=context.version_id,
-            config=context.config,
-            trigger=context.trigger,
-            schedule_id=context.schedule_id,
-            nominal_time=context.nominal_time,
-            schedule_name=context.schedule_name,
-            attempt=context.attempt,
-            started_at=context.started_at,
+            context=context,
+            log_limits=self._log_limits,
             recorded_bytes_left=recorded_bytes,
-            max_log_line_bytes=settings.max_log_line_bytes,
-            max_log_lines=settings.max_log_lines,
-            max_log_bytes=settings.max_log_bytes,
         )
 
 

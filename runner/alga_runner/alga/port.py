@@ -8,14 +8,13 @@ that the guest can read.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..errors import HostCallCode, HostCallError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who calls. Taken from the execution's context, never from the guest.
 
     ``execution_token`` is the server's own word for it, valid for this execution alone.
@@ -25,7 +24,11 @@ class Identity:
     extension_id: str
     install_id: str | None
     request_id: str | None
-    execution_token: str | None = field(default=None, repr=False)
+    execution_token: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"Identity({', '.join(map(repr, self[:4]))})"
 
     def require_install(self) -> str:
         """The install's id; without one, what belongs to installs is ``denied`` (alga-contract 4)."""

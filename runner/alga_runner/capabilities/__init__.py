@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .gate import Codec, Gate
-from .operation import Execution, HostCallRecord, LogLine, Operation
+from .operation import Execution, HostCallRecord, LogLimits, LogLine, Operation
 from .table import OPERATIONS
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Execution",
     "Gate",
     "HostCallRecord",
+    "LogLimits",
     "LogLine",
     "Operation",
 ]

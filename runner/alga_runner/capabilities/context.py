@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
+from ..alga import Identity
 from ..models._base import CamelModel
 from .operation import Execution, NoInput, Operation
 
@@ -18,7 +21,7 @@ class ContextInfo(CamelModel):
     extension_id: str
     install_id: str | None = None
     version_id: str | None = None
-    config: dict[str, str]
+    config: dict[str, str] = Field(default_factory=dict)
     trigger: str | None = None
     schedule_id: str | None = None
     nominal_time: str | None = None
@@ -27,21 +30,19 @@ class ContextInfo(CamelModel):
     started_at: str | None = None
 
 
+_TOLD = ContextInfo.model_fields.keys() - set(Identity._fields)
+"""What the request's context says beside who executes."""
+
+
 async def _get(execution: Execution, _: NoInput) -> ContextInfo:
     identity = execution.identity
+    known = execution.context.model_dump(include=_TOLD) if execution.context is not None else {}
     return ContextInfo(
         request_id=identity.request_id,
         tenant_id=identity.tenant_id,
         extension_id=identity.extension_id,
         install_id=identity.install_id,
-        version_id=execution.version_id,
-        config=dict(execution.config),
-        trigger=execution.trigger,
-        schedule_id=execution.schedule_id,
-        nominal_time=execution.nominal_time,
-        schedule_name=execution.schedule_name,
-        attempt=execution.attempt,
-        started_at=execution.started_at,
+        **known,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -12,14 +12,11 @@ from pydantic import BaseModel, TypeAdapter
 
 from ..alga import AlgaServer, Identity
 from ..errors import HostCallCode, LogLimit
+from ..models import ExecutionContext
 from ..models._base import CamelModel
 
 InputT = TypeVar("InputT", bound=BaseModel)
 OutputT = TypeVar("OutputT")
-
-MAX_LOG_LINE_BYTES = 8 * 1024
-MAX_LOG_LINES = 10_000
-MAX_LOG_BYTES = 4 * 1024 * 1024
 
 MAX_REQUEST_ID_IN_KEY = 200
 """Characters; of a longer one its digest goes into idempotency keys, which servers take up to 256 characters of."""
@@ -58,11 +55,24 @@ class HostCallRecord:
     """The execution's budget for recorded values was spent; arguments and reply were let go."""
 
 
+@dataclass(frozen=True, slots=True)
+class LogLimits:
+    """What one execution may log: bytes of a line, lines, and bytes in all."""
+
+    line_bytes: int = 8 * 1024
+    lines: int = 10_000
+    total_bytes: int = 4 * 1024 * 1024
+
+
+_LOG_LIMITS = LogLimits()
+
+
 @dataclass(slots=True)
 class Execution:
     """What operations may know of the execution that calls them, and where its records gather.
 
-    ``granted`` are normalised capability names; ``deadline`` is a reading of ``time.monotonic()`` in seconds.
+    ``granted`` are normalised capability names; ``deadline`` is a reading of ``time.monotonic()`` in seconds;
+    ``context`` is the request's, which an ``identity`` alone may do without.
     ``recorded_bytes_left`` bounds what records keep, in bytes, roughly; 0 keeps no arguments and no replies.
     """
 
@@ -70,21 +80,17 @@ class Execution:
     granted: frozenset[str]
     alga: AlgaServer
     deadline: float
-    version_id: str | None = None
-    config: Mapping[str, str] = field(default_factory=dict)
-    trigger: str | None = None
-    schedule_id: str | None = None
-    nominal_time: str | None = None
-    schedule_name: str | None = None
-    attempt: int | None = None
-    started_at: str | None = None
+    context: ExecutionContext | None = None
+    log_limits: LogLimits = _LOG_LIMITS
     host_calls: list[HostCallRecord] = field(default_factory=list)
     log: list[LogLine] = field(default_factory=list)
     recorded_bytes_left: int = RECORDED_BYTES
-    max_log_line_bytes: int = MAX_LOG_LINE_BYTES
-    max_log_lines: int = MAX_LOG_LINES
-    max_log_bytes: int = MAX_LOG_BYTES
     logged_bytes: int = 0
+
+    @property
+    def version_id(self) -> str | None:
+        """The extension's version, if the request names it."""
+        return self.context.version_id if self.context is not None else None
 
     @property
     def idempotency_key(self) -> str | None:
@@ -100,19 +106,18 @@ class Execution:
         return f"{request_id}:{len(self.host_calls) + 1}"
 
     def write_log(self, level: str, message: str, *, truncated: bool = False) -> None:
-        """Append one line of the guest, cut on a character at ``max_log_line_bytes``.
+        """Append one line of the guest, cut on a character at its most bytes.
 
         Raises ``LogLimit`` when the execution has written its share.
         """
         encoded = message.encode("utf-8", "replace")
-        if len(encoded) > self.max_log_line_bytes:
-            encoded = encoded[: self.max_log_line_bytes]
+        limits = self.log_limits
+        if len(encoded) > limits.line_bytes:
+            encoded = encoded[: limits.line_bytes]
             message, truncated = encoded.decode("utf-8", "ignore"), True
         self.logged_bytes += len(encoded)
-        if len(self.log) >= self.max_log_lines or self.logged_bytes > self.max_log_bytes:
-            raise LogLimit(
-                f"The guest logged more than {self.max_log_lines} lines or {self.max_log_bytes} bytes."
-            )
+        if len(self.log) >= limits.lines or self.logged_bytes > limits.total_bytes:
+            raise LogLimit(f"The guest logged more than {limits.lines} lines or {limits.total_bytes} bytes.")
         self.log.append(LogLine(level, message, truncated))
 
 

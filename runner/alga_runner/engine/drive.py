@@ -37,6 +37,10 @@ async def arrive(budget: Budget) -> None:
     """Return in a turn of the loop that has time for one more guest. Raises ``DeadlineExceeded``."""
     if turns.has_room(budget.owner):
         return
+    if not turns.waited_for:  # then the next turn has room for whoever comes first, and needs no line
+        await asyncio.sleep(0)
+        if turns.has_room(budget.owner):
+            return
     with _until(budget) as scope:
         await turns.room(budget.owner)
     if scope.cancelled_caught:

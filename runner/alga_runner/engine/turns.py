@@ -86,6 +86,11 @@ class Turns(threading.local):
             self._start_over(asyncio.get_running_loop())
         return owner not in self._lines and self._lets_in(owner, others_wait=bool(self._lines))
 
+    @property
+    def waited_for(self) -> bool:
+        """Whether any guest waits for a turn."""
+        return bool(self._lines)
+
     def has_time(self) -> bool:
         """Whether a guest that was let in this turn may go on. The first to ask has all of the turn's time."""
         if self._until:

@@ -7,14 +7,21 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pybase64
+from msgspec import UNSET, Struct, UnsetType, msgpack
+from pydantic.alias_generators import to_camel
 
 from ..errors import AlgaError, InvalidResponse, RequestInvalid
-from ..models import ExecuteRequest, ExecuteResponse
+from ..models import ExecuteRequest, ExecuteResponse, ExecutionContext
 from . import messages
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN_IN_VALUE = re.compile(r"[\0\r\n]")
 _MAX_HEADERS = 256
+
+_CONTEXT = tuple(
+    (field, to_camel(field)) for field in ExecutionContext.model_fields if field != "content_hash"
+)
+"""Members of the request's context, and their names in the document."""
 
 RESPONSE_OVERHEAD_BYTES = 256 * 1024
 """Room in a response for its status and headers, beside the body."""
@@ -42,22 +49,9 @@ def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
     url = http.path
     if http.query:
         url += ("&" if "?" in url else "?") + urlencode(http.query, errors="replace")
-    known: dict[str, Any] = {
-        "requestId": context.request_id,
-        "tenantId": context.tenant_id,
-        "extensionId": context.extension_id,
-        "installId": context.install_id,
-        "versionId": context.version_id,
-        "config": context.config,
-        "trigger": context.trigger,
-        "scheduleId": context.schedule_id,
-        "nominalTime": context.nominal_time,
-        "scheduleName": context.schedule_name,
-        "attempt": context.attempt,
-        "startedAt": context.started_at,
-    }
+    known = context.__dict__
     document: dict[str, Any] = {
-        "context": {key: value for key, value in known.items() if value is not None},
+        "context": {name: known[field] for field, name in _CONTEXT if known[field] is not None},
         "http": {
             "method": http.method,
             "url": url,
@@ -80,9 +74,56 @@ def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
     return messages.encode(document)
 
 
+class _Header(Struct):
+    name: str
+    value: str
+
+
+class _Response(Struct, omit_defaults=True):
+    """What nearly every guest responds. Whatever else it may hold is not decoded, and found by its length."""
+
+    status: int
+    headers: list[_Header] | UnsetType = UNSET
+    body: bytes | None | UnsetType = UNSET
+
+
+_decode = msgpack.Decoder(_Response).decode
+
+
+def _plain_response(data: bytes, *, max_body_bytes: int, max_items: int) -> ExecuteResponse | None:
+    """The response in ``data`` if it holds what nearly all do, and breaks no rule."""
+    try:
+        found = _decode(data)
+        if not messages.is_all_of(found, data):
+            return None
+    except Exception:  # noqa: BLE001 - a closer look says what is wrong
+        return None
+    body = found.body if isinstance(found.body, bytes) else None
+    listed = found.headers if isinstance(found.headers, list) else ()
+    if not 100 <= found.status <= 599 or len(listed) > min(_MAX_HEADERS, max_items - 2):
+        return None
+    headers: dict[str, str] = {}
+    for header in listed:
+        if not _TOKEN.fullmatch(header.name) or _FORBIDDEN_IN_VALUE.search(header.value):
+            return None
+        headers[header.name] = header.value
+    if body is not None and len(body) > max_body_bytes:
+        return None
+    return _response(found.status, headers, body)
+
+
+def _response(status: int, headers: dict[str, str], body: bytes | None) -> ExecuteResponse:
+    encoded = None if body is None else pybase64.b64encode_as_string(body)
+    return ExecuteResponse(status=status, headers=headers, body_b64=encoded)
+
+
 def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> ExecuteResponse:
     """The response in a guest's document. Raises ``InvalidResponse``, which says what is wrong."""
-    if len(data) > RESPONSE_OVERHEAD_BYTES and messages.bytes_beside_binary(data) > RESPONSE_OVERHEAD_BYTES:
+    if len(data) <= RESPONSE_OVERHEAD_BYTES:
+        plain = _plain_response(data, max_body_bytes=max_body_bytes, max_items=max_items)
+        if plain is not None:
+            return plain
+    elif messages.bytes_beside_binary(data) > RESPONSE_OVERHEAD_BYTES:
         raise InvalidResponse(
             f"The guest's response has more than {RESPONSE_OVERHEAD_BYTES} bytes apart from its body."
         )
@@ -109,11 +150,7 @@ def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
             f"The body of the guest's response has {len(body)} bytes; {max_body_bytes} are allowed.",
             hint="See max_body_bytes.",
         )
-    return ExecuteResponse(
-        status=status,
-        headers=_headers(document.get("headers")),
-        body_b64=None if body is None else pybase64.b64encode_as_string(body),
-    )
+    return _response(status, _headers(document.get("headers")), body)
 
 
 def _headers(listed: object) -> dict[str, str]:

@@ -48,7 +48,7 @@ class GuestLog:
     async def emit(self, session: Session, level: int, offset: int, length: int) -> None:
         """Answer ``alga:log emit``: UTF-8 text, invalid bytes replaced (guest ABI, "Imports")."""
         session.check_range(EMIT, offset, length)
-        enough = session.execution.max_log_line_bytes + _LONGEST_CHARACTER
+        enough = session.execution.log_limits.line_bytes + _LONGEST_CHARACTER
         data = session.read(EMIT, offset, min(length, enough))
         name = LEVELS[level] if level < len(LEVELS) else "info"
         await self.line(session, name, data.decode("utf-8", "replace"))
@@ -56,7 +56,7 @@ class GuestLog:
     async def stream(self, session: Session, descriptor: int, data: bytes) -> None:
         """Bytes written to stdout or stderr: a log line for each line, the last one kept until it ends."""
         *lines, rest = (session.unfinished.pop(descriptor, b"") + data).split(b"\n")
-        if len(rest) > session.execution.max_log_line_bytes:
+        if len(rest) > session.execution.log_limits.line_bytes:
             lines, rest = [*lines, rest], b""
         session.unfinished[descriptor] = rest
         for position, line in enumerate(lines, 1):
@@ -74,5 +74,5 @@ class GuestLog:
 
     async def _stream_line(self, session: Session, descriptor: int, line: bytes) -> None:
         level = "error" if descriptor == _STDERR else "info"
-        line = line[: session.execution.max_log_line_bytes + _LONGEST_CHARACTER]
+        line = line[: session.execution.log_limits.line_bytes + _LONGEST_CHARACTER]
         await self.line(session, level, line.decode("utf-8", "replace"))

@@ -6,10 +6,10 @@ broken is a breach of the contract; one that is well formed but against a rule i
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import msgpack
+import msgspec
 from msgpack import Timestamp
 
 from ..errors import BrokenFraming, HostCallCode, HostCallError
@@ -21,6 +21,9 @@ MAX_ITEMS = 10_000
 _SMALL_BYTES = 2048
 """A message this small is decoded at once: where a container has no more members than the message has bytes, what it
 claims to hold takes a few MiB at most."""
+
+_SUSPICIOUS = object()
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 
 _BINARY = (0xC4, 0xC5, 0xC6)
 """First bytes of bin8, bin16 and bin32."""
@@ -48,34 +51,17 @@ def kind(value: object) -> str:
     return _NAMES.get(type(value), "an extension type")
 
 
-_KEPT_BUFFER_BYTES = 256 * 1024
-"""A packer's buffer is used again while it is not larger."""
-
-
-class _Packer(threading.local):
-    """This thread's packer."""
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        """Start over with a new buffer, of the size that msgpack chooses."""
-        self.pack = msgpack.Packer(unicode_errors="replace").pack
-
-
-_packer = _Packer()
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
 
 
 def encode(document: Any) -> bytes:
     """``document`` as one MessagePack document. Lone surrogates, which UTF-8 has no form for, become ``?``."""
     try:
-        packed: bytes = _packer.pack(document)
-    except BaseException:
-        _packer.renew()
-        raise
-    if len(packed) > _KEPT_BUFFER_BYTES:
-        _packer.renew()
-    return packed
+        return _encode(document)
+    except UnicodeEncodeError:
+        packed: bytes = msgpack.packb(document, unicode_errors="replace")
+        return packed
 
 
 def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
@@ -84,7 +70,10 @@ def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
     Raises ``BrokenFraming`` when ``data`` is not exactly one MessagePack document, ``HostCallError`` with
     ``validation-failed`` or ``too-large`` when it is one that breaks a rule.
     """
-    if len(data) > _SMALL_BYTES:
+    if len(data) <= _SMALL_BYTES:
+        if len(data) <= max_items and (document := _unsuspicious(data)) is not _SUSPICIOUS:
+            return document
+    else:
         _check_framing(data)  # first: whatever is decoded has the bytes for the members it declares
     reader = _Reader(max_items)
     try:
@@ -92,6 +81,45 @@ def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
     except Exception:  # noqa: BLE001 - now it is worth to find out what is wrong with it
         return _decode_broken(data, max_items)
     return _checked(document, reader)
+
+
+def _unsuspicious(data: bytes) -> Any:
+    """The document in ``data`` if it plainly breaks no rule; otherwise ``_SUSPICIOUS``, and a closer look says more.
+
+    It has no more containers than bytes.
+    """
+    try:
+        document = _decode(data)
+        if _is_plain(document, MAX_DEPTH) and is_all_of(document, data):
+            return document
+    except Exception:  # noqa: BLE001, S110 - whatever it was, the closer look meets it again
+        pass
+    return _SUSPICIOUS
+
+
+def is_all_of(document: object, data: bytes) -> bool:
+    """Whether ``data`` holds nothing but ``document``, which was decoded from it, in the shortest form.
+
+    Then no key was given twice, which nobody could tell from what was decoded: it would be shorter.
+    """
+    return len(_encode(document)) == len(data)
+
+
+def _is_plain(value: object, levels: int) -> bool:
+    """Whether ``value`` is made of what JSON has, and of binary, and nests no deeper than ``levels``."""
+    if type(value) is dict:
+        for key, member in value.items():
+            if type(key) is not str:
+                return False
+            if type(member) not in _SCALARS and not _is_plain(member, levels - 1):
+                return False
+        return levels > 0
+    if type(value) is list:
+        for item in value:
+            if type(item) not in _SCALARS and not _is_plain(item, levels - 1):
+                return False
+        return levels > 0
+    return type(value) in _SCALARS
 
 
 def _decode_broken(data: bytes, max_items: int) -> Any:

@@ -13,7 +13,7 @@ from alga_runner.alga.connect import NoAlgaServer
 from alga_runner.capabilities import Execution, Gate, Operation
 from alga_runner.capabilities.operation import NoInput
 from alga_runner.errors import BrokenFraming, HostCallCode, HostCallError, LogLimit
-from alga_runner.models import JsonValue, ScheduleInfo
+from alga_runner.models import ExecutionContext, JsonValue, ScheduleInfo
 from alga_runner.models._base import CamelModel
 from alga_runner.telemetry import Telemetry
 
@@ -69,6 +69,11 @@ def telemetry(lines: list[logging.LogRecord]) -> Iterator[Telemetry]:
     telemetry.close()
 
 
+CONTEXT = ExecutionContext(
+    tenant_id="tenant-1", extension_id="acme.sync", content_hash="sha256:0", version_id="version-1"
+)
+
+
 @pytest.fixture
 def gate(telemetry: Telemetry) -> Gate:
     return Gate(telemetry)
@@ -80,7 +85,7 @@ def an_execution(*granted: str, deadline_in: float = 60.0, **more: Any) -> Execu
         granted=frozenset(granted),
         alga=NoAlgaServer(),
         deadline=monotonic() + deadline_in,
-        version_id="version-1",
+        context=CONTEXT,
         **more,
     )
 

@@ -8,11 +8,17 @@ from typing import Any
 import pytest
 
 from alga_runner.alga import AlgaServer, Identity
-from alga_runner.capabilities import OPERATIONS, Execution
+from alga_runner.capabilities import OPERATIONS, Execution, LogLimits
 from alga_runner.capabilities.gate import Gate
 from alga_runner.capabilities.operation import LogLine
 from alga_runner.errors import HostCallCode, HostCallError, LogLimit
-from alga_runner.models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
+from alga_runner.models import (
+    CreateScheduleInput,
+    EndpointInfo,
+    ExecutionContext,
+    ScheduleInfo,
+    UpdateScheduleInput,
+)
 from alga_runner.telemetry import Telemetry
 
 pytestmark = pytest.mark.anyio
@@ -152,7 +158,7 @@ async def test_without_an_install_schedules_are_denied_before_the_port_is_asked(
 async def test_each_create_of_an_execution_has_its_own_idempotency_key(
     request_id: str | None, keys: list[str | None]
 ) -> None:
-    execution = an_execution(replace(HERE, request_id=request_id))
+    execution = an_execution(HERE._replace(request_id=request_id))
     gate = Gate(Telemetry())
     execution.granted = frozenset({"cap:scheduler.manage"})
     for _ in range(2):
@@ -163,7 +169,7 @@ async def test_each_create_of_an_execution_has_its_own_idempotency_key(
 
 
 async def test_a_long_request_id_makes_a_key_that_servers_take() -> None:
-    first, second = (an_execution(replace(HERE, request_id="r" * 500 + end)) for end in "ab")
+    first, second = (an_execution(HERE._replace(request_id="r" * 500 + end)) for end in "ab")
 
     assert first.idempotency_key != second.idempotency_key
     assert len(str(first.idempotency_key)) <= 256
@@ -184,7 +190,10 @@ async def test_create_answers_the_new_id() -> None:
 
 
 async def test_the_context_has_what_is_known() -> None:
-    execution = an_execution(
+    context = ExecutionContext(
+        tenant_id="tenant-1",
+        extension_id="acme.sync",
+        content_hash="sha256:0",
         version_id="v-1",
         config={"region": "eu"},
         trigger="schedule",
@@ -194,6 +203,7 @@ async def test_the_context_has_what_is_known() -> None:
         attempt=2,
         started_at="2026-01-02T03:01:00Z",
     )
+    execution = an_execution(context=context)
 
     assert await run(execution, "context.get") == {
         "requestId": "request-1",
@@ -234,14 +244,14 @@ async def test_an_unknown_level_counts_as_info() -> None:
 
 
 async def test_a_long_line_is_cut_on_a_character() -> None:
-    execution = an_execution(max_log_line_bytes=5)
+    execution = an_execution(log_limits=LogLimits(line_bytes=5))
     await run(execution, "log.emit", level="info", message="abcdé")
 
     assert execution.log == [LogLine("info", "abcd", truncated=True)]
 
 
 async def test_too_many_lines_end_the_execution() -> None:
-    execution = an_execution(max_log_lines=1)
+    execution = an_execution(log_limits=LogLimits(lines=1))
     await run(execution, "log.emit", level="info", message="one")
 
     with pytest.raises(LogLimit):
@@ -250,7 +260,7 @@ async def test_too_many_lines_end_the_execution() -> None:
 
 
 async def test_too_many_bytes_end_the_execution() -> None:
-    execution = an_execution(max_log_bytes=5)
+    execution = an_execution(log_limits=LogLimits(total_bytes=5))
 
     with pytest.raises(LogLimit):
         await run(execution, "log.emit", level="info", message="sixsix")
