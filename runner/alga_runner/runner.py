@@ -34,6 +34,7 @@ from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapab
 from .failure import explained, log_detail
 from .guests import CoreHost, CoreProgram, SessionLimits
 from .models import (
+    KNOWN_CAPABILITIES,
     ExecuteRequest,
     ExecuteResponse,
     ExecutionContext,
@@ -88,6 +89,8 @@ class Runner:
             bundles = bundle_source(store) if store else MemoryBundles()
         self._bundles = bundles
         self._clock_ns = clock_ns
+        self._default_timeout_s = min(self.settings.default_timeout_ms, self.settings.max_timeout_ms) / 1000
+        self._default_cpu_s = min(self.settings.default_cpu_ms, self.settings.max_cpu_ms) / 1000
         self._log_limits = LogLimits(
             self.settings.max_log_line_bytes, self.settings.max_log_lines, self.settings.max_log_bytes
         )
@@ -240,69 +243,63 @@ class Runner:
         )
 
     async def _execute(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
-        if self._programs is None:
+        programs = self._programs
+        if programs is None:
             raise EngineUnavailable(
                 "The runner is not running.", hint="Use it as `async with Runner(settings) as runner`."
             )
-        if unknown := unknown_capabilities(request.providers):
+        if not execution.granted <= KNOWN_CAPABILITIES:
             raise UnknownCapabilities(
-                f"The request grants capabilities that do not exist: {', '.join(unknown)}.",
+                "The request grants capabilities that do not exist:"
+                f" {', '.join(unknown_capabilities(request.providers))}.",
                 hint="docs/capabilities.md lists them all.",
             )
-        admission, tenant_id = self.admission, request.context.tenant_id
+        context, deadline = request.context, execution.deadline
+        admission, tenant_id = self.admission, context.tenant_id
         if not admission.try_enter(tenant_id):
-            await admission.enter(tenant_id, execution.deadline)
+            await admission.enter(tenant_id, deadline)
         try:
-            return await self._execute_admitted(self._programs, request, execution)
+            program = programs.loaded(tenant_id, context.extension_id, context.content_hash)
+            if program is None or deadline <= monotonic():
+                program = await self._load(programs, context, deadline)
+            if request.secret_envelope is not None:
+                request.secret_envelope.open(datetime.fromtimestamp(self._clock_ns() / 1e9, UTC))
+            budget = Budget(deadline, self._cpu_s(request), owner=tenant_id)
+            self._under_way.add(budget)
+            try:
+                return await self._host.execute(
+                    program, request, execution, self._guest_limits(request), budget
+                )
+            finally:
+                self._under_way.discard(budget)
+                if self._all_ended is not None and not self._under_way:
+                    self._all_ended.set()
         finally:
             admission.leave(tenant_id)
 
-    async def _execute_admitted(
-        self, programs: Programs, request: ExecuteRequest, execution: Execution
-    ) -> ExecuteResponse:
-        context = request.context
-        program = await self._program(programs, context, execution)
-        if request.secret_envelope is not None:
-            request.secret_envelope.open(datetime.fromtimestamp(self._clock_ns() / 1e9, UTC))
-        limits = self._most
+    async def _load(self, programs: Programs, context: ExecutionContext, deadline: float) -> CoreProgram:
+        with anyio.move_on_after(deadline - monotonic()):
+            program = await programs.get(context.tenant_id, context.extension_id, context.content_hash)
+            if self._programs is None:
+                raise EngineUnavailable("The runner stopped while the extension was being loaded.")
+            if deadline > monotonic():
+                return program
+        raise DeadlineExceeded(doing="It was waiting for its module to be loaded.")
+
+    def _guest_limits(self, request: ExecuteRequest) -> GuestLimits:
         asked = request.limits.memory_mb
         if asked and asked < self.settings.max_memory_mb:
-            limits = GuestLimits(asked * MIB, limits.table_elements)
-        budget = Budget(execution.deadline, self._cpu_s(request), owner=context.tenant_id)
-        self._under_way.add(budget)
-        try:
-            return await self._host.execute(program, request, execution, limits, budget)
-        finally:
-            self._under_way.discard(budget)
-            if self._all_ended is not None and not self._under_way:
-                self._all_ended.set()
-
-    async def _program(
-        self, programs: Programs, context: ExecutionContext, execution: Execution
-    ) -> CoreProgram:
-        bundle = (context.tenant_id, context.extension_id, context.content_hash)
-        program = programs.loaded(*bundle)
-        if program is None:
-            with anyio.move_on_after(execution.deadline - monotonic()):
-                program = await programs.get(*bundle)
-                if self._programs is None:
-                    raise EngineUnavailable("The runner stopped while the extension was being loaded.")
-        if program is None or execution.deadline <= monotonic():
-            raise DeadlineExceeded(doing="It was waiting for its module to be loaded.")
-        return program
+            return GuestLimits(asked * MIB, self._most.table_elements)
+        return self._most
 
     def _cpu_s(self, request: ExecuteRequest) -> float:
         asked = request.limits.cpu_ms
-        if asked is None:
-            asked = self.settings.default_cpu_ms
-        return min(asked, self.settings.max_cpu_ms) / 1000
+        return self._default_cpu_s if asked is None else min(asked, self.settings.max_cpu_ms) / 1000
 
     def timeout_s(self, request: ExecuteRequest) -> float:
         """Seconds that ``request`` may take: what it asks for, held to ``max_timeout_ms``."""
         asked = request.limits.timeout_ms
-        if asked is None:
-            asked = self.settings.default_timeout_ms
-        return min(asked, self.settings.max_timeout_ms) / 1000
+        return self._default_timeout_s if asked is None else min(asked, self.settings.max_timeout_ms) / 1000
 
     def _execution(self, request: ExecuteRequest, recorded_bytes: int) -> Execution:
         context = request.context

@@ -36,6 +36,8 @@ _FLAG = _ERROR + 8
 _SCRATCH_SIZE = _FLAG + 8
 """Where things lie in a guest's scratch buffer, the one piece of memory that C writes to."""
 
+_IS_MEMORY = bytes([_capi.EXTERN_MEMORY])
+
 _addresses = struct.Struct("=QQ")
 _ends_at = _addresses.unpack_from
 _i32_value = struct.Struct("=B7xI20x")
@@ -216,7 +218,9 @@ class Guest:
             if trap or error:
                 self._raise_end()
             if self.memory is None:
-                self._find_memory()
+                base = self._address
+                if _capi.instance_export_get(self._context, base + _INSTANCE, b"memory", 6, base + _MEMORY):
+                    self._use_memory()
         return done
 
     def interrupt(self, *, released: bool = False) -> tuple[Frame, ...]:
@@ -303,13 +307,9 @@ class Guest:
         """Leave everything as it is, for ever: in a forked child, which has only a copy of what its parent runs."""
         self._future = self._store = self.recall = None
 
-    def _find_memory(self) -> None:
-        base = self._address
-        if _capi.instance_export_get(self._context, base + _INSTANCE, b"memory", 6, base + _MEMORY):
-            self._use_memory()
-
     def _use_memory(self) -> None:
-        if self._scratch[_MEMORY] == bytes([_capi.EXTERN_MEMORY]):
+        """Take the export that was looked up, if it is a memory."""
+        if self._scratch[_MEMORY] == _IS_MEMORY:
             self.memory = LinearMemory(
                 self._context, self._address + _MEMORY + _capi.EXTERN_OF, self.linked.module.memory_bytes
             )

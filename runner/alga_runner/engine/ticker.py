@@ -36,7 +36,8 @@ class Ticker:
     def __init__(self, engine: int, tick_ms: int) -> None:
         """``engine`` is the address of an engine that lives as long as the process."""
         self._pid = os.getpid()
-        self._live = 0
+        self._guests: list[None] = []
+        """One entry for each guest: to append or to pop is one step, which no other thread comes between."""
         self._runs = False
         self._stops_in: set[asyncio.AbstractEventLoop] = set()
         # Guests of several event loops share the timer, and one may be closed by whoever collects garbage.
@@ -66,40 +67,48 @@ class Ticker:
     @property
     def live(self) -> int:
         """How many guests are alive."""
-        return self._live
+        return len(self._guests)
 
     def acquire(self) -> None:
         """A guest starts to live.
 
         Raises ``EngineForked`` in a process that did not make the timer, ``EngineUnavailable`` in one that ends.
         """
-        with self._lock:
-            if not self._runs:
-                if not self._timer:
-                    raise EngineUnavailable(
-                        "The process is about to end: nothing would interrupt its guests."
-                    )
-                if os.getpid() != self._pid:
-                    raise EngineForked(
-                        "The engine was made before this process was forked, so nothing would interrupt its guests.",
-                        hint="Start workers with the spawn method, or make the Runner in the worker.",
-                    )
-                self._arm(self._on)
-            self._live += 1
+        self._guests.append(None)
+        if not self._runs:
+            try:
+                self._start()
+            except BaseException:
+                self._guests.pop()
+                raise
 
     def release(self) -> None:
         """A guest has ended."""
-        with self._lock:
-            self._live -= 1
-            idle = self._live == 0
-        if idle:
+        self._guests.pop()
+        if not self._guests:
             self._stop_soon()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._runs:
+                return
+            if not self._timer:
+                raise EngineUnavailable("The process is about to end: nothing would interrupt its guests.")
+            if os.getpid() != self._pid:
+                raise EngineForked(
+                    "The engine was made before this process was forked, so nothing would interrupt its guests.",
+                    hint="Start workers with the spawn method, or make the Runner in the worker.",
+                )
+            self._arm(self._on)
 
     def stop_if_idle(self) -> None:
         """Stop the timer now if no guest is alive."""
         with self._lock:
-            if self._live == 0 and self._runs:
-                self._arm(self._off)
+            if self._guests or not self._runs:
+                return
+            self._arm(self._off)
+            if self._guests:  # one that came meanwhile, and found it running
+                self._arm(self._on)
 
     def _stop_soon(self) -> None:
         try:

@@ -84,7 +84,7 @@ class _Response(Struct, omit_defaults=True):
 
     status: int
     headers: list[_Header] | UnsetType = UNSET
-    body: bytes | None | UnsetType = UNSET
+    body: bytes | UnsetType | None = UNSET
 
 
 _decode = msgpack.Decoder(_Response).decode

@@ -113,22 +113,24 @@ class Session:
     def take(self, offset: int, length: int) -> bytes:
         """A copy of a range that ``check_range`` has seen. Raises ``CopyLimit``."""
         assert self.guest.memory is not None  # noqa: S101 - check_range has seen it
-        self._count_bytes(length)
+        self._copied += length
+        if self._copied > self.limits.copied_bytes:
+            raise self._too_many_bytes()
         return self.guest.memory.read(offset, length)
 
     def put(self, offset: int, data: bytes) -> None:
         """Copy ``data`` into a range that ``check_range`` has seen. Raises ``CopyLimit``."""
         assert self.guest.memory is not None  # noqa: S101 - check_range has seen it
-        self._count_bytes(len(data))
+        self._copied += len(data)
+        if self._copied > self.limits.copied_bytes:
+            raise self._too_many_bytes()
         self.guest.memory.write(offset, data)
 
-    def _count_bytes(self, count: int) -> None:
-        self._copied += count
-        if self._copied > self.limits.copied_bytes:
-            raise CopyLimit(
-                f"The guest had more than {self.limits.copied_bytes} bytes copied across its border.",
-                hint="See max_copied_bytes.",
-            )
+    def _too_many_bytes(self) -> CopyLimit:
+        return CopyLimit(
+            f"The guest had more than {self.limits.copied_bytes} bytes copied across its border.",
+            hint="See max_copied_bytes.",
+        )
 
     def respond(self, offset: int, length: int) -> None:
         """Take the response. Raises ``SecondResponse``, ``MessageLimit`` or ``OutOfBounds``."""
