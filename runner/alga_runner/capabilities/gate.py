@@ -61,7 +61,8 @@ class Gate:
         reply: dict[str, object] | None = None
         try:
             try:
-                _require_granted(execution, operation)
+                if operation.capability not in execution.granted:
+                    raise _denied(operation)
                 arguments = codec.decode(request)
                 value = await _run(execution, operation, arguments)
                 reply = {"ok": operation.dump(value)}
@@ -158,12 +159,11 @@ async def _run(execution: Execution, operation: Operation[Any, Any], arguments: 
         raise _too_late(execution, operation) from None
 
 
-def _require_granted(execution: Execution, operation: Operation[Any, Any]) -> None:
-    if operation.capability not in execution.granted:
-        raise HostCallError(
-            HostCallCode.DENIED,
-            f"Permission denied: {operation.capability} not granted; {operation.name} needs it.",
-        )
+def _denied(operation: Operation[Any, Any]) -> HostCallError:
+    return HostCallError(
+        HostCallCode.DENIED,
+        f"Permission denied: {operation.capability} not granted; {operation.name} needs it.",
+    )
 
 
 def _too_late(execution: Execution, operation: Operation[Any, Any]) -> HostCallError:

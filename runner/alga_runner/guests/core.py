@@ -51,7 +51,8 @@ _NOTHING = 0xFFFFFFFF
 
 
 class CoreCall:
-    """The request of one host call, still in the guest's memory; its codec copies it out when the gate asks."""
+    """The request of one host call, in a range of the guest's memory that was checked; its codec copies it out when
+    the gate asks."""
 
     __slots__ = ("length", "offset", "operation", "session")
 
@@ -74,7 +75,7 @@ class CoreCodec:
                 HostCallCode.TOO_LARGE,
                 f"The request of {name} has {request.length} bytes; {limit} are allowed.",
             )
-        data = request.session.read(name, request.offset, request.length)
+        data = request.session.take(request.offset, request.length)
         try:
             return messages.decode(data, max_items=request.session.limits.items)
         except BrokenFraming as breach:
@@ -96,7 +97,8 @@ def _operation_import(operation: Operation[Any, Any], gate: Gate) -> Import:
     async def answer(
         session: Session, offset: int, length: int, reply_offset: int, reply_capacity: int
     ) -> int:
-        session.require_handler(name)
+        if not session.handling:
+            session.require_handler(name)
         session.check_range(name, offset, length)
         session.check_range(name, reply_offset, reply_capacity)
         session.reply = None
@@ -113,7 +115,8 @@ def _operation_import(operation: Operation[Any, Any], gate: Gate) -> Import:
 
 
 def _request(session: Session, offset: int, capacity: int) -> int:
-    session.require_handler("alga:abi request")
+    if not session.handling:
+        session.require_handler("alga:abi request")
     return _fetch(session, "alga:abi request", session.request, offset, capacity)
 
 
@@ -133,7 +136,8 @@ def _fetch(session: Session, name: str, document: bytes, offset: int, capacity: 
 
 
 def _respond(session: Session, offset: int, length: int) -> None:
-    session.require_handler("alga:abi respond")
+    if not session.handling:
+        session.require_handler("alga:abi respond")
     session.respond(offset, length)
 
 

@@ -15,10 +15,13 @@ MAX_SAFE_INTEGER = 2**53
 """Integers beyond this lose digits in a JavaScript number (guest ABI, "Refusals")."""
 
 
+_FAULTLESS = frozenset({type(None), str, bool})
+
+
 def json_fault(value: Any, depth: int = 0) -> str | None:
     """Why ``value`` cannot become JSON and come back the same, or ``None`` if it can."""
     fault: str | None = None
-    if value is None or isinstance(value, str | bool):
+    if type(value) in _FAULTLESS or isinstance(value, str):
         pass
     elif isinstance(value, int):
         if abs(value) > MAX_SAFE_INTEGER:
@@ -45,7 +48,7 @@ def _container_fault(value: list[Any] | tuple[Any, ...] | dict[Any, Any], depth:
                 return "has a key that is not a string"
         members = value.values()
     for member in members:
-        if fault := json_fault(member, depth):
+        if type(member) not in _FAULTLESS and (fault := json_fault(member, depth)):
             return fault
     return None
 
