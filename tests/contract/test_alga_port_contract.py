@@ -4,7 +4,6 @@ a socket."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 from typing import Any
@@ -265,7 +264,7 @@ async def test_a_disabled_install_is_refused(
 async def test_a_call_without_an_install_is_denied_before_it_is_sent(
     port: AlgaServer, installed: Any, soon: float, call: Call
 ) -> None:
-    error = await refusal(call(port, replace(installed.identity, install_id=None), str(uuid4()), soon))
+    error = await refusal(call(port, installed.identity._replace(install_id=None), str(uuid4()), soon))
 
     assert (error.host_code, str(error)) == (HostCallCode.DENIED, "Install ID missing")
 
@@ -276,7 +275,7 @@ async def test_an_identity_mixed_from_two_tenants_is_refused(
     *, port: AlgaServer, installed: Any, stranger: Any, soon: float, call: Call, foreign: str
 ) -> None:
     schedule_id = await port.create_schedule(stranger.identity, HOURLY, soon)
-    mixed = replace(installed.identity, **{foreign: getattr(stranger.identity, foreign)})
+    mixed = installed.identity._replace(**{foreign: getattr(stranger.identity, foreign)})
 
     error = await refusal(call(port, mixed, schedule_id, soon))
 
@@ -291,7 +290,7 @@ async def test_an_identity_with_another_extension_is_refused(
     port: AlgaServer, alga: Any, installed: Any, soon: float, call: Call
 ) -> None:
     other = await alga.publish("com.acme.other")
-    mixed = replace(installed.identity, extension_id=other)
+    mixed = installed.identity._replace(extension_id=other)
 
     error = await refusal(call(port, mixed, str(uuid4()), soon))
 

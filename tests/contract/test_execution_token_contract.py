@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -99,7 +98,7 @@ async def test_an_execution_with_its_token_is_believed(
 async def test_an_execution_without_a_token_is_denied(
     strict_port: InProcessAlgaServer, executing: Identity, operation: str, soon: float
 ) -> None:
-    nobody = replace(executing, execution_token=None)
+    nobody = executing._replace(execution_token=None)
 
     assert await refused(OPERATIONS[operation], strict_port, nobody, soon) is HostCallCode.DENIED
 
@@ -107,7 +106,7 @@ async def test_an_execution_without_a_token_is_denied(
 async def test_a_token_does_not_pass_to_another_request(
     strict_port: InProcessAlgaServer, executing: Identity, soon: float
 ) -> None:
-    other = replace(executing, request_id="request-2")
+    other = executing._replace(request_id="request-2")
 
     assert await refused(OPERATIONS["list"], strict_port, other, soon) is HostCallCode.DENIED
 
