@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import monotonic, perf_counter
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -62,7 +62,7 @@ class Gate:
         try:
             try:
                 if operation.capability not in execution.granted:
-                    raise _denied(operation)
+                    _deny(operation)
                 arguments = codec.decode(request)
                 value = await _run(execution, operation, arguments)
                 reply = {"ok": operation.dump(value)}
@@ -159,8 +159,8 @@ async def _run(execution: Execution, operation: Operation[Any, Any], arguments: 
         raise _too_late(execution, operation) from None
 
 
-def _denied(operation: Operation[Any, Any]) -> HostCallError:
-    return HostCallError(
+def _deny(operation: Operation[Any, Any]) -> NoReturn:
+    raise HostCallError(
         HostCallCode.DENIED,
         f"Permission denied: {operation.capability} not granted; {operation.name} needs it.",
     )
