@@ -1,6 +1,6 @@
 import * as abi from "./abi";
 import { ContextData, decodeContext } from "./context";
-import { HostError, HostErrorCode, Reply, SCRATCH, takeReply } from "./reply";
+import { HostError, HostErrorCode, Reply, SCRATCH, SCRATCH_SIZE, takeReply } from "./reply";
 import { Result } from "./result";
 import {
   CreateScheduleInput, CreateScheduleResult, decodeEndpoint, decodeSchedule, DeleteScheduleResult, EndpointInfo,
@@ -14,35 +14,35 @@ export class SchedulerHost {
   /** All schedules, oldest first. An empty list always means that there are none. */
   list(): Result<Array<ScheduleInfo>> {
     const request = encode(Value.map());
-    const reply = takeReply(abi.schedulerList(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length));
+    const reply = takeReply(abi.schedulerList(request.dataStart, request.length, SCRATCH, SCRATCH_SIZE));
     return listOf<ScheduleInfo>(reply, decodeSchedule);
   }
 
   /** One schedule; neither value nor error when this install has none with that id. */
   get(scheduleId: string): Result<ScheduleInfo> {
     const request = encode(reference(scheduleId));
-    const reply = takeReply(abi.schedulerGet(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length));
+    const reply = takeReply(abi.schedulerGet(request.dataStart, request.length, SCRATCH, SCRATCH_SIZE));
     const found = reply.error === null && !reply.value.isNil();
     return new Result<ScheduleInfo>(found ? decodeSchedule(reply.value) : null, reply.error);
   }
 
   create(input: CreateScheduleInput): CreateScheduleResult {
     const request = encode(input.toValue());
-    const reply = takeReply(abi.schedulerCreate(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length));
+    const reply = takeReply(abi.schedulerCreate(request.dataStart, request.length, SCRATCH, SCRATCH_SIZE));
     return new CreateScheduleResult(reply.value.getText("scheduleId"), reply.error);
   }
 
   /** Change what `input` names; a schedule that this install does not have is `not-found`. */
   update(scheduleId: string, input: UpdateScheduleInput): UpdateScheduleResult {
     const request = encode(input.toValue(scheduleId));
-    const reply = takeReply(abi.schedulerUpdate(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length));
+    const reply = takeReply(abi.schedulerUpdate(request.dataStart, request.length, SCRATCH, SCRATCH_SIZE));
     return new UpdateScheduleResult(scheduleId, reply.error);
   }
 
   /** Delete a schedule; one that this install does not have is `not-found`. */
   delete(scheduleId: string): DeleteScheduleResult {
     const request = encode(reference(scheduleId));
-    const reply = takeReply(abi.schedulerDelete(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length));
+    const reply = takeReply(abi.schedulerDelete(request.dataStart, request.length, SCRATCH, SCRATCH_SIZE));
     return new DeleteScheduleResult(scheduleId, reply.error);
   }
 
@@ -50,7 +50,7 @@ export class SchedulerHost {
   getEndpoints(): Result<Array<EndpointInfo>> {
     const request = encode(Value.map());
     const reply = takeReply(
-      abi.schedulerGetEndpoints(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length),
+      abi.schedulerGetEndpoints(request.dataStart, request.length, SCRATCH, SCRATCH_SIZE),
     );
     return listOf<EndpointInfo>(reply, decodeEndpoint);
   }
@@ -60,7 +60,7 @@ export class SchedulerHost {
 export class ContextHost {
   get(): Result<ContextData> {
     const request = encode(Value.map());
-    const reply = takeReply(abi.contextGet(request.dataStart, request.length, SCRATCH.dataStart, SCRATCH.length));
+    const reply = takeReply(abi.contextGet(request.dataStart, request.length, SCRATCH, SCRATCH_SIZE));
     if (reply.error !== null) return new Result<ContextData>(null, reply.error);
     return new Result<ContextData>(decodeContext(reply.value), null);
   }

@@ -105,7 +105,7 @@ export function emptyResponse(status: i32 = 204): ExecuteResponse {
 
 /** The request that `bytes` are. The host wrote them, so a fault is the host's, and aborts. */
 export function decodeRequest(bytes: Uint8Array): ExecuteRequest {
-  const reader = new Reader(bytes);
+  const reader = Reader.of(bytes);
   const document = reader.document();
   if (reader.fault != Fault.None) throw new Error("The host's request cannot be read: " + reader.message);
   const http = document.get("http");

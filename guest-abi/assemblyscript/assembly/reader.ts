@@ -26,9 +26,14 @@ export class Reader {
   private end: usize;
   private stopped: bool = false;
 
-  constructor(private bytes: Uint8Array) {
-    this.at = bytes.dataStart;
-    this.end = this.at + bytes.length;
+  /** Reads `length` bytes at `start`, which must stay there meanwhile. */
+  constructor(start: usize, length: usize) {
+    this.at = start;
+    this.end = start + length;
+  }
+
+  static of(bytes: Uint8Array): Reader {
+    return new Reader(bytes.dataStart, bytes.length);
   }
 
   /** The document's value; `fault` says whether it is one. */

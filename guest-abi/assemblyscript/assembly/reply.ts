@@ -67,12 +67,13 @@ export class Reply {
   constructor(readonly value: Value, readonly error: HostError | null) {}
 }
 
-/** Where replies land in one crossing; a longer one is fetched. */
-export const SCRATCH = new Uint8Array(4096);
+/** Where replies land in one crossing; a longer one is fetched. Static: nobody has to clear it first. */
+export const SCRATCH: usize = memory.data(4096);
+export const SCRATCH_SIZE: u32 = 4096;
 
 /** The reply of a host call that was given `SCRATCH` and returned `length`. */
 export function takeReply(length: u32): Reply {
-  if (length <= <u32>SCRATCH.length) return decodeReply(SCRATCH.subarray(0, length));
+  if (length <= SCRATCH_SIZE) return readReply(new Reader(SCRATCH, length));
   const bytes = new Uint8Array(length);
   if (abi.reply(bytes.dataStart, length) != length) return unreadable("it changed its length");
   return decodeReply(bytes);
@@ -80,7 +81,10 @@ export function takeReply(length: u32): Reply {
 
 /** The reply that `bytes` are: `{ok: value}` or `{err: {code, message, fieldErrors?, retryAfterMs?}}`. */
 export function decodeReply(bytes: Uint8Array): Reply {
-  const reader = new Reader(bytes);
+  return readReply(Reader.of(bytes));
+}
+
+function readReply(reader: Reader): Reply {
   const envelope = reader.document();
   if (reader.fault != Fault.None) return unreadable(reader.message);
   const value = envelope.get("ok");

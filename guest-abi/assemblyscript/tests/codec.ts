@@ -42,7 +42,7 @@ function handler(request: ExecuteRequest, host: HostBindings): ExecuteResponse {
 }
 
 function value(body: Uint8Array): ExecuteResponse {
-  const reader = new Reader(body);
+  const reader = Reader.of(body);
   const result = reader.document();
   if (reader.fault == Fault.None) return bytes(encode(result));
   return problem(422, reader.fault == Fault.Framing ? "breach" : "refused", reader.message);
@@ -170,7 +170,7 @@ function outcome(value: Value, error: HostError | null): Value {
 }
 
 function document(body: Uint8Array): Value {
-  return new Reader(body).document();
+  return Reader.of(body).document();
 }
 
 function id(body: Uint8Array): string {
