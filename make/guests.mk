@@ -11,6 +11,9 @@ test-guests: $(ZIG_VENV)/.ready ## Build the tests' committed wasm from its C so
 			-o crash-dwarf$$version.wasm crash.c && chmod 644 crash-dwarf$$version.wasm || exit 1; \
 	done
 
+.PHONY: guests-check
+guests-check: test-guests-check bench-guests-check ## Rebuild every guest that is written in C, with a pinned compiler, and compare
+
 .PHONY: test-guests-check
 test-guests-check: ## Rebuild it in another folder and compare, byte by byte
 	@rm -rf .make/guests && mkdir -p .make && cp -r $(TEST_GUESTS) .make/guests && rm .make/guests/*.wasm
