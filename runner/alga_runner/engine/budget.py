@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from time import monotonic
 
 import anyio
 
@@ -29,7 +31,9 @@ class Budget:
     stopped: bool = False
     """Nobody waits for the execution any more: the runner ends."""
     scope: anyio.CancelScope | None = None
-    """Where the execution waited last, for an answer or for its turn: what ends that."""
+    """Where the execution waited last for an answer: what ends that."""
+    turn: asyncio.Future[bool] | None = None
+    """What it waited for last, for its turn."""
     owner: str = ""
 
     def stop(self) -> None:
@@ -37,6 +41,22 @@ class Budget:
         self.stopped = True
         if self.scope is not None:
             self.scope.cancel()
+        if self.turn is not None:
+            _give_up(self.turn)
+
+    def while_waiting(
+        self, turn: asyncio.Future[bool], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.TimerHandle | None:
+        """Have ``turn`` result in ``False`` when the time is over; cancel what this gives once it has a result.
+
+        A scope would do the same for five times as much.
+        """
+        self.turn = turn
+        if self.stopped:
+            _give_up(turn)
+        if self.until == UNLIMITED:
+            return None
+        return loop.call_later(self.until - monotonic(), _give_up, turn)
 
     @property
     def spent(self) -> bool:
@@ -50,3 +70,8 @@ class Budget:
             frames=self.stack,
             hint="Raise limits.cpu_ms, or let the guest do less.",
         )
+
+
+def _give_up(turn: asyncio.Future[bool]) -> None:
+    if not turn.done():
+        turn.set_result(False)

@@ -41,9 +41,7 @@ async def arrive(budget: Budget) -> None:
         await asyncio.sleep(0)
         if turns.has_room(budget.owner):
             return
-    with _until(budget) as scope:
-        await turns.room(budget.owner)
-    if scope.cancelled_caught:
+    if not await turns.room(budget.owner, budget=budget):
         raise _cut_off(None, budget)
 
 
@@ -65,11 +63,13 @@ async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) 
         budget = Budget()
     guest.answerer = answerer
     step = _PAUSED
-    if not guest.linked.computes:
-        while step == _PAUSED and turns.has_time():
+    while step == _PAUSED and not guest.linked.computes:
+        if turns.has_time():
             step = _step(guest, budget)
-        if step == _DONE:
-            return
+        elif not await turns.room(budget.owner, budget=budget):
+            raise _cut_off(None, budget)
+    if step == _DONE:
+        return
     # Most guests never wait, so only those that do pay for a scope.
     with _until(budget) as scope:
         await _drive_on(guest, answerer, budget, step)

@@ -16,6 +16,10 @@ from collections import OrderedDict
 from heapq import heapify, heappop, heappush
 from itertools import count
 from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .budget import Budget
 
 TURN_S = 0.001
 """How long after the first guest of a turn others may start in it, in seconds.
@@ -45,14 +49,14 @@ class _Line:
 
     def __init__(self) -> None:
         self.called = 0
-        self.waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self.waiting: list[tuple[int, asyncio.Future[bool]]] = []
 
     def call_first(self) -> bool:
-        """Call the first who was not cancelled; whether there was one."""
+        """Call the first who still waits; whether there was one."""
         while self.waiting:
             turn = heappop(self.waiting)[1]
             if not turn.done():
-                turn.set_result(None)
+                turn.set_result(True)
                 self.called += 1
                 return True
         return False
@@ -111,35 +115,43 @@ class Turns(threading.local):
         self._had.add(owner)
         return True
 
-    async def room(self, owner: str = "", *, first: bool = False) -> None:
-        """Return in a turn that has time for a guest of ``owner``, behind its guests that wait, or ``first``."""
+    async def room(self, owner: str = "", *, first: bool = False, budget: Budget | None = None) -> bool:
+        """Return in a turn that has time for a guest of ``owner``, behind its guests that wait, or ``first``.
+
+        ``False`` if the time of ``budget`` is over before, or nobody waits for it any more.
+        """
         if self.has_room(owner):
-            return
+            return True
         loop, ticket = asyncio.get_running_loop(), next(self._tickets) - (_AHEAD if first else 0)
         while True:
             line = self._lines.setdefault(owner, _Line())
             turn = loop.create_future()
             heappush(line.waiting, (ticket, turn))
             self._end_this()
+            late = budget.while_waiting(turn, loop) if budget is not None else None
             try:
-                await turn
+                called = await turn
             finally:
+                if late is not None:
+                    late.cancel()
                 if loop is self._loop:
                     self._leave(owner, ticket, turn)
+            if not called:
+                return False
             if self._lets_in(owner, others_wait=False):
                 self._came += 1
-                return
+                return True
             self._put_back = True
             self._lines.setdefault(owner, _Line())
             self._lines.move_to_end(owner, last=False)
 
-    def _leave(self, owner: str, ticket: int, turn: asyncio.Future[None]) -> None:
+    def _leave(self, owner: str, ticket: int, turn: asyncio.Future[bool]) -> None:
         line = self._lines.get(owner)
-        if line is not None:  # a line of cancelled ones is dropped when it is next
+        if line is not None:  # a line of those who gave up is dropped when it is next
             if not turn.done():  # the coroutine was thrown away
                 line.waiting.remove((ticket, turn))
                 heapify(line.waiting)
-            elif not turn.cancelled():
+            elif not turn.cancelled() and turn.result():
                 line.called -= 1
             if not line.called and not line.waiting:
                 del self._lines[owner]
