@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 
 KNOWN_CAPABILITIES = frozenset(
     {
@@ -32,8 +33,15 @@ def normalise_capabilities(names: Iterable[str]) -> frozenset[str]:
 
 def granted_capabilities(names: Collection[str]) -> frozenset[str]:
     """What ``names``, an execution's ``providers``, grant: those, normalised, and the defaults."""
-    known = KNOWN_CAPABILITIES.issuperset(names)
-    return DEFAULT_CAPABILITIES.union(names if known else normalise_capabilities(names))
+    if KNOWN_CAPABILITIES.issuperset(names):
+        return _with_defaults(tuple(names))
+    return DEFAULT_CAPABILITIES.union(normalise_capabilities(names))
+
+
+@lru_cache
+def _with_defaults(names: tuple[str, ...]) -> frozenset[str]:
+    """Of names that exist alone: nobody can fill the cache with long ones."""
+    return DEFAULT_CAPABILITIES.union(names)
 
 
 def unknown_capabilities(names: Collection[str]) -> list[str]:
