@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -100,13 +99,13 @@ async def test_a_call_goes_to_the_installs_route_with_the_executions_identity(sc
 
 
 async def test_a_call_without_a_request_id_sends_none(script: Script) -> None:
-    await script.port.list_schedules(replace(IDENTITY, request_id=None), soon())
+    await script.port.list_schedules(IDENTITY._replace(request_id=None), soon())
 
     assert "x-request-id" not in script.requests[0].headers
 
 
 async def test_the_executions_token_goes_back_to_the_server_and_is_never_shown(script: Script) -> None:
-    identity = replace(IDENTITY, execution_token="signed")
+    identity = IDENTITY._replace(execution_token="signed")
 
     await script.port.list_schedules(identity, soon())
 
@@ -115,7 +114,7 @@ async def test_the_executions_token_goes_back_to_the_server_and_is_never_shown(s
 
 
 async def test_an_install_id_cannot_leave_its_place_in_the_path(script: Script) -> None:
-    await script.port.list_schedules(replace(IDENTITY, install_id="../../x?y#z/%2e"), soon())
+    await script.port.list_schedules(IDENTITY._replace(install_id="../../x?y#z/%2e"), soon())
 
     assert script.requests[0].url.raw_path == (
         b"/api/internal/ext-scheduler/install/..%2F..%2Fx%3Fy%23z%2F%252e"
@@ -126,7 +125,7 @@ async def test_an_install_id_cannot_leave_its_place_in_the_path(script: Script) 
 @pytest.mark.parametrize("value", ["a\r\nx-runner-auth: b", "ü", " a", "a" * 600])
 async def test_an_identity_cannot_forge_a_header(script: Script, member: str, value: str) -> None:
     with pytest.raises(HostCallError) as caught:
-        await script.port.list_schedules(replace(IDENTITY, **{member: value}), soon())
+        await script.port.list_schedules(IDENTITY._replace(**{member: value}), soon())
 
     assert caught.value.host_code is HostCallCode.INTERNAL
     assert script.requests == []
