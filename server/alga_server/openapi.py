@@ -7,15 +7,19 @@ off a signature is said here. The gateway is left out: its routes are the extens
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import models_json_schema
 
+from . import api_answers
 from .api_answers import Refusal
 
+_REFERENCE = "#/components/schemas/{model}"
 _SECURITY = {
     "admin": {"type": "http", "scheme": "bearer"},
     "runner": {"type": "apiKey", "in": "header", "name": "x-runner-auth"},
@@ -37,12 +41,9 @@ def described(
     ``answer`` is the model of a success, with ``status`` or one of ``also``, ``None`` for no body; ``body`` is the type
     of the request's; ``refusals`` are the other statuses it may have. Who is checked first is in ``security``.
     """
-    model = {} if answer is None else {"model": answer}
-    responses: dict[int, dict[str, Any]] = {
-        each: {**model, "description": HTTPStatus(each).phrase} for each in (status, *also)
-    }
+    responses = {each: _answered(each, answer) for each in (status, *also)}
     for each in sorted({*refusals, *([401] if security else ()), *([400, 413] if body else ())}):
-        responses[each] = {"model": Refusal, "description": HTTPStatus(each).phrase}
+        responses[each] = _answered(each, Refusal)
     extra: dict[str, Any] = {"parameters": list(parameters)} if parameters else {}
     if security:
         extra["security"] = [{security: []}]
@@ -51,6 +52,21 @@ def described(
         kind = "application/octet-stream" if body is bytes else "application/json"
         extra["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
     return {"response_model": None, "status_code": status, "responses": responses, "openapi_extra": extra}
+
+
+def _answered(status: int, answer: Any) -> dict[str, Any]:
+    """What a route answers with ``status``.
+
+    By reference: of models given to FastAPI it builds a validator for each route and status, which takes a new server
+    longer than all else, and nothing here is validated by them.
+    """
+    said: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if answer is not None:
+        models = get_args(answer) or (answer,)
+        references = [{"$ref": _REFERENCE.format(model=model.__name__)} for model in models]
+        schema = references[0] if len(references) == 1 else {"anyOf": references}
+        said["content"] = {"application/json": {"schema": schema}}
+    return said
 
 
 def header(name: str, *, required: bool = True) -> dict[str, Any]:
@@ -71,13 +87,23 @@ def document(app: FastAPI) -> dict[str, Any]:
         for operation in path.values():
             # FastAPI's own refusal, which no route here gives: they check their requests themselves.
             operation["responses"].pop("422", None)
-    schemas = made["components"]["schemas"]
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    made["components"]["securitySchemes"] = _SECURITY
+    made["components"] = {"schemas": _answers(), "securitySchemes": _SECURITY}
     return made
 
 
+def _answers() -> dict[str, Any]:
+    """The schemas of all answers, by name."""
+    models = [
+        each
+        for each in vars(api_answers).values()
+        if isinstance(each, type) and issubclass(each, BaseModel) and each.__module__ == api_answers.__name__
+    ]
+    _, found = models_json_schema([(each, "serialization") for each in models], ref_template=_REFERENCE)
+    schemas: dict[str, Any] = found["$defs"]
+    return {name: schema for name, schema in sorted(schemas.items()) if not name.startswith("_")}
+
+
+@cache
 def _inlined(kind: Any) -> dict[str, Any]:
     """The JSON schema of ``kind`` without references, which would be the document's and not its own."""
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
