@@ -14,6 +14,9 @@ from alga_runner.testing import Alga
 
 pytest_plugins = ["pytester"]
 
+OTHERS = ("schemathesis", "hypothesispytest", "xdist", "xdist.looponfail")
+"""Plugins that are installed here and not needed: to load them takes longer than a test."""
+
 DEMO = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
 
 MANIFEST = {
@@ -58,7 +61,8 @@ def traps(pytester: pytest.Pytester, guest_wat: Callable[..., str]) -> None:
 
 def run(pytester: pytest.Pytester, source: str) -> pytest.RunResult:
     pytester.makepyfile(test_extension=source)
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error")
+    without = [option for name in ("cacheprovider", *OTHERS) for option in ("-p", f"no:{name}")]
+    return pytester.runpytest_subprocess(*without, "-W", "error")
 
 
 @pytest.mark.usefixtures("responds")

@@ -16,6 +16,9 @@ from alga_server.gateway_headers import TO_CALLER, TO_GUEST
 
 pytest_plugins = ["pytester"]
 
+OTHERS = ("schemathesis", "hypothesispytest", "xdist", "xdist.looponfail")
+"""Plugins that are installed here and not needed: to load them takes longer than a test."""
+
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "testing.md").read_text()
 BLOCK = re.compile(r"(<!-- this one fails -->\n)?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -35,7 +38,8 @@ def author(pytester: pytest.Pytester) -> pytest.Pytester:
 def run(author: pytest.Pytester, *blocks: str) -> pytest.RunResult:
     source = "\n\n".join(blocks)
     author.path.joinpath("test_documented.py").write_text(source)
-    return author.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", "test_documented.py")
+    without = [option for name in ("cacheprovider", *OTHERS) for option in ("-p", f"no:{name}")]
+    return author.runpytest_subprocess(*without, "-W", "error", "test_documented.py")
 
 
 def test_the_examples_pass(author: pytest.Pytester) -> None:
