@@ -40,6 +40,7 @@ from .errors import BundleStoreUnavailable, NotFound, Unauthorized, ValidationFa
 from .ids import NOBODY, known_form, known_tenant
 from .installs import Install
 from .openapi import described, query
+from .reconcile_api import add_reconciliation
 from .runs_api import add_runs
 from .services import Services
 from .upgrade_api import add_upgrade
@@ -63,6 +64,7 @@ def admin_router(services: Services) -> APIRouter:
     _add_schedules(router, services)
     add_runs(router, services)
     add_upgrade(router, services)
+    add_reconciliation(router, services)
     if services.movable_clock is not None:
         add_clock(router, services, services.movable_clock)
     return router

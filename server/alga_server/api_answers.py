@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from alga_runner.models import EndpointInfo, ScheduleInfo
 
+from .discrepancies import Kind
 from .missed import MissedPolicy
 
 
@@ -223,3 +224,21 @@ class Health(BaseModel):
     """The server answers, and so does its database."""
 
     status: Literal["ok"]
+
+
+class DiscrepancyShown(_Answered):
+    """A schedule, or a run of one, whose job was not what it should be."""
+
+    discrepancy: Kind
+    healed: bool
+    tenant_id: str
+    install_id: str
+    schedule_id: str
+    run_id: str | None
+
+
+class Reconciled(_Answered):
+    """How many schedules were looked at, and what was wrong."""
+
+    examined: int
+    discrepancies: list[DiscrepancyShown]

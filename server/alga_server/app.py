@@ -31,6 +31,7 @@ from .gateway import gateway_router
 from .internal_api import internal_router
 from .metrics import CONTENT_TYPE, Metrics
 from .openapi import described, document
+from .reconciler import Reconciler
 from .runner_client import RunnerClient
 from .services import Services
 from .settings import ServerSettings
@@ -68,6 +69,7 @@ class Server:
         self._runner = RunnerClient(settings, runner_transport)
         metrics = Metrics()
         executor = Executor(settings, clock, tokens, self._runner)
+        dispatcher = Dispatcher(settings, clock, database, metrics, executor)
         self._services = Services(
             settings=settings,
             clock=clock,
@@ -76,7 +78,8 @@ class Server:
             tokens=tokens,
             executor=executor,
             bundles=BundleCopies(database, store),
-            dispatcher=Dispatcher(settings, clock, database, metrics, executor),
+            dispatcher=dispatcher,
+            reconciler=Reconciler(settings, clock, database, metrics, dispatcher.wake),
             movable_clock=_movable(clock, settings) if allow_clock else None,
         )
         self._stack = AsyncExitStack()
@@ -112,10 +115,11 @@ class Server:
             await self._services.database.aclose()
 
     async def __aenter__(self) -> Self:
-        """Start, and begin to fire schedules."""
+        """Start, heal what is wrong, and begin to fire schedules."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.aclose)
             await self.start()
+            await stack.enter_async_context(self._services.reconciler)
             await stack.enter_async_context(self._services.dispatcher)
             self._stack = stack.pop_all()
         return self

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, tuple_
 
 from . import tables
 from .errors import Conflict, ValidationFailed
@@ -20,6 +20,8 @@ from .installs import Install
 
 MAX_KEY = 256
 KEPT = timedelta(days=1)
+
+_BATCH = 1_000
 
 _NOT_THE_SCHEDULE = frozenset({"operation", "idempotencyKey"})
 
@@ -77,6 +79,26 @@ def keep(
             created_at=now,
         )
     )
+
+
+def any_expired(connection: Connection, now: datetime) -> bool:
+    """Whether some install has keys that are older than a day."""
+    row = tables.schedule_creation.c
+    return (
+        connection.execute(select(row.created_at).where(row.created_at <= now - KEPT).limit(1)).first()
+        is not None
+    )
+
+
+def forget_expired(connection: Connection, now: datetime) -> int:
+    """Forget keys that are older than a day, of whatever install; how many, which is a batch at most.
+
+    An install's own creates do so as well; these are for one that makes no more.
+    """
+    row = tables.schedule_creation
+    key = (row.c.tenant_id, row.c.install_id, row.c.idempotency_key)
+    some = select(*key).where(row.c.created_at <= now - KEPT).limit(_BATCH)
+    return connection.execute(delete(row).where(tuple_(*key).in_(some))).rowcount
 
 
 def _of(install: Install) -> ColumnElement[bool]:

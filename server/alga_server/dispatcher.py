@@ -100,15 +100,23 @@ class Dispatcher:
         if group is None or self._closing:
             return
         self._closing = True
-        with anyio.CancelScope(shield=True), anyio.move_on_after(self._settings.shutdown_grace_seconds):
-            async with self._turn:  # what is being claimed right now is a run under way too
-                pass
-            while self._live:
-                await next(iter(self._live.values())).ended.wait()
-        self._group = None
-        group.cancel_scope.cancel()
-        # The body's error is the caller's; given to the group, it would come back wrapped.
-        await group.__aexit__(None, None, None)
+        try:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(self._settings.shutdown_grace_seconds):
+                async with self._turn:  # what is being claimed right now is a run under way too
+                    pass
+                while self._live:
+                    await next(iter(self._live.values())).ended.wait()
+        finally:
+            self._group = None
+            group.cancel_scope.cancel()
+            try:
+                # The body's error is the caller's; given to the group, it would come back wrapped.
+                await group.__aexit__(None, None, None)
+            finally:  # a caller that is cancelled is so here
+                await self._release()
+
+    async def _release(self) -> None:
+        """Give up what this dispatcher holds."""
         with anyio.CancelScope(shield=True):
             async with self._turn:  # whoever claims yet is done
                 pass

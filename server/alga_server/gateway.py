@@ -6,11 +6,13 @@ which person it calls. Order: the caller, the install, the endpoint, the body, t
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
 from typing import TypeVar
 from urllib.parse import quote
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import anyio
 from fastapi import APIRouter
@@ -18,7 +20,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from alga_runner.models import EndpointInfo, ExecuteResponse
+from alga_runner.models import EndpointInfo, ExecuteResponse, User
 
 from . import gateway_headers, installs, publishing, routing
 from .errors import (
@@ -73,7 +75,11 @@ class _Call:
         self._services = services
         self._request = request
         self._extension_id = known_form(extension_id)
-        self._request_id = single_header(request, "x-request-id") or str(uuid4())
+        self._caller_request_id = single_header(request, "x-request-id")
+        self._request_id = self._caller_request_id or str(uuid4())
+        """What the caller and the guest see."""
+        self._execution_id = self._request_id if self._caller_request_id is None else str(uuid4())
+        """What the execution goes by: never what a caller made up, since creates are told apart by it."""
         self._tenant_id: str | None = None
         self._install: Install | None = None
         self._endpoint: EndpointInfo | None = None
@@ -124,6 +130,8 @@ class _Call:
             raise EndpointNotFound
         self._endpoint = found[asked]
         key = self._idempotency_key(asked)
+        if key is not None:
+            self._execution_id = _execution_id(install, user, asked, path, key)
         body = await self._body()
         outcome = await _unless_gone(
             self._request,
@@ -135,8 +143,8 @@ class _Call:
                 headers=gateway_headers.for_guest(self._request.headers, self._request_id),
                 body=body or None,
                 user=user,
-                request_id=self._request_id,
-                idempotency_key=key,
+                request_id=self._execution_id,
+                idempotency_key=None if asked in _READS else key or self._execution_id,
             ),
         )
         return _response(outcome.unwrap(), with_body=method != "HEAD")
@@ -173,11 +181,9 @@ class _Call:
         return path if same else None
 
     def _idempotency_key(self, method: str) -> str | None:
-        """The client's key, else the request id; none for a read (alga-contract 1.9)."""
-        if method in _READS:
+        """The client's key; a read has none."""
+        if method in _READS or "x-idempotency-key" not in self._request.headers:
             return None
-        if "x-idempotency-key" not in self._request.headers:
-            return self._request_id
         key = single_header(self._request, "x-idempotency-key")
         if key is None:
             raise ValidationFailed("The header x-idempotency-key is not 128 printable characters at most")
@@ -221,13 +227,27 @@ class _Call:
                 "extension_id": self._extension_id or None,
                 "install_id": install.install_id if install else None,
                 "version_id": install.version_id if install else None,
-                "request_id": self._request_id,
+                "request_id": self._execution_id,
+                "caller_request_id": self._caller_request_id,
                 "outcome": self._outcome,
                 "detail": self._detail,
                 "status": status,
                 "duration_s": duration_s,
             },
         )
+
+
+def _execution_id(install: Install, user: User | None, method: str, path: bytes | None, key: str) -> str:
+    """The same for a call that is sent again under its key, by the same person; nobody else can come by it."""
+    asked = [
+        install.tenant_id,
+        install.install_id,
+        user and user.user_id,
+        method,
+        (path or b"").decode("latin-1"),
+        key,
+    ]
+    return str(UUID(bytes=sha256(json.dumps(asked).encode()).digest()[:16], version=5))
 
 
 async def _unless_gone(request: Request, work: Callable[[], Awaitable[T]]) -> T:

@@ -80,6 +80,16 @@ class Metrics:
             buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 3600, 86400),
             registry=self._registry,
         )
+        self._discrepancies = Counter(
+            "alga_server_schedule_discrepancies",
+            "Schedules and runs whose job was not what it should be, healed or left.",
+            ["discrepancy", "outcome"],
+            registry=self._registry,
+        )
+
+    def discrepancy(self, kind: str, *, healed: bool) -> None:
+        """Count one that was found; ``healed`` or left, for a person to mend."""
+        self._discrepancies.labels(kind, "healed" if healed else "left").inc()
 
     def scheduler_call(self, operation: str, status: str, duration_s: float) -> None:
         """Count one call: ``status`` is ``success`` or an error's code."""

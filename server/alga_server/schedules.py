@@ -264,7 +264,8 @@ def _is(install: Install, schedule_id: str) -> ColumnElement[bool]:
 def _query(install: Install) -> Select[Any]:
     return (
         select(tables.schedule, tables.endpoint.c.path, tables.endpoint.c.method)
-        .join(tables.endpoint, tables.endpoint.c.id == tables.schedule.c.endpoint_id)
+        # Outer: a schedule that hangs on nothing is shown, and can be mended (alga-contract 7, fault 37).
+        .outerjoin(tables.endpoint, tables.endpoint.c.id == tables.schedule.c.endpoint_id)
         .where(_of(install))
     )
 
@@ -272,8 +273,8 @@ def _query(install: Install) -> Select[Any]:
 def _schedule(row: Row[Any]) -> Schedule:
     info = ScheduleInfo(
         id=row.id,
-        endpoint_path=row.path,
-        endpoint_method=row.method,
+        endpoint_path=row.path or "",
+        endpoint_method=row.method or "",
         name=row.name,
         cron=row.cron,
         timezone=row.timezone,

@@ -11,6 +11,7 @@ from .dispatcher import Dispatcher
 from .executions import Executor
 from .metrics import Metrics
 from .rate_limit import Rate
+from .reconciler import Reconciler
 from .schedules import Limits
 from .settings import ServerSettings
 from .tokens import ExecutionTokens
@@ -28,6 +29,7 @@ class Services:
     executor: Executor
     bundles: BundleCopies
     dispatcher: Dispatcher
+    reconciler: Reconciler
     movable_clock: MovableClock | None
     """The clock, where admins may put it forward."""
 

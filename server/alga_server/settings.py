@@ -127,6 +127,12 @@ class ServerSettings(BaseSettings):
     run_history_per_install: int = Field(
         default=1000, ge=1, description="Ended runs that are kept per install; the oldest go first."
     )
+    reconcile_seconds: float = Field(
+        default=300.0,
+        ge=1,
+        description="How often the server looks for schedules whose job is not what it should be, and heals them; "
+        "and when it starts.",
+    )
     shutdown_grace_seconds: float = Field(
         default=10.0, ge=0, description="How long a stopping server waits for runs that are under way."
     )

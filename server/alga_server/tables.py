@@ -128,7 +128,7 @@ schedule = Table(
     Column("tenant_id", String(128), nullable=False),
     Column("install_id", String(36), nullable=False),
     Column("ordinal", Integer, nullable=False),
-    # RESTRICT: an endpoint cannot vanish under a schedule, so the join that reads both hides no row.
+    # RESTRICT: an endpoint cannot vanish under a schedule, while foreign keys are on.
     Column("endpoint_id", ForeignKey("extension_api_endpoint.id", ondelete="RESTRICT"), nullable=False),
     Column("name", String(128)),
     Column("cron", String(128), nullable=False),

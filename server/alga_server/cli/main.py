@@ -9,6 +9,7 @@ from .failures import Commands
 from .grant_commands import grant, revoke
 from .install_commands import disable, enable, install, installs, uninstall
 from .publish_commands import extensions, publish
+from .reconcile_command import reconcile
 from .run_commands import run_now, runs
 from .schedule_commands import schedules
 from .serve_command import serve
@@ -62,6 +63,7 @@ for _command in (
     schedules,
     runs,
     run_now,
+    reconcile,
     clock,
 ):
     main.add_command(_command)

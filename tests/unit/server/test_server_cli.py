@@ -898,3 +898,36 @@ def test_a_move_that_means_nothing_is_bad_usage(alga: Run, options: list[str]) -
 
 def test_a_server_whose_clock_is_fixed_says_how_to_start_another(alga: Run) -> None:
     assert "alga-server serve --dev" in refused(alga("clock", "--advance", "6h"), "clock_fixed")
+
+
+# ---- Reconciling
+
+
+def wrong(*, healed: bool) -> dict[str, Any]:
+    one = {"discrepancy": "not_scheduled", "tenantId": "acme", "installId": INSTALL, "scheduleId": SCHEDULE}
+    return {"examined": 2, "discrepancies": [{**one, "runId": None, "healed": healed}]}
+
+
+def test_reconciling_a_server_of_which_nothing_is_wrong(alga: Run) -> None:
+    assert done(alga("reconcile")) == "0 schedules, nothing wrong.\n"
+    assert done(alga("reconcile", "--check")) == "0 schedules, nothing wrong.\n"
+
+
+def test_reconciling_lists_what_was_healed(alga: Run) -> None:
+    asked: list[httpx.Request] = []
+    transport = answering(asked, reconciliation=(200, wrong(healed=True)))
+
+    shown = done(alga("reconcile", transport=transport))
+
+    assert [each.method for each in asked] == ["POST"]
+    assert shown.splitlines()[1].split("  ")[-2:] == ["not scheduled", "healed"]
+
+
+def test_checking_changes_nothing_and_has_status_1_where_something_is_wrong(alga: Run) -> None:
+    asked: list[httpx.Request] = []
+    transport = answering(asked, reconciliation=(200, wrong(healed=False)))
+
+    result = alga("reconcile", "--check", transport=transport)
+
+    assert [each.method for each in asked] == ["GET"]
+    assert (result.exit_code, SCHEDULE in result.stdout) == (1, True)

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import anyio
 import httpx
@@ -148,7 +149,7 @@ async def test_a_call_becomes_an_execution_of_the_install(mine: Any, runner: Run
     assert context["tenant_id"] == mine.tenant
     assert context["extension_id"] == mine.extension
     assert context["install_id"] == mine.id
-    assert context["request_id"] == "request-7"
+    assert context["request_id"] not in {None, "request-7"}
     assert (http["method"], http["path"], http["body_b64"]) == ("POST", "/sync", "AP8=")
     assert http["query"] == {"a": "3", "b": "2"}
     assert "cap:scheduler.manage" in runner.document["providers"]
@@ -254,6 +255,49 @@ async def test_a_change_without_a_key_has_its_request_id(mine: Any, runner: Runn
     response = await mine.ask("POST", "/sync")
 
     assert runner.asked[0].headers["x-idempotency-key"] == response.headers["x-request-id"]
+
+
+async def test_two_calls_with_one_request_id_are_two_executions(mine: Any, runner: Runner) -> None:
+    """A caller's request id is for tracing: one goes with everything that one click does."""
+    ids = [await execution_of(mine, runner, headers={"x-request-id": "request-7"}) for _ in range(2)]
+
+    assert ids[0] != ids[1]
+    assert [each.headers["x-idempotency-key"] for each in runner.asked] == ids
+
+
+async def test_a_call_sent_again_under_its_key_is_one_execution(mine: Any, runner: Runner) -> None:
+    """By its id a server knows what it created already, whatever the runner has forgotten."""
+    headers = {"x-idempotency-key": "key-1", "x-alga-user-id": "ann"}
+    first = await execution_of(mine, runner, headers={**headers, "x-request-id": "request-7"})
+
+    assert await execution_of(mine, runner, headers=headers) == first
+    assert UUID(first)
+
+
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        ("/sync", {"x-alga-user-id": "bob"}),
+        ("/sync", {"x-alga-user-id": ""}),
+        ("/sync", {"x-idempotency-key": "key-2"}),
+        ("/both", {}),
+    ],
+)
+async def test_nobody_else_and_no_other_call_comes_by_its_id(
+    mine: Any, runner: Runner, path: str, changes: dict[str, str]
+) -> None:
+    headers = {"x-idempotency-key": "key-1", "x-alga-user-id": "ann"}
+    first = await execution_of(mine, runner, headers=headers)
+
+    assert await execution_of(mine, runner, path, headers={**headers, **changes}) != first
+    assert await execution_of(mine, runner, headers={"x-request-id": first}) != first
+
+
+async def execution_of(mine: Any, runner: Runner, path: str = "/sync", **options: Any) -> str:
+    """The id of the execution that a call becomes."""
+    await mine.ask("POST", path, **options)
+    found: str = json.loads(runner.asked[-1].content)["context"]["request_id"]
+    return found
 
 
 async def test_a_read_has_no_idempotency_key(mine: Any, runner: Runner) -> None:
@@ -569,7 +613,8 @@ async def test_a_call_is_one_line_in_the_log(
     [line] = lines(caplog)
     assert line.getMessage() == "Gateway call POST /sync: success"
     assert (line.tenant_id, line.extension_id, line.install_id) == (mine.tenant, mine.extension, mine.id)
-    assert (line.request_id, line.status, line.outcome) == ("request-7", 201, "success")
+    assert (line.caller_request_id, line.status, line.outcome) == ("request-7", 201, "success")
+    assert line.request_id == runner.document["context"]["request_id"]
 
 
 async def test_a_refused_call_is_one_line_too(

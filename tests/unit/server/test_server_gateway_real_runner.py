@@ -199,6 +199,16 @@ async def test_a_call_sent_again_under_its_key_executes_once(town: Town, demo: s
     assert len(town.host_calls) == 1
 
 
+async def test_creates_of_two_calls_with_one_request_id_are_two_schedules(town: Town, demo: str) -> None:
+    headers = {"authorization": "Bearer g-token", "x-alga-tenant": "acme", "x-request-id": "request-7"}
+    url = f"/api/ext/{demo}/try"
+    create = {"operation": "create", "endpoint": "/sync", "cron": "0 * * * *"}
+
+    made = [await town.client.post(url, headers=headers, json=create) for _ in range(2)]
+
+    assert len({each.json()["ok"]["scheduleId"] for each in made}) == 2
+
+
 async def test_a_bundle_that_is_not_there_is_a_bad_gateway(town: Town) -> None:
     extension = await town.install(read_bundle(DEMO).files, stored=False)
 

@@ -1,0 +1,498 @@
+"""The reconciler: what it finds, what it makes of it, and what it leaves alone."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from sqlalchemy import Connection, create_engine, delete, select, update
+
+from alga_server import Server, ServerSettings, claims, leases, reconciliation, tables
+from alga_server.discrepancies import Calendar
+
+pytestmark = pytest.mark.anyio
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+HOURLY = "0 * * * *"
+ONE = (START + timedelta(hours=1), "2026-01-01T01:00:00.000Z")
+NEVER = (None, None)
+RETRY = {
+    "retry_at": START + timedelta(minutes=5),
+    "retry_attempt": 2,
+    "retry_nominal_time": "2026-01-01T00:00:00.000Z",
+    "retry_due_at": START,
+}
+NO_RETRY = dict.fromkeys(RETRY)
+
+
+@pytest.fixture
+def settings(settings: ServerSettings, tmp_path: Path) -> ServerSettings:
+    return settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'alga.db'}"})
+
+
+@pytest.fixture
+def runner_transport(played: Any) -> httpx.AsyncBaseTransport:
+    return httpx.MockTransport(played)
+
+
+def by_hand(mine: Any, *statements: Any) -> None:
+    """Leave in the database what no request could have put there, and what its keys forbid."""
+    engine = create_engine(mine.house.server._services.settings.database_url)
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET session_replication_role = replica")
+        for each in statements:
+            connection.execute(each)
+    engine.dispose()
+
+
+def spoil(mine: Any, schedule_id: str, **values: Any) -> None:
+    by_hand(mine, update(tables.schedule).where(tables.schedule.c.id == schedule_id).values(**values))
+
+
+async def row_of(mine: Any, schedule_id: str) -> Any:
+    query = select(tables.schedule).where(tables.schedule.c.id == schedule_id)
+    return await mine.house.server._services.database.read(lambda c: c.execute(query).one_or_none())
+
+
+async def everything(mine: Any) -> list[list[tuple[Any, ...]]]:
+    def rows(connection: Connection) -> list[list[tuple[Any, ...]]]:
+        return [[tuple(row) for row in connection.execute(select(t))] for t in tables.metadata.sorted_tables]
+
+    found: list[list[tuple[Any, ...]]] = await mine.house.server._services.database.read(rows)
+    return found
+
+
+async def reconcile(mine: Any, method: str = "POST") -> list[tuple[str, bool]]:
+    """What was wrong, by an admin's call, and whether it was healed."""
+    response = await mine.house.admin(method, "/api/admin/reconciliation")
+    assert response.status_code == 200, response.text
+    return [(each["discrepancy"], each["healed"]) for each in response.json()["discrepancies"]]
+
+
+async def test_what_is_right_is_left_as_it_is(mine: Any, played: Any) -> None:
+    played.status = 500
+    house = mine.house
+    retried = await mine.create(cron="0 0 * * *")
+    await house.admin("PATCH", f"{mine.admin_path}/schedules/{retried}", json={"maxAttempts": 3})
+    await house.pass_time(days=1)
+    for each in ("*/5 * * * *", "30 2 * * *", "0,30 2 * * *", "0 0 29 2 *"):
+        for zone in ("UTC", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia"):
+            await mine.create(cron=each, timezone=zone)
+    await mine.create(enabled=False)
+    other = await house.install("tenant-b")
+    await other.create()
+    await house.admin("PATCH", other.admin_path, json={"enabled": False})
+    running = await mine.create()
+    house.clock.advance(timedelta(days=3))  # all of them are overdue now, and the attempt that waits
+    played.hold()
+    await mine.run_now(running, wait="false")
+    await played.was_asked(2)
+    before = await everything(mine)
+
+    assert (await row_of(mine, retried)).retry_attempt == 2
+    assert await reconcile(mine) == []
+    assert await everything(mine) == before
+    played.let_go()
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "then"),
+    [
+        ({"next_run_at": None, "next_nominal_time": None}, "not_scheduled", ONE),
+        ({"next_nominal_time": None}, "wrong_next_time", ONE),
+        ({"next_run_at": None}, "wrong_next_time", ONE),
+        ({"next_nominal_time": "one o'clock"}, "wrong_next_time", ONE),
+        ({"next_nominal_time": "2026-01-01T02:00:00.000Z"}, "wrong_next_time", ONE),
+        ({"next_run_at": START + timedelta(minutes=90)}, "wrong_next_time", ONE),
+        ({"cron": "0 3 * * *"}, "wrong_next_time", (START.replace(hour=3), "2026-01-01T03:00:00.000Z")),
+        (
+            {"timezone": "Asia/Kolkata"},
+            "wrong_next_time",
+            (START + timedelta(minutes=30), "2026-01-01T06:00:00.000+05:30"),
+        ),
+        (
+            {
+                "next_run_at": datetime(2036, 1, 1, tzinfo=UTC),
+                "next_nominal_time": "2036-01-01T00:00:00.000Z",
+            },
+            "distant_next_time",
+            ONE,
+        ),
+    ],
+)
+async def test_a_next_time_that_is_not_the_next_is_computed_anew(
+    mine: Any, values: dict[str, Any], kind: str, then: tuple[datetime, str]
+) -> None:
+    schedule_id = await mine.create(cron=HOURLY)
+    spoil(mine, schedule_id, **values)
+
+    assert await reconcile(mine) == [(kind, True)]
+
+    row = await row_of(mine, schedule_id)
+    assert (row.next_run_at, row.next_nominal_time) == then
+    assert await reconcile(mine) == []
+
+
+@pytest.mark.parametrize(
+    "values", [{"next_run_at": START + timedelta(hours=1, minutes=1)}, {"next_nominal_time": "torn"}]
+)
+async def test_a_wrong_time_that_is_over_does_not_lose_what_was_missed(
+    mine: Any, values: dict[str, Any]
+) -> None:
+    schedule_id = await mine.create(cron="1 * * * *")
+    spoil(mine, schedule_id, **values)
+    mine.house.clock.advance(timedelta(hours=5))
+
+    await reconcile(mine)
+    [run] = await mine.house.server.dispatcher.run_due()
+
+    assert run.nominal_time == "2026-01-01T04:01:00.000Z"
+    assert run.missed >= 3
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RETRY | {"retry_at": None},
+        RETRY | {"retry_attempt": None},
+        RETRY | {"retry_nominal_time": None},
+        RETRY | {"retry_due_at": None},
+        RETRY | {"retry_attempt": 1},
+        RETRY | {"retry_at": START + timedelta(days=2)},
+    ],
+)
+async def test_an_attempt_that_can_never_be_does_not_wait(mine: Any, values: dict[str, Any]) -> None:
+    schedule_id = await mine.create(cron=HOURLY)
+    spoil(mine, schedule_id, **values)
+
+    assert await reconcile(mine) == [("wrong_retry", True)]
+
+    row = await row_of(mine, schedule_id)
+    assert {name: getattr(row, name) for name in RETRY} == NO_RETRY
+    assert (row.next_run_at, row.next_nominal_time) == ONE
+
+
+@pytest.mark.parametrize("values", [{"next_run_at": START}, {"next_nominal_time": ONE[1]}, RETRY])
+@pytest.mark.parametrize("whose", ["schedule", "install"])
+async def test_what_is_disabled_does_not_fire(
+    mine: Any, played: Any, values: dict[str, Any], whose: str
+) -> None:
+    schedule_id = await mine.create(cron=HOURLY)
+    path = mine.admin_path if whose == "install" else f"{mine.admin_path}/schedules/{schedule_id}"
+    await mine.house.admin("PATCH", path, json={"enabled": False})
+    spoil(mine, schedule_id, **values)
+
+    assert await reconcile(mine) == [("still_scheduled", True)]
+
+    row = await row_of(mine, schedule_id)
+    assert (row.next_run_at, row.next_nominal_time) == NEVER
+    assert {name: getattr(row, name) for name in RETRY} == NO_RETRY
+    await mine.house.pass_time(days=1)
+    assert played.asked == []
+
+
+@pytest.mark.parametrize(
+    "values", [{"cron": "nonsense"}, {"cron": "0 0 31 2 *"}, {"timezone": "Mars/Olympus"}]
+)
+async def test_an_expression_that_nobody_can_read_is_told_and_left(mine: Any, values: dict[str, Any]) -> None:
+    """What it should say, no server can know."""
+    schedule_id = await mine.create(cron=HOURLY)
+    spoil(mine, schedule_id, **values)
+    before = await everything(mine)
+
+    for _ in range(2):
+        assert await reconcile(mine) == [("unusable_expression", False)]
+    assert await everything(mine) == before
+
+
+async def test_a_schedule_without_an_endpoint_is_disabled_and_can_be_mended(mine: Any, played: Any) -> None:
+    schedule_id = await mine.create(endpoint="/report", name="Report")
+    by_hand(mine, delete(tables.endpoint).where(tables.endpoint.c.path == "/report"))
+
+    assert await reconcile(mine) == [("endpoint_gone", True)]
+    [shown] = await mine.list()
+    mended = await mine.call("update", scheduleId=schedule_id, endpoint="/sync", enabled=True)
+    await mine.house.pass_time(hours=1)
+
+    assert (shown["id"], shown["enabled"], shown["endpointPath"]) == (schedule_id, False, "")
+    assert shown["lastError"] == "Schedule endpoint not found; disabling schedule"
+    assert mended.status_code == 200
+    assert [asked["http"]["path"] for asked in played.asked] == ["/sync"]
+    assert await reconcile(mine) == []
+
+
+async def test_a_schedule_without_an_install_goes(mine: Any) -> None:
+    gone = await mine.house.install("tenant-b")
+    schedule_id, left = await gone.create(), await mine.create()
+    by_hand(mine, delete(tables.install).where(tables.install.c.id == gone.id))
+
+    assert await reconcile(mine) == [("install_gone", True)]
+
+    assert await row_of(mine, schedule_id) is None
+    assert await row_of(mine, left) is not None
+
+
+@pytest.mark.parametrize(
+    ("expires", "kind"),
+    [(None, "run_without_lease"), (START + timedelta(days=400), "distant_lease")],
+)
+async def test_a_dead_workers_run_that_would_block_its_schedule_for_ever_is_lost(
+    mine: Any, played: Any, expires: datetime | None, kind: str
+) -> None:
+    schedule_id = await mine.create(cron=HOURLY)
+    await dead_run(mine, schedule_id)
+    by_hand(mine, update(tables.schedule_run).values(lease_expires_at=expires))
+
+    assert await reconcile(mine) == [(kind, True)]
+    assert await reconcile(mine) == []
+    await mine.house.pass_time(hours=1)
+
+    assert [(run["status"], run["trigger"]) for run in await mine.runs()] == [
+        ("lost", "run_now"),
+        ("success", "schedule"),
+    ]
+
+
+async def dead_run(mine: Any, schedule_id: str) -> None:
+    """A run that a server held which is no more."""
+    worker = leases.Worker(id="gone", lease=timedelta(minutes=1), history=1000)
+    claim = partial(claims.claim_now, worker=worker, now=mine.house.clock.now())
+    database = mine.house.server._services.database
+    await database.write(lambda c: claim(c, mine.tenant, mine.id, schedule_id))
+
+
+async def test_a_live_workers_run_without_a_lease_goes_on(mine: Any, played: Any) -> None:
+    played.hold()
+    schedule_id = await mine.create(cron=HOURLY)
+    await mine.run_now(schedule_id, wait="false")
+    await played.was_asked(1)
+    by_hand(mine, update(tables.schedule_run).values(lease_expires_at=None))
+
+    assert await reconcile(mine) == [("run_without_lease", True)]
+    mine.house.clock.advance(timedelta(seconds=59))
+    await mine.house.server.dispatcher._look(mine.house.clock.now(), may_fire=True)
+    mine.house.clock.advance(timedelta(seconds=59))
+    await mine.house.server.dispatcher._look(mine.house.clock.now(), may_fire=True)
+    played.let_go()
+    with anyio.fail_after(30):
+        while mine.house.server.dispatcher._live:
+            await anyio.lowlevel.checkpoint()
+
+    assert [run["status"] for run in await mine.runs()] == ["success"]
+
+
+async def test_several_things_wrong_with_one_schedule_are_told_one_by_one(
+    mine: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedule_id = await mine.create(cron=HOURLY)
+    spoil(mine, schedule_id, next_run_at=None, retry_attempt=3)
+
+    assert await reconcile(mine) == [("wrong_next_time", True), ("wrong_retry", True)]
+
+    lines = [each for each in caplog.records if getattr(each, "action", "") == "schedule_reconciled"]
+    assert [
+        (each.levelno, each.discrepancy, each.healed, each.tenant_id, each.install_id, each.schedule_id)  # type: ignore[attr-defined]
+        for each in lines
+    ] == [
+        (logging.WARNING, kind, True, mine.tenant, mine.id, schedule_id)
+        for kind in ("wrong_next_time", "wrong_retry")
+    ]
+    metrics = await mine.house.metrics()
+    assert (
+        'alga_server_schedule_discrepancies_total{discrepancy="wrong_retry",outcome="healed"} 1.0' in metrics
+    )
+
+
+async def test_a_look_changes_and_counts_nothing(mine: Any) -> None:
+    spoil(mine, await mine.create(cron=HOURLY), next_run_at=None)
+    before = await everything(mine)
+
+    assert await reconcile(mine, "GET") == [("wrong_next_time", False)]
+
+    assert await everything(mine) == before
+    assert "alga_server_schedule_discrepancies_total{" not in await mine.house.metrics()
+
+
+async def test_a_server_heals_when_it_starts(mine: Any, settings: ServerSettings) -> None:
+    schedule_id = await mine.create(cron=HOURLY)
+    spoil(mine, schedule_id, next_run_at=None)
+
+    async with Server(settings, clock=mine.house.clock):
+        assert (await row_of(mine, schedule_id)).next_run_at == ONE[0]
+
+
+async def test_a_server_heals_from_time_to_time(mine: Any) -> None:
+    schedule_id = await mine.create(cron="0 0 * * *")
+    for _ in range(3):
+        spoil(mine, schedule_id, next_run_at=None)
+        mine.house.clock.advance(timedelta(seconds=300))
+        with anyio.fail_after(30):
+            while (await row_of(mine, schedule_id)).next_run_at is None:
+                await anyio.lowlevel.checkpoint()
+
+
+async def test_what_the_reconciler_heals_fires_without_waiting_for_the_next_look(
+    mine: Any, settings: ServerSettings, played: Any
+) -> None:
+    schedule_id = await mine.create(cron=HOURLY)
+    firing = settings.model_copy(update={"dispatch_schedules": True})
+    clock, transport = mine.house.clock, httpx.MockTransport(played)
+    async with Server(firing, clock=clock, runner_transport=transport) as server:
+        spoil(mine, schedule_id, next_run_at=START - timedelta(hours=9), next_nominal_time=None)
+        await server._services.reconciler.reconcile()
+        with anyio.fail_after(30):
+            await played.was_asked(1)
+
+
+async def test_a_reconciler_that_fails_does_not_keep_the_server_from_serving(
+    mine: Any, settings: ServerSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the index is torn")
+
+    monkeypatch.setattr(reconciliation, "schedules", fail)
+    async with Server(settings, clock=mine.house.clock) as server:
+        await server.dispatcher.run_due()
+
+    assert [
+        each.getMessage() for each in caplog.records if getattr(each, "action", "") == "reconcile_failure"
+    ] == ["Reconciling failed"]
+
+
+async def test_more_schedules_than_a_page_are_all_looked_at(
+    mine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "PAGE", 3)
+    ids = [await mine.create(cron=HOURLY) for _ in range(7)]
+    by_hand(mine, update(tables.schedule).values(next_run_at=None))
+
+    response = await mine.house.admin("POST", "/api/admin/reconciliation")
+
+    assert response.json()["examined"] == 7
+    assert sorted(each["scheduleId"] for each in response.json()["discrepancies"]) == sorted(ids)
+
+
+async def a_change(mine: Any, schedule_id: str, change: str) -> None:
+    path = f"{mine.admin_path}/schedules/{schedule_id}"
+    if change == "delete":
+        await mine.call("delete", scheduleId=schedule_id)
+    elif change == "disable":
+        await mine.house.admin("PATCH", path, json={"enabled": False})
+    elif change == "disable install":
+        await mine.house.admin("PATCH", mine.admin_path, json={"enabled": False})
+    elif change == "uninstall":
+        await mine.house.admin("DELETE", mine.admin_path)
+    else:
+        await mine.house.admin("PATCH", path, json={"cron": "0 7 * * *"})
+
+
+@pytest.mark.parametrize("change", ["delete", "disable", "disable install", "uninstall", "cron"])
+async def test_what_changed_since_it_looked_wrong_is_left_as_it_is(mine: Any, change: str) -> None:
+    database = mine.house.server._services.database
+    schedule_id = await mine.create(cron=HOURLY)
+    spoil(mine, schedule_id, next_run_at=None, next_nominal_time=None)
+    calendar = Calendar(mine.house.clock.now())
+    page = await database.read(lambda c: reconciliation.schedules(c, "", calendar))
+    await a_change(mine, schedule_id, change)
+    before = await everything(mine)
+
+    healed = await database.write(lambda c: reconciliation.heal(c, page.suspects, calendar))
+
+    assert [each.kind for each in page.suspects] == ["not_scheduled"]
+    assert healed == []
+    assert await everything(mine) == before
+
+
+async def test_beside_live_changes_it_finds_nothing(
+    mine: Any, played: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    reconciler = mine.house.server._services.reconciler
+    looks = 0
+
+    async def change(number: int) -> None:
+        schedule_id = await mine.create(cron=HOURLY, name=f"Number {number}")
+        for members in ({"cron": "*/5 * * * *"}, {"enabled": False}, {"enabled": True}):
+            await a_call(mine, schedule_id, **members)
+        await mine.run_now(schedule_id)
+        await mine.house.pass_time(hours=1)
+        await mine.house.admin("PATCH", mine.admin_path, json={"enabled": False})
+        await mine.house.admin("PATCH", mine.admin_path, json={"enabled": True})
+        await mine.house.admin("DELETE", f"{mine.admin_path}/schedules/{schedule_id}")
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+
+            async def reconcile_on() -> None:
+                nonlocal looks
+                while True:
+                    assert (await reconciler.reconcile()).discrepancies == []
+                    looks += 1
+
+            group.start_soon(reconcile_on)
+            async with anyio.create_task_group() as changes:
+                for number in range(8):
+                    changes.start_soon(change, number)
+            group.cancel_scope.cancel()
+
+    assert looks > 0
+    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
+
+
+async def a_call(mine: Any, schedule_id: str, **members: Any) -> None:
+    path = f"{mine.admin_path}/schedules/{schedule_id}"
+    response = await mine.house.admin("PATCH", path, json=members)
+    assert response.status_code == 200, response.text
+
+
+async def test_of_several_reconcilers_one_heals_and_tells(
+    mine: Any, settings: ServerSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        await mine.create(cron=HOURLY)
+    async with Server(settings, clock=mine.house.clock) as other:
+        by_hand(mine, update(tables.schedule).values(next_run_at=None))
+        async with anyio.create_task_group() as group:
+            for each in (mine.house.server, other, mine.house.server, other):
+                group.start_soon(each._services.reconciler.reconcile)
+
+    lines = [each for each in caplog.records if getattr(each, "action", "") == "schedule_reconciled"]
+    assert len(lines) == 5
+
+
+async def test_old_idempotency_keys_of_idle_installs_are_forgotten(
+    mine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alga_server.creations._BATCH", 3)
+    for number in range(7):
+        await mine.create(idempotencyKey=f"old-{number}")
+    mine.house.clock.advance(timedelta(hours=23, minutes=59))
+    await mine.create(idempotencyKey="new")
+
+    await reconcile(mine)
+    kept = await keys(mine)
+    mine.house.clock.advance(timedelta(minutes=1))
+    await reconcile(mine)
+
+    assert len(kept) == 8
+    assert await keys(mine) == ["new"]
+
+
+async def keys(mine: Any) -> list[str]:
+    query = select(tables.schedule_creation.c.idempotency_key)
+    database = mine.house.server._services.database
+    found: list[str] = await database.read(lambda c: list(c.execute(query).scalars()))
+    return found
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_only_admins_reconcile(mine: Any, method: str) -> None:
+    response = await mine.house.client.request(method, "/api/admin/reconciliation")
+
+    assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
