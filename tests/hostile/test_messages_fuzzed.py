@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from alga_runner.errors import BrokenFraming, HostCallError, InvalidResponse
-from alga_runner.guests import messages
+from alga_runner.errors import AlgaError, BrokenFraming, HostCallError, InvalidResponse
+from alga_runner.guests import http, messages
 from alga_runner.guests.http import decode_response
 
 DEEPEST = 500
@@ -144,6 +145,90 @@ def test_reading_ends_in_a_value_a_refusal_or_a_breach(data: bytes, max_items: i
         assert framed is not False
     else:
         assert framed is not False
+
+
+def outcome(decode: Callable[[], object]) -> str:
+    """What comes of it, in words: a value by its literal, which tells 1 from True and from 1.0."""
+    try:
+        return repr(decode())
+    except AlgaError as error:
+        return f"{error.code}: {error}"
+
+
+pairs = st.lists(
+    st.tuples(st.sampled_from(("a", "b", "status", "headers", "body", b"a", 1)), values), max_size=4
+)
+
+
+@st.composite
+def written_twice(draw: Any) -> bytes:
+    """A map that may have a key twice, inside of others, not always in the shortest form."""
+    members = draw(pairs)
+    head = draw(st.sampled_from((bytes([0x80 | len(members)]), b"\xde" + struct.pack(">H", len(members)))))
+    data = head + b"".join(msgpack.packb(part) for pair in members for part in pair)
+    return draw(st.sampled_from((b"", b"\x91", b"\x81\xa1k", b"\x81\xa6status"))) + data
+
+
+@settings(max_examples=500, deadline=None, database=None)
+@given(data=damaged() | written_twice() | st.binary(max_size=60))
+@example(data=b"\x82\xa1a\x01\xa1a\x02")
+@example(data=b"\x81\xa1a\x82\xa1b\x01\xa1b\xcc\x80")
+@example(data=b"\x81\xc4\x01a\x01")
+@example(data=b"\x81\xa1a\xd6\xff\0\0\0\0")
+@example(data=b"\x81\xa1a\xca\x3f\x80\0\0")
+@example(data=b"\x91" * 32 + b"\x01")
+@example(data=b"\x91" * 33 + b"\x01")
+def test_a_quick_look_and_a_closer_one_come_to_the_same(data: bytes) -> None:
+    assert outcome(lambda: messages.decode(data)) == outcome(lambda: messages.look_closer(data))
+
+
+responses = st.lists(
+    st.tuples(
+        st.sampled_from(("status", "headers", "body", "more", "status", "headers", "body")),
+        st.sampled_from((200, 99, 600, True, 2.0, None, "200", -1))
+        | st.sampled_from((b"", b"x" * 10, b"x" * 101))
+        | st.lists(
+            st.sampled_from(
+                (
+                    {"name": "a", "value": "b"},
+                    {"name": "A", "value": ""},
+                    {"name": "a b", "value": "c"},
+                    {"name": "a", "value": "b\r\nc"},
+                    {"name": "a"},
+                    {"name": "a", "value": "b", "more": 1},
+                    {"name": 1, "value": "b"},
+                )
+            ),
+            max_size=4,
+        )
+        | st.lists(st.just({"name": "n", "value": "v"}), min_size=255, max_size=258),
+    ),
+    max_size=5,
+)
+
+
+@pytest.mark.parametrize("max_items", [10_000, 4])
+@settings(max_examples=400, deadline=None, database=None)
+@given(members=responses)
+@example(members=[("status", 200)])
+@example(members=[("status", 200), ("body", None)])
+@example(members=[("status", 200), ("headers", None), ("body", b"x")])
+@example(members=[("status", 200), ("status", 201)])
+@example(members=[("status", 200), ("headers", [{"name": "a", "value": "b"}, {"name": "a", "value": "c"}])])
+def test_a_response_is_read_alike_at_a_quick_look_and_at_a_closer_one(
+    members: list[tuple[str, object]], max_items: int
+) -> None:
+    data = bytes([0x80 | len(members)])
+    data += b"".join(msgpack.packb(part) for pair in members for part in pair)
+
+    def read() -> object:
+        return decode_response(data, max_body_bytes=100, max_items=max_items)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(http, "_plain_response", lambda *_, **__: None)
+        patched.setattr(messages, "decode", messages.look_closer)
+        closer = outcome(read)
+    assert outcome(read) == closer
 
 
 @settings(max_examples=300, deadline=None, database=None)

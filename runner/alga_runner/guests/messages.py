@@ -70,10 +70,14 @@ def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
     Raises ``BrokenFraming`` when ``data`` is not exactly one MessagePack document, ``HostCallError`` with
     ``validation-failed`` or ``too-large`` when it is one that breaks a rule.
     """
-    if len(data) <= _SMALL_BYTES:
-        if len(data) <= max_items and (document := _unsuspicious(data)) is not _SUSPICIOUS:
-            return document
-    else:
+    if len(data) <= min(_SMALL_BYTES, max_items) and (document := _unsuspicious(data)) is not _SUSPICIOUS:
+        return document
+    return look_closer(data, max_items=max_items)
+
+
+def look_closer(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
+    """What ``decode`` gives or raises, one rule after the other."""
+    if len(data) > _SMALL_BYTES:
         _check_framing(data)  # first: whatever is decoded has the bytes for the members it declares
     reader = _Reader(max_items)
     try:
