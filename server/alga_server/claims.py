@@ -6,7 +6,9 @@ on, both or neither; the table's unique keys decide who claims, whatever the num
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -22,6 +24,9 @@ from .missed import Policy
 from .retries import NONE_WAITING
 from .runs import Reason, Run, Status, Trigger
 from .schedules import rfc3339
+
+_ENOUGH = 25
+"""Claims in one transaction: others that write wait meanwhile."""
 
 ENDPOINT_GONE = "Schedule endpoint not found; disabling schedule"
 
@@ -55,6 +60,29 @@ class Claim:
     method: str
     path: str
     payload: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was taken together, and what was not looked at any more."""
+
+    taken: list[Claim | Run]
+    rest: Sequence[DueSchedule]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What claims in one transaction need to look up only once."""
+
+    installs: dict[tuple[str, str], Install] = field(default_factory=dict)
+    pruned: set[tuple[str, str]] = field(default_factory=set)
+
+    def install(self, connection: Connection, row: Row[Any]) -> Install:
+        """The schedule's install."""
+        place = (row.tenant_id, row.install_id)
+        if place not in self.installs:
+            self.installs[place] = installs.require(connection, *place)
+        return self.installs[place]
 
 
 def survey(connection: Connection, now: datetime, *, limit: int) -> Survey:
@@ -114,15 +142,52 @@ def next_due(connection: Connection, now: datetime) -> datetime | None:
     return min((each for each in found if each is not None), default=None)
 
 
+def claim_some(
+    connection: Connection, due: Sequence[DueSchedule], worker: Worker, now: datetime, *, room: int
+) -> Batch:
+    """Take what is due of the first of the schedules, in their order, until ``room`` runs begin or it is enough.
+
+    As ``claim`` of each, in one transaction. Where one of them cannot be taken it raises, and nothing was.
+    """
+    seen = Seen()
+    taken: list[Claim | Run] = []
+    left = _still_due(connection, due, now)
+    for at, each in enumerate(due):
+        if len(taken) == _ENOUGH or (room <= 0 and not each.running):
+            return Batch(taken, due[at:])
+        if each.schedule_id not in left:
+            continue
+        claimed = claim(connection, each, worker, now, may_run=room > 0, seen=seen)
+        if claimed is not None:
+            taken.append(claimed)
+            room -= isinstance(claimed, Claim)
+    return Batch(taken, [])
+
+
+def _still_due(connection: Connection, due: Sequence[DueSchedule], now: datetime) -> set[str]:
+    """What others took meanwhile is not worth a look each."""
+    schedule = tables.schedule.c
+    wanted = schedule.id.in_([each.schedule_id for each in due])
+    query = select(schedule.id).where(wanted, or_(schedule.next_run_at <= now, schedule.retry_at <= now))
+    return set(connection.execute(query).scalars())
+
+
 def claim(
-    connection: Connection, due: DueSchedule, worker: Worker, now: datetime, *, may_run: bool
+    connection: Connection,
+    due: DueSchedule,
+    worker: Worker,
+    now: datetime,
+    *,
+    may_run: bool,
+    seen: Seen | None = None,
 ) -> Claim | Run | None:
     """Take what is due of the schedule: a ``Claim`` to carry out, or a ``Run`` that was recorded and is over.
 
     An occurrence, or the attempt that waits. A new occurrence takes its place, which is recorded first.
 
     ``None`` when there is nothing to take: another worker did, its turn has not come, or it would run and
-    ``may_run`` is false.
+    ``may_run`` is false. With ``seen`` it is one of several in its transaction, and raises ``IntegrityError`` where
+    another worker recorded the same.
     """
     row = _schedule(connection, due.tenant_id, due.install_id, due.schedule_id)
     if row is None or row.next_run_at is None:
@@ -132,12 +197,12 @@ def claim(
         return None
     if row.next_run_at > now or (row.missed_policy == "all" and row.retry_at is not None):
         due_now = running is None and row.retry_at is not None and row.retry_at <= now
-        return _claim_attempt(connection, row, worker, now, reason=None) if due_now else None
+        return _claim_attempt(connection, row, worker, now, reason=None, seen=seen) if due_now else None
     if running is not None and _waits(row, running):
         return None
     if running is None and row.retry_at is not None:
-        return _claim_attempt(connection, row, worker, now, reason="superseded")
-    install = installs.require(connection, row.tenant_id, row.install_id)
+        return _claim_attempt(connection, row, worker, now, reason="superseded", seen=seen)
+    install = (seen or Seen()).install(connection, row)
     first = upcoming.read(row.next_run_at, row.next_nominal_time)
     plan = missed.plan(row.cron, row.timezone, first, now, _policy(row, worker))
     _change_schedule(connection, row, upcoming.columns(plan.then))
@@ -156,18 +221,25 @@ def claim(
         reason=reason,
         missed=plan.missed,
         too_late=not plan.runs,
+        seen=seen,
     )
 
 
 def _claim_attempt(
-    connection: Connection, row: Row[Any], worker: Worker, now: datetime, *, reason: Reason | None
+    connection: Connection,
+    row: Row[Any],
+    worker: Worker,
+    now: datetime,
+    *,
+    reason: Reason | None,
+    seen: Seen | None,
 ) -> Claim | Run | None:
     """Take the attempt that waits, or record for which ``reason`` it will not be."""
     _change_schedule(connection, row, NONE_WAITING)
     return _record(
         connection,
         row,
-        installs.require(connection, row.tenant_id, row.install_id),
+        (seen or Seen()).install(connection, row),
         worker,
         now,
         trigger="schedule",
@@ -175,6 +247,7 @@ def _claim_attempt(
         due_at=row.retry_due_at,
         reason=reason,
         attempt=row.retry_attempt,
+        seen=seen,
     )
 
 
@@ -246,6 +319,7 @@ def _record(
     missed: int = 0,
     too_late: bool = False,
     attempt: int = 1,
+    seen: Seen | None = None,
 ) -> Claim | Run | None:
     """Insert the run; ``None`` if the database has it already."""
     skipped = too_late or reason not in {None, "missed"}
@@ -274,14 +348,19 @@ def _record(
     if status == "error":
         values |= {"error_code": "endpoint_not_found", "error_message": ENDPOINT_GONE}
     try:
-        with connection.begin_nested():
-            connection.execute(insert(tables.schedule_run).values(values))
+        # Of several claims none makes up for another; they fail together, and are made again one by one.
+        with connection.begin_nested() if seen is None else nullcontext():
+            added = connection.execute(insert(tables.schedule_run).values(values))
     except IntegrityError:
+        if seen is not None:
+            raise
         return None
-    runs.prune(connection, row.tenant_id, row.install_id, keep=worker.history)
-    run = runs.get(connection, row.tenant_id, row.install_id, values["id"])
-    if run is None:
-        raise LookupError("a run that was recorded is not there")
+    place = (row.tenant_id, row.install_id)
+    if seen is None or place not in seen.pruned:
+        runs.prune(connection, *place, keep=worker.history)
+    if seen is not None:
+        seen.pruned.add(place)
+    run = runs.added(values, added.inserted_primary_key)
     if status == "error":
         _change_schedule(connection, row, {"enabled": False, **upcoming.NOTHING})
         note(connection, run, "error", ENDPOINT_GONE)
