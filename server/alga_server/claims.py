@@ -1,4 +1,4 @@
-"""Taking runs: what is due, and the transactions by which one worker gets it.
+"""Taking runs: the transactions by which one worker gets what is due.
 
 Functions take a connection and run in its transaction. To claim is to insert the run's row and to move the schedule
 on, both or neither; the table's unique keys decide who claims, whatever the number of workers.
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, Select, and_, exists, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from . import installs, missed, runs, tables, upcoming
@@ -24,30 +24,12 @@ from .missed import Policy
 from .retries import NONE_WAITING
 from .runs import Reason, Run, Status, Trigger
 from .schedules import rfc3339
+from .surveys import DueSchedule
 
 _ENOUGH = 25
 """Claims in one transaction: others that write wait meanwhile."""
 
 ENDPOINT_GONE = "Schedule endpoint not found; disabling schedule"
-
-
-@dataclass(frozen=True, slots=True)
-class DueSchedule:
-    """A schedule whose time has come; ``running`` says that a run of it is under way."""
-
-    tenant_id: str
-    install_id: str
-    schedule_id: str
-    running: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What there is to do: ``due`` in the order of firing; whether leases ran out; when to look again at the latest."""
-
-    due: list[DueSchedule]
-    expired: bool
-    next_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,63 +65,6 @@ class Seen:
         if place not in self.installs:
             self.installs[place] = installs.require(connection, *place)
         return self.installs[place]
-
-
-def survey(connection: Connection, now: datetime, *, limit: int) -> Survey:
-    """What there is to do at ``now``; at most ``limit`` due schedules."""
-    schedule, run = tables.schedule.c, tables.schedule_run.c
-    running = exists().where(run.schedule_id == schedule.id, run.status == "running")
-    # Occurrences that share an instant wait for one another, and so do missed ones that all run: what had come when the
-    # run began is no overlap.
-    waits = exists().where(
-        run.schedule_id == schedule.id,
-        run.status == "running",
-        or_(
-            and_(run.trigger == "schedule", run.due_at == schedule.next_run_at),
-            and_(schedule.missed_policy == "all", schedule.next_run_at <= run.started_at),
-        ),
-    )
-    # With "all", a time does not take the place of an attempt that waits.
-    waits_for_attempt = and_(schedule.missed_policy == "all", schedule.retry_at.is_not(None))
-    due = (
-        select(schedule.tenant_id, schedule.install_id, schedule.id, running, schedule.next_run_at)
-        .where(schedule.next_run_at <= now, ~waits, ~waits_for_attempt)
-        .order_by(
-            schedule.next_run_at,
-            schedule.next_nominal_time,
-            schedule.created_at,
-            schedule.ordinal,
-            schedule.id,
-        )
-        .limit(limit)
-    )
-    attempts = (
-        select(schedule.tenant_id, schedule.install_id, schedule.id, running, schedule.retry_at)
-        .where(schedule.retry_at <= now, ~running, or_(schedule.next_run_at > now, waits_for_attempt))
-        .order_by(schedule.retry_at, schedule.id)
-        .limit(limit)
-    )
-    found = [(row[4], DueSchedule(*row[:4])) for row in connection.execute(due)]
-    found += [(row[4], DueSchedule(*row[:4])) for row in connection.execute(attempts)]
-    next_lease = select(func.min(run.lease_expires_at)).where(run.status == "running")
-    next_at = next_due(connection, now)
-    lease = connection.execute(next_lease).scalar_one()
-    expired = lease is not None and lease <= now
-    times = [each for each in (next_at, lease) if each is not None and each > now]
-    return Survey(
-        due=[each for _, each in sorted(found, key=lambda one: one[0])[:limit]],
-        expired=expired,
-        next_at=min(times, default=None),
-    )
-
-
-def next_due(connection: Connection, now: datetime) -> datetime | None:
-    """When the next schedule after ``now`` is due, or an attempt of one."""
-    columns = (tables.schedule.c.next_run_at, tables.schedule.c.retry_at)
-    found = [
-        connection.execute(select(func.min(column)).where(column > now)).scalar_one() for column in columns
-    ]
-    return min((each for each in found if each is not None), default=None)
 
 
 def claim_some(
@@ -386,11 +311,7 @@ def _schedule(connection: Connection, tenant_id: str, install_id: str, schedule_
 
 def _running(connection: Connection, row: Row[Any]) -> Row[Any] | None:
     """The schedule's run under way: its trigger, its instant, and when it began."""
-    run = tables.schedule_run.c
-    query: Select[Any] = select(run.trigger, run.due_at, run.started_at).where(
-        runs.of_install(row.tenant_id, row.install_id), run.schedule_id == row.id, run.status == "running"
-    )
-    return connection.execute(query).one_or_none()
+    return connection.execute(_RUNNING, _named(row)).one_or_none()
 
 
 def _attempts(connection: Connection, row: Row[Any], nominal_time: str) -> int:
@@ -406,12 +327,27 @@ def _attempts(connection: Connection, row: Row[Any], nominal_time: str) -> int:
 
 
 def _change_schedule(connection: Connection, row: Row[Any], values: dict[str, Any]) -> None:
-    connection.execute(
-        update(tables.schedule)
-        .where(
-            tables.schedule.c.tenant_id == row.tenant_id,
-            tables.schedule.c.install_id == row.install_id,
-            tables.schedule.c.id == row.id,
-        )
-        .values(values)
-    )
+    connection.execute(_CHANGE, {**values, **_named(row)})
+
+
+def _named(row: Row[Any]) -> dict[str, str]:
+    """A schedule, for the statements below."""
+    return {"of_tenant": row.tenant_id, "of_install": row.install_id, "of_schedule": row.id}
+
+
+# Made once: what is asked for every firing.
+_TENANT: BindParameter[str] = bindparam("of_tenant")
+_INSTALL: BindParameter[str] = bindparam("of_install")
+_SCHEDULE: BindParameter[str] = bindparam("of_schedule")
+_RUN = tables.schedule_run.c
+_RUNNING: Select[Any] = select(_RUN.trigger, _RUN.due_at, _RUN.started_at).where(
+    _RUN.tenant_id == _TENANT,
+    _RUN.install_id == _INSTALL,
+    _RUN.schedule_id == _SCHEDULE,
+    _RUN.status == "running",
+)
+_CHANGE = update(tables.schedule).where(
+    tables.schedule.c.tenant_id == _TENANT,
+    tables.schedule.c.install_id == _INSTALL,
+    tables.schedule.c.id == _SCHEDULE,
+)

@@ -19,8 +19,8 @@ import anyio
 from anyio.abc import TaskGroup
 from sqlalchemy.exc import OperationalError
 
-from . import claims, leases, runs
-from .claims import Claim, DueSchedule
+from . import claims, leases, runs, surveys
+from .claims import Claim
 from .clock import Clock
 from .database import Database
 from .endings import Endings
@@ -32,6 +32,7 @@ from .metrics import Metrics
 from .run_reports import report
 from .runs import Run
 from .settings import ServerSettings
+from .surveys import DueSchedule
 
 _BATCH = 500
 """Due schedules looked at in one go."""
@@ -194,7 +195,7 @@ class Dispatcher:
         async with self._turn:
             with anyio.CancelScope(shield=True):
                 await self._keep(now)
-                look = partial(claims.survey, now=now, limit=_BATCH if may_fire else 0)
+                look = partial(surveys.survey, now=now, limit=_BATCH if may_fire else 0)
                 survey = await self._database.read(look)
                 if survey.expired:
                     await self._give_up(partial(leases.reap, now=now))
