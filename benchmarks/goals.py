@@ -47,4 +47,9 @@ GOALS = {
     "scale.two_processes": Goal("executions a second, two processes / one", at_least=1.9),
     "http.vs_bare_asgi": Goal("/v1/execute a second on one core / a bare ASGI echo", at_least=0.15),
     "leak.kb_per_200k": Goal("resident KB that 200,000 executions of a kind leave, the worst kind"),
+    "server.create_rps": Goal("schedules created a second over HTTP, 32 at once, with 1,000 installs"),
+    "server.list_rps": Goal("lists of ten schedules a second, likewise"),
+    "server.fire_10k_s": Goal("seconds in which four processes fire 10,000 schedules due in one minute"),
+    "server.fire_10k_twice": Goal("of these, fired twice", at_most=0),
+    "server.fire_10k_lost": Goal("of these, not fired", at_most=0),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..part import Part
 from . import compile as compile_
-from . import execute, fairness, flood, hostcall, hostcall_http, http, leak, scale, suspended
+from . import execute, fairness, flood, hostcall, hostcall_http, http, leak, scale, server, suspended
 
 PARTS: tuple[Part, ...] = (
     execute.PART,
@@ -17,4 +17,5 @@ PARTS: tuple[Part, ...] = (
     scale.PART,
     http.PART,
     leak.PART,
+    server.PART,
 )

@@ -7,7 +7,7 @@ export { HostError, HostErrorCode } from "./assembly/reply";
 export { fail, Result } from "./assembly/result";
 export { Handler, problem, Router } from "./assembly/router";
 export {
-  CreateScheduleInput, CreateScheduleResult, DeleteScheduleResult, EndpointInfo, ScheduleInfo, UpdateScheduleInput,
-  UpdateScheduleResult,
+  CreateScheduleInput, CreateScheduleResult, DeleteScheduleResult, EndpointInfo, ScheduleInfo, SchedulePolicies,
+  UpdateScheduleInput, UpdateScheduleResult,
 } from "./assembly/schedule";
 export { Kind, Value } from "./assembly/value";

@@ -43,7 +43,7 @@ class ScheduleInput(_Asked):
     payload: _Payload = None
 
 
-class CreateRequest(ScheduleInput):
+class CreateRequest(ScheduleInput, Policies):
     """A schedule to create, once for each ``idempotencyKey``."""
 
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=MAX_KEY)
@@ -68,7 +68,7 @@ class AdminChanges(ScheduleChanges, Policies):
     """What to change: an absent member is left, null clears ``name``, ``payload`` and the window."""
 
 
-class UpdateRequest(ScheduleChanges):
+class UpdateRequest(ScheduleChanges, Policies):
     """What to change, and of which schedule."""
 
     schedule_id: str = Field(min_length=1)

@@ -1,4 +1,4 @@
-"""Taking runs: what is due, and the transactions by which one worker gets it.
+"""Taking runs: the transactions by which one worker gets what is due.
 
 Functions take a connection and run in its transaction. To claim is to insert the run's row and to move the schedule
 on, both or neither; the table's unique keys decide who claims, whatever the number of workers.
@@ -6,12 +6,14 @@ on, both or neither; the table's unique keys decide who claims, whatever the num
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, Select, and_, exists, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from . import installs, missed, runs, tables, upcoming
@@ -22,27 +24,12 @@ from .missed import Policy
 from .retries import NONE_WAITING
 from .runs import Reason, Run, Status, Trigger
 from .schedules import rfc3339
+from .surveys import DueSchedule
+
+_ENOUGH = 25
+"""Claims in one transaction: others that write wait meanwhile."""
 
 ENDPOINT_GONE = "Schedule endpoint not found; disabling schedule"
-
-
-@dataclass(frozen=True, slots=True)
-class DueSchedule:
-    """A schedule whose time has come; ``running`` says that a run of it is under way."""
-
-    tenant_id: str
-    install_id: str
-    schedule_id: str
-    running: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What there is to do: ``due`` in the order of firing; whether leases ran out; when to look again at the latest."""
-
-    due: list[DueSchedule]
-    expired: bool
-    next_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,72 +44,75 @@ class Claim:
     payload: Any
 
 
-def survey(connection: Connection, now: datetime, *, limit: int) -> Survey:
-    """What there is to do at ``now``; at most ``limit`` due schedules."""
-    schedule, run = tables.schedule.c, tables.schedule_run.c
-    running = exists().where(run.schedule_id == schedule.id, run.status == "running")
-    # Occurrences that share an instant wait for one another, and so do missed ones that all run: what had come when the
-    # run began is no overlap.
-    waits = exists().where(
-        run.schedule_id == schedule.id,
-        run.status == "running",
-        or_(
-            and_(run.trigger == "schedule", run.due_at == schedule.next_run_at),
-            and_(schedule.missed_policy == "all", schedule.next_run_at <= run.started_at),
-        ),
-    )
-    # With "all", a time does not take the place of an attempt that waits.
-    waits_for_attempt = and_(schedule.missed_policy == "all", schedule.retry_at.is_not(None))
-    due = (
-        select(schedule.tenant_id, schedule.install_id, schedule.id, running, schedule.next_run_at)
-        .where(schedule.next_run_at <= now, ~waits, ~waits_for_attempt)
-        .order_by(
-            schedule.next_run_at,
-            schedule.next_nominal_time,
-            schedule.created_at,
-            schedule.ordinal,
-            schedule.id,
-        )
-        .limit(limit)
-    )
-    attempts = (
-        select(schedule.tenant_id, schedule.install_id, schedule.id, running, schedule.retry_at)
-        .where(schedule.retry_at <= now, ~running, or_(schedule.next_run_at > now, waits_for_attempt))
-        .order_by(schedule.retry_at, schedule.id)
-        .limit(limit)
-    )
-    found = [(row[4], DueSchedule(*row[:4])) for row in connection.execute(due)]
-    found += [(row[4], DueSchedule(*row[:4])) for row in connection.execute(attempts)]
-    next_lease = select(func.min(run.lease_expires_at)).where(run.status == "running")
-    next_at = next_due(connection, now)
-    lease = connection.execute(next_lease).scalar_one()
-    expired = lease is not None and lease <= now
-    times = [each for each in (next_at, lease) if each is not None and each > now]
-    return Survey(
-        due=[each for _, each in sorted(found, key=lambda one: one[0])[:limit]],
-        expired=expired,
-        next_at=min(times, default=None),
-    )
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was taken together, and what was not looked at any more."""
+
+    taken: list[Claim | Run]
+    rest: Sequence[DueSchedule]
 
 
-def next_due(connection: Connection, now: datetime) -> datetime | None:
-    """When the next schedule after ``now`` is due, or an attempt of one."""
-    columns = (tables.schedule.c.next_run_at, tables.schedule.c.retry_at)
-    found = [
-        connection.execute(select(func.min(column)).where(column > now)).scalar_one() for column in columns
-    ]
-    return min((each for each in found if each is not None), default=None)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What claims in one transaction need to look up only once."""
+
+    installs: dict[tuple[str, str], Install] = field(default_factory=dict)
+    pruned: set[tuple[str, str]] = field(default_factory=set)
+
+    def install(self, connection: Connection, row: Row[Any]) -> Install:
+        """The schedule's install."""
+        place = (row.tenant_id, row.install_id)
+        if place not in self.installs:
+            self.installs[place] = installs.require(connection, *place)
+        return self.installs[place]
+
+
+def claim_some(
+    connection: Connection, due: Sequence[DueSchedule], worker: Worker, now: datetime, *, room: int
+) -> Batch:
+    """Take what is due of the first of the schedules, in their order, until ``room`` runs begin or it is enough.
+
+    As ``claim`` of each, in one transaction. Where one of them cannot be taken it raises, and nothing was.
+    """
+    seen = Seen()
+    taken: list[Claim | Run] = []
+    left = _still_due(connection, due, now)
+    for at, each in enumerate(due):
+        if len(taken) == _ENOUGH or (room <= 0 and not each.running):
+            return Batch(taken, due[at:])
+        if each.schedule_id not in left:
+            continue
+        claimed = claim(connection, each, worker, now, may_run=room > 0, seen=seen)
+        if claimed is not None:
+            taken.append(claimed)
+            room -= isinstance(claimed, Claim)
+    return Batch(taken, [])
+
+
+def _still_due(connection: Connection, due: Sequence[DueSchedule], now: datetime) -> set[str]:
+    """What others took meanwhile is not worth a look each."""
+    schedule = tables.schedule.c
+    wanted = schedule.id.in_([each.schedule_id for each in due])
+    query = select(schedule.id).where(wanted, or_(schedule.next_run_at <= now, schedule.retry_at <= now))
+    return set(connection.execute(query).scalars())
 
 
 def claim(
-    connection: Connection, due: DueSchedule, worker: Worker, now: datetime, *, may_run: bool
+    connection: Connection,
+    due: DueSchedule,
+    worker: Worker,
+    now: datetime,
+    *,
+    may_run: bool,
+    seen: Seen | None = None,
 ) -> Claim | Run | None:
     """Take what is due of the schedule: a ``Claim`` to carry out, or a ``Run`` that was recorded and is over.
 
     An occurrence, or the attempt that waits. A new occurrence takes its place, which is recorded first.
 
     ``None`` when there is nothing to take: another worker did, its turn has not come, or it would run and
-    ``may_run`` is false.
+    ``may_run`` is false. With ``seen`` it is one of several in its transaction, and raises ``IntegrityError`` where
+    another worker recorded the same.
     """
     row = _schedule(connection, due.tenant_id, due.install_id, due.schedule_id)
     if row is None or row.next_run_at is None:
@@ -132,12 +122,12 @@ def claim(
         return None
     if row.next_run_at > now or (row.missed_policy == "all" and row.retry_at is not None):
         due_now = running is None and row.retry_at is not None and row.retry_at <= now
-        return _claim_attempt(connection, row, worker, now, reason=None) if due_now else None
+        return _claim_attempt(connection, row, worker, now, reason=None, seen=seen) if due_now else None
     if running is not None and _waits(row, running):
         return None
     if running is None and row.retry_at is not None:
-        return _claim_attempt(connection, row, worker, now, reason="superseded")
-    install = installs.require(connection, row.tenant_id, row.install_id)
+        return _claim_attempt(connection, row, worker, now, reason="superseded", seen=seen)
+    install = (seen or Seen()).install(connection, row)
     first = upcoming.read(row.next_run_at, row.next_nominal_time)
     plan = missed.plan(row.cron, row.timezone, first, now, _policy(row, worker))
     _change_schedule(connection, row, upcoming.columns(plan.then))
@@ -156,18 +146,25 @@ def claim(
         reason=reason,
         missed=plan.missed,
         too_late=not plan.runs,
+        seen=seen,
     )
 
 
 def _claim_attempt(
-    connection: Connection, row: Row[Any], worker: Worker, now: datetime, *, reason: Reason | None
+    connection: Connection,
+    row: Row[Any],
+    worker: Worker,
+    now: datetime,
+    *,
+    reason: Reason | None,
+    seen: Seen | None,
 ) -> Claim | Run | None:
     """Take the attempt that waits, or record for which ``reason`` it will not be."""
     _change_schedule(connection, row, NONE_WAITING)
     return _record(
         connection,
         row,
-        installs.require(connection, row.tenant_id, row.install_id),
+        (seen or Seen()).install(connection, row),
         worker,
         now,
         trigger="schedule",
@@ -175,6 +172,7 @@ def _claim_attempt(
         due_at=row.retry_due_at,
         reason=reason,
         attempt=row.retry_attempt,
+        seen=seen,
     )
 
 
@@ -246,6 +244,7 @@ def _record(
     missed: int = 0,
     too_late: bool = False,
     attempt: int = 1,
+    seen: Seen | None = None,
 ) -> Claim | Run | None:
     """Insert the run; ``None`` if the database has it already."""
     skipped = too_late or reason not in {None, "missed"}
@@ -274,14 +273,19 @@ def _record(
     if status == "error":
         values |= {"error_code": "endpoint_not_found", "error_message": ENDPOINT_GONE}
     try:
-        with connection.begin_nested():
-            connection.execute(insert(tables.schedule_run).values(values))
+        # Of several claims none makes up for another; they fail together, and are made again one by one.
+        with connection.begin_nested() if seen is None else nullcontext():
+            added = connection.execute(insert(tables.schedule_run).values(values))
     except IntegrityError:
+        if seen is not None:
+            raise
         return None
-    runs.prune(connection, row.tenant_id, row.install_id, keep=worker.history)
-    run = runs.get(connection, row.tenant_id, row.install_id, values["id"])
-    if run is None:
-        raise LookupError("a run that was recorded is not there")
+    place = (row.tenant_id, row.install_id)
+    if seen is None or place not in seen.pruned:
+        runs.prune(connection, *place, keep=worker.history)
+    if seen is not None:
+        seen.pruned.add(place)
+    run = runs.added(values, added.inserted_primary_key)
     if status == "error":
         _change_schedule(connection, row, {"enabled": False, **upcoming.NOTHING})
         note(connection, run, "error", ENDPOINT_GONE)
@@ -307,11 +311,7 @@ def _schedule(connection: Connection, tenant_id: str, install_id: str, schedule_
 
 def _running(connection: Connection, row: Row[Any]) -> Row[Any] | None:
     """The schedule's run under way: its trigger, its instant, and when it began."""
-    run = tables.schedule_run.c
-    query: Select[Any] = select(run.trigger, run.due_at, run.started_at).where(
-        runs.of_install(row.tenant_id, row.install_id), run.schedule_id == row.id, run.status == "running"
-    )
-    return connection.execute(query).one_or_none()
+    return connection.execute(_RUNNING, _named(row)).one_or_none()
 
 
 def _attempts(connection: Connection, row: Row[Any], nominal_time: str) -> int:
@@ -327,12 +327,27 @@ def _attempts(connection: Connection, row: Row[Any], nominal_time: str) -> int:
 
 
 def _change_schedule(connection: Connection, row: Row[Any], values: dict[str, Any]) -> None:
-    connection.execute(
-        update(tables.schedule)
-        .where(
-            tables.schedule.c.tenant_id == row.tenant_id,
-            tables.schedule.c.install_id == row.install_id,
-            tables.schedule.c.id == row.id,
-        )
-        .values(values)
-    )
+    connection.execute(_CHANGE, {**values, **_named(row)})
+
+
+def _named(row: Row[Any]) -> dict[str, str]:
+    """A schedule, for the statements below."""
+    return {"of_tenant": row.tenant_id, "of_install": row.install_id, "of_schedule": row.id}
+
+
+# Made once: what is asked for every firing.
+_TENANT: BindParameter[str] = bindparam("of_tenant")
+_INSTALL: BindParameter[str] = bindparam("of_install")
+_SCHEDULE: BindParameter[str] = bindparam("of_schedule")
+_RUN = tables.schedule_run.c
+_RUNNING: Select[Any] = select(_RUN.trigger, _RUN.due_at, _RUN.started_at).where(
+    _RUN.tenant_id == _TENANT,
+    _RUN.install_id == _INSTALL,
+    _RUN.schedule_id == _SCHEDULE,
+    _RUN.status == "running",
+)
+_CHANGE = update(tables.schedule).where(
+    tables.schedule.c.tenant_id == _TENANT,
+    tables.schedule.c.install_id == _INSTALL,
+    tables.schedule.c.id == _SCHEDULE,
+)

@@ -7,7 +7,7 @@ open while a handler runs. Time, and waiting for it, is the injected clock's.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,10 +19,11 @@ import anyio
 from anyio.abc import TaskGroup
 from sqlalchemy.exc import OperationalError
 
-from . import claims, leases, runs
-from .claims import Claim, DueSchedule
+from . import claims, leases, runs, surveys
+from .claims import Claim
 from .clock import Clock
 from .database import Database
+from .endings import Endings
 from .errors import DispatcherUnavailable, NotFound
 from .executions import Executor
 from .handler_calls import call_handler
@@ -31,6 +32,7 @@ from .metrics import Metrics
 from .run_reports import report
 from .runs import Run
 from .settings import ServerSettings
+from .surveys import DueSchedule
 
 _BATCH = 500
 """Due schedules looked at in one go."""
@@ -73,6 +75,7 @@ class Dispatcher:
         self._database = database
         self._metrics = metrics
         self._executor = executor
+        self._endings = Endings(database)
         self._worker = Worker(
             id=str(uuid4()),
             lease=timedelta(seconds=settings.run_lease_seconds),
@@ -192,22 +195,43 @@ class Dispatcher:
         async with self._turn:
             with anyio.CancelScope(shield=True):
                 await self._keep(now)
-                survey = await self._database.read(lambda c: claims.survey(c, now, limit=_BATCH))
+                look = partial(surveys.survey, now=now, limit=_BATCH if may_fire else 0)
+                survey = await self._database.read(look)
                 if survey.expired:
                     await self._give_up(partial(leases.reap, now=now))
-                    survey = await self._database.read(lambda c: claims.survey(c, now, limit=_BATCH))
-            for due in survey.due if may_fire else []:
-                room = self._room() > 0
-                if not room and not due.running:
-                    crowded = True
-                    continue
+                    survey = await self._database.read(look)
+            rest: Sequence[DueSchedule] = survey.due
+            while rest:
+                if self._room() <= 0:
+                    waiting = len(rest)
+                    rest = [each for each in rest if each.running]  # to be skipped, which takes no room
+                    crowded |= len(rest) < waiting
                 with anyio.CancelScope(shield=True):
-                    fired |= await self._fire(due, now, may_run=room)
+                    some, rest = await self._fire_some(rest, now)
+                    fired |= some
         if fired and len(survey.due) == _BATCH:
             self.wake()
         times = [now + self._poll, *([survey.next_at] if survey.next_at else [])]
         times += [self._renewed_at + self._worker.lease / 3] if self._live else []
         return _Round(fired, crowded, min(times))
+
+    async def _fire_some(
+        self, due: Sequence[DueSchedule], now: datetime
+    ) -> tuple[bool, Sequence[DueSchedule]]:
+        """Claim the first of them together and start their runs; whether any was recorded, and which are left."""
+        if not due:
+            return False, []
+        take = partial(claims.claim_some, due=due, worker=self._worker, now=now, room=self._room())
+        try:
+            batch = await self._database.write(take)
+        except OperationalError:
+            raise  # the database's own trouble: others would have it too
+        except Exception:  # noqa: BLE001 - whoever's fault it is says so by itself
+            fired = [await self._fire(each, now, may_run=self._room() > 0) for each in due]
+            return any(fired), []
+        for claimed in batch.taken:
+            self._begin(claimed)
+        return bool(batch.taken), batch.rest
 
     async def _fire(self, due: DueSchedule, now: datetime, *, may_run: bool) -> bool:
         """Claim one due schedule and start its run; whether anything was recorded."""
@@ -230,10 +254,13 @@ class Dispatcher:
             return False
         if claimed is None:
             return False
+        self._begin(claimed)
+        return True
+
+    def _begin(self, claimed: Claim | Run) -> None:
         run, _ = self._take(claimed)
         if run.reason == "superseded":
             self.wake()  # for the time that took its place
-        return True
 
     def _take(self, claimed: Claim | Run) -> tuple[Run, _Live | None]:
         """Start what was claimed, or report what is over already."""
@@ -264,9 +291,7 @@ class Dispatcher:
             duration_ms = round((self._clock.monotonic() - started) * 1000)
             now = self._clock.now()
             with anyio.CancelScope(shield=True):
-                ended = await self._database.write(
-                    lambda c: leases.finish(c, claim.run, ending, now, duration_ms=duration_ms)
-                )
+                ended = await self._endings.record(claim.run, ending, now, duration_ms=duration_ms)
             if ended is not None:
                 report(ended, self._metrics)
             else:

@@ -5,7 +5,7 @@ Functions take a connection and run in its transaction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, select, update
@@ -90,7 +90,15 @@ def finish(
     note(connection, run, ending.status, message)
     if ending.status != "success":
         retries.after_failure(connection, run, now)
-    return runs.get(connection, run.tenant_id, run.install_id, run.id)
+    return replace(
+        run,
+        status=ending.status,
+        http_status=ending.http_status,
+        error_code=ending.error_code,
+        error_message=message,
+        finished_at=now,
+        duration_ms=duration_ms,
+    )
 
 
 def note(connection: Connection, run: Run, status: Status, message: str | None) -> None:

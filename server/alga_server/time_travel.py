@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from . import claims
+from . import surveys
 from .clock import MovableClock
 from .database import Database
 from .dispatcher import Dispatcher
@@ -34,7 +34,7 @@ async def travel(
     fired = await dispatcher.run_due()
     while len(fired) < MAX_FIRED:
         now = clock.now()
-        due_at = await database.read(partial(claims.next_due, now=now))
+        due_at = await database.read(partial(surveys.next_due, now=now))
         if due_at is None or due_at > target:
             _move(clock, target)
             return Journey(clock.now(), fired + await dispatcher.run_due(), arrived=True)

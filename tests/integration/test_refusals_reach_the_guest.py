@@ -149,3 +149,22 @@ def test_a_refusal_says_when_to_try_again(alga: Alga, demo: Extension, attempt: 
     seen = attempt(demo, "create", **GOOD)
 
     assert seen["error"] == {"code": "rate-limited", "message": "Slow down", "retryAfterMs": 1500}
+
+
+def test_too_many_changes_are_refused_until_the_time_that_the_guest_was_told(
+    alga: Alga, demo: Extension, attempt: Attempt
+) -> None:
+    """By the server's own count: fifty at once, ten a minute after that."""
+    for _ in range(25):
+        created = attempt(demo, "create", **GOOD)
+        attempt(demo, "delete", scheduleId=created["ok"]["scheduleId"])
+
+    refused = attempt(demo, "create", **GOOD)["error"]
+    wait_ms = refused["retryAfterMs"]
+    assert refused == {"code": "rate-limited", "message": refused["message"], "retryAfterMs": wait_ms}
+    assert 0 < wait_ms <= 6_000
+    assert demo.schedules() == []
+
+    alga.clock.advance(seconds=wait_ms / 1000)
+
+    assert "ok" in attempt(demo, "create", **GOOD)

@@ -54,16 +54,40 @@ export class EndpointInfo {
   }
 }
 
+/** What a schedule does about missed times and failed runs. What is not set takes the server's default. */
+export class SchedulePolicies {
+  /** `skip`, `latest` or `all`. */
+  missedRuns: string | null = null;
+  missedWindowSeconds: i64 = 0;
+  maxAttempts: i64 = 0;
+  retryDelaySeconds: i64 = 0;
+  retryFactor: i64 = 0;
+
+  /** Add what is set to `map`. */
+  addTo(map: Value): void {
+    map.setText("missedRuns", this.missedRuns);
+    add(map, "missedWindowSeconds", this.missedWindowSeconds);
+    add(map, "maxAttempts", this.maxAttempts);
+    add(map, "retryDelaySeconds", this.retryDelaySeconds);
+    add(map, "retryFactor", this.retryFactor);
+  }
+}
+
+function add(map: Value, key: string, value: i64): void {
+  if (value != 0) map.set(key, Value.int(value));
+}
+
 /** A schedule to create. `endpoint` is `/path` or `METHOD /path`; the time zone is UTC unless it is set. */
 export class CreateScheduleInput {
   timezone: string | null = null;
   enabled: bool = true;
   name: string | null = null;
   payload: Value | null = null;
+  policies: SchedulePolicies | null = null;
 
   constructor(public endpoint: string, public cron: string) {}
 
-  /** The request `{endpoint, cron, timezone?, enabled?, name?, payload?}`. */
+  /** The request `{endpoint, cron, timezone?, enabled?, name?, payload?, ...policies?}`. */
   toValue(): Value {
     const result = Value.map()
       .set("endpoint", Value.text(this.endpoint))
@@ -72,12 +96,15 @@ export class CreateScheduleInput {
     if (!this.enabled) result.set("enabled", Value.bool(false));
     result.setText("name", this.name);
     const payload = this.payload;
-    return payload === null ? result : result.set("payload", payload);
+    if (payload !== null) result.set("payload", payload);
+    const policies = this.policies;
+    if (policies !== null) policies.addTo(result);
+    return result;
   }
 }
 
 /**
- * Changes to a schedule. What is not called is left as it is; `clearName` and `clearPayload` remove.
+ * Changes to a schedule. What is not called is left as it is; `clearName`, `clearPayload` and `clearMissedWindow` remove.
  *
  * `new UpdateScheduleInput().setCron("30 2 * * *").clearPayload()`
  */
@@ -114,6 +141,31 @@ export class UpdateScheduleInput {
 
   clearPayload(): UpdateScheduleInput {
     return this.change("payload", Value.nil());
+  }
+
+  /** `skip`, `latest` or `all`. */
+  setMissedRuns(value: string): UpdateScheduleInput {
+    return this.change("missedRuns", Value.text(value));
+  }
+
+  setMissedWindowSeconds(value: i64): UpdateScheduleInput {
+    return this.change("missedWindowSeconds", Value.int(value));
+  }
+
+  clearMissedWindow(): UpdateScheduleInput {
+    return this.change("missedWindowSeconds", Value.nil());
+  }
+
+  setMaxAttempts(value: i64): UpdateScheduleInput {
+    return this.change("maxAttempts", Value.int(value));
+  }
+
+  setRetryDelaySeconds(value: i64): UpdateScheduleInput {
+    return this.change("retryDelaySeconds", Value.int(value));
+  }
+
+  setRetryFactor(value: i64): UpdateScheduleInput {
+    return this.change("retryFactor", Value.int(value));
   }
 
   /** The request `{scheduleId, ...changes}`. */

@@ -11,7 +11,7 @@
 
 import {
   alga_abi_v1, CreateScheduleInput, emptyResponse, ExecuteRequest, ExecuteResponse, fail, HostBindings, HostError,
-  Kind, problem, serve, toJson, UpdateScheduleInput, Value,
+  Kind, problem, SchedulePolicies, serve, toJson, UpdateScheduleInput, Value,
 } from "../index";
 import { ContextData } from "../assembly/context";
 import { decodeRequest } from "../assembly/http";
@@ -111,6 +111,13 @@ function createInput(value: Value): CreateScheduleInput {
   result.name = value.getText("name");
   const payload = value.get("payload");
   result.payload = payload !== null && payload.isNil() ? null : payload;
+  const policies = new SchedulePolicies();
+  policies.missedRuns = value.getText("missedRuns");
+  policies.missedWindowSeconds = value.getInt("missedWindowSeconds");
+  policies.maxAttempts = value.getInt("maxAttempts");
+  policies.retryDelaySeconds = value.getInt("retryDelaySeconds");
+  policies.retryFactor = value.getInt("retryFactor");
+  result.policies = policies;
   return result;
 }
 
@@ -130,6 +137,17 @@ function updateInput(value: Value): UpdateScheduleInput {
   const payload = value.get("payload");
   if (payload !== null && payload.isNil()) result.clearPayload();
   else if (payload !== null) result.setPayload(payload);
+  const missedRuns = value.getText("missedRuns");
+  if (missedRuns !== null) result.setMissedRuns(missedRuns);
+  const window = value.getInt("missedWindowSeconds");
+  if (window != 0) result.setMissedWindowSeconds(window);
+  else if (value.has("missedWindowSeconds")) result.clearMissedWindow();
+  const attempts = value.getInt("maxAttempts");
+  if (attempts != 0) result.setMaxAttempts(attempts);
+  const delay = value.getInt("retryDelaySeconds");
+  if (delay != 0) result.setRetryDelaySeconds(delay);
+  const factor = value.getInt("retryFactor");
+  if (factor != 0) result.setRetryFactor(factor);
   return result;
 }
 

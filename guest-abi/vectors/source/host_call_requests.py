@@ -30,6 +30,13 @@ CREATE = {
     "name": "Hourly sync",
     "payload": {"full": False},
 }
+POLICIES = {
+    "missedRuns": "all",
+    "missedWindowSeconds": 86_400,
+    "maxAttempts": 3,
+    "retryDelaySeconds": 300,
+    "retryFactor": 1,
+}
 SCHEDULE_ID = "6f1c8f0e-2a1d-4f0a-9d3b-0c5b7f1a2e34"
 
 
@@ -61,6 +68,7 @@ def _good_calls() -> Iterator[Vector]:
         {**least, "endpoint": "POST /sync", "enabled": False},
         "an endpoint may name its method",
     )
+    yield _call(create, "create with policies", {**least, **POLICIES}, "for missed times and failed runs")
     yield _call(create, "create with an array as payload", {**least, "payload": [1, "a", None]}, "JSON")
     numbers = {"most": 2**53, "least": -(2**53), "float": 0.1, "huge": 1e300}
     yield _call(create, "create with the edges of JSON numbers", {**least, "payload": numbers}, "2^53 is in")
@@ -94,20 +102,20 @@ def _good_calls() -> Iterator[Vector]:
     yield _call(
         update,
         "update everything",
-        {"scheduleId": SCHEDULE_ID, **CREATE, "enabled": False},
+        {"scheduleId": SCHEDULE_ID, **CREATE, "enabled": False, **POLICIES},
         "every member is set",
     )
     yield _call(
         update,
         "update that clears",
-        {"scheduleId": SCHEDULE_ID, "name": None, "payload": None},
-        "nil clears name and payload",
+        {"scheduleId": SCHEDULE_ID, "name": None, "payload": None, "missedWindowSeconds": None},
+        "nil clears name, payload and window",
     )
     yield valid(
         "update with nils that clear nothing",
         write({"scheduleId": SCHEDULE_ID, "endpoint": None, "cron": None, "timezone": None, "enabled": None}),
         {"scheduleId": SCHEDULE_ID},
-        "an optional member that is nil reads as absent, but for name and payload",
+        "an optional member that is nil reads as absent, but for name, payload and window",
         operation=update,
     )
 

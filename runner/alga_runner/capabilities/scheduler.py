@@ -94,7 +94,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
         name="scheduler.update",
         capability=CAPABILITY,
-        summary="Change a schedule: an absent member is left, nil clears name and payload.",
+        summary="Change a schedule: an absent member is left, nil clears name, payload and window.",
         input=UpdateScheduleInput,
         output=None,
         run=_update,

@@ -7,7 +7,7 @@ from pydantic import Field
 from ._base import CamelModel
 from .json_value import JsonValue
 
-_CLEARABLE = frozenset({"name", "payload"})
+_CLEARABLE = frozenset({"name", "payload", "missedWindowSeconds"})
 
 
 class ScheduleInfo(CamelModel):
@@ -43,7 +43,17 @@ class ScheduleRef(CamelModel):
     schedule_id: str = Field(max_length=64)
 
 
-class CreateScheduleInput(CamelModel):
+class SchedulePolicies(CamelModel):
+    """What a schedule does about missed times and failed runs; absent members take defaults, or are left."""
+
+    missed_runs: str | None = None
+    missed_window_seconds: int | None = None
+    max_attempts: int | None = None
+    retry_delay_seconds: int | None = None
+    retry_factor: int | None = None
+
+
+class CreateScheduleInput(SchedulePolicies):
     """A schedule to create: ``endpoint`` is ``/path`` or ``METHOD /path``; absent members take defaults."""
 
     endpoint: str
@@ -54,8 +64,8 @@ class CreateScheduleInput(CamelModel):
     payload: JsonValue = None
 
 
-class UpdateScheduleInput(CamelModel):
-    """Changes to a schedule: an absent member is left, ``None`` clears ``name`` and ``payload``.
+class UpdateScheduleInput(SchedulePolicies):
+    """Changes to a schedule: an absent member is left, ``None`` clears ``name``, ``payload`` and the window.
 
     For the others ``None`` reads as absent (guest ABI, "Messages"). ``changes()`` is what goes on the wire.
     """

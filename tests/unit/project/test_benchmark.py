@@ -26,6 +26,10 @@ KEYS = {
     "scale": ["scale.two_processes"],
     "http": ["http.vs_bare_asgi"],
     "leak": ["leak.kb_per_200k"],
+    "server": [
+        *(f"server.{kind}_rps" for kind in ("create", "list")),
+        *(f"server.fire_10k_{kind}" for kind in ("s", "twice", "lost")),
+    ],
 }
 
 unmeasurable = set()

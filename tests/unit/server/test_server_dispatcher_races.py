@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection
 
-from alga_server import ManualClock, Server, ServerSettings, claims, leases
+from alga_server import ManualClock, Server, ServerSettings, claims, leases, surveys
 from alga_server.claims import Claim
 from alga_server.database import Database
 from alga_server.errors import DispatcherUnavailable
@@ -48,7 +48,7 @@ async def another(mine: Any, played: Any, **changes: Any) -> AsyncIterator[Serve
 
 def take(worker: Worker, mine: Any, schedule_id: str, now: datetime) -> Callable[[Connection], Any]:
     """The transaction by which ``worker`` claims the schedule."""
-    due = claims.DueSchedule(mine.tenant, mine.id, schedule_id, running=False)
+    due = surveys.DueSchedule(mine.tenant, mine.id, schedule_id, running=False)
     return partial(claims.claim, due=due, worker=worker, now=now, may_run=True)
 
 

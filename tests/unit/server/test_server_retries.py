@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from alga_server import ManualClock, Server, ServerSettings, claims
-from alga_server.claims import DueSchedule
 from alga_server.leases import Worker
 from alga_server.retries import RetryPolicy
+from alga_server.surveys import DueSchedule
 
 pytestmark = pytest.mark.anyio
 

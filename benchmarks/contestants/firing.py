@@ -1,0 +1,47 @@
+"""One of several servers on one database that fire what is due. The runner answers at once, in the same process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from alga_server import ManualClock, Server
+
+from ..child import Contestant, Counts, Work
+from ..seeding import START, settings
+
+_DONE = {"status": 200, "headers": {}, "body_b64": None, "error": None}
+
+
+class Firing(Contestant):
+    """Each order names a database, ``url``, in which everything is due at 01:00, and fires it."""
+
+    def __init__(self) -> None:
+        self._server: Server | None = None
+        self._called = 0
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            await self._server.__aexit__(None, None, None)
+
+    async def prepare(self, order: Mapping[str, Any]) -> Work:
+        """Start the server, an hour too early; ``done`` counts calls of the runner."""
+        clock = ManualClock(START)
+        transport = httpx.MockTransport(self._runner)
+        server = Server(settings(order["url"]), clock=clock, runner_transport=transport)
+        self._server = await server.__aenter__()
+        self._called = 0
+
+        async def run() -> Counts:
+            clock.advance(timedelta(hours=1))
+            await server.dispatcher.run_due()
+            return {"done": self._called}
+
+        return run
+
+    async def _runner(self, request: httpx.Request) -> httpx.Response:
+        self._called += 1
+        return httpx.Response(200, json=_DONE)

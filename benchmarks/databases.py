@@ -1,0 +1,35 @@
+"""Empty databases: SQLite files, or databases of the PostgreSQL server that ``ALGA_BENCH_POSTGRES`` is the URL of."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import create_engine, make_url
+
+POSTGRES = os.environ.get("ALGA_BENCH_POSTGRES")
+KIND = "SQLite" if POSTGRES is None else "PostgreSQL"
+
+
+@contextmanager
+def empty_database() -> Iterator[str]:
+    """The URL of a database that is gone afterwards."""
+    if POSTGRES is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite:///{Path(folder) / 'alga.db'}"
+        return
+    name = f"bench_{uuid4().hex}"
+    engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+            try:
+                yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+            finally:
+                connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        engine.dispose()
