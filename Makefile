@@ -88,7 +88,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-others, demo, samples-check and guests-check, each whatever the others say, and end with a table
+ci: ## Run check, test, test-others, test-postgres, demo, samples-check and guests-check, each whatever the others say, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ lock: ## Recompile the locks from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(PYTHON) -m venv $(LOCK_VENV)
 	@$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check --quiet install uv
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build -o requirements/runtime.txt
-	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra postgres -c requirements/runtime.txt -o requirements/dev.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra bench -c requirements/dev.txt -o requirements/bench.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:guests -o requirements/guests.txt
 

@@ -11,7 +11,7 @@ import logging
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import Connection, func, select
 
-from . import tables
+from . import locks, tables
 from .bundle_store import BundleStore, Placement
 from .database import Database
 from .errors import BundleStoreUnavailable
@@ -84,8 +84,8 @@ class BundleCopies:
         store = self._store
 
         def transaction(connection: Connection) -> None:
-            # Inside the one write transaction: an install made before this keeps the file, and one that is made after
-            # it writes the file anew.
+            # Alone: an install made before this keeps the file, and one that is made after it writes the file anew.
+            locks.alone(connection, locks.bundles_of(placement.tenant_id))
             if not _is_used(connection, placement):
                 store.discard(placement)
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from . import installs, missed, runs, tables, upcoming
+from . import installs, locks, missed, runs, tables, upcoming
 from .errors import NotFound
 from .installs import Install
 from .leases import Worker, note
@@ -114,6 +114,7 @@ def claim(
     ``may_run`` is false. With ``seen`` it is one of several in its transaction, and raises ``IntegrityError`` where
     another worker recorded the same.
     """
+    locks.keep_install(connection, due.tenant_id, due.install_id)
     row = _schedule(connection, due.tenant_id, due.install_id, due.schedule_id)
     if row is None or row.next_run_at is None:
         return None
@@ -295,16 +296,13 @@ def _record(
 
 
 def _schedule(connection: Connection, tenant_id: str, install_id: str, schedule_id: str) -> Row[Any] | None:
+    """The schedule with its endpoint, which nobody else changes from here on."""
+    locks.change_schedule(connection, tenant_id, install_id, schedule_id)
     endpoint = tables.endpoint
     query = (
         select(tables.schedule, endpoint.c.method, endpoint.c.path, endpoint.c.version_id)
         .join(endpoint, endpoint.c.id == tables.schedule.c.endpoint_id)
-        .where(
-            tables.schedule.c.tenant_id == tenant_id,
-            tables.schedule.c.install_id == install_id,
-            tables.schedule.c.id == schedule_id,
-        )
-        .with_for_update(of=tables.schedule)
+        .where(locks.of_install(tenant_id, install_id), tables.schedule.c.id == schedule_id)
     )
     return connection.execute(query).one_or_none()
 

@@ -79,5 +79,13 @@ def storable(text: str) -> bool:
     return "\0" not in text
 
 
+def storable_part(text: str | None, length: int) -> str | None:
+    """The first ``length`` characters of ``text``, with a replacement character for each that is not storable."""
+    if text is None:
+        return None
+    part = text[:length].replace("\0", "\ufffd")
+    return part if storable(part) else part.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _units(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from alga_runner.models import DEFAULT_CAPABILITIES, normalise_capabilities, unknown_capabilities
 
-from . import tables, upcoming
+from . import locks, tables, upcoming
 from .errors import AlreadyInstalled, CapabilityDenied, NotFound, ValidationFailed
 
 _NOT_FOUND = "Install not found"
@@ -113,6 +113,7 @@ def create(
     Raises ``NotFound`` for an unknown extension or version, ``ValidationFailed`` for a grant that is unknown or not
     declared by the version, ``AlreadyInstalled``.
     """
+    locks.alone(connection, locks.bundles_of(tenant_id))
     found = version(connection, extension_id, version_id)
     granted = _checked_grants(grants, found.capabilities)
     install_id = str(uuid4())
@@ -174,6 +175,7 @@ def change(
 
 def remove(connection: Connection, tenant_id: str, install_id: str) -> None:
     """Uninstall: the install, its grants and its schedules go. Raises ``NotFound``."""
+    locks.remove_install(connection, tenant_id, install_id)
     if connection.execute(delete(tables.install).where(_is(tenant_id, install_id))).rowcount == 0:
         raise NotFound(_NOT_FOUND)
 
@@ -238,10 +240,9 @@ def _query() -> Select[Any]:
 
 
 def _fetch(connection: Connection, tenant_id: str, install_id: str, *, lock: bool) -> Install | None:
-    query = _query().where(_is(tenant_id, install_id))
     if lock:
-        query = query.with_for_update(of=tables.install)
-    row = connection.execute(query).one_or_none()
+        locks.change_install(connection, tenant_id, install_id)
+    row = connection.execute(_query().where(_is(tenant_id, install_id))).one_or_none()
     return None if row is None else _install(row, _grants(connection, tenant_id, install_id))
 
 

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
-from . import retries, runs, tables
+from . import locks, retries, runs, tables
+from .fields import storable_part
 from .runs import MAX_MESSAGE, Reason, Run, Status
 
 _LOST: dict[Reason, str] = {
@@ -46,6 +47,7 @@ def renew(connection: Connection, worker: Worker, run_ids: list[str], now: datet
     """Keep the runs that the worker is at; the ids of those that are still its own."""
     run = tables.schedule_run
     own = and_(run.c.id.in_(run_ids), run.c.worker_id == worker.id, run.c.status == "running")
+    locks.change_runs(connection, own)
     connection.execute(update(run).where(own).values(lease_expires_at=now + worker.lease))
     return set(connection.execute(select(run.c.id).where(own)).scalars())
 
@@ -66,7 +68,8 @@ def finish(
     connection: Connection, run: Run, ending: Ending, now: datetime, *, duration_ms: int
 ) -> Run | None:
     """Record how the run went, there and on its schedule; the run. ``None`` if it is no longer the worker's."""
-    message = ending.error_message[:MAX_MESSAGE] if ending.error_message is not None else None
+    message = storable_part(ending.error_message, MAX_MESSAGE)
+    locks.change_schedule(connection, run.tenant_id, run.install_id, run.schedule_id)
     ended = connection.execute(
         update(tables.schedule_run)
         .where(
@@ -121,6 +124,9 @@ def note(connection: Connection, run: Run, status: Status, message: str | None) 
 
 def _lose(connection: Connection, which: ColumnElement[bool], reason: Reason, now: datetime) -> list[Run]:
     found = [runs.read(row) for row in connection.execute(select(tables.schedule_run).where(which))]
+    if found:
+        locks.change_schedules(connection, tables.schedule.c.id.in_([run.schedule_id for run in found]))
+        locks.change_runs(connection, tables.schedule_run.c.id.in_([run.id for run in found]))
     lost = []
     for run in found:
         ended = connection.execute(

@@ -15,8 +15,9 @@ from alga_runner.models import EndpointInfo, content_hash
 from alga_runner.models.archive import unpack
 from alga_runner.models.manifest import Manifest, parse_manifest
 
-from . import tables
+from . import locks, tables
 from .errors import BundleRefused, VersionExists
+from .fields import storable
 from .selector import schedulable
 
 _MAX_NAME = 256
@@ -62,6 +63,7 @@ def read_bundle(archive: bytes) -> Bundle:
 
 def publish(connection: Connection, bundle: Bundle, now: datetime) -> Published:
     """Store ``bundle`` as its extension's version. Raises ``VersionExists`` if that version has other content."""
+    locks.alone(connection, "publishing")
     manifest = bundle.manifest
     extension_id = _extension(connection, manifest, now)
     versions = connection.execute(
@@ -81,11 +83,9 @@ def publish(connection: Connection, bundle: Bundle, now: datetime) -> Published:
 
 def endpoints(connection: Connection, version_id: str) -> list[EndpointInfo]:
     """The endpoints of a version, ordered by path, then method."""
-    query = (
-        select(tables.endpoint)
-        .where(tables.endpoint.c.version_id == version_id)
-        .order_by(tables.endpoint.c.path, tables.endpoint.c.method)
-    )
+    found = connection.execute(select(tables.endpoint).where(tables.endpoint.c.version_id == version_id))
+    # Not the database's order, which may be a language's.
+    rows = sorted(found, key=lambda row: (row.path, row.method))
     return [
         EndpointInfo(
             id=row.id,
@@ -94,7 +94,7 @@ def endpoints(connection: Connection, version_id: str) -> list[EndpointInfo]:
             handler=row.handler,
             schedulable=schedulable(row.method, row.path),
         )
-        for row in connection.execute(query)
+        for row in rows
     ]
 
 
@@ -108,6 +108,10 @@ def _check_bounds(manifest: Manifest) -> None:
     for field, refused in too_long.items():
         if refused:
             raise BundleRefused(f"The manifest's {field} is too long.")
+    texts = [manifest.name, manifest.publisher or "", manifest.version]
+    texts += [text for item in manifest.endpoints for text in (item.path, item.handler)]
+    if not all(map(storable, texts)):
+        raise BundleRefused("The manifest holds characters that cannot be stored.")
     seen = set()
     for index, item in enumerate(manifest.endpoints):
         if (item.method, item.path) in seen:

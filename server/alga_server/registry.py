@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from . import tables
+from .fields import storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,14 @@ def extensions(
     """Every extension by name, then publisher; or the one with that id, or those with that name, one per publisher."""
     table = tables.extension.c
     query = select(table.id, table.publisher, table.name)
+    if name is not None and not storable(name):
+        return []
     if name is not None:
         query = query.where(table.name == name)
     if extension_id is not None:
         query = query.where(table.id == extension_id)
-    rows = connection.execute(query.order_by(table.name, table.publisher)).all()
+    # Not the database's order, which may be a language's.
+    rows = sorted(connection.execute(query), key=lambda row: (row.name, row.publisher))
     return [Extension(row.id, row.publisher, row.name, _versions(connection, row.id)) for row in rows]
 
 

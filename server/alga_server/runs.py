@@ -124,7 +124,10 @@ def prune(connection: Connection, tenant_id: str, install_id: str, *, keep: int)
     mine = of_install(tenant_id, install_id)
     oldest = select(table.c.ordinal).where(mine).order_by(table.c.ordinal.desc()).offset(keep).limit(1)
     if (ordinal := connection.execute(oldest).scalar_one_or_none()) is not None:
-        connection.execute(delete(table).where(mine, table.c.ordinal <= ordinal, table.c.status != "running"))
+        old = select(table.c.ordinal).where(mine, table.c.ordinal <= ordinal, table.c.status != "running")
+        # What somebody else forgets at this moment needs no waiting for.
+        free = old.with_for_update(skip_locked=True)
+        connection.execute(delete(table).where(mine, table.c.ordinal.in_(free)))
 
 
 def of_install(tenant_id: str, install_id: str) -> ColumnElement[bool]:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from alga_runner.models import EndpointInfo, ScheduleInfo
 
-from . import installs, missed, publishing, retries, tables, upcoming
+from . import installs, locks, missed, publishing, retries, tables, upcoming
 from .cron import check_cron
 from .errors import FieldRefused, NotFound, QuotaExceeded, ValidationFailed
 from .fields import check_choice, check_enabled, check_name, check_payload, check_string, check_whole
@@ -124,6 +124,7 @@ def change(
 
     Raises ``NotFound``, ``ValidationFailed`` with every field that is wrong.
     """
+    locks.change_schedule(connection, install.tenant_id, install.install_id, schedule_id)
     found = get(connection, install, schedule_id)
     if found is None:
         raise NotFound(_NOT_FOUND)

@@ -24,8 +24,9 @@ class ServerSettings(BaseSettings):
 
     database_url: str = Field(
         default="sqlite://",
+        repr=False,  # it may hold a password
         description="SQLAlchemy URL of the storage. `sqlite://` lives in memory and ends with the server; "
-        "`sqlite:///path/to/file.db` stays.",
+        "`sqlite:///path/to/file.db` stays; `postgresql://user:password@host/database` may be shared by many servers.",
     )
     runner_token: SecretStr | None = Field(
         default=None,
@@ -143,7 +144,11 @@ class ServerSettings(BaseSettings):
         default=200 * 1024 * 1024, ge=1024, description="Bytes of a bundle's archive, compressed."
     )
     database_threads: int = Field(
-        default=8, ge=1, le=64, description="Reads of a database file that run at once. Writes take turns."
+        default=8,
+        ge=1,
+        le=64,
+        description="Reads of the database that run at once. Writes of a file take turns; of PostgreSQL, half as "
+        "many run at once, and a server has that many connections in all.",
     )
 
     @classmethod

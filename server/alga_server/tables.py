@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -166,7 +167,8 @@ schedule = Table(
 schedule_run = Table(
     "tenant_extension_schedule_run",
     metadata,
-    Column("ordinal", Integer, primary_key=True),
+    # SQLite counts by itself in a column of this type alone, and its integers have 64 bits in any case.
+    Column("ordinal", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("id", String(36), nullable=False, unique=True),
     Column("tenant_id", String(128), nullable=False),
     Column("install_id", String(36), nullable=False),

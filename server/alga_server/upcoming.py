@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from . import tables
+from . import locks, tables
 from .occurrences import Occurrence, after, following
 from .retries import NONE_WAITING
 
@@ -76,6 +76,7 @@ def _latest_hours(expression: str, timezone: str, now: datetime) -> Occurrence:
 
 def stop_install(connection: Connection, tenant_id: str, install_id: str) -> None:
     """The install was disabled: nothing of it fires."""
+    locks.change_schedules(connection, locks.of_install(tenant_id, install_id))
     connection.execute(
         update(tables.schedule)
         .where(tables.schedule.c.tenant_id == tenant_id, tables.schedule.c.install_id == install_id)
@@ -85,6 +86,7 @@ def stop_install(connection: Connection, tenant_id: str, install_id: str) -> Non
 
 def start_install(connection: Connection, tenant_id: str, install_id: str, now: datetime) -> None:
     """The install was enabled: its enabled schedules fire from ``now`` on."""
+    locks.change_schedules(connection, locks.of_install(tenant_id, install_id))
     table = tables.schedule
     mine = (table.c.tenant_id == tenant_id) & (table.c.install_id == install_id)
     query = select(table.c.id, table.c.cron, table.c.timezone).where(mine, table.c.enabled)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from alga_runner.models import normalise_capabilities
 
-from . import installs, publishing, tables, upcoming
+from . import installs, locks, publishing, tables, upcoming
 from .errors import ScheduleRemapFailed
 from .installs import Install
 from .selector import clean_path
@@ -57,6 +57,7 @@ def upgrade(
     blocks all of it, or with ``disable_missing`` is disabled with the reason as its ``last_error``. Grants that the
     version does not declare end. Raises ``NotFound``, ``ScheduleRemapFailed``, which names every such schedule.
     """
+    locks.alone(connection, locks.bundles_of(tenant_id))
     before = installs.require(connection, tenant_id, install_id, lock=True)
     version = installs.version(connection, before.extension_id, version_id)
     if version.id == before.version_id:
@@ -87,13 +88,13 @@ def upgrade(
 
 def _schedules(connection: Connection, install: Install) -> Sequence[Row[Any, Any, Any, Any]]:
     """Every schedule of the install with its endpoint, enabled or not, oldest first; locked against claims."""
+    locks.change_schedules(connection, locks.of_install(install.tenant_id, install.install_id))
     schedule, endpoint = tables.schedule.c, tables.endpoint.c
     query = (
         select(schedule.id, endpoint.method, endpoint.path, endpoint.version_id)
         .join(tables.endpoint, endpoint.id == schedule.endpoint_id)
         .where(schedule.tenant_id == install.tenant_id, schedule.install_id == install.install_id)
         .order_by(schedule.created_at, schedule.ordinal)
-        .with_for_update(of=tables.schedule)
     )
     return connection.execute(query).all()
 

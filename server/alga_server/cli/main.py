@@ -8,6 +8,7 @@ from .clock_command import clock
 from .failures import Commands
 from .grant_commands import grant, revoke
 from .install_commands import disable, enable, install, installs, uninstall
+from .migrate_command import migrate
 from .publish_commands import extensions, publish
 from .reconcile_command import reconcile
 from .run_commands import run_now, runs
@@ -25,8 +26,8 @@ _HELP = """Run the reference Alga server, and administer one that runs.
   alga-server schedules --tenant acme
       what a tenant's extensions have planned
 
-All but serve talk to a running server: at --server or ALGA_SERVER_URL, with the token in ALGA_SERVER_ADMIN_TOKEN. An
-extension is named by its name or its id, an install by its extension's name or its own id.
+All but serve and migrate talk to a running server: at --server or ALGA_SERVER_URL, with the token in
+ALGA_SERVER_ADMIN_TOKEN. An extension is named by its name or its id, an install by its extension's name or its own id.
 
 Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 """
@@ -50,6 +51,7 @@ def main(debug: bool) -> None:
 
 for _command in (
     serve,
+    migrate,
     publish,
     extensions,
     install,

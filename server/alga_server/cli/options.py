@@ -87,6 +87,11 @@ class ServerUrl(click.ParamType[str]):
         return text.rstrip("/")
 
 
+def database_url(text: str) -> str:
+    """The URL of ``--database``: what has no scheme is a file."""
+    return text if "://" in text else f"sqlite:///{text}"
+
+
 def tenant_option(command: CommandT) -> CommandT:
     """``--tenant``: whose installs a command works on."""
     option = click.option("--tenant", metavar="ID", type=Tenant(), required=True, help="The tenant.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import ServerUrl, json_option
+from .options import ServerUrl, database_url, json_option
 
 if TYPE_CHECKING:
     from ..settings import ServerSettings
@@ -101,7 +101,7 @@ def serve(
     from .tokens import made_tokens, read_tokens  # noqa: PLC0415
 
     given: dict[str, Any] = {
-        "database_url": None if database is None else _database_url(database),
+        "database_url": None if database is None else database_url(database),
         "bundle_store": None if bundle_store is None else bundle_store.absolute(),
         "runner_url": runner_url,
         "development": dev or None,
@@ -151,10 +151,6 @@ def _environment(url: str, settings: ServerSettings, made: dict[str, str]) -> di
     found |= {"STORAGE_API_BASE_URL": url, "BUNDLE_STORE_BASE": str(settings.bundle_store)}
     of_runner = {"runner_token": "RUNNER_STORAGE_API_TOKEN", "runner_service_token": "RUNNER_SERVICE_TOKEN"}
     return found | {of_runner[name]: value for name, value in made.items() if name in of_runner}
-
-
-def _database_url(text: str) -> str:
-    return text if "://" in text else f"sqlite:///{text}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,6 +5,6 @@ A step is never changed once it has landed. A test compares where they lead with
 
 from __future__ import annotations
 
-from .walk import SchemaTooNew, head, revision_of, upgrade
+from .walk import SchemaForeign, SchemaTooNew, head, revision_of, upgrade
 
-__all__ = ["SchemaTooNew", "head", "revision_of", "upgrade"]
+__all__ = ["SchemaForeign", "SchemaTooNew", "head", "revision_of", "upgrade"]

@@ -23,6 +23,10 @@ FIRST = "0001"
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
+class SchemaForeign(Exception):
+    """The database is another program's: it has a table of a name that is ours. The name is the text."""
+
+
 class SchemaTooNew(Exception):
     """The database was migrated by a newer server; its revision is the text."""
 
@@ -44,11 +48,16 @@ def head() -> str:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """Where the database stands; ``None`` for an empty one."""
+    """Where the database stands; ``None`` for an empty one. Raises ``SchemaForeign``."""
     names = inspect(connection).get_table_names()
     if _version.name in names:
         revision: str = connection.execute(select(_version.c.version_num)).scalar_one()
         return revision
+    ours = sorted(metadata.tables.keys() & set(names))
+    if (
+        ours and connection.dialect.name != "sqlite"
+    ):  # nowhere else were there tables before there were migrations
+        raise SchemaForeign(ours[0])
     return FIRST if "extension_registry" in names else None
 
 
@@ -56,7 +65,7 @@ def upgrade(connection: Connection) -> tuple[str | None, str]:
     """Walk the database up to ``head()``: from where, to where. Changes nothing if it stands there.
 
     Whoever calls it holds the database's write lock, so that of several servers that start one migrates. Raises
-    ``SchemaTooNew``.
+    ``SchemaTooNew``, ``SchemaForeign``.
     """
     before, target = revision_of(connection), head()
     if before is None:

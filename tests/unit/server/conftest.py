@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,8 @@ import pytest
 from alga_runner.models.archive import pack
 from alga_server import ManualClock, Server, ServerSettings
 from alga_server.runs import Run
+
+collect_ignore_glob = [] if "ALGA_TEST_POSTGRES" in os.environ else ["test_postgres_*.py"]
 
 RUNNER_TOKEN = "runner-token-of-the-test"
 ADMIN_TOKEN = "admin-token-of-the-test"
@@ -216,10 +219,17 @@ class House:
         return (await self.client.get("/metrics")).text
 
 
+@pytest.fixture(params=["postgres"] if "ALGA_TEST_POSTGRES" in os.environ else ["memory", "file"])
+def each_database_url(request: pytest.FixtureRequest, database_url: str) -> str:
+    """A database of each kind that there is."""
+    return "sqlite://" if request.param == "memory" else database_url
+
+
 @pytest.fixture
-def settings() -> ServerSettings:
+def settings(quick_database_url: str) -> ServerSettings:
     """Host calls come from the tests themselves here, not from executions: they carry no execution's token."""
     return ServerSettings(
+        database_url=quick_database_url,
         runner_token=RUNNER_TOKEN,
         admin_token=ADMIN_TOKEN,
         gateway_token=GATEWAY_TOKEN,

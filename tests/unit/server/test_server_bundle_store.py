@@ -285,9 +285,9 @@ async def test_installs_and_uninstalls_at_once_end_with_exactly_the_bundles_of_w
 
 
 async def test_a_start_writes_the_bundles_that_are_missing(
-    root: Path, tmp_path: Path, settings: ServerSettings
+    root: Path, database_url: str, settings: ServerSettings
 ) -> None:
-    kept = settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'alga.db'}"})
+    kept = settings.model_copy(update={"database_url": database_url})
     headers = {"authorization": f"Bearer {settings.admin_token.get_secret_value()}"}  # type: ignore[union-attr]
     async with Server(kept) as server:
         transport = httpx.ASGITransport(server.app)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -19,11 +18,9 @@ pytestmark = pytest.mark.anyio
 HOURLY = {"endpoint": "/sync", "cron": "0 * * * *", "idempotencyKey": "request-1:2"}
 
 
-@pytest.fixture(params=["memory", "file"])
-def settings(request: pytest.FixtureRequest, settings: ServerSettings, tmp_path: Path) -> ServerSettings:
-    if request.param == "memory":
-        return settings
-    return settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'alga.db'}"})
+@pytest.fixture
+def settings(settings: ServerSettings, each_database_url: str) -> ServerSettings:
+    return settings.model_copy(update={"database_url": each_database_url})
 
 
 async def test_the_same_key_gives_the_first_result(mine: Any) -> None:

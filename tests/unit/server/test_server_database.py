@@ -29,7 +29,16 @@ def count(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(bundle)).scalar_one()
 
 
-@pytest.mark.parametrize("url", ["postgresql://localhost/alga", "mysql://x/y", "nonsense", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+asyncpg://localhost/alga",
+        "mysql://localhost/y",
+        "postgresql://a:localhost@b:c/d",
+        "nonsense",
+        "",
+    ],
+)
 async def test_a_url_it_cannot_use_is_a_settings_error(url: str) -> None:
     with pytest.raises(SettingsError, match="database_url") as refusal:
         Database(url)
@@ -37,8 +46,8 @@ async def test_a_url_it_cannot_use_is_a_settings_error(url: str) -> None:
     assert "localhost" not in str(refusal.value)
 
 
-async def test_a_write_that_raises_leaves_nothing() -> None:
-    database = Database("sqlite://")
+async def test_a_write_that_raises_leaves_nothing(quick_database_url: str) -> None:
+    database = Database(quick_database_url)
 
     def half(connection: Connection) -> None:
         add(connection)
@@ -61,8 +70,8 @@ async def test_two_databases_in_memory_share_nothing() -> None:
     await second.aclose()
 
 
-async def test_the_first_transaction_makes_the_tables() -> None:
-    database = Database("sqlite://")
+async def test_the_first_transaction_makes_the_tables(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
 
     names = await database.read(lambda connection: inspect(connection).get_table_names())
 
@@ -70,13 +79,12 @@ async def test_the_first_transaction_makes_the_tables() -> None:
     await database.aclose()
 
 
-async def test_a_file_keeps_what_was_written(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'alga.db'}"
-    first = Database(url)
+async def test_a_file_keeps_what_was_written(database_url: str) -> None:
+    first = Database(database_url)
     await first.write(add)
     await first.aclose()
 
-    second = Database(url)
+    second = Database(database_url)
     await second.start()
 
     assert await second.read(count) == 1
@@ -96,8 +104,8 @@ async def test_a_file_uses_a_write_ahead_log_and_real_keys(tmp_path: Path) -> No
     await database.aclose()
 
 
-async def test_a_reader_of_a_file_does_not_wait_for_its_writer(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'alga.db'}")
+async def test_a_reader_does_not_wait_for_a_writer(database_url: str) -> None:
+    database = Database(database_url)
     await database.start()
     written, go_on = Event(), Event()
 
@@ -116,8 +124,8 @@ async def test_a_reader_of_a_file_does_not_wait_for_its_writer(tmp_path: Path) -
     await database.aclose()
 
 
-async def test_cancelling_a_write_waits_for_its_end() -> None:
-    database = Database("sqlite://")
+async def test_cancelling_a_write_waits_for_its_end(quick_database_url: str) -> None:
+    database = Database(quick_database_url)
     await database.start()
     begun, go_on = Event(), Event()
 
@@ -136,8 +144,8 @@ async def test_cancelling_a_write_waits_for_its_end() -> None:
     await database.aclose()
 
 
-async def test_an_error_does_not_carry_the_statements_parameters() -> None:
-    database = Database("sqlite://")
+async def test_an_error_does_not_carry_the_statements_parameters(quick_database_url: str) -> None:
+    database = Database(quick_database_url)
     await database.write(add)
 
     with pytest.raises(IntegrityError) as refusal:
@@ -147,8 +155,8 @@ async def test_an_error_does_not_carry_the_statements_parameters() -> None:
     await database.aclose()
 
 
-async def test_a_server_can_be_started_twice_on_one_file(tmp_path: Path) -> None:
-    settings = ServerSettings(database_url=f"sqlite:///{tmp_path / 'alga.db'}")
+async def test_a_server_can_be_started_twice_on_one_database(database_url: str) -> None:
+    settings = ServerSettings(database_url=database_url)
 
     async with Server(settings), Server(settings) as second:
         assert await second._services.database.read(count) == 0
@@ -172,8 +180,8 @@ async def test_a_file_that_is_no_database_is_a_settings_error(tmp_path: Path) ->
     await database.aclose()
 
 
-async def test_many_may_start_on_one_new_file_at_once(tmp_path: Path) -> None:
-    databases = [Database(f"sqlite:///{tmp_path / 'alga.db'}") for _ in range(8)]
+async def test_many_may_start_on_one_new_database_at_once(empty_database_url: str) -> None:
+    databases = [Database(empty_database_url) for _ in range(8)]
 
     async with anyio.create_task_group() as group:
         for database in databases:
@@ -186,8 +194,8 @@ async def test_many_may_start_on_one_new_file_at_once(tmp_path: Path) -> None:
         await database.aclose()
 
 
-async def test_more_readers_than_connections_take_turns(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'alga.db'}", threads=2)
+async def test_more_readers_than_connections_take_turns(database_url: str) -> None:
+    database = Database(database_url, threads=2)
     await database.write(add)
     counts: list[int] = []
 

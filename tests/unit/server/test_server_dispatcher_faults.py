@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -22,9 +21,8 @@ HOURLY = "0 * * * *"
 
 
 @pytest.fixture
-def settings(settings: ServerSettings, tmp_path: Path) -> ServerSettings:
-    url = f"sqlite:///{tmp_path / 'alga.db'}"
-    return settings.model_copy(update={"database_url": url})
+def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
+    return settings.model_copy(update={"database_url": database_url})
 
 
 @pytest.fixture

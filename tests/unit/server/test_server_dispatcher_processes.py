@@ -58,8 +58,8 @@ async def dispatching(url: str) -> AsyncIterator[Dispatching]:
 
 
 @pytest.fixture
-def settings(settings: ServerSettings, tmp_path: Path) -> ServerSettings:
-    return settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'alga.db'}"})
+def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
+    return settings.model_copy(update={"database_url": database_url})
 
 
 async def test_two_processes_fire_each_time_of_fifty_schedules_once(

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -27,9 +26,8 @@ HOURLY = "0 * * * *"
 
 
 @pytest.fixture
-def settings(settings: ServerSettings, tmp_path: Path) -> ServerSettings:
-    url = f"sqlite:///{tmp_path / 'alga.db'}"
-    return settings.model_copy(update={"database_url": url, "shutdown_grace_seconds": 0})
+def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
+    return settings.model_copy(update={"database_url": database_url, "shutdown_grace_seconds": 0})
 
 
 @pytest.fixture

@@ -88,8 +88,8 @@ def settings() -> ServerSettings:
 
 
 @pytest.fixture
-async def tokens() -> AsyncIterator[ExecutionTokens]:
-    database = Database("sqlite://")
+async def tokens(quick_database_url: str) -> AsyncIterator[ExecutionTokens]:
+    database = Database(quick_database_url)
     yield ExecutionTokens(database, ManualClock())
     await database.aclose()
 

@@ -12,22 +12,26 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, create_engine, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, insert, inspect, make_url, select, text
 
 from alga_runner.errors import SettingsError
 from alga_server import migrations, tables
 from alga_server.database import Database
 from alga_server.migrations import walk
 
+OLDER = [step.revision for step in walk._script().walk_revisions()][:0:-1]
+"""Every revision but today's, oldest first."""
+DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'alga.db'}"
+def url(empty_database_url: str) -> str:
+    return empty_database_url
 
 
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
-    engine = create_engine(url)
+    engine = create_engine(make_url(url).set(drivername=DRIVERS[make_url(url).get_backend_name()]))
     yield engine
     engine.dispose()
 
@@ -67,9 +71,26 @@ def test_an_empty_database_gets_the_same_tables_at_once(url: str, engine: Engine
         assert migrations.revision_of(connection) == migrations.head()
 
 
-def test_a_database_made_before_there_were_migrations_is_recognised_and_keeps_its_rows(
-    url: str, engine: Engine
+@pytest.mark.parametrize("revision", OLDER)
+def test_a_database_of_an_older_server_is_walked_up_and_keeps_its_rows(
+    url: str, engine: Engine, revision: str
 ):
+    with engine.begin() as connection:
+        walk_to(connection, revision)
+        row = {"content_hash": "sha256:1", "archive": b"kept", "created_at": datetime.now(UTC)}
+        connection.execute(insert(tables.bundle).values(row))
+
+    start(url)
+
+    with engine.connect() as connection:
+        assert migrations.revision_of(connection) == migrations.head()
+        assert connection.execute(select(tables.bundle.c.archive)).scalar_one() == b"kept"
+        assert differences(connection) == []
+
+
+def test_a_database_made_before_there_were_migrations_is_recognised_and_keeps_its_rows(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'old.db'}"  # there was no other
+    engine = create_engine(url)
     with engine.begin() as connection:
         walk_to(connection, walk.FIRST)
         connection.execute(text("DROP TABLE alembic_version"))
@@ -82,6 +103,7 @@ def test_a_database_made_before_there_were_migrations_is_recognised_and_keeps_it
         assert migrations.revision_of(connection) == migrations.head()
         assert connection.execute(select(tables.bundle.c.archive)).scalar_one() == b"kept"
         assert differences(connection) == []
+    engine.dispose()
 
 
 def test_a_database_of_a_newer_server_is_left_alone(url: str, engine: Engine):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,11 +14,9 @@ from alga_server import Server, ServerSettings
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["memory", "file"])
-def settings(request: pytest.FixtureRequest, settings: ServerSettings, tmp_path: Path) -> ServerSettings:
-    if request.param == "memory":
-        return settings
-    return settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'alga.db'}"})
+@pytest.fixture
+def settings(settings: ServerSettings, each_database_url: str) -> ServerSettings:
+    return settings.model_copy(update={"database_url": each_database_url})
 
 
 async def at_once(count: int, call: Callable[[int], Awaitable[Any]]) -> list[Any]:

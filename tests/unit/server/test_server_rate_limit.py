@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,12 +14,10 @@ from alga_server import Server, ServerSettings
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["memory", "file"])
-def settings(request: pytest.FixtureRequest, settings: ServerSettings, tmp_path: Path) -> ServerSettings:
-    changes: dict[str, Any] = {"schedule_changes_burst": 5, "schedule_changes_per_minute": 10}
-    if request.param == "file":
-        changes["database_url"] = f"sqlite:///{tmp_path / 'alga.db'}"
-    return settings.model_copy(update=changes)
+@pytest.fixture
+def settings(settings: ServerSettings, each_database_url: str) -> ServerSettings:
+    changes = {"schedule_changes_burst": 5, "schedule_changes_per_minute": 10}
+    return settings.model_copy(update={**changes, "database_url": each_database_url})
 
 
 async def spend(mine: Any) -> str:

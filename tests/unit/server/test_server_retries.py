@@ -293,10 +293,10 @@ async def test_a_run_whose_worker_died_is_tried_again(mine: Any, played: Any) ->
 
 
 async def test_an_attempt_survives_a_restart(
-    house: Any, settings: ServerSettings, played: Any, tmp_path: Any
+    house: Any, settings: ServerSettings, played: Any, database_url: str
 ) -> None:
     """A stopped server's run is lost; the next server tries it again."""
-    changes = {"database_url": f"sqlite:///{tmp_path}/alga.db", "shutdown_grace_seconds": 0}
+    changes = {"database_url": database_url, "shutdown_grace_seconds": 0}
     settings = settings.model_copy(update=changes)
     clock, carrier = ManualClock(), httpx.MockTransport(played)
     played.hold()

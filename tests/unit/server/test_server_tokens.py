@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -28,8 +27,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def database() -> AsyncIterator[Database]:
-    database = Database("sqlite://")
+async def database(quick_database_url: str) -> AsyncIterator[Database]:
+    database = Database(quick_database_url)
     yield database
     await database.aclose()
 
@@ -111,9 +110,8 @@ async def test_a_token_travels_in_a_header(tokens: ExecutionTokens) -> None:
     assert len(token) <= 128
 
 
-async def test_two_servers_on_one_database_agree(tmp_path: Path, clock: ManualClock) -> None:
-    url = f"sqlite:///{tmp_path / 'alga.db'}"
-    databases = [Database(url) for _ in range(4)]
+async def test_two_servers_on_one_database_agree(database_url: str, clock: ManualClock) -> None:
+    databases = [Database(database_url) for _ in range(4)]
     servers = [ExecutionTokens(database, clock) for database in databases]
     issued: list[str] = []
 
@@ -131,8 +129,10 @@ async def test_two_servers_on_one_database_agree(tmp_path: Path, clock: ManualCl
         await database.aclose()
 
 
-async def test_two_databases_do_not_believe_each_other(tokens: ExecutionTokens, clock: ManualClock) -> None:
-    other = Database("sqlite://")
+async def test_two_databases_do_not_believe_each_other(
+    tokens: ExecutionTokens, clock: ManualClock, empty_database_url: str
+) -> None:
+    other = Database(empty_database_url)
 
     with pytest.raises(ExecutionTokenInvalid):
         await tokens.verify(await issue(ExecutionTokens(other, clock)), **CLAIMS)

@@ -1,0 +1,33 @@
+"""What a kind of database is to the storage: its engines, how many may write at once, what its errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from alga_runner.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One database, opened. ``sqlite`` and ``postgres`` make them.
+
+    ``reader`` begins transactions that see one state of the database and change nothing, ``writer`` those that
+    change it, of which ``writers`` run at once. ``one_connection`` says that readers and writer share one.
+    """
+
+    reader: Engine
+    writer: Engine
+    writers: int
+    one_connection: bool
+    is_there: Callable[[], bool]
+    """Whether there is anything to look at; opening a file that is not there would make it."""
+    before_migrating: Callable[[Connection], None]
+    """Keeps others that would migrate out until the transaction ends, and checks that it can be used."""
+    will_pass: Callable[[DBAPIError], bool]
+    """Whether the transaction that met the error did nothing wrong, and may be tried again."""
+    explain: Callable[[SQLAlchemyError], SettingsError]
+    """What somebody who starts a server is told of an error that keeps the database from being opened."""

@@ -1,0 +1,84 @@
+"""Who waits for whom, where many write at once. SQLite lets one write at a time, and needs none of it.
+
+Everybody takes locks in one order, so that no two wait for each other: first what is done *alone*, then the install,
+then its schedules in the order of their ids, then runs in the order of their ordinals. A lock is taken by a statement
+of its own, before what it guards is read: a statement that waits sees the row that it locks as it is afterwards, but
+whatever it joins as it was before. Functions take a connection; locks last until its transaction ends.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select
+
+from . import tables
+
+
+def alone(connection: Connection, what: str) -> None:
+    """Nobody else does ``what`` meanwhile, in whichever process."""
+    if _needed(connection):
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(what, 0))))
+
+
+def bundles_of(tenant_id: str) -> str:
+    """Deciding which bundles of the tenant are used, to be done ``alone``."""
+    return f"bundles of {tenant_id}"
+
+
+def change_install(connection: Connection, tenant_id: str, install_id: str) -> None:
+    """Nobody else changes the install, or creates, changes or deletes a schedule of it. Runs go on being claimed."""
+    _lock_install(connection, tenant_id, install_id, key_share=True)
+
+
+def remove_install(connection: Connection, tenant_id: str, install_id: str) -> None:
+    """Nobody else does anything with the install, its schedules or their runs: it is about to go."""
+    _lock_install(connection, tenant_id, install_id)
+    change_schedules(connection, of_install(tenant_id, install_id))
+    run = tables.schedule_run.c
+    mine = and_(run.tenant_id == tenant_id, run.install_id == install_id, run.status == "running")
+    change_runs(connection, mine)
+
+
+def keep_install(connection: Connection, tenant_id: str, install_id: str) -> None:
+    """The install does not go."""
+    _lock_install(connection, tenant_id, install_id, read=True, key_share=True)
+
+
+def change_schedules(connection: Connection, which: ColumnElement[bool]) -> None:
+    """Nobody else changes the schedules, or claims runs of them."""
+    if _needed(connection):
+        schedule = tables.schedule
+        query = select(schedule.c.id).where(which).order_by(schedule.c.id).with_for_update(of=schedule)
+        connection.execute(query).all()
+
+
+def change_schedule(connection: Connection, tenant_id: str, install_id: str, schedule_id: str) -> None:
+    """Nobody else changes the schedule, or claims runs of it."""
+    change_schedules(connection, of_install(tenant_id, install_id) & (tables.schedule.c.id == schedule_id))
+
+
+def change_runs(connection: Connection, which: ColumnElement[bool]) -> None:
+    """Nobody else keeps the runs, or records how they ended."""
+    if _needed(connection):
+        run = tables.schedule_run
+        query = select(run.c.ordinal).where(which).order_by(run.c.ordinal).with_for_update(of=run)
+        connection.execute(query).all()
+
+
+def of_install(tenant_id: str, install_id: str) -> ColumnElement[bool]:
+    """The condition that a schedule is the install's."""
+    schedule = tables.schedule.c
+    return and_(schedule.tenant_id == tenant_id, schedule.install_id == install_id)
+
+
+def _lock_install(
+    connection: Connection, tenant_id: str, install_id: str, *, read: bool = False, key_share: bool = False
+) -> None:
+    if _needed(connection):
+        install = tables.install
+        mine = and_(install.c.tenant_id == tenant_id, install.c.id == install_id)
+        query = select(install.c.id).where(mine).with_for_update(of=install, read=read, key_share=key_share)
+        connection.execute(query).all()
+
+
+def _needed(connection: Connection) -> bool:
+    return connection.dialect.name != "sqlite"

@@ -1,0 +1,118 @@
+"""PostgreSQL, through psycopg: many write at once, and rows' locks decide who waits for whom (``locks``).
+
+Writes are READ COMMITTED: each statement sees what was committed before it, so whoever has waited for a lock sees what
+it waited for. Reads are REPEATABLE READ: one state from the first statement to the last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select, text
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from alga_runner.errors import SettingsError
+
+from .backend import Backend
+
+OLDEST = 13
+"""The oldest version that is supported."""
+
+_CONNECT_TIMEOUT_S = 10
+_LOCK_TIMEOUT_S = 30
+"""How long a statement waits for another transaction."""
+_IDLE_TIMEOUT_S = 60
+"""After this long the database ends a transaction whose server does nothing: it was stopped, and holds locks."""
+
+_MIGRATION = 0x416C6761
+"""The key of the advisory lock of whoever migrates."""
+
+_PASSING = frozenset({"40001", "40P01"})
+"""serialization_failure and deadlock_detected."""
+
+
+def open_postgres(url: URL, *, threads: int) -> Backend:
+    """A database of a PostgreSQL server. ``threads`` read at once, and half as many write.
+
+    Raises ``SettingsError`` without the driver. Nothing is connected yet.
+    """
+    writers = max(2, threads // 2)
+    engine = _engine(url, connections=threads + writers)
+    return Backend(
+        reader=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
+        writer=engine.execution_options(isolation_level="READ COMMITTED"),
+        writers=writers,
+        one_connection=False,
+        is_there=lambda: True,
+        before_migrating=_before_migrating,
+        will_pass=lambda error: getattr(error.orig, "sqlstate", None) in _PASSING,
+        explain=lambda error: _explain(error, url),
+    )
+
+
+def _engine(url: URL, *, connections: int) -> Engine:
+    limits = f"-c lock_timeout={_LOCK_TIMEOUT_S}s -c idle_in_transaction_session_timeout={_IDLE_TIMEOUT_S}s"
+    given = url.query.get("options", "")
+    options = " ".join([limits, *([given] if isinstance(given, str) else given)]).strip()
+    rest = url.difference_update_query(["options"])
+    arguments: dict[str, Any] = {
+        "options": options,
+        "application_name": "alga-server",
+        "client_encoding": "utf8",
+    }
+    if "connect_timeout" not in url.query:
+        arguments["connect_timeout"] = _CONNECT_TIMEOUT_S
+    try:
+        engine = create_engine(
+            rest.set(drivername="postgresql+psycopg"),
+            pool_size=connections,
+            max_overflow=0,
+            pool_pre_ping=True,  # a server that was restarted costs no request
+            connect_args=arguments,
+            hide_parameters=True,
+        )
+    except ImportError:
+        raise SettingsError(
+            "The setting database_url names a PostgreSQL database, and its driver is not installed.",
+            hint='Install it: pip install "alga-runner[postgres]".',
+        ) from None
+    event.listen(engine, "handle_error", _forget_values)
+    return engine
+
+
+def _forget_values(context: ExceptionContext) -> None:
+    """Cut an error down to its first line: the details below it quote rows, and its text reaches logs."""
+    original = context.original_exception
+    primary = getattr(getattr(original, "diag", None), "message_primary", None)
+    if primary and context.sqlalchemy_exception is not None:
+        original.args = (primary,)
+        context.sqlalchemy_exception.args = (f"({type(original).__name__}) {primary}",)
+
+
+def _before_migrating(connection: Connection) -> None:
+    """One migrates, the others wait, however long it takes."""
+    connection.execute(text("SET LOCAL lock_timeout = 0"))
+    connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION)))
+    version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+    if version < OLDEST * 10_000:
+        raise SettingsError(
+            f"The database that database_url names is PostgreSQL {version // 10_000}; it must be {OLDEST} or newer."
+        )
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise SettingsError(
+            f"The database that database_url names has the encoding {encoding}; it must be UTF8.",
+            hint="Make one: createdb --encoding UTF8 --template template0 alga.",
+        )
+
+
+def _explain(error: SQLAlchemyError, url: URL) -> SettingsError:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    why = " ".join(str(original).split()).rstrip(".")
+    if url.password:
+        why = why.replace(str(url.password), "***")
+    return SettingsError(
+        f"The database that database_url names is not usable: {why}.",
+        hint="Check that PostgreSQL runs there, and the user, password, host, port and database of the URL.",
+    )

@@ -1,0 +1,334 @@
+"""Who meets whom on PostgreSQL: a claim, and what changes or ends its schedule at the same moment.
+
+Each meeting is played exactly: the one is held inside its transaction until the other waits for it, or has finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Event
+from typing import Any
+
+import anyio
+import pytest
+from sqlalchemy import Connection, text
+
+from alga_server import claims, installs, leases, schedules, upgrades
+from alga_server.claims import Claim, DueSchedule
+from alga_server.database import Database
+from alga_server.errors import NotFound
+from alga_server.leases import Ending, Worker
+from alga_server.runs import Run
+from alga_server.schedules import Limits
+
+pytestmark = pytest.mark.anyio
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+WORKER = Worker("worker-1", timedelta(seconds=60), history=1000)
+OTHER = Worker("worker-2", timedelta(seconds=60), history=1000)
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+AT_MOST_S = 30
+
+Work = Callable[[Connection], Any]
+
+
+@pytest.fixture
+def database(house: Any) -> Database:
+    found: Database = house.server._services.database
+    return found
+
+
+@pytest.fixture
+async def schedule_id(mine: Any) -> str:
+    """Of a schedule that is due at noon."""
+    created: str = await mine.create(cron="0 12 * * *")
+    return created
+
+
+async def meet(database: Database, first: Work, second: Work) -> tuple[Any, Any]:
+    """``first`` has done its work and does not commit until ``second`` waits for it; what both return or raise."""
+    done, go_on = Event(), Event()
+    results: dict[str, Any] = {}
+
+    def held(connection: Connection) -> Any:
+        result = first(connection)
+        done.set()
+        assert go_on.wait(AT_MOST_S)
+        return result
+
+    async def run(name: str, work: Work) -> None:
+        try:
+            results[name] = await database.write(work)
+        except NotFound as error:
+            results[name] = error
+        go_on.set()  # the second did not have to wait
+
+    with anyio.fail_after(AT_MOST_S):
+        async with anyio.create_task_group() as group:
+            group.start_soon(run, "first", held)
+            await anyio.to_thread.run_sync(done.wait, AT_MOST_S)
+            group.start_soon(run, "second", second)
+            while not go_on.is_set():
+                if await database.read(lambda c: c.execute(text(WAITING)).scalar_one()):
+                    go_on.set()
+    return results["first"], results["second"]
+
+
+def claiming(mine: Any, schedule_id: str, worker: Worker = WORKER) -> Work:
+    due = DueSchedule(mine.tenant, mine.id, schedule_id, running=False)
+    return partial(claims.claim, due=due, worker=worker, now=NOON, may_run=True)
+
+
+def running_now(mine: Any, schedule_id: str) -> Work:
+    return partial(
+        claims.claim_now,
+        tenant_id=mine.tenant,
+        install_id=mine.id,
+        schedule_id=schedule_id,
+        worker=WORKER,
+        now=NOON,
+    )
+
+
+def enabling(mine: Any, enabled: bool) -> Work:
+    return partial(
+        installs.change,
+        tenant_id=mine.tenant,
+        install_id=mine.id,
+        enabled=enabled,
+        grants=None,
+        config=None,
+        now=NOON,
+    )
+
+
+def uninstalling(mine: Any) -> Work:
+    return partial(installs.remove, tenant_id=mine.tenant, install_id=mine.id)
+
+
+def changing(mine: Any, schedule_id: str, **members: Any) -> Work:
+    def work(connection: Connection) -> None:
+        install = installs.require(connection, mine.tenant, mine.id, lock=True)
+        schedules.change(connection, install, schedule_id, members, limits=Limits(), now=NOON)
+
+    return work
+
+
+def deleting(mine: Any, schedule_id: str) -> Work:
+    def work(connection: Connection) -> None:
+        install = installs.require(connection, mine.tenant, mine.id, lock=True)
+        schedules.remove(connection, install, schedule_id, now=NOON)
+
+    return work
+
+
+def creating(mine: Any) -> Work:
+    def work(connection: Connection) -> str:
+        install = installs.require(connection, mine.tenant, mine.id, lock=True)
+        members = {"cron": "0 * * * *", "endpoint": "/sync"}
+        return schedules.create(connection, install, members, trigger="t", limits=Limits(), now=NOON)
+
+    return work
+
+
+async def upgrading(mine: Any) -> Work:
+    version = (await mine.house.publish(version="1.1.0"))["versionId"]
+    return partial(
+        upgrades.upgrade,
+        tenant_id=mine.tenant,
+        install_id=mine.id,
+        version_id=version,
+        disable_missing=False,
+        now=NOON,
+    )
+
+
+async def test_of_two_claims_one_wins(database: Database, mine: Any, schedule_id: str) -> None:
+    won, lost = await meet(database, claiming(mine, schedule_id), claiming(mine, schedule_id, worker=OTHER))
+
+    assert isinstance(won, Claim)
+    assert lost is None
+
+
+async def test_a_claim_that_waited_for_an_upgrade_runs_at_the_new_version(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    upgraded, claimed = await meet(database, await upgrading(mine), claiming(mine, schedule_id))
+
+    assert claimed.install.version_id == upgraded.install.version_id
+    assert claimed.run.status == "running"
+
+
+async def test_an_upgrade_waits_for_a_claim_and_takes_its_schedule_along(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    claimed, upgraded = await meet(database, claiming(mine, schedule_id), await upgrading(mine))
+
+    assert claimed.install.version_id == upgraded.before.version_id
+    assert upgraded.remapped == 1
+
+
+async def test_a_run_now_that_waited_for_an_upgrade_finds_its_install(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    upgraded, claimed = await meet(database, await upgrading(mine), running_now(mine, schedule_id))
+
+    assert claimed.install.version_id == upgraded.install.version_id
+
+
+async def test_a_create_that_waited_for_an_upgrade_finds_its_install(database: Database, mine: Any) -> None:
+    _, created = await meet(database, await upgrading(mine), creating(mine))
+
+    assert [each["id"] for each in await mine.list()] == [created]
+
+
+async def test_a_claim_that_waited_for_a_disabled_install_takes_nothing(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    _, claimed = await meet(database, enabling(mine, False), claiming(mine, schedule_id))
+
+    assert claimed is None
+    assert await mine.runs() == []
+
+
+async def test_disabling_an_install_during_a_claim_leaves_no_next_time(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    claimed, _ = await meet(database, claiming(mine, schedule_id), enabling(mine, False))
+
+    assert isinstance(claimed, Claim)
+    assert await mine.next_run_at(schedule_id) is None
+
+
+async def test_a_claim_that_waited_for_a_delete_takes_nothing(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    _, claimed = await meet(database, deleting(mine, schedule_id), claiming(mine, schedule_id))
+
+    assert claimed is None
+
+
+async def test_a_schedule_that_is_deleted_during_its_claim_is_gone_and_its_run_is_kept(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    claimed, _ = await meet(database, claiming(mine, schedule_id), deleting(mine, schedule_id))
+
+    assert await mine.list() == []
+    assert [each["id"] for each in await mine.runs()] == [claimed.run.id]
+
+
+async def test_a_claim_that_waited_for_an_uninstall_takes_nothing(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    _, claimed = await meet(database, uninstalling(mine), claiming(mine, schedule_id))
+
+    assert claimed is None
+
+
+async def test_a_claim_keeps_its_install_until_it_is_recorded(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    claimed, _ = await meet(database, claiming(mine, schedule_id), uninstalling(mine))
+
+    assert isinstance(claimed, Claim)
+    assert (await mine.house.admin("GET", mine.admin_path)).status_code == 404
+
+
+async def test_a_create_does_not_wait_for_a_claim(database: Database, mine: Any, schedule_id: str) -> None:
+    claimed, created = await meet(database, claiming(mine, schedule_id), creating(mine))
+
+    assert isinstance(claimed, Claim)
+    assert {each["id"] for each in await mine.list()} == {schedule_id, created}
+
+
+async def test_a_change_that_waited_for_a_claim_keeps_what_the_claim_did(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    await meet(database, claiming(mine, schedule_id), changing(mine, schedule_id, name="New"))
+
+    assert await mine.next_run_at(schedule_id) == "2026-01-02T12:00:00.000Z"
+    assert (await mine.get(schedule_id))["name"] == "New"
+
+
+async def test_a_run_that_ends_during_an_uninstall_is_nobodys(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    claimed = await database.write(claiming(mine, schedule_id))
+    finish = partial(leases.finish, run=claimed.run, ending=Ending("success"), now=NOON, duration_ms=1)
+
+    _, ended = await meet(database, uninstalling(mine), finish)
+
+    assert ended is None
+
+
+async def test_an_uninstall_waits_for_a_run_that_ends(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    claimed = await database.write(claiming(mine, schedule_id))
+    finish = partial(leases.finish, run=claimed.run, ending=Ending("success"), now=NOON, duration_ms=1)
+
+    ended, _ = await meet(database, finish, uninstalling(mine))
+
+    assert ended.status == "success"
+
+
+async def test_a_run_that_ends_while_it_is_given_up_is_given_up(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    claimed = await database.write(claiming(mine, schedule_id))
+    late = NOON + timedelta(hours=1)
+    finish = partial(leases.finish, run=claimed.run, ending=Ending("success"), now=late, duration_ms=1)
+
+    lost, ended = await meet(database, partial(leases.reap, now=late), finish)
+
+    assert [each.status for each in lost] == ["lost"]
+    assert ended is None
+
+
+async def test_two_that_give_up_the_same_runs_give_up_each_once(database: Database, mine: Any) -> None:
+    for _ in range(5):
+        await database.write(claiming(mine, await mine.create(cron="0 12 * * *")))
+    reap = partial(leases.reap, now=NOON + timedelta(hours=1))
+
+    first, second = await meet(database, reap, reap)
+
+    assert (len(first), second) == (5, [])
+
+
+async def test_a_claim_whose_run_ends_meanwhile_is_an_overlap_or_runs(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    running: Claim = await database.write(running_now(mine, schedule_id))
+    finish = partial(leases.finish, run=running.run, ending=Ending("success"), now=NOON, duration_ms=1)
+
+    _, claimed = await meet(database, finish, claiming(mine, schedule_id))
+
+    assert isinstance(claimed, Claim)
+
+
+async def test_a_claim_during_a_run_is_an_overlap_and_does_not_hold_up_its_end(
+    database: Database, mine: Any, schedule_id: str
+) -> None:
+    running: Claim = await database.write(running_now(mine, schedule_id))
+    finish = partial(leases.finish, run=running.run, ending=Ending("success"), now=NOON, duration_ms=1)
+
+    skipped, ended = await meet(database, claiming(mine, schedule_id), finish)
+
+    assert isinstance(skipped, Run)
+    assert (skipped.reason, ended.status) == ("overlap", "success")
+
+
+async def test_heartbeats_and_an_uninstall_do_not_wait_for_each_other_in_a_circle(
+    database: Database, mine: Any
+) -> None:
+    runs = [
+        (await database.write(claiming(mine, await mine.create(cron="0 12 * * *")))).run.id for _ in range(8)
+    ]
+
+    kept, _ = await meet(database, lambda c: leases.renew(c, WORKER, runs[::-1], NOON), uninstalling(mine))
+
+    assert kept == set(runs)
