@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -162,7 +163,7 @@ async def test_the_database_itself_refuses_a_row_of_one_tenant_in_anothers_insta
     schedule_id = await mine.create()
     statement = update(schedule).where(schedule.c.id == schedule_id).values(install_id=theirs.id)
 
-    with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+    with pytest.raises(IntegrityError, match="(?i)foreign key"):
         await house.server._services.database.write(lambda connection: connection.execute(statement))
 
 
@@ -170,7 +171,7 @@ async def test_the_database_keeps_an_endpoint_that_a_schedule_uses(house: Any, m
 
     await mine.create()
 
-    with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+    with pytest.raises(IntegrityError, match="(?i)foreign key"):
         await house.server._services.database.write(lambda connection: connection.execute(delete(endpoint)))
 
 
@@ -180,7 +181,8 @@ async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_ins
     statements: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        statements.append(" ".join(statement.split()))
+        plain = re.sub(r"%\(\w+\)s(::[A-Z]+( WITHOUT TIME ZONE)?)?", "?", statement)
+        statements.append(" ".join(plain.split()))
 
     event.listen(Engine, "before_cursor_execute", note)
     try:

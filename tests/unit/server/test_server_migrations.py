@@ -50,8 +50,10 @@ def differences(connection: Connection) -> list[object]:
 def start(url: str) -> None:
     async def once() -> None:
         database = Database(url)
-        await database.start()
-        await database.aclose()
+        try:
+            await database.start()
+        finally:
+            await database.aclose()
 
     anyio.run(once)
 
