@@ -77,16 +77,22 @@ def claim_some(
     seen = Seen()
     taken: list[Claim | Run] = []
     left = _still_due(connection, due, now)
-    for at, each in enumerate(due):
-        if len(taken) == _ENOUGH or (room <= 0 and not each.running):
+    some = [at for at, each in enumerate(due) if each.schedule_id in left][:_ENOUGH]
+    end = some[-1] + 1 if len(some) == _ENOUGH else len(due)
+    locks.claim_several(
+        connection,
+        [(due[at].tenant_id, due[at].install_id) for at in some],
+        [due[at].schedule_id for at in some],
+    )
+    for at in some:
+        each = due[at]
+        if room <= 0 and not each.running:
             return Batch(taken, due[at:])
-        if each.schedule_id not in left:
-            continue
         claimed = claim(connection, each, worker, now, may_run=room > 0, seen=seen)
         if claimed is not None:
             taken.append(claimed)
             room -= isinstance(claimed, Claim)
-    return Batch(taken, [])
+    return Batch(taken, due[end:])
 
 
 def _still_due(connection: Connection, due: Sequence[DueSchedule], now: datetime) -> set[str]:
@@ -114,7 +120,8 @@ def claim(
     ``may_run`` is false. With ``seen`` it is one of several in its transaction, and raises ``IntegrityError`` where
     another worker recorded the same.
     """
-    locks.keep_install(connection, due.tenant_id, due.install_id)
+    if seen is None:
+        locks.keep_install(connection, due.tenant_id, due.install_id)
     row = _schedule(connection, due.tenant_id, due.install_id, due.schedule_id)
     if row is None or row.next_run_at is None:
         return None

@@ -97,7 +97,7 @@ def forget_expired(connection: Connection, now: datetime) -> int:
     """
     row = tables.schedule_creation
     key = (row.c.tenant_id, row.c.install_id, row.c.idempotency_key)
-    some = select(*key).where(row.c.created_at <= now - KEPT).limit(_BATCH)
+    some = select(*key).where(row.c.created_at <= now - KEPT).limit(_BATCH).with_for_update(skip_locked=True)
     return connection.execute(delete(row).where(tuple_(*key).in_(some))).rowcount
 
 

@@ -9,7 +9,7 @@ import anyio
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from . import leases
+from . import leases, locks, tables
 from .database import Database
 from .leases import Ending
 from .runs import Run
@@ -65,6 +65,9 @@ class Endings:
 
     async def _together(self, batch: list[_Ended]) -> None:
         def transaction(connection: Connection) -> list[Run | None]:
+            locks.change_schedules(
+                connection, tables.schedule.c.id.in_([each.run.schedule_id for each in batch])
+            )
             return [
                 leases.finish(connection, each.run, each.ending, each.at, duration_ms=each.duration_ms)
                 for each in batch

@@ -1,12 +1,15 @@
 """Who waits for whom, where many write at once. SQLite lets one write at a time, and needs none of it.
 
-Everybody takes locks in one order, so that no two wait for each other: first what is done *alone*, then the install,
-then its schedules in the order of their ids, then runs in the order of their ordinals. A lock is taken by a statement
-of its own, before what it guards is read: a statement that waits sees the row that it locks as it is afterwards, but
-whatever it joins as it was before. Functions take a connection; locks last until its transaction ends.
+Everybody takes locks in one order, so that no two wait for each other: first what is done *alone*, then the install
+(of several, by tenant and id), then its schedules in the order of their ids, then runs in the order of their ordinals.
+A lock is taken by a statement of its own, before what it guards is read: a statement that waits sees the row that it
+locks as it is afterwards, but whatever it joins as it was before. Functions take a connection; locks last until its
+transaction ends.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
@@ -36,6 +39,24 @@ def remove_install(connection: Connection, tenant_id: str, install_id: str) -> N
     run = tables.schedule_run.c
     mine = and_(run.tenant_id == tenant_id, run.install_id == install_id, run.status == "running")
     change_runs(connection, mine)
+
+
+def change_several(
+    connection: Connection, places: Iterable[tuple[str, str]], schedule_ids: Iterable[str]
+) -> None:
+    """As ``change_install`` of each tenant and install, then ``change_schedule`` of each schedule."""
+    for tenant_id, install_id in sorted(set(places)):
+        change_install(connection, tenant_id, install_id)
+    change_schedules(connection, tables.schedule.c.id.in_(list(schedule_ids)))
+
+
+def claim_several(
+    connection: Connection, places: Iterable[tuple[str, str]], schedule_ids: Iterable[str]
+) -> None:
+    """As ``keep_install`` of each tenant and install, then ``change_schedule`` of each schedule."""
+    for tenant_id, install_id in sorted(set(places)):
+        keep_install(connection, tenant_id, install_id)
+    change_schedules(connection, tables.schedule.c.id.in_(list(schedule_ids)))
 
 
 def keep_install(connection: Connection, tenant_id: str, install_id: str) -> None:

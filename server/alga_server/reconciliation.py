@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, update
 
-from . import tables
+from . import locks, tables
 from .discrepancies import LONGEST_LEASE, Calendar, Discrepancy, judge
 
 PAGE = 500
@@ -39,20 +39,17 @@ def schedules(connection: Connection, after_id: str, calendar: Calendar) -> Page
 def heal(connection: Connection, suspects: Iterable[Discrepancy], calendar: Calendar) -> list[Discrepancy]:
     """Heal the schedules of ``suspects`` that are still wrong; what was wrong with them."""
     found: list[Discrepancy] = []
-    for tenant_id, install_id, schedule_id in sorted(
-        {(each.tenant_id, each.install_id, each.schedule_id) for each in suspects}
-    ):
-        # The locks of those who change it, in their order: the install's row, then the schedule's.
-        install = tables.install.c
-        mine = and_(install.tenant_id == tenant_id, install.id == install_id)
-        connection.execute(select(install.id).where(mine).with_for_update())
+    named = sorted({(each.tenant_id, each.install_id, each.schedule_id) for each in suspects})
+    # The locks of those who change them.
+    locks.change_several(connection, [each[:2] for each in named], [each[2] for each in named])
+    for tenant_id, install_id, schedule_id in named:
         schedule = tables.schedule
         this = and_(
             schedule.c.tenant_id == tenant_id,
             schedule.c.install_id == install_id,
             schedule.c.id == schedule_id,
         )
-        row = connection.execute(_query().where(this).with_for_update(of=schedule)).one_or_none()
+        row = connection.execute(_query().where(this)).one_or_none()
         verdict = None if row is None else judge(row, calendar)
         if row is None or verdict is None:
             continue

@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 DRIVER = Path(__file__).parents[3] / "scripts" / "ci.py"
-TARGETS = ["setup-dev", "check", "test", "test-others", "test-postgres", "demo", "samples-check", "guests-check"]
+TARGETS = [
+    "setup-dev",
+    "check",
+    "test",
+    "test-others",
+    "test-postgres",
+    "demo",
+    "samples-check",
+    "guests-check",
+]
 
 
 @pytest.fixture

@@ -16,12 +16,14 @@ import pytest
 from sqlalchemy import Connection, text
 
 from alga_server import claims, installs, leases, schedules, upgrades
-from alga_server.claims import Claim, DueSchedule
+from alga_server.claims import Claim
 from alga_server.database import Database
+from alga_server.endings import Endings
 from alga_server.errors import NotFound
 from alga_server.leases import Ending, Worker
 from alga_server.runs import Run
 from alga_server.schedules import Limits
+from alga_server.surveys import DueSchedule
 
 pytestmark = pytest.mark.anyio
 
@@ -320,6 +322,51 @@ async def test_a_claim_during_a_run_is_an_overlap_and_does_not_hold_up_its_end(
 
     assert isinstance(skipped, Run)
     assert (skipped.reason, ended.status) == ("overlap", "success")
+
+
+def claiming_some(mine: Any, ids: list[str], worker: Worker = WORKER) -> Work:
+    due = [DueSchedule(mine.tenant, mine.id, each, running=False) for each in ids]
+    return partial(claims.claim_some, due=due, worker=worker, now=NOON, room=50)
+
+
+async def test_two_that_claim_many_in_opposite_orders_claim_each_once(database: Database, mine: Any) -> None:
+    ids = [await mine.create(cron="0 12 * * *") for _ in range(8)]
+
+    first, second = await meet(
+        database, claiming_some(mine, ids), claiming_some(mine, ids[::-1], worker=OTHER)
+    )
+
+    assert [each.run.schedule_id for each in first.taken] == ids
+    assert second.taken == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_claims_of_many_and_an_uninstall_do_not_wait_in_a_circle(
+    database: Database, mine: Any, first: bool
+) -> None:
+    ids = [await mine.create(cron="0 12 * * *") for _ in range(8)]
+    claim, uninstall = claiming_some(mine, ids[::-1]), uninstalling(mine)
+
+    results = await meet(database, *((claim, uninstall) if first else (uninstall, claim)))
+
+    batch = results[0] if first else results[1]
+    assert len(batch.taken) == (8 if first else 0)
+    assert (await mine.house.admin("GET", mine.admin_path)).status_code == 404
+
+
+async def test_ends_of_many_runs_and_a_disabled_install_do_not_wait_in_a_circle(
+    database: Database, mine: Any
+) -> None:
+    ids = [await mine.create(cron="0 12 * * *") for _ in range(8)]
+    held = (await database.write(claiming_some(mine, ids))).taken
+    endings = Endings(database)
+
+    async with anyio.create_task_group() as group:
+        for claimed in reversed(held):
+            group.start_soon(partial(endings.record, claimed.run, Ending("success"), NOON, duration_ms=1))
+        group.start_soon(database.write, enabling(mine, False))
+
+    assert [each["status"] for each in await mine.runs()] == ["success"] * 8
 
 
 async def test_heartbeats_and_an_uninstall_do_not_wait_for_each_other_in_a_circle(

@@ -623,5 +623,5 @@ async def test_a_runs_row_cannot_be_there_twice(mine: Any, played: Any) -> None:
         name = tables.schedule_run.name
         connection.execute(text(f"INSERT INTO {name} (id, {columns}) SELECT 'copy', {columns} FROM {name}"))
 
-    with pytest.raises(Exception, match="(?i)unique constraint"):
+    with pytest.raises(Exception, match=r"(?i)unique constraint"):
         await mine.house.server._services.database.write(copy)

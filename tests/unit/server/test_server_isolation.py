@@ -163,7 +163,7 @@ async def test_the_database_itself_refuses_a_row_of_one_tenant_in_anothers_insta
     schedule_id = await mine.create()
     statement = update(schedule).where(schedule.c.id == schedule_id).values(install_id=theirs.id)
 
-    with pytest.raises(IntegrityError, match="(?i)foreign key"):
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
         await house.server._services.database.write(lambda connection: connection.execute(statement))
 
 
@@ -171,7 +171,7 @@ async def test_the_database_keeps_an_endpoint_that_a_schedule_uses(house: Any, m
 
     await mine.create()
 
-    with pytest.raises(IntegrityError, match="(?i)foreign key"):
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
         await house.server._services.database.write(lambda connection: connection.execute(delete(endpoint)))
 
 
