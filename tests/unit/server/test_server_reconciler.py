@@ -33,8 +33,8 @@ NO_RETRY = dict.fromkeys(RETRY)
 
 
 @pytest.fixture
-def settings(settings: ServerSettings, tmp_path: Path) -> ServerSettings:
-    return settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'alga.db'}"})
+def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
+    return settings.model_copy(update={"database_url": database_url})
 
 
 @pytest.fixture
