@@ -23,12 +23,13 @@ def empty_database() -> Iterator[str]:
             yield f"sqlite:///{Path(folder) / 'alga.db'}"
         return
     name = f"bench_{uuid4().hex}"
-    engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+    server = make_url(POSTGRES).set(drivername="postgresql+psycopg")
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
             try:
-                yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+                yield server.set(database=name).render_as_string(hide_password=False)
             finally:
                 connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
     finally:

@@ -20,9 +20,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def settings(settings: ServerSettings, tmp_path: Path) -> ServerSettings:
-    url = f"sqlite:///{tmp_path / 'alga.db'}"
-    return settings.model_copy(update={"database_url": url, "max_schedule_runs": 40})
+def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
+    return settings.model_copy(update={"database_url": database_url, "max_schedule_runs": 40})
 
 
 @pytest.fixture

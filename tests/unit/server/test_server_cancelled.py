@@ -16,9 +16,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def settings(settings: ServerSettings, tmp_path: Path) -> ServerSettings:
-    url = f"sqlite:///{tmp_path / 'alga.db'}"
-    return settings.model_copy(update={"database_url": url, "shutdown_grace_seconds": 0})
+def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
+    return settings.model_copy(update={"database_url": database_url, "shutdown_grace_seconds": 0})
 
 
 async def serve(mine: Any, settings: ServerSettings, played: Any, schedule_id: str) -> None:

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 PROGRAM = Path(__file__).with_name("killed_process.py")
 EVERY = os.environ.get("KILL_EVERY") == "1"
@@ -100,9 +101,28 @@ class Killing:
 
 
 @pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
-    """Makes an empty database; its URL."""
-    return lambda: f"sqlite:///{tmp_path_factory.mktemp('killed') / 'alga.db'}"
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Makes an empty database; its URL. On the PostgreSQL server at ``ALGA_TEST_POSTGRES``, if there is one."""
+    server = os.environ.get("ALGA_TEST_POSTGRES")
+    if server is None:
+        yield lambda: f"sqlite:///{tmp_path_factory.mktemp('killed') / 'alga.db'}"
+        return
+    engine = create_engine(
+        make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"killed_{uuid4().hex}")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {made[-1]}")
+        return engine.url.set(database=made[-1]).render_as_string(hide_password=False)
+
+    yield make
+    with engine.connect() as connection:
+        for name in made:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    engine.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, create_engine, delete, select, update
 
 from alga_server import Server, ServerSettings, claims, leases, reconciliation, tables
 from alga_server.discrepancies import Calendar
+from alga_server.occurrences import after, following
 
 pytestmark = pytest.mark.anyio
 
@@ -32,8 +33,8 @@ NO_RETRY = dict.fromkeys(RETRY)
 
 
 @pytest.fixture
-def settings(settings: ServerSettings, tmp_path: Path) -> ServerSettings:
-    return settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'alga.db'}"})
+def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
+    return settings.model_copy(update={"database_url": database_url})
 
 
 @pytest.fixture
@@ -496,3 +497,21 @@ async def test_only_admins_reconcile(mine: Any, method: str) -> None:
     response = await mine.house.client.request(method, "/api/admin/reconciliation")
 
     assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca"]
+)
+@pytest.mark.parametrize("cron", ["*/30 2 * * *", "0,30 2 * * *", "30 * * * *", "0 0 * * *", "59 23 * * *"])
+@pytest.mark.parametrize(
+    "day", ["2026-03-27", "2026-04-03", "2026-10-02", "2026-10-23", "2011-12-28", "2026-02-13"]
+)
+def test_no_time_of_a_chain_over_a_clock_change_is_wrong_or_distant(zone: str, cron: str, day: str) -> None:
+    """What a dispatcher goes through, one after the other, is what a reconciler believes."""
+    this = next(after(cron, zone, datetime.fromisoformat(day).replace(tzinfo=UTC)))
+    for _ in range(60):
+        calendar = Calendar(this.due_at)
+        then = next(following(cron, zone, this))
+        assert calendar.names(cron, zone, this.due_at, this.nominal_time)
+        assert not calendar.distant(cron, zone, then.due_at)
+        this = then
