@@ -46,9 +46,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What was taken together, and what was not looked at any more."""
+    """What was taken together; whether others have taken any; what they held; what was not looked at any more."""
 
     taken: list[Claim | Run]
+    others: bool
+    held: list[DueSchedule]
     rest: Sequence[DueSchedule]
 
 
@@ -68,31 +70,44 @@ class Seen:
 
 
 def claim_some(
-    connection: Connection, due: Sequence[DueSchedule], worker: Worker, now: datetime, *, room: int
+    connection: Connection,
+    due: Sequence[DueSchedule],
+    worker: Worker,
+    now: datetime,
+    *,
+    room: int,
+    wait: bool = True,
 ) -> Batch:
     """Take what is due of the first of the schedules, in their order, until ``room`` runs begin or it is enough.
 
-    As ``claim`` of each, in one transaction. Where one of them cannot be taken it raises, and nothing was.
+    As ``claim`` of each, in one transaction. Where one of them cannot be taken it raises, and nothing was. Without
+    ``wait`` those that somebody else has at that moment are left for later.
     """
     seen = Seen()
     taken: list[Claim | Run] = []
     left = _still_due(connection, due, now)
+    others = len(left) < len(due)
     some = [at for at, each in enumerate(due) if each.schedule_id in left][:_ENOUGH]
     end = some[-1] + 1 if len(some) == _ENOUGH else len(due)
-    locks.claim_several(
+    free = locks.claim_several(
         connection,
         [(due[at].tenant_id, due[at].install_id) for at in some],
         [due[at].schedule_id for at in some],
+        wait=wait,
     )
+    held: list[DueSchedule] = []
     for at in some:
         each = due[at]
+        if each.schedule_id not in free:
+            held.append(each)
+            continue
         if room <= 0 and not each.running:
-            return Batch(taken, due[at:])
+            return Batch(taken, others, held, due[at:])
         claimed = claim(connection, each, worker, now, may_run=room > 0, seen=seen)
         if claimed is not None:
             taken.append(claimed)
             room -= isinstance(claimed, Claim)
-    return Batch(taken, due[end:])
+    return Batch(taken, others, held, due[end:])
 
 
 def _still_due(connection: Connection, due: Sequence[DueSchedule], now: datetime) -> set[str]:
@@ -122,6 +137,7 @@ def claim(
     """
     if seen is None:
         locks.keep_install(connection, due.tenant_id, due.install_id)
+        locks.change_schedule(connection, due.tenant_id, due.install_id, due.schedule_id)
     row = _schedule(connection, due.tenant_id, due.install_id, due.schedule_id)
     if row is None or row.next_run_at is None:
         return None
@@ -195,6 +211,7 @@ def claim_now(
 ) -> Claim | Run:
     """Take a run that somebody asked for, by the same rules. Raises ``NotFound``."""
     install = installs.require(connection, tenant_id, install_id, lock=True)
+    locks.change_schedule(connection, tenant_id, install_id, schedule_id)
     row = _schedule(connection, tenant_id, install_id, schedule_id)
     if row is None:
         raise NotFound("Schedule not found")
@@ -303,8 +320,7 @@ def _record(
 
 
 def _schedule(connection: Connection, tenant_id: str, install_id: str, schedule_id: str) -> Row[Any] | None:
-    """The schedule with its endpoint, which nobody else changes from here on."""
-    locks.change_schedule(connection, tenant_id, install_id, schedule_id)
+    """The schedule with its endpoint; the caller has locked it."""
     endpoint = tables.endpoint
     query = (
         select(tables.schedule, endpoint.c.method, endpoint.c.path, endpoint.c.version_id)

@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from sqlalchemy.exc import OperationalError
 
 from . import claims, leases, runs, surveys
-from .claims import Claim
+from .claims import Batch, Claim
 from .clock import Clock
 from .database import Database
 from .endings import Endings
@@ -52,7 +52,7 @@ class _Live:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """What one look at the schedules did: whether it fired any, whether some wait for room, when to look again."""
+    """What one look did: whether it or others fired any, whether some wait for room, when to look again."""
 
     fired: bool
     crowded: bool
@@ -201,37 +201,41 @@ class Dispatcher:
                     await self._give_up(partial(leases.reap, now=now))
                     survey = await self._database.read(look)
             rest: Sequence[DueSchedule] = survey.due
-            while rest:
+            held: list[DueSchedule] = []
+            wait = False
+            while rest or held:
+                if not rest:
+                    rest, held, wait = held, [], True  # whoever held them may have let go
                 if self._room() <= 0:
                     waiting = len(rest)
                     rest = [each for each in rest if each.running]  # to be skipped, which takes no room
                     crowded |= len(rest) < waiting
                 with anyio.CancelScope(shield=True):
-                    some, rest = await self._fire_some(rest, now)
-                    fired |= some
+                    batch = await self._fire_some(rest, now, wait=wait)
+                fired |= bool(batch.taken) or batch.others
+                held += batch.held
+                rest = batch.rest
         if fired and len(survey.due) == _BATCH:
             self.wake()
         times = [now + self._poll, *([survey.next_at] if survey.next_at else [])]
         times += [self._renewed_at + self._worker.lease / 3] if self._live else []
         return _Round(fired, crowded, min(times))
 
-    async def _fire_some(
-        self, due: Sequence[DueSchedule], now: datetime
-    ) -> tuple[bool, Sequence[DueSchedule]]:
-        """Claim the first of them together and start their runs; whether any was recorded, and which are left."""
+    async def _fire_some(self, due: Sequence[DueSchedule], now: datetime, *, wait: bool) -> Batch:
+        """Claim the first of them together and start their runs."""
         if not due:
-            return False, []
-        take = partial(claims.claim_some, due=due, worker=self._worker, now=now, room=self._room())
+            return Batch([], others=False, held=[], rest=[])
+        take = partial(claims.claim_some, due=due, worker=self._worker, now=now, room=self._room(), wait=wait)
         try:
             batch = await self._database.write(take)
         except OperationalError:
             raise  # the database's own trouble: others would have it too
         except Exception:  # noqa: BLE001 - whoever's fault it is says so by itself
             fired = [await self._fire(each, now, may_run=self._room() > 0) for each in due]
-            return any(fired), []
+            return Batch([], others=any(fired), held=[], rest=[])
         for claimed in batch.taken:
             self._begin(claimed)
-        return bool(batch.taken), batch.rest
+        return batch
 
     async def _fire(self, due: DueSchedule, now: datetime, *, may_run: bool) -> bool:
         """Claim one due schedule and start its run; whether anything was recorded."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select, tuple_
 
 from . import tables
 
@@ -51,12 +51,21 @@ def change_several(
 
 
 def claim_several(
-    connection: Connection, places: Iterable[tuple[str, str]], schedule_ids: Iterable[str]
-) -> None:
-    """As ``keep_install`` of each tenant and install, then ``change_schedule`` of each schedule."""
-    for tenant_id, install_id in sorted(set(places)):
-        keep_install(connection, tenant_id, install_id)
-    change_schedules(connection, tables.schedule.c.id.in_(list(schedule_ids)))
+    connection: Connection, places: Iterable[tuple[str, str]], schedule_ids: Iterable[str], *, wait: bool
+) -> set[str]:
+    """As ``keep_install`` of each tenant and install, then ``change_schedule`` of each schedule; which.
+
+    Unless it is to ``wait``, schedules that somebody else has locked are left: what is due together is shared out.
+    """
+    wanted = list(schedule_ids)
+    if not _needed(connection):
+        return set(wanted)
+    install, schedule = tables.install, tables.schedule
+    place = (install.c.tenant_id, install.c.id)
+    kept = select(install.c.id).where(tuple_(*place).in_(sorted(set(places)))).order_by(*place)
+    connection.execute(kept.with_for_update(of=install, read=True, key_share=True)).all()
+    free = select(schedule.c.id).where(schedule.c.id.in_(wanted)).order_by(schedule.c.id)
+    return set(connection.execute(free.with_for_update(of=schedule, skip_locked=not wait)).scalars())
 
 
 def keep_install(connection: Connection, tenant_id: str, install_id: str) -> None:

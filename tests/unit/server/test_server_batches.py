@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from alga_server import ServerSettings, claims, leases, runs, tables
 from alga_server.endings import Endings
 from alga_server.leases import Ending
+from alga_server.surveys import Survey
 
 pytestmark = pytest.mark.anyio
 
@@ -175,3 +175,29 @@ async def test_an_ending_that_cannot_be_recorded_is_nothing_to_the_others_unless
 
     assert failures == [failure] * failed
     assert [run["status"] for run in await mine.runs()].count("success") == 5 - failed
+
+
+async def test_who_comes_too_late_for_all_that_it_saw_looks_again(
+    mine: Any, played: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would idle until its next look, beside a server that has more than it can do."""
+    monkeypatch.setattr("alga_server.dispatcher._BATCH", 5)
+    for _ in range(12):
+        await mine.create()
+    database = mine.house.server._services.database
+    read = database.read
+    others = leases.Worker(id="other", lease=mine.house.server.dispatcher._worker.lease, history=1000)
+
+    async def late(fn: Callable[..., Any]) -> Any:
+        """Between its look and its claims another takes what it saw, the first time."""
+        found = await read(fn)
+        if isinstance(found, Survey) and len(found.due) == 5:
+            monkeypatch.setattr(database, "read", read)
+            now = mine.house.clock.now()
+            await database.write(lambda c: claims.claim_some(c, found.due, others, now, room=5))
+        return found
+
+    monkeypatch.setattr(database, "read", late)
+    await mine.house.pass_time(hours=1)
+
+    assert len(played.asked) == 7
