@@ -34,6 +34,9 @@ logger = logging.getLogger("alga_server")
 _FETCH_S = 1.0
 """How often a worker asks for jobs whose instant has come; new ones that are due it hears of at once."""
 
+_AGAIN = timedelta(seconds=1)
+"""From a worker's failure to the next try."""
+
 _DEAD_AFTER_S = 30
 """How long a worker may be silent before its jobs are another's; it says that it lives every ten seconds."""
 
@@ -92,7 +95,15 @@ class QueuedJobs(JobRunner):
         return isinstance(self._clock, MovableClock)
 
     async def run(self, fire: Fire) -> None:
-        """Work, and heal what a dead worker left."""
+        """Work, and heal what a dead worker left; begin again when the database was lost."""
+        while True:
+            try:
+                await self._work(fire)
+            except Exception:
+                logger.exception("The worker of the queue failed", extra={"action": "dispatch_failure"})
+            await self._clock.sleep_until(self._clock.now() + _AGAIN)
+
+    async def _work(self, fire: Fire) -> None:
         app = self._app(fire)
         async with app.open_async(), anyio.create_task_group() as group:
             group.start_soon(self._heal_on)

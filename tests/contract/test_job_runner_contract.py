@@ -334,6 +334,39 @@ if "procrastinate" in ENGINES:
 
         assert run["scheduleId"] == schedule_id
 
+    async def test_a_server_whose_connections_were_cut_goes_on(place: Place) -> None:
+        schedule_id = await place.create()
+        cut = (
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        assert await place.write(lambda c: c.execute(text(cut)).scalar_one()) > 0
+
+        await place.make_due(schedule_id)
+        [run] = await place.runs(1)
+
+        assert run["status"] == "success"
+
+    @pytest.mark.parametrize("settings", ["procrastinate"], indirect=True)
+    async def test_a_server_with_a_queue_does_not_look_by_itself(place: Place) -> None:
+        without = await place.create()
+        queued = await place.create()
+        await place.make_due(without)
+        await place.runs(1)
+        hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        unnoticed = (
+            "ALTER TABLE tenant_extension_schedule DISABLE TRIGGER alga_job_follows_schedule",
+            f"UPDATE tenant_extension_schedule SET next_run_at = '{hour:%Y-%m-%d %H:00}' WHERE id = '{without}'",
+            "ALTER TABLE tenant_extension_schedule ENABLE TRIGGER alga_job_follows_schedule",
+        )
+        for statement in unnoticed:
+            await place.write(lambda c, statement=statement: c.execute(text(statement)))
+        await place.make_due(queued)
+
+        await place.runs(2)
+
+        assert [each["schedule_id"] for each in place.runner.asked] == [without, queued]
+
 
 async def test_the_queue_is_for_postgresql() -> None:
     with pytest.raises(SettingsError, match="works on PostgreSQL only") as refusal:
