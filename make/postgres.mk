@@ -1,7 +1,7 @@
 # ---- PostgreSQL ------------------------------------------------------------------------------------------------------
 
 # Where the database decides. The rest of the server's tests ask of it nothing that these do not.
-ON_POSTGRES ?= $(wildcard tests/unit/server/test_postgres_*.py) $(addprefix tests/unit/server/test_server_,$(addsuffix .py, \
+ON_POSTGRES ?= tests/contract/test_job_runner_contract.py $(wildcard tests/unit/server/test_postgres_*.py) $(addprefix tests/unit/server/test_server_,$(addsuffix .py, \
 	batches cli_migrate creations database dispatcher dispatcher_processes dispatcher_races isolation killed migrations \
 	races rate_limit reconciler retries upgrade)) \
 	--deselect tests/unit/server/test_server_dispatcher.py::TestOnItsOwn::test_it_looks_again_only_when_there_is_a_reason

@@ -29,8 +29,10 @@ from .errors import ServerError
 from .executions import Executor
 from .gateway import gateway_router
 from .internal_api import internal_router
+from .jobs import EmbeddedJobs
 from .metrics import CONTENT_TYPE, Metrics
 from .openapi import described, document
+from .queued_jobs import QueuedJobs
 from .reconciler import Reconciler
 from .runner_client import RunnerClient
 from .services import Services
@@ -63,13 +65,16 @@ class Server:
         allow_clock: bool = False,
     ) -> None:
         clock = clock or (OffsetClock() if allow_clock else SystemClock())
-        database = Database(settings.database_url, threads=settings.database_threads)
+        jobs = QueuedJobs(settings, clock) if settings.job_engine == "procrastinate" else EmbeddedJobs()
+        database = Database(settings.database_url, threads=settings.database_threads, session=jobs.session)
+        if isinstance(jobs, QueuedJobs):
+            jobs.database = database
         store = BundleStore(settings.bundle_store) if settings.bundle_store else None
         tokens = ExecutionTokens(database, clock)
         self._runner = RunnerClient(settings, runner_transport)
         metrics = Metrics()
         executor = Executor(settings, clock, tokens, self._runner)
-        dispatcher = Dispatcher(settings, clock, database, metrics, executor)
+        dispatcher = Dispatcher(settings, clock, database, metrics, executor, jobs=jobs)
         self._services = Services(
             settings=settings,
             clock=clock,

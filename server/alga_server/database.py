@@ -6,7 +6,7 @@ Statements are SQLAlchemy Core and portable. What differs between databases is i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import TypeVar
 
@@ -37,10 +37,11 @@ class Database:
     stays true until it commits; the function may be run again if the database ended it for another's sake, so it
     touches nothing but the connection. Cancelling the caller waits for the transaction to end. Tables are created by
     ``start``, or by the first transaction. Raises ``SettingsError`` for a URL it cannot use.
+    ``session`` are settings of PostgreSQL's sessions.
     """
 
-    def __init__(self, url: str, *, threads: int = 8) -> None:
-        self._backend = _open(url, threads)
+    def __init__(self, url: str, *, threads: int = 8, session: Mapping[str, str] | None = None) -> None:
+        self._backend = _open(url, threads, session or {})
         self._write_turn = CapacityLimiter(self._backend.writers)
         # A database in memory is one connection: its readers wait for its writer.
         self._read_turn = self._write_turn if self._backend.one_connection else CapacityLimiter(threads)
@@ -135,7 +136,7 @@ class Database:
             self._tables_made = False
 
 
-def _open(url: str, threads: int) -> Backend:
+def _open(url: str, threads: int, session: Mapping[str, str]) -> Backend:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # its text may quote the URL, and with it a password
@@ -143,7 +144,7 @@ def _open(url: str, threads: int) -> Backend:
     if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
         return open_sqlite(parsed, threads=threads)
     if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
-        return open_postgres(parsed, threads=threads)
+        return open_postgres(parsed, threads=threads, session=session)
     raise SettingsError(
         f"The setting database_url names {parsed.drivername}, which is not supported.",
         hint="Use sqlite:// or sqlite:///path/to/file.db, or postgresql://user:password@host/database.",

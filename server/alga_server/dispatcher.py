@@ -27,6 +27,7 @@ from .endings import Endings
 from .errors import DispatcherUnavailable, NotFound
 from .executions import Executor
 from .handler_calls import call_handler
+from .jobs import JobRunner
 from .leases import Ending, Worker
 from .metrics import Metrics
 from .run_reports import report
@@ -68,7 +69,14 @@ class Dispatcher:
     """
 
     def __init__(
-        self, settings: ServerSettings, clock: Clock, database: Database, metrics: Metrics, executor: Executor
+        self,
+        settings: ServerSettings,
+        clock: Clock,
+        database: Database,
+        metrics: Metrics,
+        executor: Executor,
+        *,
+        jobs: JobRunner,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -76,6 +84,7 @@ class Dispatcher:
         self._metrics = metrics
         self._executor = executor
         self._endings = Endings(database)
+        self._jobs = jobs
         self._worker = Worker(
             id=str(uuid4()),
             lease=timedelta(seconds=settings.run_lease_seconds),
@@ -94,6 +103,8 @@ class Dispatcher:
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self._group.start_soon(self._watch)
+        if self._settings.dispatch_schedules:
+            self._group.start_soon(self._jobs.run, self._carry_out_job)
         return self
 
     async def __aexit__(
@@ -103,6 +114,7 @@ class Dispatcher:
         if group is None or self._closing:
             return
         self._closing = True
+        self.wake()  # jobs that wait for their turn are put back
         try:
             with anyio.CancelScope(shield=True), anyio.move_on_after(self._settings.shutdown_grace_seconds):
                 async with self._turn:  # what is being claimed right now is a run under way too
@@ -183,11 +195,45 @@ class Dispatcher:
             woken = self._woken
             now = self._clock.now()
             try:
-                next_at = (await self._look(now, may_fire=self._settings.dispatch_schedules)).next_at
+                looks = self._settings.dispatch_schedules and self._jobs.dispatcher_looks
+                next_at = (await self._look(now, may_fire=looks)).next_at
             except Exception:
                 logger.exception("Looking for due schedules failed", extra={"action": "dispatch_failure"})
                 next_at = now + self._poll
             await _first_of(woken.wait, partial(self._clock.sleep_until, next_at))
+
+    async def _carry_out_job(self, due: DueSchedule, due_at: datetime) -> None:
+        """Fire what is due of the schedule, and wait for the end of its run: the job is under way as long.
+
+        A job waits here for its turn: for room, and for the schedule's run under way.
+        """
+        while True:
+            woken, now = self._woken, self._clock.now()
+            if self._closing:
+                await self._database.write(partial(self._jobs.put_back, due=due))
+                return
+            live: _Live | None = None
+            try:
+                async with self._turn:
+                    take = partial(
+                        claims.claim, due=due, worker=self._worker, now=now, may_run=self._room() > 0
+                    )
+                    claimed = await self._database.write(take)
+                    if claimed is not None:
+                        _, live = self._take(claimed)
+                if live is not None:
+                    await live.ended.wait()
+                if (
+                    claimed is not None
+                    or await self._database.read(partial(surveys.due_at, due=due)) != due_at
+                ):
+                    return
+            except Exception:
+                logger.exception(
+                    "Carrying out a schedule's job failed",
+                    extra={"action": "dispatch_failure", "schedule_id": due.schedule_id},
+                )
+            await _first_of(woken.wait, partial(self._clock.sleep_until, max(due_at, now + self._poll)))
 
     async def _look(self, now: datetime, *, may_fire: bool) -> _Round:
         """One look at the schedules. Whoever cancels it cuts nothing in two."""

@@ -6,6 +6,7 @@ it waited for. Reads are REPEATABLE READ: one state from the first statement to 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select, text
@@ -32,13 +33,15 @@ _PASSING = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected."""
 
 
-def open_postgres(url: URL, *, threads: int) -> Backend:
+def open_postgres(url: URL, *, threads: int, session: Mapping[str, str]) -> Backend:
     """A database of a PostgreSQL server. ``threads`` read at once, and half as many write.
+
+    ``session`` are settings of its sessions.
 
     Raises ``SettingsError`` without the driver. Nothing is connected yet.
     """
     writers = max(2, threads // 2)
-    engine = _engine(url, connections=threads + writers)
+    engine = _engine(url, session, connections=threads + writers)
     return Backend(
         reader=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
         writer=engine.execution_options(isolation_level="READ COMMITTED"),
@@ -51,10 +54,11 @@ def open_postgres(url: URL, *, threads: int) -> Backend:
     )
 
 
-def _engine(url: URL, *, connections: int) -> Engine:
+def _engine(url: URL, session: Mapping[str, str], *, connections: int) -> Engine:
     limits = f"-c lock_timeout={_LOCK_TIMEOUT_S}s -c idle_in_transaction_session_timeout={_IDLE_TIMEOUT_S}s"
+    ours = [f"-c {name}={value}" for name, value in session.items()]
     given = url.query.get("options", "")
-    options = " ".join([limits, *([given] if isinstance(given, str) else given)]).strip()
+    options = " ".join([limits, *ours, *([given] if isinstance(given, str) else given)]).strip()
     rest = url.difference_update_query(["options"])
     arguments: dict[str, Any] = {
         "options": options,

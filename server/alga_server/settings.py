@@ -6,7 +6,7 @@ A setting is given by name or found in the environment as ``ALGA_SERVER_`` and i
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -99,6 +99,11 @@ class ServerSettings(BaseSettings):
         ge=1,
         description="How many such changes it may make at once; they come back at the rate above. "
         "Requests that are refused do not count.",
+    )
+    job_engine: Literal["embedded", "procrastinate"] = Field(
+        default="embedded",
+        description="What brings due schedules to this server: `embedded`, it looks for them; or `procrastinate`, a "
+        "queue in PostgreSQL. The same for all servers on one database.",
     )
     dispatch_schedules: bool = Field(
         default=True,

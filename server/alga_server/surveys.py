@@ -98,3 +98,18 @@ def next_due(connection: Connection, now: datetime) -> datetime | None:
     """When the next schedule after ``now`` is due, or an attempt of one."""
     found = [connection.execute(statement, {"now": now}).scalar_one() for statement in _NEXT]
     return min((each for each in found if each is not None), default=None)
+
+
+def due_at(connection: Connection, due: DueSchedule) -> datetime | None:
+    """When the schedule is due, or an attempt of it; ``None`` if it is gone or disabled."""
+    schedule = tables.schedule.c
+    query = select(schedule.next_run_at, schedule.retry_at).where(
+        schedule.tenant_id == due.tenant_id,
+        schedule.install_id == due.install_id,
+        schedule.id == due.schedule_id,
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None or row.next_run_at is None:
+        return None
+    times: list[datetime] = [each for each in row if each is not None]
+    return min(times)

@@ -16,6 +16,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 from sqlalchemy import insert as insert_into
 
 from ..tables import metadata
+from . import queue
 
 FIRST = "0001"
 """What a database has that was made before there were migrations."""
@@ -70,6 +71,7 @@ def upgrade(connection: Connection) -> tuple[str | None, str]:
     before, target = revision_of(connection), head()
     if before is None:
         metadata.create_all(connection)
+        queue.create(connection)
         _stamp(connection, target)
         return before, target
     if before not in {step.revision for step in _script().walk_revisions()}:

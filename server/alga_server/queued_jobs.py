@@ -1,0 +1,190 @@
+"""Jobs of Procrastinate on PostgreSQL: one waits for each live schedule, until the instant at which it is due.
+
+A trigger of the database (``migrations.queue``) defers and cancels them, in the transaction and on the connection that
+changes the schedule: a rollback leaves no job, and no write can forget one. A job's ``queueing_lock`` is its schedule,
+so that at most one waits. A worker in each server takes jobs; whether a time is to be fired, the claim decides as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from sqlalchemy import Connection, make_url, text
+
+from alga_runner.errors import SettingsError
+
+from . import locks, tables
+from .clock import Clock, MovableClock
+from .database import Database
+from .jobs import Fire, JobDiscrepancy, JobRunner
+from .migrations.queue import QUEUE, TASK
+from .settings import ServerSettings
+from .surveys import DueSchedule
+
+if TYPE_CHECKING:
+    from procrastinate import App, JobContext
+
+logger = logging.getLogger("alga_server")
+
+_FETCH_S = 1.0
+"""How often a worker asks for jobs whose instant has come; new ones that are due it hears of at once."""
+
+_AGAIN = timedelta(seconds=1)
+"""From a worker's failure to the next try."""
+
+_DEAD_AFTER_S = 30
+"""How long a worker may be silent before its jobs are another's; it says that it lives every ten seconds."""
+
+_DISCREPANCIES = text("""
+    WITH live AS (
+        SELECT id, LEAST(next_run_at, retry_at) AT TIME ZONE 'UTC' AS due_at
+        FROM tenant_extension_schedule WHERE next_run_at IS NOT NULL
+    ), stalled AS (
+        SELECT job.id FROM procrastinate_jobs job LEFT JOIN procrastinate_workers worker ON worker.id = job.worker_id
+        WHERE job.queue_name = :queue AND job.status = 'doing'
+        AND (worker.id IS NULL OR worker.last_heartbeat < now() - make_interval(secs => :dead))
+    )
+    SELECT 'stalled' AS kind, job.id AS job_id, job.queueing_lock AS schedule_id
+    FROM procrastinate_jobs job JOIN stalled ON stalled.id = job.id
+    UNION ALL
+    SELECT 'wrong', job.id, job.queueing_lock FROM procrastinate_jobs job LEFT JOIN live ON live.id = job.queueing_lock
+    WHERE job.queue_name = :queue AND job.status = 'todo' AND live.due_at IS DISTINCT FROM job.scheduled_at
+    UNION ALL
+    SELECT 'missing', NULL, live.id FROM live
+    WHERE NOT EXISTS (
+        SELECT 1 FROM procrastinate_jobs job
+        WHERE job.queue_name = :queue AND job.queueing_lock = live.id AND job.status IN ('todo', 'doing')
+    )
+""")
+
+
+class QueuedJobs(JobRunner):
+    """The engine ``procrastinate``. Raises ``SettingsError`` on another database, or where it is not installed."""
+
+    session: Mapping[str, str] = {"alga.job_engine": "procrastinate"}
+
+    def __init__(self, settings: ServerSettings, clock: Clock) -> None:
+        self._url = make_url(settings.database_url)
+        if self._url.get_backend_name() != "postgresql":
+            raise SettingsError(
+                "The setting job_engine names procrastinate, which works on PostgreSQL only.",
+                hint="Set database_url to a PostgreSQL database, or job_engine to embedded.",
+            )
+        try:
+            import procrastinate  # noqa: F401, PLC0415 - optional
+        except ImportError:
+            raise SettingsError(
+                "The setting job_engine names procrastinate, which is not installed.",
+                hint='Install it: pip install "alga-runner[postgres]".',
+            ) from None
+        self._clock = clock
+        self._concurrency = settings.max_schedule_runs
+        self._grace = settings.shutdown_grace_seconds
+        self._heal_every = timedelta(seconds=settings.run_lease_seconds)
+        self.database: Database | None = None
+        """Where schedules are; set before ``run``."""
+
+    @property
+    def dispatcher_looks(self) -> bool:
+        """With a clock that can be moved: the queue knows the machine's time alone."""
+        return isinstance(self._clock, MovableClock)
+
+    async def run(self, fire: Fire) -> None:
+        """Work, and heal what a dead worker left; begin again when the database was lost."""
+        while True:
+            try:
+                await self._work(fire)
+            except Exception:
+                logger.exception("The worker of the queue failed", extra={"action": "dispatch_failure"})
+            await self._clock.sleep_until(self._clock.now() + _AGAIN)
+
+    async def _work(self, fire: Fire) -> None:
+        app = self._app(fire)
+        async with app.open_async(), anyio.create_task_group() as group:
+            group.start_soon(self._heal_on)
+            working = asyncio.create_task(
+                app.run_worker_async(
+                    queues=[QUEUE],
+                    concurrency=self._concurrency,
+                    fetch_job_polling_interval=_FETCH_S,
+                    delete_jobs="always",  # the runs' history is our own
+                    install_signal_handlers=False,
+                    shutdown_graceful_timeout=self._grace,
+                    stalled_worker_timeout=_DEAD_AFTER_S,
+                )
+            )
+            try:
+                await asyncio.shield(working)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    working.cancel()  # it lets its jobs come to their end, which is near
+                    await asyncio.wait({working})
+                group.cancel_scope.cancel()
+
+    def put_back(self, connection: Connection, due: DueSchedule) -> None:
+        """The trigger gives it a fresh job."""
+        self._defer_anew(connection, [due.schedule_id])
+
+    def discrepancies(self, connection: Connection) -> list[JobDiscrepancy]:
+        """Of all schedules and all of their jobs."""
+        return [JobDiscrepancy(row.kind, row.schedule_id) for row in self._found(connection)]
+
+    def heal(self, connection: Connection) -> list[JobDiscrepancy]:
+        """Remove what is wrong and stalled, and have the trigger defer anew. One server at a time."""
+        locks.alone(connection, "healing jobs")
+        suspects = sorted({row.schedule_id for row in self._found(connection)})
+        if not suspects:
+            return []
+        locks.change_schedules(connection, tables.schedule.c.id.in_(suspects))
+        found = [row for row in self._found(connection) if row.schedule_id in suspects]
+        jobs = [row.job_id for row in found if row.job_id is not None]
+        connection.execute(text("DELETE FROM procrastinate_jobs WHERE id = ANY(:jobs)").bindparams(jobs=jobs))
+        self._defer_anew(connection, [row.schedule_id for row in found])
+        return [JobDiscrepancy(row.kind, row.schedule_id) for row in found]
+
+    def _defer_anew(self, connection: Connection, schedule_ids: list[str]) -> None:
+        connection.execute(
+            text("UPDATE tenant_extension_schedule SET next_run_at = next_run_at WHERE id = ANY(:ids)"),
+            {"ids": schedule_ids},
+        )
+
+    def _found(self, connection: Connection) -> list[Any]:
+        return list(connection.execute(_DISCREPANCIES, {"queue": QUEUE, "dead": _DEAD_AFTER_S}))
+
+    async def _heal_on(self) -> None:
+        while True:
+            at = self._clock.now()
+            try:
+                if self.database is not None:
+                    for each in await self.database.write(self.heal):
+                        logger.warning(
+                            "A schedule's job was %s: healed",
+                            each.kind,
+                            extra={
+                                "action": "job_healed",
+                                "discrepancy": each.kind,
+                                "schedule_id": each.schedule_id,
+                            },
+                        )
+            except Exception:
+                logger.exception("Healing jobs failed", extra={"action": "reconcile_failure"})
+            await self._clock.sleep_until(at + self._heal_every)
+
+    def _app(self, fire: Fire) -> App:
+        from procrastinate import App, PsycopgConnector  # noqa: PLC0415 - optional
+
+        arguments = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        app = App(connector=PsycopgConnector(conninfo=arguments, min_size=1, max_size=4))
+
+        @app.task(name=TASK, queue=QUEUE, pass_context=True)
+        async def carry_out(context: JobContext, tenant_id: str, install_id: str, schedule_id: str) -> None:
+            due_at = context.job.scheduled_at
+            if due_at is not None:
+                await fire(DueSchedule(tenant_id, install_id, schedule_id, running=False), due_at)
+
+        return app
