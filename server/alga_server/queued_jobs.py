@@ -63,6 +63,9 @@ _DISCREPANCIES = text("""
 """)
 
 
+_REMOVE = text("DELETE FROM procrastinate_jobs WHERE id = ANY(:jobs) AND status::text = :status")
+
+
 class QueuedJobs(JobRunner):
     """The engine ``procrastinate``. Raises ``SettingsError`` on another database, or where it is not installed."""
 
@@ -142,8 +145,9 @@ class QueuedJobs(JobRunner):
             return []
         locks.change_schedules(connection, tables.schedule.c.id.in_(suspects))
         found = [row for row in self._found(connection) if row.schedule_id in suspects]
-        jobs = [row.job_id for row in found if row.job_id is not None]
-        connection.execute(text("DELETE FROM procrastinate_jobs WHERE id = ANY(:jobs)").bindparams(jobs=jobs))
+        for kind, status in (("wrong", "todo"), ("stalled", "doing")):  # a worker may have taken it meanwhile
+            jobs = [row.job_id for row in found if row.kind == kind]
+            connection.execute(_REMOVE, {"jobs": jobs, "status": status})
         self._defer_anew(connection, [row.schedule_id for row in found])
         return [JobDiscrepancy(row.kind, row.schedule_id) for row in found]
 
