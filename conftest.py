@@ -13,7 +13,7 @@ import pytest
 def pytest_configure(config: pytest.Config) -> None:
     """Give every process of this run, those that tests start included, an empty cache for themselves."""
     # Thousands of servers come and go: looking for cycles took a fifth of the time.
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(20_000, 10, 10)
     if "PYTEST_XDIST_WORKER" in os.environ:
         return  # it has the folder of the process that started it
     folder = tempfile.mkdtemp(prefix="alga-runner-tests-")

@@ -14,6 +14,7 @@ from .missed import MissedPolicy
 from .retries import MAX_ATTEMPTS, MAX_DELAY_S, MAX_FACTOR
 from .schedules import MAX_WINDOW_S
 
+_UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _Cron = Field(max_length=MAX_LENGTH, examples=["0 4 * * *"])
 _Payload = dict[str, Any] | list[Any] | None
 
@@ -71,13 +72,13 @@ class AdminChanges(ScheduleChanges, Policies):
 class UpdateRequest(ScheduleChanges, Policies):
     """What to change, and of which schedule."""
 
-    schedule_id: str = Field(min_length=1)
+    schedule_id: str = Field(pattern=_UUID)
 
 
 class ScheduleRefRequest(_Asked):
     """Which schedule."""
 
-    schedule_id: str = Field(min_length=1)
+    schedule_id: str = Field(pattern=_UUID)
 
 
 class NoMembers(_Asked):

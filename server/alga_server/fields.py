@@ -41,7 +41,9 @@ def check_enabled(value: object) -> bool:
 
 
 def check_whole(value: object, at_least: int, at_most: int) -> int:
-    """``value`` if it is a whole number within the bounds. Raises ``FieldRefused``."""
+    """``value`` if it is a whole number within the bounds, as JSON has them: 3.0 is 3. Raises ``FieldRefused``."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise FieldRefused("Expected a whole number", schema=True)
     if not at_least <= value <= at_most:

@@ -1,4 +1,4 @@
-"""Ids from outside: a malformed one is simply unknown."""
+"""Ids from outside: in a path or a header a malformed one is simply unknown."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from . import creations, publishing, rate_limit, schedules
 from .errors import ValidationFailed
-from .ids import known_form
+from .ids import NOBODY, known_form
 from .installs import Install
 from .services import Services
 
@@ -88,7 +88,10 @@ def _schedule_id(body: Body) -> str:
     value = body.get("scheduleId")
     if not isinstance(value, str) or not value.strip():
         raise ValidationFailed(field_errors={"scheduleId": "Missing scheduleId"}, schema=True)
-    return known_form(value)
+    schedule_id = known_form(value)
+    if schedule_id == NOBODY:
+        raise ValidationFailed(field_errors={"scheduleId": "Invalid scheduleId"}, schema=True)
+    return schedule_id
 
 
 OPERATIONS: dict[str, Operation] = {

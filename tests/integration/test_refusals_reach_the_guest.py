@@ -114,18 +114,28 @@ def test_a_capability_that_was_revoked_is_denied_from_then_on(demo: Extension, a
 
 
 @pytest.mark.parametrize("operation", ["update", "delete"])
-@pytest.mark.parametrize(
-    "schedule_id", ["00000000-0000-4000-8000-000000000000", "nonsense", "../schedules", "' OR 1=1 --"]
-)
-def test_an_unknown_id_is_not_found(
+def test_an_unknown_id_is_not_found(demo: Extension, attempt: Attempt, operation: str) -> None:
+    attempt(demo, "create", **GOOD)
+    before = demo.schedules()
+
+    seen = attempt(demo, operation, scheduleId="00000000-0000-4000-8000-000000000000")
+
+    assert seen == {"error": {"code": "not-found", "message": "Schedule not found"}}
+    assert demo.schedules() == before
+
+
+@pytest.mark.parametrize("operation", ["get", "update", "delete"])
+@pytest.mark.parametrize("schedule_id", ["nonsense", "../schedules", "' OR 1=1 --"])
+def test_an_id_that_is_none_is_named(
     demo: Extension, attempt: Attempt, operation: str, schedule_id: str
 ) -> None:
     attempt(demo, "create", **GOOD)
     before = demo.schedules()
 
-    seen = attempt(demo, operation, scheduleId=schedule_id)
+    error = attempt(demo, operation, scheduleId=schedule_id)["error"]
 
-    assert seen == {"error": {"code": "not-found", "message": "Schedule not found"}}
+    assert error["code"] == "validation-failed"
+    assert error["fieldErrors"] == {"scheduleId": "Invalid scheduleId"}
     assert demo.schedules() == before
 
 

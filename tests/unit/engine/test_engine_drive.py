@@ -27,7 +27,7 @@ from alga_runner.engine import (
     retire,
     turns,
 )
-from alga_runner.engine.worker import worker
+from alga_runner.engine.worker import Worker, worker
 from alga_runner.errors import CpuLimit, DeadlineExceeded, EngineUnavailable, ExecutionError
 
 pytestmark = pytest.mark.anyio
@@ -323,7 +323,9 @@ class TestRetirement:
         self, filled, freed: list[str], monkeypatch: pytest.MonkeyPatch
     ):
         guest = await filled(200)
-        monkeypatch.setattr(worker, "_ends", True)
+        ended = Worker()
+        ended.end()
+        monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "worker", ended)
         with guest:
             await retire(guest, Budget())
 

@@ -83,23 +83,29 @@ async def test_a_list_of_nothing_is_empty(mine: Any) -> None:
     assert (await mine.call("list")).json() == {"schedules": []}
 
 
-@pytest.mark.parametrize("schedule_id", [UNKNOWN_ID, "nonsense", "%", "\ud800", "\0", "x" * 10_000])
-async def test_get_of_an_unknown_id_is_null(mine: Any, schedule_id: str) -> None:
-    response = await mine.call("get", scheduleId=schedule_id)
+async def test_get_of_an_unknown_id_is_null(mine: Any) -> None:
+    response = await mine.call("get", scheduleId=UNKNOWN_ID)
 
     assert response.status_code == 200
     assert response.json() == {"schedule": None}
 
 
 @pytest.mark.parametrize("operation", ["update", "delete"])
-@pytest.mark.parametrize("schedule_id", [UNKNOWN_ID, "nonsense", "\ud800", "' OR 1=1 --"])
-async def test_update_and_delete_of_an_unknown_id_are_not_found(
-    mine: Any, operation: str, schedule_id: str
-) -> None:
-    response = await mine.call(operation, scheduleId=schedule_id, cron="nonsense")
+async def test_update_and_delete_of_an_unknown_id_are_not_found(mine: Any, operation: str) -> None:
+    response = await mine.call(operation, scheduleId=UNKNOWN_ID, cron="nonsense")
 
     assert response.status_code == 404
     assert response.json() == {"success": False, "error": "Schedule not found", "code": "NOT_FOUND"}
+
+
+@pytest.mark.parametrize("operation", ["get", "update", "delete"])
+@pytest.mark.parametrize("schedule_id", ["nonsense", "%", "\ud800", "\0", "' OR 1=1 --", "x" * 10_000])
+async def test_an_id_that_is_none_is_a_validation_error(mine: Any, operation: str, schedule_id: str) -> None:
+    response = await mine.call(operation, scheduleId=schedule_id)
+
+    assert response.status_code == 400
+    answer = response.json()
+    assert answer["details"] == {"formErrors": [], "fieldErrors": {"scheduleId": ["Invalid scheduleId"]}}
 
 
 @pytest.mark.parametrize("operation", ["get", "update", "delete"])
