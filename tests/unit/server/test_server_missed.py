@@ -241,6 +241,14 @@ async def test_what_extensions_see_of_a_schedule_has_not_changed(mine: Any) -> N
     assert not {"missedRuns", "missedWindowSeconds"} & set(seen)
 
 
+async def test_a_window_is_a_whole_number_however_json_writes_it(mine: Any) -> None:
+    body = {"endpoint": "/sync", "cron": HOURLY, "missedWindowSeconds": 60.0}
+
+    response = await mine.house.admin("POST", f"{mine.admin_path}/schedules", json=body)
+
+    assert response.json()["missedWindowSeconds"] == 60
+
+
 @pytest.mark.parametrize(
     ("members", "field", "message"),
     [
@@ -249,7 +257,8 @@ async def test_what_extensions_see_of_a_schedule_has_not_changed(mine: Any) -> N
         ({"missedWindowSeconds": 0}, "missedWindowSeconds", "Expected a number from 1 to 31622400"),
         ({"missedWindowSeconds": "60"}, "missedWindowSeconds", "Expected a whole number"),
         ({"missedWindowSeconds": True}, "missedWindowSeconds", "Expected a whole number"),
-        ({"missedWindowSeconds": 1e99}, "missedWindowSeconds", "Expected a whole number"),
+        ({"missedWindowSeconds": 1.5}, "missedWindowSeconds", "Expected a whole number"),
+        ({"missedWindowSeconds": 1e99}, "missedWindowSeconds", "Expected a number from 1 to 31622400"),
     ],
 )
 async def test_a_policy_that_cannot_be_is_refused(
