@@ -56,7 +56,13 @@ demo: setup ## Run a sample extension against the embedded Alga server
 
 .PHONY: test
 test: setup-dev ## Run the tests; ARGS go to pytest
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --ignore $(BENCH_TEST) $(ARGS)
+
+BENCH_TEST := tests/unit/project/test_benchmark.py
+
+.PHONY: test-bench
+test-bench: setup-dev ## Try every part of the benchmark, so small that its numbers mean nothing
+	@$(BIN)/python -m pytest $(BENCH_TEST) $(ARGS)
 
 # How many requests each route of the server's OpenAPI document gets.
 EXAMPLES ?= 500
@@ -88,7 +94,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-others, test-postgres, demo, samples-check and guests-check, each whatever the others say, and end with a table
+ci: ## Run check, test, test-others, test-postgres, test-bench, demo, samples-check and guests-check, each whatever the others say, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------

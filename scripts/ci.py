@@ -14,7 +14,16 @@ import sys
 from outcomes import Outcome, close, follow, say
 
 SETUP = "setup-dev"
-TARGETS = ("check", "test", "test-others", "test-postgres", "demo", "samples-check", "guests-check")
+TARGETS = (
+    "check",
+    "test",
+    "test-others",
+    "test-postgres",
+    "test-bench",
+    "demo",
+    "samples-check",
+    "guests-check",
+)
 NODE = {"samples-check": ("node", "npm")}
 """Tools that a target needs and pip cannot install."""
 MANAGERS = {

@@ -15,6 +15,7 @@ TARGETS = [
     "test",
     "test-others",
     "test-postgres",
+    "test-bench",
     "demo",
     "samples-check",
     "guests-check",

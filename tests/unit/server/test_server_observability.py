@@ -13,6 +13,8 @@ from pydantic import SecretStr
 from alga_runner.errors import SettingsError
 from alga_server import ManualClock, Server, ServerSettings, SystemClock, create_app
 
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
+
 pytestmark = pytest.mark.anyio
 
 CALLS = "extension_scheduler_api_calls_total"
@@ -33,10 +35,10 @@ async def test_health_is_ok(house: Any) -> None:
     [
         ("list", {}, "success"),
         ("getEndpoints", {}, "success"),
-        ("get", {"scheduleId": "unknown"}, "success"),
+        ("get", {"scheduleId": UNKNOWN_ID}, "success"),
         ("create", {"endpoint": "/sync", "cron": "0 * * * *"}, "success"),
         ("create", {"endpoint": "/sync", "cron": "* * * * *"}, "validation_failed"),
-        ("delete", {"scheduleId": "unknown"}, "not_found"),
+        ("delete", {"scheduleId": UNKNOWN_ID}, "not_found"),
     ],
 )
 async def test_a_call_is_counted_and_logged_once(
