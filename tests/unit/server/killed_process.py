@@ -267,6 +267,7 @@ def made(url: str) -> Made:
         require_execution_token=False,
         dispatch_schedules=False,
         run_lease_seconds=60,
+        job_engine="procrastinate" if url.startswith("postgresql") else "embedded",
     )
     clock = ManualClock(START)
 

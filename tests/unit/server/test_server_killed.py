@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -175,6 +175,19 @@ def running(url: str, calls: Path) -> Iterator[Killing]:
 # ---- What holds at every moment
 
 
+def check_queue(killing: Killing, schedules: Iterable[Mapping[str, Any]]) -> None:
+    """On PostgreSQL a schedule's job is one of Procrastinate's: one waits for each that is live, until it is due."""
+    wanted = {
+        row["id"]: min(time for time in (row["next_run_at"], row["retry_at"]) if time is not None)
+        for row in schedules
+        if row["next_run_at"] is not None
+    }
+    waiting = [row for row in killing.rows("procrastinate_jobs") if row["status"] == "todo"]
+    assert len(waiting) == len(wanted), waiting
+    due = {row["queueing_lock"]: row["scheduled_at"].astimezone(UTC).replace(tzinfo=None) for row in waiting}
+    assert due == wanted
+
+
 def check(killing: Killing) -> None:
     """No schedule without its job, no job without its schedule, no row that hangs on nothing."""
     installs = {row["id"]: row for row in killing.rows("tenant_extension_install")}
@@ -193,6 +206,8 @@ def check(killing: Killing) -> None:
         assert endpoints[row["endpoint_id"]]["version_id"] == install["version_id"], row
         assert next_time == _hourly(row), row
         assert retry.count(None) in {0, 4}, row
+    if killing.engine.dialect.name == "postgresql":
+        check_queue(killing, schedules.values())
     running: Counter[str] = Counter()
     times: Counter[tuple[str, ...]] = Counter()
     for row in killing.rows(RUNS):
