@@ -102,7 +102,8 @@ class Calendar:
 def judge(row: Row[Any], calendar: Calendar) -> Verdict | None:
     """What is wrong with a schedule; ``None`` if nothing.
 
-    ``row`` has its columns, ``install_enabled`` and ``endpoint_method``, which are null where there is no such row.
+    ``row`` has its columns, ``install_enabled`` and ``endpoint_method``, which are null where there is no such row, and
+    ``last_due_at``, the latest instant that it fired for.
     """
     if row.install_enabled is None:
         return Verdict(["install_gone"], None)
@@ -139,9 +140,17 @@ def _next_time(row: Row[Any], calendar: Calendar) -> tuple[Kind, Occurrence] | N
     ):
         # Not later than what stands there, if that is over: what it stood for was missed, and has its policy.
         return "wrong_next_time", calendar.from_then(row.cron, row.timezone, due_at)
-    if calendar.distant(row.cron, row.timezone, due_at):
+    if calendar.distant(row.cron, row.timezone, due_at) and not _from_later(row, calendar.now):
         return "distant_next_time", calendar.coming(row.cron, row.timezone)
     return None
+
+
+def _from_later(row: Row[Any], now: datetime) -> bool:
+    """Whether a server wrote to the schedule, or fired it, at a time that is still to come here.
+
+    Then it is this server's clock that is behind, and to go back to a time that was fired could fire it twice.
+    """
+    return any(each is not None and each > now for each in (row.updated_at, row.last_run_at, row.last_due_at))
 
 
 def _wrong_retry(row: Row[Any], waiting: list[Any], now: datetime) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, func, or_, select, update
 
 from . import locks, tables
 from .discrepancies import LONGEST_LEASE, Calendar, Discrepancy, judge
@@ -103,10 +103,15 @@ def _unending(now: datetime, lease: timedelta) -> Any:
 def _query() -> Select[Any]:
     """Schedules with what they hang on, there or not."""
     schedule, install, endpoint = tables.schedule, tables.install, tables.endpoint
+    run = tables.schedule_run.c
+    last = select(func.max(run.due_at)).where(run.schedule_id == schedule.c.id).scalar_subquery()
     owner = and_(install.c.tenant_id == schedule.c.tenant_id, install.c.id == schedule.c.install_id)
     return (
         select(
-            schedule, install.c.enabled.label("install_enabled"), endpoint.c.method.label("endpoint_method")
+            schedule,
+            install.c.enabled.label("install_enabled"),
+            endpoint.c.method.label("endpoint_method"),
+            last.label("last_due_at"),
         )
         .outerjoin(install, owner)
         .outerjoin(endpoint, endpoint.c.id == schedule.c.endpoint_id)
