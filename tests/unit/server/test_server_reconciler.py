@@ -140,6 +140,18 @@ async def test_a_next_time_that_is_not_the_next_is_computed_anew(
     assert await reconcile(mine) == []
 
 
+@pytest.mark.parametrize("column", ["last_run_at", "updated_at"])
+async def test_a_next_time_is_left_to_a_server_whose_clock_is_ahead(mine: Any, column: str) -> None:
+    schedule_id = await mine.create(cron=HOURLY)
+    later = {"next_run_at": START.replace(hour=6), "next_nominal_time": "2026-01-01T06:00:00.000Z"}
+    spoil(mine, schedule_id, **later, **{column: START.replace(hour=5)})
+
+    assert await reconcile(mine) == []
+
+    row = await row_of(mine, schedule_id)
+    assert (row.next_run_at, row.next_nominal_time) == tuple(later.values())
+
+
 @pytest.mark.parametrize(
     "values", [{"next_run_at": START + timedelta(hours=1, minutes=1)}, {"next_nominal_time": "torn"}]
 )
