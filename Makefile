@@ -55,10 +55,17 @@ demo: setup ## Run a sample extension against the embedded Alga server
 # ---- Prove --------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: setup-dev ## Run the tests; ARGS go to pytest
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --ignore $(BENCH_TEST) $(ARGS)
+test: setup-dev ## Run the tests but those of the next two targets; ARGS go to pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(PROCESS_TESTS) $(BENCH_TEST)) $(ARGS)
 
+# What they ask takes processes that are started, killed and started again, seconds for each.
+PROCESS_TESTS := tests/integration/processes tests/integration/service/workers tests/integration/test_alga_server_process.py \
+	tests/unit/server/test_server_killed.py tests/unit/cli/test_cli_demo_endings.py
 BENCH_TEST := tests/unit/project/test_benchmark.py
+
+.PHONY: test-processes
+test-processes: setup-dev ## Run the tests that start, stop and kill whole runners and servers
+	@$(BIN)/python -m pytest --quiet -n $(JOBS) --dist loadfile $(PROCESS_TESTS) $(ARGS)
 
 .PHONY: test-bench
 test-bench: setup-dev ## Try every part of the benchmark, so small that its numbers mean nothing
@@ -94,7 +101,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-others, test-postgres, test-bench, demo, samples-check and guests-check, each whatever the others say, and end with a table
+ci: ## Run check, test, test-processes, test-others, test-postgres, test-bench, demo, samples-check and guests-check, each whatever the others say, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ SETUP = "setup-dev"
 TARGETS = (
     "check",
     "test",
+    "test-processes",
     "test-others",
     "test-postgres",
     "test-bench",

@@ -13,6 +13,7 @@ TARGETS = [
     "setup-dev",
     "check",
     "test",
+    "test-processes",
     "test-others",
     "test-postgres",
     "test-bench",
