@@ -31,7 +31,7 @@ the process aborts (engine-lab B, "Stack for Python on the fiber"). It is addres
 TABLE_ELEMENT_BYTES = 8
 """What one element of a guest's table takes of the host's memory: a pointer."""
 
-_MEMORY_KEPT_BYTES = 512 * 1024
+_MEMORY_KEPT_BYTES = 128 * 1024
 _STACK_KEPT_BYTES = 16 * 1024
 
 
