@@ -26,6 +26,7 @@ WASMTIME_MAJOR = 50
 
 VAL_SIZE = 32
 VAL_OF = 8
+RAW_VAL_SIZE = 16
 EXTERN_SIZE = 32
 EXTERN_OF = 8
 INSTANCE_SIZE = 16
@@ -50,6 +51,7 @@ def _check_layout() -> None:
     expected = {
         "wasmtime_val_t": (VAL_SIZE, ctypes.sizeof(_bindings.wasmtime_val_t)),
         "wasmtime_val_t.of": (VAL_OF, _bindings.wasmtime_val_t.of.offset),
+        "wasmtime_val_raw_t": (RAW_VAL_SIZE, ctypes.sizeof(_bindings.wasmtime_val_raw_t)),
         "wasmtime_extern_t": (EXTERN_SIZE, ctypes.sizeof(_bindings.wasmtime_extern_t)),
         "wasmtime_extern_t.of": (EXTERN_OF, _bindings.wasmtime_extern_t.of.offset),
         "wasmtime_instance_t": (INSTANCE_SIZE, ctypes.sizeof(_bindings.wasmtime_instance_t)),
@@ -154,6 +156,20 @@ linker_define_async_func = _declare(
     c_void_p,
 )
 
+linker_define_func_unchecked = _declare(
+    "wasmtime_linker_define_func_unchecked",
+    c_void_p,
+    c_void_p,
+    c_char_p,
+    c_size_t,
+    c_char_p,
+    c_size_t,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+)
+
 # Why a guest stopped. A trap or an error that a call returned belongs to the caller, who deletes it.
 trap_new = _declare("wasmtime_trap_new", c_void_p, c_char_p, c_size_t)
 trap_code = _declare("wasmtime_trap_code", c_bool, c_void_p, c_void_p)
@@ -174,6 +190,9 @@ HOST_CALLBACK = ctypes.CFUNCTYPE(
     None, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_void_p
 )
 """``wasmtime_func_async_callback_t``: env, caller, args, nargs, results, nresults, trap_ret, continuation_ret."""
+
+QUICK_CALLBACK = ctypes.CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_void_p, c_size_t)
+"""``wasmtime_func_unchecked_callback_t``: env, caller, values both ways, how many; gives a trap, or 0."""
 
 EPOCH_CALLBACK = ctypes.CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_void_p, c_void_p)
 """Called on the fiber at a deadline: context, data, delta_ret, kind_ret; an error it returns ends the call."""

@@ -16,7 +16,7 @@ from ..errors import DeadlineExceeded, EngineUnavailable, ExecutionError
 from .budget import Budget
 from .guest import Answerer, Guest
 from .linker import HostFunction
-from .turns import TURN_S, turns
+from .turns import turns
 from .worker import HELD_S, has_much_memory, note_hold, worker
 
 T = TypeVar("T")
@@ -115,9 +115,8 @@ async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int)
                 budget.stack = guest.interrupt()
                 raise budget.spent_error()
             turn = turns.number
-            waiting, call.waiting = call.waiting, None
             try:
-                answer = answerer(call.function, call.arguments) if waiting is None else waiting
+                answer = answerer(call.function, call.arguments)
                 guest.resume(await answer if isinstance(answer, CoroutineType) else answer)
             except ExecutionError as error:
                 guest.fail(error)
@@ -142,7 +141,6 @@ async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int)
 def _step(guest: Guest, budget: Budget) -> int:
     """Run one slice on the loop."""
     started = monotonic()
-    guest.answers_until = started + TURN_S
     try:
         done = guest.poll()
     finally:

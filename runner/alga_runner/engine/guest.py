@@ -13,7 +13,6 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -83,19 +82,16 @@ Answer = float | None
 """What a host call returns to the guest: a number, or nothing for a function without a result."""
 
 Answerer: TypeAlias = "Callable[[int, tuple[Any, ...]], Answer | CoroutineType[Any, Any, Answer]]"
-"""Answers the host function at a position in the linker, given its raw arguments: at once, or with a coroutine."""
+"""Answers the host function at a position in the linker, given its raw arguments: at once, or, where the function
+suspends the guest, with a coroutine."""
 
 
 @dataclass(slots=True)
 class PendingCall:
-    """A host call that waits for its answer: the function's position in the linker, and its raw arguments.
-
-    ``waiting`` will have the answer; ``None`` if nobody was asked yet.
-    """
+    """A host call that waits for its answer: the function's position in the linker, and its raw arguments."""
 
     function: int
     arguments: tuple[Any, ...]
-    waiting: CoroutineType[Any, Any, Answer] | None = None
 
 
 _scratches: list[Any] = []
@@ -105,8 +101,8 @@ _scratches: list[Any] = []
 class Guest:
     """A fresh, isolated instance. Use it as a context manager, or call ``close`` in a ``finally``.
 
-    ``answerer`` answers its host calls: while ``time.monotonic()`` is before ``answers_until``, what can be answered at
-    once is, on the guest's own stack and the thread that polls it. Everything else suspends the guest.
+    ``answerer`` answers the host functions that do not suspend it, on its own stack and the thread that polls it. The
+    others leave a ``pending`` call, which its owner answers with ``resume``, or ``fail``.
     """
 
     __slots__ = (
@@ -118,7 +114,7 @@ class Guest:
         "_scratch",
         "_store",
         "answerer",
-        "answers_until",
+        "calls",
         "failed_in",
         "failure",
         "flag_address",
@@ -151,9 +147,10 @@ class Guest:
         self._future: int | None = None
         self._results = 0
         self.memory: LinearMemory | None = None
+        self.calls = 0
+        """Host calls, of either kind."""
         self.pending: PendingCall | None = None
         self.answerer: Answerer | None = None
-        self.answers_until = 0.0
         self.failure: BaseException | None = None
         """What was raised on its behalf, inside a host callback: nobody else's, so no other guest can meet it."""
         self.recall: Callable[[], None] | None = None
@@ -252,22 +249,21 @@ class Guest:
         if self.pending is not None:
             self._tell(failure, self.pending.function, self.interrupt())
 
-    def ask(self, function: int, arguments: tuple[Any, ...], results: int, caller: int) -> bool:
-        """Called on the fiber, by the host callback: what the guest asks. Whether it has its answer already."""
-        if self.memory is None and _capi.caller_export_get(caller, b"memory", 6, self._address + _MEMORY):
-            self._use_memory()
-        self._results = results
-        waiting: CoroutineType[Any, Any, Answer] | None = None
-        if self.answerer is not None and monotonic() < self.answers_until:
-            answer = self.answerer(function, arguments)
-            if not isinstance(answer, CoroutineType):
-                if answer is not None:
-                    self._write_result(function, answer)
-                return True
-            waiting = answer
+    def suspend(self, function: int, arguments: tuple[Any, ...], results: int, trap: int) -> None:
+        """Called on the fiber, by the host callback: from here on the guest waits for its answer.
+
+        ``results`` and ``trap`` are the addresses where that, or an error instead of it, is to be put.
+        """
+        self.calls += 1
         self._scratch[_FLAG] = 0
-        self.pending = PendingCall(function, arguments, waiting)
-        return False
+        self._results = results
+        self.trap_address = trap
+        self.pending = PendingCall(function, arguments)
+
+    def find_memory(self, caller: int) -> None:
+        """Called on the fiber, by the host callback, before the guest's instance is known."""
+        if _capi.caller_export_get(caller, b"memory", 6, self._address + _MEMORY):
+            self._use_memory()
 
     def resume(self, result: Answer = None) -> None:
         """Answer the pending call with ``result``, ``None`` for a function without one; ``poll`` then runs on."""
@@ -275,12 +271,9 @@ class Guest:
         if pending is None:
             raise RuntimeError("the guest waits for no answer")
         if result is not None:
-            self._write_result(pending.function, result)
+            kind, pack_into, place_at = _RESULTS[self.linked.functions[pending.function].signature.results]
+            pack_into(place_at(self._results), 0, kind, result)
         self._scratch[_FLAG] = 1
-
-    def _write_result(self, function: int, result: float) -> None:
-        kind, pack_into, place_at = _RESULTS[self.linked.functions[function].signature.results]
-        pack_into(place_at(self._results), 0, kind, result)
 
     def close(self, *, released: bool = False) -> None:
         """Free everything; a suspended guest is unwound first. Safe to call twice. ``released`` is as in ``poll``."""
@@ -294,8 +287,6 @@ class Guest:
             # It knows the guest: left in a circle, both would wait for the garbage collector.
             self.answerer = None
             self.memory = None  # what it pointed at is gone
-            if (pending := self.pending) is not None and pending.waiting is not None:
-                pending.waiting.close()
             trap, error = _ends_at(self._scratch, _TRAP)
             if trap or error:  # nobody is left to hear of it
                 self._take_end()

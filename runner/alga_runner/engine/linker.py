@@ -1,8 +1,8 @@
 """Host functions, and modules linked to them.
 
-A host function here is only a name and a type; the guest's answerer answers. So the callback that wasmtime runs on the
-guest's own stack copies a few integers, asks, and returns: an answer that takes more than copying bytes is a coroutine,
-which suspends the guest and runs on the event loop (``drive``). Nothing may be raised out of the callback: that would
+A host function here is only a name and a type, and of one of two kinds. What takes no more than copying bytes is
+answered by the guest's answerer, inside the callback that wasmtime runs on the guest's own stack. Everything else
+suspends the guest, and is answered on the event loop (``drive``). Nothing may be raised out of a callback: that would
 abort the process (engine-lab A2).
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import wasmtime
@@ -30,6 +30,8 @@ _VALTYPES = {
 }
 _VALUE_FORMATS = {"i": "8xI20x", "I": "8xQ16x", "f": "8xf20x", "d": "8xd16x"}
 """How each kind of value lies in a ``wasmtime_val_t``; integers are read unsigned (guest ABI, "Imports")."""
+_RAW_FORMATS = {"i": "I12x", "I": "Q8x", "f": "f12x", "d": "d8x"}
+"""The same in a ``wasmtime_val_raw_t``."""
 
 continuation = struct.Struct("=QQQ")
 """``wasmtime_async_continuation_t``: the function that says whether the call is answered, its argument, a finalizer."""
@@ -49,17 +51,16 @@ _ANSWERED = ctypes.addressof(_answered)
 
 @dataclass(frozen=True, slots=True)
 class HostFunction:
-    """One function the host offers for import, of at most one result."""
+    """One function the host offers for import, of at most one result.
+
+    One that ``suspends`` may take as long as it likes; its guest waits. Any other is bound to be quick: nothing
+    interrupts it.
+    """
 
     module: str
     name: str
     signature: Signature
-    layout: struct.Struct = field(init=False, repr=False, compare=False)
-    """How its arguments lie in an array of ``wasmtime_val_t``."""
-
-    def __post_init__(self) -> None:
-        layout = "=" + "".join(_VALUE_FORMATS[letter] for letter in self.signature.params)
-        object.__setattr__(self, "layout", struct.Struct(layout))
+    suspends: bool = True
 
 
 class Linker:
@@ -69,7 +70,10 @@ class Linker:
         self.engine = engine
         self.functions = tuple(functions)
         self._native = wasmtime.Linker(engine.wasmtime)
-        self._callbacks = [_callback(index, function) for index, function in enumerate(self.functions)]
+        self._callbacks = [
+            _suspending(index, function) if function.suspends else _quick(index, function)
+            for index, function in enumerate(self.functions)
+        ]
         pointer = _capi.address(self._native.ptr())
         for function, callback in zip(self.functions, self._callbacks, strict=True):
             functype = wasmtime.FuncType(
@@ -77,7 +81,10 @@ class Linker:
                 [_VALTYPES[letter]() for letter in function.signature.results],
             )
             module, name = function.module.encode(), function.name.encode()
-            error = _capi.linker_define_async_func(
+            define = (
+                _capi.linker_define_async_func if function.suspends else _capi.linker_define_func_unchecked
+            )
+            error = define(
                 pointer,
                 module,
                 len(module),
@@ -133,9 +140,9 @@ class LinkedModule:
         self.holds = self.computes = True
 
 
-def _callback(index: int, function: HostFunction) -> Any:
-    read_arguments = function.layout.unpack_from
-    arguments_at = (ctypes.c_char * function.layout.size).from_address
+def _suspending(index: int, function: HostFunction) -> Any:
+    """What wasmtime calls for a function that leaves its guest waiting."""
+    read_arguments, arguments_at = _reader(_VALUE_FORMATS, function)
     write_continuation: Callable[..., None] = continuation.pack_into
     continuation_at = (ctypes.c_char * continuation.size).from_address
 
@@ -152,14 +159,56 @@ def _callback(index: int, function: HostFunction) -> Any:
         flag = _ANSWERED
         try:
             guest = running.guest
+            if guest.memory is None:
+                guest.find_memory(caller)
             given = read_arguments(arguments_at(arguments)) if arguments else ()
-            if not guest.ask(index, given, results or 0, caller):
-                flag = guest.flag_address
-                guest.trap_address = trap
+            guest.suspend(index, given, results or 0, trap)
+            flag = guest.flag_address
         except BaseException as error:  # noqa: BLE001 - see the module's docstring
-            if (guest := running.guest) is not None:
-                guest.failure, guest.failed_in = error, index
-            ctypes.c_void_p.from_address(trap).value = _capi.trap_new(b"host", 4)
+            ctypes.c_void_p.from_address(trap).value = _failed(index, error)
         write_continuation(continuation_at(answer), 0, _capi.ready_when_nonzero, flag, 0)
 
     return _capi.HOST_CALLBACK(on_call)
+
+
+def _quick(index: int, function: HostFunction) -> Any:
+    """What wasmtime calls for a function that is answered at once: the result takes the first argument's place."""
+    read_arguments, values_at = _reader(_RAW_FORMATS, function)
+    write_result: Callable[..., None] | None = None
+    if function.signature.results:
+        write_result = struct.Struct("=" + _RAW_FORMATS[function.signature.results]).pack_into
+
+    def on_call(_env: int | None, caller: int, values: int | None, _count: int) -> int:
+        try:
+            guest = running.guest
+            if guest.memory is None:
+                guest.find_memory(caller)
+            guest.calls += 1
+            place = values_at(values or 0)
+            result = guest.answerer(index, read_arguments(place))
+            if write_result is not None:
+                write_result(place, 0, result)
+        except BaseException as error:  # noqa: BLE001 - see the module's docstring
+            return _failed(index, error)
+        return 0
+
+    return _capi.QUICK_CALLBACK(on_call)
+
+
+def _reader(
+    formats: dict[str, str], function: HostFunction
+) -> tuple[Callable[..., Any], Callable[[int], Any]]:
+    """What reads the arguments of ``function``, and what it reads from, given where they lie."""
+    layout = struct.Struct("=" + "".join(formats[letter] for letter in function.signature.params))
+    return layout.unpack_from, (ctypes.c_char * max(layout.size, _capi.RAW_VAL_SIZE)).from_address
+
+
+def _failed(index: int, error: BaseException) -> int:
+    """Remember what was raised in a callback; the trap that ends its guest."""
+    guest = running.guest
+    if guest is not None:
+        guest.failure, guest.failed_in = error, index
+    trap: int = (
+        _capi.trap_new(b"host", 4) or 0
+    )  # None could not be converted, and then anything would be taken for it
+    return trap

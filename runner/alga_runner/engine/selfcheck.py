@@ -25,9 +25,12 @@ from .module import Module, Signature
 _WAT = """
 (module
   (import "host" "ask" (func $ask (param i32) (result i32)))
+  (import "host" "wait" (func $wait (param i32) (result i32)))
   (memory (export "memory") 1)
   (func $ask_on (export "ask") (param i32)
     (i32.store (i32.const 8) (i32.add (call $ask (local.get 0)) (i32.const 1))))
+  (func $wait_on (export "wait") (param i32)
+    (i32.store (i32.const 8) (i32.add (call $wait (local.get 0)) (i32.const 1))))
   (func $count (param i32)
     (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
   (func $count_on (export "count") (param i32) (call $count (local.get 0)))
@@ -41,7 +44,6 @@ _LONG = (1 << 31) - 1
 """Turns of ``count``: a second or so, many slices, and an end even if nothing interrupts it."""
 
 _MOST_POLLS = 1_000
-_FOREVER = float("inf")
 _HINT = "Install the versions of requirements/runtime.txt."
 
 
@@ -87,18 +89,19 @@ def check(engine: Engine, begins: Callable[[str], object] = lambda _step: None) 
 
 
 def _linked(engine: Engine) -> LinkedModule:
-    functions = [HostFunction("host", "ask", Signature("i", "i"))]
+    kind = Signature("i", "i")
+    functions = [HostFunction("host", "ask", kind, suspends=False), HostFunction("host", "wait", kind)]
     return Linker(engine, functions).link(Module(engine, bytes(wasmtime.wat2wasm(_WAT))))
 
 
 def _started(linked: LinkedModule, export: str, argument: int, answerer: Answerer | None = None) -> Guest:
-    """A guest in which a call of ``export`` has been started. With ``answerer`` every host call is answered at once."""
+    """A guest in which a call of ``export`` has been started. ``answerer`` answers ``ask``."""
     guest = Guest(linked, _LIMITS)
     try:
         guest.instantiate()
         _require(_polled(guest), "did not instantiate it")
         _require(_sum(guest) == 0, "showed a guest what another had left in memory")
-        guest.answerer, guest.answers_until = answerer, _FOREVER
+        guest.answerer = answerer
         guest.call(export, argument)
     except BaseException:
         guest.close()
@@ -146,7 +149,7 @@ def _answer_at_once(linked: LinkedModule) -> None:
 
 
 def _answer_later(linked: LinkedModule) -> None:
-    with _started(linked, "ask", 8) as guest:
+    with _started(linked, "wait", 8) as guest:
         _suspended(guest, 8)
         guest.resume(1_000_000)
         _require(_polled(guest), "asked twice")
@@ -167,11 +170,11 @@ def _fail_at_once(linked: LinkedModule) -> None:
 
 def _fail_later(linked: LinkedModule) -> None:
     own = ExecutionError("The host refused.")
-    with _started(linked, "ask", 10) as guest:
+    with _started(linked, "wait", 10) as guest:
         _suspended(guest, 10)
         guest.fail(own)
         _require(_sum(guest) == 0, "let the guest go on")
-    _require_stack(own, "ask_on")
+    _require_stack(own, "wait_on")
 
 
 def _trap(linked: LinkedModule) -> None:
@@ -190,7 +193,7 @@ def _interrupt(linked: LinkedModule) -> None:
 
 
 def _kill(linked: LinkedModule) -> None:
-    with _started(linked, "ask", 11) as guest:
+    with _started(linked, "wait", 11) as guest:
         _suspended(guest, 11)
     with _started(linked, "count", _LONG) as guest:
         _require(not guest.poll(), "let it run to its end")

@@ -34,8 +34,9 @@ HELD_S = 0.005
 _MUCH_BYTES = 8 * 1024 * 1024
 """A smaller memory is filled or copied within ``HELD_S``: not the guest, but the ticker was late."""
 
-_ANSWERS_S = 0.002
-"""How long a guest gets answers at once, in seconds, before it must wait like at the end of a slice."""
+_MANY_CALLS = 1_000
+"""Host calls that are answered at once do not end a slice: so many, one after the other without a loop, may take longer
+than ``HELD_S``."""
 
 _CREDIT_S = 0.002
 """How far an owner who lent nothing for a while is ahead of those who did when it lends again, in seconds."""
@@ -332,7 +333,6 @@ def _run_slice(loan: Loan) -> bool:
             budget.stack = guest.interrupt(released=True)
         loan.failure = budget.spent_error() if budget.spent else DeadlineExceeded(frames=budget.stack)
         return True
-    guest.answers_until = now + _ANSWERS_S
     started = thread_time()
     try:
         loan.done = guest.poll(released=True)
@@ -346,7 +346,7 @@ def _run_slice(loan: Loan) -> bool:
 
 def note_hold(guest: Guest) -> None:
     """Remember the module of a guest that took longer than ``HELD_S``, if it can have been the guest."""
-    if has_much_memory(guest):
+    if has_much_memory(guest) or guest.calls >= _MANY_CALLS:
         guest.linked.held()
 
 

@@ -285,8 +285,7 @@ class CoreHost:
     def _answer(
         self, session: Session, function: int, arguments: tuple[Any, ...]
     ) -> float | CoroutineType[Any, Any, float | None] | None:
-        session.calls += 1
-        if session.calls > self._limits.host_calls:
+        if session.guest.calls > self._limits.host_calls:
             raise session.too_many_calls()
         answer: float | CoroutineType[Any, Any, float | None] | None = self._answers[function](
             session, *arguments

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any
 
 from ..engine import HostFunction, Signature
@@ -11,7 +12,7 @@ from ..engine import HostFunction, Signature
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """A host function and its answer: ``answer(session, *arguments)``, at once or as a coroutine.
+    """A host function and its answer, ``answer(session, *arguments)``: one that is a coroutine suspends the guest.
 
     ``early`` functions work before the handler starts (guest ABI, "Exports"). ``capability`` is the one its call
     needs, ``None`` for the ABI's own.
@@ -39,4 +40,5 @@ def host_import(
     capability: str | None = None,
 ) -> Import:
     """An import with the signature spelled in letters (``Signature``)."""
-    return Import(HostFunction(module, name, Signature(params, results)), answer, early, capability)
+    function = HostFunction(module, name, Signature(params, results), suspends=iscoroutinefunction(answer))
+    return Import(function, answer, early, capability)

@@ -39,7 +39,6 @@ class Session:
 
     __slots__ = (
         "_copied",
-        "calls",
         "clock_ns",
         "execution",
         "exit_status",
@@ -73,12 +72,11 @@ class Session:
         self.response: bytes | None = None
         self.exit_status: int | None = None
         self.handling = False
-        self.calls = 0
         self._copied = 0
         self.unfinished: dict[int, bytes] = {}
 
     def too_many_calls(self) -> HostCallLimit:
-        """The error of a guest whose ``calls`` of any import are past the limit."""
+        """The error of a guest whose calls of any import are past the limit."""
         return HostCallLimit(
             f"The guest called the host more than {self.limits.host_calls} times.", hint="See max_host_calls."
         )

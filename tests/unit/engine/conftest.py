@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -80,6 +81,13 @@ def linked(engine: Engine) -> LinkedModule:
     return Linker(engine, FUNCTIONS).link(Module(engine, bytes(wat2wasm(WAT))))
 
 
+@pytest.fixture(scope="session")
+def answered(engine: Engine) -> LinkedModule:
+    """The same module, whose host calls do not suspend its guests."""
+    functions = [replace(function, suspends=False) for function in FUNCTIONS]
+    return Linker(engine, functions).link(Module(engine, bytes(wat2wasm(WAT))))
+
+
 @pytest.fixture
 def unknown(engine: Engine) -> LinkedModule:
     """The same module, none of whose guests has run."""
@@ -99,20 +107,25 @@ def limits() -> GuestLimits:
     return LIMITS
 
 
-@pytest.fixture
-def run(linked: LinkedModule) -> Run:
+@pytest.fixture(params=["suspended", "answered at once"])
+def run(request: pytest.FixtureRequest, linked: LinkedModule, answered: LinkedModule) -> Run:
     """Call an export of a fresh guest with 7; gives the first 24 bytes of its memory."""
+    suspended = request.param == "suspended"
 
     async def call(export: str, *answers: object, argument: int = 7) -> bytes:
-        async def answer(function: int, arguments: Sequence[object]) -> object:
+        def answer(function: int, arguments: Sequence[object]) -> object:
             given = answers[function]
             return given(*arguments) if callable(given) else given
 
-        with Guest(linked, LIMITS) as guest:
+        async def answer_later(function: int, arguments: Sequence[object]) -> object:
+            return answer(function, arguments)
+
+        with Guest(linked if suspended else answered, LIMITS) as guest:
+            answerer = answer_later if suspended else answer
             guest.instantiate()
-            await drive(guest, answer)
+            await drive(guest, answerer)
             guest.call(export, argument)
-            await drive(guest, answer)
+            await drive(guest, answerer)
             assert guest.memory is not None
             return guest.memory.read(0, 24)
 

@@ -19,9 +19,11 @@ from alga_runner.engine import (
     EngineConfig,
     Guest,
     GuestLimits,
+    HostFunction,
     LinkedModule,
     Linker,
     Module,
+    Signature,
     arrive,
     drive,
     retire,
@@ -229,6 +231,24 @@ class TestInterruption:
             guest.call("fill", 1)
             await drive(guest, never)
 
+        assert linked.holds is holds
+
+    @pytest.mark.parametrize(("calls", "holds"), [(900, False), (1_100, True)])
+    async def test_only_a_guest_with_many_calls_is_blamed_for_one_in_which_they_were_answered_at_once(
+        self, engine: Engine, limits: GuestLimits, calls: int, holds: bool, monkeypatch: pytest.MonkeyPatch
+    ):
+        for module in ("worker", "drive"):  # any slice took too long
+            monkeypatch.setattr(sys.modules[f"alga_runner.engine.{module}"], "HELD_S", 0.0)
+        wat = f"""(module (import "host" "tell" (func $tell)) (func (export "tell") {"(call $tell)" * calls}))"""
+        tell = HostFunction("host", "tell", Signature(), suspends=False)
+        linked = Linker(engine, [tell]).link(Module(engine, bytes(wat2wasm(wat))))
+        with Guest(linked, limits) as guest:
+            guest.instantiate()
+            await drive(guest, lambda *_: None)
+            guest.call("tell")
+            await drive(guest, lambda *_: None)
+
+        assert guest.calls == calls
         assert linked.holds is holds
 
     async def test_a_kind_that_holds_does_not_come_back_to_the_loop_at_a_host_call(

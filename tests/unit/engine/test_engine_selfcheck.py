@@ -91,7 +91,9 @@ def test_a_guest_that_waits_for_an_answer_it_has(engine, monkeypatch) -> None:
     never = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)(lambda _flag: False)
     monkeypatch.setattr(_capi, "ready_when_nonzero", _capi.address(never))
 
-    assert "When asked to answer a host call at once, it came to no end" in fault(engine)
+    assert "to suspend a guest in a host call and to go on with the answer, it came to no end" in fault(
+        engine
+    )
 
 
 def test_an_argument_that_arrives_as_another(engine, broken) -> None:

@@ -14,7 +14,6 @@ async def started(guest: Guest, export: str) -> None:
     """Start a call of ``export`` in a guest that is instantiated."""
     guest.instantiate()
     await drive(guest, lambda *_: None)
-    guest.answers_until = 0  # every host call waits
     guest.call(export, 7)
 
 
@@ -66,18 +65,18 @@ async def test_a_guest_that_is_done_cannot_be_polled(linked, limits):
             guest.poll()
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-async def test_an_answer_that_breaks_off_learns_the_host_call_and_the_stack(linked, limits, at_once: bool):
+@pytest.mark.parametrize("kind", ["linked", "answered"])
+async def test_an_answer_that_breaks_off_learns_the_host_call_and_the_stack(request, limits, kind: str):
     def refuse(*_: object) -> None:
         raise CopyLimit("Enough.")
 
     async def refuse_later(*_: object) -> None:
         raise CopyLimit("Enough.")
 
-    with Guest(linked, limits) as guest:
+    with Guest(request.getfixturevalue(kind), limits) as guest:
         await started(guest, "note")
         with pytest.raises(CopyLimit) as caught:
-            await drive(guest, refuse if at_once else refuse_later)
+            await drive(guest, refuse if kind == "answered" else refuse_later)
 
     assert caught.value.where == {"host_call": "host note"}
     assert len(caught.value.frames) == 1

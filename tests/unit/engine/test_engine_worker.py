@@ -73,12 +73,15 @@ def worker() -> Iterator[Worker]:
 
 
 @pytest.fixture
-def start(linked: LinkedModule, limits) -> Iterator[Start]:
-    """Start a call in a fresh guest; gives the guest, which the test's end closes."""
+def start(linked: LinkedModule, answered: LinkedModule, limits) -> Iterator[Start]:
+    """Start a call in a fresh guest, which has its host calls answered at once if there is an answer.
+
+    Gives the guest, which the test's end closes.
+    """
     guests: list[Guest] = []
 
     def begin(export: str, argument: int = 1, *, answer: Callable[..., Any] | None = None) -> Guest:
-        guest = Guest(linked, limits)
+        guest = Guest(answered if answer else linked, limits)
         guests.append(guest)
         guest.instantiate()
         assert guest.poll()
@@ -441,14 +444,11 @@ class TestLoops:
                 with Guest(linked, limits) as guest:
                     guest.instantiate()
                     guest.poll()
-                    guest.answerer = answer
                     guest.call("note", 5)
-                    guest.answers_until = float("inf")
                     assert not await worker.run(guest, Budget())
                     call = guest.pending
                     assert call is not None
-                    guest.resume(await (call.waiting or answer(call.function, call.arguments)))
-                    call.waiting = None
+                    guest.resume(await answer(call.function, call.arguments))
                     assert await worker.run(guest, Budget())
 
         threads = [
