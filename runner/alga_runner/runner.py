@@ -17,7 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from .admission import Admission, Bounds
-from .alga import AlgaServer, Identity, connect
+from .alga import AlgaServer, connect
 from .bundles import BundleSource, MemoryBundles, bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine
 from .capabilities.operation import RECORDED_BYTES
@@ -210,37 +210,15 @@ class Runner:
             status = "ok"
             return response
         finally:
-            self._report(request.context, execution, status, perf_counter() - started, detail)
+            if execution.log:
+                self._pass_on_log(execution)
+            self.telemetry.execution(status, perf_counter() - started, request.context, detail)
 
-    def _report(
-        self,
-        context: ExecutionContext,
-        execution: Execution,
-        status: str,
-        duration_s: float,
-        detail: str | None,
-    ) -> None:
-        if execution.log and self.settings.log_guest_lines:
+    def _pass_on_log(self, execution: Execution) -> None:
+        if self.settings.log_guest_lines:
+            context = execution.context
             for line in execution.log:
-                self.telemetry.guest_line(
-                    line.level,
-                    line.message,
-                    tenant=context.tenant_id,
-                    install=context.install_id,
-                    extension=context.extension_id,
-                    version=context.version_id,
-                    request_id=context.request_id,
-                )
-        self.telemetry.execution(
-            status,
-            duration_s,
-            tenant=context.tenant_id,
-            install=context.install_id,
-            extension=context.extension_id,
-            version=context.version_id,
-            request_id=context.request_id,
-            detail=detail,
-        )
+                self.telemetry.guest_line(line.level, line.message, context)
 
     async def _execute(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
         programs = self._programs
@@ -302,21 +280,14 @@ class Runner:
         return self._default_timeout_s if asked is None else min(asked, self.settings.max_timeout_ms) / 1000
 
     def _execution(self, request: ExecuteRequest, recorded_bytes: int) -> Execution:
-        context = request.context
         return Execution(
-            identity=Identity(
-                context.tenant_id,
-                context.extension_id,
-                context.install_id,
-                context.request_id,
-                request.execution_token,
-            ),
-            granted=granted_capabilities(request.providers),
-            alga=self._alga,
-            deadline=monotonic() + self.timeout_s(request),
-            context=context,
-            log_limits=self._log_limits,
-            recorded_bytes_left=recorded_bytes,
+            request.context,
+            granted_capabilities(request.providers),
+            self._alga,
+            monotonic() + self.timeout_s(request),
+            request.execution_token,
+            recorded_bytes,
+            self._log_limits,
         )
 
 

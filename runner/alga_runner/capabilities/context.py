@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import Field
 
-from ..alga import Identity
 from ..models._base import CamelModel
 from .operation import Execution, NoInput, Operation
 
@@ -30,20 +29,11 @@ class ContextInfo(CamelModel):
     started_at: str | None = None
 
 
-_TOLD = ContextInfo.model_fields.keys() - set(Identity._fields)
-"""What the request's context says beside who executes."""
+_TOLD = set(ContextInfo.model_fields)
 
 
 async def _get(execution: Execution, _: NoInput) -> ContextInfo:
-    identity = execution.identity
-    known = execution.context.model_dump(include=_TOLD) if execution.context is not None else {}
-    return ContextInfo(
-        request_id=identity.request_id,
-        tenant_id=identity.tenant_id,
-        extension_id=identity.extension_id,
-        install_id=identity.install_id,
-        **known,
-    )
+    return ContextInfo(**execution.context.model_dump(include=_TOLD))
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (

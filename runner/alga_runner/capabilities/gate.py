@@ -64,7 +64,13 @@ class Gate:
                 if operation.capability not in execution.granted:
                     _deny(operation)
                 arguments = codec.decode(request)
-                value = await _run(execution, operation, arguments)
+                checked = _validated(operation, arguments)
+                if execution.deadline <= monotonic():
+                    _refuse_late(execution, operation)
+                try:
+                    value = await operation.run(execution, checked)
+                except (TimeoutError, DeadlineExceeded):
+                    _refuse_late(execution, operation)
                 reply = {"ok": operation.dump(value)}
                 encoded = codec.encode(reply)
                 status = "ok"
@@ -88,53 +94,30 @@ class Gate:
                 encoded = codec.encode(reply)
             return encoded
         finally:
-            self._record(
-                execution,
-                operation,
-                status=status,
-                arguments=arguments,
-                reply=reply,
-                duration_s=perf_counter() - started,
-                detail=detail,
+            duration_s, calls = perf_counter() - started, execution.host_calls
+            calls.append(
+                _within_budget(
+                    execution,
+                    HostCallRecord(len(calls) + 1, operation.name, status, arguments, reply, duration_s),
+                )
             )
-
-    def _record(
-        self,
-        execution: Execution,
-        operation: Operation[Any, Any],
-        *,
-        status: str,
-        arguments: object,
-        reply: object,
-        duration_s: float,
-        detail: str | None,
-    ) -> None:
-        budget = execution.recorded_bytes_left
-        elided = budget <= 0 or (left := budget - weight(arguments, budget) - weight(reply, budget)) < 0
-        if elided:
-            arguments = reply = None
-            execution.recorded_bytes_left = 0
-        else:
-            execution.recorded_bytes_left = left
-        calls = execution.host_calls
-        calls.append(
-            HostCallRecord(len(calls) + 1, operation.name, status, arguments, reply, duration_s, elided)
-        )
-        identity = execution.identity
-        self._telemetry.host_call(
-            operation.name,
-            status,
-            duration_s,
-            tenant=identity.tenant_id,
-            install=identity.install_id,
-            extension=identity.extension_id,
-            version=execution.version_id,
-            request_id=identity.request_id,
-            detail=detail,
-        )
+            self._telemetry.host_call(operation.name, status, duration_s, execution.context, detail)
 
 
-async def _run(execution: Execution, operation: Operation[Any, Any], arguments: object) -> Any:
+def _within_budget(execution: Execution, record: HostCallRecord) -> HostCallRecord:
+    """``record``, without what would be more than the execution's records may keep."""
+    budget = execution.recorded_bytes_left
+    left = budget - weight(record.arguments, budget) - weight(record.reply, budget) if budget > 0 else -1
+    if left < 0:
+        record.arguments = record.reply = None
+        record.elided = True
+        left = 0
+    execution.recorded_bytes_left = left
+    return record
+
+
+def _validated(operation: Operation[Any, Any], arguments: object) -> Any:
+    """The operation's input."""
     if arguments is None and not operation.takes_input:
         arguments = {}
     if not isinstance(arguments, dict):
@@ -142,7 +125,7 @@ async def _run(execution: Execution, operation: Operation[Any, Any], arguments: 
             HostCallCode.VALIDATION_FAILED, f"{operation.name} takes a map, not {_kind(arguments)}."
         )
     try:
-        checked = operation.validate(arguments)
+        return operation.validate(arguments)
     except ValidationError as error:
         faults = field_errors(error, operation.input)
         raise HostCallError(
@@ -151,12 +134,6 @@ async def _run(execution: Execution, operation: Operation[Any, Any], arguments: 
             + "; ".join(f"{field}: {fault}" for field, fault in faults.items()),
             field_errors=faults,
         ) from None
-    if execution.deadline <= monotonic():
-        raise _too_late(execution, operation)
-    try:
-        return await operation.run(execution, checked)
-    except (TimeoutError, DeadlineExceeded):
-        raise _too_late(execution, operation) from None
 
 
 def _deny(operation: Operation[Any, Any]) -> NoReturn:
@@ -166,11 +143,11 @@ def _deny(operation: Operation[Any, Any]) -> NoReturn:
     )
 
 
-def _too_late(execution: Execution, operation: Operation[Any, Any]) -> HostCallError:
-    return HostCallError(
+def _refuse_late(execution: Execution, operation: Operation[Any, Any]) -> NoReturn:
+    raise HostCallError(
         HostCallCode.TIMEOUT,
-        f"The deadline of extension {execution.identity.extension_id} passed before {operation.name} was answered.",
-    )
+        f"The deadline of extension {execution.context.extension_id} passed before {operation.name} was answered.",
+    ) from None
 
 
 def _kind(value: object) -> str:

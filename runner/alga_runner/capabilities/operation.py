@@ -72,25 +72,35 @@ class Execution:
     """What operations may know of the execution that calls them, and where its records gather.
 
     ``granted`` are normalised capability names; ``deadline`` is a reading of ``time.monotonic()`` in seconds;
-    ``context`` is the request's, which an ``identity`` alone may do without.
-    ``recorded_bytes_left`` bounds what records keep, in bytes, roughly; 0 keeps no arguments and no replies.
+    ``context`` is the request's. ``recorded_bytes_left`` bounds what records keep, in bytes, roughly; 0 keeps no
+    arguments and no replies.
     """
 
-    identity: Identity
+    context: ExecutionContext
     granted: frozenset[str]
     alga: AlgaServer
     deadline: float
-    context: ExecutionContext | None = None
+    execution_token: str | None = field(default=None, repr=False)
+    recorded_bytes_left: int = RECORDED_BYTES
     log_limits: LogLimits = _LOG_LIMITS
     host_calls: list[HostCallRecord] = field(default_factory=list)
     log: list[LogLine] = field(default_factory=list)
-    recorded_bytes_left: int = RECORDED_BYTES
     logged_bytes: int = 0
+    _identity: Identity | None = None
 
     @property
-    def version_id(self) -> str | None:
-        """The extension's version, if the request names it."""
-        return self.context.version_id if self.context is not None else None
+    def identity(self) -> Identity:
+        """Who calls, as the Alga server is told."""
+        if self._identity is None:
+            context = self.context
+            self._identity = Identity(
+                context.tenant_id,
+                context.extension_id,
+                context.install_id,
+                context.request_id,
+                self.execution_token,
+            )
+        return self._identity
 
     @property
     def idempotency_key(self) -> str | None:
@@ -98,7 +108,7 @@ class Execution:
 
         ``None`` without a request id. A guest makes one host call at a time, and each is recorded as it ends.
         """
-        request_id = self.identity.request_id
+        request_id = self.context.request_id
         if not request_id:
             return None
         if len(request_id) > MAX_REQUEST_ID_IN_KEY:

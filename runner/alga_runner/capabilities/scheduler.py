@@ -30,36 +30,42 @@ _GROWTH_CODES = (*_WRITE_CODES, HostCallCode.QUOTA_EXCEEDED)
 
 
 async def _list(execution: Execution, _: NoInput) -> list[ScheduleInfo]:
-    execution.identity.require_install()
-    return await execution.alga.list_schedules(execution.identity, execution.deadline)
+    identity = execution.identity
+    identity.require_install()
+    return await execution.alga.list_schedules(identity, execution.deadline)
 
 
 async def _get(execution: Execution, wanted: ScheduleRef) -> ScheduleInfo | None:
-    execution.identity.require_install()
-    return await execution.alga.get_schedule(execution.identity, wanted.schedule_id, execution.deadline)
+    identity = execution.identity
+    identity.require_install()
+    return await execution.alga.get_schedule(identity, wanted.schedule_id, execution.deadline)
 
 
 async def _create(execution: Execution, schedule: CreateScheduleInput) -> CreatedSchedule:
-    execution.identity.require_install()
+    identity = execution.identity
+    identity.require_install()
     schedule_id = await execution.alga.create_schedule(
-        execution.identity, schedule, execution.deadline, idempotency_key=execution.idempotency_key
+        identity, schedule, execution.deadline, idempotency_key=execution.idempotency_key
     )
     return CreatedSchedule(schedule_id=schedule_id)
 
 
 async def _update(execution: Execution, changes: UpdateScheduleInput) -> None:
-    execution.identity.require_install()
-    await execution.alga.update_schedule(execution.identity, changes, execution.deadline)
+    identity = execution.identity
+    identity.require_install()
+    await execution.alga.update_schedule(identity, changes, execution.deadline)
 
 
 async def _delete(execution: Execution, unwanted: ScheduleRef) -> None:
-    execution.identity.require_install()
-    await execution.alga.delete_schedule(execution.identity, unwanted.schedule_id, execution.deadline)
+    identity = execution.identity
+    identity.require_install()
+    await execution.alga.delete_schedule(identity, unwanted.schedule_id, execution.deadline)
 
 
 async def _get_endpoints(execution: Execution, _: NoInput) -> list[EndpointInfo]:
-    execution.identity.require_install()
-    return await execution.alga.get_endpoints(execution.identity, execution.deadline)
+    identity = execution.identity
+    identity.require_install()
+    return await execution.alga.get_endpoints(identity, execution.deadline)
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (

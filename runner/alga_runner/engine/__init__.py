@@ -17,8 +17,10 @@ from .module import ExportType, ImportType, Module, Signature
 from .selfcheck import require_sound
 from .trial import require_survivable
 from .turns import turns
+from .worker import HELD_S
 
 __all__ = [
+    "HELD_S",
     "LARGE_BYTES",
     "Answer",
     "Answerer",

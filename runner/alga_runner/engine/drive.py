@@ -34,7 +34,10 @@ _SPUN: Final = 3
 
 
 async def arrive(budget: Budget) -> None:
-    """Return in a turn of the loop that has time for one more guest. Raises ``DeadlineExceeded``."""
+    """Return in a turn of the loop that has time for one more guest. Raises ``DeadlineExceeded``.
+
+    Whoever calls ``turns.has_room`` before spares a coroutine where there is.
+    """
     if turns.has_room(budget.owner):
         return
     if not turns.waited_for:  # then the next turn has room for whoever comes first, and needs no line
@@ -80,9 +83,12 @@ async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) 
         raise _cut_off(guest.linked.functions[call.function], budget)
 
 
-async def retire(guest: Guest, budget: Budget) -> None:
-    """Free a guest beside the loop if that takes long, 9 ms for 256 MiB in use; otherwise it is left to be closed."""
-    if budget.used_s < HELD_S or not has_much_memory(guest) or isinstance(sys.exc_info()[1], GeneratorExit):
+async def retire(guest: Guest) -> None:
+    """Free a guest that ran for ``HELD_S`` beside the loop, if that takes long; otherwise it is left to be closed.
+
+    It takes 9 ms for 256 MiB in use, which nobody can fill sooner.
+    """
+    if not has_much_memory(guest) or isinstance(sys.exc_info()[1], GeneratorExit):
         return
     with suppress(EngineUnavailable), anyio.CancelScope(shield=True):
         await worker.free(guest)

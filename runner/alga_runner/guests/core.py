@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import CoroutineType
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ..capabilities import OPERATIONS, Execution, Gate, Operation
 from ..debuginfo import has_debug_info
 from ..engine import (
+    HELD_S,
     LARGE_BYTES,
     Budget,
     Engine,
@@ -24,6 +25,7 @@ from ..engine import (
     drive,
     in_time,
     retire,
+    turns,
 )
 from ..errors import (
     BrokenFraming,
@@ -50,17 +52,9 @@ _NOTHING = 0xFFFFFFFF
 """-1 as the guest sees it: there is no reply to fetch."""
 
 
-class CoreCall:
-    """The request of one host call, in a range of the guest's memory that was checked; its codec copies it out when
-    the gate asks."""
-
-    __slots__ = ("length", "offset", "operation", "session")
-
-    def __init__(self, session: Session, operation: Operation[Any, Any], offset: int, length: int) -> None:
-        self.session = session
-        self.operation = operation
-        self.offset = offset
-        self.length = length
+CoreCall: TypeAlias = tuple[Session, Operation[Any, Any], int, int]
+"""The request of one host call: whose and which, and the range of the guest's memory, which was checked, where it lies;
+the codec copies it out when the gate asks."""
 
 
 class CoreCodec:
@@ -68,19 +62,19 @@ class CoreCodec:
 
     def decode(self, request: CoreCall, /) -> object:
         """The request as plain values. Raises ``HostCallError``, ``BrokenFraming`` or ``CopyLimit``."""
-        name = request.operation.name
-        limit = request.session.limits.request_bytes + request.operation.payload_bytes
-        if request.length > limit:
+        session, operation, offset, length = request
+        limit = session.limits.request_bytes + operation.payload_bytes
+        if length > limit:
             raise HostCallError(
                 HostCallCode.TOO_LARGE,
-                f"The request of {name} has {request.length} bytes; {limit} are allowed.",
+                f"The request of {operation.name} has {length} bytes; {limit} are allowed.",
             )
-        data = request.session.take(request.offset, request.length)
+        data = session.take(offset, length)
         try:
-            return messages.decode(data, max_items=request.session.limits.items)
+            return messages.decode(data, max_items=session.limits.items)
         except BrokenFraming as breach:
-            size = "1 byte" if request.length == 1 else f"{request.length} bytes"
-            breach.at(host_call=name, message=f"{size} at offset {request.offset}")
+            size = "1 byte" if length == 1 else f"{length} bytes"
+            breach.at(host_call=operation.name, message=f"{size} at offset {offset}")
             raise
 
     def encode(self, reply: Mapping[str, object], /) -> bytes:
@@ -102,8 +96,7 @@ def _operation_import(operation: Operation[Any, Any], gate: Gate) -> Import:
         session.check_range(name, offset, length)
         session.check_range(name, reply_offset, reply_capacity)
         session.reply = None
-        call = CoreCall(session, operation, offset, length)
-        reply = await gate.call(session.execution, operation, call, _codec)
+        reply = await gate.call(session.execution, operation, (session, operation, offset, length), _codec)
         if len(reply) <= reply_capacity:
             session.put(reply_offset, reply)
         else:
@@ -160,12 +153,18 @@ def _size(guest: Guest) -> int:
     return guest.memory.size if guest.memory is not None else 0
 
 
-def _starved(guest: Guest, limits: GuestLimits) -> bool:
-    """Whether a growth was likely refused: wasmtime does not tell, but language runtimes at least double.
+def _require_memory(guest: Guest, limits: GuestLimits, error: GuestTrap | GuestAbort) -> None:
+    """Raise ``MemoryLimit`` if ``error`` likely comes of a growth that was refused.
 
-    A guest sees a refused growth as -1 and then traps or aborts by itself.
+    A guest sees that as -1 and then traps or aborts by itself; wasmtime does not tell, but language runtimes at least
+    double.
     """
-    return 2 * _size(guest) > limits.memory_bytes
+    if 2 * _size(guest) > limits.memory_bytes:
+        raise MemoryLimit(
+            f"The guest ran out of memory: it had {_size(guest)} of {limits.memory_bytes} bytes. {error}",
+            frames=error.frames,
+            hint="See max_memory_mb and limits.memory_mb.",
+        ) from error
 
 
 class CoreProgram:
@@ -226,13 +225,15 @@ class CoreHost:
         """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
         most = self._limits.body_bytes
         if len(request.http.body_b64 or "") < LARGE_BYTES:
-            await arrive(budget)
+            if not turns.has_room(budget.owner):
+                await arrive(budget)
             document = encode_request(request, max_body_bytes=most)
         else:
             body = await self._in_time(budget, lambda: request_body(request, max_bytes=most))
             document = await self._in_time(budget, lambda: encode_with_body(request, body))
             await arrive(budget)
-        with Guest(program.linked, limits) as guest:
+        guest = Guest(program.linked, limits)
+        try:
             session = Session(
                 guest,
                 execution,
@@ -244,12 +245,7 @@ class CoreHost:
             try:
                 await self._run(program, guest, session, budget)
             except (GuestTrap, GuestAbort) as error:
-                if _starved(guest, limits):
-                    raise MemoryLimit(
-                        f"The guest ran out of memory: it had {_size(guest)} of {limits.memory_bytes} bytes. {error}",
-                        frames=error.frames,
-                        hint="See max_memory_mb and limits.memory_mb.",
-                    ) from error
+                _require_memory(guest, limits, error)
                 raise
             except GuestExit:
                 if session.exit_status != 0 or session.response is None:
@@ -257,15 +253,17 @@ class CoreHost:
             finally:
                 if session.unfinished:
                     await self._log.finish(session)
-                await retire(guest, budget)
-            if session.response is None:
+                if budget.used_s >= HELD_S:
+                    await retire(guest)
+            response, items = session.response, self._limits.items
+            if response is None:
                 raise NoResponse("The handler returned without a response.", hint="Call alga:abi respond.")
-            decoded = partial(
-                decode_response, session.response, max_body_bytes=most, max_items=self._limits.items
-            )
-            if len(session.response) < LARGE_BYTES:
-                return decoded()
-            return await self._in_time(budget, decoded)
+            if len(response) < LARGE_BYTES:
+                return decode_response(response, max_body_bytes=most, max_items=items)
+            decode = partial(decode_response, response, max_body_bytes=most, max_items=items)
+            return await self._in_time(budget, decode)
+        finally:
+            guest.close()
 
     async def _in_time(self, budget: Budget, work: Callable[[], T]) -> T:
         """What ``work`` returns, which takes long, done when it is its owner's turn. Raises ``DeadlineExceeded``."""

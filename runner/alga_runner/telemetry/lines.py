@@ -105,6 +105,8 @@ class LineWriter:
         self, logger: logging.Logger, on_drop: Callable[[], None], *, capacity: int = MAX_QUEUED_LINES
     ) -> None:
         self._logger = logger
+        self.wanted: Callable[[int], bool] = logger.isEnabledFor
+        """Whether ``logger`` wants lines of this level: others need not be made."""
         self._on_drop = on_drop
         self._capacity = capacity
         self._queue: SimpleQueue[Line | threading.Event | None] = SimpleQueue()
@@ -112,10 +114,6 @@ class LineWriter:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._lock = threading.Lock()
-
-    def wanted(self, level: int) -> bool:
-        """Whether ``logger`` wants lines of this level: others need not be made."""
-        return self._logger.isEnabledFor(level)
 
     def write(self, line: Line) -> None:
         """Queue one line; never blocks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from time import time
+from typing import Protocol
 
 from .exposition import Snapshot
 from .lines import MAX_QUEUED_LINES, Line, LineWriter
@@ -14,6 +15,47 @@ logging.getLogger("alga_runner").addHandler(logging.NullHandler())  # quiet unti
 
 _LEVELS = {"internal": logging.ERROR, "breach": logging.WARNING}
 _GUEST_LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
+
+
+class Who(Protocol):
+    """Who executes, as lines name it: an execution's context."""
+
+    @property
+    def tenant_id(self) -> str: ...  # noqa: D102
+    @property
+    def install_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def extension_id(self) -> str: ...  # noqa: D102
+    @property
+    def version_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def request_id(self) -> str | None: ...  # noqa: D102
+
+
+def _line(
+    level: int,
+    action: str,
+    status: str,
+    who: Who,
+    *,
+    detail: str | None,
+    operation: str | None = None,
+    duration_s: float = 0.0,
+) -> Line:
+    return Line(
+        time(),
+        level,
+        action,
+        operation,
+        status,
+        duration_s,
+        who.tenant_id,
+        who.install_id,
+        who.extension_id,
+        who.version_id,
+        who.request_id,
+        detail,
+    )
 
 
 class Telemetry:
@@ -35,98 +77,37 @@ class Telemetry:
         operation: str,
         status: str,
         duration_s: float,
-        *,
-        tenant: str,
-        install: str | None,
-        extension: str,
-        version: str | None,
-        request_id: str | None,
+        who: Who,
         detail: str | None = None,
     ) -> None:
-        """Report one host call. ``detail`` is for operators: it must hold no payload and no secret."""
+        """Report one host call of ``who``. ``detail`` is for operators: it must hold no payload and no secret."""
         self._metrics.host_call(operation, status, duration_s)
         level = logging.INFO if status == "ok" else _LEVELS.get(status, logging.INFO)
         if self._lines.wanted(level):
             self._lines.write(
-                Line(
-                    time(),
+                _line(
                     level,
                     "host_call",
-                    operation,
                     status,
-                    duration_s,
-                    tenant,
-                    install,
-                    extension,
-                    version,
-                    request_id,
-                    detail,
+                    who,
+                    detail=detail,
+                    operation=operation,
+                    duration_s=duration_s,
                 )
             )
 
-    def execution(
-        self,
-        status: str,
-        duration_s: float,
-        *,
-        tenant: str,
-        install: str | None,
-        extension: str,
-        version: str | None,
-        request_id: str | None,
-        detail: str | None = None,
-    ) -> None:
-        """Report one execution; ``status`` is ``ok`` or the code of the error that ended it."""
+    def execution(self, status: str, duration_s: float, who: Who, detail: str | None = None) -> None:
+        """Report one execution of ``who``; ``status`` is ``ok`` or the code of the error that ended it."""
         self._metrics.execution(status, duration_s)
         level = logging.INFO if status == "ok" else logging.WARNING
         if self._lines.wanted(level):
-            self._lines.write(
-                Line(
-                    time(),
-                    level,
-                    "execution",
-                    None,
-                    status,
-                    duration_s,
-                    tenant,
-                    install,
-                    extension,
-                    version,
-                    request_id,
-                    detail,
-                )
-            )
+            self._lines.write(_line(level, "execution", status, who, detail=detail, duration_s=duration_s))
 
-    def guest_line(
-        self,
-        level: str,
-        message: str,
-        *,
-        tenant: str,
-        install: str | None,
-        extension: str,
-        version: str | None,
-        request_id: str | None,
-    ) -> None:
+    def guest_line(self, level: str, message: str, who: Who) -> None:
         """Pass on what a guest logged, at its own ``level``."""
         number = _GUEST_LEVELS.get(level, logging.INFO)
         if self._lines.wanted(number):
-            self._lines.write(
-                Line(
-                    time(),
-                    number,
-                    "guest_log",
-                    None,
-                    level,
-                    0.0,
-                    tenant,
-                    install,
-                    extension,
-                    version,
-                    request_id,
-                    message,
-                )
-            )
+            self._lines.write(_line(number, "guest_log", level, who, detail=message))
 
     def execution_began(self) -> None:
         """One more execution is in progress, until ``execution`` reports it."""

@@ -8,7 +8,6 @@ from typing import Any
 import anyio
 import pytest
 
-from alga_runner.alga import Identity
 from alga_runner.alga.connect import NoAlgaServer
 from alga_runner.capabilities import Execution, Gate, Operation
 from alga_runner.capabilities.operation import NoInput
@@ -70,7 +69,12 @@ def telemetry(lines: list[logging.LogRecord]) -> Iterator[Telemetry]:
 
 
 CONTEXT = ExecutionContext(
-    tenant_id="tenant-1", extension_id="acme.sync", content_hash="sha256:0", version_id="version-1"
+    request_id="request-1",
+    install_id="install-1",
+    tenant_id="tenant-1",
+    extension_id="acme.sync",
+    content_hash="sha256:0",
+    version_id="version-1",
 )
 
 
@@ -81,7 +85,6 @@ def gate(telemetry: Telemetry) -> Gate:
 
 def an_execution(*granted: str, deadline_in: float = 60.0, **more: Any) -> Execution:
     return Execution(
-        identity=Identity("tenant-1", "acme.sync", "install-1", "request-1"),
         granted=frozenset(granted),
         alga=NoAlgaServer(),
         deadline=monotonic() + deadline_in,

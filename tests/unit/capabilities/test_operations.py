@@ -87,9 +87,12 @@ class Plain:
         return reply
 
 
-def an_execution(identity: Identity = HERE, **more: Any) -> Execution:
+def an_execution(
+    identity: Identity = HERE, context: ExecutionContext | None = None, **more: Any
+) -> Execution:
+    named = {name: value for name, value in identity._asdict().items() if name != "execution_token"}
     return Execution(
-        identity=identity,
+        context=context or ExecutionContext(**named, content_hash=""),
         granted=frozenset(),
         alga=ListeningServer(),
         deadline=monotonic() + 60,
@@ -190,7 +193,9 @@ async def test_create_answers_the_new_id() -> None:
 
 async def test_the_context_has_what_is_known() -> None:
     context = ExecutionContext(
+        request_id="request-1",
         tenant_id="tenant-1",
+        install_id="install-1",
         extension_id="acme.sync",
         content_hash="sha256:0",
         version_id="v-1",

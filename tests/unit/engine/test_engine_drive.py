@@ -306,7 +306,7 @@ class TestRetirement:
         self, filled, freed: list[str], pages: int, thread: str
     ):
         with await filled(pages) as guest:
-            await retire(guest, Budget())
+            await retire(guest)
 
         assert freed == [thread]
 
@@ -316,7 +316,7 @@ class TestRetirement:
                 try:
                     await anyio.sleep_forever()
                 finally:
-                    await retire(guest, Budget())
+                    await retire(guest)
 
         guest = await filled(200)
         coroutine = live()
@@ -334,7 +334,7 @@ class TestRetirement:
             try:
                 await anyio.lowlevel.checkpoint()
             finally:
-                await retire(guest, Budget())
+                await retire(guest)
 
         assert scope.cancelled_caught
         assert freed == ["alga-runner-cpu"]
@@ -347,7 +347,7 @@ class TestRetirement:
         ended.end()
         monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "worker", ended)
         with guest:
-            await retire(guest, Budget())
+            await retire(guest)
 
         assert freed == ["MainThread"]
 

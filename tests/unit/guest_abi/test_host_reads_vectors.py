@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from alga_runner.alga import Identity
 from alga_runner.capabilities import OPERATIONS, Execution, Gate
 from alga_runner.errors import AlgaError, BrokenFraming, HostCallError, InvalidResponse
 from alga_runner.guests import messages
 from alga_runner.guests.http import decode_response, encode_request
-from alga_runner.models import ExecuteRequest, UpdateScheduleInput
+from alga_runner.models import ExecuteRequest, ExecutionContext, UpdateScheduleInput
 from alga_runner.telemetry import Telemetry
 
 Vectors = Callable[[str], list[dict[str, Any]]]
@@ -174,7 +173,9 @@ def fails(error: type[AlgaError], decode: Callable[[bytes], object], document: b
 def execution() -> Execution:
     """Granted, but with nothing behind it: no vector here may reach the server."""
     return Execution(
-        identity=Identity("tenant-1", "ext-1", "install-1", None),
+        context=ExecutionContext(
+            tenant_id="tenant-1", extension_id="ext-1", install_id="install-1", content_hash=""
+        ),
         granted=frozenset({"cap:scheduler.manage"}),
         alga=None,  # type: ignore[arg-type]
         deadline=time.monotonic() + 60,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from alga_runner import ExecuteRequest, Runner
+from alga_runner.models import ExecutionContext
 from alga_runner.telemetry import Telemetry, configure_logging
 from alga_runner.telemetry.output import JsonLines, Sentences
 
@@ -211,10 +212,10 @@ def test_lines_of_several_workers_are_written_whole() -> None:
 
     telemetry = Telemetry()
     configure_logging("info", Pipe(), worker=1)
-    who = {"tenant": "acme", "install": None, "extension": "ext", "version": None, "request_id": None}
+    who = ExecutionContext(tenant_id="acme", extension_id="ext", content_hash="")
     for _ in range(40):
-        telemetry.guest_line("info", "ä" * 300, **who)
-    telemetry.guest_line("info", "ä" * 2_000, **who)
+        telemetry.guest_line("info", "ä" * 300, who)
+    telemetry.guest_line("info", "ä" * 2_000, who)
     telemetry.close()
 
     assert len([json.loads(line) for piece in pieces for line in piece.splitlines()]) == 41

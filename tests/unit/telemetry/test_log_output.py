@@ -8,10 +8,13 @@ import logging
 
 import pytest
 
+from alga_runner.models import ExecutionContext
 from alga_runner.telemetry import Telemetry
 from alga_runner.telemetry.output import JsonHandler, JsonLines
 
-IDENTITY = {"tenant": "acme", "install": None, "extension": "ext", "version": "v1", "request_id": "r\n1"}
+WHO = ExecutionContext(
+    tenant_id="acme", extension_id="ext", version_id="v1", request_id="r\n1", content_hash=""
+)
 
 
 class Gone(io.StringIO):
@@ -29,10 +32,10 @@ def logger() -> logging.Logger:
 
 
 def report(telemetry: Telemetry) -> None:
-    telemetry.host_call("scheduler.create", "ok", 0.0125, **IDENTITY)
-    telemetry.execution("guest_trap", 0.5, **IDENTITY, detail="unreachable")
-    telemetry.guest_line("debug", "below the logger's level", **IDENTITY)
-    telemetry.guest_line("warn", "careful", **IDENTITY)
+    telemetry.host_call("scheduler.create", "ok", 0.0125, WHO)
+    telemetry.execution("guest_trap", 0.5, WHO, detail="unreachable")
+    telemetry.guest_line("debug", "below the logger's level", WHO)
+    telemetry.guest_line("warn", "careful", WHO)
 
 
 def written(logger: logging.Logger, handler: logging.Handler, stream: io.StringIO) -> list[dict[str, object]]:

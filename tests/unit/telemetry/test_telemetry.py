@@ -7,9 +7,18 @@ from typing import Any
 
 import pytest
 
+from alga_runner.models import ExecutionContext
 from alga_runner.telemetry import Telemetry
 
-IDENTITY: dict[str, Any] = {
+WHO = ExecutionContext(
+    tenant_id="tenant-1",
+    install_id="install-1",
+    extension_id="acme.sync",
+    version_id="v-1",
+    request_id="request-1",
+    content_hash="",
+)
+NAMED: dict[str, Any] = {
     "tenant": "tenant-1",
     "install": "install-1",
     "extension": "acme.sync",
@@ -68,13 +77,13 @@ def dropped(telemetry: Telemetry) -> float:
 
 
 def test_a_line_is_a_sentence_with_an_action_and_stable_fields(telemetry: Telemetry, kept: Keep) -> None:
-    telemetry.host_call("scheduler.create", "ok", 0.0125, **IDENTITY)
+    telemetry.host_call("scheduler.create", "ok", 0.0125, WHO)
     telemetry.flush()
 
     (line,) = kept.records
     assert line.getMessage() == "Host call scheduler.create of extension acme.sync succeeded after 12.5 ms"
     fields = vars(line)
-    expected = IDENTITY | {
+    expected = NAMED | {
         "action": "host_call",
         "operation": "scheduler.create",
         "status": "ok",
@@ -84,7 +93,7 @@ def test_a_line_is_a_sentence_with_an_action_and_stable_fields(telemetry: Teleme
 
 
 def test_an_execution_has_its_line_too(telemetry: Telemetry, kept: Keep) -> None:
-    telemetry.execution("guest_trap", 1.5, **IDENTITY, detail="unreachable")
+    telemetry.execution("guest_trap", 1.5, WHO, detail="unreachable")
     telemetry.flush()
 
     (line,) = kept.records
@@ -95,8 +104,8 @@ def test_an_execution_has_its_line_too(telemetry: Telemetry, kept: Keep) -> None
 
 
 def test_what_a_guest_logs_has_its_level_and_stays_on_one_line(telemetry: Telemetry, kept: Keep) -> None:
-    telemetry.guest_line("warn", "slow\nERROR forged", **IDENTITY)
-    telemetry.guest_line("info", "x" * 10_000, **IDENTITY)
+    telemetry.guest_line("warn", "slow\nERROR forged", WHO)
+    telemetry.guest_line("info", "x" * 10_000, WHO)
     telemetry.flush()
 
     first, second = kept.records
@@ -106,14 +115,16 @@ def test_what_a_guest_logs_has_its_level_and_stays_on_one_line(telemetry: Teleme
 
 
 def test_lines_are_written_off_the_calling_thread(telemetry: Telemetry, kept: Keep) -> None:
-    telemetry.host_call("log.emit", "ok", 0.001, **IDENTITY)
+    telemetry.host_call("log.emit", "ok", 0.001, WHO)
     telemetry.flush()
 
     assert threading.get_ident() not in kept.threads
 
 
 def test_an_identifier_cannot_forge_a_line(telemetry: Telemetry, kept: Keep) -> None:
-    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY | {"extension": "a\nERROR forged\u2028"})
+    telemetry.host_call(
+        "log.emit", "ok", 0.0, WHO.model_copy(update={"extension_id": "a\nERROR forged\u2028"})
+    )
     telemetry.flush()
 
     (line,) = kept.records
@@ -121,7 +132,7 @@ def test_an_identifier_cannot_forge_a_line(telemetry: Telemetry, kept: Keep) -> 
 
 
 def test_a_long_identifier_is_cut(telemetry: Telemetry, kept: Keep) -> None:
-    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY | {"request_id": "x" * 10_000})
+    telemetry.host_call("log.emit", "ok", 0.0, WHO.model_copy(update={"request_id": "x" * 10_000}))
     telemetry.flush()
 
     assert len(vars(kept.records[0])["request_id"]) == 256
@@ -129,10 +140,10 @@ def test_a_long_identifier_is_cut(telemetry: Telemetry, kept: Keep) -> None:
 
 def test_lines_that_find_the_queue_full_are_dropped_and_counted(telemetry: Telemetry, kept: Keep) -> None:
     kept.may_write.clear()
-    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+    telemetry.host_call("log.emit", "ok", 0.0, WHO)
     kept.busy.wait()
     for _ in range(5):
-        telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+        telemetry.host_call("log.emit", "ok", 0.0, WHO)
 
     assert dropped(telemetry) == 2
     kept.may_write.set()
@@ -148,8 +159,8 @@ def test_a_handler_that_raises_loses_one_line_not_the_log(
         raise RuntimeError
 
     logger.addFilter(once)
-    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
-    telemetry.host_call("log.emit", "denied", 0.0, **IDENTITY)
+    telemetry.host_call("log.emit", "ok", 0.0, WHO)
+    telemetry.host_call("log.emit", "denied", 0.0, WHO)
     telemetry.flush()
 
     assert [vars(line)["status"] for line in kept.records] == ["denied"]
@@ -157,7 +168,7 @@ def test_a_handler_that_raises_loses_one_line_not_the_log(
 
 
 def test_closing_writes_what_is_queued(telemetry: Telemetry, kept: Keep) -> None:
-    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+    telemetry.host_call("log.emit", "ok", 0.0, WHO)
     telemetry.close()
 
     assert len(kept.records) == 1
@@ -166,7 +177,7 @@ def test_closing_writes_what_is_queued(telemetry: Telemetry, kept: Keep) -> None
 def test_after_closing_lines_are_dropped_and_metrics_go_on(telemetry: Telemetry) -> None:
     telemetry.close()
     telemetry.close()
-    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+    telemetry.host_call("log.emit", "ok", 0.0, WHO)
     telemetry.flush()
 
     assert dropped(telemetry) == 1
@@ -179,16 +190,16 @@ def test_a_level_nobody_wants_costs_no_line_and_no_thread(logger: logging.Logger
     logger.setLevel(logging.CRITICAL)
     telemetry = Telemetry(logger)
     before = threading.active_count()
-    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+    telemetry.host_call("log.emit", "ok", 0.0, WHO)
 
     assert threading.active_count() == before
     assert dropped(telemetry) == 0
 
 
 def test_scheduler_calls_are_counted_as_the_requirements_name_them(telemetry: Telemetry) -> None:
-    telemetry.host_call("scheduler.list", "ok", 0.0, **IDENTITY)
-    telemetry.host_call("scheduler.get-endpoints", "not-found", 0.0, **IDENTITY)
-    telemetry.host_call("log.emit", "ok", 0.0, **IDENTITY)
+    telemetry.host_call("scheduler.list", "ok", 0.0, WHO)
+    telemetry.host_call("scheduler.get-endpoints", "not-found", 0.0, WHO)
+    telemetry.host_call("log.emit", "ok", 0.0, WHO)
 
     assert samples(telemetry, "extension_scheduler_api_calls_total") == {
         'extension_scheduler_api_calls_total{operation="list",status="success"}': 1.0,
@@ -197,8 +208,8 @@ def test_scheduler_calls_are_counted_as_the_requirements_name_them(telemetry: Te
 
 
 def test_durations_are_observed_per_operation(telemetry: Telemetry) -> None:
-    telemetry.host_call("scheduler.list", "ok", 0.25, **IDENTITY)
-    telemetry.host_call("scheduler.list", "timeout", 0.5, **IDENTITY)
+    telemetry.host_call("scheduler.list", "ok", 0.25, WHO)
+    telemetry.host_call("scheduler.list", "timeout", 0.5, WHO)
 
     assert samples(telemetry, "alga_runner_host_call_seconds_sum") == {
         'alga_runner_host_call_seconds_sum{operation="scheduler.list"}': 0.75
@@ -206,9 +217,9 @@ def test_durations_are_observed_per_operation(telemetry: Telemetry) -> None:
 
 
 def test_executions_are_counted_by_status(telemetry: Telemetry) -> None:
-    telemetry.execution("ok", 0.25, **IDENTITY)
-    telemetry.execution("guest_trap", 0.5, **IDENTITY)
-    telemetry.execution("ok", 0.25, **IDENTITY)
+    telemetry.execution("ok", 0.25, WHO)
+    telemetry.execution("guest_trap", 0.5, WHO)
+    telemetry.execution("ok", 0.25, WHO)
 
     assert samples(telemetry, "alga_runner_executions_total") == {
         'alga_runner_executions_total{status="success"}': 2.0,
@@ -221,6 +232,6 @@ def test_executions_are_counted_by_status(telemetry: Telemetry) -> None:
 
 def test_two_runners_count_apart(telemetry: Telemetry, logger: logging.Logger) -> None:
     other = Telemetry(logger)
-    telemetry.execution("ok", 0.25, **IDENTITY)
+    telemetry.execution("ok", 0.25, WHO)
 
     assert samples(other, "alga_runner_executions_total") == {}
