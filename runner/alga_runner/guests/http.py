@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from operator import itemgetter
 from urllib.parse import urlencode
 
 import pybase64
-from msgspec import UNSET, Struct, UnsetType, msgpack
-from pydantic.alias_generators import to_camel
+from msgspec import UNSET, Struct, UnsetType, defstruct, msgpack
 
 from ..errors import AlgaError, InvalidResponse, RequestInvalid
 from ..models import ExecuteRequest, ExecuteResponse, ExecutionContext
@@ -18,10 +18,45 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN_IN_VALUE = re.compile(r"[\0\r\n]")
 _MAX_HEADERS = 256
 
-_CONTEXT = tuple(
-    (field, to_camel(field)) for field in ExecutionContext.model_fields if field != "content_hash"
+_CONTEXT_FIELDS = [field for field in ExecutionContext.model_fields if field != "content_hash"]
+_context_values = itemgetter(*_CONTEXT_FIELDS)
+_Context: Callable[..., Struct] = defstruct(
+    "_Context",
+    [(field, object, None) for field in _CONTEXT_FIELDS],
+    rename="camel",
+    omit_defaults=True,
+    gc=False,
 )
-"""Members of the request's context, and their names in the document."""
+"""The request's context as guests see it: what is ``None`` is left out."""
+
+
+class _Header(Struct, gc=False):
+    name: str
+    value: str
+
+
+class _Http(Struct, gc=False):
+    method: str
+    url: str
+    headers: list[_Header]
+    body: bytes | None
+
+
+class _User(Struct, rename="camel", omit_defaults=True, gc=False):
+    user_id: str
+    user_email: str
+    user_name: str
+    user_type: str
+    client_name: str
+    client_id: str | None = None
+    additional_fields: dict[str, str] | None = None
+
+
+class _Request(Struct, omit_defaults=True, gc=False):
+    context: Struct
+    http: _Http
+    user: _User | None = None
+
 
 RESPONSE_OVERHEAD_BYTES = 256 * 1024
 """Room in a response for its status and headers, beside the body."""
@@ -49,34 +84,25 @@ def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
     url = http.path
     if http.query:
         url += ("&" if "?" in url else "?") + urlencode(http.query, errors="replace")
-    known = context.__dict__
-    document: dict[str, Any] = {
-        "context": {name: known[field] for field, name in _CONTEXT if known[field] is not None},
-        "http": {
-            "method": http.method,
-            "url": url,
-            "headers": [{"name": name, "value": value} for name, value in http.headers.items()],
-            "body": body,
-        },
-    }
-    if request.user is not None:
-        user = request.user
-        members = {
-            "userId": user.user_id,
-            "userEmail": user.user_email,
-            "userName": user.user_name,
-            "userType": user.user_type,
-            "clientName": user.client_name,
-            "clientId": user.client_id,
-            "additionalFields": user.additional_fields,
-        }
-        document["user"] = {key: value for key, value in members.items() if value is not None}
-    return messages.encode(document)
-
-
-class _Header(Struct):
-    name: str
-    value: str
+    headers = [_Header(name, value) for name, value in http.headers.items()]
+    user = request.user
+    return messages.encode(
+        _Request(
+            _Context(*_context_values(context.__dict__)),
+            _Http(http.method, url, headers, body),
+            None
+            if user is None
+            else _User(
+                user.user_id,
+                user.user_email,
+                user.user_name,
+                user.user_type,
+                user.client_name,
+                user.client_id,
+                user.additional_fields,
+            ),
+        )
+    )
 
 
 class _Response(Struct, omit_defaults=True):

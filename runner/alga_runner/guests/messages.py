@@ -60,7 +60,8 @@ def encode(document: Any) -> bytes:
     try:
         return _encode(document)
     except UnicodeEncodeError:
-        packed: bytes = msgpack.packb(document, unicode_errors="replace")
+        plain = msgspec.to_builtins(document, builtin_types=(bytes,))
+        packed: bytes = msgpack.packb(plain, unicode_errors="replace")
         return packed
 
 
