@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 
 from .bundles import BundleSource
 from .debuginfo import LineTable, read_lines
-from .engine import turns
+from .engine import this_thread
 from .errors import AlgaError
 from .frames import Frame
 from .single_flight import SingleFlight
@@ -66,7 +66,7 @@ class Positions:
 async def _in_turns(steps: Generator[None, None, LineTable]) -> LineTable:
     """What ``steps`` returns, each of them in a turn of the event loop that has time for a guest."""
     while True:
-        await turns.room()
+        await this_thread.turns.room()
         try:
             next(steps)
         except StopIteration as end:

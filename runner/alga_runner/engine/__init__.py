@@ -16,7 +16,7 @@ from .memory import LinearMemory
 from .module import ExportType, ImportType, Module, Signature
 from .selfcheck import require_sound
 from .trial import require_survivable
-from .turns import turns
+from .turns import this_thread
 from .worker import HELD_S
 
 __all__ = [
@@ -47,5 +47,5 @@ __all__ = [
     "require_sound",
     "require_survivable",
     "retire",
-    "turns",
+    "this_thread",
 ]

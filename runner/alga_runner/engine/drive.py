@@ -16,7 +16,7 @@ from ..errors import DeadlineExceeded, EngineUnavailable, ExecutionError
 from .budget import Budget
 from .guest import Answerer, Guest
 from .linker import HostFunction
-from .turns import turns
+from .turns import this_thread
 from .worker import HELD_S, has_much_memory, note_hold, worker
 
 T = TypeVar("T")
@@ -38,6 +38,7 @@ async def arrive(budget: Budget) -> None:
 
     Whoever calls ``turns.has_room`` before spares a coroutine where there is.
     """
+    turns = this_thread.turns
     if turns.has_room(budget.owner):
         return
     if not turns.waited_for:  # then the next turn has room for whoever comes first, and needs no line
@@ -65,7 +66,7 @@ async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) 
     if budget is None:
         budget = Budget()
     guest.answerer = answerer
-    step = _PAUSED
+    turns, step = this_thread.turns, _PAUSED
     while step == _PAUSED and not guest.linked.computes:
         if turns.has_time():
             step = _step(guest, budget)
@@ -114,6 +115,7 @@ def _cut_off(called: HostFunction | None, budget: Budget) -> EngineUnavailable |
 
 async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int) -> None:
     """Go on with a guest that waits for an answer or for its turn."""
+    turns = this_thread.turns
     beside, doubtful, in_turn = guest.linked.computes, step == _SPUN, False
     while True:
         if (call := guest.pending) is not None:

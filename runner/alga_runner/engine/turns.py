@@ -62,8 +62,8 @@ class _Line:
         return False
 
 
-class Turns(threading.local):
-    """The turns of the event loop that runs in this thread."""
+class Turns:
+    """The turns of the event loop that runs in one thread."""
 
     def __init__(self) -> None:
         self._start_over(None)
@@ -205,4 +205,10 @@ class Turns(threading.local):
         return left < most or not self._lines
 
 
-turns = Turns()
+class _ThisThread(threading.local):
+    def __init__(self) -> None:
+        self.turns = Turns()
+
+
+this_thread = _ThisThread()
+"""Who runs guests in a thread finds the turns of its loop here."""

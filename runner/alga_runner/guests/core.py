@@ -25,7 +25,7 @@ from ..engine import (
     drive,
     in_time,
     retire,
-    turns,
+    this_thread,
 )
 from ..errors import (
     BrokenFraming,
@@ -225,7 +225,7 @@ class CoreHost:
         """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
         most = self._limits.body_bytes
         if len(request.http.body_b64 or "") < LARGE_BYTES:
-            if not turns.has_room(budget.owner):
+            if not this_thread.turns.has_room(budget.owner):
                 await arrive(budget)
             document = encode_request(request, max_body_bytes=most)
         else:

@@ -27,7 +27,7 @@ from alga_runner.engine import (
     arrive,
     drive,
     retire,
-    turns,
+    this_thread,
 )
 from alga_runner.engine.worker import Worker, worker
 from alga_runner.errors import CpuLimit, DeadlineExceeded, EngineUnavailable, ExecutionError
@@ -79,7 +79,8 @@ class Time:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     """The clock of turns stands still: they have time as long as ``left`` says so."""
-    time, has_time, lets_in = Time(), turns.has_time, turns._lets_in
+    time, turns = Time(), this_thread.turns
+    has_time, lets_in = turns.has_time, turns._lets_in
     monkeypatch.setattr(sys.modules["alga_runner.engine.turns"], "monotonic", lambda: 1.0)
     monkeypatch.setattr(turns, "has_time", lambda: time.left and has_time())
     monkeypatch.setattr(turns, "_lets_in", lambda *who, **others: time.left and lets_in(*who, **others))
@@ -194,7 +195,8 @@ class TestPlaces:
     async def test_a_guest_with_quick_host_calls_goes_on_in_its_turn_though_another_waits(
         self, run: Run, quick: LinkedModule, time: Time
     ):
-        other, numbers = turns.room(), []
+        turns, numbers = this_thread.turns, []
+        other = turns.room()
 
         async def note(_function: int, _arguments: tuple[Any, ...]) -> None:
             if not numbers:
