@@ -242,7 +242,7 @@ class Runner:
                 program = await self._load(programs, context, deadline)
             if request.secret_envelope is not None:
                 request.secret_envelope.open(datetime.fromtimestamp(self._clock_ns() / 1e9, UTC))
-            budget = Budget(deadline, self._cpu_s(request), owner=tenant_id)
+            budget = Budget(deadline, self._cpu_s(request), tenant_id)
             self._under_way.add(budget)
             try:
                 return await self._host.execute(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from time import monotonic
 
 import anyio
@@ -14,7 +13,6 @@ from ..frames import Frame
 UNLIMITED = float("inf")
 
 
-@dataclass(slots=True, eq=False)
 class Budget:
     """What is left of an execution's time, in seconds.
 
@@ -24,9 +22,7 @@ class Budget:
     computing then. ``owner`` is whose guest it is: owners share the processor, however many guests each has.
     """
 
-    until: float = UNLIMITED
-    cpu_s: float = UNLIMITED
-    used_s: float = 0.0
+    # Nearly no execution changes these, so they are its own only when it does.
     stack: tuple[Frame, ...] = ()
     stopped: bool = False
     """Nobody waits for the execution any more: the runner ends."""
@@ -34,7 +30,12 @@ class Budget:
     """Where the execution waited last for an answer: what ends that."""
     turn: asyncio.Future[bool] | None = None
     """What it waited for last, for its turn."""
-    owner: str = ""
+
+    def __init__(self, until: float = UNLIMITED, cpu_s: float = UNLIMITED, owner: str = "") -> None:
+        self.until = until
+        self.cpu_s = cpu_s
+        self.used_s = 0.0
+        self.owner = owner
 
     def stop(self) -> None:
         """End the execution as soon as it waits, which it does after a slice at the latest."""

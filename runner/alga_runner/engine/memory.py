@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from ctypes import memmove, string_at
+import ctypes
+from functools import lru_cache
+from typing import Any
 
 from ..errors import OutOfBounds
 from . import _capi
+
+
+@lru_cache(maxsize=256)
+def _window(size: int) -> Any:
+    """The type of so many bytes."""
+    return ctypes.c_char * size
 
 
 class LinearMemory:
@@ -15,20 +23,26 @@ class LinearMemory:
     bound: only a range beyond it asks again.
     """
 
-    __slots__ = ("_base", "_context", "_handle", "known_size")
+    __slots__ = ("_base", "_context", "_handle", "_view", "known_size")
 
     def __init__(self, context: int, handle: int, size: int) -> None:
         """``handle`` is the address of a ``wasmtime_memory_t`` that outlives this object, ``size`` a lower bound."""
         self._context = context
         self._handle = handle
         self._base: int = _capi.memory_data(context, handle) or 0
+        self._look(size)
+
+    def _look(self, size: int) -> None:
         self.known_size = size
+        self._view = memoryview(_window(size).from_address(self._base)).cast("B")
 
     @property
     def size(self) -> int:
         """How large the memory is now, in bytes."""
-        self.known_size = _capi.memory_data_size(self._context, self._handle)
-        return self.known_size
+        size: int = _capi.memory_data_size(self._context, self._handle)
+        if size != self.known_size:
+            self._look(size)
+        return size
 
     def check(self, offset: int, length: int) -> None:
         """Raise ``OutOfBounds`` unless ``[offset, offset + length)`` lies in memory.
@@ -44,11 +58,11 @@ class LinearMemory:
         """A copy of ``length`` bytes at ``offset``. Raises ``OutOfBounds``."""
         if offset + length > self.known_size:
             self.check(offset, length)
-        return string_at(self._base + offset, length)
+        return self._view[offset : offset + length].tobytes()
 
     def write(self, offset: int, data: bytes) -> None:
         """Copy ``data`` to ``offset``. Raises ``OutOfBounds``, and then nothing was written."""
         length = len(data)
         if offset + length > self.known_size:
             self.check(offset, length)
-        memmove(self._base + offset, data, length)
+        self._view[offset : offset + length] = data

@@ -93,8 +93,10 @@ def _operation_import(operation: Operation[Any, Any], gate: Gate) -> Import:
     ) -> int:
         if not session.handling:
             session.require_handler(name)
-        session.check_range(name, offset, length)
-        session.check_range(name, reply_offset, reply_capacity)
+        memory = session.guest.memory
+        if memory is None or max(offset + length, reply_offset + reply_capacity) > memory.known_size:
+            session.check_range(name, offset, length)
+            session.check_range(name, reply_offset, reply_capacity)
         session.reply = None
         reply = await gate.call(session.execution, operation, (session, operation, offset, length), _codec)
         if len(reply) <= reply_capacity:
@@ -110,7 +112,7 @@ def _operation_import(operation: Operation[Any, Any], gate: Gate) -> Import:
 def _request(session: Session, offset: int, capacity: int) -> int:
     if not session.handling:
         session.require_handler("alga:abi request")
-    return _fetch(session, "alga:abi request", session.request, offset, capacity)
+    return session.hand_over("alga:abi request", session.request, offset, capacity)
 
 
 def _reply(session: Session, offset: int, capacity: int) -> int:
@@ -118,14 +120,7 @@ def _reply(session: Session, offset: int, capacity: int) -> int:
     if session.reply is None:
         session.check_range("alga:abi reply", offset, capacity)
         return _NOTHING
-    return _fetch(session, "alga:abi reply", session.reply, offset, capacity)
-
-
-def _fetch(session: Session, name: str, document: bytes, offset: int, capacity: int) -> int:
-    session.check_range(name, offset, capacity)
-    if len(document) <= capacity:
-        session.put(offset, document)
-    return len(document)
+    return session.hand_over("alga:abi reply", session.reply, offset, capacity)
 
 
 def _respond(session: Session, offset: int, length: int) -> None:

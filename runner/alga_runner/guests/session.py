@@ -110,19 +110,21 @@ class Session:
 
     def take(self, offset: int, length: int) -> bytes:
         """A copy of a range that ``check_range`` has seen. Raises ``CopyLimit``."""
-        assert self.guest.memory is not None  # noqa: S101 - check_range has seen it
+        memory = self.guest.memory
+        assert memory is not None  # noqa: S101 - check_range has seen it
         self._copied += length
         if self._copied > self.limits.copied_bytes:
             raise self._too_many_bytes()
-        return self.guest.memory.read(offset, length)
+        return memory.read(offset, length)
 
     def put(self, offset: int, data: bytes) -> None:
         """Copy ``data`` into a range that ``check_range`` has seen. Raises ``CopyLimit``."""
-        assert self.guest.memory is not None  # noqa: S101 - check_range has seen it
+        memory = self.guest.memory
+        assert memory is not None  # noqa: S101 - check_range has seen it
         self._copied += len(data)
         if self._copied > self.limits.copied_bytes:
             raise self._too_many_bytes()
-        self.guest.memory.write(offset, data)
+        memory.write(offset, data)
 
     def _too_many_bytes(self) -> CopyLimit:
         return CopyLimit(
@@ -134,10 +136,25 @@ class Session:
         """Take the response. Raises ``SecondResponse``, ``MessageLimit`` or ``OutOfBounds``."""
         if self.response is not None:
             raise SecondResponse("The guest responded a second time.").at(host_call="alga:abi respond")
-        self.check_range("alga:abi respond", offset, length)
+        memory = self.guest.memory
+        if memory is None or offset + length > memory.known_size:
+            self.check_range("alga:abi respond", offset, length)
         if length > self.limits.body_bytes + RESPONSE_OVERHEAD_BYTES:
             raise MessageLimit(
                 f"The guest's response has {length} bytes; its body may have {self.limits.body_bytes}.",
                 hint="See max_body_bytes.",
             )
         self.response = self.take(offset, length)
+
+    def hand_over(self, name: str, document: bytes, offset: int, capacity: int) -> int:
+        """Copy ``document`` into a range of the guest's memory if it fits; how long it is.
+
+        Raises ``OutOfBounds`` or ``CopyLimit``.
+        """
+        memory = self.guest.memory
+        if memory is None or offset + capacity > memory.known_size:
+            self.check_range(name, offset, capacity)
+        length = len(document)
+        if length <= capacity:
+            self.put(offset, document)
+        return length
