@@ -81,7 +81,9 @@ class Execute:
         patience_s = self._runner.timeout_s(request)
         with anyio.move_on_after(patience_s) as scope:
             try:
-                return await self._replies.once(Keyed.of(key, request), _outside(scope, run))
+                size = len(request.http.body_b64 or "")
+                keyed = await self._sized(request.context.tenant_id, size, lambda: Keyed.of(key, request))
+                return await self._replies.once(keyed, _outside(scope, run))
             except KeyReused:
                 return failed_reply(409, "idempotency_key_reused")
         return failed_reply(
