@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .budget import Budget
 from .compiler import CompileBounds
-from .drive import arrive, drive, in_time, retire
+from .drive import DONE, advance, arrive, drive, in_time, retire
 from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
 from .heavy import LARGE_BYTES, Heavy
@@ -20,6 +20,7 @@ from .turns import this_thread
 from .worker import HELD_S
 
 __all__ = [
+    "DONE",
     "HELD_S",
     "LARGE_BYTES",
     "Answer",
@@ -40,6 +41,7 @@ __all__ = [
     "Module",
     "ModuleLoader",
     "Signature",
+    "advance",
     "arrive",
     "deferred_interrupts",
     "drive",

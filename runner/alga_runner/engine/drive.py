@@ -26,7 +26,7 @@ SPUN_S = 0.0005
 
 _WAITED = "It was waiting for its turn to compute: the runner has more to do than time."
 
-_DONE: Final = 0
+DONE: Final = 0
 _ASKED: Final = 1
 _PAUSED: Final = 2
 _SPUN: Final = 3
@@ -56,23 +56,37 @@ async def in_time(budget: Budget, waiting: Awaitable[T]) -> T:
     raise _cut_off(None, budget)
 
 
-async def drive(guest: Guest, answerer: Answerer, budget: Budget | None = None) -> None:
+def advance(guest: Guest, answerer: Answerer, budget: Budget) -> int:
+    """Carry out what was started on ``guest`` as far as that goes now: ``DONE``, or where ``drive`` goes on.
+
+    Most guests are done then, and none of those pays for a coroutine. Raises what the guest or the answerer raises.
+    """
+    guest.answerer = answerer
+    turns, step = this_thread.turns, _PAUSED
+    while step == _PAUSED and not guest.linked.computes and turns.has_time():
+        step = _step(guest, budget)
+    return step
+
+
+async def drive(
+    guest: Guest, answerer: Answerer, budget: Budget | None = None, step: int | None = None
+) -> None:
     """Carry out what was started on ``guest``, answering its host calls, within ``budget``.
 
-    A guest that uses up its slices goes to the worker thread until its next host call. Raises ``DeadlineExceeded``,
-    ``CpuLimit``, and whatever the guest or the answerer raises; the owner then closes the guest, which unwinds it
-    wherever it is. So it does after cancellation.
+    ``step`` is where ``advance`` got to, if it was asked. A guest that uses up its slices goes to the worker thread
+    until its next host call. Raises ``DeadlineExceeded``, ``CpuLimit``, and whatever the guest or the answerer raises;
+    the owner then closes the guest, which unwinds it wherever it is. So it does after cancellation.
     """
     if budget is None:
         budget = Budget()
-    guest.answerer = answerer
-    turns, step = this_thread.turns, _PAUSED
+    if step is None:
+        step = advance(guest, answerer, budget)
+    turns = this_thread.turns
     while step == _PAUSED and not guest.linked.computes:
-        if turns.has_time():
-            step = _step(guest, budget)
-        elif not await turns.room(budget.owner, budget=budget):
+        if not await turns.room(budget.owner, budget=budget):
             raise _cut_off(None, budget)
-    if step == _DONE:
+        step = advance(guest, answerer, budget)
+    if step == DONE:
         return
     # Most guests never wait, so only those that do pay for a scope.
     with _until(budget) as scope:
@@ -141,7 +155,7 @@ async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int)
                 beside = True
                 continue
         step = _measured_step(guest, budget) if doubtful else _step(guest, budget)
-        if step == _DONE:
+        if step == DONE:
             return
         beside, doubtful, in_turn = doubtful and step == _SPUN, step == _SPUN, step == _PAUSED
 
@@ -157,7 +171,7 @@ def _step(guest: Guest, budget: Budget) -> int:
     if took > HELD_S:
         note_hold(guest)
     if done:
-        return _DONE
+        return DONE
     if guest.pending is not None:
         return _ASKED
     return _PAUSED if took < SPUN_S else _SPUN

@@ -16,6 +16,10 @@ def _window(size: int) -> Any:
     return ctypes.c_char * size
 
 
+def _view(address: int, size: int) -> memoryview:
+    return memoryview(_window(size).from_address(address)).cast("B")
+
+
 class LinearMemory:
     """The one memory of a guest. Offsets and lengths are unsigned and in bytes.
 
@@ -30,18 +34,16 @@ class LinearMemory:
         self._context = context
         self._handle = handle
         self._base: int = _capi.memory_data(context, handle) or 0
-        self._look(size)
-
-    def _look(self, size: int) -> None:
         self.known_size = size
-        self._view = memoryview(_window(size).from_address(self._base)).cast("B")
+        self._view = _view(self._base, size)
 
     @property
     def size(self) -> int:
         """How large the memory is now, in bytes."""
         size: int = _capi.memory_data_size(self._context, self._handle)
         if size != self.known_size:
-            self._look(size)
+            self.known_size = size
+            self._view = _view(self._base, size)
         return size
 
     def check(self, offset: int, length: int) -> None:

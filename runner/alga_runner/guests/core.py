@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 from ..capabilities import OPERATIONS, Execution, Gate, Operation
 from ..debuginfo import has_debug_info
 from ..engine import (
+    DONE,
     HELD_S,
     LARGE_BYTES,
     Budget,
@@ -21,6 +22,7 @@ from ..engine import (
     LinkedModule,
     Linker,
     Module,
+    advance,
     arrive,
     drive,
     in_time,
@@ -267,13 +269,16 @@ class CoreHost:
     async def _run(self, program: CoreProgram, guest: Guest, session: Session, budget: Budget) -> None:
         answer = partial(self._answer, session)
         guest.instantiate()
-        await drive(guest, answer, budget)
+        if (step := advance(guest, answer, budget)) != DONE:
+            await drive(guest, answer, budget, step)
         if program.initializes:
             guest.call(abi.INITIALIZE)
-            await drive(guest, answer, budget)
+            if (step := advance(guest, answer, budget)) != DONE:
+                await drive(guest, answer, budget, step)
         session.handling = True
         guest.call(abi.HANDLE, len(session.request))
-        await drive(guest, answer, budget)
+        if (step := advance(guest, answer, budget)) != DONE:
+            await drive(guest, answer, budget, step)
 
     def _answer(
         self, session: Session, function: int, arguments: tuple[Any, ...]

@@ -135,12 +135,8 @@ def _plain_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
         headers[header.name] = header.value
     if body is not None and len(body) > max_body_bytes:
         return None
-    return _response(found.status, headers, body)
-
-
-def _response(status: int, headers: dict[str, str], body: bytes | None) -> ExecuteResponse:
     encoded = None if body is None else pybase64.b64encode_as_string(body)
-    return ExecuteResponse(status=status, headers=headers, body_b64=encoded)
+    return ExecuteResponse(status=found.status, headers=headers, body_b64=encoded)
 
 
 def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> ExecuteResponse:
@@ -176,7 +172,8 @@ def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
             f"The body of the guest's response has {len(body)} bytes; {max_body_bytes} are allowed.",
             hint="See max_body_bytes.",
         )
-    return _response(status, _headers(document.get("headers")), body)
+    encoded = None if body is None else pybase64.b64encode_as_string(body)
+    return ExecuteResponse(status=status, headers=_headers(document.get("headers")), body_b64=encoded)
 
 
 def _headers(listed: object) -> dict[str, str]:
