@@ -208,7 +208,6 @@ def _failed(index: int, error: BaseException) -> int:
     guest = running.guest
     if guest is not None:
         guest.failure, guest.failed_in = error, index
-    trap: int = (
-        _capi.trap_new(b"host", 4) or 0
-    )  # None could not be converted, and then anything would be taken for it
+    # None could not be converted, and then anything would be taken for it.
+    trap: int = _capi.trap_new(b"host", 4) or 0
     return trap
