@@ -67,8 +67,6 @@ class Server:
         clock = clock or (OffsetClock() if allow_clock else SystemClock())
         jobs = QueuedJobs(settings, clock) if settings.job_engine == "procrastinate" else EmbeddedJobs()
         database = Database(settings.database_url, threads=settings.database_threads, session=jobs.session)
-        if isinstance(jobs, QueuedJobs):
-            jobs.database = database
         store = BundleStore(settings.bundle_store) if settings.bundle_store else None
         tokens = ExecutionTokens(database, clock)
         self._runner = RunnerClient(settings, runner_transport)
@@ -84,7 +82,7 @@ class Server:
             executor=executor,
             bundles=BundleCopies(database, store),
             dispatcher=dispatcher,
-            reconciler=Reconciler(settings, clock, database, metrics, dispatcher.wake),
+            reconciler=Reconciler(settings, clock, database, metrics, dispatcher.wake, jobs=jobs),
             movable_clock=_movable(clock, settings) if allow_clock else None,
         )
         self._stack = AsyncExitStack()

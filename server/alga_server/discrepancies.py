@@ -1,8 +1,9 @@
 """What can be wrong with the job of a schedule, and what it should be.
 
-Its job is in its own row (when it fires next, which attempt waits) and in the lease of its run under way. Every
-operation changes row and job in one transaction, so nothing here comes of a crash. It comes of hands in the database,
-of a part of a backup, of a clock that was wrong, of a newer time zone database, of an older server.
+Its job is in its own row (when it fires next, which attempt waits) and in the lease of its run under way; with a queue
+in that, too (``jobs``). Every operation changes row and job in one transaction, so nothing here comes of a crash, but
+for the job of a dead worker. It comes of hands in the database, of a part of a backup, of a clock that was wrong, of a
+newer time zone database, of an older server.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ Kind = Literal[
     "wrong_retry",
     "run_without_lease",
     "distant_lease",
+    "job_missing",
+    "job_without_schedule",
+    "job_at_wrong_time",
+    "job_stalled",
 ]
 """Documented in docs/scheduling.md, with what is done about each."""
 

@@ -8,24 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from sqlalchemy import Connection
 
+from .discrepancies import Discrepancy
 from .surveys import DueSchedule
 
 Fire = Callable[[DueSchedule, datetime], Awaitable[None]]
 """Carries out the job of a schedule that is due at that instant; returns when another job stands for what comes."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobDiscrepancy:
-    """A schedule without its job, a job that is not its schedule's, or one whose worker is dead."""
-
-    kind: Literal["missing", "wrong", "stalled"]
-    schedule_id: str
 
 
 class JobRunner(ABC):
@@ -33,6 +24,9 @@ class JobRunner(ABC):
 
     session: Mapping[str, str] = {}
     """Settings of the database's sessions, without which it does not see what they write."""
+
+    apart: bool = False
+    """Whether jobs are apart from their schedules' rows, so that either can be without the other."""
 
     @property
     @abstractmethod
@@ -48,12 +42,12 @@ class JobRunner(ABC):
         """In this transaction, give the schedule a fresh job: the worker that has the present one stops."""
 
     @abstractmethod
-    def discrepancies(self, connection: Connection) -> list[JobDiscrepancy]:
-        """What no transaction could have left as it is."""
+    def discrepancies(self, connection: Connection) -> list[Discrepancy]:
+        """What no transaction could have left as it is; nothing is changed."""
 
     @abstractmethod
-    def heal(self, connection: Connection) -> list[JobDiscrepancy]:
-        """Give every schedule its job and no other; what was wrong."""
+    def heal(self, connection: Connection) -> list[Discrepancy]:
+        """Give every schedule its job and no other; what was wrong. Cheap only where ``discrepancies`` found some."""
 
 
 class EmbeddedJobs(JobRunner):
@@ -70,10 +64,10 @@ class EmbeddedJobs(JobRunner):
     def put_back(self, connection: Connection, due: DueSchedule) -> None:
         """It never left."""
 
-    def discrepancies(self, connection: Connection) -> list[JobDiscrepancy]:
+    def discrepancies(self, connection: Connection) -> list[Discrepancy]:
         """There can be none."""
         return []
 
-    def heal(self, connection: Connection) -> list[JobDiscrepancy]:
+    def heal(self, connection: Connection) -> list[Discrepancy]:
         """There is nothing to heal."""
         return []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,8 @@ from alga_runner.errors import SettingsError
 
 from . import locks, tables
 from .clock import Clock, MovableClock
-from .database import Database
-from .jobs import Fire, JobDiscrepancy, JobRunner
+from .discrepancies import Discrepancy
+from .jobs import Fire, JobRunner
 from .migrations.queue import QUEUE, TASK
 from .settings import ServerSettings
 from .surveys import DueSchedule
@@ -42,34 +43,39 @@ _DEAD_AFTER_S = 30
 
 _DISCREPANCIES = text("""
     WITH live AS (
-        SELECT id, LEAST(next_run_at, retry_at) AT TIME ZONE 'UTC' AS due_at
+        SELECT id, tenant_id, install_id, LEAST(next_run_at, retry_at) AT TIME ZONE 'UTC' AS due_at
         FROM tenant_extension_schedule WHERE next_run_at IS NOT NULL
-    ), stalled AS (
-        SELECT job.id FROM procrastinate_jobs job LEFT JOIN procrastinate_workers worker ON worker.id = job.worker_id
-        WHERE job.queue_name = :queue AND job.status = 'doing'
-        AND (worker.id IS NULL OR worker.last_heartbeat < now() - make_interval(secs => :dead))
+    ), job AS (
+        SELECT job.id, job.queueing_lock AS lock, job.status::text AS status, job.scheduled_at,
+        COALESCE(job.queueing_lock, job.args->>'schedule_id', '') AS schedule_id,
+        COALESCE(job.args->>'tenant_id', '') AS tenant_id, COALESCE(job.args->>'install_id', '') AS install_id,
+        worker.id IS NULL OR worker.last_heartbeat < now() - make_interval(secs => :dead) AS stalled
+        FROM procrastinate_jobs job LEFT JOIN procrastinate_workers worker ON worker.id = job.worker_id
+        WHERE job.queue_name = :queue AND job.status IN ('todo', 'doing')
     )
-    SELECT 'stalled' AS kind, job.id AS job_id, job.queueing_lock AS schedule_id
-    FROM procrastinate_jobs job JOIN stalled ON stalled.id = job.id
+    SELECT 'job_stalled' AS kind, job.id AS job_id, tenant_id, install_id, schedule_id
+    FROM job WHERE status = 'doing' AND stalled
     UNION ALL
-    SELECT 'wrong', job.id, job.queueing_lock FROM procrastinate_jobs job LEFT JOIN live ON live.id = job.queueing_lock
-    WHERE job.queue_name = :queue AND job.status = 'todo' AND live.due_at IS DISTINCT FROM job.scheduled_at
+    SELECT CASE WHEN live.id IS NULL THEN 'job_without_schedule' ELSE 'job_at_wrong_time' END,
+    job.id, job.tenant_id, job.install_id, job.schedule_id
+    FROM job LEFT JOIN live ON live.id = job.lock
+    WHERE job.status = 'todo' AND (live.id IS NULL OR live.due_at IS DISTINCT FROM job.scheduled_at)
     UNION ALL
-    SELECT 'missing', NULL, live.id FROM live
-    WHERE NOT EXISTS (
-        SELECT 1 FROM procrastinate_jobs job
-        WHERE job.queue_name = :queue AND job.queueing_lock = live.id AND job.status IN ('todo', 'doing')
-    )
+    SELECT 'job_missing', NULL, live.tenant_id, live.install_id, live.id
+    FROM live LEFT JOIN job ON job.lock = live.id WHERE job.id IS NULL
+    ORDER BY schedule_id, kind
 """)
 
-
 _REMOVE = text("DELETE FROM procrastinate_jobs WHERE id = ANY(:jobs) AND status::text = :status")
+_REMOVED = {"todo": {"job_without_schedule", "job_at_wrong_time"}, "doing": {"job_stalled"}}
+"""What is found of jobs in which status; a worker may have taken one meanwhile."""
 
 
 class QueuedJobs(JobRunner):
     """The engine ``procrastinate``. Raises ``SettingsError`` on another database, or where it is not installed."""
 
     session: Mapping[str, str] = {"alga.job_engine": "procrastinate"}
+    apart = True
 
     def __init__(self, settings: ServerSettings, clock: Clock) -> None:
         self._url = make_url(settings.database_url)
@@ -88,9 +94,6 @@ class QueuedJobs(JobRunner):
         self._clock = clock
         self._concurrency = settings.max_schedule_runs
         self._grace = settings.shutdown_grace_seconds
-        self._heal_every = timedelta(seconds=settings.run_lease_seconds)
-        self.database: Database | None = None
-        """Where schedules are; set before ``run``."""
 
     @property
     def dispatcher_looks(self) -> bool:
@@ -98,7 +101,7 @@ class QueuedJobs(JobRunner):
         return isinstance(self._clock, MovableClock)
 
     async def run(self, fire: Fire) -> None:
-        """Work, and heal what a dead worker left; begin again when the database was lost."""
+        """Work; begin again when the database was lost."""
         while True:
             try:
                 await self._work(fire)
@@ -108,8 +111,7 @@ class QueuedJobs(JobRunner):
 
     async def _work(self, fire: Fire) -> None:
         app = self._app(fire)
-        async with app.open_async(), anyio.create_task_group() as group:
-            group.start_soon(self._heal_on)
+        async with app.open_async():
             working = asyncio.create_task(
                 app.run_worker_async(
                     queues=[QUEUE],
@@ -127,17 +129,16 @@ class QueuedJobs(JobRunner):
                 with anyio.CancelScope(shield=True):
                     working.cancel()  # it lets its jobs come to their end, which is near
                     await asyncio.wait({working})
-                group.cancel_scope.cancel()
 
     def put_back(self, connection: Connection, due: DueSchedule) -> None:
         """The trigger gives it a fresh job."""
         self._defer_anew(connection, [due.schedule_id])
 
-    def discrepancies(self, connection: Connection) -> list[JobDiscrepancy]:
+    def discrepancies(self, connection: Connection) -> list[Discrepancy]:
         """Of all schedules and all of their jobs."""
-        return [JobDiscrepancy(row.kind, row.schedule_id) for row in self._found(connection)]
+        return [_discrepancy(row) for row in self._found(connection)]
 
-    def heal(self, connection: Connection) -> list[JobDiscrepancy]:
+    def heal(self, connection: Connection) -> list[Discrepancy]:
         """Remove what is wrong and stalled, and have the trigger defer anew. One server at a time."""
         locks.alone(connection, "healing jobs")
         suspects = sorted({row.schedule_id for row in self._found(connection)})
@@ -145,11 +146,11 @@ class QueuedJobs(JobRunner):
             return []
         locks.change_schedules(connection, tables.schedule.c.id.in_(suspects))
         found = [row for row in self._found(connection) if row.schedule_id in suspects]
-        for kind, status in (("wrong", "todo"), ("stalled", "doing")):  # a worker may have taken it meanwhile
-            jobs = [row.job_id for row in found if row.kind == kind]
+        for status, kinds in _REMOVED.items():
+            jobs = [row.job_id for row in found if row.kind in kinds]
             connection.execute(_REMOVE, {"jobs": jobs, "status": status})
         self._defer_anew(connection, [row.schedule_id for row in found])
-        return [JobDiscrepancy(row.kind, row.schedule_id) for row in found]
+        return [replace(_discrepancy(row), healed=True) for row in found]
 
     def _defer_anew(self, connection: Connection, schedule_ids: list[str]) -> None:
         connection.execute(
@@ -159,25 +160,6 @@ class QueuedJobs(JobRunner):
 
     def _found(self, connection: Connection) -> list[Any]:
         return list(connection.execute(_DISCREPANCIES, {"queue": QUEUE, "dead": _DEAD_AFTER_S}))
-
-    async def _heal_on(self) -> None:
-        while True:
-            at = self._clock.now()
-            try:
-                if self.database is not None:
-                    for each in await self.database.write(self.heal):
-                        logger.warning(
-                            "A schedule's job was %s: healed",
-                            each.kind,
-                            extra={
-                                "action": "job_healed",
-                                "discrepancy": each.kind,
-                                "schedule_id": each.schedule_id,
-                            },
-                        )
-            except Exception:
-                logger.exception("Healing jobs failed", extra={"action": "reconcile_failure"})
-            await self._clock.sleep_until(at + self._heal_every)
 
     def _app(self, fire: Fire) -> App:
         from procrastinate import App, PsycopgConnector  # noqa: PLC0415 - optional
@@ -192,3 +174,7 @@ class QueuedJobs(JobRunner):
                 await fire(DueSchedule(tenant_id, install_id, schedule_id, running=False), due_at)
 
         return app
+
+
+def _discrepancy(row: Any) -> Discrepancy:
+    return Discrepancy(row.kind, row.tenant_id, row.install_id, row.schedule_id)

@@ -1,13 +1,14 @@
 """Heals jobs that no transaction could have left as they are, and says what it healed.
 
-Once when the server starts, then every ``reconcile_seconds``. Any number of servers may do it on one database: each
+Once when the server starts, then every ``reconcile_seconds``; jobs that are apart from their schedules every
+``run_lease_seconds`` as well, since a dead worker leaves some. Any number of servers may do it on one database: each
 discrepancy is healed, and told, by one of them. On the way it forgets idempotency keys that are older than a day.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,6 +22,7 @@ from . import creations, reconciliation
 from .clock import Clock
 from .database import Database
 from .discrepancies import Calendar, Discrepancy
+from .jobs import JobRunner
 from .metrics import Metrics
 from .settings import ServerSettings
 
@@ -45,21 +47,26 @@ class Reconciler:
         database: Database,
         metrics: Metrics,
         healed: Callable[[], None],
+        *,
+        jobs: JobRunner,
     ) -> None:
         self._clock = clock
         self._database = database
         self._metrics = metrics
         self._healed = healed
+        self._jobs = jobs
         self._every = timedelta(seconds=settings.reconcile_seconds)
         self._lease = timedelta(seconds=settings.run_lease_seconds)
         self._group: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
         """Heal what is wrong, then go on in the background."""
-        await self._try()
+        await self._try(self.reconcile)
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
-        self._group.start_soon(self._go_on)
+        self._group.start_soon(self._go_on, self.reconcile, self._every)
+        if self._jobs.apart:
+            self._group.start_soon(self._go_on, self._heal_jobs, self._lease)
         return self
 
     async def __aexit__(
@@ -81,6 +88,8 @@ class Reconciler:
         while cursor is not None:
             page = await self._page(cursor, calendar)
             examined, found, cursor = examined + page.examined, found + page.suspects, page.cursor
+        if self._jobs.apart:
+            found = found + await self._database.read(self._jobs.discrepancies)
         return Reconciliation(examined, found)
 
     async def reconcile(self) -> Reconciliation:
@@ -97,21 +106,22 @@ class Reconciler:
                     )
                 )
             examined, cursor = examined + page.examined, page.cursor
+        found += await self._heal_jobs()  # after the schedules, which took theirs along
         await self._forget_keys(now)
         if any(each.healed for each in found):
             self._healed()
         return Reconciliation(examined, found)
 
-    async def _go_on(self) -> None:
+    async def _go_on(self, heal: Callable[[], Awaitable[object]], every: timedelta) -> None:
         at = self._clock.now()
         while True:
-            await self._clock.sleep_until(at + self._every)
+            await self._clock.sleep_until(at + every)
             at = self._clock.now()
-            await self._try()
+            await self._try(heal)
 
-    async def _try(self) -> None:
+    async def _try(self, heal: Callable[[], Awaitable[object]]) -> None:
         try:
-            await self.reconcile()
+            await heal()
         except Exception:
             logger.exception("Reconciling failed", extra={"action": "reconcile_failure"})
 
@@ -127,6 +137,11 @@ class Reconciler:
         give = partial(reconciliation.lease, suspects=suspects, now=now, lease=self._lease)
         return self._tell(await self._database.write(give))
 
+    async def _heal_jobs(self) -> list[Discrepancy]:
+        if not self._jobs.apart or not await self._database.read(self._jobs.discrepancies):
+            return []
+        return self._tell(await self._database.write(self._jobs.heal))
+
     async def _forget_keys(self, now: datetime) -> None:
         while await self._database.read(partial(creations.any_expired, now=now)):
             await self._database.write(partial(creations.forget_expired, now=now))
@@ -135,7 +150,7 @@ class Reconciler:
         for each in found:
             self._metrics.discrepancy(each.kind, healed=each.healed)
             logger.warning(
-                "A schedule's job was %s: %s",
+                "A schedule's job was not what it should be (%s): %s",
                 each.kind.replace("_", " "),
                 "healed" if each.healed else "left as it is",
                 extra={
