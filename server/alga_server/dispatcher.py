@@ -33,7 +33,7 @@ from .metrics import Metrics
 from .run_reports import report
 from .runs import Run
 from .settings import ServerSettings
-from .surveys import DueSchedule
+from .surveys import DueSchedule, Position, Survey
 
 _BATCH = 500
 """Due schedules looked at in one go."""
@@ -205,15 +205,17 @@ class Dispatcher:
     async def _carry_out_job(self, due: DueSchedule, due_at: datetime) -> None:
         """Fire what is due of the schedule, and wait for the end of its run: the job is under way as long.
 
-        A job waits here for its turn: for room, and for the schedule's run under way.
+        A job waits here for its turn: for room, and for the schedule's run under way. If that takes long, or nobody
+        can claim the schedule, it goes to the end of the queue, since here it keeps another from being taken.
         """
+        began = self._clock.now()
         while True:
             woken, now = self._woken, self._clock.now()
-            if self._closing:
-                await self._database.write(partial(self._jobs.put_back, due=due))
-                return
             live: _Live | None = None
             try:
+                if self._closing or now >= began + self._poll:
+                    await self._database.write(partial(self._jobs.put_back, due=due))
+                    return
                 async with self._turn:
                     take = partial(
                         claims.claim, due=due, worker=self._worker, now=now, may_run=self._room() > 0
@@ -236,36 +238,51 @@ class Dispatcher:
             await _first_of(woken.wait, partial(self._clock.sleep_until, max(due_at, now + self._poll)))
 
     async def _look(self, now: datetime, *, may_fire: bool) -> _Round:
-        """One look at the schedules. Whoever cancels it cuts nothing in two."""
+        """One look at the schedules, all that are due, a part at a time. Whoever cancels it cuts nothing in two."""
         fired = crowded = False
-        async with self._turn:
-            with anyio.CancelScope(shield=True):
-                await self._keep(now)
-                look = partial(surveys.survey, now=now, limit=_BATCH if may_fire else 0)
-                survey = await self._database.read(look)
-                if survey.expired:
-                    await self._give_up(partial(leases.reap, now=now))
-                    survey = await self._database.read(look)
-            rest: Sequence[DueSchedule] = survey.due
-            held: list[DueSchedule] = []
-            wait = False
-            while rest or held:
-                if not rest:
-                    rest, held, wait = held, [], True  # whoever held them may have let go
-                if self._room() <= 0:
-                    waiting = len(rest)
-                    rest = [each for each in rest if each.running]  # to be skipped, which takes no room
-                    crowded |= len(rest) < waiting
-                with anyio.CancelScope(shield=True):
-                    batch = await self._fire_some(rest, now, wait=wait)
-                fired |= bool(batch.taken) or batch.others
-                held += batch.held
-                rest = batch.rest
-        if fired and len(survey.due) == _BATCH:
-            self.wake()
-        times = [now + self._poll, *([survey.next_at] if survey.next_at else [])]
+        times = [now + self._poll]
+        after: Position | None = None
+        while True:
+            async with self._turn:
+                survey = await self._survey(now, _BATCH if may_fire else 0, after)
+                some, crowded = await self._fire_all(survey.due, now)
+            fired |= some
+            times += [survey.next_at] if survey.next_at else []
+            after = (
+                survey.more
+            )  # past those that nobody can claim: however many they are, they hold up no other
+            if after is None or crowded:
+                break
         times += [self._renewed_at + self._worker.lease / 3] if self._live else []
         return _Round(fired, crowded, min(times))
+
+    async def _survey(self, now: datetime, limit: int, after: Position | None) -> Survey:
+        with anyio.CancelScope(shield=True):
+            await self._keep(self._clock.now())
+            look = partial(surveys.survey, now=now, limit=limit, after=after)
+            survey = await self._database.read(look)
+            if survey.expired:
+                await self._give_up(partial(leases.reap, now=now))
+                survey = await self._database.read(look)
+        return survey
+
+    async def _fire_all(self, due: Sequence[DueSchedule], now: datetime) -> tuple[bool, bool]:
+        """Claim them, and start their runs; whether this or others fired any, and whether some wait for room."""
+        fired = crowded = wait = False
+        rest, held = due, list[DueSchedule]()
+        while rest or held:
+            if not rest:
+                rest, held, wait = held, [], True  # whoever held them may have let go
+            if self._room() <= 0:
+                waiting = len(rest)
+                rest = [each for each in rest if each.running]  # to be skipped, which takes no room
+                crowded |= len(rest) < waiting
+            with anyio.CancelScope(shield=True):
+                batch = await self._fire_some(rest, now, wait=wait)
+            fired |= bool(batch.taken) or batch.others
+            held += batch.held
+            rest = batch.rest
+        return fired, crowded
 
     async def _fire_some(self, due: Sequence[DueSchedule], now: datetime, *, wait: bool) -> Batch:
         """Claim the first of them together and start their runs."""

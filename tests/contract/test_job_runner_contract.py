@@ -263,6 +263,21 @@ async def test_an_attempt_that_waits_is_made(place: Place) -> None:
     assert first["nominalTime"] == second["nominalTime"]
 
 
+async def test_schedules_that_nobody_can_claim_hold_up_no_other(settings: ServerSettings) -> None:
+    few = settings.model_copy(update={"max_schedule_runs": 2, "dispatch_poll_seconds": 1})
+    async with serving(few, Runner()) as place:
+        broken = [await place.create() for _ in range(3)]
+        unreadable = update(tables.schedule).where(tables.schedule.c.id.in_(broken)).values(cron="nonsense")
+        await place.write(lambda c: c.execute(unreadable))
+        await place.make_due(*broken)
+        good = await place.create()
+        await place.make_due(good)
+
+        [run] = await place.runs(1)
+
+    assert (run["scheduleId"], run["status"]) == (good, "success")
+
+
 async def test_what_came_due_while_no_server_was_there_runs_when_one_comes(settings: ServerSettings) -> None:
     runner = Runner()
     async with serving(settings.model_copy(update={"dispatch_schedules": False}), runner) as place:

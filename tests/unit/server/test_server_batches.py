@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import anyio
 import httpx
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import OperationalError
 
-from alga_server import ServerSettings, claims, leases, runs, tables
+from alga_server import ServerSettings, claims, leases, runs, surveys, tables
+from alga_server.dispatcher import _BATCH
 from alga_server.endings import Endings
 from alga_server.leases import Ending
 from alga_server.surveys import Survey
@@ -92,6 +94,65 @@ async def test_a_time_that_was_fired_already_is_passed_over_and_stops_no_other(
     assert moved_on > mine.house.clock.now().replace(hour=1)
     assert sorted(played.nominal_times()) == ["2026-01-01T02:00:00.000Z"] * 2
     assert {each["context"]["schedule_id"] for each in played.asked} == {fired, other}
+
+
+async def copies(mine: Any, schedule_id: str, changes: list[dict[str, Any]]) -> None:
+    """Schedules like that one, but for what is given."""
+
+    def add(connection: Any) -> None:
+        query = select(tables.schedule).where(tables.schedule.c.id == schedule_id)
+        row = dict(connection.execute(query).mappings().one())
+        made = [
+            {**row, "id": f"copy-{at:04}", "ordinal": 100 + at, **change} for at, change in enumerate(changes)
+        ]
+        connection.execute(insert(tables.schedule), made)
+
+    await mine.house.server._services.database.write(add)
+
+
+async def test_more_than_it_looks_at_at_once_that_nobody_can_claim_hold_up_no_other(
+    mine: Any, played: Any
+) -> None:
+    first = await mine.create()
+    later = await mine.create(cron="30 1 * * *")
+    await copies(mine, first, [{"cron": "nonsense"}] * (_BATCH + 1))
+
+    await mine.house.pass_time(minutes=100)
+
+    assert sorted(each["context"]["schedule_id"] for each in played.asked) == sorted([first, later])
+
+
+async def test_looking_on_where_a_look_ended_leaves_nothing_out_and_shows_nothing_twice(mine: Any) -> None:
+    hour = mine.house.clock.now() + timedelta(hours=1)
+    nominal = "2026-01-01T0{}:00:00.000Z"
+    attempt = {"retry_attempt": 2, "retry_nominal_time": nominal.format(0), "retry_due_at": hour}
+    changes: list[dict[str, Any]] = [
+        {"next_run_at": hour + timedelta(minutes=at // 4), "next_nominal_time": nominal.format(at % 3)}
+        for at in range(16)
+    ]
+    changes += [{"next_nominal_time": None}] * 3
+    far = {"next_run_at": hour + timedelta(days=1)}
+    changes += [
+        {**far, **attempt, "retry_at": hour + timedelta(minutes=at // 2), "created_at": hour}
+        for at in range(7)
+    ]
+    await copies(mine, await mine.create(), changes)
+    database, now = mine.house.server._services.database, hour + timedelta(hours=1)
+    whole = await database.read(lambda c: surveys.survey(c, now, limit=100))
+
+    for limit in (1, 2, 3, 5, 27):
+        due, after = [], None
+        while True:
+            look = await database.read(
+                lambda c, limit=limit, after=after: surveys.survey(c, now, limit=limit, after=after)
+            )
+            due += look.due
+            if (after := look.more) is None:
+                break
+        assert due == whole.due, limit
+
+    assert len(whole.due) == 1 + len(changes)
+    assert whole.more is None
 
 
 async def some_runs(mine: Any, count: int) -> list[Any]:
