@@ -386,8 +386,11 @@ class Dispatcher:
         self._renewed_at = now
 
     async def _give_up(self, lose: Callable[..., list[Run]]) -> None:
-        for run in await self._database.write(lose):
+        lost = await self._database.write(lose)
+        for run in lost:
             report(run, self._metrics)
+        if lost:
+            self.wake()  # for jobs that wait for the end of these runs
 
     def _room(self) -> int:
         return 0 if self._closing else self._settings.max_schedule_runs - len(self._live)
