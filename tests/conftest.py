@@ -69,6 +69,16 @@ def quick_database_url(request: pytest.FixtureRequest) -> str:
     return "sqlite://" if POSTGRES is None else str(request.getfixturevalue("database_url"))
 
 
+@pytest.fixture(scope="module")
+def lasting_database_url(postgres_template: str | None) -> Iterator[str]:
+    """A database for one server that all tests of a file speak to: in memory, where that can be."""
+    if POSTGRES is None:
+        yield "sqlite://"
+    else:
+        with _postgres_database(POSTGRES, template=postgres_template) as url:
+            yield url
+
+
 @contextmanager
 def _postgres_database(server: str, *, template: str | None = None) -> Iterator[str]:
     import psycopg  # noqa: PLC0415 - most tests need no database

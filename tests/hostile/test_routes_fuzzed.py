@@ -135,9 +135,12 @@ class Target:
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[Target]:
+def target(lasting_database_url: str) -> Iterator[Target]:
     server = Server(
-        SETTINGS, clock=OffsetClock(), allow_clock=True, runner_transport=httpx.MockTransport(answered)
+        SETTINGS.model_copy(update={"database_url": lasting_database_url}),
+        clock=OffsetClock(),
+        allow_clock=True,
+        runner_transport=httpx.MockTransport(answered),
     )
     served = _QuietUvicorn(uvicorn.Config(server.app, log_config=None, ws="none"))
     with (

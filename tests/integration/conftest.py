@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from alga_runner.testing import Alga, Extension
+from alga_runner.testing.harness import Bench
 
 Install = Callable[..., Extension]
 Attempt = Callable[..., dict[str, Any]]
 
 DEMO = Path(__file__).parents[2] / "sample-extensions" / "scheduler-demo"
 SCHEDULER = "cap:scheduler.manage"
+
+
+if "ALGA_TEST_POSTGRES" in os.environ:
+
+    @pytest.fixture
+    def alga(_alga_bench: Bench, request: pytest.FixtureRequest, database_url: str) -> Iterator[Alga]:
+        """The plugin's, on the database that there is."""
+        with _alga_bench.alga(request.config.rootpath, database_url=database_url) as alga:
+            yield alga
 
 
 @pytest.fixture

@@ -41,11 +41,11 @@ _LONGER_THAN_RUNNERS_ALLOW_MS = 3_600_000
 class EmbeddedAlga:
     """The reference Alga server and a runner in one process. Use it as ``async with EmbeddedAlga() as alga``.
 
-    The server's state lives in memory and ends with it; tokens are random; everything between the parts goes
-    through the same HTTP applications that a deployment serves. ``settings`` are the runner's. ``clock`` is the wall
-    clock of the server and of guests (default: the machine's, which can be put forward). ``around`` may put something
-    between the runner and the server, such as failures. ``shared`` lends its runner, settings included. Needs the
-    asyncio backend.
+    The server's state lives in memory and ends with it, or in the database that ``database_url`` names; tokens are
+    random; everything between the parts goes through the same HTTP applications that a deployment serves. ``settings``
+    are the runner's. ``clock`` is the wall clock of the server and of guests (default: the machine's, which can be put
+    forward). ``around`` may put something between the runner and the server, such as failures. ``shared`` lends its
+    runner, settings included. Needs the asyncio backend.
     """
 
     runner: Runner
@@ -60,8 +60,10 @@ class EmbeddedAlga:
         clock: MovableClock | None = None,
         around: Callable[[AlgaServer], AlgaServer] | None = None,
         shared: SharedRunner | None = None,
+        database_url: str = "sqlite://",
     ) -> None:
         self._settings = settings
+        self._database_url = database_url
         self._clock = clock
         self._around = around
         self._shared = shared
@@ -75,7 +77,7 @@ class EmbeddedAlga:
         clock: MovableClock = self._clock or alga_server.OffsetClock()
         tokens = _Tokens()
         settings = alga_server.ServerSettings.load(
-            database_url="sqlite://",
+            database_url=self._database_url,
             bundle_store=None,
             runner_token=tokens.host_calls,
             admin_token=tokens.admin,

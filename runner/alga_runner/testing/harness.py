@@ -53,8 +53,11 @@ class Bench:
         self._stack.__exit__(exc_type, exc, traceback)
 
     @contextmanager
-    def alga(self, root: Path) -> Iterator[Alga]:
-        """An Alga without any state; its clock stands still at the beginning of 2026. Paths start at ``root``."""
+    def alga(self, root: Path, *, database_url: str = "sqlite://") -> Iterator[Alga]:
+        """An Alga without any state; its clock stands still at the beginning of 2026. Paths start at ``root``.
+
+        The database is an empty one.
+        """
         from alga_server import ManualClock  # noqa: PLC0415 - only where a server is embedded (ARCHITECTURE.md)
 
         scripted: list[ScriptedServer] = []
@@ -63,7 +66,9 @@ class Bench:
             scripted.append(ScriptedServer(server))
             return scripted[0]
 
-        embedded = EmbeddedAlga(clock=ManualClock(), around=around, shared=self._shared)
+        embedded = EmbeddedAlga(
+            clock=ManualClock(), around=around, shared=self._shared, database_url=database_url
+        )
         with self._portal.wrap_async_context_manager(embedded):
             yield Alga(embedded, self._portal, scripted[0], root)
 
