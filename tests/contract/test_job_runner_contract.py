@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import anyio
 import httpx
 import pytest
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from alga_runner.errors import SettingsError
 from alga_runner.models.archive import pack
@@ -110,7 +111,7 @@ def settings(request: pytest.FixtureRequest, database_url: str) -> ServerSetting
 async def serving(settings: ServerSettings, runner: Runner, path: str = "") -> AsyncIterator[Place]:
     transport = httpx.MockTransport(runner)
     async with Server(settings, runner_transport=transport) as server:
-        to_server = httpx.ASGITransport(server.app)
+        to_server = httpx.ASGITransport(server.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=to_server, base_url="http://s", headers=ADMIN) as client:
             yield Place(server, client, runner, path or await install(client))
 
@@ -122,12 +123,12 @@ async def install(client: httpx.AsyncClient) -> str:
     return f"{path}/{answer.json()['installId']}"
 
 
-async def publish(client: httpx.AsyncClient, version: str) -> str:
+async def publish(client: httpx.AsyncClient, version: str, endpoints: list[Any] = ENDPOINTS) -> str:
     manifest = {
         "name": "com.example.sync",
         "version": version,
         "runtime": "wasm-js@1",
-        "api": {"endpoints": ENDPOINTS},
+        "api": {"endpoints": endpoints},
     }
     archive = pack({"manifest.json": json.dumps(manifest).encode(), "dist/main.wasm": b"\0asm"})
     answer = await client.post("/api/admin/extensions", content=archive)
@@ -209,6 +210,53 @@ async def test_every_change_takes_the_job_along(place: Place) -> None:
         answer = await place.client.request(method, path, json=body)
         assert answer.is_success, (method, path, answer.text)
         assert await place.discrepancies() == [], (method, path, body)
+
+
+async def test_a_change_that_is_refused_leaves_schedule_and_job(place: Place) -> None:
+    await place.create(name="Taken")
+    schedule_id = await place.create(name="Free")
+    path = f"{place.path}/schedules"
+    before = (await place.client.get(path)).json()
+
+    answer = await place.client.patch(f"{path}/{schedule_id}", json={"cron": "30 * * * *", "name": "Taken"})
+
+    assert (answer.status_code, list(answer.json()["fieldErrors"])) == (400, ["name"])
+    assert (await place.client.get(path)).json() == before
+    assert await place.discrepancies() == []
+
+
+async def test_a_schedule_whose_history_and_jobs_are_gone_can_be_changed_and_deleted(place: Place) -> None:
+    schedule_id = await place.create()
+    await place.make_due(schedule_id)
+    await place.runs(1)
+    await place.write(lambda c: c.execute(delete(tables.schedule_run)))
+    if place.server._services.settings.job_engine == "procrastinate":
+        await place.write(lambda c: c.execute(text("DELETE FROM procrastinate_jobs WHERE status = 'todo'")))
+    path = f"{place.path}/schedules"
+
+    changed = await place.client.patch(f"{path}/{schedule_id}", json={"cron": "30 * * * *"})
+    after_change = await place.discrepancies()
+    deleted = await place.client.delete(f"{path}/{schedule_id}")
+
+    assert (changed.status_code, deleted.status_code, after_change) == (200, 204, [])
+    assert (await place.client.get(path)).json()["schedules"] == []
+    assert await place.discrepancies() == []
+
+
+async def test_a_schedule_that_is_disabled_because_its_endpoint_is_gone_has_no_job(place: Place) -> None:
+    schedule_id = await place.create()
+    await publish(place.client, "2.0.0", [])
+    newer = select(tables.version.c.id).where(tables.version.c.version == "2.0.0").scalar_subquery()
+    await place.write(lambda c: c.execute(update(tables.install).values(version_id=newer)))
+
+    await place.make_due(schedule_id)
+    [run] = await place.runs(1)
+    [schedule] = (await place.client.get(f"{place.path}/schedules")).json()["schedules"]
+
+    assert (run["status"], run["errorCode"]) == ("error", "endpoint_not_found")
+    assert (schedule["enabled"], schedule["nextRunAt"]) == (False, None)
+    assert await place.discrepancies() == []
+    assert place.runner.asked == []
 
 
 async def test_a_disabled_schedule_does_not_run(place: Place) -> None:
@@ -336,6 +384,41 @@ if "procrastinate" in ENGINES:
         assert run["scheduleId"] == schedule_id
 
     @pytest.mark.parametrize("settings", ["procrastinate"], indirect=True)
+    async def test_a_job_that_cannot_be_cancelled_fails_the_operation(settings: ServerSettings) -> None:
+        async with serving(settings.model_copy(update={"dispatch_schedules": False}), Runner()) as place:
+            schedule_id = await place.create()
+            cancel = "procrastinate_cancel_job_v1(bigint, boolean, boolean)"
+            await place.write(lambda c: c.execute(text(f"ALTER FUNCTION {cancel} RENAME TO away")))
+            one = f"{place.path}/schedules/{schedule_id}"
+
+            deleted = await place.client.delete(one)
+            disabled = await place.client.patch(one, json={"enabled": False})
+
+            assert (deleted.status_code, disabled.status_code) == (500, 500)
+            [schedule] = (await place.client.get(f"{place.path}/schedules")).json()["schedules"]
+            assert (schedule["id"], schedule["enabled"]) == (schedule_id, True)
+            assert await place.discrepancies() == []
+
+    async def test_no_transaction_is_open_while_a_handler_runs(place: Place) -> None:
+        schedule_id = await place.create()
+        place.runner.gate = anyio.Event()
+        await place.make_due(schedule_id)
+        await place.runner.was_asked(1)
+
+        # What others are at, such as a look at what is due next, comes to its end.
+        opened = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+        )
+        with anyio.fail_after(AT_MOST_S):
+            while await place.write(lambda c: c.execute(text(opened)).scalar_one()):
+                await anyio.lowlevel.checkpoint()
+        assert [run["status"] for run in (await place.client.get(f"{place.path}/runs")).json()["runs"]] == [
+            "running"
+        ]
+        place.runner.gate.set()
+
+    @pytest.mark.parametrize("settings", ["procrastinate"], indirect=True)
     async def test_schedules_of_an_embedded_server_get_their_jobs(settings: ServerSettings) -> None:
         runner = Runner()
         embedded = settings.model_copy(update={"dispatch_schedules": False, "job_engine": "embedded"})
@@ -351,6 +434,10 @@ if "procrastinate" in ENGINES:
 
     async def test_a_server_whose_connections_were_cut_goes_on(place: Place) -> None:
         schedule_id = await place.create()
+        together = Barrier(2)
+        async with anyio.create_task_group() as group:  # so that there are others than the one that cuts
+            for _ in range(2):
+                group.start_soon(place.write, lambda _: together.wait(AT_MOST_S))
         cut = (
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"

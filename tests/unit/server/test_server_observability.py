@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from alga_runner.errors import SettingsError
 from alga_server import ManualClock, Server, ServerSettings, SystemClock, create_app
@@ -92,6 +93,24 @@ async def test_two_servers_count_apart(house: Any, mine: Any, settings: ServerSe
         transport = httpx.ASGITransport(other.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             assert "status=" not in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize(
+    ("operation", "members"), [("list", {}), ("get", {"scheduleId": UNKNOWN_ID}), ("getEndpoints", {})]
+)
+async def test_a_read_that_the_database_fails_is_a_failure_and_not_nothing(
+    mine: Any, operation: str, members: dict[str, Any]
+) -> None:
+    database = mine.house.server._services.database
+    for table in ("tenant_extension_schedule", "extension_api_endpoint"):
+        away = text(f"ALTER TABLE {table} RENAME TO {table}_away")
+        await database.write(lambda c, away=away: c.execute(away))
+
+    response = await mine.call(operation, **members)
+
+    assert response.status_code == 500
+    assert "away" not in response.text
+    assert "no such table" not in response.text
 
 
 async def test_an_admins_call_is_not_counted_as_a_host_call(house: Any, mine: Any) -> None:
