@@ -6,11 +6,10 @@ failed, or was not run for another reason than a tool that cannot be installed h
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 
+import packages
 from outcomes import Outcome, close, follow, say
 
 SETUP = "setup-dev"
@@ -27,11 +26,7 @@ TARGETS = (
 )
 NODE = {"samples-check": ("node", "npm")}
 """Tools that a target needs and pip cannot install."""
-MANAGERS = {
-    "apt-get": "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nodejs npm",
-    "dnf": "dnf install -y -q nodejs npm",
-    "apk": "apk add --quiet nodejs npm",
-}
+NODE_PACKAGES = dict.fromkeys(packages.INSTALL, "nodejs npm")
 
 
 def run(make: str, target: str) -> Outcome:
@@ -46,15 +41,10 @@ def lacking(target: str) -> Outcome | None:
     if not missing:
         return None
     names = " and ".join(missing)
-    manager = next((name for name in MANAGERS if shutil.which(name)), None)
-    if manager is None or os.geteuid() != 0:
-        why = "no package manager" if manager is None else f"only root can use {manager}"
-        return Outcome(target, "not run", f"{names} not installed: {why}", excused=True)
-    say(f"\n=== {manager}: installing {names}")
-    installed = subprocess.run(["sh", "-c", MANAGERS[manager]], stdin=subprocess.DEVNULL, check=False)
-    if installed.returncode == 0 and all(shutil.which(tool) for tool in missing):
-        return None
-    return Outcome(target, "not run", f"{names} not installed: {manager} failed", excused=True)
+    why = packages.install(names, NODE_PACKAGES)
+    if why is None and not all(shutil.which(tool) for tool in missing):
+        why = f"{names} not installed, though its packages are"
+    return None if why is None else Outcome(target, "not run", why, excused=True)
 
 
 def main(make: str) -> int:

@@ -22,13 +22,10 @@ from tempfile import mkdtemp
 from types import FrameType
 from typing import Any
 
+import packages
 from outcomes import say
 
-MANAGERS = {
-    "apt-get": "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql",
-    "dnf": "dnf install -y -q postgresql-server",
-    "apk": "apk add --quiet postgresql",
-}
+PACKAGES = {"apt-get": "postgresql", "dnf": "postgresql-server", "apk": "postgresql"}
 FOLDERS = (
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -91,16 +88,10 @@ def _version(folder: Path) -> tuple[int, ...]:
 
 def installed() -> Path:
     """Install it; its folder. Raises ``NotRun``."""
-    manager = next((name for name in MANAGERS if shutil.which(name)), None)
-    if manager is None:
-        raise NotRun("PostgreSQL not installed: no package manager")
-    if os.geteuid() != 0:
-        raise NotRun(f"PostgreSQL not installed: only root can use {manager}")
-    say(f"=== {manager}: installing PostgreSQL")
-    subprocess.run(["sh", "-c", MANAGERS[manager]], stdin=subprocess.DEVNULL, check=False)
-    folder = found()
+    why = packages.install("PostgreSQL", PACKAGES)
+    folder = None if why else found()
     if folder is None:
-        raise NotRun(f"PostgreSQL not installed: {manager} failed")
+        raise NotRun(why or "PostgreSQL not installed, though its packages are")
     return folder
 
 

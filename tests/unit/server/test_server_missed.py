@@ -247,25 +247,3 @@ async def test_a_window_is_a_whole_number_however_json_writes_it(mine: Any) -> N
     response = await mine.house.admin("POST", f"{mine.admin_path}/schedules", json=body)
 
     assert response.json()["missedWindowSeconds"] == 60
-
-
-@pytest.mark.parametrize(
-    ("members", "field", "message"),
-    [
-        ({"missedRuns": "some"}, "missedRuns", "Expected skip, latest or all"),
-        ({"missedRuns": 1}, "missedRuns", "Expected string"),
-        ({"missedWindowSeconds": 0}, "missedWindowSeconds", "Expected a number from 1 to 31622400"),
-        ({"missedWindowSeconds": "60"}, "missedWindowSeconds", "Expected a whole number"),
-        ({"missedWindowSeconds": True}, "missedWindowSeconds", "Expected a whole number"),
-        ({"missedWindowSeconds": 1.5}, "missedWindowSeconds", "Expected a whole number"),
-        ({"missedWindowSeconds": 1e99}, "missedWindowSeconds", "Expected a number from 1 to 31622400"),
-    ],
-)
-async def test_a_policy_that_cannot_be_is_refused(
-    mine: Any, members: dict[str, Any], field: str, message: str
-) -> None:
-    body = {"endpoint": "/sync", "cron": HOURLY, **members}
-
-    response = await mine.house.admin("POST", f"{mine.admin_path}/schedules", json=body)
-
-    assert (response.status_code, response.json()["fieldErrors"]) == (400, {field: message})

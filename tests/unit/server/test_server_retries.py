@@ -316,24 +316,3 @@ async def test_an_attempt_survives_a_restart(
         again = await second.dispatcher.run_due()
 
     assert [(run.attempt, run.status) for run in again] == [(2, "success")]
-
-
-@pytest.mark.parametrize(
-    ("members", "field", "message"),
-    [
-        ({"maxAttempts": 0}, "maxAttempts", "Expected a number from 1 to 10"),
-        ({"maxAttempts": 11}, "maxAttempts", "Expected a number from 1 to 10"),
-        ({"maxAttempts": "3"}, "maxAttempts", "Expected a whole number"),
-        ({"retryDelaySeconds": 0}, "retryDelaySeconds", "Expected a number from 1 to 86400"),
-        ({"retryFactor": 1.5}, "retryFactor", "Expected a whole number"),
-        ({"retryFactor": 11}, "retryFactor", "Expected a number from 1 to 10"),
-    ],
-)
-async def test_a_policy_that_cannot_be_is_refused(
-    mine: Any, members: dict[str, Any], field: str, message: str
-) -> None:
-    body = {"endpoint": "/sync", "cron": HOURLY, **members}
-
-    response = await mine.house.admin("POST", f"{mine.admin_path}/schedules", json=body)
-
-    assert (response.status_code, response.json()["fieldErrors"]) == (400, {field: message})

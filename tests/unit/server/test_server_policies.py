@@ -1,0 +1,37 @@
+"""Policies of a schedule, for missed times and for failed runs, that cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+WHOLE = "Expected a whole number"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("missedRuns", "some", "Expected skip, latest or all"),
+        ("missedRuns", 1, "Expected string"),
+        ("missedWindowSeconds", 0, "Expected a number from 1 to 31622400"),
+        ("missedWindowSeconds", "60", WHOLE),
+        ("missedWindowSeconds", True, WHOLE),
+        ("missedWindowSeconds", 1.5, WHOLE),
+        ("missedWindowSeconds", 1e99, "Expected a number from 1 to 31622400"),
+        ("maxAttempts", 0, "Expected a number from 1 to 10"),
+        ("maxAttempts", 11, "Expected a number from 1 to 10"),
+        ("maxAttempts", "3", WHOLE),
+        ("retryDelaySeconds", 0, "Expected a number from 1 to 86400"),
+        ("retryFactor", 1.5, WHOLE),
+        ("retryFactor", 11, "Expected a number from 1 to 10"),
+    ],
+)
+async def test_a_policy_that_cannot_be_is_refused(mine: Any, field: str, value: Any, message: str) -> None:
+    body = {"endpoint": "/sync", "cron": "0 * * * *", field: value}
+
+    response = await mine.house.admin("POST", f"{mine.admin_path}/schedules", json=body)
+
+    assert (response.status_code, response.json()["fieldErrors"]) == (400, {field: message})
