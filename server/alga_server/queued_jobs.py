@@ -38,6 +38,9 @@ _FETCH_S = 1.0
 _AGAIN = timedelta(seconds=1)
 """From a worker's failure to the next try."""
 
+_STOPS_WITHIN_S = 5.0
+"""How long a worker may take to stop, beside its jobs, until it is told again."""
+
 _DEAD_AFTER_S = 30
 """How long a worker may be silent before its jobs are another's; it says that it lives every ten seconds."""
 
@@ -127,8 +130,9 @@ class QueuedJobs(JobRunner):
                 await asyncio.shield(working)
             finally:
                 with anyio.CancelScope(shield=True):
-                    working.cancel()  # it lets its jobs come to their end, which is near
-                    await asyncio.wait({working})
+                    while not working.done():  # a cancellation can be lost between its many waits
+                        working.cancel()  # it lets its jobs come to their end, which is near
+                        await asyncio.wait({working}, timeout=self._grace + _STOPS_WITHIN_S)
 
     def put_back(self, connection: Connection, due: DueSchedule) -> None:
         """The trigger gives it a fresh job."""
