@@ -41,6 +41,7 @@ _AGAIN = timedelta(seconds=1)
 _STOPS_WITHIN_S = 5.0
 """How long a worker may take to stop, beside its jobs, until it is told again."""
 
+_CONNECTIONS = 4
 _DEAD_AFTER_S = 30
 """How long a worker may be silent before its jobs are another's; it says that it lives every ten seconds."""
 
@@ -169,7 +170,10 @@ class QueuedJobs(JobRunner):
         from procrastinate import App, PsycopgConnector  # noqa: PLC0415 - optional
 
         arguments = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
-        app = App(connector=PsycopgConnector(conninfo=arguments, min_size=1, max_size=4))
+        # As many as there may ever be: one that the pool opens while it closes would be left open.
+        app = App(
+            connector=PsycopgConnector(conninfo=arguments, min_size=_CONNECTIONS, max_size=_CONNECTIONS)
+        )
 
         @app.task(name=TASK, queue=QUEUE, pass_context=True)
         async def carry_out(context: JobContext, tenant_id: str, install_id: str, schedule_id: str) -> None:
