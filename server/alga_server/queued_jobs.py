@@ -38,6 +38,9 @@ _FETCH_S = 1.0
 _AGAIN = timedelta(seconds=1)
 """From a worker's failure to the next try."""
 
+_OPENS_WITHIN_S = 5.0
+"""How long a worker may take to reach the database, until it is tried again."""
+
 _STOPS_WITHIN_S = 5.0
 """How long a worker may take to stop, beside its jobs, until it is told again."""
 
@@ -115,25 +118,35 @@ class QueuedJobs(JobRunner):
 
     async def _work(self, fire: Fire) -> None:
         app = self._app(fire)
-        async with app.open_async():
-            working = asyncio.create_task(
-                app.run_worker_async(
-                    queues=[QUEUE],
-                    concurrency=self._concurrency,
-                    fetch_job_polling_interval=_FETCH_S,
-                    delete_jobs="always",  # the runs' history is our own
-                    install_signal_handlers=False,
-                    shutdown_graceful_timeout=self._grace,
-                    stalled_worker_timeout=_DEAD_AFTER_S,
-                )
+        try:
+            with anyio.fail_after(
+                _OPENS_WITHIN_S, shield=True
+            ):  # cut in two, it would leave connections behind
+                await app.open_async()
+            await self._work_on(app)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await app.close_async()
+
+    async def _work_on(self, app: App) -> None:
+        working = asyncio.create_task(
+            app.run_worker_async(
+                queues=[QUEUE],
+                concurrency=self._concurrency,
+                fetch_job_polling_interval=_FETCH_S,
+                delete_jobs="always",  # the runs' history is our own
+                install_signal_handlers=False,
+                shutdown_graceful_timeout=self._grace,
+                stalled_worker_timeout=_DEAD_AFTER_S,
             )
-            try:
-                await asyncio.shield(working)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    while not working.done():  # a cancellation can be lost between its many waits
-                        working.cancel()  # it lets its jobs come to their end, which is near
-                        await asyncio.wait({working}, timeout=self._grace + _STOPS_WITHIN_S)
+        )
+        try:
+            await asyncio.shield(working)
+        finally:
+            with anyio.CancelScope(shield=True):
+                while not working.done():  # a cancellation can be lost between its many waits
+                    working.cancel()  # it lets its jobs come to their end, which is near
+                    await asyncio.wait({working}, timeout=self._grace + _STOPS_WITHIN_S)
 
     def put_back(self, connection: Connection, due: DueSchedule) -> None:
         """The trigger gives it a fresh job."""
