@@ -248,9 +248,7 @@ class Dispatcher:
                 some, crowded = await self._fire_all(survey.due, now)
             fired |= some
             times += [survey.next_at] if survey.next_at else []
-            after = (
-                survey.more
-            )  # past those that nobody can claim: however many they are, they hold up no other
+            after = survey.more  # past those that nobody can claim, who are to hold up no other
             if after is None or crowded:
                 break
         times += [self._renewed_at + self._worker.lease / 3] if self._live else []
