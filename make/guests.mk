@@ -7,7 +7,7 @@ TEST_GUEST_FLAGS := -target wasm32-freestanding -Os -nostdlib -Wall -Wextra -Wer
 .PHONY: test-guests
 test-guests: $(ZIG_VENV)/.ready ## Build the tests' committed wasm from its C source
 	@cd $(TEST_GUESTS) && for version in 4 5; do \
-		$(CURDIR)/$(ZIG_VENV)/bin/python -m ziglang cc $(TEST_GUEST_FLAGS) -gdwarf-$$version \
+		"$(CURDIR)/$(ZIG_VENV)/bin/python" -m ziglang cc $(TEST_GUEST_FLAGS) -gdwarf-$$version \
 			-o crash-dwarf$$version.wasm crash.c && chmod 644 crash-dwarf$$version.wasm || exit 1; \
 	done
 
