@@ -41,9 +41,17 @@ def python(program: str, **options) -> subprocess.Popen:
     )
 
 
+def ended(process: subprocess.Popen) -> tuple[str, str]:
+    """What it wrote until its end. One that comes to none is killed: it may spin."""
+    try:
+        return process.communicate(timeout=60)
+    finally:
+        process.kill()
+
+
 def outcome(program: str) -> tuple[int, str, str]:
     process = python(program)
-    out, err = process.communicate(timeout=60)
+    out, err = ended(process)
     return process.returncode, out.strip(), err
 
 
@@ -318,7 +326,7 @@ def test_ctrl_c_ends_a_running_guest_as_an_interrupt(export: str, loop: str):
     assert process.stdout.readline() == "running\n"
 
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = ended(process)
 
     assert (process.returncode, out, err) == (0, "interrupted\n", "")
 
