@@ -142,33 +142,9 @@ memory_data = _declare("wasmtime_memory_data", c_void_p, c_void_p, c_void_p)
 memory_data_size = _declare("wasmtime_memory_data_size", c_size_t, c_void_p, c_void_p)
 
 # Host functions.
-linker_define_async_func = _declare(
-    "wasmtime_linker_define_async_func",
-    c_void_p,
-    c_void_p,
-    c_char_p,
-    c_size_t,
-    c_char_p,
-    c_size_t,
-    c_void_p,
-    c_void_p,
-    c_void_p,
-    c_void_p,
-)
-
-linker_define_func_unchecked = _declare(
-    "wasmtime_linker_define_func_unchecked",
-    c_void_p,
-    c_void_p,
-    c_char_p,
-    c_size_t,
-    c_char_p,
-    c_size_t,
-    c_void_p,
-    c_void_p,
-    c_void_p,
-    c_void_p,
-)
+_definition = (c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p, c_void_p)
+linker_define_async_func = _declare("wasmtime_linker_define_async_func", c_void_p, *_definition)
+linker_define_func_unchecked = _declare("wasmtime_linker_define_func_unchecked", c_void_p, *_definition)
 
 # Why a guest stopped. A trap or an error that a call returned belongs to the caller, who deletes it.
 trap_new = _declare("wasmtime_trap_new", c_void_p, c_char_p, c_size_t)
