@@ -12,7 +12,8 @@ import httpx
 from sqlalchemy import create_engine, func, insert, select
 
 from alga_runner.models.archive import pack
-from alga_server import ManualClock, Server, ServerSettings, tables
+from alga_server import ManualClock, Server, ServerSettings
+from alga_server.storage import tables
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TOKEN = "token-of-the-benchmark"  # noqa: S105 - nobody's

@@ -95,7 +95,7 @@ def _postgres_database(server: str, *, template: str | None = None) -> Iterator[
 
 
 async def _start_and_close(url: str) -> None:
-    from alga_server.database import Database  # noqa: PLC0415
+    from alga_server.storage.database import Database  # noqa: PLC0415
 
     database = Database(url)
     await database.start()

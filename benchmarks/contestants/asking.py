@@ -12,8 +12,8 @@ from alga_runner.alga import Identity
 from alga_runner.alga.http import HttpAlgaServer
 from alga_runner.models import CreateScheduleInput
 from alga_server import SystemClock
-from alga_server.database import Database
-from alga_server.tokens import ExecutionTokens
+from alga_server.execution.tokens import ExecutionTokens
+from alga_server.storage.database import Database
 
 from ..child import Contestant, Counts, Work, WrongAnswer
 from ..seeding import CRON, TENANT, TOKEN

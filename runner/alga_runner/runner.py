@@ -16,22 +16,15 @@ from typing import Self
 import anyio
 from anyio.abc import TaskGroup
 
-from .admission import Admission, Bounds
 from .alga import AlgaServer, connect
 from .bundles import BundleSource, MemoryBundles, bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine
 from .capabilities.operation import RECORDED_BYTES
-from .engine import (
-    Budget,
-    Engine,
-    EngineConfig,
-    GuestLimits,
-    Heavy,
-    deferred_interrupts,
-    require_sound,
-)
+from .engine import Budget, Engine, EngineConfig, GuestLimits, Heavy, deferred_interrupts, require_sound
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
-from .failure import explained, log_detail
+from .execution.admission import Admission, Bounds
+from .execution.failure import explained, log_detail
+from .execution.programs import Programs, module_loader
 from .guests import CoreHost, CoreProgram, SessionLimits
 from .models import (
     KNOWN_CAPABILITIES,
@@ -41,7 +34,6 @@ from .models import (
     granted_capabilities,
     unknown_capabilities,
 )
-from .programs import Programs, module_loader
 from .settings import MIB, Settings
 from .telemetry import Telemetry
 

@@ -18,27 +18,27 @@ from starlette.responses import Response
 
 from alga_runner.errors import SettingsError
 
-from .admin_api import admin_router
-from .api_answers import Health
-from .bundle_copies import BundleCopies
-from .bundle_store import BundleStore
+from .catalog.bundle_store import BundleStore
+from .catalog.bundle_sync import BundleCopies
 from .clock import Clock, MovableClock, OffsetClock, SystemClock
-from .database import Database
-from .dispatcher import Dispatcher
 from .errors import ServerError
-from .executions import Executor
-from .gateway import gateway_router
-from .internal_api import internal_router
-from .jobs import EmbeddedJobs
+from .execution.executions import Executor
+from .execution.runner_client import RunnerClient
+from .execution.tokens import ExecutionTokens
+from .firing.dispatcher import Dispatcher
+from .firing.queue.jobs import EmbeddedJobs
+from .firing.queue.procrastinate import QueuedJobs
+from .firing.reconcile.reconciler import Reconciler
+from .http.admin.routes import admin_router
+from .http.answers import Health
+from .http.dependencies import Services
+from .http.gateway.gateway import gateway_router
+from .http.internal.routes import internal_router
+from .http.openapi import described, document
+from .http.responses import Answer, answer_error
 from .metrics import CONTENT_TYPE, Metrics
-from .openapi import described, document
-from .queued_jobs import QueuedJobs
-from .reconciler import Reconciler
-from .runner_client import RunnerClient
-from .services import Services
 from .settings import ServerSettings
-from .tokens import ExecutionTokens
-from .web import Answer, answer_error
+from .storage.database import Database
 
 logger = logging.getLogger("alga_server")
 

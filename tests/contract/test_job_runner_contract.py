@@ -22,7 +22,8 @@ from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from alga_runner.errors import SettingsError
 from alga_runner.models.archive import pack
-from alga_server import Server, ServerSettings, tables
+from alga_server import Server, ServerSettings
+from alga_server.storage import tables
 
 pytestmark = pytest.mark.anyio
 

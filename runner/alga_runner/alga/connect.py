@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from alga_common.fair_limiter import share
+
 from ..errors import HostCallCode, HostCallError, SettingsError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
-from ..places import share
 from ..settings import Settings
 from .connections import Connections
 from .dialect import Dialect

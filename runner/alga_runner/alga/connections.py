@@ -16,7 +16,8 @@ from contextlib import suppress
 import anyio
 import httpx
 
-from ..places import FOREVER, Places
+from alga_common.fair_limiter import FOREVER, Places
+
 from .http1 import BrokenAnswer, ResponseReader
 
 MAX_CONNECTIONS = 200

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from .demo_command import demo
+from .demo.command import demo
 from .failures import Commands
-from .inspect_command import inspect
-from .invoke_command import invoke
-from .precompile_command import precompile
-from .serve_command import serve
+from .inspect.command import inspect
+from .invoke.command import invoke
+from .precompile.command import precompile
+from .serve import serve
 
 _HELP = """Run Alga extensions written in WebAssembly.
 

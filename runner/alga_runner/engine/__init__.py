@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from .budget import Budget
-from .compiler import CompileBounds
+from .check.selfcheck import require_sound
+from .check.trial import require_survivable
+from .compile.compiler import CompileBounds
+from .compile.loader import ModuleLoader
+from .cpu_thread import HELD_S
 from .drive import DONE, advance, arrive, drive, in_time, retire
 from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
-from .heavy import LARGE_BYTES, Heavy
 from .interrupts import deferred_interrupts
+from .large_work import LARGE_BYTES, Heavy
 from .limits import GuestLimits
 from .linker import HostFunction, LinkedModule, Linker
-from .loader import ModuleLoader
+from .loop_scheduler import this_thread
 from .memory import LinearMemory
 from .module import ExportType, ImportType, Module, Signature
-from .selfcheck import require_sound
-from .trial import require_survivable
-from .turns import this_thread
-from .worker import HELD_S
 
 __all__ = [
     "DONE",

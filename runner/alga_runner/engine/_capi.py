@@ -19,7 +19,7 @@ from typing import Any
 from wasmtime import _bindings, _ffi
 
 from ..errors import EngineUnavailable
-from .interpreter import require_interpreter
+from .check.interpreter import require_interpreter
 
 WASMTIME_MAJOR = 50
 """The C API is not stable across major versions; ``pyproject.toml`` pins the same one."""

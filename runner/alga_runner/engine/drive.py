@@ -14,10 +14,10 @@ import anyio
 
 from ..errors import DeadlineExceeded, EngineUnavailable, ExecutionError
 from .budget import Budget
+from .cpu_thread import HELD_S, has_much_memory, note_hold, worker
 from .guest import Answerer, Guest
 from .linker import HostFunction
-from .turns import this_thread
-from .worker import HELD_S, has_much_memory, note_hold, worker
+from .loop_scheduler import this_thread
 
 T = TypeVar("T")
 

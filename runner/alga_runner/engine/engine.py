@@ -16,8 +16,8 @@ from wasmtime import _ffi
 
 from ..errors import EngineForked, EngineUnavailable
 from . import _capi
-from .capacity import capacity, read_maps, require_address_space
-from .code_config import code_config
+from .check.capacity import capacity, read_maps, require_address_space
+from .compile.code_config import code_config
 from .limits import GuestLimits
 from .ticker import Ticker
 

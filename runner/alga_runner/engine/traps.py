@@ -8,6 +8,7 @@ from typing import Any
 
 from wasmtime import TrapCode
 
+from ..debuginfo.demangle import readable
 from ..errors import (
     AlgaError,
     EngineUnavailable,
@@ -19,7 +20,6 @@ from ..errors import (
 )
 from ..frames import Frame
 from . import _capi
-from .names import readable
 
 _MAX_FRAMES = 64
 _MAX_NAME_BYTES = 1_000

@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..capabilities import Execution
 from ..engine import Guest
-from ..errors import (
-    AbiBreach,
-    CopyLimit,
-    HostCallLimit,
-    MessageLimit,
-    OutOfBounds,
-    SecondResponse,
-    TooEarly,
-)
+from ..errors import AbiBreach, CopyLimit, HostCallLimit, MessageLimit, OutOfBounds, SecondResponse, TooEarly
 from .http import RESPONSE_OVERHEAD_BYTES
 
 if TYPE_CHECKING:

@@ -11,14 +11,7 @@ from .capability import (
     unknown_capabilities,
 )
 from .content_hash import content_hash, parse_content_hash
-from .execute import (
-    ExecuteRequest,
-    ExecuteResponse,
-    ExecutionContext,
-    ExecutionLimits,
-    HttpCall,
-    User,
-)
+from .execute import ExecuteRequest, ExecuteResponse, ExecutionContext, ExecutionLimits, HttpCall, User
 from .json_value import MAX_DEPTH, JsonValue, json_fault
 from .manifest import Manifest, ManifestEndpoint, parse_manifest
 from .schedule import (

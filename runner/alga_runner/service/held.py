@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from time import monotonic
 
-from ..places import share
+from alga_common.fair_limiter import share
+
 from ..settings import Settings
 
 REQUEST_BYTES = 16 * 1024

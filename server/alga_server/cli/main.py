@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import click
 
-from .clock_command import clock
+from .commands.clock import clock
+from .commands.grants import grant, revoke
+from .commands.installs import disable, enable, install, installs, uninstall
+from .commands.migrate import migrate
+from .commands.publish import extensions, publish
+from .commands.reconcile import reconcile
+from .commands.runs import run_now, runs
+from .commands.schedules import schedules
+from .commands.serve import serve
+from .commands.upgrade import upgrade
 from .failures import Commands
-from .grant_commands import grant, revoke
-from .install_commands import disable, enable, install, installs, uninstall
-from .migrate_command import migrate
-from .publish_commands import extensions, publish
-from .reconcile_command import reconcile
-from .run_commands import run_now, runs
-from .schedule_commands import schedules
-from .serve_command import serve
-from .upgrade_command import upgrade
 
 _HELP = """Run the reference Alga server, and administer one that runs.
 

@@ -10,8 +10,8 @@ import anyio.lowlevel
 import pytest
 
 from alga_runner import Settings
-from alga_runner.admission import DEFAULT_RETRY_AFTER_MS, MAX_RETRY_AFTER_MS, Admission, Bounds
 from alga_runner.errors import Draining, Overloaded
+from alga_runner.execution.admission import DEFAULT_RETRY_AFTER_MS, MAX_RETRY_AFTER_MS, Admission, Bounds
 from alga_runner.telemetry import Telemetry
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from alga_runner.places import FOREVER, Entry, Places, share
+from alga_common.fair_limiter import FOREVER, Entry, Places, share
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from alga_runner.places import Entry, Places
+from alga_common.fair_limiter import Entry, Places
 
 LIMIT, OF_ONE, QUEUE, QUEUE_OF_ONE = 3, 2, 5, 3
 

@@ -25,7 +25,7 @@ from alga_runner.engine import (
     Signature,
     drive,
 )
-from alga_runner.engine.compiler_link import compiler_link
+from alga_runner.engine.compile.client import compiler_link
 
 SLOTS = 4
 LIMITS = GuestLimits(memory_bytes=1 << 20, table_elements=100)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from alga_runner.engine.code_cache import CodeCache, Discarded
-from alga_runner.engine.code_seal import SEAL_BYTES
+from alga_runner.engine.compile.code_cache import CodeCache, Discarded
+from alga_runner.engine.compile.code_seal import SEAL_BYTES
 from alga_runner.errors import CodeCacheUnusable
 
 ROOM = 1_000_000
@@ -79,7 +79,7 @@ def test_what_was_kept_is_found(cache: CodeCache, store: Store) -> None:
 def test_another_process_s_cache_finds_it_too(folder: Path, cache: CodeCache, store: Store) -> None:
     store()
     program = (
-        "import os, sys; from pathlib import Path; from alga_runner.engine.code_cache import CodeCache\n"
+        "import os, sys; from pathlib import Path; from alga_runner.engine.compile.code_cache import CodeCache\n"
         "print(os.pread(CodeCache(Path(sys.argv[1]), 1).find('module'), 4, 0))"
     )
 
@@ -244,7 +244,7 @@ def test_a_key_that_cannot_be_trusted_is_replaced_and_with_it_all_that_it_sealed
 
 def test_many_that_open_a_new_cache_at_once_share_one_key(folder: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from alga_runner.engine.code_cache import CodeCache\n"
+        "import sys; from pathlib import Path; from alga_runner.engine.compile.code_cache import CodeCache\n"
         "print(flush=True); sys.stdin.readline(); print(CodeCache(Path(sys.argv[1]), 1)._key.hex())"
     )
     processes = [
@@ -388,7 +388,7 @@ def test_a_full_disk_leaves_no_entry(folder: Path) -> None:
     program = """
 import os, resource, sys
 from pathlib import Path
-from alga_runner.engine.code_cache import CodeCache
+from alga_runner.engine.compile.code_cache import CodeCache
 cache = CodeCache(Path(sys.argv[1]), 1 << 20)
 code = os.memfd_create("code")
 os.write(code, bytes(100_000))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from alga_runner.engine.code_seal import KEY_BYTES, SEAL_BYTES, BrokenSeal, copy_sealed, verify
+from alga_runner.engine.compile.code_seal import KEY_BYTES, SEAL_BYTES, BrokenSeal, copy_sealed, verify
 
 KEY = bytes(range(KEY_BYTES))
 CODE = bytes(range(256)) * 5

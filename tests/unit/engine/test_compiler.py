@@ -12,8 +12,8 @@ import pytest
 from wasmtime import wat2wasm
 
 from alga_runner.engine import CompileBounds, Engine, Module
-from alga_runner.engine.compiler import Compiler
-from alga_runner.engine.compiler_job import MAX_EXPORTS, MAX_IMPORTS
+from alga_runner.engine.compile.compiler import Compiler
+from alga_runner.engine.compile.job import MAX_EXPORTS, MAX_IMPORTS
 from alga_runner.errors import (
     AlgaError,
     CompileCrash,

@@ -14,8 +14,8 @@ import anyio
 import pytest
 
 from alga_runner.engine import CompileBounds, Engine, Module
-from alga_runner.engine.compiler import Compiler
-from alga_runner.engine.compiler_link import compiler_link
+from alga_runner.engine.compile.client import compiler_link
+from alga_runner.engine.compile.compiler import Compiler
 from alga_runner.errors import CompileCrash
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("jobs")]
@@ -101,7 +101,7 @@ async def test_a_job_is_bounded_by_the_kernel(slow_module: Slow, jobs: Jobs, unt
 
 SHUT_IN = """
 import os, socket, sys
-from alga_runner.engine.landlock import shut_in
+from alga_runner.engine.compile.landlock import shut_in
 inside, outside = os.pipe()
 print(shut_in(), flush=True)
 os.write(outside, b"open before")
@@ -208,8 +208,8 @@ import os, sys, anyio, anyio.lowlevel
 from contextlib import suppress
 from pathlib import Path
 from alga_runner.engine import CompileBounds
-from alga_runner.engine.compiler import Compiler
-from alga_runner.engine.compiler_link import compiler_link
+from alga_runner.engine.compile.compiler import Compiler
+from alga_runner.engine.compile.client import compiler_link
 wasm = sys.stdin.buffer.read()
 async def main():
     async with anyio.create_task_group() as tasks:
@@ -265,7 +265,7 @@ CANNOT_START = """
 import sys, anyio
 sys.executable = "/bin/false"
 from alga_runner.engine import CompileBounds
-from alga_runner.engine.compiler import Compiler
+from alga_runner.engine.compile.compiler import Compiler
 async def main():
     for _ in range(2):
         try:

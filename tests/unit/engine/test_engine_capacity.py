@@ -8,8 +8,8 @@ import textwrap
 
 import pytest
 
-from alga_runner.engine import capacity as module
-from alga_runner.engine.capacity import (
+from alga_runner.engine.check import capacity as module
+from alga_runner.engine.check.capacity import (
     MAPS_PER_GUEST,
     MAPS_PER_SLOT,
     RESERVED_MAPS,
@@ -26,7 +26,7 @@ GUESTS = """
     import resource, sys
     from wasmtime import wat2wasm
     from alga_runner.engine import *
-    from alga_runner.engine.capacity import read_maps
+    from alga_runner.engine.check.capacity import read_maps
 
     def alive(config, count):
         '''Guests that use two pages, a table and a host call, each suspended in that.'''

@@ -29,7 +29,7 @@ from alga_runner.engine import (
     retire,
     this_thread,
 )
-from alga_runner.engine.worker import Worker, worker
+from alga_runner.engine.cpu_thread import Worker, worker
 from alga_runner.errors import CpuLimit, DeadlineExceeded, EngineUnavailable, ExecutionError
 
 pytestmark = pytest.mark.anyio
@@ -81,7 +81,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     """The clock of turns stands still: they have time as long as ``left`` says so."""
     time, turns = Time(), this_thread.turns
     has_time, lets_in = turns.has_time, turns._lets_in
-    monkeypatch.setattr(sys.modules["alga_runner.engine.turns"], "monotonic", lambda: 1.0)
+    monkeypatch.setattr(sys.modules["alga_runner.engine.loop_scheduler"], "monotonic", lambda: 1.0)
     monkeypatch.setattr(turns, "has_time", lambda: time.left and has_time())
     monkeypatch.setattr(turns, "_lets_in", lambda *who, **others: time.left and lets_in(*who, **others))
     return time

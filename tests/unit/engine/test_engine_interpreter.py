@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alga_runner.engine.interpreter import require_interpreter
+from alga_runner.engine.check.interpreter import require_interpreter
 from alga_runner.errors import EngineUnavailable
 
 

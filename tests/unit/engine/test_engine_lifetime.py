@@ -88,7 +88,7 @@ def test_a_process_may_end_while_the_timers_of_several_engines_run():
 
 SPINNING = """
 async def until_in_the_worker(*tasks):
-    from alga_runner.engine.worker import worker
+    from alga_runner.engine.cpu_thread import worker
     while worker.waiting + (worker._running is not None) < len(tasks):
         await asyncio.sleep(0)
 """
@@ -135,7 +135,7 @@ def test_a_child_forked_while_a_guest_computes_has_nothing_to_do_with_it():
         SPINNING
         + """
 async def main():
-    from alga_runner.engine.worker import worker
+    from alga_runner.engine.cpu_thread import worker
     guest = Guest(link(), GuestLimits(1 << 20, 10))
     guest.instantiate()
     guest.poll()

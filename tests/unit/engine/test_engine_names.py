@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alga_runner.engine.names import readable
+from alga_runner.debuginfo.demangle import readable
 
 
 @pytest.mark.parametrize(

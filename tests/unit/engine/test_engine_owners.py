@@ -11,8 +11,8 @@ import anyio.lowlevel
 import pytest
 
 from alga_runner.engine import Budget
-from alga_runner.engine.turns import SHARE_S, TURN_S, Turns
-from alga_runner.engine.worker import Loan, Worker
+from alga_runner.engine.cpu_thread import Loan, Worker
+from alga_runner.engine.loop_scheduler import SHARE_S, TURN_S, Turns
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from alga_runner import Runner, Settings
-from alga_runner.engine import Engine, EngineConfig, _capi, require_sound, selfcheck
+from alga_runner.engine import Engine, EngineConfig, _capi, require_sound
+from alga_runner.engine.check import selfcheck
 from alga_runner.errors import EngineUnavailable
 
 _tables = count(1_000)

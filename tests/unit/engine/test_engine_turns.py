@@ -13,7 +13,7 @@ from functools import partial
 import anyio
 import pytest
 
-from alga_runner.engine.turns import TURN_S, Turns
+from alga_runner.engine.loop_scheduler import TURN_S, Turns
 
 pytestmark = pytest.mark.anyio
 

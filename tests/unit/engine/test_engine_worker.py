@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 from alga_runner.engine import Budget, Guest, GuestLimits, LinkedModule, drive
-from alga_runner.engine.worker import Worker
+from alga_runner.engine.cpu_thread import Worker
 from alga_runner.errors import CpuLimit, DeadlineExceeded, EngineUnavailable, GuestTrap
 from alga_runner.frames import Frame
 
@@ -291,7 +291,9 @@ class TestEnd:
         self, by_hand: Worker, start: Start, monkeypatch: pytest.MonkeyPatch
     ):
         readings = iter(range(100))
-        monkeypatch.setattr("alga_runner.engine.worker.thread_time", lambda: next(readings))  # 1 s a slice
+        monkeypatch.setattr(
+            "alga_runner.engine.cpu_thread.thread_time", lambda: next(readings)
+        )  # 1 s a slice
         budget = Budget(cpu_s=2)
         task = await lend(by_hand, start("spin"), budget)
         slices = 0

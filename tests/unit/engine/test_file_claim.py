@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from alga_runner.engine.file_claim import FileClaim, remove_if_abandoned
+from alga_runner.engine.compile.file_lock import FileClaim, remove_if_abandoned
 
 CLAIM_AND_WAIT = """
 import os, sys, time
-from alga_runner.engine.file_claim import FileClaim
+from alga_runner.engine.compile.file_lock import FileClaim
 claim = FileClaim(os.open(sys.argv[1], os.O_RDONLY), "file")
 print(claim.attempt(), flush=True)
 os.write(claim.descriptor, b"half")

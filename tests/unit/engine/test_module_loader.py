@@ -18,8 +18,8 @@ import wasmtime
 from wasmtime import wat2wasm
 
 from alga_runner.engine import CompileBounds, Engine, EngineConfig, Module, ModuleLoader
-from alga_runner.engine.code_cache import CodeCache
-from alga_runner.engine.code_seal import SEAL_BYTES, copy_sealed
+from alga_runner.engine.compile.code_cache import CodeCache
+from alga_runner.engine.compile.code_seal import SEAL_BYTES, copy_sealed
 from alga_runner.errors import CompileTimeout, MemoryLimit, ModuleUnsupported, NotWasm
 from alga_runner.telemetry import Telemetry
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alga_runner.engine.private_folder import open_private
+from alga_runner.engine.compile.private_folder import open_private
 from alga_runner.errors import CodeCacheUnusable
 
 

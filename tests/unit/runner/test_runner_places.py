@@ -9,10 +9,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from alga_runner import ExecuteRequest, Observation, Runner, Settings, positions
+from alga_runner import ExecuteRequest, Observation, Runner, Settings
 from alga_runner.alga import AlgaServer
 from alga_runner.bundles import Bundle, BundleSource, MemoryBundles
 from alga_runner.errors import BundleNotFound, GuestAbort, GuestTrap
+from alga_runner.execution import symbolizer
 
 pytestmark = pytest.mark.anyio
 
@@ -253,13 +254,13 @@ async def test_a_bundle_that_is_gone_leaves_the_stack_as_it_is(settings) -> None
 
 
 async def test_a_slow_store_is_not_waited_for(settings, monkeypatch) -> None:
-    monkeypatch.setattr(positions, "PATIENCE_S", 0)
+    monkeypatch.setattr(symbolizer, "PATIENCE_S", 0)
     store = Slow()
 
     async with Runner(settings, bundles=store) as runner:
         first = await runner.observe(request(add(store), "d"))
         store.go_on.set()
-        monkeypatch.setattr(positions, "PATIENCE_S", 60)
+        monkeypatch.setattr(symbolizer, "PATIENCE_S", 60)
         second = await runner.observe(request(add(store), "d"))
 
     assert first.error.frames[0].file is None
@@ -270,7 +271,7 @@ async def test_a_fault_of_the_reader_is_logged_and_no_more(crash, monkeypatch, c
     def read_lines(*_: object) -> None:
         raise RuntimeError("private words")
 
-    monkeypatch.setattr(positions, "read_lines", read_lines)
+    monkeypatch.setattr(symbolizer, "read_lines", read_lines)
 
     observation = await crash("d")
 

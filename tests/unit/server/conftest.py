@@ -16,7 +16,7 @@ import pytest
 
 from alga_runner.models.archive import pack
 from alga_server import ManualClock, Server, ServerSettings
-from alga_server.runs import Run
+from alga_server.firing.runs import Run
 
 collect_ignore_glob = [] if "ALGA_TEST_POSTGRES" in os.environ else ["test_postgres_*.py"]
 

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, insert, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from alga_runner.errors import SettingsError
-from alga_server import ServerSettings, tables
-from alga_server.database import Database
+from alga_server import ServerSettings
+from alga_server.storage import tables
+from alga_server.storage.database import Database
 
 pytestmark = pytest.mark.anyio
 

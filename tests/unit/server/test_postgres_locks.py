@@ -15,15 +15,17 @@ import anyio
 import pytest
 from sqlalchemy import Connection, text
 
-from alga_server import claims, installs, leases, schedules, upgrades
-from alga_server.claims import Claim
-from alga_server.database import Database
-from alga_server.endings import Endings
+from alga_server.catalog import installs, upgrades
 from alga_server.errors import NotFound
-from alga_server.leases import Ending, Worker
-from alga_server.runs import Run
-from alga_server.schedules import Limits
-from alga_server.surveys import DueSchedule
+from alga_server.firing import claims, leases
+from alga_server.firing.claims import Claim
+from alga_server.firing.due import DueSchedule
+from alga_server.firing.leases import Ending, Worker
+from alga_server.firing.run_recorder import Endings
+from alga_server.firing.runs import Run
+from alga_server.schedules import schedules
+from alga_server.schedules.schedules import Limits
+from alga_server.storage.database import Database
 
 pytestmark = pytest.mark.anyio
 

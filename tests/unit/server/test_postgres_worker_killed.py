@@ -19,7 +19,8 @@ import pytest
 from anyio.streams.text import TextReceiveStream
 from sqlalchemy import text, update
 
-from alga_server import ServerSettings, tables
+from alga_server import ServerSettings
+from alga_server.storage import tables
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 from alga_runner.models import content_hash
 from alga_runner.models.archive import pack
 from alga_server import Server, ServerSettings
-from alga_server.tables import grant, schedule
+from alga_server.storage.tables import grant, schedule
 
 pytestmark = pytest.mark.anyio
 

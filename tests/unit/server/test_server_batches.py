@@ -12,11 +12,14 @@ import pytest
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import OperationalError
 
-from alga_server import ServerSettings, claims, leases, runs, surveys, tables
-from alga_server.dispatcher import _BATCH
-from alga_server.endings import Endings
-from alga_server.leases import Ending
-from alga_server.surveys import Survey
+from alga_server import ServerSettings
+from alga_server.firing import claims, leases, runs
+from alga_server.firing import due as due_schedules
+from alga_server.firing.dispatcher import _BATCH
+from alga_server.firing.due import Survey
+from alga_server.firing.leases import Ending
+from alga_server.firing.run_recorder import Endings
+from alga_server.storage import tables
 
 pytestmark = pytest.mark.anyio
 
@@ -138,13 +141,13 @@ async def test_looking_on_where_a_look_ended_leaves_nothing_out_and_shows_nothin
     ]
     await copies(mine, await mine.create(), changes)
     database, now = mine.house.server._services.database, hour + timedelta(hours=1)
-    whole = await database.read(lambda c: surveys.survey(c, now, limit=100))
+    whole = await database.read(lambda c: due_schedules.survey(c, now, limit=100))
 
     for limit in (1, 2, 3, 5, 27):
         due, after = [], None
         while True:
             look = await database.read(
-                lambda c, limit=limit, after=after: surveys.survey(c, now, limit=limit, after=after)
+                lambda c, limit=limit, after=after: due_schedules.survey(c, now, limit=limit, after=after)
             )
             due += look.due
             if (after := look.more) is None:
@@ -242,7 +245,7 @@ async def test_who_comes_too_late_for_all_that_it_saw_looks_again(
     mine: Any, played: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would idle until its next look, beside a server that has more than it can do."""
-    monkeypatch.setattr("alga_server.dispatcher._BATCH", 5)
+    monkeypatch.setattr("alga_server.firing.dispatcher._BATCH", 5)
     for _ in range(12):
         await mine.create()
     database = mine.house.server._services.database

@@ -17,7 +17,7 @@ from alga_runner.bundles.source import FolderBundles
 from alga_runner.errors import SettingsError
 from alga_runner.models import content_hash, pack
 from alga_server import ManualClock, Server, ServerSettings
-from alga_server.bundle_store import BundleStore, Placement
+from alga_server.catalog.bundle_store import BundleStore, Placement
 
 pytestmark = pytest.mark.anyio
 

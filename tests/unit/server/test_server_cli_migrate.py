@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, make_url, text
 
 from alga_server.cli import main
-from alga_server.migrations import head, walk
+from alga_server.storage.migrations import head, walk
 
 Migrate = Callable[..., Result]
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from alga_server import ServerSettings
-from alga_server.tables import schedule_creation
+from alga_server.storage.tables import schedule_creation
 
 pytestmark = pytest.mark.anyio
 

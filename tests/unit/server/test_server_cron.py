@@ -10,8 +10,8 @@ from cronsim import CronSim
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from alga_server.cron import check_cron
 from alga_server.errors import FieldRefused
+from alga_server.schedules.cron import check_cron
 
 FIELDS = "Invalid cron expression (expected 5 fields: m h dom mon dow)"
 CHARACTERS = "Invalid cron expression (unsupported characters)"

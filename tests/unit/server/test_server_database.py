@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from alga_runner.errors import SettingsError
 from alga_server import Server, ServerSettings
-from alga_server.database import Database
-from alga_server.tables import bundle, metadata
+from alga_server.storage.database import Database
+from alga_server.storage.tables import bundle, metadata
 
 pytestmark = pytest.mark.anyio
 

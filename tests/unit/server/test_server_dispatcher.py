@@ -14,8 +14,9 @@ import httpx
 import pytest
 from sqlalchemy import Connection, select, text, update
 
-from alga_server import Server, ServerSettings, tables
+from alga_server import Server, ServerSettings
 from alga_server.errors import DispatcherUnavailable
+from alga_server.storage import tables
 
 pytestmark = pytest.mark.anyio
 

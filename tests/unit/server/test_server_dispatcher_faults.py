@@ -13,7 +13,9 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from alga_server import Server, ServerSettings, claims, leases, tables
+from alga_server import Server, ServerSettings
+from alga_server.firing import claims, leases
+from alga_server.storage import tables
 
 pytestmark = pytest.mark.anyio
 

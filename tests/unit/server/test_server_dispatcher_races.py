@@ -13,11 +13,13 @@ import httpx
 import pytest
 from sqlalchemy import Connection
 
-from alga_server import ManualClock, Server, ServerSettings, claims, leases, surveys
-from alga_server.claims import Claim
-from alga_server.database import Database
+from alga_server import ManualClock, Server, ServerSettings
 from alga_server.errors import DispatcherUnavailable
-from alga_server.leases import Worker
+from alga_server.firing import claims, leases
+from alga_server.firing.claims import Claim
+from alga_server.firing.due import DueSchedule
+from alga_server.firing.leases import Worker
+from alga_server.storage.database import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +48,7 @@ async def another(mine: Any, played: Any, **changes: Any) -> AsyncIterator[Serve
 
 def take(worker: Worker, mine: Any, schedule_id: str, now: datetime) -> Callable[[Connection], Any]:
     """The transaction by which ``worker`` claims the schedule."""
-    due = surveys.DueSchedule(mine.tenant, mine.id, schedule_id, running=False)
+    due = DueSchedule(mine.tenant, mine.id, schedule_id, running=False)
     return partial(claims.claim, due=due, worker=worker, now=now, may_run=True)
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from alga_runner.errors import SettingsError
 from alga_runner.models import ExecuteRequest, User
-from alga_server import ManualClock, ServerSettings, executions
-from alga_server.database import Database
+from alga_server import ManualClock, ServerSettings
+from alga_server.catalog.installs import Install
 from alga_server.errors import (
     ExecutionFailed,
     ExecutionTimedOut,
@@ -25,10 +25,11 @@ from alga_server.errors import (
     RunnerTimeout,
     RunnerUnavailable,
 )
-from alga_server.executions import Executor, Firing, Outcome
-from alga_server.installs import Install
-from alga_server.runner_client import RunnerClient
-from alga_server.tokens import ExecutionTokens
+from alga_server.execution import executions
+from alga_server.execution.executions import Executor, Firing, Outcome
+from alga_server.execution.runner_client import RunnerClient
+from alga_server.execution.tokens import ExecutionTokens
+from alga_server.storage.database import Database
 
 pytestmark = pytest.mark.anyio
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from alga_server.errors import FieldRefused
-from alga_server.fields import check_enabled, check_name, check_payload
-from alga_server.selector import Selector
-from alga_server.zones import _names as zone_names
-from alga_server.zones import check_zone
+from alga_server.schedules.cron import _names as zone_names
+from alga_server.schedules.cron import check_zone
+from alga_server.schedules.endpoint_ref import Selector
+from alga_server.schedules.validation import check_enabled, check_name, check_payload
 
 
 @dataclass(frozen=True)

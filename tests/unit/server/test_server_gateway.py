@@ -12,7 +12,8 @@ import anyio
 import httpx
 import pytest
 
-from alga_server import Server, ServerSettings, executions
+from alga_server import Server, ServerSettings
+from alga_server.execution import executions
 
 pytestmark = pytest.mark.anyio
 
@@ -491,7 +492,7 @@ async def test_a_failure_of_the_server_itself_is_an_answer_too(
     def broken(*_: object) -> None:
         raise RuntimeError(PRIVATE)
 
-    monkeypatch.setattr("alga_server.routing.matching", broken)
+    monkeypatch.setattr("alga_server.http.gateway.routing.matching", broken)
 
     response = await mine.ask("POST", "/sync", headers={"x-request-id": "request-7"})
 

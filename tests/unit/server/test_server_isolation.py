@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, delete, event, update
 from sqlalchemy.exc import IntegrityError
 
-from alga_server.tables import endpoint, schedule
+from alga_server.storage.tables import endpoint, schedule
 
 pytestmark = pytest.mark.anyio
 

@@ -15,9 +15,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, create_engine, insert, inspect, make_url, select, text
 
 from alga_runner.errors import SettingsError
-from alga_server import migrations, tables
-from alga_server.database import Database
-from alga_server.migrations import walk
+from alga_server.storage import migrations, tables
+from alga_server.storage.database import Database
+from alga_server.storage.migrations import walk
 
 OLDER = [step.revision for step in walk._script().walk_revisions()][:0:-1]
 """Every revision but today's, oldest first."""

@@ -9,10 +9,10 @@ import anyio
 import httpx
 import pytest
 
-from alga_server import missed
-from alga_server.missed import MAX_MADE_UP, Plan, Policy
-from alga_server.occurrences import after, following
-from alga_server.upcoming import MAX_COUNTED
+from alga_server.firing import misfires
+from alga_server.firing.misfires import MAX_COUNTED, MAX_MADE_UP, MisfirePolicy, Plan
+from alga_server.schedules.occurrences import after, following
+from alga_server.schedules.policies import MISFIRE_KINDS
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ def planned(
 ) -> Plan:
     """What a schedule that was live from midnight on does at ``now``."""
     first = next(after(cron, zone, at("00:00")))
-    return missed.plan(cron, zone, first, now, Policy(kind, window, GRACE))
+    return misfires.plan(cron, zone, first, now, MisfirePolicy(kind, window, GRACE))
 
 
 def told(plan: Plan) -> tuple[str, bool, int, bool, str]:
@@ -42,7 +42,7 @@ def told(plan: Plan) -> tuple[str, bool, int, bool, str]:
     )
 
 
-@pytest.mark.parametrize("kind", missed.POLICIES)
+@pytest.mark.parametrize("kind", MISFIRE_KINDS)
 @pytest.mark.parametrize("now", ["01:00", "01:01"])
 def test_what_is_at_most_the_grace_late_is_on_time_under_every_policy(kind: str, now: str) -> None:
     assert told(planned(kind, at(now))) == ("01:00", True, 0, False, "02:00")
@@ -89,12 +89,12 @@ def test_a_window_says_how_late_a_time_may_run(kind: str, minutes: int, expected
 def test_times_on_one_instant_are_passed_over_each() -> None:
     first = next(after("0,30 2 * * *", "Europe/Berlin", datetime(2026, 3, 29, tzinfo=UTC)))
 
-    found = missed.plan(
+    found = misfires.plan(
         "0,30 2 * * *",
         "Europe/Berlin",
         first,
         datetime(2026, 3, 29, 5, tzinfo=UTC),
-        Policy("skip", None, GRACE),
+        MisfirePolicy("skip", None, GRACE),
     )
 
     assert (found.runs, found.missed) == (False, 2)
@@ -110,7 +110,7 @@ def test_all_is_bounded_to_the_latest_and_the_rest_is_counted() -> None:
 
 
 @pytest.mark.parametrize("cron", ["*/5 * * * *", "0,30 9-17 * * 1-5", "*/5 * * 2 *"])
-@pytest.mark.parametrize("kind", missed.POLICIES)
+@pytest.mark.parametrize("kind", MISFIRE_KINDS)
 def test_a_server_that_was_away_for_years_is_back_quickly(cron: str, kind: str) -> None:
     now = datetime(2036, 6, 4, 12, 3, tzinfo=UTC)
 

@@ -127,7 +127,7 @@ async def test_no_log_line_carries_a_payload_a_name_or_a_token(
     await mine.call("create", name="private-name", **members)
     await mine.call("create", name="private-name", **members)
     # A failure inside a statement, which SQLAlchemy's messages would spell out with its parameters.
-    monkeypatch.setattr("alga_server.schedules._extent", lambda *_: (0, 0))
+    monkeypatch.setattr("alga_server.schedules.schedules._extent", lambda *_: (0, 0))
     failed = await mine.call("create", name="private-other", **members)
 
     assert failed.status_code == 500

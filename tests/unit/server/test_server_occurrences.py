@@ -13,9 +13,10 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alga_server import upcoming
-from alga_server.occurrences import Occurrence, after, following
-from alga_server.zones import _names
+from alga_server.firing import misfires
+from alga_server.schedules import next_run
+from alga_server.schedules.cron import _names
+from alga_server.schedules.occurrences import Occurrence, after, following
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "scheduling.md"
 ZONES = sorted(_names())
@@ -149,9 +150,9 @@ def test_occurrences_that_share_an_instant_follow_one_another() -> None:
 
 def test_an_occurrence_comes_back_from_its_columns() -> None:
     [one] = islice(after("30 2 * * *", "Europe/Berlin", datetime(2026, 3, 29, tzinfo=UTC)), 1)
-    held = upcoming.columns(one)
+    held = next_run.columns(one)
 
-    again = upcoming.read(held["next_run_at"], held["next_nominal_time"])
+    again = next_run.read(held["next_run_at"], held["next_nominal_time"])
 
     expected = list(islice(following("30 2 * * *", "Europe/Berlin", one), 3))
     assert list(islice(following("30 2 * * *", "Europe/Berlin", again), 3)) == expected
@@ -204,7 +205,7 @@ def test_in_every_zone_the_instants_are_those_of_cronsim(expression: str, zone: 
 
 def due(expression: str, start: str, now: str, zone: str = "UTC") -> tuple[str, int, str]:
     first_one = next(after(expression, zone, datetime.fromisoformat(start)))
-    found = upcoming.due(expression, zone, first_one, datetime.fromisoformat(now))
+    found = misfires.due(expression, zone, first_one, datetime.fromisoformat(now))
     return found.fire.nominal_time, found.missed, found.then.nominal_time
 
 
@@ -245,8 +246,8 @@ def test_a_server_that_was_away_for_years_is_back_quickly(expression: str) -> No
     now = datetime(2036, 6, 4, 12, 2, tzinfo=UTC)
     first_one = next(after(expression, "Europe/Berlin", datetime(2026, 1, 1, tzinfo=UTC)))
 
-    found = upcoming.due(expression, "Europe/Berlin", first_one, now)
+    found = misfires.due(expression, "Europe/Berlin", first_one, now)
 
-    assert found.missed == upcoming.MAX_COUNTED
+    assert found.missed == misfires.MAX_COUNTED
     assert found.fire.due_at <= now < found.then.due_at
     assert next(following(expression, "Europe/Berlin", found.fire)) == found.then

@@ -12,9 +12,12 @@ import httpx
 import pytest
 from sqlalchemy import Connection, create_engine, delete, select, update
 
-from alga_server import Server, ServerSettings, claims, leases, reconciliation, tables
-from alga_server.discrepancies import Calendar
-from alga_server.occurrences import after, following
+from alga_server import Server, ServerSettings
+from alga_server.firing import claims, leases
+from alga_server.firing.reconcile import reconciliation
+from alga_server.firing.reconcile.checks import Calendar
+from alga_server.schedules.occurrences import after, following
+from alga_server.storage import tables
 
 pytestmark = pytest.mark.anyio
 
@@ -481,7 +484,7 @@ async def test_of_several_reconcilers_one_heals_and_tells(
 async def test_old_idempotency_keys_of_idle_installs_are_forgotten(
     mine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alga_server.creations._BATCH", 3)
+    monkeypatch.setattr("alga_server.schedules.idempotency._BATCH", 3)
     for number in range(7):
         await mine.create(idempotencyKey=f"old-{number}")
     mine.house.clock.advance(timedelta(hours=23, minutes=59))

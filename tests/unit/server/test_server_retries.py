@@ -9,10 +9,11 @@ import anyio
 import httpx
 import pytest
 
-from alga_server import ManualClock, Server, ServerSettings, claims
-from alga_server.leases import Worker
-from alga_server.retries import RetryPolicy
-from alga_server.surveys import DueSchedule
+from alga_server import ManualClock, Server, ServerSettings
+from alga_server.firing import claims
+from alga_server.firing.due import DueSchedule
+from alga_server.firing.leases import Worker
+from alga_server.schedules.policies import RetryPolicy
 
 pytestmark = pytest.mark.anyio
 

@@ -290,7 +290,7 @@ async def test_the_index_speaks_when_the_check_was_overtaken(
     mine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await mine.create(name="Nightly")
-    monkeypatch.setattr("alga_server.schedules._name_taken", lambda *_: False)
+    monkeypatch.setattr("alga_server.schedules.schedules._name_taken", lambda *_: False)
 
     response = await mine.call("create", endpoint="/sync", cron="0 * * * *", name="Nightly")
 
@@ -465,7 +465,7 @@ async def test_an_unexpected_failure_is_an_answer_without_detail(
     def broken(*_args: object) -> None:
         raise RuntimeError("what went wrong inside")
 
-    monkeypatch.setattr("alga_server.schedules.list_all", broken)
+    monkeypatch.setattr("alga_server.schedules.schedules.list_all", broken)
 
     response = await mine.call("list")
 

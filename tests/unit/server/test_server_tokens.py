@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import insert
 
 from alga_server import ManualClock, ServerSettings
-from alga_server.database import Database
 from alga_server.errors import ExecutionTokenInvalid
-from alga_server.tables import server_secret
-from alga_server.tokens import ExecutionTokens
+from alga_server.execution.tokens import ExecutionTokens
+from alga_server.storage.database import Database
+from alga_server.storage.tables import server_secret
 
 pytestmark = pytest.mark.anyio
 

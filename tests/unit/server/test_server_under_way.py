@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from alga_server import ServerSettings, executions
+from alga_server import ServerSettings
+from alga_server.execution import executions
 
 pytestmark = pytest.mark.anyio
 

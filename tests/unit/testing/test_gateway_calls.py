@@ -10,13 +10,7 @@ import msgpack
 import pytest
 
 from alga_runner.bundles import Bundle
-from alga_runner.errors import (
-    DeadlineExceeded,
-    EndpointNotFound,
-    GuestTrap,
-    InvalidResponse,
-    RequestInvalid,
-)
+from alga_runner.errors import DeadlineExceeded, EndpointNotFound, GuestTrap, InvalidResponse, RequestInvalid
 from alga_runner.testing import Alga, Call, Extension, Response
 
 Bundles = Callable[..., Bundle]

@@ -12,7 +12,7 @@ import pytest
 from alga_runner.testing import Alga, Extension, Run
 from alga_runner.testing.clock import Clock
 from alga_runner.testing.gateway import CallOptions
-from alga_server.gateway_headers import TO_CALLER, TO_GUEST
+from alga_server.http.gateway.headers import TO_CALLER, TO_GUEST
 
 pytest_plugins = ["pytester"]
 

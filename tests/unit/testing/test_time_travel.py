@@ -13,7 +13,7 @@ import pytest
 from alga_runner.bundles import Bundle
 from alga_runner.errors import AdminRefused, GuestTrap
 from alga_runner.testing import Alga, Extension
-from alga_server import time_travel
+from alga_server.firing import time_travel
 
 DEMO = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
 SCHEDULER = "cap:scheduler.manage"

@@ -1,0 +1,3 @@
+"""``alga-runner inspect``."""
+
+from __future__ import annotations

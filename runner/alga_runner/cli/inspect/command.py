@@ -1,0 +1,40 @@
+"""``alga-runner inspect``: what an extension is, without running it."""
+
+from __future__ import annotations
+
+import click
+
+from ..options import output_option
+
+_HELP = """Describe an extension without running any of it.
+
+PATH is an extension's folder, a packed bundle, or a bare WebAssembly module. Shown are its manifest, the guest ABI it
+speaks, its imports with the capability that each needs, declared capabilities that nothing uses and needed ones that
+are not declared, its exports, its size and its content hash. A module that a runner would refuse is described as far
+as possible, and the reason is given at the end.
+
+\b
+Examples:
+  alga-runner inspect my-extension
+  alga-runner inspect bundle.tar.zst --output json
+  alga-runner inspect dist/main.wasm
+
+Exit status: 0 when a runner would load it, 1 when it would not or there is nothing to read, 2 for bad usage.
+"""
+
+
+@click.command(help=_HELP, short_help="Describe an extension without running any of it.")
+@click.argument("path", type=click.Path())
+@output_option
+@click.pass_context
+def inspect(ctx: click.Context, path: str, output: str) -> None:
+    """See ``_HELP``."""
+    from .inspection import look_at  # noqa: PLC0415 - the engine comes with it
+    from .report import inspection_document, print_inspection  # noqa: PLC0415
+
+    found = look_at(path)
+    if output == "json":
+        inspection_document(found)
+    else:
+        print_inspection(found)
+    ctx.exit(1 if found.refusals else 0)

@@ -1,0 +1,192 @@
+"""What can be known of an extension without running it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+import anyio
+
+from ...bundles import Bundle, read_bundle
+from ...bundles.bundle import WASM
+from ...bundles.read import read_archive
+from ...capabilities import Gate
+from ...engine import Engine, EngineConfig, ExportType, ImportType, Module
+from ...errors import AlgaError, BundleError, BundleNotFound, ManifestInvalid
+from ...execution.programs import module_loader, require_size
+from ...guests.abi import check_module
+from ...guests.core import core_imports
+from ...guests.imports import Import
+from ...guests.log import GuestLog
+from ...models import DEFAULT_CAPABILITIES, Manifest
+from ...settings import MIB, Settings
+from ...telemetry import Telemetry
+
+_MAGIC = b"\0asm"
+_MARKER = "alga_abi_v"
+
+
+@dataclass(frozen=True, slots=True)
+class SeenImport:
+    """One import. ``fault`` says why a runner would not link it; ``capability`` is what calling it needs."""
+
+    type: ImportType
+    capability: str | None = None
+    fault: str | None = None
+
+
+@dataclass(slots=True)
+class Inspection:
+    """What was found at ``path``: a ``folder``, a ``bundle`` or a ``module``; ``None`` is what could not be read."""
+
+    path: str
+    kind: str
+    wasm: bytes
+    manifest: Manifest | None = None
+    content_hash: str | None = None
+    markers: list[str] = field(default_factory=list)
+    imports: list[SeenImport] | None = None
+    exports: Sequence[ExportType] | None = None
+    refusals: list[AlgaError] = field(default_factory=list)
+
+    @property
+    def wasm_hash(self) -> str:
+        """The module's own hash, ``sha256:...``."""
+        return f"sha256:{hashlib.sha256(self.wasm).hexdigest()}"
+
+    @property
+    def needed(self) -> dict[str, list[str]]:
+        """Capabilities that imports need, each with those imports."""
+        found: dict[str, list[str]] = {}
+        for seen in self.imports or ():
+            if seen.capability is not None:
+                found.setdefault(seen.capability, []).append(f"{seen.type.module} {seen.type.name}")
+        return found
+
+    @property
+    def declared(self) -> list[str]:
+        """Capabilities that the manifest declares."""
+        return list(self.manifest.capabilities) if self.manifest else []
+
+    @property
+    def undeclared(self) -> list[str]:
+        """Needed capabilities that the manifest lacks, apart from those that everyone has."""
+        if self.manifest is None:
+            return []
+        return sorted(self.needed.keys() - set(self.declared) - DEFAULT_CAPABILITIES)
+
+    @property
+    def unused(self) -> list[str]:
+        """Declared capabilities that no import needs, apart from those that everyone has."""
+        if self.imports is None:
+            return []
+        return sorted(set(self.declared) - self.needed.keys() - DEFAULT_CAPABILITIES)
+
+
+def look_at(path: str) -> Inspection:
+    """Read and compile what stands at ``path``; nothing of it runs.
+
+    Raises a ``BundleError`` when there is no module to describe, ``SettingsError``, ``EngineUnavailable``.
+    """
+    found = _read(Path(path))
+    try:
+        _describe(found)
+    except AlgaError as refusal:
+        found.refusals.append(refusal)
+    return found
+
+
+def _read(place: Path) -> Inspection:
+    if place.is_dir():
+        return _read_folder(place)
+    if not place.exists():
+        raise BundleNotFound(
+            f"There is nothing at {place}.",
+            hint="Give an extension's folder, a packed bundle (.tar.zst) or a WebAssembly module (.wasm).",
+        )
+    data = read_archive(place)
+    if data.startswith(_MAGIC) or place.suffix in {".wasm", ".wat"}:
+        return Inspection(str(place), "module", data)
+    bundle = Bundle.from_archive(data)
+    found = Inspection(str(place), "bundle", bundle.wasm, content_hash=bundle.content_hash)
+    try:
+        found.manifest = bundle.manifest
+    except ManifestInvalid as refusal:
+        found.refusals.append(refusal)
+    return found
+
+
+def _read_folder(place: Path) -> Inspection:
+    try:
+        bundle = read_bundle(place)
+    except BundleError as refusal:
+        # The bundle is refused, yet its module may be there to describe.
+        if not (place / WASM).is_file():
+            raise
+        found = Inspection(str(place), "folder", read_archive(place / WASM))
+        found.refusals.append(refusal)
+        return found
+    return Inspection(str(place), "folder", bundle.wasm, bundle.manifest, bundle.content_hash)
+
+
+def _describe(found: Inspection) -> None:
+    """Fill in what the module says of itself. Raises the ``ModuleError`` for which a runner would refuse it."""
+    settings = Settings.load()
+    require_size(found.wasm, settings.max_module_bytes)
+    module = anyio.run(_loaded, settings, found.wasm)
+    known = known_imports()
+    found.exports = module.exports
+    found.markers = [export.name for export in module.exports if export.name.startswith(_MARKER)]
+    found.imports = [_seen(wanted, known) for wanted in sorted(module.imports, key=_order)]
+    check_module(module, known)
+
+
+def engine_to_load(settings: Settings) -> Engine:
+    """An engine that takes the modules that a runner takes, but is not meant to run them."""
+    return Engine.get(
+        EngineConfig(
+            max_guests=1,
+            max_memory_bytes=settings.max_memory_mb * MIB,
+            max_table_elements=settings.max_table_elements,
+            wasm_stack_bytes=settings.wasm_stack_bytes,
+            tick_ms=settings.epoch_tick_ms,
+        )
+    )
+
+
+async def _loaded(settings: Settings, wasm: bytes) -> Module:
+    engine = engine_to_load(settings)
+    with closing(Telemetry()) as telemetry, closing(module_loader(settings, engine, telemetry)) as modules:
+        return await modules.load(wasm, "")
+
+
+def _order(wanted: ImportType) -> tuple[bool, str, str]:
+    """The host's own imports first, then by name."""
+    return not wanted.module.startswith("alga:"), wanted.module, wanted.name
+
+
+def known_imports() -> Mapping[tuple[str, str], Import]:
+    """Everything that a guest may import."""
+    with closing(Telemetry()) as telemetry:
+        gate = Gate(telemetry)
+        return {
+            (item.function.module, item.function.name): item for item in core_imports(gate, GuestLog(gate))
+        }
+
+
+def _seen(wanted: ImportType, known: Mapping[tuple[str, str], Import]) -> SeenImport:
+    offered = known.get((wanted.module, wanted.name))
+    if wanted.kind != "function":
+        return SeenImport(wanted, fault=f"a {wanted.kind}; the host offers functions only")
+    if offered is None:
+        names = [item.name for item in known.values()]
+        nearest = get_close_matches(f"{wanted.module} {wanted.name}", names, n=1)
+        return SeenImport(wanted, fault="unknown" + (f"; the nearest is {nearest[0]}" if nearest else ""))
+    if wanted.signature != offered.function.signature:
+        fault = f"the host's type is {offered.function.signature}"
+        return SeenImport(wanted, offered.capability, fault)
+    return SeenImport(wanted, offered.capability)

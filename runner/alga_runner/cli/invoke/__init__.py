@@ -1,0 +1,3 @@
+"""``alga-runner invoke``."""
+
+from __future__ import annotations

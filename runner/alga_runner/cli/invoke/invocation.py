@@ -1,0 +1,149 @@
+"""One call of an extension on an embedded Alga."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import anyio
+import click
+
+from ...bundles import read_bundle
+from ...capabilities import OPERATIONS
+from ...engine import require_survivable
+from ...errors import AlgaError, BundleInvalid, DeadlineExceeded
+from ...models import DEFAULT_CAPABILITIES, Manifest
+from ...runner import Observation
+from ...testing import EmbeddedAlga
+
+_MAGIC = b"\0asm"
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What to call, with what, and what the install is given. ``route`` is a path, maybe with a query."""
+
+    path: str
+    method: str
+    route: str
+    body: bytes | None
+    headers: Mapping[str, str]
+    grants: tuple[str, ...]
+    config: Mapping[str, str]
+    tenant_id: str
+    timeout_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it went."""
+
+    invocation: Invocation
+    manifest: Manifest
+    content_hash: str
+    observation: Observation
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the extension responded, with a status below 500."""
+        response = self.observation.response
+        return response is not None and response.status < 500
+
+    @property
+    def dropped_headers(self) -> list[str]:
+        """Given headers that a gateway does not hand to an extension."""
+        from alga_server.http.gateway.headers import TO_GUEST  # noqa: PLC0415 - the embedded server's (ARCHITECTURE.md)
+
+        used = {*TO_GUEST, "x-request-id", "x-idempotency-key"}
+        return sorted(self.invocation.headers.keys() - used)
+
+    def denied(self) -> dict[str, list[str]]:
+        """Capabilities that were missing, each with the operations that wanted them."""
+        missing: dict[str, list[str]] = {}
+        for call in self.observation.host_calls:
+            if call.status == "denied":
+                operations = missing.setdefault(OPERATIONS[call.operation].capability, [])
+                if call.operation not in operations:
+                    operations.append(call.operation)
+        return missing
+
+    def next_steps(self) -> list[str]:
+        """What would help, where a capability or time was missing."""
+        steps = []
+        for capability, operations in self.denied().items():
+            declared = capability in self.manifest.capabilities
+            declare = "" if declared else f"declare {capability} in manifest.json, then "
+            steps.append(
+                f"{' and '.join(operations)} was denied; {declare}grant it with --grant {capability}."
+            )
+        if isinstance(self.observation.error, DeadlineExceeded):
+            steps.append("Give it more time with --timeout.")
+        return steps
+
+
+def carry_out(invocation: Invocation) -> Outcome:
+    """Install the extension on an embedded Alga and call it once.
+
+    Raises an ``AlgaError`` when it could not be called; how a call ended is in the outcome. Raises click's usage
+    error for a grant that the manifest does not declare.
+    """
+    _refuse_bare_module(Path(invocation.path))
+    manifest = read_bundle(invocation.path).manifest
+    _check_grants(invocation, manifest)
+    require_survivable()
+    return anyio.run(_carry_out, invocation)
+
+
+async def _carry_out(invocation: Invocation) -> Outcome:
+    async with EmbeddedAlga() as alga:
+        installed = await alga.install(
+            invocation.path,
+            tenant_id=invocation.tenant_id,
+            grants=set(invocation.grants) - DEFAULT_CAPABILITIES,
+            config=invocation.config,
+        )
+        path, _, query = invocation.route.partition("?")
+        observation = await installed.call(
+            invocation.method,
+            path,
+            body=invocation.body,
+            headers=invocation.headers,
+            query=dict(parse_qsl(query, keep_blank_values=True)),
+            timeout_ms=invocation.timeout_ms,
+        )
+        if observation.error is not None:
+            _name_extension(observation.error, installed.manifest)
+        return Outcome(invocation, installed.manifest, installed.content_hash, observation)
+
+
+def _name_extension(error: AlgaError, manifest: Manifest) -> None:
+    """Say the extension's name and version instead of ids that were made for this one call."""
+    rest = {key: value for key, value in error.where.items() if key not in {"version", "request_id"}}
+    error.where = {**rest, "extension": f"{manifest.name} {manifest.version}"}
+
+
+def _refuse_bare_module(path: Path) -> None:
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            bare = file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return  # whoever reads the bundle says why
+    if bare:
+        raise BundleInvalid(
+            f"{path} is a module without a manifest, so it has no endpoints to call.",
+            hint=f"Give the extension's folder; `alga-runner inspect {path}` describes the module alone.",
+        )
+
+
+def _check_grants(invocation: Invocation, manifest: Manifest) -> None:
+    undeclared = sorted(set(invocation.grants) - set(manifest.capabilities) - DEFAULT_CAPABILITIES)
+    if undeclared:
+        declared = ", ".join(manifest.capabilities) or "none"
+        raise click.BadParameter(
+            f"the manifest of {manifest.name} does not declare {', '.join(undeclared)}; it declares {declared}.",
+            param_hint="'--grant'",
+        )

@@ -1,0 +1,3 @@
+"""``alga-runner precompile``."""
+
+from __future__ import annotations

@@ -1,0 +1,79 @@
+"""``alga-runner precompile``: compiled code, before anybody waits for it."""
+
+from __future__ import annotations
+
+import click
+
+from ..failures import note_output
+from ..options import output_option
+
+_HELP = """Compile extensions into the code cache, so that no request waits for it.
+
+PATH is an extension's folder, a packed bundle, a bare WebAssembly module, or a whole bundle store. Each module is
+compiled once, whoever has it, within the same bounds on time and memory as in a runner; what is in the cache already
+is left as it is. Run it as the user that the runner runs as: the cache is private.
+
+\b
+Examples:
+  alga-runner precompile /srv/bundles
+  alga-runner precompile my-extension other.tar.zst dist/main.wasm --json
+  alga-runner precompile /srv/bundles --code-cache /var/cache/alga-runner --jobs 4
+
+In a terminal a line shows what is under way; elsewhere each module is told on stderr when it is done. The table, or the
+JSON document, comes at the end on stdout.
+
+Exit status: 0 when every module is in the cache and a runner would run it, 1 when one is not, 2 for bad usage, 130
+after Ctrl-C.
+"""
+
+
+def _json(ctx: click.Context, option: click.Parameter, value: bool) -> bool:
+    if value:
+        note_output(ctx, option, "json")
+    return value
+
+
+@click.command(help=_HELP, short_help="Compile extensions before anybody waits for it.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
+@click.option(
+    "--code-cache",
+    metavar="FOLDER",
+    help="Where compiled code is kept.  [env: ALGA_RUNNER_CODE_CACHE; default: in the user's cache]",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Modules that are compiled at once.  [default: one for each core]",
+)
+@output_option
+@click.option("--json", "as_json", is_flag=True, callback=_json, help="Short for --output json.")
+@click.pass_context
+def precompile(
+    ctx: click.Context,
+    *,
+    paths: tuple[str, ...],
+    code_cache: str | None,
+    jobs: int | None,
+    output: str,
+    as_json: bool,
+) -> None:
+    """See ``_HELP``."""
+    import os  # noqa: PLC0415
+
+    import anyio  # noqa: PLC0415 - the engine comes with what follows
+
+    from ...settings import Settings  # noqa: PLC0415
+    from .precompilation import find_sources, precompile_all  # noqa: PLC0415
+    from .report import Progress, precompilation_document, print_precompilation  # noqa: PLC0415
+
+    given = {"code_cache": code_cache, "max_compilations": jobs or len(os.sched_getaffinity(0))}
+    settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
+    sources = find_sources(paths)
+    with Progress(len(sources)) as progress:
+        results = anyio.run(precompile_all, settings, sources, progress)
+    if as_json or output == "json":
+        precompilation_document(results)
+    else:
+        print_precompilation(results)
+    ctx.exit(0 if all(result.ready for result in results) else 1)

@@ -1,0 +1,121 @@
+"""Precompiling as it goes and as it went, to read or as JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from ..failures import error_document, report
+from ..page import Page
+from ..values import counted, size, tame
+from .precompilation import Result, Source
+
+_HASH_DIGITS = 12
+
+
+class Progress:
+    """Shows on stderr how far it is: one moving line in a terminal, elsewhere a line for each module."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._under_way: dict[Source, None] = {}
+        self._status: Status | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._status = Status("", console=Console(file=sys.stderr, markup=False, highlight=False))
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def begun(self, source: Source) -> None:
+        """See ``Watcher``."""
+        self._under_way[source] = None
+        self._update()
+
+    def done(self, source: Source, result: Result | None) -> None:
+        """See ``Watcher``."""
+        self._done += 1
+        self._under_way.pop(source, None)
+        if self._status is None:
+            went = f"{result.outcome} after {result.seconds:.1f} s" if result else "the same as another"
+            Page(sys.stderr).line(f"{self._done} of {self._total}: {source.path}: {went}")
+        self._update()
+
+    def _update(self) -> None:
+        if self._status is not None:
+            names = ", ".join(str(source.path) for source in self._under_way)
+            self._status.update(Text(tame(f"{self._done} of {self._total} done; at {names}")))
+
+
+def print_precompilation(results: Sequence[Result]) -> None:
+    """A table on stdout, and on stderr why a module is not ready."""
+    page = Page()
+    page.table(
+        ("MODULE", "SIZE", "RESULT", "SECONDS", "FROM"),
+        [
+            (
+                _short(result.wasm_hash),
+                size(result.wasm_bytes) if result.wasm_bytes else "-",
+                result.outcome,
+                f"{result.seconds:.1f}",
+                result.paths[0] + (f" and {more} more" if (more := result.copies - 1) else ""),
+            )
+            for result in results
+        ],
+    )
+    page.gap()
+    _print_summary(page, results)
+    _report(results)
+
+
+def _print_summary(page: Page, results: Sequence[Result]) -> None:
+    unfit = sum(not result.ready for result in results)
+    there = sum(result.ready and result.found for result in results)
+    parts = [f"{len(results) - unfit - there} compiled", f"{there} there already"]
+    parts += [f"{unfit} not ready"] if unfit else []
+    page.line(f"{counted(len(results), 'module')}: {', '.join(parts)}.", style="red" if unfit else "green")
+
+
+def precompilation_document(results: Sequence[Result]) -> None:
+    """One JSON document on stdout; why a module is not ready on stderr too."""
+    Page().document(
+        {
+            "modules": [
+                {
+                    "hash": result.wasm_hash,
+                    "bytes": result.wasm_bytes,
+                    "paths": result.paths,
+                    "copies": result.copies,
+                    "ready": result.ready,
+                    "compiled": result.ready and not result.found,
+                    "seconds": round(result.seconds, 3),
+                    "error": None if result.refusal is None else error_document(result.refusal),
+                }
+                for result in results
+            ]
+        }
+    )
+    _report(results)
+
+
+def _report(results: Sequence[Result]) -> None:
+    for result in results:
+        if result.refusal is not None:
+            report(result.refusal.at(module=result.paths[0]))
+
+
+def _short(wasm_hash: str | None) -> str:
+    return "-" if wasm_hash is None else wasm_hash.removeprefix("sha256:")[:_HASH_DIGITS]

@@ -1,0 +1,3 @@
+"""Checks before an engine is used: the interpreter, the machine's capacity, wasmtime itself."""
+
+from __future__ import annotations

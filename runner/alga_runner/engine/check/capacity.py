@@ -1,0 +1,104 @@
+"""How many guests this process may have alive at once: what is asked for, held to what the kernel allows.
+
+wasmtime ends the process where it cannot map its pool, and only says so of a guest. So both are found out before.
+"""
+
+from __future__ import annotations
+
+import mmap
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import EngineUnavailable
+
+MAPS_PER_SLOT = 2
+"""Memory maps that a slot of the pool takes from the start: a stack, and the page that guards it."""
+
+MAPS_PER_GUEST = 2
+"""Memory maps more once a guest was in the slot, and from then on: its memory's used part splits what is reserved."""
+
+RESERVED_MAPS = 6_000
+"""Memory maps left for the rest of the process: a thousand modules' code, threads, libraries, other engines."""
+
+_MEMORY_RESERVED_BYTES = (1 << 32) + (32 << 20)
+"""Address space of one guest's memory: all that 32 bits reach, and a guard, so that code needs no checks of bounds."""
+
+_MAX_MAP_COUNT = Path("/proc/sys/vm/max_map_count")
+_MAPS = Path("/proc/self/maps")
+_NO_RESERVE = 0x4000
+"""``MAP_NORESERVE``, which ``mmap`` names in newer Pythons only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many ``guests`` fit, and in ``why`` a sentence that says what that comes from."""
+
+    guests: int
+    why: str
+    reduced: bool = False
+    """The kernel allows fewer than were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """Memory maps: how many the kernel allows the process, and how many it has."""
+
+    allowed: int
+    taken: int
+
+
+def read_maps() -> Maps | None:
+    """The process's memory maps now; ``None`` where the kernel does not tell."""
+    try:
+        allowed = int(_MAX_MAP_COUNT.read_text())
+        with _MAPS.open("rb") as listed:
+            return Maps(allowed, sum(1 for _ in listed))
+    except (OSError, ValueError):
+        return None
+
+
+def capacity(wanted: int, maps: Maps | None) -> Capacity:
+    """The room for ``wanted`` guests among ``maps``. Raises ``EngineUnavailable`` when there is room for none."""
+    if maps is None:
+        return Capacity(
+            wanted, f"max_guests is {wanted}; the kernel does not say how many memory maps it allows"
+        )
+    each = MAPS_PER_SLOT + MAPS_PER_GUEST
+    fit = (maps.allowed - maps.taken - RESERVED_MAPS) // each
+    why = (
+        f"max_guests is {wanted}; of the {maps.allowed} memory maps that the kernel allows (vm.max_map_count),"
+        f" {maps.taken} are taken, {RESERVED_MAPS} are kept for the rest and a guest takes {each}"
+    )
+    if fit < 1:
+        raise EngineUnavailable(
+            f"There is no room for a guest: {why}.",
+            hint="Raise vm.max_map_count with sysctl, or use fewer engines in one process.",
+        )
+    return Capacity(min(wanted, fit), why, reduced=fit < wanted)
+
+
+def require_address_space(guests: int, *, bytes_each: int) -> None:
+    """Raise ``EngineUnavailable`` unless the system would reserve address space for the memories of ``guests``.
+
+    ``bytes_each`` is what a guest takes beside its memory.
+    """
+    each = _MEMORY_RESERVED_BYTES + bytes_each
+    size = guests * each
+    try:
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE, prot=0).close()
+    except (OSError, ValueError, OverflowError):
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        said = (
+            "The system does not give it"
+            if limit == resource.RLIM_INFINITY
+            else f"The process may have {_shown(limit)} in all (ulimit -v)"
+        )
+        raise EngineUnavailable(
+            f"Room for {guests} guests takes {_shown(size)} of address space, which is no memory. {said}.",
+            hint="Let the process have more address space, or lower max_guests.",
+        ) from None
+
+
+def _shown(size: int) -> str:
+    return f"{size / (1 << 40):.1f} TiB" if size >= 1 << 40 else f"{size / (1 << 30):.1f} GiB"

@@ -1,0 +1,169 @@
+"""The compiler's process as the runner's process has it: started when it is first needed, and again when it is gone."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import wasmtime
+
+from ...errors import EngineForked, EngineUnavailable
+from .protocol import READY, Order
+
+_START_S = 60.0
+"""How long the process has to start: a tenth of a second, unless the machine is overloaded."""
+
+_END_S = 2.0
+"""How long the process has to end by itself when the runner's does."""
+
+_START = """
+import sys, types
+sys.path += sys.argv[1:]
+import alga_runner
+engine = types.ModuleType("alga_runner.engine")
+engine.__path__ = [alga_runner.__path__[0] + "/engine"]
+sys.modules[engine.__name__] = engine
+from alga_runner.engine.compile.process import main
+main(0)
+"""
+"""The program. An empty package stands for ``engine``: all of that would take the process 150 ms and 13 MB more."""
+
+_INHERITED = ("LD_LIBRARY_PATH",)
+"""Variables that the process gets: what its Python may need to start. No secret is in them."""
+
+_MAX_WORDS = 2_000
+
+
+class CompilerLink:
+    """The one compiler's process of this process. Its methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reaper: threading.Thread | None = None
+        self._words = -1
+
+    def send(self, order: Order, wasm: int, code: int, words: int) -> socket.socket:
+        """Have the module in the file ``wasm`` compiled into the file ``code``, with words in the file ``words``.
+
+        On the socket comes the job's ``Report``, or nothing when the process ended; closing it ends the job. Raises
+        ``EngineUnavailable`` when there is no process to be had, and ``EngineForked``.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs, self._lock:
+                try:
+                    control = self._control or self._start()
+                    socket.send_fds(control, [order.packed()], [wasm, code, words, theirs.fileno()])
+                except (BrokenPipeError, ConnectionResetError):  # it had nothing to do for long, and ended
+                    self._forget()
+                    socket.send_fds(self._start(), [order.packed()], [wasm, code, words, theirs.fileno()])
+        except BaseException as error:
+            ours.close()
+            if isinstance(error, OSError):
+                raise EngineUnavailable(
+                    f"The compiler's process cannot be reached: {error.strerror}."
+                ) from error
+            raise
+        ours.setblocking(False)
+        return ours
+
+    def last_words(self) -> str:
+        """What the process wrote to its standard error, on one line: nothing, unless it could not go on."""
+        with self._lock:
+            return self._last_words()
+
+    def _last_words(self) -> str:
+        said = os.pread(self._words, _MAX_WORDS, 0) if self._words >= 0 else b""
+        lines = said.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def close(self) -> None:
+        """End the process, with what it has under way, and wait for it. It is started again when needed."""
+        with self._lock:
+            self._forget()
+
+    def _start(self) -> socket.socket:
+        if self._process is not None and self._pid == os.getpid():
+            self._forget()
+        if self._process is not None:
+            raise EngineForked(
+                "The compiler's process belongs to the process that this one was forked from.",
+                hint="Start workers with the spawn method, or make the Runner in the worker.",
+            )
+        if not sys.executable:
+            raise EngineUnavailable("There is no Python to start the compiler's process with.")
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._words = os.memfd_create("alga-runner-compiler-words")
+        places = {str(Path(file).parents[up]) for file, up in ((__file__, 3), (wasmtime.__file__, 1))}
+        with theirs:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603
+                    [sys.executable, "-I", "-S", "-c", _START, *sorted(places)],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._words,
+                    env={name: os.environ[name] for name in _INHERITED if name in os.environ},
+                    cwd="/",
+                    process_group=0,  # Ctrl-C is for the runner, which may want to finish something
+                )
+            except OSError as error:
+                ours.close()
+                raise EngineUnavailable(
+                    f"The compiler's process cannot be started: {error.strerror}.",
+                    hint="The runner starts its own Python once more to compile modules: let it.",
+                ) from None
+        self._pid = os.getpid()
+        self._reaper = threading.Thread(
+            target=self._process.wait, name="alga-runner-compiler-reaper", daemon=True
+        )
+        self._reaper.start()
+        atexit.register(self.close)
+        if not _says_ready(ours):
+            ours.close()
+            said = self._last_words()
+            raise EngineUnavailable(
+                "The compiler's process does not start." + (f" It said: {said}" if said else ""),
+                hint="The runner starts its own Python once more to compile modules: let it.",
+            )
+        self._control = ours
+        return ours
+
+    def _forget(self) -> None:
+        control, process, reaper = self._control, self._process, self._reaper
+        self._control = self._process = self._reaper = None
+        if self._words >= 0:
+            os.close(self._words)
+            self._words = -1
+        if control is not None:
+            control.close()
+        if process is None or reaper is None or self._pid != os.getpid():
+            return
+        with suppress(KeyboardInterrupt):  # whoever presses Ctrl-C again while the runner ends is in a hurry
+            reaper.join(_END_S)
+        if reaper.is_alive():
+            with suppress(ProcessLookupError):
+                process.kill()
+            reaper.join()
+        atexit.unregister(self.close)
+
+
+def _says_ready(control: socket.socket) -> bool:
+    control.settimeout(_START_S)
+    try:
+        return control.recv(len(READY)) == READY
+    except OSError:
+        return False
+    finally:
+        control.settimeout(None)
+
+
+compiler_link = CompilerLink()

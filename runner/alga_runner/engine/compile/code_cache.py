@@ -1,0 +1,174 @@
+"""Compiled code on disk, in a private folder that any number of processes share.
+
+Entries are named by what they are compiled from and for, sealed (``code_seal``), written under another name, renamed,
+and never changed: a process may have one mapped, so one that is not wanted any more is unlinked. The name an entry
+is written under is claimed (``file_claim``), so that one process compiles a module while others wait.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from ...errors import CodeCacheUnusable
+from .code_seal import KEY_BYTES, SEAL_BYTES, BrokenSeal, copy_sealed, verify
+from .file_lock import FileClaim, is_named, remove_if_abandoned, unlink
+from .private_folder import is_private_file, open_private
+
+_KEY = "key"
+_ENTRY = ".cwasm"
+_PARTIAL = ".partial"
+_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_KEY_ATTEMPTS = 5
+
+
+class Discarded(Exception):
+    """There was an entry that could not be trusted; it is gone. The message says what was wrong with it."""
+
+
+class CodeCache:
+    """The folder, opened. Its methods touch the disk: call them in a worker thread. Close it."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        """Raises ``CodeCacheUnusable``."""
+        self.folder = folder
+        self._max_bytes = max_bytes
+        self._place = open_private(folder)
+        try:
+            # Asked of the folder, since root may write where nobody is to.
+            self._read_only = not os.fstat(self._place).st_mode & 0o200
+            self._key = self._read_key()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError):
+                raise CodeCacheUnusable(
+                    f"The folder for compiled code, {folder}, cannot be used: {error.strerror}.",
+                    hint="See the setting code_cache; `off` does without.",
+                ) from None
+            raise
+
+    def close(self) -> None:
+        """Close the folder. What was loaded from it stays as it is."""
+        place, self._place = self._place, -1
+        if place >= 0:
+            os.close(place)
+
+    def find(self, name: str) -> int | None:
+        """A descriptor of the verified entry ``name``, which is now the one used last; ``None`` if there is none.
+
+        Raises ``Discarded`` for one that is not ours, not private, or not what was written; and ``OSError``.
+        """
+        try:
+            entry = os.open(name + _ENTRY, os.O_RDONLY | _FLAGS, dir_fd=self._place)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            unlink(self._place, name + _ENTRY)
+            raise Discarded("it was a link") from None
+        try:
+            self._check(entry, name)
+            with suppress(OSError):  # on a read-only volume nothing needs to be told from what is older
+                os.utime(entry)
+        except BaseException:
+            os.close(entry)
+            raise
+        return entry
+
+    def _check(self, entry: int, name: str) -> None:
+        fault = ""
+        if is_private_file(os.fstat(entry)):
+            try:
+                verify(entry, name, self._key)
+            except BrokenSeal as broken:
+                fault = str(broken)
+        else:
+            fault = "it is not a file of this user's with mode 0400"
+        if fault:
+            self.discard(name, entry)
+            raise Discarded(fault)
+
+    def discard(self, name: str, entry: int) -> None:
+        """Remove the entry ``name``, if it is still the file ``entry``. Raises ``OSError``."""
+        if is_named(self._place, entry, name + _ENTRY):
+            unlink(self._place, name + _ENTRY)
+
+    def claim(self, name: str) -> FileClaim:
+        """A claim to write the entry ``name``; attempt it. Raises ``OSError`` where nothing may be written."""
+        self._require_writable()
+        return FileClaim(self._place, name + _PARTIAL)
+
+    def store(self, name: str, claim: FileClaim, code: int) -> bool:
+        """Write the entry ``name``, which ``claim`` has, with the code in the file ``code``.
+
+        The claim's descriptor is the entry's afterwards. ``False`` if it is larger than the cache may be. Raises
+        ``OSError``: then there is no such entry.
+        """
+        if os.fstat(code).st_size + SEAL_BYTES > self._max_bytes:
+            return False
+        copy_sealed(code, claim.descriptor, name, self._key)
+        os.fchmod(claim.descriptor, 0o400)
+        os.fsync(claim.descriptor)
+        os.rename(name + _PARTIAL, name + _ENTRY, src_dir_fd=self._place, dst_dir_fd=self._place)
+        return True
+
+    def tidy(self) -> None:
+        """Remove the entries unused for longest until the rest may stay, and what killed writers left.
+
+        Raises ``OSError``.
+        """
+        entries: list[tuple[int, str, int]] = []
+        with os.scandir(self._place) as files:
+            for file in files:
+                if file.name.endswith(_PARTIAL):
+                    remove_if_abandoned(self._place, file.name)
+                elif file.name.endswith(_ENTRY):
+                    with suppress(FileNotFoundError):  # another process tidies, too
+                        found = file.stat(follow_symlinks=False)
+                        entries.append((found.st_mtime_ns, file.name, found.st_size))
+        excess = sum(size for _, _, size in entries) - self._max_bytes
+        for _, name, size in sorted(entries):
+            if excess <= 0:
+                break
+            unlink(self._place, name)
+            excess -= size
+
+    def _read_key(self) -> bytes:
+        for _ in range(_KEY_ATTEMPTS):
+            try:
+                key = os.open(_KEY, os.O_RDONLY | _FLAGS, dir_fd=self._place)
+            except FileNotFoundError:
+                self._make_key()
+                continue
+            try:
+                content = os.read(key, KEY_BYTES + 1)
+                if is_private_file(os.fstat(key)) and len(content) == KEY_BYTES:
+                    return content
+            finally:
+                os.close(key)
+            self._require_writable()
+            unlink(self._place, _KEY)  # with it goes the trust in every entry
+        raise CodeCacheUnusable(f"The key in {self.folder} cannot be kept: other processes change it.")
+
+    def _make_key(self) -> None:
+        """Make a key, whole or not at all, unless another process is quicker."""
+        self._require_writable()
+        draft = f"{_KEY}-{secrets.token_hex(8)}{_PARTIAL}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600, dir_fd=self._place)
+        try:
+            os.write(descriptor, secrets.token_bytes(KEY_BYTES))
+            os.fchmod(descriptor, 0o400)
+            os.fsync(descriptor)
+            with suppress(FileExistsError, FileNotFoundError):  # the latter: somebody tidied the draft away
+                os.link(draft, _KEY, src_dir_fd=self._place, dst_dir_fd=self._place)
+        finally:
+            os.close(descriptor)
+            unlink(self._place, draft)
+
+    def _require_writable(self) -> None:
+        if self._read_only:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))

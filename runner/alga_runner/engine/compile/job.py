@@ -1,0 +1,120 @@
+"""One compilation, in a process of its own that does nothing else: module on stdin, code on stdout, words on stderr.
+
+wasmtime's time and memory grow with the square of some functions: 9 KB of WebAssembly can ask for half a minute and
+10 GB. Nothing inside the process can stop that, so the kernel does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import math
+import os
+import resource
+import signal
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+import wasmtime
+from wasmtime import _ffi
+
+from .landlock import shut_in
+from .protocol import NO_MEMORY, REFUSED, Order
+
+NICENESS = 5
+"""Added to the runner's own: guests come first, yet on a full machine a third of a guest's share is left."""
+
+MAX_IMPORTS = 1_000
+MAX_EXPORTS = 10_000
+"""What a guest may import and export: the runner looks at each, beside its event loop."""
+
+MAX_WORDS = 4_096
+"""Bytes of words that anybody reads."""
+
+_FAILED = 1
+_CPU_SPARE_S = 2
+_PR_SET_PDEATHSIG = 1
+
+
+def carry_out(engine: wasmtime.Engine, order: Order, parent: int) -> NoReturn:
+    """Compile what stands on stdin, within the bounds of ``order``, and exit. Called right after the fork."""
+    status = _FAILED
+    try:
+        _confine(order, parent)
+        status = _compile(engine)
+    except MemoryError:
+        status = NO_MEMORY
+    except OSError as error:
+        # EFBIG: the code is larger than a file of this process may be.
+        status = NO_MEMORY if error.errno in {errno.ENOMEM, errno.EFBIG} else _FAILED
+        _say(str(error))
+    except BaseException:  # noqa: BLE001 - the last words of a process
+        _say(traceback.format_exc())
+    finally:
+        os._exit(status)
+
+
+def _confine(order: Order, parent: int) -> None:
+    """Have the kernel end this process when it takes too much or ``parent`` is gone, and keep it from all else."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(_FAILED)
+    os.nice(NICENESS)
+    with suppress(OSError):  # if the machine runs out of memory, this is what it is to end
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    cpu_s = order.cpu_us / 1e6
+    for what, bound in (
+        (resource.RLIMIT_AS, pages * resource.getpagesize() + order.memory_bytes),
+        (resource.RLIMIT_FSIZE, order.memory_bytes),
+        (resource.RLIMIT_CPU, math.ceil(cpu_s) + _CPU_SPARE_S),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 0),
+    ):
+        _limit(what, bound)
+    shut_in()
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)  # SIGPROF, to the millisecond; RLIMIT_CPU counts seconds
+
+
+def _limit(what: int, bound: int) -> None:
+    _, highest = resource.getrlimit(what)
+    if highest != resource.RLIM_INFINITY:
+        bound = min(bound, highest)
+    resource.setrlimit(what, (bound, bound))
+
+
+def _compile(engine: wasmtime.Engine) -> int:
+    with open(0, "rb", closefd=False) as stdin:
+        wasm = stdin.read()
+    try:
+        module = wasmtime.Module(engine, wasm)
+        if excess := _excess(module):
+            _say(excess)
+            return REFUSED
+        code = module.serialize()
+    except wasmtime.WasmtimeError as error:
+        reason = str(error)
+        _say(reason)
+        return NO_MEMORY if f"os error {errno.ENOMEM}" in reason else REFUSED
+    left = memoryview(code)
+    while left:
+        left = left[os.write(1, left) :]
+    return 0
+
+
+def _excess(module: wasmtime.Module) -> str:
+    """What there is too much of."""
+    imports, exports = _ffi.wasm_importtype_vec_t(0, None), _ffi.wasm_exporttype_vec_t(0, None)
+    _ffi.wasmtime_module_imports(module.ptr(), ctypes.byref(imports))
+    _ffi.wasmtime_module_exports(module.ptr(), ctypes.byref(exports))
+    if imports.size > MAX_IMPORTS:
+        return f"it has {imports.size} imports; {MAX_IMPORTS} are allowed"
+    if exports.size > MAX_EXPORTS:
+        return f"it has {exports.size} exports; {MAX_EXPORTS} are allowed"
+    return ""
+
+
+def _say(words: str) -> None:
+    os.write(2, words.encode(errors="replace")[:MAX_WORDS])

@@ -1,0 +1,3 @@
+"""One execution from admission to its error."""
+
+from __future__ import annotations

@@ -1,0 +1,78 @@
+"""What an execution's error learns before anybody is told: files and lines, what the guest was doing, whose it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..capabilities import Execution
+from ..errors import AlgaError, DeadlineExceeded, ExecutionError, GuestAbort, GuestTrap
+from ..frames import Frame, stack_line
+from ..models import ExecuteRequest
+from .programs import Programs
+
+_BUILD_WITH_LINES = (
+    "Build with debug information to see files and lines: -g, or --debug --sourceMap for AssemblyScript."
+)
+
+
+async def explained(
+    error: AlgaError,
+    request: ExecuteRequest,
+    execution: Execution,
+    timeout_s: float,
+    programs: Programs | None,
+) -> AlgaError:
+    """``error``, or one in its place, that names extension, version, handler and request."""
+    context = request.context
+    if isinstance(error, ExecutionError) and error.frames and programs is not None:
+        bundle = (context.tenant_id, context.extension_id, context.content_hash)
+        error.frames = await programs.located(*bundle, error.frames)
+        if isinstance(error, GuestAbort):
+            error.frames = _with_position(error)
+    if isinstance(error, GuestTrap) and error.frames and not any(frame.file for frame in error.frames):
+        error.hint = error.hint or _BUILD_WITH_LINES
+    if isinstance(error, DeadlineExceeded):
+        error = _too_late(error, execution, timeout_s)
+    return error.at(
+        extension=context.extension_id,
+        version=context.version_id,
+        handler=f"{request.http.method} {request.http.path}",
+        request_id=context.request_id,
+    )
+
+
+def log_detail(error: AlgaError) -> str | None:
+    """What an operator is told beside the code: trap, host call and stack. Nothing that a request or a guest said."""
+    parts = []
+    if isinstance(error, GuestTrap) and error.trap_code:
+        parts.append(f"trap {error.trap_code}")
+    if "host_call" in error.where:
+        parts.append(f"host call {error.where['host_call']}")
+    if isinstance(error, ExecutionError) and error.frames:
+        parts.append(f"in {stack_line(error.frames)}")
+    return ", ".join(parts) or None
+
+
+def _with_position(error: GuestAbort) -> tuple[Frame, ...]:
+    """The stack of an abort, which gave the innermost position itself: compilers leave it out of debug information."""
+    innermost, *rest = error.frames
+    if innermost.file is None:
+        innermost = replace(innermost, file=error.file, line=error.line, column=error.column)
+    return (innermost, *rest)
+
+
+def _too_late(error: DeadlineExceeded, execution: Execution, timeout_s: float) -> DeadlineExceeded:
+    """The deadline's error, which says what the guest was doing: the host call it waited for, or its stack."""
+    last = execution.host_calls[-1] if execution.host_calls else None
+    operation = last.operation if last is not None and last.status == "cancelled" else None
+    waited_for = operation or error.where.get("host_call")
+    did = "waiting for its host call" if waited_for else "computing"
+    doing = f"It was {did} in {error.frames[0]}." if error.frames else error.doing
+    return DeadlineExceeded(
+        f"The execution did not finish within {round(timeout_s * 1000)} ms. {doing}".rstrip(),
+        frames=error.frames,
+        doing=error.doing,
+        hint="Raise limits.timeout_ms, or see why the host call was not answered."
+        if waited_for
+        else "Raise limits.timeout_ms, or let the guest do less: no host call was under way.",
+    ).at(host_call=waited_for)

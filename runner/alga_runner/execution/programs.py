@@ -1,0 +1,120 @@
+"""Programs ready to be executed: each bundle fetched once for each tenant, each module loaded once for all.
+
+A program is found under tenant, extension and hash: that one tenant has a bundle says nothing of another
+(alga-contract 7, fault 5). The compiled code behind it is shared, since the same bytes compile to the same code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from alga_common.single_flight import SingleFlight
+
+from ..bundles import BundleSource
+from ..engine import CompileBounds, Engine, ModuleLoader
+from ..errors import ModuleTooLarge
+from ..frames import Frame
+from ..guests import CoreHost, CoreProgram
+from ..settings import MIB, Settings
+from ..telemetry import Telemetry
+from .symbolizer import Positions
+
+MAX_PROGRAMS = 1_000
+"""Programs kept; the one unused for longest goes first."""
+
+
+def require_size(wasm: bytes, max_bytes: int) -> None:
+    """Raise ``ModuleTooLarge`` for a module that is not even to be compiled."""
+    if len(wasm) > max_bytes:
+        raise ModuleTooLarge(
+            f"The module has {len(wasm)} bytes; {max_bytes} are allowed.", hint="See max_module_bytes."
+        )
+
+
+def module_loader(settings: Settings, engine: Engine, telemetry: Telemetry) -> ModuleLoader:
+    """Loads modules for ``engine``, the way the settings say. Nothing is opened yet; close it."""
+    return ModuleLoader(
+        engine,
+        telemetry,
+        CompileBounds(
+            cpu_s=settings.max_compile_cpu_ms / 1000,
+            wall_s=settings.max_compile_ms / 1000,
+            memory_bytes=settings.max_compile_memory_mb * MIB,
+            at_once=settings.max_compilations,
+        ),
+        folder=_cache_folder(settings.code_cache),
+        max_cache_bytes=settings.max_code_cache_mb * MIB,
+    )
+
+
+def _cache_folder(setting: str | None) -> Path | None:
+    if setting:
+        return None if setting == "off" else Path(setting).absolute()
+    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not caches.is_absolute():  # unset, or to be ignored (XDG Base Directory Specification)
+        home = Path(os.environ.get("HOME", ""))
+        if not home.is_absolute():
+            return None
+        caches = home / ".cache"
+    return caches / "alga-runner" / "code"
+
+
+class Programs:
+    """Fetches, loads and remembers programs. ``tasks`` outlives every execution that asks."""
+
+    def __init__(
+        self,
+        bundles: BundleSource,
+        modules: ModuleLoader,
+        host: CoreHost,
+        tasks: TaskGroup,
+        *,
+        max_module_bytes: int,
+    ) -> None:
+        self._bundles = bundles
+        self._modules = modules
+        self._host = host
+        self._max_module_bytes = max_module_bytes
+        self._by_bundle: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
+        self._by_module: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
+        self._positions = Positions(bundles, tasks)
+
+    def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> CoreProgram | None:
+        """The program of a tenant's bundle, if ``get`` would not have to wait for it."""
+        return self._by_bundle.loaded((tenant_id, extension_id, content_hash))
+
+    async def get(self, tenant_id: str, extension_id: str, content_hash: str) -> CoreProgram:
+        """The program of a tenant's bundle. Raises a ``BundleError`` or a ``ModuleError``; failures are not kept."""
+
+        async def load() -> CoreProgram:
+            bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
+            return (await self._linked(bundle.wasm, tenant_id)).own()
+
+        return await self._by_bundle.get((tenant_id, extension_id, content_hash), load)
+
+    async def located(
+        self, tenant_id: str, extension_id: str, content_hash: str, frames: tuple[Frame, ...]
+    ) -> tuple[Frame, ...]:
+        """``frames`` of a guest of that bundle, with files and lines where they can be told soon. Raises nothing."""
+        program = self.loaded(tenant_id, extension_id, content_hash)
+        if program is None or not program.has_debug_info:
+            return frames
+        return await self._positions.located(tenant_id, extension_id, content_hash, frames)
+
+    async def _linked(self, wasm: bytes, tenant_id: str) -> CoreProgram:
+        require_size(wasm, self._max_module_bytes)
+
+        async def load() -> CoreProgram:
+            module = await self._modules.load(wasm, tenant_id)
+            return await anyio.to_thread.run_sync(self._host.link, module, wasm)
+
+        return await self._by_module.get(await anyio.to_thread.run_sync(_digest, wasm), load)
+
+
+def _digest(wasm: bytes) -> bytes:
+    return hashlib.sha256(wasm).digest()

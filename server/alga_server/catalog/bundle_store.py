@@ -1,0 +1,157 @@
+"""Published bundles as files, where runners fetch them: the layout of Alga's object store (alga-contract 3).
+
+``tenants/{tenant}/extensions/{extension}/sha256/{hex}/bundle.tar.zst``, and a copy of its ``manifest.json`` beside it.
+For a tenant, runners fetch only what stands under the tenant's own key, so every install has its own copy.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from alga_runner.errors import SettingsError
+from alga_runner.models import content_hash, parse_content_hash, unpack
+
+from ..errors import BundleStoreUnavailable
+
+_ARCHIVE = "bundle.tar.zst"
+_MANIFEST = "manifest.json"
+_LOCK = ".lock"
+_INCOMING = ".incoming"
+"""The file being written. One at a time, under the lock, so a crash leaves at most this one, and the next write
+replaces it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where one bundle belongs: the tenant and extension it is installed for, and its hash."""
+
+    tenant_id: str
+    extension_id: str
+    content_hash: str
+
+    @property
+    def folder(self) -> tuple[str, ...]:
+        """The segments of its folder. ``ValueError`` for an id or a hash that is not one plain segment."""
+        digits = parse_content_hash(self.content_hash).removeprefix("sha256:")
+        tenant, extension = _segment(self.tenant_id), _segment(self.extension_id)
+        return ("tenants", tenant, "extensions", extension, "sha256", digits)
+
+
+class BundleStore:
+    """A folder of bundles, shared by any number of servers and runners.
+
+    Its functions block: they are for worker threads. Changes take turns, among processes too. Raises
+    ``SettingsError`` for a folder it cannot use.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with self._alone():
+                pass
+        except OSError as error:
+            raise SettingsError(
+                f"The folder {root} that bundle_store names cannot be used: {error.strerror}."
+            ) from None
+
+    def holds(self, placement: Placement, size: int) -> bool:
+        """Whether the whole bundle stands in its place; ``size`` is the archive's, in bytes.
+
+        Files appear whole or not at all, so a file of that size is the bundle unless the disk lies.
+        """
+        folder = self._root.joinpath(*placement.folder)
+        try:
+            return (folder / _ARCHIVE).stat().st_size == size and (folder / _MANIFEST).is_file()
+        except OSError:
+            return False
+
+    def put(self, placement: Placement, archive: bytes) -> None:
+        """Write the bundle, durably, unless it stands there.
+
+        Raises ``ValueError`` for bytes that are not what the hash names, ``BundleStoreUnavailable`` if the folder does
+        not take them.
+        """
+        if content_hash(archive) != parse_content_hash(placement.content_hash):
+            raise ValueError(f"the archive is not {placement.content_hash}")
+        if self.holds(placement, len(archive)):
+            return
+        manifest = unpack(archive)[_MANIFEST]
+        with _said_plainly(), self._alone():
+            folder = self._folder(placement)
+            # The archive is last: whoever finds it finds its manifest.
+            self._write(folder / _MANIFEST, manifest)
+            self._write(folder / _ARCHIVE, archive)
+            _sync(folder)
+
+    def discard(self, placement: Placement) -> None:
+        """Remove the bundle, and the folders that are empty then. Nothing there is fine."""
+        with _said_plainly(), self._alone():
+            folder = self._root.joinpath(*placement.folder)
+            for name in (_ARCHIVE, _MANIFEST):
+                (folder / name).unlink(missing_ok=True)
+            with suppress(OSError):  # the first that is not empty, or not there, ends the climb
+                while folder != self._root:
+                    folder.rmdir()
+                    folder = folder.parent
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The lock of the whole store. It goes with the process that holds it."""
+        descriptor = os.open(self._root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _folder(self, placement: Placement) -> Path:
+        """The bundle's folder, made if need be, open to whatever user a runner has."""
+        folder = self._root
+        for segment in placement.folder:
+            parent, folder = folder, folder / segment
+            with suppress(FileExistsError):
+                folder.mkdir()
+                folder.chmod(0o755)
+                _sync(parent)
+        return folder
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """``content`` at ``path``: whole, or nothing new."""
+        incoming = self._root / _INCOMING
+        with incoming.open("wb") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        incoming.replace(path)
+
+
+def _sync(folder: Path) -> None:
+    """Make the folder's entries outlive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BundleStoreUnavailable(f"The bundle store cannot be written: {error.strerror}") from error
+
+
+def _segment(name: str) -> str:
+    """``name`` if it is one plain segment of a path: nothing that climbs, hides or splits."""
+    plain = name.isprintable() and not name.startswith(".") and not set("/\\") & set(name)
+    if not plain or not 0 < len(name.encode()) <= 128:
+        raise ValueError(f"the id {name[:80]!r} cannot stand in a bundle's key")
+    return name

@@ -1,0 +1,281 @@
+"""Installs: an extension at one version, for one tenant, with the capabilities an admin granted.
+
+Functions take a connection and run in its transaction. Every query that touches a tenant's rows names the tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Row, Select, and_, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from alga_runner.models import DEFAULT_CAPABILITIES, normalise_capabilities, unknown_capabilities
+
+from ..errors import AlreadyInstalled, CapabilityDenied, NotFound, ValidationFailed
+from ..schedules import next_run
+from ..storage import locks, tables
+
+_NOT_FOUND = "Install not found"
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """One install as it stands. ``grants`` is what the admin listed, ``providers`` what executions receive."""
+
+    install_id: str
+    tenant_id: str
+    extension_id: str
+    extension_name: str
+    version_id: str
+    version: str
+    content_hash: str
+    enabled: bool
+    config: Mapping[str, str]
+    grants: frozenset[str]
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def providers(self) -> frozenset[str]:
+        """The grants and what every execution has."""
+        return self.grants | DEFAULT_CAPABILITIES
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a host call says it speaks for; ``path_install_id`` is the install in the call's address."""
+
+    tenant_id: str
+    extension_id: str
+    install_id: str
+    path_install_id: str
+
+
+def for_caller(connection: Connection, caller: Caller, *, capability: str, lock: bool = False) -> Install:
+    """The one enabled install that ``caller`` names and that was granted ``capability``.
+
+    ``lock`` keeps other writers of this install out until the transaction ends. Raises ``NotFound``, the same for
+    an install that is unknown, another's, disabled or not the one in the path; ``CapabilityDenied``.
+    """
+    if caller.install_id != caller.path_install_id:
+        raise NotFound(_NOT_FOUND)
+    found = _fetch(connection, caller.tenant_id, caller.install_id, lock=lock)
+    if found is None or not found.enabled or found.extension_id != caller.extension_id:
+        raise NotFound(_NOT_FOUND)
+    if capability not in found.providers:
+        raise CapabilityDenied(f"Permission denied: {capability} not granted")
+    return found
+
+
+def require(connection: Connection, tenant_id: str, install_id: str, *, lock: bool = False) -> Install:
+    """One install of the tenant, enabled or not. Raises ``NotFound``."""
+    found = _fetch(connection, tenant_id, install_id, lock=lock)
+    if found is None:
+        raise NotFound(_NOT_FOUND)
+    return found
+
+
+def enabled(connection: Connection, tenant_id: str, extension_id: str) -> Install | None:
+    """The tenant's enabled install of an extension; ``None`` for an extension unknown, not installed or disabled."""
+    row = connection.execute(
+        _query().where(
+            tables.install.c.tenant_id == tenant_id,
+            tables.install.c.extension_id == extension_id,
+            tables.install.c.enabled,
+        )
+    ).one_or_none()
+    return None if row is None else _install(row, _grants(connection, tenant_id, row.install_id))
+
+
+def of_tenant(connection: Connection, tenant_id: str) -> list[Install]:
+    """The tenant's installs, oldest first."""
+    query = _query().where(tables.install.c.tenant_id == tenant_id)
+    rows = connection.execute(query.order_by(tables.install.c.created_at, tables.install.c.id)).all()
+    return [_install(row, _grants(connection, tenant_id, row.install_id)) for row in rows]
+
+
+def create(
+    connection: Connection,
+    tenant_id: str,
+    *,
+    extension_id: str,
+    version_id: str | None,
+    grants: Iterable[str],
+    config: Mapping[str, str],
+    now: datetime,
+) -> Install:
+    """Install a version, the newest by default, with exactly ``grants``.
+
+    Raises ``NotFound`` for an unknown extension or version, ``ValidationFailed`` for a grant that is unknown or not
+    declared by the version, ``AlreadyInstalled``.
+    """
+    locks.alone(connection, locks.bundles_of(tenant_id))
+    found = version(connection, extension_id, version_id)
+    granted = _checked_grants(grants, found.capabilities)
+    install_id = str(uuid4())
+    try:
+        connection.execute(
+            insert(tables.install).values(
+                id=install_id,
+                tenant_id=tenant_id,
+                extension_id=extension_id,
+                version_id=found.id,
+                enabled=True,
+                config=dict(config),
+                created_at=now,
+                updated_at=now,
+            )
+        )
+    except IntegrityError:
+        raise AlreadyInstalled(f"Extension {extension_id} is installed for this tenant already") from None
+    _replace_grants(connection, tenant_id, install_id, granted)
+    return require(connection, tenant_id, install_id)
+
+
+def change(
+    connection: Connection,
+    tenant_id: str,
+    install_id: str,
+    *,
+    enabled: bool | None,
+    grants: Iterable[str] | None,
+    config: Mapping[str, str] | None,
+    now: datetime,
+    add_grants: Iterable[str] = (),
+    remove_grants: Iterable[str] = (),
+) -> Install:
+    """Change what is not ``None``; ``grants`` and ``config`` replace, then capabilities are added and removed.
+
+    Raises ``NotFound``, ``ValidationFailed``.
+    """
+    found = require(connection, tenant_id, install_id, lock=True)
+    values: dict[str, Any] = {"updated_at": now}
+    if enabled is not None:
+        values["enabled"] = enabled
+    if enabled is True and not found.enabled:
+        next_run.start_install(connection, tenant_id, install_id, now)
+    if enabled is False:
+        next_run.stop_install(connection, tenant_id, install_id)
+    if config is not None:
+        values["config"] = dict(config)
+    added, removed = normalise_capabilities(add_grants), normalise_capabilities(remove_grants)
+    if grants is not None or added or removed:
+        _check_known(removed)
+        declared = version(connection, found.extension_id, found.version_id).capabilities
+        wanted = {*(found.grants if grants is None else grants), *added}
+        granted = _checked_grants(wanted, declared) - removed
+        _replace_grants(connection, tenant_id, install_id, granted)
+    connection.execute(update(tables.install).where(_is(tenant_id, install_id)).values(values))
+    return require(connection, tenant_id, install_id)
+
+
+def remove(connection: Connection, tenant_id: str, install_id: str) -> None:
+    """Uninstall: the install, its grants and its schedules go. Raises ``NotFound``."""
+    locks.remove_install(connection, tenant_id, install_id)
+    if connection.execute(delete(tables.install).where(_is(tenant_id, install_id))).rowcount == 0:
+        raise NotFound(_NOT_FOUND)
+
+
+def move(
+    connection: Connection, install: Install, *, version_id: str, grants: frozenset[str], now: datetime
+) -> None:
+    """Put the install at another version of its extension, with exactly ``grants``, which that version declares."""
+    connection.execute(
+        update(tables.install)
+        .where(_is(install.tenant_id, install.install_id))
+        .values(version_id=version_id, updated_at=now)
+    )
+    _replace_grants(connection, install.tenant_id, install.install_id, grants)
+
+
+def version(connection: Connection, extension_id: str, version_id: str | None) -> Row[Any, Any, Any]:
+    """``id``, ``capabilities`` and ``content_hash`` of a version of the extension, the newest unless one is named.
+
+    Raises ``NotFound``.
+    """
+    query = select(tables.version.c.id, tables.version.c.capabilities, tables.version.c.content_hash).where(
+        tables.version.c.extension_id == extension_id
+    )
+    if version_id is not None:
+        query = query.where(tables.version.c.id == version_id)
+    row = connection.execute(query.order_by(tables.version.c.ordinal.desc()).limit(1)).one_or_none()
+    if row is None:
+        raise NotFound("Extension not found" if version_id is None else "Extension version not found")
+    return row
+
+
+def _is(tenant_id: str, install_id: str) -> Any:
+    return and_(tables.install.c.tenant_id == tenant_id, tables.install.c.id == install_id)
+
+
+def _query() -> Select[Any]:
+    return (
+        select(
+            tables.install.c.id.label("install_id"),
+            tables.install.c.tenant_id,
+            tables.install.c.extension_id,
+            tables.extension.c.name.label("extension_name"),
+            tables.install.c.version_id,
+            tables.version.c.version,
+            tables.version.c.content_hash,
+            tables.install.c.enabled,
+            tables.install.c.config,
+            tables.install.c.created_at,
+            tables.install.c.updated_at,
+        )
+        .join(tables.extension, tables.extension.c.id == tables.install.c.extension_id)
+        .join(tables.version, tables.version.c.id == tables.install.c.version_id)
+    )
+
+
+def _fetch(connection: Connection, tenant_id: str, install_id: str, *, lock: bool) -> Install | None:
+    if lock:
+        locks.change_install(connection, tenant_id, install_id)
+    row = connection.execute(_query().where(_is(tenant_id, install_id))).one_or_none()
+    return None if row is None else _install(row, _grants(connection, tenant_id, install_id))
+
+
+def _install(row: Row[Any], grants: frozenset[str]) -> Install:
+    return Install(**row._asdict(), grants=grants)
+
+
+def _grants(connection: Connection, tenant_id: str, install_id: str) -> frozenset[str]:
+    query = select(tables.grant.c.capability).where(
+        tables.grant.c.tenant_id == tenant_id, tables.grant.c.install_id == install_id
+    )
+    return frozenset(connection.execute(query).scalars())
+
+
+def _replace_grants(
+    connection: Connection, tenant_id: str, install_id: str, capabilities: frozenset[str]
+) -> None:
+    connection.execute(
+        delete(tables.grant).where(
+            tables.grant.c.tenant_id == tenant_id, tables.grant.c.install_id == install_id
+        )
+    )
+    if capabilities:
+        owner = {"tenant_id": tenant_id, "install_id": install_id}
+        connection.execute(
+            insert(tables.grant), [{**owner, "capability": name} for name in sorted(capabilities)]
+        )
+
+
+def _checked_grants(grants: Iterable[str], declared: Iterable[str]) -> frozenset[str]:
+    names = normalise_capabilities(grants)
+    _check_known(names)
+    if undeclared := sorted(names - normalise_capabilities(declared)):
+        raise ValidationFailed(
+            field_errors={"grants": f"Not declared by the extension's manifest: {', '.join(undeclared)}"}
+        )
+    return names
+
+
+def _check_known(names: frozenset[str]) -> None:
+    if unknown := unknown_capabilities(names):
+        raise ValidationFailed(field_errors={"grants": f"Unknown capabilities: {', '.join(unknown)}"})

@@ -1,0 +1,93 @@
+"""``alga-server grant`` and ``revoke``: what an install may do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..options import Capability, client, tenant_option
+from ..session import Session
+
+if TYPE_CHECKING:
+    from ..admin import Admin
+    from ..page import Page
+
+_GRANT = """Grant capabilities to an install. Those it has stay.
+
+INSTALL is the extension's name, or the install's id. Only what the extension's manifest declares can be granted.
+
+\b
+Examples:
+  alga-server grant com.example.sync --tenant acme --cap scheduler.manage
+  alga-server grant com.example.sync --tenant acme --cap scheduler.manage --cap storage.kv
+
+Exit status: 0 granted, now or before; 1 refused; 2 for bad usage.
+"""
+
+_REVOKE = """Take capabilities from an install. The others stay.
+
+INSTALL is the extension's name, or the install's id. Its next execution is without them; the schedules it made stay.
+
+\b
+Examples:
+  alga-server revoke com.example.sync --tenant acme --cap scheduler.manage
+
+Exit status: 0 the install is without them; 1 refused; 2 for bad usage.
+"""
+
+_cap_option = click.option(
+    "--cap",
+    "caps",
+    metavar="CAPABILITY",
+    type=Capability(),
+    multiple=True,
+    required=True,
+    help="A capability, such as scheduler.manage. May be repeated.",
+)
+
+
+@click.command(help=_GRANT, short_help="Grant capabilities to an install.")
+@click.argument("install")
+@tenant_option
+@_cap_option
+@client
+def grant(session: Session, *, install: str, tenant: str, caps: tuple[str, ...]) -> None:
+    """See ``_GRANT``."""
+    _change(session, install, tenant, {"addGrants": list(caps)})
+
+
+@click.command(help=_REVOKE, short_help="Take capabilities from an install.")
+@click.argument("install")
+@tenant_option
+@_cap_option
+@client
+def revoke(session: Session, *, install: str, tenant: str, caps: tuple[str, ...]) -> None:
+    """See ``_REVOKE``."""
+    changed = _change(session, install, tenant, {"removeGrants": list(caps)})
+    kept = sorted(set(caps) & set(changed["providers"]))
+    if kept:
+        from ..failures import say  # noqa: PLC0415 - only here
+        from ..page import listed  # noqa: PLC0415
+
+        say("hint", f"Every execution has {listed(kept)}; that cannot be revoked.")
+
+
+def _change(session: Session, install: str, tenant: str, change: dict[str, list[str]]) -> Any:
+    from ..lookups import find_install  # noqa: PLC0415 - not needed for help
+    from ..page import listed  # noqa: PLC0415
+
+    async def work(admin: Admin) -> Any:
+        found = await find_install(admin, tenant, install)
+        place = ("tenants", tenant, "installs", found["installId"])
+        _, changed = await admin.call("PATCH", *place, json=change)
+        return changed
+
+    changed = session.ask(work)
+
+    def report(page: Page) -> None:
+        name = changed["extensionName"]
+        page.line(f"{name} is granted {listed(changed['grants'])} for tenant {tenant}.")
+
+    session.answer(changed, report)
+    return changed

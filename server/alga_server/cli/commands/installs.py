@@ -1,0 +1,214 @@
+"""``alga-server install``, ``uninstall``, ``enable``, ``disable``, ``installs``: what a tenant has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..options import Capability, Setting, client, tenant_option
+from ..session import Session
+
+if TYPE_CHECKING:
+    from ..admin import Admin
+    from ..page import Page
+
+_INSTALL = """Install an extension for a tenant, with the capabilities you grant and no others.
+
+EXTENSION is an extension's name or id. Without --version it is the newest. Configuration is what the server sends with
+every execution.
+
+\b
+Examples:
+  alga-server install com.example.sync --tenant acme
+  alga-server install com.example.sync --tenant acme --grant scheduler.manage
+  alga-server install com.example.sync --tenant acme --version 1.2.0 --config region=eu --config currency=EUR
+
+Exit status: 0 installed; 1 refused; 2 for bad usage.
+"""
+
+_UNINSTALL = """Uninstall an extension from a tenant. Its grants, its configuration and its schedules go with it.
+
+INSTALL is the extension's name, or the install's id.
+
+\b
+Examples:
+  alga-server uninstall com.example.sync --tenant acme
+
+Exit status: 0 uninstalled; 1 refused; 2 for bad usage.
+"""
+
+_ENABLE = """Let a disabled install run again: its schedules fire, its endpoints answer.
+
+INSTALL is the extension's name, or the install's id.
+
+\b
+Examples:
+  alga-server enable com.example.sync --tenant acme
+
+Exit status: 0 enabled; 1 refused; 2 for bad usage.
+"""
+
+_DISABLE = """Keep an install from running: no endpoint answers, no schedule fires, until it is enabled.
+
+INSTALL is the extension's name, or the install's id. Nothing of it is lost.
+
+\b
+Examples:
+  alga-server disable com.example.sync --tenant acme
+
+Exit status: 0 disabled; 1 refused; 2 for bad usage.
+"""
+
+_INSTALLS = """List what a tenant has installed, and what was granted.
+
+\b
+Examples:
+  alga-server installs --tenant acme
+  alga-server installs --tenant acme --json | jq -r '.installs[].grants[]'
+
+Exit status: 0 done; 1 failed; 2 for bad usage.
+"""
+
+
+@click.command(help=_INSTALL, short_help="Install an extension for a tenant.")
+@click.argument("extension")
+@tenant_option
+@click.option(
+    "--grant",
+    "grants",
+    metavar="CAPABILITY",
+    type=Capability(),
+    multiple=True,
+    help="Grant a capability that the manifest declares, such as scheduler.manage. May be repeated.",
+)
+@click.option(
+    "--config",
+    metavar="KEY=VALUE",
+    type=Setting(),
+    multiple=True,
+    help="Set a value of the install's configuration. May be repeated.",
+)
+@click.option("--version", "version_number", metavar="VERSION", help="Install this version, not the newest.")
+@client
+def install(
+    session: Session,
+    *,
+    extension: str,
+    tenant: str,
+    grants: tuple[str, ...],
+    config: tuple[tuple[str, str], ...],
+    version_number: str | None,
+) -> None:
+    """See ``_INSTALL``."""
+    from ..lookups import find_extension, find_version  # noqa: PLC0415 - not needed for help
+    from ..page import listed  # noqa: PLC0415
+
+    async def work(admin: Admin) -> tuple[Any, list[str]]:
+        found = await find_extension(admin, extension)
+        version = find_version(found, version_number)
+        body = {
+            "extensionId": found["extensionId"],
+            "versionId": version["versionId"],
+            "grants": list(grants),
+            "config": dict(config),
+        }
+        _, made = await admin.call("POST", "tenants", tenant, "installs", json=body)
+        return made, sorted(set(version["capabilities"]) - set(made["providers"]))
+
+    made, withheld = session.ask(work)
+
+    def report(page: Page) -> None:
+        page.line(f"Installed {made['extensionName']} {made['version']} for tenant {tenant}.")
+        page.line(f"  install  {made['installId']}")
+        page.line(f"  granted  {listed(made['grants'])}")
+        if withheld:
+            page.line(f"  asks for {listed(withheld)}")
+            page.line(
+                f"           alga-server grant {made['extensionName']} --tenant {tenant} --cap {withheld[0]}"
+            )
+
+    session.answer(made, report)
+
+
+@click.command(help=_UNINSTALL, short_help="Uninstall an extension from a tenant.")
+@click.argument("install")
+@tenant_option
+@client
+def uninstall(session: Session, *, install: str, tenant: str) -> None:
+    """See ``_UNINSTALL``."""
+    from ..lookups import find_install  # noqa: PLC0415 - not needed for help
+    from ..page import counted  # noqa: PLC0415
+
+    async def work(admin: Admin) -> tuple[Any, int]:
+        found = await find_install(admin, tenant, install)
+        place = ("tenants", tenant, "installs", found["installId"])
+        schedules = (await admin.get(*place, "schedules"))["schedules"]
+        await admin.call("DELETE", *place)
+        return found, len(schedules)
+
+    gone, schedules = session.ask(work)
+    name = f"{gone['extensionName']} {gone['version']}"
+    with_it = f", and {counted(schedules, 'schedule')} with it" if schedules else ""
+    document = {"uninstalled": gone, "schedulesRemoved": schedules}
+    session.answer(document, lambda page: page.line(f"Uninstalled {name} from tenant {tenant}{with_it}."))
+
+
+@click.command(help=_ENABLE, short_help="Let a disabled install run again.")
+@click.argument("install")
+@tenant_option
+@client
+def enable(session: Session, *, install: str, tenant: str) -> None:
+    """See ``_ENABLE``."""
+    _switch(session, install, tenant, enabled=True)
+
+
+@click.command(help=_DISABLE, short_help="Keep an install from running.")
+@click.argument("install")
+@tenant_option
+@client
+def disable(session: Session, *, install: str, tenant: str) -> None:
+    """See ``_DISABLE``."""
+    _switch(session, install, tenant, enabled=False)
+
+
+@click.command(help=_INSTALLS, short_help="List what a tenant has installed.")
+@tenant_option
+@client
+def installs(session: Session, *, tenant: str) -> None:
+    """See ``_INSTALLS``."""
+    from ..page import listed  # noqa: PLC0415 - rich comes with it
+
+    async def work(admin: Admin) -> Any:
+        return await admin.get("tenants", tenant, "installs")
+
+    found = session.ask(work)
+    rows = [
+        [
+            each["extensionName"],
+            each["version"],
+            "enabled" if each["enabled"] else "disabled",
+            listed(each["grants"], nothing="-"),
+            each["installId"],
+        ]
+        for each in found["installs"]
+    ]
+    columns = ["EXTENSION", "VERSION", "STATE", "GRANTED", "INSTALL"]
+    empty = f"Tenant {tenant} has no installs."
+    session.answer(found, lambda page: page.table(columns, rows, empty=empty))
+
+
+def _switch(session: Session, install: str, tenant: str, *, enabled: bool) -> None:
+    from ..lookups import find_install  # noqa: PLC0415 - not needed for help
+
+    async def work(admin: Admin) -> Any:
+        found = await find_install(admin, tenant, install)
+        place = ("tenants", tenant, "installs", found["installId"])
+        _, changed = await admin.call("PATCH", *place, json={"enabled": enabled})
+        return changed
+
+    changed = session.ask(work)
+    state = "enabled" if enabled else "disabled"
+    session.answer(
+        changed, lambda page: page.line(f"{changed['extensionName']} is {state} for tenant {tenant}.")
+    )

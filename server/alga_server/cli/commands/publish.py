@@ -1,0 +1,95 @@
+"""``alga-server publish`` and ``extensions``: what there is to install."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..options import client
+from ..session import Session
+
+if TYPE_CHECKING:
+    from ..admin import Admin
+    from ..page import Page
+
+_PUBLISH = """Publish an extension, so that tenants can install it.
+
+PATH is an extension's folder, of which manifest.json, dist/main.wasm, its source map (dist/main.wasm.map) and ui/ are
+packed, or a packed bundle (.tar.zst).
+A version never changes: publishing the same content again changes nothing, other content under the same version is
+refused.
+
+\b
+Examples:
+  alga-server publish my-extension
+  alga-server publish my-extension-1.2.0.tar.zst
+  alga-server publish my-extension --json | jq -r .extensionId
+
+Exit status: 0 published, now or before; 1 refused; 2 for bad usage.
+"""
+
+_EXTENSIONS = """List what is published: every version of every extension, oldest first.
+
+\b
+Examples:
+  alga-server extensions
+  alga-server extensions --name com.example.sync
+  alga-server extensions --json | jq -r '.extensions[].name'
+
+Exit status: 0 done; 1 failed; 2 for bad usage.
+"""
+
+
+@click.command(help=_PUBLISH, short_help="Publish an extension's folder or bundle.")
+@click.argument("path", type=click.Path(path_type=Path))
+@client
+def publish(session: Session, *, path: Path) -> None:
+    """See ``_PUBLISH``."""
+    from ..extension_files import read_archive  # noqa: PLC0415 - not needed for help
+    from ..page import counted, listed  # noqa: PLC0415
+
+    archive = read_archive(path)
+
+    async def work(admin: Admin) -> tuple[int, Any]:
+        return await admin.call("POST", "extensions", content=archive)
+
+    status, published = session.ask(work)
+    created = status == 201
+
+    def report(page: Page) -> None:
+        name = f"{published['name']} {published['version']}"
+        page.line(f"Published {name}." if created else f"{name} was published before; nothing changed.")
+        page.line(f"  extension     {published['extensionId']}")
+        page.line(f"  content hash  {published['contentHash']}")
+        page.line(f"  capabilities  {listed(published['capabilities'])}")
+        page.line(f"  endpoints     {counted(len(published['endpoints']), 'endpoint')}")
+
+    session.answer({**published, "created": created}, report)
+
+
+@click.command(help=_EXTENSIONS, short_help="List what is published.")
+@click.option("--name", metavar="NAME", help="Only extensions with this name.")
+@client
+def extensions(session: Session, *, name: str | None) -> None:
+    """See ``_EXTENSIONS``."""
+    from ..page import listed, minute  # noqa: PLC0415 - rich comes with it
+
+    async def work(admin: Admin) -> Any:
+        return await admin.get("extensions", name=name)
+
+    found = session.ask(work)
+    rows = [
+        [
+            extension["name"],
+            version["version"],
+            listed(version["capabilities"], nothing="-"),
+            minute(version["createdAt"]),
+            extension["extensionId"],
+        ]
+        for extension in found["extensions"]
+        for version in extension["versions"]
+    ]
+    columns = ["NAME", "VERSION", "CAPABILITIES", "PUBLISHED (UTC)", "EXTENSION"]
+    session.answer(found, lambda page: page.table(columns, rows, empty="Nothing is published."))

@@ -1,0 +1,64 @@
+"""``alga-server reconcile``: heal schedules whose job is not what it should be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..options import client
+from ..session import Session
+
+if TYPE_CHECKING:
+    from ..admin import Admin
+    from ..page import Page
+
+_HELP = """Heal schedules that would not fire, or would though they must not, and say what was wrong.
+
+A server does so when it starts and every few minutes (reconcile_seconds); this does it now, for instance after a part
+of a backup was restored. With --check nothing is changed. docs/scheduling.md lists what can be wrong.
+
+\b
+Examples:
+  alga-server reconcile --check
+  alga-server reconcile
+  alga-server reconcile --check --json | jq -r '.discrepancies[].scheduleId'
+
+Exit status: 0 when nothing is wrong any more; 1 when something is, or it failed; 2 for bad usage.
+"""
+
+_ANSWER_S = 600.0
+
+
+@click.command(help=_HELP, short_help="Heal schedules whose job is not what it should be.")
+@click.option("--check", is_flag=True, help="Only look.")
+@client
+def reconcile(session: Session, *, check: bool) -> None:
+    """See ``_HELP``."""
+
+    async def work(admin: Admin) -> Any:
+        _, document = await admin.call("GET" if check else "POST", "reconciliation", answer_s=_ANSWER_S)
+        return document
+
+    found = session.ask(work)
+    discrepancies = found["discrepancies"]
+
+    def report(page: Page) -> None:
+        from ..page import counted  # noqa: PLC0415 - rich comes with it
+
+        columns = ["TENANT", "INSTALL", "SCHEDULE", "WRONG", "NOW"]
+        rows = [
+            [
+                each["tenantId"],
+                each["installId"],
+                each["scheduleId"],
+                each["discrepancy"].replace("_", " "),
+                "healed" if each["healed"] else "as it was",
+            ]
+            for each in discrepancies
+        ]
+        page.table(columns, rows, empty=f"{counted(found['examined'], 'schedule')}, nothing wrong.")
+
+    session.answer(found, report)
+    if any(not each["healed"] for each in discrepancies):
+        click.get_current_context().exit(1)

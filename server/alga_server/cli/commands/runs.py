@@ -1,0 +1,171 @@
+"""``alga-server runs`` and ``run-now``: how schedules went, and firing one by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..options import client, tenant_option
+from ..session import Session
+
+if TYPE_CHECKING:
+    from ..admin import Admin
+    from ..page import Page
+
+_RUNS = """List the runs of a tenant's schedules, newest first: when, how it ended, how long it took.
+
+Without --install and --schedule they are those of every install of the tenant. Times are UTC. The document of --json
+has more: the nominal time, which is the one that the schedule asked for, attempts, request ids.
+
+\b
+Examples:
+  alga-server runs --tenant acme
+  alga-server runs --tenant acme --install com.example.sync --limit 5
+  alga-server runs --tenant acme --schedule 'Hourly sync'
+  alga-server runs --tenant acme --json | jq '.runs[] | select(.status != "success")'
+
+Exit status: 0 done; 1 failed; 2 for bad usage.
+"""
+
+_RUN_NOW = """Fire a schedule now, whatever its cron says, and wait for the run to end.
+
+SCHEDULE is the schedule's name or id. Its handler gets the schedule's payload, as always. The rules are those of any
+run: a disabled schedule, one of a disabled install, and one that is running already are skipped, and the run says so.
+The next regular run stays where it is.
+
+\b
+Examples:
+  alga-server run-now 'Hourly sync' --tenant acme
+  alga-server run-now 'Hourly sync' --tenant acme --install com.example.sync
+  alga-server run-now 'Hourly sync' --tenant acme --no-wait
+
+Exit status: 0 it ran with success, or was started; 1 it ran without success, was skipped or refused; 2 for bad usage.
+"""
+
+_install_option = click.option(
+    "--install", metavar="INSTALL", help="Only of this install: its extension's name, or its id."
+)
+_LONGEST_RUN_S = 3600.0
+
+
+@click.command(help=_RUNS, short_help="List the runs of a tenant's schedules.")
+@tenant_option
+@_install_option
+@click.option("--schedule", metavar="SCHEDULE", help="Only of this schedule: its name or id.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(1, 200),
+    default=20,
+    show_default=True,
+    help="At most so many, the newest.",
+)
+@client
+def runs(session: Session, *, tenant: str, install: str | None, schedule: str | None, limit: int) -> None:
+    """See ``_RUNS``."""
+
+    async def work(admin: Admin) -> list[Any]:
+        return await _newest(admin, tenant, install, schedule, limit)
+
+    found = session.ask(work)
+    empty = f"Tenant {tenant} has no runs{' there' if install or schedule else ''}."
+    session.answer({"runs": found}, lambda page: print_runs(page, found, empty=empty))
+
+
+@click.command("run-now", help=_RUN_NOW, short_help="Fire a schedule now.")
+@click.argument("schedule")
+@tenant_option
+@_install_option
+@click.option("--no-wait", is_flag=True, help="Do not wait for it to end.")
+@client
+def run_now(session: Session, *, schedule: str, tenant: str, install: str | None, no_wait: bool) -> None:
+    """See ``_RUN_NOW``."""
+    from ..lookups import find_install, find_schedule  # noqa: PLC0415 - not needed for help
+
+    async def work(admin: Admin) -> tuple[Any, Any]:
+        place = None if install is None else await find_install(admin, tenant, install)
+        found = await find_schedule(admin, tenant, schedule, place)
+        path = ("tenants", tenant, "installs", found["installId"], "schedules", found["id"], "run-now")
+        wait = {"wait": "false" if no_wait else "true"}
+        _, run = await admin.call("POST", *path, query=wait, answer_s=_LONGEST_RUN_S)
+        return found, run
+
+    found, run = session.ask(work)
+    session.answer(run, lambda page: page.line(f"{found['name'] or found['id']} {_how(run)}."))
+    if run["status"] not in {"success", "running"}:
+        click.get_current_context().exit(1)
+
+
+def print_runs(page: Page, runs: list[Any], *, empty: str) -> None:
+    """Runs as a table; a schedule has its name where ``runs`` knew it, else its id."""
+    from ..page import minute  # noqa: PLC0415 - rich comes with it
+
+    columns = ["DUE (UTC)", "SCHEDULE", "TRIGGER", "STATUS", "HTTP", "TOOK", "WHY"]
+    rows = [
+        [
+            minute(run["dueAt"]),
+            run.get("scheduleName") or run["scheduleId"],
+            run["trigger"],
+            run["status"],
+            None if run["httpStatus"] is None else str(run["httpStatus"]),
+            _took(run),
+            _why(run),
+        ]
+        for run in runs
+    ]
+    page.table(columns, rows, empty=empty)
+
+
+async def _newest(
+    admin: Admin, tenant: str, install: str | None, schedule: str | None, limit: int
+) -> list[Any]:
+    from ..lookups import find_install, find_schedule  # noqa: PLC0415 - not needed for help
+
+    place = None if install is None else await find_install(admin, tenant, install)
+    if schedule is not None:
+        wanted = await find_schedule(admin, tenant, schedule, place)
+        path = ("tenants", tenant, "installs", wanted["installId"], "schedules", wanted["id"], "runs")
+        found = (await admin.get(*path, limit=limit))["runs"]
+        return await _named(admin, tenant, found)
+    installs = [place] if place else (await admin.get("tenants", tenant, "installs"))["installs"]
+    found = []
+    for each in installs:
+        of_install = await admin.get("tenants", tenant, "installs", each["installId"], "runs", limit=limit)
+        found += of_install["runs"]
+    newest = sorted(found, key=lambda run: str(run["startedAt"]), reverse=True)[:limit]
+    return await _named(admin, tenant, newest)
+
+
+async def _named(admin: Admin, tenant: str, runs: list[Any]) -> list[Any]:
+    """``runs`` with the names of their schedules and extensions; ``None`` where the schedule is gone."""
+    schedules = {each["id"]: each for each in (await admin.get("tenants", tenant, "schedules"))["schedules"]}
+    nothing: dict[str, Any] = {}
+    return [
+        {
+            **run,
+            "scheduleName": schedules.get(run["scheduleId"], nothing).get("name"),
+            "extensionName": schedules.get(run["scheduleId"], nothing).get("extensionName"),
+        }
+        for run in runs
+    ]
+
+
+def _how(run: Any) -> str:
+    if run["status"] == "running":
+        return f"is running since {run['startedAt']}"
+    why = f": {_why(run)}" if _why(run) else ""
+    if run["status"] in {"skipped", "lost"}:
+        return f"was {run['status']}{why}"
+    took = f" after {_took(run)}" if _took(run) else ""
+    http = f" (HTTP {run['httpStatus']})" if run["httpStatus"] is not None else ""
+    return f"ended with {run['status']}{http}{took}{why}"
+
+
+def _took(run: Any) -> str | None:
+    return None if run["durationMs"] is None else f"{run['durationMs']} ms"
+
+
+def _why(run: Any) -> str | None:
+    told = [run["reason"], run["errorCode"], run["errorMessage"]]
+    return ": ".join(str(each) for each in told if each) or None

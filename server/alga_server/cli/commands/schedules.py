@@ -1,0 +1,61 @@
+"""``alga-server schedules``: what fires, and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..options import client, tenant_option
+from ..session import Session
+
+if TYPE_CHECKING:
+    from ..admin import Admin
+
+_SCHEDULES = """List a tenant's schedules: when each fires next, and how its last run went.
+
+Without --install they are those of every install of the tenant.
+
+\b
+Examples:
+  alga-server schedules --tenant acme
+  alga-server schedules --tenant acme --install com.example.sync
+  alga-server schedules --tenant acme --json | jq -r '.schedules[] | [.name, .nextRunAt] | @tsv'
+
+Exit status: 0 done; 1 failed; 2 for bad usage.
+"""
+
+
+@click.command(help=_SCHEDULES, short_help="List a tenant's schedules.")
+@tenant_option
+@click.option(
+    "--install", metavar="INSTALL", help="Only those of this install: its extension's name, or its id."
+)
+@client
+def schedules(session: Session, *, tenant: str, install: str | None) -> None:
+    """See ``_SCHEDULES``."""
+    from ..lookups import find_install  # noqa: PLC0415 - not needed for help
+    from ..page import minute  # noqa: PLC0415
+
+    async def work(admin: Admin) -> Any:
+        wanted = None if install is None else (await find_install(admin, tenant, install))["installId"]
+        found = (await admin.get("tenants", tenant, "schedules"))["schedules"]
+        return {"schedules": [each for each in found if wanted in (None, each["installId"])]}
+
+    found = session.ask(work)
+    rows = [
+        [
+            each["name"] or each["id"],
+            each["extensionName"],
+            f"{each['endpointMethod']} {each['endpointPath']}",
+            each["cron"],
+            each["timezone"],
+            minute(each["nextRunAt"]) if each["enabled"] else "disabled",
+            minute(each["lastRunAt"]),
+            each["lastRunStatus"],
+        ]
+        for each in found["schedules"]
+    ]
+    columns = ["NAME", "EXTENSION", "ENDPOINT", "CRON", "ZONE", "NEXT RUN (UTC)", "LAST RUN (UTC)", "STATUS"]
+    empty = f"Tenant {tenant} has no schedules{' there' if install else ''}."
+    session.answer(found, lambda page: page.table(columns, rows, empty=empty))

@@ -1,0 +1,89 @@
+"""``alga-server upgrade``: an install goes to another version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..failures import Failure
+from ..options import client, tenant_option
+from ..session import Session
+
+if TYPE_CHECKING:
+    from ..admin import Admin
+    from ..page import Page
+
+_UPGRADE = """Move an install to another version of its extension: the newest, or the one you name, older ones too.
+
+INSTALL is the extension's name, or the install's id. Its schedules go on at the endpoints of the same method and path.
+If the version lacks one of them, nothing is changed and the schedules are listed; with --disable-missing-schedules they
+are disabled. Nothing is granted that was not; what the version does not declare is granted no more.
+
+\b
+Examples:
+  alga-server upgrade com.example.sync --tenant acme
+  alga-server upgrade com.example.sync --tenant acme --version 1.3.0
+  alga-server upgrade com.example.sync --tenant acme --disable-missing-schedules
+
+Exit status: 0 it is at the version; 1 refused; 2 for bad usage.
+"""
+
+
+@click.command(help=_UPGRADE, short_help="Move an install to another version.")
+@click.argument("install")
+@tenant_option
+@click.option("--version", "version_number", metavar="VERSION", help="Go to this version, not the newest.")
+@click.option(
+    "--disable-missing-schedules",
+    is_flag=True,
+    help="Disable the schedules whose endpoint the version lacks, in place of changing nothing.",
+)
+@client
+def upgrade(
+    session: Session,
+    *,
+    install: str,
+    tenant: str,
+    version_number: str | None,
+    disable_missing_schedules: bool,
+) -> None:
+    """See ``_UPGRADE``."""
+    from ..lookups import find_extension, find_install, find_version  # noqa: PLC0415 - not needed for help
+    from ..page import counted, listed  # noqa: PLC0415
+
+    async def work(admin: Admin) -> tuple[Any, list[str]]:
+        found = await find_install(admin, tenant, install)
+        version = find_version(await find_extension(admin, found["extensionId"]), version_number)
+        body = {
+            "versionId": version["versionId"],
+            "disableMissingSchedules": disable_missing_schedules,
+        }
+        place = ("tenants", tenant, "installs", found["installId"])
+        try:
+            _, changed = await admin.call("POST", *place, "upgrade", json=body)
+        except Failure as failure:
+            if failure.code == "SCHEDULE_REMAP_FAILED":
+                failure.hint = "With --disable-missing-schedules they are disabled, and the update goes on."
+            raise
+        return changed, sorted(set(version["capabilities"]) - set(changed["providers"]))
+
+    changed, withheld = session.ask(work)
+    name = f"{changed['extensionName']} is at {changed['version']} for tenant {tenant}"
+    was = changed["previousVersion"]
+
+    def report(page: Page) -> None:
+        page.line(f"{name} already." if was == changed["version"] else f"{name}; it was at {was}.")
+        if changed["schedulesRemapped"]:
+            page.line(f"  {counted(changed['schedulesRemapped'], 'schedule')} went with it")
+        for each in changed["schedulesDisabled"]:
+            page.line(f"  disabled  schedule {each['scheduleId']}: no {each['method']} {each['path']}")
+        if changed["grantsEnded"]:
+            page.line(f"  granted no more  {listed(changed['grantsEnded'])}")
+        if withheld:
+            page.line(f"  asks for  {listed(withheld)}")
+            page.line(
+                f"            alga-server grant {changed['extensionName']} --tenant {tenant} --cap {withheld[0]}"
+            )
+
+    session.answer(changed, report)

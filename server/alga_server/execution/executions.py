@@ -1,0 +1,139 @@
+"""Run one endpoint of one install: what the gateway, the dispatcher and an admin's run-now have in common."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from uuid import uuid4
+
+from alga_runner.models import (
+    ExecuteRequest,
+    ExecuteResponse,
+    ExecutionContext,
+    ExecutionLimits,
+    HttpCall,
+    User,
+)
+
+from ..catalog.installs import Install
+from ..clock import Clock
+from ..errors import RunnerFailure
+from ..settings import ServerSettings
+from .runner_client import RunnerClient
+from .tokens import ExecutionTokens
+
+ANSWER_GRACE_S = 5.0
+"""How much longer than the execution's own time the runner's answer may take: its deadline answers before ours."""
+
+TOKEN_GRACE_S = 10.0
+"""How much longer than the execution's own time its token is good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """What a handler is told of the schedule's run that it is. Times are RFC 3339; ``attempt`` counts from 1."""
+
+    trigger: str
+    schedule_id: str
+    schedule_name: str | None
+    nominal_time: str
+    started_at: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one execution went: the guest's ``response``, or the ``failure`` in its place; exactly one is there."""
+
+    request_id: str
+    response: ExecuteResponse | None
+    failure: RunnerFailure | None
+    duration_s: float
+
+    def unwrap(self) -> ExecuteResponse:
+        """The response. Raises the failure."""
+        if self.response is None:
+            raise self.failure or RunnerFailure
+        return self.response
+
+
+class Executor:
+    """Turns an install and an HTTP call into an execute request, and the runner's answer into an ``Outcome``.
+
+    No transaction is open while the runner works. Cancelling the caller ends the call, and with it the guest.
+    """
+
+    def __init__(
+        self, settings: ServerSettings, clock: Clock, tokens: ExecutionTokens, runner: RunnerClient
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._tokens = tokens
+        self._runner = runner
+
+    async def execute(
+        self,
+        install: Install,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        user: User | None = None,
+        request_id: str | None = None,
+        idempotency_key: str | None = None,
+        firing: Firing | None = None,
+        timeout_ms: int | None = None,
+    ) -> Outcome:
+        """Execute ``method path`` of ``install``; a failure is returned, not raised.
+
+        Whether the install is enabled and has that endpoint is the caller's to check. ``headers`` reach the guest as
+        they are, with ``x-alga-tenant`` and ``x-alga-extension`` beside them. ``timeout_ms`` is the execution's wall
+        time, ``execution_timeout_ms`` unless given. ``request_id`` is fresh unless given. ``firing`` is of a schedule.
+        """
+        request_id = request_id or str(uuid4())
+        timeout_ms = timeout_ms or self._settings.execution_timeout_ms
+        started = self._clock.monotonic()
+        request = ExecuteRequest(
+            context=ExecutionContext(
+                request_id=request_id,
+                tenant_id=install.tenant_id,
+                extension_id=install.extension_id,
+                install_id=install.install_id,
+                content_hash=install.content_hash,
+                version_id=install.version_id,
+                config=dict(install.config),
+                **(asdict(firing) if firing else {}),
+            ),
+            http=HttpCall(
+                method=method,
+                path=path,
+                query=dict(query or {}),
+                headers={
+                    **(headers or {}),
+                    "x-alga-tenant": install.tenant_id,
+                    "x-alga-extension": install.extension_id,
+                },
+                body_b64=None if body is None else base64.b64encode(body).decode(),
+            ),
+            limits=ExecutionLimits(timeout_ms=timeout_ms, memory_mb=self._settings.execution_memory_mb),
+            providers=sorted(install.providers),
+            user=user,
+            execution_token=await self._tokens.issue(
+                tenant_id=install.tenant_id,
+                install_id=install.install_id,
+                request_id=request_id,
+                lifetime_s=timeout_ms / 1000 + TOKEN_GRACE_S,
+            ),
+        )
+        response: ExecuteResponse | None = None
+        failure: RunnerFailure | None = None
+        try:
+            response = await self._runner.execute(
+                request, timeout_s=timeout_ms / 1000 + ANSWER_GRACE_S, idempotency_key=idempotency_key
+            )
+        except RunnerFailure as error:
+            failure = error
+        return Outcome(request_id, response, failure, self._clock.monotonic() - started)

@@ -1,0 +1,3 @@
+"""Firing: due occurrences are claimed, run, retried and recorded."""
+
+from __future__ import annotations

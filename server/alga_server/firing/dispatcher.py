@@ -1,0 +1,419 @@
+"""Fires schedules: waits for what is due, claims it, runs it, records how it went.
+
+Any number of dispatchers may share a database, without a leader: ``claims`` decides who fires what. No transaction is
+open while a handler runs. Time, and waiting for it, is the injected clock's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+import anyio
+from anyio.abc import TaskGroup
+from sqlalchemy.exc import OperationalError
+
+from ..clock import Clock
+from ..errors import DispatcherUnavailable, NotFound
+from ..execution.executions import Executor
+from ..metrics import Metrics
+from ..settings import ServerSettings
+from ..storage.database import Database
+from . import claims, leases, runs
+from . import due as due_schedules
+from .claims import Batch, Claim
+from .due import DueSchedule, Position, Survey
+from .handler import call_handler
+from .leases import Ending, Worker, report
+from .queue.jobs import JobRunner
+from .run_recorder import Endings
+from .runs import Run
+
+_BATCH = 500
+"""Due schedules looked at in one go."""
+
+logger = logging.getLogger("alga_server")
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """A run under way here."""
+
+    run: Run
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    call: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    """Around the call of the handler."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What one look did: whether it or others fired any, whether some wait for room, when to look again."""
+
+    fired: bool
+    crowded: bool
+    next_at: datetime
+
+
+class Dispatcher:
+    """Fires the schedules of one database. Use it as ``async with Dispatcher(...)``.
+
+    It looks when the next schedule is due, when ``wake`` is called, and every ``dispatch_poll_seconds`` for what other
+    processes changed. When its context ends, runs under way get ``shutdown_grace_seconds``, then they are cut off and
+    recorded as lost.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        clock: Clock,
+        database: Database,
+        metrics: Metrics,
+        executor: Executor,
+        *,
+        jobs: JobRunner,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._database = database
+        self._metrics = metrics
+        self._executor = executor
+        self._endings = Endings(database)
+        self._jobs = jobs
+        self._worker = Worker(
+            id=str(uuid4()),
+            lease=timedelta(seconds=settings.run_lease_seconds),
+            history=settings.run_history_per_install,
+            grace=timedelta(seconds=settings.late_after_seconds),
+        )
+        self._renewed_at = clock.now()
+        self._turn = anyio.Lock()
+        self._woken = anyio.Event()
+        self._live: dict[str, _Live] = {}
+        self._group: TaskGroup | None = None
+        self._closing = False
+
+    async def __aenter__(self) -> Self:
+        self._closing = False
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        self._group.start_soon(self._watch)
+        if self._settings.dispatch_schedules:
+            self._group.start_soon(self._jobs.run, self._carry_out_job)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        group = self._group
+        if group is None or self._closing:
+            return
+        self._closing = True
+        self.wake()  # jobs that wait for their turn are put back
+        try:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(self._settings.shutdown_grace_seconds):
+                async with self._turn:  # what is being claimed right now is a run under way too
+                    pass
+                while self._live:
+                    await next(iter(self._live.values())).ended.wait()
+        finally:
+            self._group = None
+            group.cancel_scope.cancel()
+            try:
+                # The body's error is the caller's; given to the group, it would come back wrapped.
+                await group.__aexit__(None, None, None)
+            finally:  # a caller that is cancelled is so here
+                await self._release()
+
+    async def _release(self) -> None:
+        """Give up what this dispatcher holds."""
+        with anyio.CancelScope(shield=True):
+            async with self._turn:  # whoever claims yet is done
+                pass
+            try:
+                await self._give_up(partial(leases.release, worker=self._worker, now=self._clock.now()))
+            except Exception:
+                logger.exception("Giving up the runs failed", extra={"action": "dispatch_failure"})
+        self.wake()
+
+    def wake(self) -> None:
+        """Look again now: a schedule was changed."""
+        woken, self._woken = self._woken, anyio.Event()
+        woken.set()
+
+    async def run_due(self) -> list[Run]:
+        """Fire what is due, in the order of its instants; the runs, once all of them have ended.
+
+        Raises ``DispatcherUnavailable`` outside of its context.
+        """
+        now = self._clock.now()
+        before = await self._database.read(runs.last_ordinal)
+        while True:
+            self._running_group()
+            changed = self._woken
+            this = await self._look(now, may_fire=True)
+            if this.crowded or any(_was_due(each.run, now) for each in self._live.values()):
+                await changed.wait()
+            elif not this.fired:
+                break
+        return await self._database.read(lambda c: runs.scheduled_since(c, before, self._worker.id))
+
+    async def run_now(self, tenant_id: str, install_id: str, schedule_id: str, *, wait: bool = True) -> Run:
+        """Run a schedule at once, by the rules of the clock's runs: it may be skipped. The run, ended if ``wait``.
+
+        Raises ``NotFound``, ``DispatcherUnavailable``.
+        """
+        self._running_group()
+        async with self._turn:
+            with anyio.CancelScope(shield=True):
+                now = self._clock.now()
+                await self._keep(now)
+                await self._give_up(partial(leases.reap, now=now))
+                if self._room() <= 0:
+                    raise DispatcherUnavailable("Too many runs are under way; try again later")
+                claimed = await self._database.write(
+                    lambda c: claims.claim_now(
+                        c, tenant_id, install_id, schedule_id, worker=self._worker, now=now
+                    )
+                )
+                run, live = self._take(claimed)
+        if live is None or not wait:
+            return run
+        await live.ended.wait()
+        ended = await self._database.read(lambda c: runs.get(c, tenant_id, install_id, run.id))
+        if ended is None:
+            raise NotFound("Install not found")
+        return ended
+
+    async def _watch(self) -> None:
+        while True:
+            woken = self._woken
+            now = self._clock.now()
+            try:
+                looks = self._settings.dispatch_schedules and self._jobs.dispatcher_looks
+                next_at = (await self._look(now, may_fire=looks)).next_at
+            except Exception:
+                logger.exception("Looking for due schedules failed", extra={"action": "dispatch_failure"})
+                next_at = now + self._poll
+            await _first_of(woken.wait, partial(self._clock.sleep_until, next_at))
+
+    async def _carry_out_job(self, due: DueSchedule, due_at: datetime) -> None:
+        """Fire what is due of the schedule, and wait for the end of its run: the job is under way as long.
+
+        A job waits here for its turn: for room, and for the schedule's run under way. If that takes long, or nobody
+        can claim the schedule, it goes to the end of the queue, since here it keeps another from being taken.
+        """
+        began = self._clock.now()
+        while True:
+            woken, now = self._woken, self._clock.now()
+            live: _Live | None = None
+            try:
+                if self._closing or now >= began + self._poll:
+                    await self._database.write(partial(self._jobs.put_back, due=due))
+                    return
+                async with self._turn:
+                    take = partial(
+                        claims.claim, due=due, worker=self._worker, now=now, may_run=self._room() > 0
+                    )
+                    claimed = await self._database.write(take)
+                    if claimed is not None:
+                        _, live = self._take(claimed)
+                if live is not None:
+                    await live.ended.wait()
+                if (
+                    claimed is not None
+                    or await self._database.read(partial(due_schedules.due_at, due=due)) != due_at
+                ):
+                    return
+            except Exception:
+                logger.exception(
+                    "Carrying out a schedule's job failed",
+                    extra={"action": "dispatch_failure", "schedule_id": due.schedule_id},
+                )
+            await _first_of(woken.wait, partial(self._clock.sleep_until, max(due_at, now + self._poll)))
+
+    async def _look(self, now: datetime, *, may_fire: bool) -> _Round:
+        """One look at the schedules, all that are due, a part at a time. Whoever cancels it cuts nothing in two."""
+        fired = crowded = False
+        times = [now + self._poll]
+        after: Position | None = None
+        while True:
+            async with self._turn:
+                survey = await self._survey(now, _BATCH if may_fire else 0, after)
+                some, crowded = await self._fire_all(survey.due, now)
+            fired |= some
+            times += [survey.next_at] if survey.next_at else []
+            after = survey.more  # past those that nobody can claim, who are to hold up no other
+            if after is None or crowded:
+                break
+        times += [self._renewed_at + self._worker.lease / 3] if self._live else []
+        return _Round(fired, crowded, min(times))
+
+    async def _survey(self, now: datetime, limit: int, after: Position | None) -> Survey:
+        with anyio.CancelScope(shield=True):
+            await self._keep(self._clock.now())
+            look = partial(due_schedules.survey, now=now, limit=limit, after=after)
+            survey = await self._database.read(look)
+            if survey.expired:
+                await self._give_up(partial(leases.reap, now=now))
+                survey = await self._database.read(look)
+        return survey
+
+    async def _fire_all(self, due: Sequence[DueSchedule], now: datetime) -> tuple[bool, bool]:
+        """Claim them, and start their runs; whether this or others fired any, and whether some wait for room."""
+        fired = crowded = wait = False
+        rest, held = due, list[DueSchedule]()
+        while rest or held:
+            if not rest:
+                rest, held, wait = held, [], True  # whoever held them may have let go
+            if self._room() <= 0:
+                waiting = len(rest)
+                rest = [each for each in rest if each.running]  # to be skipped, which takes no room
+                crowded |= len(rest) < waiting
+            with anyio.CancelScope(shield=True):
+                batch = await self._fire_some(rest, now, wait=wait)
+            fired |= bool(batch.taken) or batch.others
+            held += batch.held
+            rest = batch.rest
+        return fired, crowded
+
+    async def _fire_some(self, due: Sequence[DueSchedule], now: datetime, *, wait: bool) -> Batch:
+        """Claim the first of them together and start their runs."""
+        if not due:
+            return Batch([], others=False, held=[], rest=[])
+        take = partial(claims.claim_some, due=due, worker=self._worker, now=now, room=self._room(), wait=wait)
+        try:
+            batch = await self._database.write(take)
+        except OperationalError:
+            raise  # the database's own trouble: others would have it too
+        except Exception:  # noqa: BLE001 - whoever's fault it is says so by itself
+            fired = [await self._fire(each, now, may_run=self._room() > 0) for each in due]
+            return Batch([], others=any(fired), held=[], rest=[])
+        for claimed in batch.taken:
+            self._begin(claimed)
+        return batch
+
+    async def _fire(self, due: DueSchedule, now: datetime, *, may_run: bool) -> bool:
+        """Claim one due schedule and start its run; whether anything was recorded."""
+        take = partial(claims.claim, due=due, worker=self._worker, now=now, may_run=may_run)
+        try:
+            claimed = await self._database.write(take)
+        except OperationalError:
+            raise  # the database's own trouble: the next schedule would have it too
+        except Exception:
+            # A schedule that cannot be claimed, say for a zone that is no longer known, stops no other.
+            logger.exception(
+                "Claiming a due schedule failed",
+                extra={
+                    "action": "dispatch_failure",
+                    "tenant_id": due.tenant_id,
+                    "install_id": due.install_id,
+                    "schedule_id": due.schedule_id,
+                },
+            )
+            return False
+        if claimed is None:
+            return False
+        self._begin(claimed)
+        return True
+
+    def _begin(self, claimed: Claim | Run) -> None:
+        run, _ = self._take(claimed)
+        if run.reason == "superseded":
+            self.wake()  # for the time that took its place
+
+    def _take(self, claimed: Claim | Run) -> tuple[Run, _Live | None]:
+        """Start what was claimed, or report what is over already."""
+        if isinstance(claimed, Run):
+            report(claimed, self._metrics)
+            return claimed, None
+        if self._group is None:  # claimed while the server ended, which gives it up next
+            return claimed.run, None
+        live = self._live[claimed.run.id] = _Live(claimed.run)
+        self._group.start_soon(self._carry_out, claimed, live)
+        run = claimed.run
+        again = run.trigger == "schedule" and run.attempt > 1
+        self._metrics.schedule_fired(run.trigger, run.started_at - run.due_at, again=again)
+        return claimed.run, live
+
+    async def _carry_out(self, claim: Claim, live: _Live) -> None:
+        started = self._clock.monotonic()
+        try:
+            ending: Ending | None = None
+            with live.call:
+                ending = await call_handler(self._executor, claim)
+            if ending is None:
+                logger.warning(
+                    "A schedule's run was cut off: it was given up, or its install was removed",
+                    extra={"action": "schedule_run_cut_off", "run_id": claim.run.id},
+                )
+                return
+            duration_ms = round((self._clock.monotonic() - started) * 1000)
+            now = self._clock.now()
+            with anyio.CancelScope(shield=True):
+                ended = await self._endings.record(claim.run, ending, now, duration_ms=duration_ms)
+            if ended is not None:
+                report(ended, self._metrics)
+            else:
+                logger.warning(
+                    "A schedule's run ended after it was given up, or its install was removed",
+                    extra={"action": "schedule_run_late", "run_id": claim.run.id},
+                )
+        except Exception:
+            # The lease runs out and frees the schedule.
+            logger.exception("Recording a run failed", extra={"action": "dispatch_failure"})
+        finally:
+            del self._live[claim.run.id]
+            live.ended.set()
+            self.wake()
+
+    async def _keep(self, now: datetime) -> None:
+        """Renew the leases of the runs under way here, before anybody may take them for dead."""
+        if self._live and now < self._renewed_at + self._worker.lease / 3:
+            return
+        if live := dict(self._live):
+            kept = await self._database.write(lambda c: leases.renew(c, self._worker, list(live), now))
+            for run_id in live.keys() - kept:
+                # Somebody gave it up, and may start the next one: a schedule does not run beside itself.
+                live[run_id].call.cancel()
+        self._renewed_at = now
+
+    async def _give_up(self, lose: Callable[..., list[Run]]) -> None:
+        lost = await self._database.write(lose)
+        for run in lost:
+            report(run, self._metrics)
+        if lost:
+            self.wake()  # for jobs that wait for the end of these runs
+
+    def _room(self) -> int:
+        return 0 if self._closing else self._settings.max_schedule_runs - len(self._live)
+
+    def _running_group(self) -> TaskGroup:
+        if self._group is None or self._closing:
+            raise DispatcherUnavailable("This server is not running schedules")
+        return self._group
+
+    @property
+    def _poll(self) -> timedelta:
+        return timedelta(seconds=self._settings.dispatch_poll_seconds)
+
+
+def _was_due(run: Run, now: datetime) -> bool:
+    return run.trigger == "schedule" and run.due_at <= now
+
+
+async def _first_of(*waits: Callable[[], Awaitable[object]]) -> None:
+    """Return when the first of ``waits`` does; the others are cancelled."""
+    async with anyio.create_task_group() as group:
+
+        async def one(wait: Callable[[], Awaitable[object]]) -> None:
+            await wait()
+            group.cancel_scope.cancel()
+
+        for wait in waits:
+            group.start_soon(one, wait)

@@ -1,0 +1,151 @@
+"""What is due, and when to look again. The statements are made once: this is asked after every change.
+
+Functions take a connection and run in its transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, exists, func, or_, select, tuple_
+
+from ..storage import tables
+
+
+@dataclass(frozen=True, slots=True)
+class DueSchedule:
+    """A schedule whose time has come; ``running`` says that a run of it is under way."""
+
+    tenant_id: str
+    install_id: str
+    schedule_id: str
+    running: bool
+
+
+Key = tuple[Any, ...]
+"""Of a row in its statement's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a survey went among times that are due, and among attempts; ``None`` is not begun."""
+
+    time: Key | None = None
+    attempt: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is to do: ``due`` in the order of firing; whether leases ran out; when to look again at the latest.
+
+    More may be due after ``more``; ``None`` says that there is not.
+    """
+
+    due: list[DueSchedule]
+    expired: bool
+    next_at: datetime | None
+    more: Position | None
+
+
+_schedule, _run = tables.schedule.c, tables.schedule_run.c
+_now, _most = bindparam("now", type_=tables.schedule.c.next_run_at.type), bindparam("most", type_=Integer())
+
+_RUNNING = exists().where(_run.schedule_id == _schedule.id, _run.status == "running")
+
+# Occurrences that share an instant wait for one another, and so do missed ones that all run: what had come when the
+# run began is no overlap.
+_WAITS = exists().where(
+    _run.schedule_id == _schedule.id,
+    _run.status == "running",
+    or_(
+        and_(_run.trigger == "schedule", _run.due_at == _schedule.next_run_at),
+        and_(_schedule.missed_policy == "all", _schedule.next_run_at <= _run.started_at),
+    ),
+)
+
+# With "all", a time does not take the place of an attempt that waits.
+_WAITS_FOR_ATTEMPT = and_(_schedule.missed_policy == "all", _schedule.retry_at.is_not(None))
+
+_TIMES = (
+    _schedule.next_run_at,
+    func.coalesce(_schedule.next_nominal_time, ""),  # null is no place in an order
+    _schedule.created_at,
+    _schedule.ordinal,
+    _schedule.id,
+)
+_ATTEMPTS = (_schedule.retry_at, _schedule.id)
+
+
+def _statements(order: tuple[ColumnElement[Any], ...], *which: ColumnElement[bool]) -> tuple[Any, Any]:
+    """From the first on, and from after the row that ``key_0`` and so on name."""
+    found = select(_schedule.tenant_id, _schedule.install_id, _schedule.id, _RUNNING, *order).where(*which)
+    found = found.order_by(*order).limit(_most)
+    key = [bindparam(f"key_{at}", type_=each.type) for at, each in enumerate(order)]
+    return found, found.where(order[0] >= key[0], tuple_(*order) > tuple_(*key))
+
+
+_DUE_TIMES = _statements(_TIMES, _schedule.next_run_at <= _now, ~_WAITS, ~_WAITS_FOR_ATTEMPT)
+_DUE_ATTEMPTS = _statements(
+    _ATTEMPTS, _schedule.retry_at <= _now, ~_RUNNING, or_(_schedule.next_run_at > _now, _WAITS_FOR_ATTEMPT)
+)
+
+_NEXT_LEASE = select(func.min(_run.lease_expires_at)).where(_run.status == "running")
+_NEXT = tuple(
+    select(func.min(column)).where(column > _now) for column in (_schedule.next_run_at, _schedule.retry_at)
+)
+
+
+def survey(connection: Connection, now: datetime, *, limit: int, after: Position | None = None) -> Survey:
+    """What there is to do at ``now``: at most ``limit`` due schedules, from ``after`` an earlier survey's end on."""
+    after = after or Position()
+    found = [("time", row) for row in _rows(connection, _DUE_TIMES, now, limit, after.time)]
+    found += [("attempt", row) for row in _rows(connection, _DUE_ATTEMPTS, now, limit, after.attempt)]
+    found = sorted(found, key=lambda one: one[1][4])[:limit]
+    ends = {kind: tuple(row[4:]) for kind, row in found}
+    next_at = next_due(connection, now)
+    lease = connection.execute(_NEXT_LEASE).scalar_one()
+    expired = lease is not None and lease <= now
+    times = [each for each in (next_at, lease) if each is not None and each > now]
+    return Survey(
+        due=[DueSchedule(*row[:4]) for _, row in found],
+        expired=expired,
+        next_at=min(times, default=None),
+        more=Position(ends.get("time", after.time), ends.get("attempt", after.attempt))
+        if limit and len(found) == limit
+        else None,
+    )
+
+
+def _rows(
+    connection: Connection, statements: tuple[Any, Any], now: datetime, most: int, after: Key | None
+) -> list[Any]:
+    if not most:
+        return []
+    given = {"now": now, "most": most}
+    first, later = statements
+    if after is None:
+        return list(connection.execute(first, given))
+    return list(connection.execute(later, given | {f"key_{at}": each for at, each in enumerate(after)}))
+
+
+def next_due(connection: Connection, now: datetime) -> datetime | None:
+    """When the next schedule after ``now`` is due, or an attempt of one."""
+    found = [connection.execute(statement, {"now": now}).scalar_one() for statement in _NEXT]
+    return min((each for each in found if each is not None), default=None)
+
+
+def due_at(connection: Connection, due: DueSchedule) -> datetime | None:
+    """When the schedule is due, or an attempt of it; ``None`` if it is gone or disabled."""
+    schedule = tables.schedule.c
+    query = select(schedule.next_run_at, schedule.retry_at).where(
+        schedule.tenant_id == due.tenant_id,
+        schedule.install_id == due.install_id,
+        schedule.id == due.schedule_id,
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None or row.next_run_at is None:
+        return None
+    times: list[datetime] = [each for each in row if each is not None]
+    return min(times)

@@ -1,0 +1,69 @@
+"""A claimed run becomes a call of the extension's handler (alga-contract 5.9).
+
+The payload reaches a POST handler as its JSON body, and a GET handler, which has no body, as the query parameter
+``payload`` with the same JSON text. A null payload is neither.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from ..errors import ExecutionFailed, RunnerFailure
+from ..execution.executions import Executor, Firing
+from ..schedules.schedules import rfc3339
+from .claims import Claim
+from .leases import Ending
+from .runs import Run
+
+logger = logging.getLogger("alga_server")
+
+
+async def call_handler(executor: Executor, claim: Claim) -> Ending:
+    """Call the handler; how it went. A failure is an ending, not an exception."""
+    run = claim.run
+    text = None if claim.payload is None else json.dumps(claim.payload, separators=(",", ":"))
+    in_body = text is not None and claim.method != "GET"
+    try:
+        outcome = await executor.execute(
+            claim.install,
+            claim.method,
+            claim.path,
+            query={"payload": text} if text is not None and not in_body else None,
+            headers={"content-type": "application/json"} if in_body else None,
+            body=text.encode() if text is not None and in_body else None,
+            request_id=run.request_id,
+            idempotency_key=idempotency_key(run),
+            firing=Firing(
+                trigger=run.trigger,
+                schedule_id=run.schedule_id,
+                schedule_name=claim.name,
+                nominal_time=run.nominal_time,
+                started_at=rfc3339(run.started_at) or "",
+                attempt=run.attempt,
+            ),
+        )
+    except Exception:
+        logger.exception("Calling a schedule's handler failed", extra={"action": "dispatch_failure"})
+        return Ending("error", error_code="internal_error", error_message="Internal error")
+    if outcome.response is None:
+        return _failed(outcome.failure or RunnerFailure())
+    status = outcome.response.status
+    if status >= 400:
+        return Ending("error", status, "handler_status", f"Runner returned status {status}")
+    return Ending("success", status)
+
+
+def idempotency_key(run: Run) -> str:
+    """The same for every attempt of one nominal time, and for nothing else.
+
+    An admin's runs of one instant are not attempts of one another.
+    """
+    key = f"{run.schedule_id}:{run.trigger}:{run.nominal_time}"
+    return key if run.trigger == "schedule" else f"{key}:{run.attempt}"
+
+
+def _failed(failure: RunnerFailure) -> Ending:
+    if isinstance(failure, ExecutionFailed):
+        return Ending("error", failure.status, failure.runner_code, str(failure))
+    return Ending("error", None, failure.code, str(failure))

@@ -1,0 +1,213 @@
+"""Keeping and closing runs. A claim is a lease: a worker that does not renew it loses the run, and frees the schedule.
+
+Functions take a connection and run in its transaction.
+
+What operators see of a run: one log line and the counters.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, select, update
+
+from ..metrics import Metrics
+from ..schedules.policies import policy_of
+from ..schedules.validation import storable_part
+from ..storage import locks, tables
+from . import runs
+from .runs import MAX_MESSAGE, Reason, Run, Status
+
+_LOST: dict[Reason, str] = {
+    "lease_expired": "The run was lost: the server that ran it stopped answering",
+    "shutdown": "The run was cut off: the server that ran it was stopped",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Who claims: an id of its own, for how long a claim lasts unrenewed, how many runs an install keeps.
+
+    ``grace`` is how late a time may fire without having been missed.
+    """
+
+    id: str
+    lease: timedelta
+    history: int
+    grace: timedelta = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run went."""
+
+    status: Status
+    http_status: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+def renew(connection: Connection, worker: Worker, run_ids: list[str], now: datetime) -> set[str]:
+    """Keep the runs that the worker is at; the ids of those that are still its own."""
+    run = tables.schedule_run
+    own = and_(run.c.id.in_(run_ids), run.c.worker_id == worker.id, run.c.status == "running")
+    locks.change_runs(connection, own)
+    connection.execute(update(run).where(own).values(lease_expires_at=now + worker.lease))
+    return set(connection.execute(select(run.c.id).where(own)).scalars())
+
+
+def reap(connection: Connection, now: datetime) -> list[Run]:
+    """Give up the runs whose leases ran out; their schedules are free."""
+    run = tables.schedule_run.c
+    return _lose(connection, and_(run.status == "running", run.lease_expires_at <= now), "lease_expired", now)
+
+
+def release(connection: Connection, worker: Worker, now: datetime) -> list[Run]:
+    """Give up whatever the worker still holds: it stops."""
+    run = tables.schedule_run.c
+    return _lose(connection, and_(run.status == "running", run.worker_id == worker.id), "shutdown", now)
+
+
+def finish(
+    connection: Connection, run: Run, ending: Ending, now: datetime, *, duration_ms: int
+) -> Run | None:
+    """Record how the run went, there and on its schedule; the run. ``None`` if it is no longer the worker's."""
+    message = storable_part(ending.error_message, MAX_MESSAGE)
+    locks.change_schedule(connection, run.tenant_id, run.install_id, run.schedule_id)
+    ended = connection.execute(
+        update(tables.schedule_run)
+        .where(
+            runs.of_install(run.tenant_id, run.install_id),
+            tables.schedule_run.c.id == run.id,
+            tables.schedule_run.c.worker_id == run.worker_id,
+            tables.schedule_run.c.status == "running",
+        )
+        .values(
+            status=ending.status,
+            http_status=ending.http_status,
+            error_code=ending.error_code,
+            error_message=message,
+            lease_expires_at=None,
+            finished_at=now,
+            duration_ms=duration_ms,
+        )
+    )
+    if ended.rowcount == 0:
+        return None
+    note(connection, run, ending.status, message)
+    if ending.status != "success":
+        _schedule_retry(connection, run, now)
+    return replace(
+        run,
+        status=ending.status,
+        http_status=ending.http_status,
+        error_code=ending.error_code,
+        error_message=message,
+        finished_at=now,
+        duration_ms=duration_ms,
+    )
+
+
+def note(connection: Connection, run: Run, status: Status, message: str | None) -> None:
+    """Tell the schedule how its run went, ``success`` or ``error`` (alga-contract 5.9), if it is still there."""
+    schedule = tables.schedule
+    connection.execute(
+        update(schedule)
+        .where(
+            schedule.c.tenant_id == run.tenant_id,
+            schedule.c.install_id == run.install_id,
+            schedule.c.id == run.schedule_id,
+        )
+        .values(
+            last_run_at=run.started_at,
+            last_run_status="success" if status == "success" else "error",
+            last_error=message,
+        )
+    )
+
+
+def _lose(connection: Connection, which: ColumnElement[bool], reason: Reason, now: datetime) -> list[Run]:
+    found = [runs.read(row) for row in connection.execute(select(tables.schedule_run).where(which))]
+    if found:
+        locks.change_schedules(connection, tables.schedule.c.id.in_([run.schedule_id for run in found]))
+        locks.change_runs(connection, tables.schedule_run.c.id.in_([run.id for run in found]))
+    lost = []
+    for run in found:
+        ended = connection.execute(
+            update(tables.schedule_run)
+            .where(tables.schedule_run.c.id == run.id, which)
+            .values(
+                status="lost",
+                reason=reason,
+                error_code="run_lost",
+                error_message=_LOST[reason],
+                lease_expires_at=None,
+                finished_at=now,
+            )
+        )
+        if ended.rowcount:
+            note(connection, run, "lost", _LOST[reason])
+            _schedule_retry(connection, run, now)
+            again = runs.get(connection, run.tenant_id, run.install_id, run.id)
+            lost += [again] if again is not None else []
+    return lost
+
+
+logger = logging.getLogger("alga_server")
+
+
+def report(run: Run, metrics: Metrics) -> None:
+    """Log and count a run that is over or was skipped; neither shows its payload or its handler's words."""
+    metrics.schedule_run(run.status, run.trigger, run.reason, run.missed)
+    logger.log(
+        logging.INFO if run.status in {"success", "skipped"} else logging.WARNING,
+        "Schedule run: %s",
+        run.status,
+        extra={
+            "action": "schedule_run",
+            "tenant_id": run.tenant_id,
+            "install_id": run.install_id,
+            "schedule_id": run.schedule_id,
+            "run_id": run.id,
+            "request_id": run.request_id,
+            "trigger": run.trigger,
+            "nominal_time": run.nominal_time,
+            "attempt": run.attempt,
+            "status": run.status,
+            "reason": run.reason,
+            "missed": run.missed,
+            "http_status": run.http_status,
+            "error_code": run.error_code,
+            "duration_ms": run.duration_ms,
+        },
+    )
+
+
+def _schedule_retry(connection: Connection, run: Run, now: datetime) -> None:
+    """A run failed or was lost: its next attempt waits, if its schedule is live and grants one.
+
+    Only what the clock fired is tried again; whoever asks for a run sees how it went.
+    """
+    if run.trigger != "schedule":
+        return
+    schedule = tables.schedule.c
+    mine = (
+        (schedule.tenant_id == run.tenant_id)
+        & (schedule.install_id == run.install_id)
+        & (schedule.id == run.schedule_id)
+    )
+    query = select(
+        schedule.max_attempts, schedule.retry_delay_s, schedule.retry_factor, schedule.next_run_at
+    ).where(mine)
+    row = connection.execute(query.with_for_update(of=tables.schedule)).one_or_none()
+    wait = None if row is None or row.next_run_at is None else policy_of(row).wait_after(run.attempt)
+    if wait is not None:
+        values = {
+            "retry_at": now + wait,
+            "retry_attempt": run.attempt + 1,
+            "retry_nominal_time": run.nominal_time,
+            "retry_due_at": run.due_at,
+        }
+        connection.execute(update(tables.schedule).where(mine).values(values))

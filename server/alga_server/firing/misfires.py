@@ -1,0 +1,156 @@
+"""Times that nobody fired when they came: what a schedule's policy makes of them (docs/scheduling.md).
+
+``skip`` lets them pass, ``latest`` runs once for all of them, ``all`` runs for each, in order. A time is missed when a
+later one has come too, or when it is more than a grace late; the policy's window says how late it may still run.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain
+
+from ..schedules.occurrences import Occurrence, after, following
+from ..schedules.policies import MisfireKind
+
+MAX_COUNTED = 1_000
+"""Missed occurrences are counted up to about here; a server that was away longer missed at least as many."""
+
+MAX_MADE_UP = 100
+"""With ``all``, the latest so many are run for; what lies before is passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class MisfirePolicy:
+    """How a schedule treats missed times.
+
+    ``window`` is how late one may run, ``None`` however late; within ``grace`` of its instant, none is missed.
+    """
+
+    kind: MisfireKind
+    window: timedelta | None
+    grace: timedelta
+
+    def late(self, occurrence: Occurrence, now: datetime) -> bool:
+        """Whether it was missed."""
+        return now - occurrence.due_at > self.grace
+
+    def too_late(self, occurrence: Occurrence, now: datetime) -> bool:
+        """Whether its time to run is over."""
+        window = timedelta() if self.kind == "skip" else self.window
+        return window is not None and now - occurrence.due_at > max(window, self.grace)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a due schedule does: ``fire`` that one, with ``missed`` earlier ones passed over; ``then`` comes next."""
+
+    fire: Occurrence
+    missed: int
+    then: Occurrence
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a due schedule does: ``occurrence`` is recorded, and runs unless it is too late; ``then`` comes next.
+
+    ``missed`` counts what is passed over, itself included if it does not run; ``made_up`` says that it runs late.
+    """
+
+    occurrence: Occurrence
+    runs: bool
+    missed: int
+    made_up: bool
+    then: Occurrence
+
+
+def plan(expression: str, timezone: str, first: Occurrence, now: datetime, policy: MisfirePolicy) -> Plan:
+    """What to do at ``now``, which is not before ``first``."""
+    if policy.kind == "all":
+        return _each(expression, timezone, first, now, policy)
+    found = due(expression, timezone, first, now)
+    if not policy.too_late(found.fire, now):
+        made_up = found.missed > 0 or policy.late(found.fire, now)
+        return Plan(found.fire, runs=True, missed=found.missed, made_up=made_up, then=found.then)
+    return _none(found.missed, found.fire, following(expression, timezone, found.fire), now)
+
+
+def due(expression: str, timezone: str, first: Occurrence, now: datetime) -> Due:
+    """What to do at ``now``, which is not before ``first``: the latest instant's first occurrence fires.
+
+    Occurrences that share that instant follow one by one; those of earlier instants were missed.
+    """
+    fire, missed = first, 0
+    on_its_instant: list[Occurrence] = []
+    coming, leapt = following(expression, timezone, first), False
+    while (each := next(coming)).due_at <= now:
+        if each.due_at == fire.due_at:
+            on_its_instant.append(each)
+            continue
+        missed += 1 + len(on_its_instant)
+        fire, on_its_instant = each, []
+        if missed >= MAX_COUNTED and not leapt:
+            fire = max(fire, _latest_hours(expression, timezone, now), key=lambda one: one.due_at)
+            coming, leapt = following(expression, timezone, fire), True
+    return Due(fire, min(missed, MAX_COUNTED), on_its_instant[0] if on_its_instant else each)
+
+
+def _latest_hours(expression: str, timezone: str, now: datetime) -> Occurrence:
+    """The first occurrence of the shortest time before ``now`` that has one."""
+    back = timedelta(hours=1)
+    while (found := next(after(expression, timezone, now - back))).due_at > now:
+        back *= 2
+    return found
+
+
+def _none(missed: int, first: Occurrence, coming: Iterator[Occurrence], now: datetime) -> Plan:
+    """Pass over ``first`` and what has come since."""
+    last = first
+    for each in coming:
+        missed += 1
+        if each.due_at > now:
+            return Plan(last, runs=False, missed=min(missed, MAX_COUNTED), made_up=False, then=each)
+        last = each
+    raise LookupError("the expression never fires again")  # an expression has no last time
+
+
+def _each(expression: str, timezone: str, first: Occurrence, now: datetime, policy: MisfirePolicy) -> Plan:
+    outstanding, count = _outstanding(expression, timezone, first, now)
+    in_time = [each for each in outstanding if not policy.too_late(each, now)]
+    missed = min(count - len(in_time), MAX_COUNTED)
+    fire = in_time[0] if in_time else outstanding[-1]
+    then = in_time[1] if len(in_time) > 1 else next(following(expression, timezone, outstanding[-1]))
+    behind = missed > 0 or outstanding[-1].due_at > fire.due_at or policy.late(fire, now)
+    return Plan(fire, runs=bool(in_time), missed=missed, made_up=bool(in_time) and behind, then=then)
+
+
+def _outstanding(
+    expression: str, timezone: str, first: Occurrence, now: datetime
+) -> tuple[deque[Occurrence], int]:
+    """The latest occurrences that have come, as many as are made up for; of how many, which is counted to a bound."""
+    found: deque[Occurrence] = deque(maxlen=MAX_MADE_UP)
+    count = 0
+    for each in chain([first], following(expression, timezone, first)):
+        if each.due_at > now:
+            break
+        count += 1
+        found.append(each)
+        if count >= MAX_COUNTED + MAX_MADE_UP:
+            return _latest(expression, timezone, now), count
+    return found, count
+
+
+def _latest(expression: str, timezone: str, now: datetime) -> deque[Occurrence]:
+    """The latest occurrences, as many as are made up for; there are that many."""
+    back = timedelta(hours=8)
+    while True:
+        found: deque[Occurrence] = deque(maxlen=MAX_MADE_UP)
+        for each in after(expression, timezone, now - back):
+            if each.due_at > now:
+                break
+            found.append(each)
+        if len(found) == MAX_MADE_UP:
+            return found
+        back *= 2

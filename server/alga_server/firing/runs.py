@@ -1,0 +1,140 @@
+"""The history of a schedule's runs: what fired, when, why not, and how it ended.
+
+Functions take a connection and run in its transaction. History survives its schedule and goes with its install; the
+oldest runs of an install make room for new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, select
+
+from ..storage import tables
+
+Trigger = Literal["schedule", "run_now"]
+Status = Literal["running", "success", "error", "skipped", "lost"]
+Reason = Literal[
+    "overlap", "install_disabled", "schedule_disabled", "missed", "superseded", "lease_expired", "shutdown"
+]
+
+MAX_PAGE = 200
+MAX_MESSAGE = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, or one that did not come to be.
+
+    ``nominal_time`` is the time of day it stands for, ``due_at`` the instant that is. ``reason`` says why it was
+    skipped, late or lost; ``missed`` counts the occurrences passed over: earlier ones, and itself if it did not run.
+    ``attempt`` counts from 1.
+    """
+
+    ordinal: int
+    id: str
+    tenant_id: str
+    install_id: str
+    schedule_id: str
+    trigger: Trigger
+    nominal_time: str
+    due_at: datetime
+    attempt: int
+    status: Status
+    reason: Reason | None
+    missed: int
+    http_status: int | None
+    error_code: str | None
+    error_message: str | None
+    request_id: str
+    worker_id: str
+    started_at: datetime
+    finished_at: datetime | None
+    duration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Runs, newest first; ``cursor`` continues, and is ``None`` at the end."""
+
+    runs: list[Run]
+    cursor: int | None
+
+
+def page(
+    connection: Connection,
+    tenant_id: str,
+    install_id: str,
+    *,
+    schedule_id: str | None = None,
+    limit: int,
+    cursor: int | None = None,
+) -> Page:
+    """The runs of an install, or of one of its schedules, that are older than ``cursor``."""
+    query = select(tables.schedule_run).where(of_install(tenant_id, install_id))
+    if schedule_id is not None:
+        query = query.where(tables.schedule_run.c.schedule_id == schedule_id)
+    if cursor is not None:
+        query = query.where(tables.schedule_run.c.ordinal < cursor)
+    newest = query.order_by(tables.schedule_run.c.ordinal.desc()).limit(limit + 1)
+    found = [read(row) for row in connection.execute(newest)]
+    return Page(found[:limit], found[limit - 1].ordinal if len(found) > limit else None)
+
+
+def get(connection: Connection, tenant_id: str, install_id: str, run_id: str) -> Run | None:
+    """One run of the install."""
+    query = select(tables.schedule_run).where(
+        of_install(tenant_id, install_id), tables.schedule_run.c.id == run_id
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else read(row)
+
+
+def added(values: Mapping[str, Any], key: Row[Any] | None) -> Run:
+    """The run that an insert of ``values`` made, under that primary key; what they do not name is null."""
+    if key is None:
+        raise LookupError("an insert has no primary key")
+    known: dict[str, Any] = {each.name: values.get(each.name) for each in fields(Run)}
+    return Run(**known | {"ordinal": key[0]})
+
+
+def last_ordinal(connection: Connection) -> int:
+    """The highest ordinal there is; runs recorded later have higher ones."""
+    highest: int = connection.execute(
+        select(func.coalesce(func.max(tables.schedule_run.c.ordinal), 0))
+    ).scalar_one()
+    return highest
+
+
+def scheduled_since(connection: Connection, ordinal: int, worker_id: str) -> list[Run]:
+    """The scheduled runs that a worker recorded after ``ordinal``, in the order in which they fired."""
+    table = tables.schedule_run
+    query = select(table).where(
+        table.c.ordinal > ordinal, table.c.worker_id == worker_id, table.c.trigger == "schedule"
+    )
+    return [read(row) for row in connection.execute(query.order_by(table.c.ordinal))]
+
+
+def prune(connection: Connection, tenant_id: str, install_id: str, *, keep: int) -> None:
+    """Forget the install's oldest ended runs, so that about ``keep`` are left."""
+    table = tables.schedule_run
+    mine = of_install(tenant_id, install_id)
+    oldest = select(table.c.ordinal).where(mine).order_by(table.c.ordinal.desc()).offset(keep).limit(1)
+    if (ordinal := connection.execute(oldest).scalar_one_or_none()) is not None:
+        old = select(table.c.ordinal).where(mine, table.c.ordinal <= ordinal, table.c.status != "running")
+        # What somebody else forgets at this moment needs no waiting for.
+        free = old.with_for_update(skip_locked=True)
+        connection.execute(delete(table).where(mine, table.c.ordinal.in_(free)))
+
+
+def of_install(tenant_id: str, install_id: str) -> ColumnElement[bool]:
+    """The condition that a run is the install's."""
+    return and_(tables.schedule_run.c.tenant_id == tenant_id, tables.schedule_run.c.install_id == install_id)
+
+
+def read(row: Row[Any]) -> Run:
+    """A row of the table."""
+    return Run(**{field.name: getattr(row, field.name) for field in fields(Run)})

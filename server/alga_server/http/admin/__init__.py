@@ -1,0 +1,3 @@
+"""The admin API: extensions, installs, schedules, runs, maintenance."""
+
+from __future__ import annotations

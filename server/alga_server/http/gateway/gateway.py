@@ -1,0 +1,292 @@
+"""The gateway: ``/api/ext/{extensionId}/{path}`` calls an endpoint of the tenant's install (alga-contract 1.9).
+
+It stands behind the layer that authenticates people, and trusts who carries its token to say for which tenant and
+which person it calls. Order: the caller, the install, the endpoint, the body, the runner.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
+from typing import TypeVar
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+import anyio
+from fastapi import APIRouter
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from alga_runner.models import EndpointInfo, ExecuteResponse, User
+
+from ...catalog import installs
+from ...catalog.installs import Install
+from ...errors import (
+    BodyTooLarge,
+    EndpointNotFound,
+    ExecutionFailed,
+    ExtensionNotAvailable,
+    PayloadTooLarge,
+    RunnerBusy,
+    RunnerFailure,
+    ServerError,
+    Unauthenticated,
+    ValidationFailed,
+)
+from ...schedules.endpoint_ref import endpoints
+from ..dependencies import Services
+from ..params import known_form
+from ..responses import Answer, read_body, same_secret, single_header
+from . import headers, routing
+
+_PREFIX = "/api/ext/"
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+_READS = frozenset({"GET", "HEAD"})
+_WITHOUT_BODY = frozenset({204, 205, 304})
+_CLIENT_GONE = 499
+"""Stands in the log for a caller that closed the connection; nobody is sent it."""
+
+logger = logging.getLogger("alga_server")
+
+T = TypeVar("T")
+
+
+class _ClientGone(Exception):
+    """The caller closed the connection before it was answered."""
+
+
+def gateway_router(services: Services) -> APIRouter:
+    """Everything below ``/api/ext``."""
+    router = APIRouter()
+
+    async def call(request: Request, extension_id: str) -> Response:
+        return await _Call(services, request, extension_id).answer()
+
+    for path in ("{extension_id}", "{extension_id}/{path:path}"):
+        router.add_api_route(_PREFIX + path, call, methods=_METHODS, response_model=None)
+    return router
+
+
+class _Call:
+    """One call of the gateway, from its headers to its log line."""
+
+    def __init__(self, services: Services, request: Request, extension_id: str) -> None:
+        self._services = services
+        self._request = request
+        self._extension_id = known_form(extension_id)
+        self._caller_request_id = single_header(request, "x-request-id")
+        self._request_id = self._caller_request_id or str(uuid4())
+        """What the caller and the guest see."""
+        self._execution_id = self._request_id if self._caller_request_id is None else str(uuid4())
+        """What the execution goes by: never what a caller made up, since creates are told apart by it."""
+        self._tenant_id: str | None = None
+        self._install: Install | None = None
+        self._endpoint: EndpointInfo | None = None
+        self._outcome = "cancelled"
+        self._detail: str | None = None
+
+    async def answer(self) -> Response:
+        """Carry it out. Whatever happens is an answer and one line in the log."""
+        started = self._services.clock.monotonic()
+        status: int | None = None
+        try:
+            response = await self._answer()
+            status = response.status_code
+        finally:
+            self._record(status, self._services.clock.monotonic() - started)
+        response.headers["x-request-id"] = self._request_id
+        return response
+
+    async def _answer(self) -> Response:
+        try:
+            response = await self._carry_out()
+        except _ClientGone:
+            self._outcome = "client_gone"
+            return Response(status_code=_CLIENT_GONE)
+        except ServerError as error:
+            return self._refusal(error)
+        except Exception:
+            logger.exception("A call of the gateway failed", extra={"action": "gateway_failure"})
+            return self._refusal(ServerError())
+        self._outcome = "success"
+        return response
+
+    async def _carry_out(self) -> Response:
+        self._tenant_id = tenant_id = self._authenticated()
+        user = headers.user(self._request.headers)
+        install, endpoints = await self._services.database.read(
+            lambda connection: self._find(connection, tenant_id)
+        )
+        self._install = install
+        method, path = self._request.method, self._raw_path()
+        segments = None if path is None else routing.split_path(path)
+        found = {} if segments is None else routing.matching(endpoints, segments)
+        if method == "OPTIONS" and found and method not in found:
+            return _allowed(found)
+        # A HEAD that nobody declared is the GET without its body (RFC 9110, 9.3.2).
+        asked = "GET" if method == "HEAD" and method not in found else method
+        if segments is None or asked not in found:
+            raise EndpointNotFound
+        self._endpoint = found[asked]
+        key = self._idempotency_key(asked)
+        if key is not None:
+            self._execution_id = _execution_id(install, user, asked, path, key)
+        body = await self._body()
+        outcome = await _unless_gone(
+            self._request,
+            lambda: self._services.executor.execute(
+                install,
+                asked,
+                routing.join_path(segments),
+                query=dict(self._request.query_params),
+                headers=headers.for_guest(self._request.headers, self._request_id),
+                body=body or None,
+                user=user,
+                request_id=self._execution_id,
+                idempotency_key=None if asked in _READS else key or self._execution_id,
+            ),
+        )
+        return _response(outcome.unwrap(), with_body=method != "HEAD")
+
+    def _authenticated(self) -> str:
+        """The tenant for whom the caller may speak."""
+        settings = self._services.settings
+        scheme, _, given = self._request.headers.get("authorization", "").partition(" ")
+        expected = settings.usable_token(settings.gateway_token)
+        if not same_secret(given.strip(), expected) or scheme.lower() != "bearer":
+            raise Unauthenticated
+        tenant_id = single_header(self._request, "x-alga-tenant")
+        if tenant_id is None:
+            raise Unauthenticated("The header x-alga-tenant names no tenant")
+        return tenant_id
+
+    def _find(self, connection: Connection, tenant_id: str) -> tuple[Install, list[EndpointInfo]]:
+        install = installs.enabled(connection, tenant_id, self._extension_id)
+        if install is None:
+            raise ExtensionNotAvailable
+        return install, endpoints(connection, install.version_id)
+
+    def _raw_path(self) -> bytes | None:
+        """What stands behind the extension's id, as it was sent.
+
+        ``None`` where the path as it was sent divides elsewhere than the decoded one, by which the id was found: what
+        filters paths before the gateway must not see another call than the gateway carries out.
+        """
+        scope = self._request.scope
+        raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+        before = (scope.get("root_path", "") + _PREFIX).encode()
+        extension_id, _, path = raw.removeprefix(before).partition(b"/")
+        same = raw.startswith(before) and extension_id.lower() == self._extension_id.encode()
+        return path if same else None
+
+    def _idempotency_key(self, method: str) -> str | None:
+        """The client's key; a read has none."""
+        if method in _READS or "x-idempotency-key" not in self._request.headers:
+            return None
+        key = single_header(self._request, "x-idempotency-key")
+        if key is None:
+            raise ValidationFailed("The header x-idempotency-key is not 128 printable characters at most")
+        return key
+
+    async def _body(self) -> bytes:
+        try:
+            return await read_body(self._request, self._services.settings.max_gateway_body_bytes)
+        except BodyTooLarge as error:
+            raise PayloadTooLarge(str(error)) from None
+
+    def _refusal(self, error: ServerError) -> Answer:
+        """``{error, requestId}``, and for a failure of the runner its ``code``; never its words."""
+        status, name, headers = error.http_status, error.code, {"cache-control": "no-store"}
+        body: dict[str, str] = {}
+        if isinstance(error, RunnerFailure):
+            body["code"] = error.runner_code if isinstance(error, ExecutionFailed) else error.code
+            name = {429: "rate_limited", 504: "gateway_timeout"}.get(status, "bad_gateway")
+        if body.get("code") == "idempotency_key_reused":
+            status, name = 409, "idempotency_key_reused"
+        if isinstance(error, RunnerBusy):
+            headers["retry-after"] = str(error.retry_after_s)
+        if isinstance(error, Unauthenticated):
+            headers["www-authenticate"] = "Bearer"
+        self._outcome, self._detail = error.code, body.get("code")
+        return Answer({"error": name, **body, "requestId": self._request_id}, status, headers)
+
+    def _record(self, status: int | None, duration_s: float) -> None:
+        install, endpoint = self._install, self._endpoint
+        self._services.metrics.gateway_call(self._outcome, duration_s)
+        # The endpoint as the manifest has it: the path that was sent may hold anything.
+        place = f"{endpoint.method} {endpoint.path}" if endpoint else None
+        logger.info(
+            "Gateway call %s: %s",
+            place or "of no endpoint",
+            self._outcome,
+            extra={
+                "action": "gateway_call",
+                "endpoint": place,
+                "tenant_id": self._tenant_id,
+                "extension_id": self._extension_id or None,
+                "install_id": install.install_id if install else None,
+                "version_id": install.version_id if install else None,
+                "request_id": self._execution_id,
+                "caller_request_id": self._caller_request_id,
+                "outcome": self._outcome,
+                "detail": self._detail,
+                "status": status,
+                "duration_s": duration_s,
+            },
+        )
+
+
+def _execution_id(install: Install, user: User | None, method: str, path: bytes | None, key: str) -> str:
+    """The same for a call that is sent again under its key, by the same person; nobody else can come by it."""
+    asked = [
+        install.tenant_id,
+        install.install_id,
+        user and user.user_id,
+        method,
+        (path or b"").decode("latin-1"),
+        key,
+    ]
+    return str(UUID(bytes=sha256(json.dumps(asked).encode()).digest()[:16], version=5))
+
+
+async def _unless_gone(request: Request, work: Callable[[], Awaitable[T]]) -> T:
+    """What ``work`` returns. When the caller closes the connection, cancels it and raises ``_ClientGone``."""
+    results: list[T] = []
+    failures: list[Exception] = []
+    async with anyio.create_task_group() as tasks:
+
+        async def watch() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(watch)
+        try:
+            results.append(await work())
+        except Exception as error:  # noqa: BLE001 - raised below, outside of the group, which would wrap it
+            failures.append(error)
+        tasks.cancel_scope.cancel()
+    for failure in failures:
+        raise failure
+    if not results:
+        raise _ClientGone
+    return results[0]
+
+
+def _response(response: ExecuteResponse, *, with_body: bool) -> Response:
+    """The guest's status, body and permitted headers; the runner's own never (alga-contract 7, fault 44)."""
+    answered = headers.for_caller(response.headers)
+    if response.status in _WITHOUT_BODY:
+        return Response(status_code=response.status, headers=answered)
+    body = response.body()
+    if not with_body:
+        answered["content-length"] = str(len(body))
+    return Response(body if with_body else b"", response.status, answered)
+
+
+def _allowed(found: Mapping[str, EndpointInfo]) -> Response:
+    methods = {*found, "OPTIONS", *(("HEAD",) if "GET" in found else ())}
+    return Response(status_code=204, headers={"allow": ", ".join(sorted(methods))})

@@ -1,0 +1,3 @@
+"""Host calls of running executions."""
+
+from __future__ import annotations

@@ -1,0 +1,106 @@
+"""What extensions may ask about schedules: six operations, the same on whichever route they come (alga-contract 5).
+
+Functions run in one transaction. Those that write hold the install's row, and count against its rate once they have
+succeeded: what is refused is rolled back, and costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ...catalog.installs import Install
+from ...errors import ValidationFailed
+from ...schedules import idempotency, rate_limit, schedules
+from ...schedules.endpoint_ref import endpoints
+from ..dependencies import Services
+from ..params import NOBODY, known_form
+
+CAPABILITY = "cap:scheduler.manage"
+_TRIGGER = "host_api"
+
+Body = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer to be."""
+
+    body: dict[str, Any]
+    status: int = 200
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation. One that ``writes`` answers with a result, ``success`` and what belongs to it."""
+
+    run: Callable[[Services, Connection, Install, Body], Reply]
+    writes: bool
+
+
+def _list(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+    found = schedules.list_all(connection, install)
+    return Reply({"schedules": [each.info.model_dump(by_alias=True) for each in found]})
+
+
+def _get(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+    found = schedules.get(connection, install, _schedule_id(body))
+    return Reply({"schedule": found.info.model_dump(by_alias=True) if found else None})
+
+
+def _create(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+    now = services.clock.now()
+    key = idempotency.key_of(body)
+    schedule_id = None if key is None else idempotency.earlier(connection, install, key, body, now)
+    if schedule_id is None:
+        schedule_id = schedules.create(
+            connection, install, body, trigger=_TRIGGER, limits=services.limits, now=now
+        )
+        rate_limit.take(connection, install, services.rate, now)
+        if key is not None:
+            idempotency.keep(connection, install, key, body, schedule_id=schedule_id, now=now)
+    return Reply({"success": True, "scheduleId": schedule_id}, 201)
+
+
+def _update(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+    now = services.clock.now()
+    schedules.change(connection, install, _schedule_id(body), body, limits=services.limits, now=now)
+    rate_limit.take(connection, install, services.rate, now)
+    return Reply({"success": True})
+
+
+def _delete(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+    now = services.clock.now()
+    schedules.remove(connection, install, _schedule_id(body), now=now)
+    rate_limit.take(connection, install, services.rate, now)
+    return Reply({"success": True})
+
+
+def _endpoints(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+    found = endpoints(connection, install.version_id)
+    return Reply({"endpoints": [each.model_dump(by_alias=True) for each in found]})
+
+
+def _schedule_id(body: Body) -> str:
+    value = body.get("scheduleId")
+    if not isinstance(value, str) or not value.strip():
+        raise ValidationFailed(field_errors={"scheduleId": "Missing scheduleId"}, schema=True)
+    schedule_id = known_form(value)
+    if schedule_id == NOBODY:
+        raise ValidationFailed(field_errors={"scheduleId": "Invalid scheduleId"}, schema=True)
+    return schedule_id
+
+
+OPERATIONS: dict[str, Operation] = {
+    "list": Operation(_list, writes=False),
+    "get": Operation(_get, writes=False),
+    "create": Operation(_create, writes=True),
+    "update": Operation(_update, writes=True),
+    "delete": Operation(_delete, writes=True),
+    "getEndpoints": Operation(_endpoints, writes=False),
+}
+"""Every operation by its name."""

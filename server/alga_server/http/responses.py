@@ -1,0 +1,73 @@
+"""What both HTTP surfaces share: bounded bodies, one identity header, constant-time tokens, JSON answers."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from typing import Any, NoReturn
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+
+from ..errors import BodyTooLarge, ScheduleRemapFailed, ServerError, ValidationFailed
+
+_PLAIN = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class Answer(JSONResponse):
+    """JSON in ASCII: text that UTF-8 cannot hold, half a surrogate pair, goes out as it came in."""
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def answer_error(error: ServerError) -> Answer:
+    """The plain shape of a refusal: ``{error, code, details}``, ``fieldErrors``, ``missing`` where they are."""
+    body: dict[str, Any] = {"error": str(error), "code": error.code, "details": None}
+    if isinstance(error, ValidationFailed) and error.field_errors:
+        body["fieldErrors"] = error.field_errors
+    if isinstance(error, ScheduleRemapFailed):
+        body["missing"] = error.missing
+    return Answer(body, status_code=error.http_status)
+
+
+def same_secret(given: str, expected: str | None) -> bool:
+    """Whether ``given`` is the secret, in constant time; never when none is configured."""
+    return expected is not None and hmac.compare_digest(given.encode(), expected.encode())
+
+
+def single_header(request: Request, name: str) -> str | None:
+    """The header's value when it stands there once and is plain (128 printable ASCII characters), else ``None``."""
+    values = request.headers.getlist(name)
+    return values[0] if len(values) == 1 and _PLAIN.fullmatch(values[0]) else None
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body. Raises ``BodyTooLarge`` once it is past ``limit`` bytes, ``ValidationFailed`` if it breaks off."""
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise BodyTooLarge(f"Request body too large (max {limit} bytes)")
+    except ClientDisconnect:
+        raise ValidationFailed("Incomplete request body") from None
+    return bytes(body)
+
+
+async def read_json_object(request: Request, limit: int) -> dict[str, Any]:
+    """The body as a JSON object. Raises ``ValidationFailed``, ``BodyTooLarge``."""
+    body = await read_body(request, limit)
+    try:
+        value = json.loads(body.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise ValidationFailed("Invalid JSON body") from None
+    if not isinstance(value, dict):
+        raise ValidationFailed("Invalid JSON body")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,40 @@
+"""The install that schedules belong to, as the rules of schedules see it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy import Connection, update
+
+from ..storage import tables
+
+
+class ScheduleOwner(Protocol):
+    """An install; ``catalog.installs.Install`` is one."""
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant that owns the install."""
+
+    @property
+    def install_id(self) -> str:
+        """The install."""
+
+    @property
+    def version_id(self) -> str:
+        """The extension's version that is installed; its endpoints can be scheduled."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything of the install fires."""
+
+
+def touch(connection: Connection, owner: ScheduleOwner, now: datetime) -> None:
+    """Set the time of the install's last change."""
+    install = tables.install.c
+    connection.execute(
+        update(tables.install)
+        .where(install.tenant_id == owner.tenant_id, install.id == owner.install_id)
+        .values(updated_at=now)
+    )

@@ -1,0 +1,54 @@
+"""How often one install may change its schedules: a burst, then a steady rate, kept in the database.
+
+GCRA, the leaky bucket as a meter: each change moves the install's *theoretical arrival time* on by the time that one
+change takes at the steady rate; a change that would move it further ahead of now than the burst allows is refused. One
+instant per install says it all, so any number of servers on one database share the limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+from sqlalchemy import Connection, and_, insert, select, update
+
+from ..errors import RateLimited
+from ..storage import tables
+from .owner import ScheduleOwner
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """``per_minute`` changes on and on, after ``burst`` at once."""
+
+    per_minute: int = 10
+    burst: int = 50
+
+    @property
+    def cost(self) -> timedelta:
+        """What one change moves the arrival time on by."""
+        return timedelta(minutes=1) / self.per_minute
+
+
+def take(connection: Connection, install: ScheduleOwner, rate: Rate, now: datetime) -> None:
+    """Count one change. Raises ``RateLimited``, which says when the next will do.
+
+    Runs in the transaction of the change, whose caller holds the install's row: a change that is rolled back was not
+    counted, and no two are counted as one.
+    """
+    row = tables.rate_limit
+    mine = and_(row.c.tenant_id == install.tenant_id, row.c.install_id == install.install_id)
+    arrival = connection.execute(select(row.c.arrival_at).where(mine)).scalar_one_or_none()
+    ahead = rate.cost * rate.burst
+    # No further ahead than a whole burst: a clock that was set back, or a setting, would bar the install for long.
+    start = now if arrival is None else max(now, min(arrival, now + ahead))
+    wait = start + rate.cost - ahead - now
+    if wait > timedelta():
+        raise RateLimited(retry_after_s=ceil(wait.total_seconds()))
+    values = {"arrival_at": start + rate.cost}
+    if arrival is None:
+        owner = {"tenant_id": install.tenant_id, "install_id": install.install_id}
+        connection.execute(insert(row).values(**owner, **values))
+    else:
+        connection.execute(update(row).where(mine).values(values))

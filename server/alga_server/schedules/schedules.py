@@ -1,0 +1,304 @@
+"""Schedules of one install: the rules around them, the same for host calls and admins (alga-contract 5.2 to 5.4).
+
+Functions take a connection and run in its transaction. Every query names the tenant and the install. Whoever writes
+holds the install's row (``installs.for_caller`` or ``require`` with ``lock``), so quota and names hold under any load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from alga_runner.models import EndpointInfo, ScheduleInfo
+
+from ..errors import FieldRefused, NotFound, QuotaExceeded, ValidationFailed
+from ..storage import locks, tables
+from . import next_run
+from .cron import check_cron, check_zone
+from .endpoint_ref import Selector, endpoints
+from .owner import ScheduleOwner, touch
+from .policies import MAX_ATTEMPTS, MAX_DELAY_S, MAX_FACTOR, MISFIRE_KINDS, RetryPolicy, policy_of
+from .validation import check_choice, check_enabled, check_name, check_payload, check_string, check_whole
+
+MAX_WINDOW_S = 366 * 24 * 60 * 60
+"""The longest window of missed times, in seconds."""
+
+_NOT_FOUND = "Schedule not found"
+_ENDPOINT_GONE = "Schedule endpoint does not belong to installed version"
+_NAME_TAKEN = "Schedule name already in use for this extension"
+_NAME_INDEX = ("tenant_extension_schedule.name", "tenant_extension_schedule_install_name_uniq")
+"""How databases name the broken index: SQLite by its columns, others by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an install may have."""
+
+    max_schedules: int = 50
+    min_interval_minutes: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One schedule: what its extension sees of it, and who made it (``host_api`` or ``admin_api``).
+
+    ``next_run_at`` is when it fires next; ``None`` when it, or its install, is disabled. ``missed_window_s`` is how
+    many seconds late a missed time may still run; ``None`` however late; ``retry_at`` is
+    when a failed run is tried again.
+    """
+
+    info: ScheduleInfo
+    trigger: str
+    next_run_at: datetime | None
+    missed_policy: str
+    missed_window_s: int | None
+    retry: RetryPolicy
+    retry_at: datetime | None
+
+
+def list_all(connection: Connection, install: ScheduleOwner) -> list[Schedule]:
+    """The install's schedules, oldest first."""
+    query = _query(install).order_by(tables.schedule.c.created_at, tables.schedule.c.ordinal)
+    return [_schedule(row) for row in connection.execute(query)]
+
+
+def get(connection: Connection, install: ScheduleOwner, schedule_id: str) -> Schedule | None:
+    """One schedule; ``None`` when the install has none with that id."""
+    row = connection.execute(_query(install).where(tables.schedule.c.id == schedule_id)).one_or_none()
+    return None if row is None else _schedule(row)
+
+
+def create(
+    connection: Connection,
+    install: ScheduleOwner,
+    members: Mapping[str, object],
+    *,
+    trigger: str,
+    limits: Limits,
+    now: datetime,
+) -> str:
+    """Create a schedule from the request's ``members``; its id.
+
+    Raises ``ValidationFailed`` with every field that is wrong, ``QuotaExceeded``.
+    """
+    # On create a null means the default, like an absent member.
+    given = {key: value for key, value in members.items() if value is not None}
+    values = _check(connection, install, given, required=("cron", "endpoint"), limits=limits)
+    count, last = _extent(connection, install)
+    if count >= limits.max_schedules:
+        raise QuotaExceeded(f"Too many schedules (max {limits.max_schedules} per extension install)")
+    row = {
+        "id": str(uuid4()),
+        "tenant_id": install.tenant_id,
+        "install_id": install.install_id,
+        "ordinal": last + 1,
+        "timezone": "UTC",
+        "enabled": True,
+        "trigger": trigger,
+        "created_at": now,
+        "updated_at": now,
+        **values,
+    }
+    row |= _next(install, row, now)
+    _write_named(lambda: connection.execute(insert(tables.schedule).values(row)))
+    touch(connection, install, now)
+    return str(row["id"])
+
+
+def change(
+    connection: Connection,
+    install: ScheduleOwner,
+    schedule_id: str,
+    members: Mapping[str, object],
+    *,
+    limits: Limits,
+    now: datetime,
+) -> None:
+    """Change the given ``members``: an absent one is left, null clears ``name``, ``payload`` and the window.
+
+    Raises ``NotFound``, ``ValidationFailed`` with every field that is wrong.
+    """
+    locks.change_schedule(connection, install.tenant_id, install.install_id, schedule_id)
+    found = get(connection, install, schedule_id)
+    if found is None:
+        raise NotFound(_NOT_FOUND)
+    values = _check(connection, install, members, own_id=schedule_id, limits=limits)
+    if (
+        values.get("enabled")
+        and "endpoint_id" not in values
+        and not _has_endpoint(connection, install, schedule_id)
+    ):
+        raise ValidationFailed(field_errors={"enabled": _ENDPOINT_GONE})
+    before = found.info.model_dump(include={"cron", "timezone", "enabled"})
+    if before != (wanted := before | {key: values[key] for key in before if key in values}):
+        values |= _next(install, wanted, now)
+    statement = update(tables.schedule).where(_is(install, schedule_id)).values(**values, updated_at=now)
+    _write_named(lambda: connection.execute(statement))
+    touch(connection, install, now)
+
+
+def remove(connection: Connection, install: ScheduleOwner, schedule_id: str, *, now: datetime) -> None:
+    """Delete a schedule. Raises ``NotFound``."""
+    if connection.execute(delete(tables.schedule).where(_is(install, schedule_id))).rowcount == 0:
+        raise NotFound(_NOT_FOUND)
+    touch(connection, install, now)
+
+
+def _check(
+    connection: Connection,
+    install: ScheduleOwner,
+    members: Mapping[str, object],
+    *,
+    limits: Limits,
+    required: tuple[str, ...] = (),
+    own_id: str | None = None,
+) -> dict[str, object]:
+    """The columns that ``members`` set. Raises ``ValidationFailed`` with every field that is wrong."""
+
+    def cron(value: object) -> str:
+        return check_cron(check_string(value), min_interval_minutes=limits.min_interval_minutes)
+
+    def timezone(value: object) -> str:
+        return check_zone("" if value is None else check_string(value))
+
+    def name(value: object) -> str | None:
+        checked = check_name(value)
+        if checked is not None and _name_taken(connection, install, checked, own_id):
+            raise FieldRefused(_NAME_TAKEN)
+        return checked
+
+    def endpoint(value: object) -> str:
+        return _resolve(connection, install, check_string(value)).id
+
+    def window(value: object) -> int | None:
+        return None if value is None else check_whole(value, 1, MAX_WINDOW_S)
+
+    # In the order in which alga-contract 5.2 checks: the first message is the answer's.
+    rules: dict[str, tuple[str, Callable[[object], object]]] = {
+        "cron": ("cron", cron),
+        "timezone": ("timezone", timezone),
+        "payload": ("payload", check_payload),
+        "name": ("name", name),
+        "endpoint": ("endpoint_id", endpoint),
+        "enabled": ("enabled", check_enabled),
+        "missedRuns": ("missed_policy", lambda value: check_choice(value, MISFIRE_KINDS)),
+        "missedWindowSeconds": ("missed_window_s", window),
+        "maxAttempts": ("max_attempts", lambda value: check_whole(value, 1, MAX_ATTEMPTS)),
+        "retryDelaySeconds": ("retry_delay_s", lambda value: check_whole(value, 1, MAX_DELAY_S)),
+        "retryFactor": ("retry_factor", lambda value: check_whole(value, 1, MAX_FACTOR)),
+    }
+    values: dict[str, object] = {}
+    refused: dict[str, FieldRefused] = {}
+    for field, (column, rule) in rules.items():
+        if field not in members:
+            if field in required:
+                refused[field] = FieldRefused("Required", schema=True)
+            continue
+        try:
+            values[column] = rule(members[field])
+        except FieldRefused as error:
+            refused[field] = error
+    if refused:
+        raise ValidationFailed(
+            field_errors={field: str(error) for field, error in refused.items()},
+            schema=any(error.schema for error in refused.values()),
+        )
+    return values
+
+
+def _next(install: ScheduleOwner, row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The columns that say when it fires next, from ``now`` on."""
+    if not (install.enabled and row["enabled"]):
+        return next_run.NOTHING
+    return next_run.first_columns(row["cron"], row["timezone"], now)
+
+
+def _resolve(connection: Connection, install: ScheduleOwner, text: str) -> EndpointInfo:
+    return Selector.parse(text).choose(endpoints(connection, install.version_id))
+
+
+def _has_endpoint(connection: Connection, install: ScheduleOwner, schedule_id: str) -> bool:
+    """Whether the schedule's endpoint is one of the installed version: an upgrade may have taken it away."""
+    query = _query(install).with_only_columns(tables.endpoint.c.version_id)
+    version_id = connection.execute(query.where(tables.schedule.c.id == schedule_id)).scalar_one()
+    return bool(version_id == install.version_id)
+
+
+def _write_named(write: Callable[[], object]) -> None:
+    """Run ``write``; a name that another transaction took meanwhile is that field's error, not a failure."""
+    try:
+        write()
+    except IntegrityError as error:
+        if not any(mark in str(error.orig) for mark in _NAME_INDEX):
+            raise
+        raise ValidationFailed(field_errors={"name": _NAME_TAKEN}) from None
+
+
+def _name_taken(connection: Connection, install: ScheduleOwner, name: str, own_id: str | None) -> bool:
+    query = select(tables.schedule.c.id).where(_of(install), tables.schedule.c.name == name)
+    return any(found != own_id for found in connection.execute(query).scalars())
+
+
+def _extent(connection: Connection, install: ScheduleOwner) -> tuple[int, int]:
+    """How many schedules the install has, and the highest ordinal."""
+    query = select(func.count(), func.coalesce(func.max(tables.schedule.c.ordinal), 0)).where(_of(install))
+    count, last = connection.execute(query).one()
+    return count, last
+
+
+def _of(install: ScheduleOwner) -> ColumnElement[bool]:
+    return and_(
+        tables.schedule.c.tenant_id == install.tenant_id, tables.schedule.c.install_id == install.install_id
+    )
+
+
+def _is(install: ScheduleOwner, schedule_id: str) -> ColumnElement[bool]:
+    return and_(_of(install), tables.schedule.c.id == schedule_id)
+
+
+def _query(install: ScheduleOwner) -> Select[Any]:
+    return (
+        select(tables.schedule, tables.endpoint.c.path, tables.endpoint.c.method)
+        # Outer: a schedule that hangs on nothing is shown, and can be mended (alga-contract 7, fault 37).
+        .outerjoin(tables.endpoint, tables.endpoint.c.id == tables.schedule.c.endpoint_id)
+        .where(_of(install))
+    )
+
+
+def _schedule(row: Row[Any]) -> Schedule:
+    info = ScheduleInfo(
+        id=row.id,
+        endpoint_path=row.path or "",
+        endpoint_method=row.method or "",
+        name=row.name,
+        cron=row.cron,
+        timezone=row.timezone,
+        enabled=row.enabled,
+        payload=row.payload,
+        last_run_at=rfc3339(row.last_run_at),
+        last_run_status=row.last_run_status,
+        last_error=row.last_error,
+        created_at=rfc3339(row.created_at),
+    )
+    return Schedule(
+        info=info,
+        trigger=row.trigger,
+        next_run_at=row.next_run_at,
+        missed_policy=row.missed_policy,
+        missed_window_s=row.missed_window_s,
+        retry=policy_of(row),
+        retry_at=row.retry_at,
+    )
+
+
+def rfc3339(instant: datetime | None) -> str | None:
+    """``instant`` in UTC with milliseconds and ``Z``; ``None`` stays."""
+    if instant is None:
+        return None
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

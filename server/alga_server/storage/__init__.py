@@ -1,0 +1,3 @@
+"""The database: tables, transactions, locks, migrations."""
+
+from __future__ import annotations
