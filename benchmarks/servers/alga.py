@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from alga_server.cli.log_lines import log_to_stderr
-from alga_server.cli.serving import listen, serve_until_told, url_of
+from alga_server.cli.serving import listen, serve_until_signal, url_of
 
 from ..seeding import settings
 
@@ -15,7 +15,7 @@ def main(url: str) -> int:
     log_to_stderr()
     with listen("127.0.0.1", 0) as listener:
         where = url_of(listener)
-        return serve_until_told(
+        return serve_until_signal(
             settings(url), listener, allow_clock=False, ready=lambda: print(where, flush=True)
         )
 

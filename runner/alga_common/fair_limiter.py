@@ -62,7 +62,7 @@ class _Line:
         return count * (monotonic() - self._since) / max(self._served, 1)
 
 
-class Places:
+class FairLimiter:
     """``limit`` places, at most ``holder_limit`` of them one holder's; ``queue`` may wait, ``holder_queue`` of one.
 
     Every place that is taken is given back with ``free``. For one event loop.

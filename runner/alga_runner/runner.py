@@ -20,10 +20,18 @@ from .alga import AlgaServer, connect
 from .bundles import BundleSource, MemoryBundles, bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine
 from .capabilities.operation import RECORDED_BYTES
-from .engine import Budget, Engine, EngineConfig, GuestLimits, Heavy, deferred_interrupts, require_sound
+from .engine import (
+    Budget,
+    Engine,
+    EngineConfig,
+    GuestLimits,
+    LargeWorkQueue,
+    deferred_interrupts,
+    require_sound,
+)
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
 from .execution.admission import Admission, Bounds
-from .execution.failure import explained, log_detail
+from .execution.failure import add_context, log_detail
 from .execution.programs import Programs, module_loader
 from .guests import CoreHost, CoreProgram, SessionLimits
 from .models import (
@@ -92,7 +100,7 @@ class Runner:
         self._all_ended: anyio.Event | None = None
         self.admission = Admission(Bounds.of(self.settings, self.settings.max_guests), self.telemetry)
         """Who may execute now, and who waits."""
-        self.heavy = Heavy()
+        self.heavy = LargeWorkQueue()
         """Does what would hold the event loop for long."""
 
     async def __aenter__(self) -> Self:
@@ -195,7 +203,7 @@ class Runner:
             response = await self._execute(request, execution)
         except AlgaError as error:
             status = error.code
-            told = await explained(error, request, execution, self.timeout_s(request), self._programs)
+            told = await add_context(error, request, execution, self.timeout_s(request), self._programs)
             detail = log_detail(told)
             raise told from error.__cause__
         else:

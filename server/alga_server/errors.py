@@ -25,7 +25,7 @@
     └── RunnerFailure           runner_failure      502
         ├── RunnerUnavailable   runner_unavailable  502
         ├── RunnerRefused       runner_refused      502
-        ├── RunnerGarbled       runner_garbled      502
+        ├── RunnerProtocolError       runner_garbled      502
         ├── ExecutionFailed     execution_failed    502
         │   └── ExecutionTimedOut execution_timed_out 504
         ├── RunnerBusy          runner_busy         429
@@ -252,7 +252,7 @@ class RunnerRefused(RunnerFailure):
     code = "runner_refused"
 
 
-class RunnerGarbled(RunnerFailure):
+class RunnerProtocolError(RunnerFailure):
     """The runner's answer cannot be used"""
 
     code = "runner_garbled"

@@ -12,11 +12,11 @@ import pytest
 from anyio.abc import TaskGroup
 
 from alga_runner.service.http import Answer
-from alga_runner.service.idempotency import Keyed, KeyReused, Replies
+from alga_runner.service.idempotency import IdempotencyKey, KeyReused, Replies
 from alga_runner.service.kept_replies import KeptReplies
-from alga_runner.service.ledger import Ledger
+from alga_runner.service.ledger import ReplyCache
 from alga_runner.workers.channel import Channel, Message
-from alga_runner.workers.keeper import Desk
+from alga_runner.workers.keeper import WorkerClaims
 from alga_runner.workers.link import Link
 from alga_runner.workers.shared import SharedReplies
 
@@ -43,21 +43,21 @@ class Pair:
         self.other: Replies
 
     def keep(self, *, max_replies: int = 100, max_bytes: int = 10_000, ttl_s: float = 60.0) -> None:
-        ledger = Ledger(max_replies=max_replies, max_bytes=max_bytes, ttl_s=ttl_s, clock=self.clock)
+        ledger = ReplyCache(max_replies=max_replies, max_bytes=max_bytes, ttl_s=ttl_s, clock=self.clock)
         if self._apart:
             self.one, self.other = self._worker(ledger), self._worker(ledger)
         else:
             self.one = self.other = KeptReplies(ledger)
 
-    def _worker(self, ledger: Ledger) -> Replies:
+    def _worker(self, ledger: ReplyCache) -> Replies:
         ours, its = socket.socketpair()
         channel = Channel(ours, max_bytes=1_000_000)
-        desk = Desk(ledger, channel.post)
+        desk = WorkerClaims(ledger, channel.post)
 
         def receive(message: Message) -> None:
             match message:
                 case {"kind": "claim", "number": int(number)}:
-                    keyed = Keyed(message["place"], message["fingerprint"], message["tenant"])
+                    keyed = IdempotencyKey(message["place"], message["fingerprint"], message["tenant"])
                     desk.claim(number, keyed)
                 case {"kind": "done", "number": int(number)}:
                     desk.done(number, message["reply"])
@@ -77,8 +77,10 @@ async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
         tasks.cancel_scope.cancel()
 
 
-def keyed(key: object, *, tenant: str = "acme") -> Keyed:
-    return Keyed(sha256(repr(key).encode()).digest(), b"the request", sha256(tenant.encode()).digest())
+def keyed(key: object, *, tenant: str = "acme") -> IdempotencyKey:
+    return IdempotencyKey(
+        sha256(repr(key).encode()).digest(), b"the request", sha256(tenant.encode()).digest()
+    )
 
 
 def answer(text: str = "x") -> Answer:
@@ -282,7 +284,7 @@ async def test_another_request_under_the_key_does_not_wait(pair: Pair) -> None:
 # ---- Bounds
 
 
-async def kept_of(pair: Pair, keys: list[Keyed]) -> list[bool]:
+async def kept_of(pair: Pair, keys: list[IdempotencyKey]) -> list[bool]:
     """Which are kept, found out without keeping more."""
     found = []
     for each in keys:
@@ -292,7 +294,7 @@ async def kept_of(pair: Pair, keys: list[Keyed]) -> list[bool]:
     return found
 
 
-async def keep(pair: Pair, keys: list[Keyed], size: int = 1) -> list[Keyed]:
+async def keep(pair: Pair, keys: list[IdempotencyKey], size: int = 1) -> list[IdempotencyKey]:
     for each in keys:
         await pair.one.once(each, Counted(answer("x" * size)))
         await settled()

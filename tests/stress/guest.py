@@ -23,7 +23,7 @@ ROUNDS = 2
 """Host calls of a guest that moves; before each it computes, so that it comes from the thread beside the loop."""
 
 _SPINS = 3_000_000
-"""Turns of its loop: longer than a slice, so that the next of its kind starts beside the loop."""
+"""LoopScheduler of its loop: longer than a slice, so that the next of its kind starts beside the loop."""
 
 _REQUEST, _RESPONSE, _BODY = 4096, 65536, 65554
 _REPLY = _BODY + 4 + 4 + NONCE_CHARACTERS + 2

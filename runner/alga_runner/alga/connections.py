@@ -16,9 +16,9 @@ from contextlib import suppress
 import anyio
 import httpx
 
-from alga_common.fair_limiter import FOREVER, Places
+from alga_common.fair_limiter import FOREVER, FairLimiter
 
-from .http1 import BrokenAnswer, ResponseReader
+from .http1 import HttpProtocolError, ResponseReader
 
 MAX_CONNECTIONS = 200
 MAX_CONNECTIONS_OF_ONE = 50
@@ -39,7 +39,7 @@ class Connections(httpx.AsyncBaseTransport):
     """Connections to one server, the last used first; holders share them fairly.
 
     ``httpx.ConnectError``: none could be made. ``httpx.ReadError``: lost before a byte of the answer.
-    ``BrokenAnswer``: the answer cannot be used.
+    ``HttpProtocolError``: the answer cannot be used.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Connections(httpx.AsyncBaseTransport):
     ) -> None:
         self._tls: ssl.SSLContext | None = None
         self._idle: deque[_Connection] = deque()
-        self._places = Places(max_connections, min(max_connections, max_of_one), queue=sys.maxsize)
+        self._places = FairLimiter(max_connections, min(max_connections, max_of_one), queue=sys.maxsize)
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -156,7 +156,7 @@ class _Connection(asyncio.Protocol):
             return
         try:
             whole = reader.feed(data)
-        except BrokenAnswer as error:
+        except HttpProtocolError as error:
             self._finish(error)
         else:
             if whole:
@@ -173,10 +173,10 @@ class _Connection(asyncio.Protocol):
             return
         try:
             reader.end()
-        except BrokenAnswer as error:
+        except HttpProtocolError as error:
             self._finish(error)
         else:
-            self._finish(BrokenAnswer("breaks off in the middle") if exc else None)
+            self._finish(HttpProtocolError("breaks off in the middle") if exc else None)
 
     def _finish(self, error: Exception | None) -> None:
         if self._answered is None or self._answered.done():

@@ -19,7 +19,7 @@ from . import answers
 from .connections import HOLDER, MAX_ANSWER_BYTES, Connections
 from .dialect import Dialect
 from .dialect_alga import AlgaDialect
-from .http1 import BrokenAnswer
+from .http1 import HttpProtocolError
 from .port import AlgaServer, Identity
 
 _READS = frozenset({"list", "get", "getEndpoints"})
@@ -272,7 +272,7 @@ def _was_lost(error: httpx.HTTPError) -> bool:
 
 def _broken(error: httpx.HTTPError) -> HostCallError:
     # The texts of httpx's own errors are left out: they may quote a header, and the token is one.
-    if isinstance(error, BrokenAnswer):
+    if isinstance(error, HttpProtocolError):
         return answers.garbled(str(error))
     if isinstance(error, httpx.ConnectError):
         return HostCallError(HostCallCode.UNAVAILABLE, "The Alga server cannot be reached.")

@@ -22,7 +22,7 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 
 
-class BrokenAnswer(httpx.RemoteProtocolError):
+class HttpProtocolError(httpx.RemoteProtocolError):
     """The response cannot be used; the message completes "The Alga server's answer ..."."""
 
 
@@ -30,7 +30,7 @@ class ResponseReader:
     """Takes the bytes of one response as they come. ``complete`` says when it is whole.
 
     Once it is: ``status``, ``headers`` and ``body`` hold it, and ``reusable`` whether the connection may carry another
-    exchange. ``begun`` says whether any byte has come. Raises ``BrokenAnswer``.
+    exchange. ``begun`` says whether any byte has come. Raises ``HttpProtocolError``.
     """
 
     def __init__(self, max_body_bytes: int) -> None:
@@ -65,24 +65,24 @@ class ResponseReader:
         if self._until_close:
             self.complete = True
         if not self.complete:
-            raise BrokenAnswer("breaks off in the middle")
+            raise HttpProtocolError("breaks off in the middle")
 
     def _head(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
         if end < 0:
             if len(self._buffer) >= MAX_HEAD_BYTES or not b"HTTP/1.".startswith(bytes(self._buffer[:7])):
-                raise BrokenAnswer("is not HTTP")
+                raise HttpProtocolError("is not HTTP")
             return False
         first, *lines = bytes(self._buffer[:end]).split(b"\r\n")
         del self._buffer[: end + 4]
         status_line = _STATUS_LINE.fullmatch(first)
         if status_line is None:
-            raise BrokenAnswer("is not HTTP")
+            raise HttpProtocolError("is not HTTP")
         self.status = int(status_line[2])
         if self.status < 200:
             self._interim += 1
             if self.status == 101 or self._interim > _MAX_INTERIM:
-                raise BrokenAnswer("is not a response")
+                raise HttpProtocolError("is not a response")
             return True
         self.headers = [_header(line) for line in lines]
         self._keep_alive = status_line[1] == b"1" and b"close" not in self._tokens(b"connection")
@@ -97,11 +97,11 @@ class ResponseReader:
             self.complete = True
         elif codings:
             if codings != [b"chunked"] or lengths:
-                raise BrokenAnswer("says in two ways where it ends")
+                raise HttpProtocolError("says in two ways where it ends")
             self._step = self._chunk_line
         elif lengths:
             if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
-                raise BrokenAnswer("has no clear length")
+                raise HttpProtocolError("has no clear length")
             self._left = int(lengths[0])
             self._check_size(self._left)
             self._step = self._fixed
@@ -126,7 +126,7 @@ class ResponseReader:
             return False
         size = _CHUNK_LINE.fullmatch(line)
         if size is None:
-            raise BrokenAnswer("has a broken chunk")
+            raise HttpProtocolError("has a broken chunk")
         self._left = int(size[1], 16)
         self._check_size(self._left)
         self._step = self._chunk if self._left else self._trailer
@@ -137,7 +137,7 @@ class ResponseReader:
         if self._left or len(self._buffer) < 2:
             return False
         if self._buffer[:2] != b"\r\n":
-            raise BrokenAnswer("has a broken chunk")
+            raise HttpProtocolError("has a broken chunk")
         del self._buffer[:2]
         self._step = self._chunk_line
         return True
@@ -145,7 +145,7 @@ class ResponseReader:
     def _trailer(self) -> bool:
         line = self._line(_MAX_TRAILER_LINE)
         if line:
-            raise BrokenAnswer("has trailers, which were not asked for")
+            raise HttpProtocolError("has trailers, which were not asked for")
         self.complete = line is not None
         return False
 
@@ -153,7 +153,7 @@ class ResponseReader:
         end = self._buffer.find(b"\r\n", 0, longest)
         if end < 0:
             if len(self._buffer) >= longest:
-                raise BrokenAnswer("has a broken chunk")
+                raise HttpProtocolError("has a broken chunk")
             return None
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 2]
@@ -167,7 +167,7 @@ class ResponseReader:
 
     def _check_size(self, more: int) -> None:
         if len(self.body) + more > self._max_body_bytes:
-            raise BrokenAnswer(f"is larger than {self._max_body_bytes} bytes")
+            raise HttpProtocolError(f"is larger than {self._max_body_bytes} bytes")
 
     def _tokens(self, wanted: bytes) -> list[bytes]:
         values = [value for name, value in self.headers if name == wanted]
@@ -177,5 +177,5 @@ class ResponseReader:
 def _header(line: bytes) -> tuple[bytes, bytes]:
     parts = _HEADER_LINE.fullmatch(line)
     if parts is None:
-        raise BrokenAnswer("has a broken header")
+        raise HttpProtocolError("has a broken header")
     return parts[1].lower(), parts[2].rstrip()

@@ -103,9 +103,9 @@ def serve(
     door: _Door = {"host": host, "port": port, "require_token": not dev, "announce": _announce}
 
     if workers == 1:
-        from ..engine import require_survivable  # noqa: PLC0415 - a supervisor needs no engine
+        from ..engine import check_in_subprocess  # noqa: PLC0415 - a supervisor needs no engine
 
-        require_survivable()
+        check_in_subprocess()
 
     async def run() -> int:
         if workers == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .budget import Budget
 from .check.selfcheck import require_sound
-from .check.trial import require_survivable
+from .check.trial import check_in_subprocess
 from .compile.compiler import CompileBounds
 from .compile.loader import ModuleLoader
 from .cpu_thread import HELD_S
@@ -12,10 +12,10 @@ from .drive import DONE, advance, arrive, drive, in_time, retire
 from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
 from .interrupts import deferred_interrupts
-from .large_work import LARGE_BYTES, Heavy
+from .large_work import LARGE_BYTES, LargeWorkQueue
 from .limits import GuestLimits
 from .linker import HostFunction, LinkedModule, Linker
-from .loop_scheduler import this_thread
+from .loop_scheduler import loop_scheduler
 from .memory import LinearMemory
 from .module import ExportType, ImportType, Module, Signature
 
@@ -32,9 +32,9 @@ __all__ = [
     "ExportType",
     "Guest",
     "GuestLimits",
-    "Heavy",
     "HostFunction",
     "ImportType",
+    "LargeWorkQueue",
     "LinearMemory",
     "LinkedModule",
     "Linker",
@@ -43,11 +43,11 @@ __all__ = [
     "Signature",
     "advance",
     "arrive",
+    "check_in_subprocess",
     "deferred_interrupts",
     "drive",
     "in_time",
+    "loop_scheduler",
     "require_sound",
-    "require_survivable",
     "retire",
-    "this_thread",
 ]

@@ -51,7 +51,7 @@ Python's own 5 ms would make a slice of 1 ms take six while the loop is busy.
 """
 
 
-class Loan:
+class CpuTask:
     """A guest while the worker has it."""
 
     __slots__ = (
@@ -106,9 +106,9 @@ class _Share:
 
     def __init__(self, used_s: float) -> None:
         self.used_s = used_s
-        self.fresh: deque[Loan] = deque()
+        self.fresh: deque[CpuTask] = deque()
         """Those that wait for their first slice, and those to be ended."""
-        self.again: deque[Loan] = deque()
+        self.again: deque[CpuTask] = deque()
         self._fresh_served = 0
 
     @property
@@ -116,7 +116,7 @@ class _Share:
         """Whether nothing waits."""
         return not self.fresh and not self.again
 
-    def next(self) -> Loan:
+    def next(self) -> CpuTask:
         """The next to run."""
         if self.fresh and (self._fresh_served < _FRESH_IN_A_ROW or not self.again):
             self._fresh_served += 1
@@ -124,12 +124,12 @@ class _Share:
         self._fresh_served = 0
         return self.again.popleft()
 
-    def queue_of(self, loan: Loan) -> deque[Loan] | None:
+    def queue_of(self, loan: CpuTask) -> deque[CpuTask] | None:
         """Where ``loan`` waits, if it does."""
         return next((queue for queue in (self.fresh, self.again) if loan in queue), None)
 
 
-class Worker:
+class CpuThread:
     """One daemon thread of this process; it starts with the first loan."""
 
     def __init__(self) -> None:
@@ -147,7 +147,7 @@ class Worker:
         """By owner: those who lent something, and those who had more than their part when they last did."""
         self._used_s = 0.0
         """What the owner had whose guest ran last: those who come start from there."""
-        self._running: Loan | None = None
+        self._running: CpuTask | None = None
         self._thread: threading.Thread | None = None
         self._ends = False
 
@@ -162,13 +162,13 @@ class Worker:
         Raises what ended it, ``CpuLimit`` and ``DeadlineExceeded`` included. When cancelled, it takes the guest back
         first, which takes as long as a slice; then ``budget.stack`` says where the guest was if its deadline had come.
         """
-        return await self._carry_out(Loan(guest, budget))
+        return await self._carry_out(CpuTask(guest, budget))
 
     async def free(self, guest: Guest) -> None:
         """Free ``guest`` in the worker, which must not be running. What is not freed then is the owner's to close."""
-        await self._carry_out(Loan(guest, Budget(), frees=True))
+        await self._carry_out(CpuTask(guest, Budget(), frees=True))
 
-    async def _carry_out(self, loan: Loan) -> bool:
+    async def _carry_out(self, loan: CpuTask) -> bool:
         # However this coroutine ends, even between two of its lines: closing the guest waits for the worker.
         loan.guest.recall = partial(self._take_back, loan)
         try:
@@ -188,7 +188,7 @@ class Worker:
                 del failure  # its traceback has this frame
         return loan.done
 
-    def _lend(self, loan: Loan) -> None:
+    def _lend(self, loan: CpuTask) -> None:
         with self._changed:
             if self._ends:
                 raise EngineUnavailable("The process is about to end: no guest computes any more.")
@@ -197,7 +197,7 @@ class Worker:
             self._share_of(loan).fresh.append(loan)
             self._changed.notify_all()
 
-    def _recall(self, loan: Loan, *, stack: bool) -> None:
+    def _recall(self, loan: CpuTask, *, stack: bool) -> None:
         """Ask for the guest; a loan that waits is ended here and now, unless its stack is wanted and it has one."""
         with self._changed:
             late = stack and monotonic() >= loan.budget.until
@@ -216,7 +216,7 @@ class Worker:
                 queue.remove(loan)
                 loan.end()
 
-    def _share_of(self, loan: Loan) -> _Share:
+    def _share_of(self, loan: CpuTask) -> _Share:
         owner, least = loan.budget.owner, self._used_s - _CREDIT_S
         share = self._shares.get(owner)
         if share is None:
@@ -229,7 +229,7 @@ class Worker:
             share.used_s = max(share.used_s, least)
         return share
 
-    def _take_back(self, loan: Loan) -> None:
+    def _take_back(self, loan: CpuTask) -> None:
         """Return once the worker has let go of the guest: within a slice."""
         self._recall(loan, stack=False)
         with self._changed:
@@ -292,7 +292,7 @@ class Worker:
                 share.again.append(loan)
         return True
 
-    def _next(self) -> Loan | None:
+    def _next(self) -> CpuTask | None:
         with self._changed:
             while not self._ends:
                 waiting = [share for share in self._shares.values() if not share.empty]
@@ -309,7 +309,7 @@ class Worker:
 _used_s = attrgetter("used_s")
 
 
-async def _until_ended(loan: Loan) -> None:
+async def _until_ended(loan: CpuTask) -> None:
     """A guest that another thread runs cannot be left alone, however often one asks; the last one is heard then."""
     asked: asyncio.CancelledError | None = None
     while not loan.ended:
@@ -322,7 +322,7 @@ async def _until_ended(loan: Loan) -> None:
         raise asked
 
 
-def _run_slice(loan: Loan) -> bool:
+def _run_slice(loan: CpuTask) -> bool:
     """Run one slice. Whether the guest is done, waits for an answer, or has ended."""
     guest, budget, now = loan.guest, loan.budget, monotonic()
     if loan.frees:
@@ -355,7 +355,7 @@ def has_much_memory(guest: Guest) -> bool:
     return guest.memory is not None and guest.memory.size >= _MUCH_BYTES
 
 
-worker = Worker()
+worker = CpuThread()
 
 
 @atexit.register

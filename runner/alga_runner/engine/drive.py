@@ -17,7 +17,7 @@ from .budget import Budget
 from .cpu_thread import HELD_S, has_much_memory, note_hold, worker
 from .guest import Answerer, Guest
 from .linker import HostFunction
-from .loop_scheduler import this_thread
+from .loop_scheduler import loop_scheduler
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ async def arrive(budget: Budget) -> None:
 
     Whoever calls ``turns.has_room`` before spares a coroutine where there is.
     """
-    turns = this_thread.turns
+    turns = loop_scheduler.turns
     if turns.has_room(budget.owner):
         return
     if not turns.waited_for:  # then the next turn has room for whoever comes first, and needs no line
@@ -62,7 +62,7 @@ def advance(guest: Guest, answerer: Answerer, budget: Budget) -> int:
     Most guests are done then, and none of those pays for a coroutine. Raises what the guest or the answerer raises.
     """
     guest.answerer = answerer
-    turns, step = this_thread.turns, _PAUSED
+    turns, step = loop_scheduler.turns, _PAUSED
     while step == _PAUSED and not guest.linked.computes and turns.has_time():
         step = _step(guest, budget)
     return step
@@ -81,7 +81,7 @@ async def drive(
         budget = Budget()
     if step is None:
         step = advance(guest, answerer, budget)
-    turns = this_thread.turns
+    turns = loop_scheduler.turns
     while step == _PAUSED and not guest.linked.computes:
         if not await turns.room(budget.owner, budget=budget):
             raise _cut_off(None, budget)
@@ -129,7 +129,7 @@ def _cut_off(called: HostFunction | None, budget: Budget) -> EngineUnavailable |
 
 async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int) -> None:
     """Go on with a guest that waits for an answer or for its turn."""
-    turns = this_thread.turns
+    turns = loop_scheduler.turns
     beside, doubtful, in_turn = guest.linked.computes, step == _SPUN, False
     while True:
         if (call := guest.pending) is not None:

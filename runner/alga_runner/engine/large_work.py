@@ -34,7 +34,7 @@ class _Owner:
         self.rests_until = 0.0
 
 
-class Heavy:
+class LargeWorkQueue:
     """The heavy work of one event loop. ``clock`` gives seconds, ``sleep`` waits for some."""
 
     def __init__(

@@ -62,7 +62,7 @@ class _Line:
         return False
 
 
-class Turns:
+class LoopScheduler:
     """The turns of the event loop that runs in one thread."""
 
     def __init__(self) -> None:
@@ -205,10 +205,10 @@ class Turns:
         return left < most or not self._lines
 
 
-class _ThisThread(threading.local):
+class _ThreadScheduler(threading.local):
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.turns = LoopScheduler()
 
 
-this_thread = _ThisThread()
+loop_scheduler = _ThreadScheduler()
 """Who runs guests in a thread finds the turns of its loop here."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from alga_common.fair_limiter import Entry, Places, share
+from alga_common.fair_limiter import Entry, FairLimiter, share
 
 from ..errors import Draining, Overloaded
 from ..settings import Settings
@@ -59,7 +59,7 @@ class Admission:
     def __init__(self, bounds: Bounds, telemetry: Telemetry) -> None:
         self.bounds = bounds
         self._telemetry = telemetry
-        self._places = Places(
+        self._places = FairLimiter(
             bounds.executing,
             bounds.executing_per_tenant,
             queue=bounds.queued,

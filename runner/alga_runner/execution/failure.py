@@ -15,7 +15,7 @@ _BUILD_WITH_LINES = (
 )
 
 
-async def explained(
+async def add_context(
     error: AlgaError,
     request: ExecuteRequest,
     execution: Execution,

@@ -22,7 +22,7 @@ from ..frames import Frame
 from ..guests import CoreHost, CoreProgram
 from ..settings import MIB, Settings
 from ..telemetry import Telemetry
-from .symbolizer import Positions
+from .symbolizer import Symbolizer
 
 MAX_PROGRAMS = 1_000
 """Programs kept; the one unused for longest goes first."""
@@ -82,7 +82,7 @@ class Programs:
         self._max_module_bytes = max_module_bytes
         self._by_bundle: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
         self._by_module: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
-        self._positions = Positions(bundles, tasks)
+        self._positions = Symbolizer(bundles, tasks)
 
     def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> CoreProgram | None:
         """The program of a tenant's bundle, if ``get`` would not have to wait for it."""

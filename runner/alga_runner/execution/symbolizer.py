@@ -12,7 +12,7 @@ from alga_common.single_flight import SingleFlight
 
 from ..bundles import BundleSource
 from ..debuginfo import LineTable, read_lines
-from ..engine import this_thread
+from ..engine import loop_scheduler
 from ..errors import AlgaError
 from ..frames import Frame
 
@@ -25,7 +25,7 @@ PATIENCE_S = 1.0
 logger = logging.getLogger("alga_runner")
 
 
-class Positions:
+class Symbolizer:
     """Finds files and lines. A table is read once for all who wait, on the event loop, in the turns that guests share.
 
     Not in a thread: pure Python beside the loop takes the GIL from it for milliseconds (engine-lab B, "GIL convoy").
@@ -67,7 +67,7 @@ class Positions:
 async def _in_turns(steps: Generator[None, None, LineTable]) -> LineTable:
     """What ``steps`` returns, each of them in a turn of the event loop that has time for a guest."""
     while True:
-        await this_thread.turns.room()
+        await loop_scheduler.turns.room()
         try:
             next(steps)
         except StopIteration as end:

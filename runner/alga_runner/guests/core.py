@@ -18,7 +18,7 @@ from ..engine import (
     Engine,
     Guest,
     GuestLimits,
-    Heavy,
+    LargeWorkQueue,
     LinkedModule,
     Linker,
     Module,
@@ -26,8 +26,8 @@ from ..engine import (
     arrive,
     drive,
     in_time,
+    loop_scheduler,
     retire,
-    this_thread,
 )
 from ..errors import (
     BrokenFraming,
@@ -187,13 +187,13 @@ class CoreHost:
         limits: SessionLimits,
         *,
         clock_ns: Callable[[], int] = time.time_ns,
-        heavy: Heavy | None = None,
+        heavy: LargeWorkQueue | None = None,
     ) -> None:
         """``clock_ns`` is the wall clock guests see, in nanoseconds since 1970; ``heavy`` does what takes long."""
         self._engine = engine
         self._limits = limits
         self._clock_ns = clock_ns
-        self._heavy = heavy or Heavy()
+        self._heavy = heavy or LargeWorkQueue()
         self._log = GuestLog(gate)
         self._imports = tuple(core_imports(gate, self._log))
         self._linker = Linker(engine, [item.function for item in self._imports])
@@ -222,7 +222,7 @@ class CoreHost:
         """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
         most = self._limits.body_bytes
         if len(request.http.body_b64 or "") < LARGE_BYTES:
-            if not this_thread.turns.has_room(budget.owner):
+            if not loop_scheduler.turns.has_room(budget.owner):
                 await arrive(budget)
             document = encode_request(request, max_body_bytes=most)
         else:

@@ -12,13 +12,13 @@ from ..runner import Runner
 from ..settings import Settings
 from .execute import Execute
 from .health import Health
-from .held import HeldBytes
+from .held import RequestMemory
 from .http import Answer, ClientGone, Exchange, Message, Receive, Refused, Send
 from .idempotency import Replies
 from .kept_replies import KeptReplies
-from .ledger import Ledger
+from .ledger import ReplyCache
 from .peers import Alone, Peers
-from .slots import Slots
+from .slots import RequestTracker
 
 logger = logging.getLogger("alga_runner")
 
@@ -36,7 +36,7 @@ class Service:
     ) -> None:
         self._runner = runner
         self._settings = settings
-        self._slots = Slots(HeldBytes.of(settings), runner.telemetry.refused)
+        self._slots = RequestTracker(RequestMemory.of(settings), runner.telemetry.refused)
         self._retiring = False
         health = Health(runner, self._slots, peers)
         self._routes: Mapping[str, Mapping[str, Route]] = {
@@ -156,6 +156,6 @@ def create_service(
         runner,
         settings,
         secret.encode() or None,
-        replies or KeptReplies(Ledger.within(settings, clock)),
+        replies or KeptReplies(ReplyCache.within(settings, clock)),
         peers or Alone(runner.telemetry),
     )

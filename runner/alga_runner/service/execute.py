@@ -19,9 +19,9 @@ from ..settings import Settings
 from .body import parse_request, read_body, require_json
 from .checks import require_token, routing_fault
 from .http import Answer, ClientGone, Exchange
-from .idempotency import Keyed, KeyReused, Replies
+from .idempotency import IdempotencyKey, KeyReused, Replies
 from .replies import error_reply, failed_reply, guest_reply
-from .slots import Slots, draining, no_room
+from .slots import RequestTracker, draining, no_room
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Execute:
     """The route. ``token`` is what callers must show; ``None`` asks for none."""
 
     def __init__(
-        self, runner: Runner, settings: Settings, slots: Slots, replies: Replies, token: bytes | None
+        self, runner: Runner, settings: Settings, slots: RequestTracker, replies: Replies, token: bytes | None
     ) -> None:
         self._runner = runner
         self._settings = settings
@@ -82,7 +82,9 @@ class Execute:
         with anyio.move_on_after(patience_s) as scope:
             try:
                 size = len(request.http.body_b64 or "")
-                keyed = await self._sized(request.context.tenant_id, size, lambda: Keyed.of(key, request))
+                keyed = await self._sized(
+                    request.context.tenant_id, size, lambda: IdempotencyKey.of(key, request)
+                )
                 return await self._replies.once(keyed, _outside(scope, run))
             except KeyReused:
                 return failed_reply(409, "idempotency_key_reused")

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from ..runner import Runner
 from .http import Answer, Exchange
 from .peers import Peers
-from .slots import Slots
+from .slots import RequestTracker
 
 STORE_PATIENCE_S = 1.0
 """How long a probe waits for the bundle store (alga-contract 2)."""
@@ -18,7 +18,7 @@ STORE_PATIENCE_S = 1.0
 class Health:
     """``/healthz``, ``/readyz`` and ``/metrics``. None of them asks for a token."""
 
-    def __init__(self, runner: Runner, slots: Slots, peers: Peers) -> None:
+    def __init__(self, runner: Runner, slots: RequestTracker, peers: Peers) -> None:
         self._runner = runner
         self._slots = slots
         self._peers = peers

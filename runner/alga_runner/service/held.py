@@ -16,7 +16,7 @@ _WEIGHT = 0.1
 """How much the latest request counts in the average time that requests are held."""
 
 
-class HeldBytes:
+class RequestMemory:
     """Counts the bytes of requests that are being read, queued or executed, as they came."""
 
     def __init__(self, limit: int, tenant_limit: int) -> None:
@@ -27,7 +27,7 @@ class HeldBytes:
         self._held_s = 0.0
 
     @classmethod
-    def of(cls, settings: Settings) -> HeldBytes:
+    def of(cls, settings: Settings) -> RequestMemory:
         """What ``settings`` say; one request of the largest size always fits."""
         largest = settings.max_http_body_bytes + REQUEST_BYTES
         limit = max(settings.max_http_bytes, largest)

@@ -25,7 +25,7 @@ class KeyReused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
+class IdempotencyKey:
     """Where a reply is kept, what request it answers, and whose room it takes; all are SHA-256 digests."""
 
     place: bytes
@@ -33,7 +33,7 @@ class Keyed:
     tenant: bytes
 
     @classmethod
-    def of(cls, key: bytes, request: ExecuteRequest) -> Keyed:
+    def of(cls, key: bytes, request: ExecuteRequest) -> IdempotencyKey:
         """The place of ``key`` for the request's install, and the request's fingerprint.
 
         The place has the trigger too: whoever calls through the gateway chooses the key, and must not be able to take
@@ -65,7 +65,7 @@ class Replies(ABC):
     """Replies kept for their idempotency keys."""
 
     @abstractmethod
-    async def once(self, keyed: Keyed, carry_out: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def once(self, keyed: IdempotencyKey, carry_out: Callable[[], Awaitable[Answer]]) -> Answer:
         """The kept reply, or what ``carry_out`` answers; of its answers, guests' replies (``ok``) are kept.
 
         A kept one is marked as ``replayed`` made it. While another request is being carried out for the same place,

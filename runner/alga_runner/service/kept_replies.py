@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from .http import Answer
-from .idempotency import Keyed, Replies
-from .ledger import Ledger
+from .idempotency import IdempotencyKey, Replies
+from .ledger import ReplyCache
 
 
 class KeptReplies(Replies):
     """Waits as the rules of ``ledger`` say."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: ReplyCache) -> None:
         self._ledger = ledger
 
-    async def once(self, keyed: Keyed, carry_out: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def once(self, keyed: IdempotencyKey, carry_out: Callable[[], Awaitable[Answer]]) -> Answer:
         """See ``Replies.once``."""
         news: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
 

@@ -14,7 +14,7 @@ from typing import Self
 from ..settings import Settings
 from .heaviest import Heaviest
 from .http import Answer
-from .idempotency import Keyed, KeyReused, replayed
+from .idempotency import IdempotencyKey, KeyReused, replayed
 
 _OVERHEAD_BYTES = 512
 """About what a kept reply costs beside its body."""
@@ -28,7 +28,7 @@ class Ticket:
 
     __slots__ = ("first", "keyed", "news")
 
-    def __init__(self, keyed: Keyed, news: News, *, first: bool) -> None:
+    def __init__(self, keyed: IdempotencyKey, news: News, *, first: bool) -> None:
         self.keyed = keyed
         self.news = news
         self.first = first
@@ -36,7 +36,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    keyed: Keyed
+    keyed: IdempotencyKey
     answer: Answer
     until: float
 
@@ -53,7 +53,7 @@ class _Holding:
     bytes: int = 0
 
 
-class Ledger:
+class ReplyCache:
     """Keeps up to ``max_replies`` of together ``max_bytes`` for ``ttl_s`` seconds of ``clock``.
 
     Where that is not enough, the oldest goes of the tenant that has most of what is short: replies or bytes.
@@ -89,7 +89,7 @@ class Ledger:
             clock=clock,
         )
 
-    def claim(self, keyed: Keyed, news: News) -> Answer | Ticket:
+    def claim(self, keyed: IdempotencyKey, news: News) -> Answer | Ticket:
         """The kept reply, or a ticket: for the first, which may be carried out, or for one that waits for ``news``.
 
         Whoever has a ticket gives it back. Raises ``KeyReused`` for another request under the key.

@@ -10,16 +10,16 @@ from types import TracebackType
 import anyio
 
 from ..errors import Overloaded
-from .held import REQUEST_BYTES, HeldBytes
+from .held import REQUEST_BYTES, RequestMemory
 from .http import Refused
 
 _RETRY_AFTER_DRAINING_S = 1
 
 
 class Slot:
-    """One request's place while entered. What is inside may be cancelled by ``Slots.stop``, and then just ends."""
+    """One request's place while entered. What is inside may be cancelled by ``RequestTracker.stop``, and then just ends."""
 
-    def __init__(self, slots: Slots, tenant: str) -> None:
+    def __init__(self, slots: RequestTracker, tenant: str) -> None:
         self._slots = slots
         self._tenant = tenant
         self._held = 0
@@ -53,10 +53,10 @@ class Slot:
         self._scope.cancel()
 
 
-class Slots:
+class RequestTracker:
     """The requests that were let in. ``refused`` counts those that were not, by reason."""
 
-    def __init__(self, held: HeldBytes, refused: Callable[[str], None]) -> None:
+    def __init__(self, held: RequestMemory, refused: Callable[[str], None]) -> None:
         self.bytes = held
         self._refused = refused
         self._taken: set[Slot] = set()

@@ -93,7 +93,7 @@ def _notice(line: Line) -> Entry:
     return Entry(line.created, line.level, _NOTICES[line.action].format_map(fields), fields)
 
 
-class LineWriter:
+class LogQueue:
     """Hands lines to ``logger`` from a daemon thread, which starts with the first line.
 
     Lines are gathered for a moment and written together: a thread that woke for each would take the interpreter from

@@ -8,7 +8,7 @@ from time import time
 from typing import Protocol
 
 from .exposition import Snapshot
-from .lines import MAX_QUEUED_LINES, Line, LineWriter
+from .lines import MAX_QUEUED_LINES, Line, LogQueue
 from .metrics import Metrics
 
 logging.getLogger("alga_runner").addHandler(logging.NullHandler())  # quiet until an application configures it
@@ -68,7 +68,7 @@ class Telemetry:
         self, logger: logging.Logger | None = None, *, max_queued_lines: int = MAX_QUEUED_LINES
     ) -> None:
         self._metrics = Metrics()
-        self._lines = LineWriter(
+        self._lines = LogQueue(
             logger or logging.getLogger("alga_runner"), self._metrics.dropped, capacity=max_queued_lines
         )
 

@@ -14,7 +14,7 @@ import logging
 import socket
 from collections.abc import Callable
 
-from .board import Board
+from .board import ConnectionCounts
 
 logger = logging.getLogger("alga_runner")
 
@@ -39,7 +39,7 @@ class Acceptor:
     def __init__(
         self,
         listener: socket.socket,
-        board: Board,
+        board: ConnectionCounts,
         seat: int,
         *,
         connect: Callable[[], asyncio.Protocol],

@@ -11,7 +11,7 @@ _ABSENT = -1
 _BYTES = 4
 
 
-class Board:
+class ConnectionCounts:
     """A seat for each worker, with its number of open connections; a worker that takes none is absent.
 
     Each worker writes its own seat alone, a word at a time, so no lock is needed. What another wrote may be a moment

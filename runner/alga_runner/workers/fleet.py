@@ -10,11 +10,11 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..errors import AlgaError, WorkerFailed
-from ..service.idempotency import Keyed
-from ..service.ledger import Ledger
+from ..service.idempotency import IdempotencyKey
+from ..service.ledger import ReplyCache
 from .channel import Message
 from .crashes import MAX_IN_A_ROW, Crashes
-from .keeper import Desk
+from .keeper import WorkerClaims
 from .process import Plan, WorkerProcess
 from .totals import Totals
 
@@ -32,14 +32,14 @@ HUNG_LOOKS = 60
 _WHY = {"memory": "it uses too much memory", "asked": "it was asked to make room"}
 
 
-class Fleet:
+class WorkerPool:
     """N workers of ``plan``, in ``tasks``, whose idempotent replies are in one ``ledger``."""
 
     def __init__(
         self,
         plan: Plan,
         tasks: TaskGroup,
-        ledger: Ledger,
+        ledger: ReplyCache,
         *,
         crashes: Callable[[], Crashes] = Crashes,
     ) -> None:
@@ -51,7 +51,7 @@ class Fleet:
         """By seat, those that are not gone."""
         self._current: dict[int, WorkerProcess] = {}
         """By number, those that take requests, or died last."""
-        self._desks: dict[int, Desk] = {}
+        self._desks: dict[int, WorkerClaims] = {}
         """By seat."""
         self._turn = anyio.Lock()
         self._totals = Totals(lambda: list(self._workers.values()))
@@ -202,7 +202,7 @@ class Fleet:
         except OSError as error:
             raise WorkerFailed(f"Worker {number} cannot be started: {error.strerror}.") from None
         self._workers[seat] = worker
-        self._desks[seat] = Desk(self._ledger, worker.post)
+        self._desks[seat] = WorkerClaims(self._ledger, worker.post)
         self._tasks.start_soon(self._attend, worker)
         try:
             with anyio.move_on_after(START_S) as patience:
@@ -236,7 +236,7 @@ class Fleet:
         finally:
             del self._workers[worker.seat]
             self._desks.pop(worker.seat).close()
-            self._totals.bury(worker)
+            self._totals.retire(worker)
             self._gone.set()
         if worker.ready.is_set() and not worker.leaving and not self.ending:
             self._say(logging.ERROR, "worker_died", worker, f"died: it ended {worker.how_it_ended()}")
@@ -270,7 +270,7 @@ class Fleet:
                 "fingerprint": bytes(fingerprint),
                 "tenant": bytes(tenant),
             }:
-                desk.claim(number, Keyed(place, fingerprint, tenant))
+                desk.claim(number, IdempotencyKey(place, fingerprint, tenant))
             case {"kind": "done", "number": int(number), "reply": reply}:
                 desk.done(number, reply)
             case {"kind": "metrics", "number": int(number)}:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import partial
 
 from ..service.http import Answer
-from ..service.idempotency import Keyed, KeyReused
-from ..service.ledger import Ledger, Ticket
+from ..service.idempotency import IdempotencyKey, KeyReused
+from ..service.ledger import ReplyCache, Ticket
 from .channel import ChannelBroken, Message
 from .messages import reply_document, reply_of
 
@@ -19,15 +19,15 @@ MAX_CLAIMS = 20_000
 """Of one worker at once: more than a worker has executions."""
 
 
-class Desk:
+class WorkerClaims:
     """The claims of one worker. ``post`` answers it, and does nothing once it is gone."""
 
-    def __init__(self, ledger: Ledger, post: Callable[[Message], None]) -> None:
+    def __init__(self, ledger: ReplyCache, post: Callable[[Message], None]) -> None:
         self._ledger = ledger
         self._post = post
         self._tickets: dict[int, Ticket] = {}
 
-    def claim(self, number: int, keyed: Keyed) -> None:
+    def claim(self, number: int, keyed: IdempotencyKey) -> None:
         """May the worker carry out the request that it calls ``number``? Raises ``ChannelBroken``."""
         if number in self._tickets or len(self._tickets) >= MAX_CLAIMS:
             raise ChannelBroken("a claim that it has, or too many of them")

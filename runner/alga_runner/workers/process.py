@@ -17,7 +17,7 @@ import anyio
 from ..errors import AlgaError, WorkerFailed
 from ..settings import Settings
 from ..telemetry.exposition import Snapshot
-from .board import Board
+from .board import ConnectionCounts
 from .channel import Channel, ChannelBroken, ChannelClosed, Message
 from .messages import failure_of, max_message_bytes, snapshot_of
 
@@ -40,7 +40,7 @@ class Plan:
     workers: int
     require_token: bool
     listener: socket.socket
-    board: Board
+    board: ConnectionCounts
     program: tuple[str, ...] = ("-P", "-m", "alga_runner.workers")
 
 

@@ -11,7 +11,7 @@ import anyio
 from ..service import Service
 from ..service.server import KEEP_ALIVE_S, Server
 from .acceptor import Acceptor
-from .board import Board
+from .board import ConnectionCounts
 
 logger = logging.getLogger("alga_runner")
 
@@ -20,7 +20,12 @@ class WorkerServer(Server):
     """Takes its connections from ``listener``, at ``seat`` of ``board``."""
 
     def __init__(
-        self, service: Service, on_start: Callable[[], None], listener: socket.socket, board: Board, seat: int
+        self,
+        service: Service,
+        on_start: Callable[[], None],
+        listener: socket.socket,
+        board: ConnectionCounts,
+        seat: int,
     ) -> None:
         super().__init__(service, self._begin, self._changed)
         self._service = service

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from ..service.http import Answer, Refused
-from ..service.idempotency import Keyed, KeyReused, Replies
+from ..service.idempotency import IdempotencyKey, KeyReused, Replies
 from ..service.peers import Peers, Workers
 from ..telemetry.exposition import render
 from ..telemetry.metrics import FAMILIES
@@ -28,7 +28,7 @@ class SharedReplies(Replies):
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def once(self, keyed: Keyed, carry_out: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def once(self, keyed: IdempotencyKey, carry_out: Callable[[], Awaitable[Answer]]) -> Answer:
         """See ``Replies.once``. A reply is with the supervisor before it is given to anybody."""
         with self._link.question() as question:
             try:
@@ -61,7 +61,7 @@ class SharedReplies(Replies):
                     await question.conclude(last_word)
 
 
-class Crew(Peers):
+class WorkerPeers(Peers):
     """The workers of one machine."""
 
     def __init__(self, link: Link) -> None:

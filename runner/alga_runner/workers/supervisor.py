@@ -12,11 +12,11 @@ import anyio
 from anyio.abc import TaskStatus
 
 from ..errors import AlgaError
-from ..service.ledger import Ledger
+from ..service.ledger import ReplyCache
 from ..service.listening import listening, url_of
 from ..settings import Settings
-from .board import Board
-from .fleet import Fleet
+from .board import ConnectionCounts
+from .fleet import WorkerPool
 from .process import Plan
 
 logger = logging.getLogger("alga_runner")
@@ -44,11 +44,11 @@ async def serve_workers(
     """
     settings.for_worker(workers, workers)  # what cannot be divided is told before anything starts
     supervisor = _Supervisor(settings)
-    with listening(host, port) as listener, Board.create(workers + 1) as board:
+    with listening(host, port) as listener, ConnectionCounts.create(workers + 1) as board:
         listener.setblocking(False)
         plan = Plan(settings, workers, require_token, listener, board)
         async with anyio.create_task_group() as tasks:
-            fleet = Fleet(plan, tasks, Ledger.within(settings))
+            fleet = WorkerPool(plan, tasks, ReplyCache.within(settings))
             try:
                 await tasks.start(supervisor.obey_signals, fleet)
                 await supervisor.serve(fleet, lambda: announce(url_of(listener)))
@@ -69,7 +69,7 @@ class _Supervisor:
         self.status = 0
         self.failure: AlgaError | None = None
 
-    async def serve(self, fleet: Fleet, announce: Callable[[], None]) -> None:
+    async def serve(self, fleet: WorkerPool, announce: Callable[[], None]) -> None:
         """From the start of the fleet to its end."""
         try:
             await fleet.start()
@@ -81,7 +81,7 @@ class _Supervisor:
         await fleet.gone()
         self.failure = fleet.failure
 
-    async def obey_signals(self, fleet: Fleet, *, task_status: TaskStatus[None]) -> None:
+    async def obey_signals(self, fleet: WorkerPool, *, task_status: TaskStatus[None]) -> None:
         """The first SIGTERM or SIGINT drains, the second cuts off; SIGHUP replaces."""
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             task_status.started()
@@ -91,7 +91,7 @@ class _Supervisor:
             self.status = 128 + await self._told_to_end(signals, fleet)
             fleet.end("stop", CUT_OFF_S)
 
-    async def _told_to_end(self, signals: AsyncIterator[signal.Signals], fleet: Fleet) -> int:
+    async def _told_to_end(self, signals: AsyncIterator[signal.Signals], fleet: WorkerPool) -> int:
         """The number of the next signal that ends."""
         async for number in signals:
             if number != signal.SIGHUP or (self._in_terminal and not _has_terminal()):

@@ -41,7 +41,7 @@ class Totals:
         """A worker makes, or made, room for another: ``memory``, ``asked`` or ``crash``."""
         self._ended[why] += 1
 
-    def bury(self, worker: WorkerProcess) -> None:
+    def retire(self, worker: WorkerProcess) -> None:
         """``worker`` is gone; what it counted stays."""
         self._gone = add_up([self._gone, without_gauges(FAMILIES, worker.counted)])
 

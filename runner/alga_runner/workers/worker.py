@@ -16,12 +16,12 @@ from ..service import Service, create_service
 from ..service.serving import cut_off, drain, require_store
 from ..settings import MIB, Settings
 from ..telemetry import configure_logging
-from .board import Board
+from .board import ConnectionCounts
 from .lifeline import end_with
 from .link import Link
 from .resident import Watermark, resident_bytes
 from .server import WorkerServer
-from .shared import Crew, SharedReplies
+from .shared import SharedReplies, WorkerPeers
 
 logger = logging.getLogger("alga_runner")
 
@@ -35,11 +35,11 @@ def main(channel: int, listener: int, board: int) -> int:
         signal.signal(each, signal.SIG_IGN)  # the supervisor gets them too, and says what they mean
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP, signal.SIGTERM})
     end_with(channel)
-    with socket.socket(fileno=listener) as port, Board(board) as seats:
+    with socket.socket(fileno=listener) as port, ConnectionCounts(board) as seats:
         return anyio.run(_work, socket.socket(fileno=channel), port, seats)
 
 
-async def _work(connection: socket.socket, port: socket.socket, board: Board) -> int:
+async def _work(connection: socket.socket, port: socket.socket, board: ConnectionCounts) -> int:
     status = 0
     link = Link(connection)
     async with anyio.create_task_group() as tasks:
@@ -55,7 +55,7 @@ async def _work(connection: socket.socket, port: socket.socket, board: Board) ->
     return status
 
 
-async def _serve(link: Link, port: socket.socket, board: Board) -> None:
+async def _serve(link: Link, port: socket.socket, board: ConnectionCounts) -> None:
     settings = Settings.of_document(link.start["settings"])
     configure_logging(settings.log_level, worker=link.start["worker"])
     async with Runner(settings) as runner:
@@ -64,7 +64,7 @@ async def _serve(link: Link, port: socket.socket, board: Board) -> None:
             settings,
             require_token=link.start["require_token"],
             replies=SharedReplies(link),
-            peers=Crew(link),
+            peers=WorkerPeers(link),
         )
         await require_store(runner, settings)
         _require_room(settings.worker_max_rss_mb)

@@ -56,7 +56,7 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve_until_told(
+def serve_until_signal(
     settings: ServerSettings, listener: socket.socket, *, allow_clock: bool, ready: Callable[[], None]
 ) -> int:
     """Serve on ``listener``; the exit status. ``ready`` is called once requests are answered.

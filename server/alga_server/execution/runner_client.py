@@ -21,7 +21,7 @@ from ..errors import (
     ExecutionFailed,
     ExecutionTimedOut,
     RunnerBusy,
-    RunnerGarbled,
+    RunnerProtocolError,
     RunnerRefused,
     RunnerTimeout,
     RunnerUnavailable,
@@ -67,7 +67,7 @@ class RunnerClient:
     ) -> ExecuteResponse:
         """The guest's response, all of it within ``timeout_s`` seconds; its body is base64 that decodes.
 
-        Raises ``RunnerUnavailable``, ``RunnerBusy``, ``RunnerRefused``, ``RunnerTimeout``, ``RunnerGarbled``; and
+        Raises ``RunnerUnavailable``, ``RunnerBusy``, ``RunnerRefused``, ``RunnerTimeout``, ``RunnerProtocolError``; and
         ``ExecutionFailed`` with the runner's words when the execution itself ended without a response,
         ``ExecutionTimedOut`` when that was for its time.
         """
@@ -125,13 +125,13 @@ class RunnerClient:
 
     async def _body(self, response: httpx.Response) -> bytes:
         if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise RunnerGarbled("The runner's answer is compressed, which was not asked for")
+            raise RunnerProtocolError("The runner's answer is compressed, which was not asked for")
         body = bytearray()
         try:
             async for part in _parts(response):
                 body += part
                 if len(body) > self._max_bytes:
-                    raise RunnerGarbled(f"The runner's answer is larger than {self._max_bytes} bytes")
+                    raise RunnerProtocolError(f"The runner's answer is larger than {self._max_bytes} bytes")
         except (httpx.HTTPError, httpx.StreamError):
             raise RunnerUnavailable(
                 "The connection to the runner was lost in the middle of its answer"
@@ -179,7 +179,9 @@ def _check_status(response: httpx.Response) -> None:
     if status >= 400:
         raise RunnerRefused(f"The runner refused the request (HTTP {status})")
     if status != 200:
-        raise RunnerGarbled(f"The runner answered with HTTP {status}, which is no answer to an execution")
+        raise RunnerProtocolError(
+            f"The runner answered with HTTP {status}, which is no answer to an execution"
+        )
 
 
 def _response(body: bytes) -> ExecuteResponse:
@@ -187,18 +189,18 @@ def _response(body: bytes) -> ExecuteResponse:
         response = ExecuteResponse.model_validate_json(body)
     except ValidationError:
         # Its text would quote the answer, which holds a tenant's data.
-        raise RunnerGarbled("The runner's answer is not an execute response") from None
+        raise RunnerProtocolError("The runner's answer is not an execute response") from None
     if response.error is not None:
         failed = ExecutionFailed(response.status, response.error[:MAX_ERROR_CHARACTERS])
         if failed.runner_code == "deadline_exceeded":
             raise ExecutionTimedOut(failed.status, failed.error)
         raise failed
     if not 200 <= response.status <= 599:
-        raise RunnerGarbled(f"The response's status {response.status} ends no HTTP exchange")
+        raise RunnerProtocolError(f"The response's status {response.status} ends no HTTP exchange")
     try:
         base64.b64decode(response.body_b64 or "", validate=True)
     except (binascii.Error, ValueError):
-        raise RunnerGarbled("The response's body is not base64") from None
+        raise RunnerProtocolError("The response's body is not base64") from None
     return response
 
 

@@ -32,7 +32,7 @@ from .due import DueSchedule, Position, Survey
 from .handler import call_handler
 from .leases import Ending, Worker, report
 from .queue.jobs import JobRunner
-from .run_recorder import Endings
+from .run_recorder import RunRecorder
 from .runs import Run
 
 _BATCH = 500
@@ -83,7 +83,7 @@ class Dispatcher:
         self._database = database
         self._metrics = metrics
         self._executor = executor
-        self._endings = Endings(database)
+        self._endings = RunRecorder(database)
         self._jobs = jobs
         self._worker = Worker(
             id=str(uuid4()),

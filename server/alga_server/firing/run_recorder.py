@@ -29,7 +29,7 @@ class _Ended:
     failure: BaseException | None = None
 
 
-class Endings:
+class RunRecorder:
     """Those that end while others are being recorded wait for that, and are recorded together."""
 
     def __init__(self, database: Database) -> None:

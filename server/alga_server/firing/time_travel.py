@@ -16,7 +16,7 @@ MAX_FIRED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Journey:
+class TimeTravel:
     """Where the clock is ``now`` and what was ``fired`` on the way; ``arrived`` is false when that became too much."""
 
     now: datetime
@@ -26,7 +26,7 @@ class Journey:
 
 async def travel(
     clock: MovableClock, dispatcher: Dispatcher, database: Database, target: datetime
-) -> Journey:
+) -> TimeTravel:
     """Put ``clock`` forward to ``target``, from one due instant to the next; at each, the runs end before it goes on.
 
     Stops on the way once ``MAX_FIRED`` runs were recorded. Raises ``DispatcherUnavailable``.
@@ -37,10 +37,10 @@ async def travel(
         due_at = await database.read(partial(due.next_due, now=now))
         if due_at is None or due_at > target:
             _move(clock, target)
-            return Journey(clock.now(), fired + await dispatcher.run_due(), arrived=True)
+            return TimeTravel(clock.now(), fired + await dispatcher.run_due(), arrived=True)
         _move(clock, due_at)
         fired += await dispatcher.run_due()
-    return Journey(clock.now(), fired, arrived=False)
+    return TimeTravel(clock.now(), fired, arrived=False)
 
 
 def _move(clock: MovableClock, instant: datetime) -> None:

@@ -48,7 +48,7 @@ class RoundRobin:
         return response.json() if response.status_code == 200 else None
 
 
-class Ledger:
+class ReplyCache:
     """What was tried and what was acknowledged: creates by name, deletes by id."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Ledger:
 class Load:
     """Threads that work until the ledger closes; a failure of one closes it, and fails the test."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: ReplyCache) -> None:
         self._ledger = ledger
         self._threads: list[threading.Thread] = []
         self._failures: list[Exception] = []
@@ -130,7 +130,7 @@ def installed(houses, demo_archive):
     return first.install(first.publish(demo_archive)["extensionId"])
 
 
-def writer(number: int, client: RoundRobin, ledger: Ledger) -> Callable[[], None]:
+def writer(number: int, client: RoundRobin, ledger: ReplyCache) -> Callable[[], None]:
     """Creates schedules that are due every hour, and deletes every third of them."""
     numbers = count()
 
@@ -154,7 +154,7 @@ def writer(number: int, client: RoundRobin, ledger: Ledger) -> Callable[[], None
     return work
 
 
-def clockwork(servers, ledger: Ledger) -> Callable[[], None]:
+def clockwork(servers, ledger: ReplyCache) -> Callable[[], None]:
     """Moves both servers' clocks to the next hour at once, so that both have the same schedules due."""
     hours = count(1)
     start = datetime.now(UTC)
@@ -179,7 +179,7 @@ def clockwork(servers, ledger: Ledger) -> Callable[[], None]:
 
 def test_no_acknowledged_schedule_is_lost_and_no_time_fires_twice(houses, installed) -> None:
     servers, runners = houses["server"], houses["runner"]
-    ledger = Ledger()
+    ledger = ReplyCache()
     load = Load(ledger)
     client = RoundRobin(servers, installed["extensionId"])
     for number in range(WRITERS):

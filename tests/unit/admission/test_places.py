@@ -1,4 +1,4 @@
-"""Places are bounded, handed to whoever holds the fewest, and never lost."""
+"""FairLimiter are bounded, handed to whoever holds the fewest, and never lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from alga_common.fair_limiter import FOREVER, Entry, Places, share
+from alga_common.fair_limiter import FOREVER, Entry, FairLimiter, share
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ async def settle() -> None:
 class Line:
     """Those who ask for places: who got one, in which order, and how the others ended."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: FairLimiter) -> None:
         self.places = places
         self.served: list[str] = []
         self.ended: dict[str, Entry] = {}
@@ -47,12 +47,12 @@ class Line:
             await settle()
 
 
-def nothing_is_left(places: Places) -> bool:
+def nothing_is_left(places: FairLimiter) -> bool:
     return (places.taken, places.queued, places._held, places._lines, places._by_held) == (0, 0, {}, {}, {})
 
 
 async def test_one_holder_has_no_more_than_its_share_though_there_is_room():
-    line = Line(Places(4, 2, queue=4))
+    line = Line(FairLimiter(4, 2, queue=4))
 
     await line.ask("a1", "a2", "a3", "b1")
 
@@ -60,7 +60,7 @@ async def test_one_holder_has_no_more_than_its_share_though_there_is_room():
 
 
 async def test_a_place_that_comes_free_goes_to_whoever_holds_the_fewest():
-    line = Line(Places(4, 3, queue=9))
+    line = Line(FairLimiter(4, 3, queue=9))
     await line.ask("a1", "a2", "a3", "b1")
     await line.ask("a4", "a5", "b2", "c1")
 
@@ -70,7 +70,7 @@ async def test_a_place_that_comes_free_goes_to_whoever_holds_the_fewest():
 
 
 async def test_one_request_is_served_next_however_many_another_has_waiting():
-    line = Line(Places(1, 1, queue=99))
+    line = Line(FairLimiter(1, 1, queue=99))
     await line.ask("a0", *(f"a{number}" for number in range(1, 20)), "b1")
 
     await line.free("a", "b")
@@ -79,7 +79,7 @@ async def test_one_request_is_served_next_however_many_another_has_waiting():
 
 
 async def test_equals_take_turns():
-    line = Line(Places(1, 1, queue=99))
+    line = Line(FairLimiter(1, 1, queue=99))
     await line.ask("x1", "a1", "a2", "a3", "b1", "b2", "c1")
 
     await line.free("x", "a", "b", "c", "a", "b")
@@ -88,7 +88,7 @@ async def test_equals_take_turns():
 
 
 async def test_the_line_is_bounded_in_all():
-    line = Line(Places(1, 1, queue=2))
+    line = Line(FairLimiter(1, 1, queue=2))
 
     await line.ask("a1", "b1", "c1", "d1")
 
@@ -96,7 +96,7 @@ async def test_the_line_is_bounded_in_all():
 
 
 async def test_the_line_is_bounded_for_one_holder_while_others_may_wait():
-    line = Line(Places(1, 1, queue=3, holder_queue=1))
+    line = Line(FairLimiter(1, 1, queue=3, holder_queue=1))
 
     await line.ask("x1", "a1", "a2", "b1")
 
@@ -105,7 +105,7 @@ async def test_the_line_is_bounded_for_one_holder_while_others_may_wait():
 
 
 async def test_without_a_line_it_is_told_apart_who_is_full():
-    mine, whole = Line(Places(2, 1)), Line(Places(1, 1))
+    mine, whole = Line(FairLimiter(2, 1)), Line(FairLimiter(1, 1))
 
     await mine.ask("a1", "a2")
     await whole.ask("a1", "b1")
@@ -114,7 +114,7 @@ async def test_without_a_line_it_is_told_apart_who_is_full():
 
 
 async def test_who_has_no_time_does_not_wait():
-    line = Line(Places(1, 1, queue=2))
+    line = Line(FairLimiter(1, 1, queue=2))
 
     await line.ask("a1")
     await line.ask("b1", patience_s=0)
@@ -123,7 +123,7 @@ async def test_who_has_no_time_does_not_wait():
 
 
 async def test_who_waited_too_long_leaves_nothing_behind():
-    line = Line(Places(1, 1, queue=2))
+    line = Line(FairLimiter(1, 1, queue=2))
     await line.ask("a1")
     await line.ask("b1", patience_s=0.001)
 
@@ -135,7 +135,7 @@ async def test_who_waited_too_long_leaves_nothing_behind():
 
 
 async def test_who_is_cancelled_while_waiting_leaves_nothing_behind():
-    line = Line(Places(1, 1, queue=2))
+    line = Line(FairLimiter(1, 1, queue=2))
     await line.ask("a1", "b1")
 
     line.tasks["b1"].cancel()
@@ -146,7 +146,7 @@ async def test_who_is_cancelled_while_waiting_leaves_nothing_behind():
 
 
 async def test_who_is_cancelled_just_as_a_place_is_given_passes_it_on():
-    line = Line(Places(1, 1, queue=2))
+    line = Line(FairLimiter(1, 1, queue=2))
     await line.ask("a1", "b1", "c1")
 
     line.places.free("a")
@@ -157,7 +157,7 @@ async def test_who_is_cancelled_just_as_a_place_is_given_passes_it_on():
 
 
 async def test_a_place_is_not_given_to_one_who_was_just_cancelled():
-    line = Line(Places(1, 1, queue=2))
+    line = Line(FairLimiter(1, 1, queue=2))
     await line.ask("a1", "b1", "c1")
 
     line.tasks["b1"].cancel()
@@ -168,7 +168,7 @@ async def test_a_place_is_not_given_to_one_who_was_just_cancelled():
 
 
 async def test_when_it_closes_those_who_wait_are_told_and_places_still_come_back():
-    line = Line(Places(1, 1, queue=2))
+    line = Line(FairLimiter(1, 1, queue=2))
     await line.ask("a1", "b1", "c1")
     line.tasks["c1"].cancel()
 
@@ -181,7 +181,7 @@ async def test_when_it_closes_those_who_wait_are_told_and_places_still_come_back
 
 
 async def test_the_wait_is_judged_by_who_was_served():
-    line = Line(Places(1, 1, queue=9))
+    line = Line(FairLimiter(1, 1, queue=9))
     assert line.places.wait_s() is None
     await line.ask("x1", "a1", "a2", "a3", "b1")
     await line.free("x", "a")
@@ -196,7 +196,7 @@ async def test_the_wait_is_judged_by_who_was_served():
 
 
 async def test_a_line_s_pace_follows_the_last_who_were_served():
-    line = Line(Places(1, 1, queue=200))
+    line = Line(FairLimiter(1, 1, queue=200))
     await line.ask("x0", *(f"x{number}" for number in range(1, 100)))
     line.places._whole._since -= 1_000.0
 

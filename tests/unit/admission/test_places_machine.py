@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from alga_common.fair_limiter import Entry, Places
+from alga_common.fair_limiter import Entry, FairLimiter
 
 LIMIT, OF_ONE, QUEUE, QUEUE_OF_ONE = 3, 2, 5, 3
 
@@ -38,7 +38,7 @@ class PlacesMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.loop = asyncio.new_event_loop()
         self.loop.time = lambda: self.now  # type: ignore[method-assign]
-        self.places = Places(LIMIT, OF_ONE, queue=QUEUE, holder_queue=QUEUE_OF_ONE)
+        self.places = FairLimiter(LIMIT, OF_ONE, queue=QUEUE, holder_queue=QUEUE_OF_ONE)
         self.closed = False
         self.all: list[Asked] = []
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alga_runner.alga.http1 import MAX_HEAD_BYTES, BrokenAnswer, ResponseReader
+from alga_runner.alga.http1 import MAX_HEAD_BYTES, HttpProtocolError, ResponseReader
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Thing:  a b \r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2;name=value\r\nlo\r\n0\r\n\r\n"
@@ -52,7 +52,7 @@ def test_no_bytes_raise_anything_else_than_a_broken_answer(data: bytes) -> None:
         try:
             reader.feed(message)
             reader.end()
-        except BrokenAnswer:
+        except HttpProtocolError:
             assert not reader.complete
 
 
@@ -63,7 +63,7 @@ def test_an_interim_response_is_passed_over() -> None:
 
 
 def test_interim_responses_do_not_go_on_for_ever() -> None:
-    with pytest.raises(BrokenAnswer):
+    with pytest.raises(HttpProtocolError):
         read(b"HTTP/1.1 100 Continue\r\n\r\n" * 10)
 
 
@@ -91,7 +91,7 @@ def test_a_doubtful_connection_is_not_used_again(message: bytes) -> None:
 @pytest.mark.parametrize("message", [PLAIN, CHUNKED])
 def test_every_cut_of_a_response_is_a_broken_answer(message: bytes) -> None:
     for length in range(len(message)):
-        with pytest.raises(BrokenAnswer):
+        with pytest.raises(HttpProtocolError):
             read(message[:length], end=True)
 
 
@@ -114,7 +114,7 @@ def test_every_cut_of_a_response_is_a_broken_answer(message: bytes) -> None:
     ],
 )
 def test_a_doubtful_head_is_a_broken_answer(head: bytes) -> None:
-    with pytest.raises(BrokenAnswer):
+    with pytest.raises(HttpProtocolError):
         read(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\nhello")
 
 
@@ -123,7 +123,7 @@ def test_a_doubtful_head_is_a_broken_answer(head: bytes) -> None:
     [b"HTTP/2 200 OK", b"HTTP/1.1 20 OK", b"HTTP/1.1  200 OK", b"HTTP/1.1 101 Switching", b"http/1.1 200 OK"],
 )
 def test_a_doubtful_status_line_is_a_broken_answer(line: bytes) -> None:
-    with pytest.raises(BrokenAnswer):
+    with pytest.raises(HttpProtocolError):
         read(line + b"\r\ncontent-length: 5\r\n\r\nhello")
 
 
@@ -141,15 +141,15 @@ def test_a_doubtful_status_line_is_a_broken_answer(line: bytes) -> None:
     ],
 )
 def test_a_doubtful_chunk_is_a_broken_answer(chunks: bytes) -> None:
-    with pytest.raises(BrokenAnswer):
+    with pytest.raises(HttpProtocolError):
         read(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunks)
 
 
 def test_a_head_without_end_is_refused_when_it_is_too_long() -> None:
-    with pytest.raises(BrokenAnswer):
+    with pytest.raises(HttpProtocolError):
         read(b"HTTP/1.1 200 OK\r\nx: " + b"y" * MAX_HEAD_BYTES)
 
 
 def test_a_body_without_a_length_is_bounded() -> None:
-    with pytest.raises(BrokenAnswer, match="larger than 1000 bytes"):
+    with pytest.raises(HttpProtocolError, match="larger than 1000 bytes"):
         read(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 600, b"x" * 600)

@@ -25,7 +25,7 @@ from alga_runner.engine import (
     Signature,
     drive,
 )
-from alga_runner.engine.compile.client import compiler_link
+from alga_runner.engine.compile.client import compiler_client
 
 SLOTS = 4
 LIMITS = GuestLimits(memory_bytes=1 << 20, table_elements=100)
@@ -157,7 +157,7 @@ def jobs() -> Iterator[Jobs]:
     """What the compiler's process has under way; at the end nothing may be."""
 
     def under_way() -> list[int]:
-        process = compiler_link._process
+        process = compiler_client._process
         if process is None:
             return []
         return children(process.pid)

@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from alga_runner.engine import CompileBounds, Engine, Module
-from alga_runner.engine.compile.client import compiler_link
+from alga_runner.engine.compile.client import compiler_client
 from alga_runner.engine.compile.compiler import Compiler
 from alga_runner.errors import CompileCrash
 
@@ -33,8 +33,8 @@ async def compiled(engine: Engine, wasm: bytes) -> Module:
 
 
 def process() -> int:
-    assert compiler_link._process is not None
-    return compiler_link._process.pid
+    assert compiler_client._process is not None
+    return compiler_client._process.pid
 
 
 def limits(pid: int) -> dict[str, str]:
@@ -55,7 +55,7 @@ def files(pid: int) -> set[str]:
 async def test_neither_process_nor_job_inherits_a_secret(
     monkeypatch: pytest.MonkeyPatch, slow_module: Slow, jobs: Jobs, until
 ) -> None:
-    compiler_link.close()
+    compiler_client.close()
     monkeypatch.setenv("RUNNER_SERVICE_TOKEN", "secret")
 
     async with anyio.create_task_group() as tasks:
@@ -101,9 +101,9 @@ async def test_a_job_is_bounded_by_the_kernel(slow_module: Slow, jobs: Jobs, unt
 
 SHUT_IN = """
 import os, socket, sys
-from alga_runner.engine.compile.landlock import shut_in
+from alga_runner.engine.compile.landlock import restrict_self
 inside, outside = os.pipe()
-print(shut_in(), flush=True)
+print(restrict_self(), flush=True)
 os.write(outside, b"open before")
 print(os.read(inside, 11))
 for attempt in (
@@ -197,7 +197,7 @@ async def test_the_process_starts_again_after_it_was_ended(engine: Engine, alive
     await compiled(engine, EMPTY)
     before = process()
 
-    compiler_link.close()
+    compiler_client.close()
 
     assert not alive(before)
     assert (await compiled(engine, EMPTY)).exports == ()
@@ -209,12 +209,12 @@ from contextlib import suppress
 from pathlib import Path
 from alga_runner.engine import CompileBounds
 from alga_runner.engine.compile.compiler import Compiler
-from alga_runner.engine.compile.client import compiler_link
+from alga_runner.engine.compile.client import compiler_client
 wasm = sys.stdin.buffer.read()
 async def main():
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Compiler(CompileBounds()).compile, wasm)
-        while (process := compiler_link._process) is None:
+        while (process := compiler_client._process) is None:
             await anyio.lowlevel.checkpoint()
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         while not (jobs := children.read_text().split()):

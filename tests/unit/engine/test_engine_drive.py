@@ -26,10 +26,10 @@ from alga_runner.engine import (
     Signature,
     arrive,
     drive,
+    loop_scheduler,
     retire,
-    this_thread,
 )
-from alga_runner.engine.cpu_thread import Worker, worker
+from alga_runner.engine.cpu_thread import CpuThread, worker
 from alga_runner.errors import CpuLimit, DeadlineExceeded, EngineUnavailable, ExecutionError
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +79,7 @@ class Time:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     """The clock of turns stands still: they have time as long as ``left`` says so."""
-    time, turns = Time(), this_thread.turns
+    time, turns = Time(), loop_scheduler.turns
     has_time, lets_in = turns.has_time, turns._lets_in
     monkeypatch.setattr(sys.modules["alga_runner.engine.loop_scheduler"], "monotonic", lambda: 1.0)
     monkeypatch.setattr(turns, "has_time", lambda: time.left and has_time())
@@ -195,7 +195,7 @@ class TestPlaces:
     async def test_a_guest_with_quick_host_calls_goes_on_in_its_turn_though_another_waits(
         self, run: Run, quick: LinkedModule, time: Time
     ):
-        turns, numbers = this_thread.turns, []
+        turns, numbers = loop_scheduler.turns, []
         other = turns.room()
 
         async def note(_function: int, _arguments: tuple[Any, ...]) -> None:
@@ -345,7 +345,7 @@ class TestRetirement:
         self, filled, freed: list[str], monkeypatch: pytest.MonkeyPatch
     ):
         guest = await filled(200)
-        ended = Worker()
+        ended = CpuThread()
         ended.end()
         monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "worker", ended)
         with guest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from alga_runner.engine import Heavy
+from alga_runner.engine import LargeWorkQueue
 
 pytestmark = pytest.mark.anyio
 
@@ -38,25 +38,25 @@ def time() -> Time:
 
 
 @pytest.fixture
-def heavy(time: Time) -> Heavy:
-    return Heavy(time.clock, time.sleep)
+def heavy(time: Time) -> LargeWorkQueue:
+    return LargeWorkQueue(time.clock, time.sleep)
 
 
-async def test_an_owner_rests_for_twice_as_long_as_it_worked(heavy: Heavy, time: Time):
+async def test_an_owner_rests_for_twice_as_long_as_it_worked(heavy: LargeWorkQueue, time: Time):
     assert await heavy.run("acme", lambda: time.work("a1", 0.003)) == "a1"
     await heavy.run("acme", lambda: time.work("a2", 0.001))
 
     assert time.log == [("a1", 0.0), ("sleep", 0.006), ("a2", 0.009)]
 
 
-async def test_another_owner_does_not_wait_for_that(heavy: Heavy, time: Time):
+async def test_another_owner_does_not_wait_for_that(heavy: LargeWorkQueue, time: Time):
     await heavy.run("acme", lambda: time.work("a", 0.003))
     await heavy.run("globex", lambda: time.work("g", 0.003))
 
     assert time.log == [("a", 0.0), ("g", 0.003)]
 
 
-async def test_one_owner_s_pieces_go_one_after_the_other(heavy: Heavy, time: Time):
+async def test_one_owner_s_pieces_go_one_after_the_other(heavy: LargeWorkQueue, time: Time):
     async def run(name: str) -> None:
         await heavy.run("acme", lambda: time.work(name, 0.002))
 
@@ -68,7 +68,7 @@ async def test_one_owner_s_pieces_go_one_after_the_other(heavy: Heavy, time: Tim
     assert [at for name, at in time.log if name != "sleep"] == [0.0, 0.006, 0.012]
 
 
-async def test_work_that_fails_rests_too_and_the_next_is_done(heavy: Heavy, time: Time):
+async def test_work_that_fails_rests_too_and_the_next_is_done(heavy: LargeWorkQueue, time: Time):
     def fail() -> None:
         time.work("a1", 0.002)
         raise ValueError("no")
@@ -80,7 +80,7 @@ async def test_work_that_fails_rests_too_and_the_next_is_done(heavy: Heavy, time
     assert time.log[-1] == ("a2", 0.006)
 
 
-async def test_one_that_gives_up_while_it_rests_lets_the_next_through(heavy: Heavy, time: Time):
+async def test_one_that_gives_up_while_it_rests_lets_the_next_through(heavy: LargeWorkQueue, time: Time):
     await heavy.run("acme", lambda: time.work("a1", 0.002))
     with anyio.CancelScope() as scope:
         scope.cancel()
@@ -91,7 +91,7 @@ async def test_one_that_gives_up_while_it_rests_lets_the_next_through(heavy: Hea
     assert [name for name, _ in time.log if name != "sleep"] == ["a1", "a2"]
 
 
-async def test_owners_who_have_rested_are_forgotten(heavy: Heavy, time: Time):
+async def test_owners_who_have_rested_are_forgotten(heavy: LargeWorkQueue, time: Time):
     for number in range(1_000):
         await heavy.run(f"tenant {number}", lambda: time.work("a", 0.001))
 

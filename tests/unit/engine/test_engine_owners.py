@@ -11,8 +11,8 @@ import anyio.lowlevel
 import pytest
 
 from alga_runner.engine import Budget
-from alga_runner.engine.cpu_thread import Loan, Worker
-from alga_runner.engine.loop_scheduler import SHARE_S, TURN_S, Turns
+from alga_runner.engine.cpu_thread import CpuTask, CpuThread
+from alga_runner.engine.loop_scheduler import SHARE_S, TURN_S, LoopScheduler
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(sys.modules[Turns.__module__], "monotonic", clock)
+    monkeypatch.setattr(sys.modules[LoopScheduler.__module__], "monotonic", clock)
     return clock
 
 
@@ -35,7 +35,7 @@ class Guests:
     """Guests of owners that take turns of the loop, with a clock that only they move."""
 
     def __init__(self, clock: Clock) -> None:
-        self.turns = Turns()
+        self.turns = LoopScheduler()
         self.clock = clock
         self.ran: list[tuple[int, str]] = []
 
@@ -149,7 +149,7 @@ class Order:
     """The worker's choice of the next slice, without its thread."""
 
     def __init__(self) -> None:
-        self.worker = Worker()
+        self.worker = CpuThread()
         self.chosen: list[str] = []
 
     def lend(self, owner: str) -> None:
@@ -166,8 +166,8 @@ class Order:
             share.again.append(loan)
 
 
-def _loan(owner: str) -> Loan:
-    return Loan(None, Budget(owner=owner))  # type: ignore[arg-type] # it is never run
+def _loan(owner: str) -> CpuTask:
+    return CpuTask(None, Budget(owner=owner))  # type: ignore[arg-type] # it is never run
 
 
 async def test_owners_share_the_worker_however_many_guests_each_lent():

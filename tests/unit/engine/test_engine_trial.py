@@ -10,13 +10,13 @@ import pytest
 
 PRELUDE = """
 import ctypes, os, signal, sys, time
-from alga_runner.engine import _capi, require_survivable, selfcheck, trial
+from alga_runner.engine import _capi, check_in_subprocess, selfcheck, trial
 from alga_runner.errors import EngineUnavailable
 
 def tried(check=selfcheck.check):
     selfcheck.check = check
     try:
-        require_survivable()
+        check_in_subprocess()
     except EngineUnavailable as error:
         return str(error)
     return "sound"

@@ -13,7 +13,7 @@ from functools import partial
 import anyio
 import pytest
 
-from alga_runner.engine.loop_scheduler import TURN_S, Turns
+from alga_runner.engine.loop_scheduler import TURN_S, LoopScheduler
 
 pytestmark = pytest.mark.anyio
 
@@ -28,17 +28,17 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(sys.modules[Turns.__module__], "monotonic", clock)
+    monkeypatch.setattr(sys.modules[LoopScheduler.__module__], "monotonic", clock)
     return clock
 
 
 @pytest.fixture
-def turns(clock: Clock) -> Turns:
-    return Turns()
+def turns(clock: Clock) -> LoopScheduler:
+    return LoopScheduler()
 
 
 @pytest.fixture
-def take_this_turn(turns: Turns, clock: Clock):
+def take_this_turn(turns: LoopScheduler, clock: Clock):
     """A guest takes all the time of this turn."""
 
     def take() -> None:
@@ -51,7 +51,7 @@ def take_this_turn(turns: Turns, clock: Clock):
 class Guests:
     """Each takes slices of a length of its own, one a turn; ``ran`` has who ran, and in which turn of the loop."""
 
-    def __init__(self, turns: Turns, clock: Clock) -> None:
+    def __init__(self, turns: LoopScheduler, clock: Clock) -> None:
         self.ran: list[tuple[int, object]] = []
         self._turns = turns
         self._clock = clock
@@ -70,7 +70,7 @@ class Guests:
 
 
 @pytest.fixture
-async def guests(turns: Turns, clock: Clock):
+async def guests(turns: LoopScheduler, clock: Clock):
     guests = Guests(turns, clock)
     counting = asyncio.ensure_future(guests.count_turns())
     yield guests
@@ -110,7 +110,7 @@ async def test_a_guest_that_found_no_time_left_when_it_was_called_keeps_its_plac
     assert [number for _, number in guests.ran] == list(range(40))
 
 
-async def test_whoever_asks_to_be_first_is(turns: Turns, clock: Clock, take_this_turn):
+async def test_whoever_asks_to_be_first_is(turns: LoopScheduler, clock: Clock, take_this_turn):
     order: list[str] = []
 
     async def wait(name: str, *, first: bool) -> None:
@@ -139,7 +139,7 @@ async def test_the_rest_of_the_loop_is_reached_between_any_two_turns(guests: Gue
     assert max(later - earlier for earlier, later in zip(seen, [*seen[1:], 20], strict=True)) == 1
 
 
-async def test_what_else_takes_long_in_a_turn_takes_no_turn_from_guests(turns: Turns, clock: Clock):
+async def test_what_else_takes_long_in_a_turn_takes_no_turn_from_guests(turns: LoopScheduler, clock: Clock):
     ran = 0
 
     async def run() -> None:
@@ -162,7 +162,7 @@ async def test_what_else_takes_long_in_a_turn_takes_no_turn_from_guests(turns: T
     assert ran == 10
 
 
-async def test_a_guest_may_go_on_in_its_turn_though_others_wait(turns: Turns, clock: Clock):
+async def test_a_guest_may_go_on_in_its_turn_though_others_wait(turns: LoopScheduler, clock: Clock):
     assert turns.has_room()
     clock.now += TURN_S / 2
     waiting = asyncio.ensure_future(turns.room())
@@ -188,7 +188,9 @@ async def test_a_guest_that_is_cancelled_while_it_waits_takes_no_turn_from_the_o
     assert gone.cancelled()
 
 
-async def test_a_guest_that_is_cancelled_as_it_is_called_gives_its_turn_back(turns: Turns, take_this_turn):
+async def test_a_guest_that_is_cancelled_as_it_is_called_gives_its_turn_back(
+    turns: LoopScheduler, take_this_turn
+):
     called = asyncio.ensure_future(turns.room())
     take_this_turn()
     await asyncio.sleep(0)
@@ -200,7 +202,9 @@ async def test_a_guest_that_is_cancelled_as_it_is_called_gives_its_turn_back(tur
     assert turns.has_room()
 
 
-async def test_a_guest_whose_coroutine_is_thrown_away_gives_its_place_up(turns: Turns, take_this_turn):
+async def test_a_guest_whose_coroutine_is_thrown_away_gives_its_place_up(
+    turns: LoopScheduler, take_this_turn
+):
     take_this_turn()
     for _ in range(20):  # more than are called for one turn
         coroutine = turns.room()
@@ -213,7 +217,9 @@ async def test_a_guest_whose_coroutine_is_thrown_away_gives_its_place_up(turns: 
     assert not turns._lines
 
 
-def test_a_loop_that_ended_with_guests_waiting_leaves_the_next_one_alone(turns: Turns, take_this_turn):
+def test_a_loop_that_ended_with_guests_waiting_leaves_the_next_one_alone(
+    turns: LoopScheduler, take_this_turn
+):
     async def abandon() -> None:
         asyncio.get_running_loop().create_task(turns.room())
         take_this_turn()
@@ -224,7 +230,7 @@ def test_a_loop_that_ended_with_guests_waiting_leaves_the_next_one_alone(turns: 
     asyncio.run(asyncio.wait_for(turns.room(), 5))
 
 
-def test_a_loop_that_was_closed_is_not_asked_for_another_turn(turns: Turns, take_this_turn):
+def test_a_loop_that_was_closed_is_not_asked_for_another_turn(turns: LoopScheduler, take_this_turn):
     async def take() -> None:
         take_this_turn()
 

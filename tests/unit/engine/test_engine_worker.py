@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 from alga_runner.engine import Budget, Guest, GuestLimits, LinkedModule, drive
-from alga_runner.engine.cpu_thread import Worker
+from alga_runner.engine.cpu_thread import CpuThread
 from alga_runner.errors import CpuLimit, DeadlineExceeded, EngineUnavailable, GuestTrap
 from alga_runner.frames import Frame
 
@@ -32,7 +32,7 @@ class Refused(Exception):
     """A host's own exception."""
 
 
-class ByHand(Worker):
+class ByHand(CpuThread):
     """A worker whose slices the test carries out: ``by_hand._serve()``."""
 
     def _start(self) -> None:
@@ -65,9 +65,9 @@ def polled(monkeypatch: pytest.MonkeyPatch) -> list[Guest]:
 
 
 @pytest.fixture
-def worker() -> Iterator[Worker]:
+def worker() -> Iterator[CpuThread]:
     """A worker with a thread of its own."""
-    worker = Worker()
+    worker = CpuThread()
     yield worker
     worker.end()
 
@@ -95,7 +95,7 @@ def start(linked: LinkedModule, answered: LinkedModule, limits) -> Iterator[Star
     assert linked.engine.ticker.live == 0
 
 
-async def lend(worker: Worker, guest: Guest, budget: Budget | None = None) -> asyncio.Task[bool]:
+async def lend(worker: CpuThread, guest: Guest, budget: Budget | None = None) -> asyncio.Task[bool]:
     """A task that has lent its guest to ``worker``."""
     task = asyncio.get_running_loop().create_task(worker.run(guest, budget or Budget()))
     await turn()
@@ -121,7 +121,7 @@ async def failure_of(work: Awaitable[object]) -> BaseException:
 
 class TestOrder:
     async def test_guests_that_compute_on_take_slices_in_turn(
-        self, by_hand: Worker, start: Start, polled: list[Guest]
+        self, by_hand: CpuThread, start: Start, polled: list[Guest]
     ):
         guests = [start("spin") for _ in range(3)]
         tasks = [await lend(by_hand, guest) for guest in guests]
@@ -133,7 +133,7 @@ class TestOrder:
         await end(by_hand, tasks)
 
     async def test_a_guest_that_just_came_is_served_before_those_that_compute_on(
-        self, by_hand: Worker, start: Start, polled: list[Guest]
+        self, by_hand: CpuThread, start: Start, polled: list[Guest]
     ):
         spinning = [await lend(by_hand, start("spin")) for _ in range(3)]
         for _ in range(3):
@@ -147,7 +147,7 @@ class TestOrder:
         await end(by_hand, tasks)
 
     async def test_guests_that_come_without_end_do_not_keep_one_from_computing_on(
-        self, by_hand: Worker, start: Start, polled: list[Guest]
+        self, by_hand: CpuThread, start: Start, polled: list[Guest]
     ):
         spinning = start("spin")
         tasks = [await lend(by_hand, spinning)]
@@ -167,7 +167,7 @@ class TestOrder:
         await end(by_hand, tasks)
 
     async def test_a_guest_past_its_deadline_does_not_wait_behind_those_that_compute(
-        self, by_hand: Worker, start: Start
+        self, by_hand: CpuThread, start: Start
     ):
         others = [await lend(by_hand, start("spin")) for _ in range(3)]
         budget = Budget()
@@ -187,7 +187,7 @@ class TestOrder:
         await end(by_hand, others)
 
 
-async def end(worker: Worker, tasks: list[asyncio.Task[bool]]) -> None:
+async def end(worker: CpuThread, tasks: list[asyncio.Task[bool]]) -> None:
     for task in tasks:
         task.cancel()
     await turn()
@@ -196,7 +196,9 @@ async def end(worker: Worker, tasks: list[asyncio.Task[bool]]) -> None:
 
 
 class TestCancellation:
-    async def test_while_it_waits_for_its_slice_it_is_had_back_at_once(self, by_hand: Worker, start: Start):
+    async def test_while_it_waits_for_its_slice_it_is_had_back_at_once(
+        self, by_hand: CpuThread, start: Start
+    ):
         task = await lend(by_hand, start("spin"))
 
         task.cancel()
@@ -206,7 +208,7 @@ class TestCancellation:
         assert not by_hand.waiting
 
     async def test_while_it_computes_it_is_had_back_at_the_end_of_the_slice(
-        self, by_hand: Worker, start: Start, monkeypatch: pytest.MonkeyPatch
+        self, by_hand: CpuThread, start: Start, monkeypatch: pytest.MonkeyPatch
     ):
         guest = start("spin")
         task = await lend(by_hand, guest)
@@ -223,7 +225,7 @@ class TestCancellation:
         assert guest.recall is None
 
     async def test_asked_for_again_and_again_it_still_waits_for_the_end_of_the_slice(
-        self, by_hand: Worker, start: Start, monkeypatch: pytest.MonkeyPatch
+        self, by_hand: CpuThread, start: Start, monkeypatch: pytest.MonkeyPatch
     ):
         task = await lend(by_hand, start("spin"))
         loan = by_hand._next()
@@ -239,7 +241,7 @@ class TestCancellation:
         assert task.cancelled()
 
     async def test_that_came_while_a_deadline_was_waited_out_is_not_forgotten(
-        self, by_hand: Worker, start: Start, monkeypatch: pytest.MonkeyPatch
+        self, by_hand: CpuThread, start: Start, monkeypatch: pytest.MonkeyPatch
     ):
         async def live() -> None:
             with anyio.CancelScope() as scope:
@@ -261,7 +263,7 @@ class TestCancellation:
         assert task.cancelled()
 
     @pytest.mark.parametrize("export", ["count", "note", "boom"])
-    async def test_as_it_finishes_is_a_cancellation(self, by_hand: Worker, start: Start, export: str):
+    async def test_as_it_finishes_is_a_cancellation(self, by_hand: CpuThread, start: Start, export: str):
         guest = start(export)
         task = await lend(by_hand, guest)
         while guest.recall is not None:
@@ -274,7 +276,7 @@ class TestCancellation:
         assert guest.recall is None
 
     async def test_of_a_guest_that_never_computed_has_no_stack_to_wait_for(
-        self, by_hand: Worker, start: Start
+        self, by_hand: CpuThread, start: Start
     ):
         budget = Budget(until=PASSED)
         task = await lend(by_hand, start("spin"), budget)
@@ -288,7 +290,7 @@ class TestCancellation:
 
 class TestEnd:
     async def test_the_cpu_budget_ends_it_with_its_stack_at_the_slice_that_used_it_up(
-        self, by_hand: Worker, start: Start, monkeypatch: pytest.MonkeyPatch
+        self, by_hand: CpuThread, start: Start, monkeypatch: pytest.MonkeyPatch
     ):
         readings = iter(range(100))
         monkeypatch.setattr(
@@ -309,7 +311,7 @@ class TestEnd:
         assert (slices, budget.used_s) == (4, 3)  # the fourth only reads the stack
 
     async def test_the_deadline_ends_it_even_if_its_owner_s_loop_has_no_time_to_say_so(
-        self, by_hand: Worker, start: Start
+        self, by_hand: CpuThread, start: Start
     ):
         budget = Budget()
         task = await lend(by_hand, start("spin"), budget)
@@ -322,7 +324,7 @@ class TestEnd:
         assert isinstance(error, DeadlineExceeded)
         assert names(error.frames) == ["turn", "spin"]
 
-    async def test_a_trap_reaches_its_owner_alone(self, by_hand: Worker, start: Start):
+    async def test_a_trap_reaches_its_owner_alone(self, by_hand: CpuThread, start: Start):
         trapping, spinning = start("boom"), start("spin")
         tasks = [await lend(by_hand, guest) for guest in (spinning, trapping, start("count"))]
         while not (tasks[1].done() and tasks[2].done()):
@@ -335,7 +337,7 @@ class TestEnd:
         await end(by_hand, tasks[:1])
 
     async def test_what_an_answer_raises_in_the_worker_reaches_the_owner_as_it_is(
-        self, worker: Worker, start: Start
+        self, worker: CpuThread, start: Start
     ):
         raised: dict[int, Refused] = {}
 
@@ -350,7 +352,7 @@ class TestEnd:
         assert {str(error) for error in errors} == {"alga-runner-cpu"}
 
     async def test_a_fault_of_the_engine_s_own_ends_the_guest_it_happened_to_and_no_other(
-        self, by_hand: Worker, start: Start, monkeypatch: pytest.MonkeyPatch
+        self, by_hand: CpuThread, start: Start, monkeypatch: pytest.MonkeyPatch
     ):
         def fail(_guest: Guest, *, released: bool) -> tuple[str, ...]:
             raise MemoryError(str(released))
@@ -368,7 +370,7 @@ class TestEnd:
         assert not tasks[1].done()
         await end(by_hand, tasks[1:])
 
-    async def test_nothing_of_a_guest_is_kept_once_it_is_back(self, by_hand: Worker, linked, limits):
+    async def test_nothing_of_a_guest_is_kept_once_it_is_back(self, by_hand: CpuThread, linked, limits):
         class Answers:
             def __call__(self, _function: int, _arguments: tuple[int]) -> None:
                 raise Refused
@@ -394,7 +396,7 @@ class TestEnd:
         assert kept() is None, "neither by the worker nor by a cycle for the garbage collector"
 
 
-async def spin(worker: Worker, linked: LinkedModule, limits: GuestLimits) -> None:
+async def spin(worker: CpuThread, linked: LinkedModule, limits: GuestLimits) -> None:
     with Guest(linked, limits) as guest:
         guest.instantiate()
         guest.poll()
@@ -413,7 +415,7 @@ def abandoned(coroutine: Coroutine[Any, Any, None]) -> tuple[asyncio.AbstractEve
 
 class TestLoops:
     def test_a_guest_whose_coroutine_is_thrown_away_is_freed_once_the_worker_let_go_of_it(
-        self, worker: Worker, linked, limits
+        self, worker: CpuThread, linked, limits
     ):
         coroutine = spin(worker, linked, limits)
         loop, _task = abandoned(coroutine)
@@ -435,7 +437,7 @@ class TestLoops:
         assert not by_hand.waiting
         assert linked.engine.ticker.live == 0
 
-    def test_loops_in_several_threads_share_it(self, worker: Worker, linked, limits):
+    def test_loops_in_several_threads_share_it(self, worker: CpuThread, linked, limits):
         seen: list[str] = []
 
         async def live(answered_in: str) -> None:
@@ -474,14 +476,14 @@ class TestProcess:
             raise RuntimeError("can't start new thread")
 
         monkeypatch.setattr(threading.Thread, "start", fail)
-        worker, guest = Worker(), start("spin")
+        worker, guest = CpuThread(), start("spin")
 
         with pytest.raises(EngineUnavailable, match="can't start new thread"):
             await worker.run(guest, Budget())
         assert guest.recall is None
 
     async def test_at_its_end_guests_that_wait_are_given_back_with_a_sentence(
-        self, by_hand: Worker, start: Start
+        self, by_hand: CpuThread, start: Start
     ):
         tasks = [await lend(by_hand, start("spin")) for _ in range(3)]
         by_hand._serve()
@@ -490,7 +492,7 @@ class TestProcess:
         for task in tasks:
             assert isinstance(await failure_of(task), EngineUnavailable)
 
-    async def test_after_its_end_none_is_taken(self, worker: Worker, start: Start):
+    async def test_after_its_end_none_is_taken(self, worker: CpuThread, start: Start):
         guest = start("count")
         worker.end()
 

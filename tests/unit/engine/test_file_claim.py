@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from alga_runner.engine.compile.file_lock import FileClaim, remove_if_abandoned
+from alga_runner.engine.compile.file_lock import FileLock, remove_if_abandoned
 
 CLAIM_AND_WAIT = """
 import os, sys, time
-from alga_runner.engine.compile.file_lock import FileClaim
-claim = FileClaim(os.open(sys.argv[1], os.O_RDONLY), "file")
+from alga_runner.engine.compile.file_lock import FileLock
+claim = FileLock(os.open(sys.argv[1], os.O_RDONLY), "file")
 print(claim.attempt(), flush=True)
 os.write(claim.descriptor, b"half")
 print("written", flush=True)
@@ -49,7 +49,7 @@ def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_what_was_claimed_and_not_renamed_is_gone_when_it_is_released(place: int, tmp_path: Path) -> None:
-    claim = FileClaim(place, "file")
+    claim = FileLock(place, "file")
     assert claim.attempt()
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
 
@@ -59,7 +59,7 @@ def test_what_was_claimed_and_not_renamed_is_gone_when_it_is_released(place: int
 
 
 def test_what_was_renamed_stays(place: int, tmp_path: Path) -> None:
-    claim = FileClaim(place, "file")
+    claim = FileLock(place, "file")
     claim.attempt()
     (tmp_path / "file").rename(tmp_path / "entry")
 
@@ -69,7 +69,7 @@ def test_what_was_renamed_stays(place: int, tmp_path: Path) -> None:
 
 
 def test_a_file_of_the_name_that_is_somebody_else_s_by_now_stays(place: int, tmp_path: Path) -> None:
-    first, second = FileClaim(place, "file"), FileClaim(place, "file")
+    first, second = FileLock(place, "file"), FileLock(place, "file")
     first.attempt()
     (tmp_path / "file").rename(tmp_path / "entry")
     assert second.attempt()
@@ -81,7 +81,7 @@ def test_a_file_of_the_name_that_is_somebody_else_s_by_now_stays(place: int, tmp
 
 
 def test_two_claims_of_one_process_exclude_each_other(place: int) -> None:
-    first, second = FileClaim(place, "file"), FileClaim(place, "file")
+    first, second = FileLock(place, "file"), FileLock(place, "file")
     assert first.attempt()
     assert not second.attempt()
 
@@ -92,7 +92,7 @@ def test_two_claims_of_one_process_exclude_each_other(place: int) -> None:
 
 
 def test_another_process_s_claim_holds(place: int, other: subprocess.Popen[str]) -> None:
-    claim = FileClaim(place, "file")
+    claim = FileLock(place, "file")
 
     assert not claim.attempt()
     assert not remove_if_abandoned(place, "file")
@@ -104,7 +104,7 @@ def test_a_killed_process_s_claim_falls_to_the_next_with_an_empty_file(
     other.send_signal(signal.SIGKILL)
     other.wait()
     assert (tmp_path / "file").read_bytes() == b"half"
-    claim = FileClaim(place, "file")
+    claim = FileLock(place, "file")
 
     assert claim.attempt()
 
@@ -115,7 +115,7 @@ def test_a_killed_process_s_claim_falls_to_the_next_with_an_empty_file(
 def test_a_finished_file_that_was_not_renamed_any_more_falls_to_the_next(place: int, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"whole")
     (tmp_path / "file").chmod(0o400)
-    claim = FileClaim(place, "file")
+    claim = FileLock(place, "file")
 
     assert claim.attempt()
 
@@ -123,7 +123,7 @@ def test_a_finished_file_that_was_not_renamed_any_more_falls_to_the_next(place: 
 
 
 def test_a_released_claim_cannot_be_attempted_again(place: int, tmp_path: Path) -> None:
-    claim = FileClaim(place, "file")
+    claim = FileLock(place, "file")
     claim.release()
 
     with pytest.raises(OSError, match="canceled"):
@@ -135,7 +135,7 @@ def test_a_released_claim_cannot_be_attempted_again(place: int, tmp_path: Path) 
 def test_a_link_is_removed_and_not_followed(place: int, tmp_path: Path) -> None:
     (tmp_path / "precious").write_bytes(b"precious")
     (tmp_path / "file").symlink_to("precious")
-    claim = FileClaim(place, "file")
+    claim = FileLock(place, "file")
 
     assert claim.attempt()
 

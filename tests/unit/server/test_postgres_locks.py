@@ -21,7 +21,7 @@ from alga_server.firing import claims, leases
 from alga_server.firing.claims import Claim
 from alga_server.firing.due import DueSchedule
 from alga_server.firing.leases import Ending, Worker
-from alga_server.firing.run_recorder import Endings
+from alga_server.firing.run_recorder import RunRecorder
 from alga_server.firing.runs import Run
 from alga_server.schedules import schedules
 from alga_server.schedules.schedules import Limits
@@ -361,7 +361,7 @@ async def test_ends_of_many_runs_and_a_disabled_install_do_not_wait_in_a_circle(
 ) -> None:
     ids = [await mine.create(cron="0 12 * * *") for _ in range(8)]
     held = (await database.write(claiming_some(mine, ids))).taken
-    endings = Endings(database)
+    endings = RunRecorder(database)
 
     async with anyio.create_task_group() as group:
         for claimed in reversed(held):

@@ -18,7 +18,7 @@ from alga_server.firing import due as due_schedules
 from alga_server.firing.dispatcher import _BATCH
 from alga_server.firing.due import Survey
 from alga_server.firing.leases import Ending
-from alga_server.firing.run_recorder import Endings
+from alga_server.firing.run_recorder import RunRecorder
 from alga_server.storage import tables
 
 pytestmark = pytest.mark.anyio
@@ -176,7 +176,7 @@ async def some_runs(mine: Any, count: int) -> list[Any]:
 
 async def test_runs_that_end_at_once_are_recorded_together(mine: Any, writes: list[str]) -> None:
     under_way = await some_runs(mine, 10)
-    endings = Endings(mine.house.server._services.database)
+    endings = RunRecorder(mine.house.server._services.database)
     writes.clear()
     records = []
 
@@ -196,7 +196,7 @@ async def test_runs_that_end_at_once_are_recorded_together(mine: Any, writes: li
 
 async def test_a_record_is_what_the_history_has(mine: Any) -> None:
     [run] = await some_runs(mine, 1)
-    endings = Endings(mine.house.server._services.database)
+    endings = RunRecorder(mine.house.server._services.database)
     ending = Ending("error", 500, "handler_status", "Runner returned status 500")
 
     record = await endings.record(run, ending, mine.house.clock.now(), duration_ms=7)
@@ -220,7 +220,7 @@ async def test_an_ending_that_cannot_be_recorded_is_nothing_to_the_others_unless
         return finish(connection, run, *rest, **more)
 
     monkeypatch.setattr(leases, "finish", failing)
-    endings = Endings(mine.house.server._services.database)
+    endings = RunRecorder(mine.house.server._services.database)
     failures: list[Exception] = []
 
     async def end(run: Any) -> None:

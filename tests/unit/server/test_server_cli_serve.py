@@ -34,7 +34,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
         ready()
         return 0
 
-    monkeypatch.setattr(serving, "serve_until_told", run)
+    monkeypatch.setattr(serving, "serve_until_signal", run)
     for name in ("DATABASE_URL", "BUNDLE_STORE", "RUNNER_URL", "DEVELOPMENT"):
         monkeypatch.delenv(f"ALGA_SERVER_{name}", raising=False)
     for variable in TOKENS.values():
@@ -356,7 +356,7 @@ def test_a_log_that_is_piped_is_json(serve: Serve, monkeypatch: pytest.MonkeyPat
         logging.getLogger("alga_server").info("hello", extra={"action": "greet"})
         return 0
 
-    monkeypatch.setattr(serving, "serve_until_told", run)
+    monkeypatch.setattr(serving, "serve_until_signal", run)
     serve("--dev")
 
     assert json.loads(stream.getvalue())["action"] == "greet"

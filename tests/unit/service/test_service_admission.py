@@ -16,7 +16,7 @@ from alga_runner.alga import Identity
 from alga_runner.alga.connect import NoAlgaServer
 from alga_runner.models import ScheduleInfo
 from alga_runner.service import Service
-from alga_runner.service.held import REQUEST_BYTES, HeldBytes
+from alga_runner.service.held import REQUEST_BYTES, RequestMemory
 
 pytestmark = pytest.mark.anyio
 
@@ -294,7 +294,7 @@ async def test_refused_bodies_are_counted(sending, headers, runner: Runner) -> N
 
 
 def test_one_request_of_the_largest_size_always_fits() -> None:
-    held = HeldBytes.of(
+    held = RequestMemory.of(
         Settings(max_http_bytes=1, max_http_bytes_per_tenant=1, max_http_body_bytes=1_000_000)
     )
 
@@ -303,4 +303,4 @@ def test_one_request_of_the_largest_size_always_fits() -> None:
 
 
 def test_a_tenant_s_part_is_a_quarter_unless_it_is_set() -> None:
-    assert HeldBytes.of(Settings(max_http_bytes=1 << 30)).tenant_limit == 1 << 28
+    assert RequestMemory.of(Settings(max_http_bytes=1 << 30)).tenant_limit == 1 << 28

@@ -13,7 +13,7 @@ from alga_runner import Runner
 from alga_runner.bundles import Bundle, BundleSource
 from alga_runner.errors import BundleNotFound
 from alga_runner.service import create_service
-from alga_runner.service.idempotency import Keyed
+from alga_runner.service.idempotency import IdempotencyKey
 
 pytestmark = pytest.mark.anyio
 
@@ -205,10 +205,10 @@ async def test_the_fingerprint_of_a_large_body_is_taken_when_it_is_its_tenant_s_
     monkeypatch.setattr("alga_runner.service.execute.LARGE_BYTES", len("YWJjZA=="))
     monkeypatch.setattr(runner.heavy, "run", run)
     await execute(content_hash, headers=KEY, http={"body_b64": "YQ=="})
-    assert ("acme", Keyed) not in done
+    assert ("acme", IdempotencyKey) not in done
     await execute(content_hash, headers=KEY | {"x-idempotency-key": "key-2"}, http={"body_b64": "YWJjZA=="})
 
-    assert ("acme", Keyed) in done
+    assert ("acme", IdempotencyKey) in done
 
 
 async def test_a_key_is_checked_after_the_routing_headers(execute, content_hash) -> None:

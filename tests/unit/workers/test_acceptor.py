@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from alga_runner.workers.acceptor import Acceptor
-from alga_runner.workers.board import Board
+from alga_runner.workers.board import ConnectionCounts
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ class Held(asyncio.Protocol):
 class Worker:
     """An acceptor, and the connections it took."""
 
-    def __init__(self, listener: socket.socket, board: Board, seat: int) -> None:
+    def __init__(self, listener: socket.socket, board: ConnectionCounts, seat: int) -> None:
         self.open: set[Held] = set()
         self.acceptor = Acceptor(
             listener,
@@ -61,8 +61,8 @@ def listener() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def board() -> Iterator[Board]:
-    with Board.create(3) as board:
+def board() -> Iterator[ConnectionCounts]:
+    with ConnectionCounts.create(3) as board:
         yield board
 
 
@@ -197,5 +197,5 @@ def test_the_fewest_are_of_those_who_are_there(board) -> None:
 
 def test_two_processes_see_one_board(board) -> None:
     board.set(0, 7)
-    with Board(os.dup(board.descriptor)) as same:
+    with ConnectionCounts(os.dup(board.descriptor)) as same:
         assert same.fewest() == 7

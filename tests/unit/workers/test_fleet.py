@@ -14,35 +14,35 @@ import anyio
 import pytest
 
 from alga_runner.errors import SettingsError, WorkerFailed
-from alga_runner.service.ledger import Ledger
+from alga_runner.service.ledger import ReplyCache
 from alga_runner.settings import Settings
 from alga_runner.workers import fleet as fleet_module
-from alga_runner.workers.board import Board
+from alga_runner.workers.board import ConnectionCounts
 from alga_runner.workers.crashes import Crashes
-from alga_runner.workers.fleet import Fleet
+from alga_runner.workers.fleet import WorkerPool
 from alga_runner.workers.process import Plan
 
 pytestmark = pytest.mark.anyio
 
 SCRIPT = Path(__file__).with_name("scripted_worker.py")
 
-Make = Callable[..., Fleet]
+Make = Callable[..., WorkerPool]
 
 
 @pytest.fixture
 async def make() -> AsyncIterator[Make]:
     """A fleet whose workers do what ``words`` say, and never wait before they are replaced."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, Board.create(9) as board:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ConnectionCounts.create(9) as board:
         async with anyio.create_task_group() as tasks:
 
-            def carry_out(words: str, *, workers: int = 1) -> Fleet:
+            def carry_out(words: str, *, workers: int = 1) -> WorkerPool:
                 settings = Settings(bundle_store=words, shutdown_grace_ms=0)
                 plan = Plan(settings, workers, True, listener, board, (str(SCRIPT),))
-                ledger = Ledger.within(settings)
-                fleets.append(Fleet(plan, tasks, ledger, crashes=lambda: Crashes(first_pause_s=0)))
+                ledger = ReplyCache.within(settings)
+                fleets.append(WorkerPool(plan, tasks, ledger, crashes=lambda: Crashes(first_pause_s=0)))
                 return fleets[-1]
 
-            fleets: list[Fleet] = []
+            fleets: list[WorkerPool] = []
             yield carry_out
             for fleet in fleets:
                 fleet.kill()

@@ -5,23 +5,23 @@ from __future__ import annotations
 import pytest
 
 from alga_runner.service.http import Answer
-from alga_runner.service.idempotency import Keyed
-from alga_runner.service.ledger import Ledger
+from alga_runner.service.idempotency import IdempotencyKey
+from alga_runner.service.ledger import ReplyCache
 from alga_runner.workers import keeper
 from alga_runner.workers.channel import ChannelBroken, Message
-from alga_runner.workers.keeper import Desk
+from alga_runner.workers.keeper import WorkerClaims
 from alga_runner.workers.messages import reply_document
 
-KEYED = Keyed(b"place", b"request", b"tenant")
+KEYED = IdempotencyKey(b"place", b"request", b"tenant")
 REPLY = reply_document(Answer(200, b"x", outcome="ok"))
 
 
 class Worker:
     """A desk, and what was said to its worker."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: ReplyCache) -> None:
         self.heard: list[Message] = []
-        self.desk = Desk(ledger, self.heard.append)
+        self.desk = WorkerClaims(ledger, self.heard.append)
 
     @property
     def kinds(self) -> list[str]:
@@ -30,7 +30,7 @@ class Worker:
 
 @pytest.fixture
 def workers() -> tuple[Worker, Worker]:
-    ledger = Ledger(max_replies=10, max_bytes=10_000, ttl_s=60, clock=lambda: 0.0)
+    ledger = ReplyCache(max_replies=10, max_bytes=10_000, ttl_s=60, clock=lambda: 0.0)
     return Worker(ledger), Worker(ledger)
 
 

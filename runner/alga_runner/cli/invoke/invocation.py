@@ -12,7 +12,7 @@ import click
 
 from ...bundles import read_bundle
 from ...capabilities import OPERATIONS
-from ...engine import require_survivable
+from ...engine import check_in_subprocess
 from ...errors import AlgaError, BundleInvalid, DeadlineExceeded
 from ...models import DEFAULT_CAPABILITIES, Manifest
 from ...runner import Observation
@@ -92,7 +92,7 @@ def carry_out(invocation: Invocation) -> Outcome:
     _refuse_bare_module(Path(invocation.path))
     manifest = read_bundle(invocation.path).manifest
     _check_grants(invocation, manifest)
-    require_survivable()
+    check_in_subprocess()
     return anyio.run(_carry_out, invocation)
 
 

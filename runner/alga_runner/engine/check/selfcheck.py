@@ -41,7 +41,7 @@ _i32 = struct.Struct("<i")
 _LIMITS = GuestLimits(memory_bytes=64 * 1024, table_elements=0)
 
 _LONG = (1 << 31) - 1
-"""Turns of ``count``: a second or so, many slices, and an end even if nothing interrupts it."""
+"""LoopScheduler of ``count``: a second or so, many slices, and an end even if nothing interrupts it."""
 
 _MOST_POLLS = 1_000
 _HINT = "Install the versions of requirements/runtime.txt."

@@ -26,7 +26,7 @@ _FAULT = "fault "
 _HINT = "Install the versions of requirements/runtime.txt."
 
 
-def require_survivable() -> None:
+def check_in_subprocess() -> None:
     """Try wasmtime in a forked process. Raises ``EngineUnavailable`` if it crashes, hangs or misbehaves there.
 
     For a program's main, before its event loop: it does nothing in a process that has threads or an engine already,

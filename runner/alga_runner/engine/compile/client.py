@@ -40,7 +40,7 @@ _INHERITED = ("LD_LIBRARY_PATH",)
 _MAX_WORDS = 2_000
 
 
-class CompilerLink:
+class CompilerClient:
     """The one compiler's process of this process. Its methods may be called from any thread."""
 
     def __init__(self) -> None:
@@ -166,4 +166,4 @@ def _says_ready(control: socket.socket) -> bool:
         control.settimeout(None)
 
 
-compiler_link = CompilerLink()
+compiler_client = CompilerClient()

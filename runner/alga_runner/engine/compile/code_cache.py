@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...errors import CodeCacheUnusable
 from .code_seal import KEY_BYTES, SEAL_BYTES, BrokenSeal, copy_sealed, verify
-from .file_lock import FileClaim, is_named, remove_if_abandoned, unlink
+from .file_lock import FileLock, is_named, remove_if_abandoned, unlink
 from .private_folder import is_private_file, open_private
 
 _KEY = "key"
@@ -97,12 +97,12 @@ class CodeCache:
         if is_named(self._place, entry, name + _ENTRY):
             unlink(self._place, name + _ENTRY)
 
-    def claim(self, name: str) -> FileClaim:
+    def claim(self, name: str) -> FileLock:
         """A claim to write the entry ``name``; attempt it. Raises ``OSError`` where nothing may be written."""
         self._require_writable()
-        return FileClaim(self._place, name + _PARTIAL)
+        return FileLock(self._place, name + _PARTIAL)
 
-    def store(self, name: str, claim: FileClaim, code: int) -> bool:
+    def store(self, name: str, claim: FileLock, code: int) -> bool:
         """Write the entry ``name``, which ``claim`` has, with the code in the file ``code``.
 
         The claim's descriptor is the entry's afterwards. ``False`` if it is larger than the cache may be. Raises

@@ -14,7 +14,7 @@ from contextlib import suppress
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
-class FileClaim:
+class FileLock:
     """A claim to the file ``name`` in the folder that the descriptor ``place`` stands for. Release it."""
 
     def __init__(self, place: int, name: str) -> None:

@@ -20,7 +20,7 @@ from typing import NoReturn
 import wasmtime
 from wasmtime import _ffi
 
-from .landlock import shut_in
+from .landlock import restrict_self
 from .protocol import NO_MEMORY, REFUSED, Order
 
 NICENESS = 5
@@ -74,7 +74,7 @@ def _confine(order: Order, parent: int) -> None:
         (resource.RLIMIT_NPROC, 0),
     ):
         _limit(what, bound)
-    shut_in()
+    restrict_self()
     signal.setitimer(signal.ITIMER_PROF, cpu_s)  # SIGPROF, to the millisecond; RLIMIT_CPU counts seconds
 
 

@@ -23,7 +23,7 @@ _EVERYTHING = 0b11
 _PR_SET_NO_NEW_PRIVS = 38
 
 
-def shut_in() -> bool:
+def restrict_self() -> bool:
     """Shut this process in. ``False`` where the kernel has no Landlock: then nothing has changed."""
     libc = ctypes.CDLL(None, use_errno=True)
     version = libc.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)

@@ -18,8 +18,8 @@ from ...telemetry import Telemetry
 from ..engine import Engine
 from ..module import Module, require_core_module
 from .compiler import CompileBounds, Compiler
-from .file_lock import FileClaim
-from .module_cache import KeptModules
+from .file_lock import FileLock
+from .module_cache import ModuleCache
 
 FAILURE_KEPT_S = 60.0
 """How long a module that the compiler did not finish with is refused at once: it would keep a core busy again."""
@@ -54,7 +54,7 @@ class ModuleLoader:
         self._bounds = bounds
         self._clock = clock
         self._compiler = Compiler(bounds)
-        self._kept = KeptModules(engine, telemetry, folder, max_cache_bytes, clock)
+        self._kept = ModuleCache(engine, telemetry, folder, max_cache_bytes, clock)
         self._failures: OrderedDict[str, tuple[float, CompilationError]] = OrderedDict()
         self._shares: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
 
@@ -106,7 +106,7 @@ class ModuleLoader:
         require_core_module(wasm)
         return f"{hashlib.sha256(wasm).hexdigest()}-{self._engine.code_target}"
 
-    async def _made(self, name: str, wasm: bytes, claim: FileClaim | None) -> tuple[Module, bool]:
+    async def _made(self, name: str, wasm: bytes, claim: FileLock | None) -> tuple[Module, bool]:
         self._telemetry.code_cache("miss")
         started = perf_counter()
         status = "cancelled"

@@ -17,13 +17,13 @@ from ..engine import Engine
 from ..module import Module
 from .code_cache import CodeCache, Discarded
 from .compiler import CompiledCode
-from .file_lock import FileClaim
+from .file_lock import FileLock
 
 _LOOK_AGAIN_S = 0.02
 """How often is looked whether another process is done with what this one needs, too."""
 
 
-class KeptModules:
+class ModuleCache:
     """The modules that the cache in ``folder`` has for one engine; none where ``folder`` is ``None``. Close it."""
 
     def __init__(
@@ -71,7 +71,7 @@ class KeptModules:
         return module
 
     @asynccontextmanager
-    async def claimed(self, name: str, wait_s: float) -> AsyncIterator[FileClaim | None]:
+    async def claimed(self, name: str, wait_s: float) -> AsyncIterator[FileLock | None]:
         """The right to keep a module as ``name``; waits ``wait_s`` seconds for another process that has it.
 
         ``None`` where there is no cache, it cannot be written to, or the other process takes longer.
@@ -83,7 +83,7 @@ class KeptModules:
             if claim is not None:
                 claim.release()
 
-    async def keep(self, name: str, claim: FileClaim | None, code: CompiledCode) -> tuple[Module, bool]:
+    async def keep(self, name: str, claim: FileLock | None, code: CompiledCode) -> tuple[Module, bool]:
         """The module of ``code``, which is kept if there is a claim; and whether it is.
 
         Raises what ``Module.from_code`` does.
@@ -119,7 +119,7 @@ class KeptModules:
         finally:
             os.close(entry)
 
-    async def _claim(self, name: str) -> FileClaim | None:
+    async def _claim(self, name: str) -> FileLock | None:
         cache = await self._opened()
         try:
             return cache.claim(name) if cache is not None else None
@@ -127,7 +127,7 @@ class KeptModules:
             self._note("kept in", error)
             return None
 
-    async def _has(self, claim: FileClaim | None, wait_s: float) -> bool:
+    async def _has(self, claim: FileLock | None, wait_s: float) -> bool:
         if claim is None:
             return False
         until = self._clock() + wait_s
@@ -141,7 +141,7 @@ class KeptModules:
             return False
         return True
 
-    def _keep(self, name: str, claim: FileClaim | None, code: CompiledCode) -> tuple[Module, bool]:
+    def _keep(self, name: str, claim: FileLock | None, code: CompiledCode) -> tuple[Module, bool]:
         cache = self._cache
         kept = False
         if cache is not None and claim is not None:

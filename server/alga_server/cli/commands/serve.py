@@ -97,7 +97,7 @@ def serve(
 
     from ...settings import ServerSettings  # noqa: PLC0415 - not needed for help
     from ..log_lines import log_to_stderr  # noqa: PLC0415
-    from ..serving import listen, serve_until_told, url_of  # noqa: PLC0415
+    from ..serving import listen, serve_until_signal, url_of  # noqa: PLC0415
     from ..tokens import made_tokens, read_tokens  # noqa: PLC0415
 
     given: dict[str, Any] = {
@@ -124,7 +124,7 @@ def serve(
         listener = stack.enter_context(listen(host, port))
         url = url_of(listener)
         environment = _environment(url, settings, made) if dev else {}
-        status = serve_until_told(
+        status = serve_until_signal(
             settings, listener, allow_clock=dev, ready=lambda: _announce(url, environment, as_json=as_json)
         )
     ctx.exit(status)

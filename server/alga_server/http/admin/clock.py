@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from ...clock import MovableClock
 from ...errors import CapabilityDenied, ValidationFailed
-from ...firing.time_travel import Journey, travel
+from ...firing.time_travel import TimeTravel, travel
 from ...schedules.schedules import rfc3339
 from ..answers import ClockShown, Travelled
 from ..dependencies import Services
@@ -72,7 +72,7 @@ def _target(wanted: _Move, now: datetime) -> datetime:
     return target
 
 
-def _journey_answer(journey: Journey) -> dict[str, Any]:
+def _journey_answer(journey: TimeTravel) -> dict[str, Any]:
     return {
         "now": rfc3339(journey.now),
         "fired": [run_answer(each) for each in journey.fired],

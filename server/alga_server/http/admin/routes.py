@@ -31,7 +31,7 @@ from ..answers import (
 )
 from ..dependencies import Services
 from ..openapi import described, query
-from ..params import NOBODY, known_form, known_tenant
+from ..params import UNKNOWN_ID, parse_tenant, parse_uuid
 from ..requests import AdminChanges, AdminSchedule
 from ..responses import Answer, read_body, read_json_object, same_secret
 from .clock import add_clock
@@ -95,7 +95,7 @@ def _add_extensions(router: APIRouter, services: Services) -> None:
 
     @router.get("/extensions/{extension_id}", **described(ExtensionShown, refusals=(404,)))
     async def get(extension_id: str) -> Answer:
-        wanted = known_form(extension_id)
+        wanted = parse_uuid(extension_id)
         found = await services.database.read(lambda c: extensions.extensions(c, extension_id=wanted))
         if not found:
             raise NotFound("Extension not found")
@@ -115,15 +115,15 @@ def _add_installs(router: APIRouter, services: Services) -> None:
     )
     async def create(request: Request, tenant_id: str) -> Answer:
         wanted = parse(InstallInput, await _json(request, services))
-        if known_tenant(tenant_id) == NOBODY:
+        if parse_tenant(tenant_id) == UNKNOWN_ID:
             raise ValidationFailed(field_errors={"tenantId": "Invalid tenantId"})
 
         def transaction(connection: Connection) -> tuple[Install, dict[str, Any]]:
             install = installs.create(
                 connection,
                 tenant_id,
-                extension_id=known_form(wanted.extension_id),
-                version_id=None if wanted.version_id is None else known_form(wanted.version_id),
+                extension_id=parse_uuid(wanted.extension_id),
+                version_id=None if wanted.version_id is None else parse_uuid(wanted.version_id),
                 grants=wanted.grants,
                 config=wanted.config,
                 now=clock.now(),
@@ -138,7 +138,7 @@ def _add_installs(router: APIRouter, services: Services) -> None:
     async def list_all(tenant_id: str) -> Answer:
         def transaction(connection: Connection) -> list[dict[str, Any]]:
             return [
-                shown(connection, each) for each in installs.of_tenant(connection, known_tenant(tenant_id))
+                shown(connection, each) for each in installs.of_tenant(connection, parse_tenant(tenant_id))
             ]
 
         return Answer({"installs": await database.read(transaction)})
@@ -157,8 +157,8 @@ def _add_installs(router: APIRouter, services: Services) -> None:
         def transaction(connection: Connection) -> dict[str, Any]:
             install = installs.change(
                 connection,
-                known_tenant(tenant_id),
-                known_form(install_id),
+                parse_tenant(tenant_id),
+                parse_uuid(install_id),
                 enabled=changes.enabled,
                 grants=changes.grants,
                 config=changes.config,
@@ -202,7 +202,7 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
                     "installId": install.install_id,
                     "extensionName": install.extension_name,
                 }
-                for install in installs.of_tenant(connection, known_tenant(tenant_id))
+                for install in installs.of_tenant(connection, parse_tenant(tenant_id))
                 for schedule in schedules.list_all(connection, install)
             ]
 
@@ -237,7 +237,7 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
 
         def transaction(connection: Connection) -> dict[str, Any]:
             install = _require(connection, tenant_id, install_id, lock=True)
-            known = known_form(schedule_id)
+            known = parse_uuid(schedule_id)
             schedules.change(connection, install, known, body, limits=limits, now=clock.now())
             return shown(connection, install, known)
 
@@ -249,7 +249,7 @@ def _add_schedules(router: APIRouter, services: Services) -> None:
     async def remove(tenant_id: str, install_id: str, schedule_id: str) -> Response:
         def transaction(connection: Connection) -> None:
             install = _require(connection, tenant_id, install_id, lock=True)
-            schedules.remove(connection, install, known_form(schedule_id), now=clock.now())
+            schedules.remove(connection, install, parse_uuid(schedule_id), now=clock.now())
 
         await database.write(transaction)
         return Response(status_code=204)
@@ -269,4 +269,4 @@ async def _json(request: Request, services: Services) -> dict[str, Any]:
 
 
 def _require(connection: Connection, tenant_id: str, install_id: str, *, lock: bool = False) -> Install:
-    return installs.require(connection, known_tenant(tenant_id), known_form(install_id), lock=lock)
+    return installs.require(connection, parse_tenant(tenant_id), parse_uuid(install_id), lock=lock)

@@ -16,7 +16,7 @@ from ...schedules import schedules
 from ..answers import RunShown, RunsListed
 from ..dependencies import Services
 from ..openapi import described, query
-from ..params import known_form, known_tenant
+from ..params import parse_tenant, parse_uuid
 from ..responses import Answer
 from .models import run_answer
 
@@ -37,7 +37,7 @@ def add_runs(router: APIRouter, services: Services) -> None:
         limit, cursor = _paging(request)
 
         def transaction(connection: Connection) -> Page:
-            install = installs.require(connection, known_tenant(tenant_id), known_form(install_id))
+            install = installs.require(connection, parse_tenant(tenant_id), parse_uuid(install_id))
             return runs.page(connection, install.tenant_id, install.install_id, limit=limit, cursor=cursor)
 
         return Answer(_page_answer(await database.read(transaction)))
@@ -48,10 +48,10 @@ def add_runs(router: APIRouter, services: Services) -> None:
     )
     async def of_schedule(request: Request, tenant_id: str, install_id: str, schedule_id: str) -> Answer:
         limit, cursor = _paging(request)
-        known = known_form(schedule_id)
+        known = parse_uuid(schedule_id)
 
         def transaction(connection: Connection) -> Page:
-            install = installs.require(connection, known_tenant(tenant_id), known_form(install_id))
+            install = installs.require(connection, parse_tenant(tenant_id), parse_uuid(install_id))
             found = runs.page(
                 connection,
                 install.tenant_id,
@@ -79,7 +79,7 @@ def add_runs(router: APIRouter, services: Services) -> None:
     async def run_now(request: Request, tenant_id: str, install_id: str, schedule_id: str) -> Answer:
         wait = _flag(request, "wait", default=True)
         run = await services.dispatcher.run_now(
-            known_tenant(tenant_id), known_form(install_id), known_form(schedule_id), wait=wait
+            parse_tenant(tenant_id), parse_uuid(install_id), parse_uuid(schedule_id), wait=wait
         )
         return Answer(run_answer(run), status_code=202 if run.status == "running" else 200)
 

@@ -16,7 +16,7 @@ from ...schedules.endpoint_ref import endpoints
 from ..answers import UpgradedInstall
 from ..dependencies import Services
 from ..openapi import described
-from ..params import known_form, known_tenant
+from ..params import parse_tenant, parse_uuid
 from ..responses import Answer, read_json_object
 from .models import UpgradeInput, install_answer, parse
 
@@ -30,8 +30,8 @@ def add_upgrade(router: APIRouter, services: Services) -> None:
     )
     async def upgrade(request: Request, tenant_id: str, install_id: str) -> Answer:
         wanted = parse(UpgradeInput, await read_json_object(request, services.settings.max_request_bytes))
-        tenant, known = known_tenant(tenant_id), known_form(install_id)
-        named = None if wanted.version_id is None else known_form(wanted.version_id)
+        tenant, known = parse_tenant(tenant_id), parse_uuid(install_id)
+        named = None if wanted.version_id is None else parse_uuid(wanted.version_id)
 
         def look(connection: Connection) -> tuple[str, Placement]:
             install = installs.require(connection, tenant, known)

@@ -38,7 +38,7 @@ from ...errors import (
 )
 from ...schedules.endpoint_ref import endpoints
 from ..dependencies import Services
-from ..params import known_form
+from ..params import parse_uuid
 from ..responses import Answer, read_body, same_secret, single_header
 from . import headers, routing
 
@@ -76,7 +76,7 @@ class _Call:
     def __init__(self, services: Services, request: Request, extension_id: str) -> None:
         self._services = services
         self._request = request
-        self._extension_id = known_form(extension_id)
+        self._extension_id = parse_uuid(extension_id)
         self._caller_request_id = single_header(request, "x-request-id")
         self._request_id = self._caller_request_id or str(uuid4())
         """What the caller and the guest see."""

@@ -17,7 +17,7 @@ from ...errors import ValidationFailed
 from ...schedules import idempotency, rate_limit, schedules
 from ...schedules.endpoint_ref import endpoints
 from ..dependencies import Services
-from ..params import NOBODY, known_form
+from ..params import UNKNOWN_ID, parse_uuid
 
 CAPABILITY = "cap:scheduler.manage"
 _TRIGGER = "host_api"
@@ -89,8 +89,8 @@ def _schedule_id(body: Body) -> str:
     value = body.get("scheduleId")
     if not isinstance(value, str) or not value.strip():
         raise ValidationFailed(field_errors={"scheduleId": "Missing scheduleId"}, schema=True)
-    schedule_id = known_form(value)
-    if schedule_id == NOBODY:
+    schedule_id = parse_uuid(value)
+    if schedule_id == UNKNOWN_ID:
         raise ValidationFailed(field_errors={"scheduleId": "Invalid scheduleId"}, schema=True)
     return schedule_id
 
