@@ -10,8 +10,7 @@ from typing import Any
 
 import uvicorn
 
-from alga_runner.service.listening import listening, url_of
-from alga_runner.service.server import config
+from alga_runner.service.server import config, listening, url_of
 
 Message = MutableMapping[str, Any]
 

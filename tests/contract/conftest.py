@@ -17,7 +17,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from alga_runner.alga import DIALECTS, AlgaServer, HttpAlgaServer, Identity, InProcessAlgaServer
-from alga_runner.alga.dialect import Dialect
+from alga_runner.alga.dialects import Dialect
 from alga_runner.models.archive import pack
 from alga_server import ManualClock, Server, ServerSettings
 

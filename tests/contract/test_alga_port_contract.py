@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from alga_runner.alga import AlgaServer, HttpAlgaServer, Identity
-from alga_runner.alga.dialect import Dialect
+from alga_runner.alga.dialects import Dialect
 from alga_runner.errors import HostCallCode, HostCallError
 from alga_runner.models import CreateScheduleInput, UpdateScheduleInput
 

@@ -13,12 +13,11 @@ from anyio.abc import TaskGroup
 
 from alga_runner.service.http import Answer
 from alga_runner.service.idempotency import IdempotencyKey, KeyReused, Replies
-from alga_runner.service.kept_replies import KeptReplies
-from alga_runner.service.ledger import ReplyCache
+from alga_runner.service.reply_cache import KeptReplies, ReplyCache
 from alga_runner.workers.channel import Channel, Message
-from alga_runner.workers.keeper import WorkerClaims
+from alga_runner.workers.claims import WorkerClaims
 from alga_runner.workers.link import Link
-from alga_runner.workers.shared import SharedReplies
+from alga_runner.workers.peers import SharedReplies
 
 pytestmark = pytest.mark.anyio
 

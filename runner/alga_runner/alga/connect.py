@@ -10,9 +10,7 @@ from ..errors import HostCallCode, HostCallError, SettingsError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
 from ..settings import Settings
 from .connections import Connections
-from .dialect import Dialect
-from .dialect_alga import AlgaDialect
-from .dialect_prd import PrdDialect
+from .dialects import AlgaDialect, Dialect, PrdDialect
 from .http import HttpAlgaServer
 from .port import AlgaServer, Identity
 

@@ -17,8 +17,7 @@ from ..errors import HostCallCode, HostCallError, SettingsError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
 from . import answers
 from .connections import HOLDER, MAX_ANSWER_BYTES, Connections
-from .dialect import Dialect
-from .dialect_alga import AlgaDialect
+from .dialects import AlgaDialect, Dialect
 from .http1 import HttpProtocolError
 from .port import AlgaServer, Identity
 

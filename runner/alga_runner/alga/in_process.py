@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from .dialect import Dialect
+from .dialects import Dialect
 from .http import HttpAlgaServer
 
 Message = MutableMapping[str, Any]

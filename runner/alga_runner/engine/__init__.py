@@ -13,10 +13,9 @@ from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
 from .interrupts import deferred_interrupts
 from .large_work import LARGE_BYTES, LargeWorkQueue
-from .limits import GuestLimits
 from .linker import HostFunction, LinkedModule, Linker
 from .loop_scheduler import loop_scheduler
-from .memory import LinearMemory
+from .memory import GuestLimits, LinearMemory
 from .module import ExportType, ImportType, Module, Signature
 
 __all__ = [

@@ -18,7 +18,7 @@ from ..errors import EngineForked, EngineUnavailable
 from . import _capi
 from .check.capacity import capacity, read_maps, require_address_space
 from .compile.code_config import code_config
-from .limits import GuestLimits
+from .memory import GuestLimits
 from .ticker import Ticker
 
 HOST_STACK_BYTES = 256 * 1024

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..errors import AbiBreach, AlgaError, ExecutionError, ExportMissing, LimitExceeded
 from ..frames import Frame
 from . import _capi, traps
-from .limits import GuestLimits
-from .memory import LinearMemory
+from .memory import GuestLimits, LinearMemory
 
 if TYPE_CHECKING:
     from .linker import LinkedModule

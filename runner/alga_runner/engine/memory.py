@@ -1,13 +1,25 @@
-"""A guest's linear memory, touched only through checked ranges."""
+"""What wasmtime itself bounds in one guest.
+
+A guest's linear memory, touched only through checked ranges.
+"""
 
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from ..errors import OutOfBounds
 from . import _capi
+
+
+@dataclass(frozen=True, slots=True)
+class GuestLimits:
+    """``memory_bytes`` is all its linear memory, ``table_elements`` what its table may hold."""
+
+    memory_bytes: int
+    table_elements: int
 
 
 @lru_cache(maxsize=256)

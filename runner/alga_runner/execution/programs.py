@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from alga_common.single_flight import SingleFlight
+from alga_runner.execution.single_flight import SingleFlight
 
 from ..bundles import BundleSource
 from ..engine import CompileBounds, Engine, ModuleLoader

@@ -8,7 +8,7 @@ from collections.abc import Generator
 import anyio
 from anyio.abc import TaskGroup
 
-from alga_common.single_flight import SingleFlight
+from alga_runner.execution.single_flight import SingleFlight
 
 from ..bundles import BundleSource
 from ..debuginfo import LineTable, read_lines

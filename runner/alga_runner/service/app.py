@@ -12,13 +12,11 @@ from ..runner import Runner
 from ..settings import Settings
 from .execute import Execute
 from .health import Health
-from .held import RequestMemory
 from .http import Answer, ClientGone, Exchange, Message, Receive, Refused, Send
 from .idempotency import Replies
-from .kept_replies import KeptReplies
-from .ledger import ReplyCache
 from .peers import Alone, Peers
-from .slots import RequestTracker
+from .reply_cache import KeptReplies, ReplyCache
+from .request_tracker import RequestMemory, RequestTracker
 
 logger = logging.getLogger("alga_runner")
 

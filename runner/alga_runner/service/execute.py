@@ -21,7 +21,7 @@ from .checks import require_token, routing_fault
 from .http import Answer, ClientGone, Exchange
 from .idempotency import IdempotencyKey, KeyReused, Replies
 from .replies import error_reply, failed_reply, guest_reply
-from .slots import RequestTracker, draining, no_room
+from .request_tracker import RequestTracker, draining, no_room
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from ..runner import Runner
 from .http import Answer, Exchange
 from .peers import Peers
-from .slots import RequestTracker
+from .request_tracker import RequestTracker
 
 STORE_PATIENCE_S = 1.0
 """How long a probe waits for the bundle store (alga-contract 2)."""

@@ -13,8 +13,7 @@ from ..errors import SettingsError
 from ..runner import Runner
 from ..settings import Settings
 from .app import Service, create_service
-from .listening import listening, url_of
-from .server import Server
+from .server import Server, listening, url_of
 
 logger = logging.getLogger("alga_runner")
 

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from .harness import Alga
     from .installed import Installed
     from .response import Response
-    from .run import Run, Runs
-    from .schedule import Schedule
+    from .runs import Run, Runs, Schedule
 
 __all__ = ["Alga", "Call", "EmbeddedAlga", "Extension", "Installed", "Response", "Run", "Runs", "Schedule"]
 

@@ -1,14 +1,103 @@
-"""The clock of a test, without ``async``."""
+"""The clock of an embedded Alga: it is put forward, and what comes due on the way fires.
+
+The clock of a test, without ``async``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Protocol
 
-from .embedded_clock import EmbeddedClock
+from .admin import Admin
 from .loop import Loop
-from .run import Runs
+from .runs import Chronicle, Runs
+
+_LEAP = timedelta(days=366)
+"""How far the server's clock is moved at once."""
+
+
+class MovableClock(Protocol):
+    """Time as the server reads it: ``alga_server.ManualClock``, ``alga_server.OffsetClock``, or your own."""
+
+    def now(self) -> datetime:
+        """The current instant, aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once the clock shows ``instant`` or later."""
+        ...
+
+    def move_to(self, instant: datetime) -> None:
+        """Show ``instant`` from now on; ``ValueError`` if that is in the past."""
+        ...
+
+
+class EmbeddedClock:
+    """What time it is for the server and for guests, and moving on. Schedules fire while it is moved, and only then."""
+
+    def __init__(self, clock: MovableClock, admin: Admin, chronicle: Chronicle) -> None:
+        self._clock = clock
+        self._admin = admin
+        self._chronicle = chronicle
+
+    def now(self) -> datetime:
+        """The current instant, in UTC."""
+        return self._clock.now()
+
+    async def advance(
+        self,
+        step: timedelta = timedelta(),
+        *,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+    ) -> Runs:
+        """Put the clock forward by ``step`` and the rest together; the runs that fired, oldest first.
+
+        What comes due on the way fires in order, each run with the clock at its own instant, and has ended before
+        the clock goes on. A run that fails is one of the runs, and nothing is raised. Raises ``ValueError`` for a
+        step back.
+        """
+        whole = step + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        if whole < timedelta():
+            raise ValueError(f"the clock does not go back: {whole.total_seconds():g} seconds")
+        return await self._go(whole)
+
+    async def travel_to(self, instant: datetime | str) -> Runs:
+        """Put the clock forward to ``instant``, like ``advance``. A text is RFC 3339, with ``Z`` or an offset.
+
+        Raises ``ValueError`` for an instant in the past, and for one without an offset.
+        """
+        target = read_instant(instant)
+        if target < self.now():
+            raise ValueError(f"the clock does not go back: it is {self.now().isoformat()}")
+        return await self._go(target - self.now())
+
+    async def _go(self, step: timedelta) -> Runs:
+        target = self.now() + step
+        await self._chronicle.learn_names()
+        fired = Runs()
+        while True:
+            left = max(target - self.now(), timedelta())
+            journey = await self._admin.advance_clock(min(left, _LEAP))
+            fired += await self._chronicle.add(journey["fired"])
+            if journey["arrived"] and left <= _LEAP:
+                return fired
+
+
+def read_instant(instant: datetime | str) -> datetime:
+    """``instant`` in UTC. Raises ``ValueError`` if it is no RFC 3339, or has no offset."""
+    read = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
+    if read.tzinfo is None:
+        raise ValueError(f"{instant} has no offset from UTC: write {read.isoformat()}Z, or give a time zone")
+    return read.astimezone(UTC)
 
 
 class Clock:

@@ -24,13 +24,11 @@ from ..service import Service, create_service
 from ..service.http import Message, Receive, Send
 from ..settings import Settings
 from .admin import Admin
-from .chronicle import Chronicle
-from .embedded_clock import EmbeddedClock, MovableClock
+from .clock import EmbeddedClock, MovableClock
 from .gateway import Gateway
 from .installed import Installed
-from .observed import ObservedRunner
-from .run import Runs
-from .shared import SharedRunner
+from .runner import ObservedRunner, SharedRunner
+from .runs import Chronicle, Runs
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

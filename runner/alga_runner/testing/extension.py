@@ -16,8 +16,7 @@ from .gateway import CallOptions
 from .installed import Installed
 from .loop import Loop
 from .response import Response
-from .run import Run, Runs
-from .schedule import Schedule
+from .runs import Run, Runs, Schedule
 
 
 class Call:

@@ -21,10 +21,9 @@ from .embedded import EmbeddedAlga
 from .explain import explained
 from .extension import Extension
 from .response import Response
-from .run import Runs
-from .schedule import Schedule
+from .runner import SharedRunner
+from .runs import Runs, Schedule
 from .scripted import ScriptedServer
-from .shared import SharedRunner
 
 T = TypeVar("T")
 

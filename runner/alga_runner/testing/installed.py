@@ -13,11 +13,9 @@ from ..errors import AdminRefused, ExtensionNotAvailable
 from ..models import ExecuteResponse, Manifest
 from ..runner import Observation
 from .admin import Admin
-from .chronicle import Chronicle
-from .gateway import Gateway, HttpOptions
-from .observed import watch
-from .refusals import is_refusal, refusal, unknown_endpoint, withheld
-from .run import Run
+from .gateway import Gateway, HttpOptions, is_refusal, refusal, unknown_endpoint, withheld
+from .runner import watch
+from .runs import Chronicle, Run
 
 
 class Installed:

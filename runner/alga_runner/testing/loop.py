@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol, TypeVar
 
 from .response import Response
-from .run import Runs
+from .runs import Runs
 
 T = TypeVar("T")
 

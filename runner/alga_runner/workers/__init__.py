@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cores import usable_cores
+from .resources import usable_cores
 from .supervisor import serve_workers
 
 __all__ = ["serve_workers", "usable_cores"]

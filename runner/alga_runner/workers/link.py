@@ -14,7 +14,7 @@ import anyio
 from ..service.peers import Workers
 from ..telemetry import Telemetry
 from .channel import Channel, ChannelClosed, Message
-from .resident import resident_bytes
+from .resources import resident_bytes
 
 ANY_SIZE = 2**32 - 1
 """The supervisor is trusted."""

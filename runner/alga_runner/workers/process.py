@@ -17,7 +17,7 @@ import anyio
 from ..errors import AlgaError, WorkerFailed
 from ..settings import Settings
 from ..telemetry.exposition import Snapshot
-from .board import ConnectionCounts
+from .acceptor import ConnectionCounts
 from .channel import Channel, ChannelBroken, ChannelClosed, Message
 from .messages import failure_of, max_message_bytes, snapshot_of
 

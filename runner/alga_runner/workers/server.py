@@ -10,8 +10,7 @@ import anyio
 
 from ..service import Service
 from ..service.server import KEEP_ALIVE_S, Server
-from .acceptor import Acceptor
-from .board import ConnectionCounts
+from .acceptor import Acceptor, ConnectionCounts
 
 logger = logging.getLogger("alga_runner")
 

@@ -12,12 +12,12 @@ import anyio
 from anyio.abc import TaskStatus
 
 from ..errors import AlgaError
-from ..service.ledger import ReplyCache
-from ..service.listening import listening, url_of
+from ..service.reply_cache import ReplyCache
+from ..service.server import listening, url_of
 from ..settings import Settings
-from .board import ConnectionCounts
-from .fleet import WorkerPool
+from .acceptor import ConnectionCounts
 from .process import Plan
+from .worker_pool import WorkerPool
 
 logger = logging.getLogger("alga_runner")
 

@@ -1,10 +1,17 @@
-"""One worker process, from inside: it becomes what the supervisor says, serves, and ends when it is told to."""
+"""A worker does not outlive its supervisor.
+
+One worker process, from inside: it becomes what the supervisor says, serves, and ends when it is told to.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import select
 import signal
 import socket
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -16,12 +23,32 @@ from ..service import Service, create_service
 from ..service.serving import cut_off, drain, require_store
 from ..settings import MIB, Settings
 from ..telemetry import configure_logging
-from .board import ConnectionCounts
-from .lifeline import end_with
+from .acceptor import ConnectionCounts
 from .link import Link
-from .resident import Watermark, resident_bytes
+from .peers import SharedReplies, WorkerPeers
+from .resources import Watermark, resident_bytes
 from .server import WorkerServer
-from .shared import SharedReplies, WorkerPeers
+
+LAST_WORDS_S = 5.0
+"""How long a worker has to end by itself once the supervisor is gone."""
+
+
+def end_with(channel: int) -> None:
+    """Kill this process ``LAST_WORDS_S`` seconds after the other end of ``channel`` has closed.
+
+    The event loop sees that end too, and ends in its own way; this is for a loop that does not turn any more. The
+    channel must stay open as long as the process.
+    """
+    threading.Thread(target=_watch, args=(channel,), name="alga-runner-lifeline", daemon=True).start()
+
+
+def _watch(channel: int) -> None:
+    poll = select.poll()
+    poll.register(channel, 0)  # nothing is asked for: a hang-up is always told
+    poll.poll()
+    time.sleep(LAST_WORDS_S)
+    os.kill(os.getpid(), signal.SIGKILL)
+
 
 logger = logging.getLogger("alga_runner")
 

@@ -1,15 +1,27 @@
-"""What is published: extensions and their versions, the same for every tenant."""
+"""What is published: extensions and their versions, the same for every tenant.
+
+Extensions and their versions: what a bundle says, stored once and never changed (alga-contract 3.1, 3.2).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, func, insert, select
 
+from alga_runner.errors import BundleInvalid, ManifestInvalid
+from alga_runner.models import EndpointInfo, content_hash
+from alga_runner.models.archive import unpack
+from alga_runner.models.manifest import Manifest, parse_manifest
+
+from ..errors import BundleRefused, VersionExists
+from ..schedules.endpoint_ref import endpoints
 from ..schedules.validation import storable
-from ..storage import tables
+from ..storage import locks, tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +70,166 @@ def _versions(connection: Connection, extension_id: str) -> list[Version]:
         .order_by(table.ordinal)
     )
     return [Version(*row) for row in connection.execute(query)]
+
+
+_MAX_NAME = 256
+_MAX_VERSION = 128
+_MAX_ENDPOINTS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle that can be published: its bytes, their hash, its checked manifest."""
+
+    archive: bytes
+    content_hash: str
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A version in the registry; ``created`` is false when the same content was there already."""
+
+    extension_id: str
+    name: str
+    version_id: str
+    version: str
+    content_hash: str
+    capabilities: list[str]
+    endpoints: list[EndpointInfo]
+    created: bool
+
+
+def read_bundle(archive: bytes) -> Bundle:
+    """Unpack and check ``archive``. Costs CPU: not for the event loop. Raises ``BundleRefused``, which says why."""
+    try:
+        files = unpack(archive)
+        if "manifest.json" not in files:
+            raise BundleRefused("The bundle has no manifest.json at its root.")
+        manifest = parse_manifest(files["manifest.json"])
+    except (BundleInvalid, ManifestInvalid) as error:
+        raise BundleRefused(str(error)) from None
+    _check_bounds(manifest)
+    return Bundle(archive=archive, content_hash=content_hash(archive), manifest=manifest)
+
+
+def publish(connection: Connection, bundle: Bundle, now: datetime) -> Published:
+    """Store ``bundle`` as its extension's version. Raises ``VersionExists`` if that version has other content."""
+    locks.alone(connection, "publishing")
+    manifest = bundle.manifest
+    extension_id = _extension(connection, manifest, now)
+    versions = connection.execute(
+        select(tables.version).where(tables.version.c.extension_id == extension_id)
+    ).all()
+    known = next((row for row in versions if row.content_hash == bundle.content_hash), None)
+    if known is not None:
+        return _published(connection, manifest, known, created=False)
+    number = _version_number(manifest.version, [row.version for row in versions])
+    if any(row.version == number for row in versions):
+        raise VersionExists(
+            f"Version {number} of {manifest.name} is published with other content; versions never change"
+        )
+    row = _store(connection, bundle, extension_id, number, ordinal=len(versions) + 1, now=now)
+    return _published(connection, manifest, row, created=True)
+
+
+def _check_bounds(manifest: Manifest) -> None:
+    too_long = {
+        "name": len(manifest.name) > _MAX_NAME,
+        "publisher": len(manifest.publisher or "") > _MAX_NAME,
+        "version": len(manifest.version) > _MAX_VERSION,
+        "api.endpoints": len(manifest.endpoints) > _MAX_ENDPOINTS,
+    }
+    for field, refused in too_long.items():
+        if refused:
+            raise BundleRefused(f"The manifest's {field} is too long.")
+    texts = [manifest.name, manifest.publisher or "", manifest.version]
+    texts += [text for item in manifest.endpoints for text in (item.path, item.handler)]
+    if not all(map(storable, texts)):
+        raise BundleRefused("The manifest holds characters that cannot be stored.")
+    seen = set()
+    for index, item in enumerate(manifest.endpoints):
+        if (item.method, item.path) in seen:
+            raise BundleRefused(
+                f"The manifest's api.endpoints[{index}] repeats {item.method} {item.path}, which stands above it."
+            )
+        seen.add((item.method, item.path))
+
+
+def _extension(connection: Connection, manifest: Manifest, now: datetime) -> str:
+    publisher = manifest.publisher or ""
+    found: str | None = connection.execute(
+        select(tables.extension.c.id).where(
+            tables.extension.c.publisher == publisher, tables.extension.c.name == manifest.name
+        )
+    ).scalar_one_or_none()
+    if found is not None:
+        return found
+    extension_id = str(uuid4())
+    connection.execute(
+        insert(tables.extension).values(
+            id=extension_id, publisher=publisher, name=manifest.name, created_at=now
+        )
+    )
+    return extension_id
+
+
+def _version_number(wanted: str, taken: Iterable[str]) -> str:
+    """``wanted``, with ``X.Y.*`` made the next patch of that line."""
+    if not wanted.endswith(".*"):
+        return wanted
+    line = wanted.removesuffix("*")
+    patches = [
+        text for number in taken if number.startswith(line) and (text := number[len(line) :]).isdigit()
+    ]
+    return f"{line}{max(map(int, patches), default=-1) + 1}"
+
+
+def _store(
+    connection: Connection, bundle: Bundle, extension_id: str, number: str, *, ordinal: int, now: datetime
+) -> Row[Any]:
+    stored = select(func.count()).where(tables.bundle.c.content_hash == bundle.content_hash)
+    if connection.execute(stored).scalar_one() == 0:
+        connection.execute(
+            insert(tables.bundle).values(
+                content_hash=bundle.content_hash, archive=bundle.archive, created_at=now
+            )
+        )
+    version_id = str(uuid4())
+    connection.execute(
+        insert(tables.version).values(
+            id=version_id,
+            extension_id=extension_id,
+            version=number,
+            ordinal=ordinal,
+            content_hash=bundle.content_hash,
+            capabilities=list(bundle.manifest.capabilities),
+            created_at=now,
+        )
+    )
+    rows = [
+        {
+            "id": str(uuid4()),
+            "version_id": version_id,
+            "method": item.method,
+            "path": item.path,
+            "handler": item.handler,
+        }
+        for item in bundle.manifest.endpoints
+    ]
+    if rows:
+        connection.execute(insert(tables.endpoint), rows)
+    return connection.execute(select(tables.version).where(tables.version.c.id == version_id)).one()
+
+
+def _published(connection: Connection, manifest: Manifest, row: Row[Any], *, created: bool) -> Published:
+    return Published(
+        extension_id=row.extension_id,
+        name=manifest.name,
+        version_id=row.id,
+        version=row.version,
+        content_hash=row.content_hash,
+        capabilities=list(row.capabilities),
+        endpoints=endpoints(connection, row.id),
+        created=created,
+    )

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from alga_runner.capabilities.weight import SCALAR_BYTES, weight
+from alga_runner.capabilities.gate import SCALAR_BYTES, weight
 
 
 def test_a_string_weighs_its_length_and_itself() -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from alga_runner.service.heaviest import Heaviest
+from alga_runner.service.reply_cache import Heaviest
 
 
 def test_the_first_is_the_one_with_the_most() -> None:

@@ -16,7 +16,7 @@ from alga_runner.alga import Identity
 from alga_runner.alga.connect import NoAlgaServer
 from alga_runner.models import ScheduleInfo
 from alga_runner.service import Service
-from alga_runner.service.held import REQUEST_BYTES, RequestMemory
+from alga_runner.service.request_tracker import REQUEST_BYTES, RequestMemory
 
 pytestmark = pytest.mark.anyio
 

@@ -7,8 +7,7 @@ import socket
 import pytest
 
 from alga_runner.service import Service
-from alga_runner.service.listening import listening
-from alga_runner.service.server import config
+from alga_runner.service.server import config, listening
 
 
 def test_an_answer_waits_for_no_acknowledgement() -> None:

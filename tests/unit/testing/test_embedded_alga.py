@@ -15,7 +15,7 @@ from alga_runner.errors import AdminRefused, BundleNotFound, DeadlineExceeded, E
 from alga_runner.models import ExecuteRequest, pack
 from alga_runner.settings import Settings
 from alga_runner.testing import EmbeddedAlga, Installed
-from alga_runner.testing.shared import SharedRunner
+from alga_runner.testing.runner import SharedRunner
 from alga_server import ManualClock
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,7 @@ from alga_runner.alga import AlgaServer, Identity
 from alga_runner.capabilities import OPERATIONS
 from alga_runner.errors import HostCallCode, HostCallError
 from alga_runner.models import CreateScheduleInput, UpdateScheduleInput
-from alga_runner.testing.relay import RELAYED, Relay
-from alga_runner.testing.scripted import ScriptedServer
+from alga_runner.testing.scripted import RELAYED, Relay, ScriptedServer
 
 pytestmark = pytest.mark.anyio
 

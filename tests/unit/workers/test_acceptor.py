@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import anyio
 import pytest
 
-from alga_runner.workers.acceptor import Acceptor
-from alga_runner.workers.board import ConnectionCounts
+from alga_runner.workers.acceptor import Acceptor, ConnectionCounts
 
 pytestmark = pytest.mark.anyio
 

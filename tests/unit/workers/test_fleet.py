@@ -14,13 +14,12 @@ import anyio
 import pytest
 
 from alga_runner.errors import SettingsError, WorkerFailed
-from alga_runner.service.ledger import ReplyCache
+from alga_runner.service.reply_cache import ReplyCache
 from alga_runner.settings import Settings
-from alga_runner.workers import fleet as fleet_module
-from alga_runner.workers.board import ConnectionCounts
-from alga_runner.workers.crashes import Crashes
-from alga_runner.workers.fleet import WorkerPool
+from alga_runner.workers import worker_pool as fleet_module
+from alga_runner.workers.acceptor import ConnectionCounts
 from alga_runner.workers.process import Plan
+from alga_runner.workers.worker_pool import Crashes, WorkerPool
 
 pytestmark = pytest.mark.anyio
 

@@ -6,10 +6,10 @@ import pytest
 
 from alga_runner.service.http import Answer
 from alga_runner.service.idempotency import IdempotencyKey
-from alga_runner.service.ledger import ReplyCache
-from alga_runner.workers import keeper
+from alga_runner.service.reply_cache import ReplyCache
+from alga_runner.workers import claims
 from alga_runner.workers.channel import ChannelBroken, Message
-from alga_runner.workers.keeper import WorkerClaims
+from alga_runner.workers.claims import WorkerClaims
 from alga_runner.workers.messages import reply_document
 
 KEYED = IdempotencyKey(b"place", b"request", b"tenant")
@@ -94,7 +94,7 @@ def test_a_number_is_claimed_once_at_a_time(workers) -> None:
 
 
 def test_claims_are_bounded(workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "MAX_CLAIMS", 2)
+    monkeypatch.setattr(claims, "MAX_CLAIMS", 2)
     first, _ = workers
     first.desk.claim(1, KEYED)
     first.desk.claim(2, KEYED)

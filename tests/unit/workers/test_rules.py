@@ -13,9 +13,9 @@ from alga_runner.telemetry.exposition import render
 from alga_runner.telemetry.metrics import FAMILIES, Metrics
 from alga_runner.workers import usable_cores
 from alga_runner.workers.channel import ChannelBroken
-from alga_runner.workers.crashes import Crashes
 from alga_runner.workers.messages import failure_of, snapshot_of
-from alga_runner.workers.resident import Watermark, resident_bytes
+from alga_runner.workers.resources import Watermark, resident_bytes
+from alga_runner.workers.worker_pool import Crashes
 
 # ---- Cores
 

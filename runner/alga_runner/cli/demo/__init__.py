@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .performance import play
+from .command import play
 
 __all__ = ["play"]

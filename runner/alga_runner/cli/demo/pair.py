@@ -14,8 +14,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from ..failures import Failed
-from .child import Child
-from .signals import Signals
+from .processes import Child, Signals
 
 _LOG_S = 10.0
 _HOST = "127.0.0.1"

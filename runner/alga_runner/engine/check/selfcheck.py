@@ -18,8 +18,8 @@ import wasmtime
 from ...errors import EngineUnavailable, ExecutionError, GuestTrap
 from ..engine import Engine
 from ..guest import Answerer, Guest
-from ..limits import GuestLimits
 from ..linker import HostFunction, LinkedModule, Linker
+from ..memory import GuestLimits
 from ..module import Module, Signature
 
 _WAT = """

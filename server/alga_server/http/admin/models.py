@@ -7,9 +7,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from ...catalog.extensions import Extension
+from ...catalog.extensions import Extension, Published
 from ...catalog.installs import Install
-from ...catalog.publishing import Published
 from ...errors import ValidationFailed
 from ...firing.runs import Run
 from ...schedules.schedules import Schedule, rfc3339

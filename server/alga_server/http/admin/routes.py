@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...catalog import extensions, installs, publishing
+from ...catalog import extensions, installs
 from ...catalog.bundle_sync import placement_of
 from ...catalog.installs import Install
 from ...errors import BundleStoreUnavailable, NotFound, Unauthorized, ValidationFailed
@@ -80,9 +80,9 @@ def _add_extensions(router: APIRouter, services: Services) -> None:
     )
     async def publish(request: Request) -> Answer:
         archive = await read_body(request, services.settings.max_bundle_bytes)
-        bundle = await to_thread.run_sync(publishing.read_bundle, archive, limiter=one_at_a_time)
+        bundle = await to_thread.run_sync(extensions.read_bundle, archive, limiter=one_at_a_time)
         now = services.clock.now()
-        published = await services.database.write(lambda c: publishing.publish(c, bundle, now))
+        published = await services.database.write(lambda c: extensions.publish(c, bundle, now))
         if not published.created:
             await services.bundles.keep_version(published.version_id)
         return Answer(published_answer(published), status_code=201 if published.created else 200)

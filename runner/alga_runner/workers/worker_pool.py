@@ -1,4 +1,7 @@
-"""The workers behind one port: there are always as many as there should be, and they leave one at a time."""
+"""When a worker that died is replaced: at once, then after longer and longer pauses, and not for ever.
+
+The workers behind one port: there are always as many as there should be, and they leave one at a time.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,36 @@ from anyio.abc import TaskGroup
 
 from ..errors import AlgaError, WorkerFailed
 from ..service.idempotency import IdempotencyKey
-from ..service.ledger import ReplyCache
+from ..service.reply_cache import ReplyCache
 from .channel import Message
-from .crashes import MAX_IN_A_ROW, Crashes
-from .keeper import WorkerClaims
+from .claims import WorkerClaims
 from .process import Plan, WorkerProcess
 from .totals import Totals
+
+MAX_IN_A_ROW = 5
+"""So many deaths in a row end the service: whoever started it can do more about it than another try."""
+
+LONG_LIFE_S = 60.0
+"""A worker that lived so long begins a new row."""
+
+FIRST_PAUSE_S = 0.5
+"""The pause before the second replacement in a row; it doubles with each."""
+
+
+class Crashes:
+    """The deaths in a row of one worker and its replacements."""
+
+    def __init__(self, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
+        self._first_pause_s = first_pause_s
+        self._in_a_row = 0
+
+    def pause_s(self, lived_s: float) -> float | None:
+        """Seconds until the replacement of a worker that lived ``lived_s`` seconds; ``None`` for no more of them."""
+        self._in_a_row = 1 if lived_s >= LONG_LIFE_S else self._in_a_row + 1
+        if self._in_a_row >= MAX_IN_A_ROW:
+            return None
+        return 0.0 if self._in_a_row == 1 else float(self._first_pause_s * 2 ** (self._in_a_row - 2))
+
 
 logger = logging.getLogger("alga_runner")
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from ..service.http import Answer
 from ..service.idempotency import IdempotencyKey, KeyReused
-from ..service.ledger import ReplyCache, Ticket
+from ..service.reply_cache import ReplyCache, Ticket
 from .channel import ChannelBroken, Message
 from .messages import reply_document, reply_of
 

@@ -1,20 +1,56 @@
-"""Which requests are being carried out, who waits for them, and the replies that were kept: rules without waiting.
+"""Who has the most, of many whose holdings change all the time.
+
+Which requests are being carried out, who waits for them, and the replies that were kept: rules without waiting.
 
 What is kept is bounded; no tenant pushes another's reply out while it has more of its own.
+
+Replies kept in this process, for this process.
 """
 
 from __future__ import annotations
 
+import asyncio
+import heapq
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from ..settings import Settings
-from .heaviest import Heaviest
 from .http import Answer
-from .idempotency import IdempotencyKey, KeyReused, replayed
+from .idempotency import IdempotencyKey, KeyReused, Replies, replayed
+
+T = TypeVar("T", bound=bytes | str | int)
+
+
+class Heaviest(Generic[T]):
+    """Holders and what each has. A change and a look cost the logarithm of how many there are.
+
+    The heap keeps what was true once; what is no longer true is skipped, and swept out when it is most of the heap.
+    """
+
+    def __init__(self) -> None:
+        self._has: dict[T, int] = {}
+        self._heap: list[tuple[int, T]] = []
+
+    def set(self, holder: T, amount: int) -> None:
+        """``holder`` has ``amount`` now; with 0 it is forgotten."""
+        if not amount:
+            self._has.pop(holder, None)
+            return
+        self._has[holder] = amount
+        heapq.heappush(self._heap, (-amount, holder))
+        if len(self._heap) > 2 * len(self._has) + 64:
+            self._heap = [(-has, each) for each, has in self._has.items()]
+            heapq.heapify(self._heap)
+
+    def first(self) -> T:
+        """The one with the most; of equals, the least by name. Raises ``IndexError`` when nobody has anything."""
+        while self._has.get(self._heap[0][1]) != -self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][1]
+
 
 _OVERHEAD_BYTES = 512
 """About what a kept reply costs beside its body."""
@@ -166,3 +202,32 @@ class ReplyCache:
     def _weigh(self, tenant: bytes, holding: _Holding) -> None:
         self._most_replies.set(tenant, len(holding.places))
         self._most_bytes.set(tenant, holding.bytes)
+
+
+class KeptReplies(Replies):
+    """Waits as the rules of ``ledger`` say."""
+
+    def __init__(self, ledger: ReplyCache) -> None:
+        self._ledger = ledger
+
+    async def once(self, keyed: IdempotencyKey, carry_out: Callable[[], Awaitable[Answer]]) -> Answer:
+        """See ``Replies.once``."""
+        news: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+
+        def tell(answer: Answer | None) -> None:
+            if not news.done():  # else it has been given up, and is about to give its ticket back
+                news.set_result(answer)
+
+        found = self._ledger.claim(keyed, tell)
+        if isinstance(found, Answer):
+            return found
+        reply: Answer | None = None
+        try:
+            if not found.first and (answer := await news) is not None:
+                return answer
+            answer = await carry_out()
+            if answer.outcome == "ok":
+                reply = answer
+            return answer
+        finally:
+            self._ledger.give_back(found, reply)

@@ -1,23 +1,83 @@
-"""Requests under way: how much they hold, none once the runner drains, and an end for those that stay too long."""
+"""The memory that requests take from their first byte until they are answered: bounded, in all and for each tenant.
+
+Requests under way: how much they hold, none once the runner drains, and an end for those that stay too long.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 
 import anyio
 
+from alga_common.fair_limiter import share
+
 from ..errors import Overloaded
-from .held import REQUEST_BYTES, RequestMemory
+from ..settings import Settings
 from .http import Refused
+
+REQUEST_BYTES = 16 * 1024
+"""What a request is taken to cost beside its body: its head, its connection's buffers, its task."""
+
+_WEIGHT = 0.1
+"""How much the latest request counts in the average time that requests are held."""
+
+
+class RequestMemory:
+    """Counts the bytes of requests that are being read, queued or executed, as they came."""
+
+    def __init__(self, limit: int, tenant_limit: int) -> None:
+        self.limit = limit
+        self.tenant_limit = tenant_limit
+        self.held = 0
+        self._by_tenant: defaultdict[str, int] = defaultdict(int)
+        self._held_s = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> RequestMemory:
+        """What ``settings`` say; one request of the largest size always fits."""
+        largest = settings.max_http_body_bytes + REQUEST_BYTES
+        limit = max(settings.max_http_bytes, largest)
+        mine = settings.max_http_bytes_per_tenant
+        return cls(limit, min(limit, max(share(limit) if mine is None else mine, largest)))
+
+    def fits(self, tenant: str, count: int) -> bool:
+        """Whether there is room for ``count`` bytes more of ``tenant``."""
+        return self.held + count <= self.limit and self.fits_tenant(tenant, count)
+
+    def fits_tenant(self, tenant: str, count: int) -> bool:
+        """Whether ``tenant`` may have ``count`` bytes more, be there room for them or not."""
+        return self._by_tenant.get(tenant, 0) + count <= self.tenant_limit
+
+    def take(self, tenant: str, count: int) -> None:
+        """``count`` bytes more of ``tenant`` are held."""
+        self.held += count
+        self._by_tenant[tenant] += count
+
+    def give_back(self, tenant: str, count: int, since: float) -> None:
+        """``count`` bytes of ``tenant``, held since the reading ``since`` of ``time.monotonic()``, are free again."""
+        self.held -= count
+        left = self._by_tenant[tenant] - count
+        if left:
+            self._by_tenant[tenant] = left
+        else:
+            del self._by_tenant[tenant]
+        self._held_s += (monotonic() - since - self._held_s) * _WEIGHT
+
+    @property
+    def retry_after_s(self) -> float:
+        """Seconds after which there may be room: as long as requests were held lately."""
+        return self._held_s
+
 
 _RETRY_AFTER_DRAINING_S = 1
 
 
 class Slot:
-    """One request's place while entered. What is inside may be cancelled by ``RequestTracker.stop``, and then just ends."""
+    """One request, tracked while entered. ``RequestTracker.stop`` may cancel what is inside, which then just ends."""
 
     def __init__(self, slots: RequestTracker, tenant: str) -> None:
         self._slots = slots

@@ -1,0 +1,55 @@
+"""The seam between what the runner asks and how one kind of Alga server wants to be asked.
+
+The route that Alga's server ships: one POST per install, the operation in the document (alga-contract 4).
+
+The routes that the requirements name: one POST per operation (PRD, "Internal API").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+from urllib.parse import quote
+
+
+class Dialect(Protocol):
+    """Where a host call goes and what it says; answers are read alike whatever the dialect (``answers``).
+
+    ``operation`` is ``list``, ``get``, ``create``, ``update``, ``delete`` or ``getEndpoints``.
+    """
+
+    def path(self, operation: str, install_id: str, /) -> str:
+        """The route below the base URL, percent-encoded."""
+
+    def document(self, operation: str, members: Mapping[str, object], /) -> dict[str, object]:
+        """The request's JSON document; ``members`` are camelCase."""
+
+
+class AlgaDialect(Dialect):
+    """``POST {base}/api/internal/ext-scheduler/install/{installId}`` with ``{"operation": ...}``."""
+
+    def path(self, operation: str, install_id: str, /) -> str:
+        """The install's route."""
+        encoded = quote(install_id, safe="")
+        if encoded in {".", ".."}:  # the only segments that mean another place as they stand
+            encoded = encoded.replace(".", "%2E")
+        return f"/api/internal/ext-scheduler/install/{encoded}"
+
+    def document(self, operation: str, members: Mapping[str, object], /) -> dict[str, object]:
+        """``members`` and the operation."""
+        return {**members, "operation": operation}
+
+
+_SEGMENTS = {"getEndpoints": "get-endpoints"}
+
+
+class PrdDialect(Dialect):
+    """``POST {base}/api/internal/extensions/scheduler/{operation}``; the headers alone say for which install."""
+
+    def path(self, operation: str, install_id: str, /) -> str:
+        """The operation's route."""
+        return f"/api/internal/extensions/scheduler/{_SEGMENTS.get(operation, operation)}"
+
+    def document(self, operation: str, members: Mapping[str, object], /) -> dict[str, object]:
+        """``members``."""
+        return dict(members)
