@@ -25,9 +25,9 @@ _HOMES = {
     "Extension": "extension",
     "Installed": "installed",
     "Response": "response",
-    "Run": "run",
-    "Runs": "run",
-    "Schedule": "schedule",
+    "Run": "runs",
+    "Runs": "runs",
+    "Schedule": "runs",
 }
 
 

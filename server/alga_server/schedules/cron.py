@@ -113,7 +113,7 @@ def _parse(field: Field, text: str) -> set[int]:
         raise FieldRefused(f"Invalid cron expression ({str(error).lower()})") from None
 
 
-MAX_LENGTH = 64
+MAX_ZONE_LENGTH = 64
 DEFAULT = "UTC"
 
 _NOT_ZONES = frozenset({"Factory", "localtime", "posixrules"})
@@ -124,7 +124,7 @@ def check_zone(value: str) -> str:
     name = value.strip()
     if not name:
         return DEFAULT
-    if len(name) > MAX_LENGTH:
+    if len(name) > MAX_ZONE_LENGTH:
         raise FieldRefused("Timezone too long")
     if name not in _names():
         raise FieldRefused("Invalid timezone")

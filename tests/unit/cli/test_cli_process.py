@@ -73,8 +73,8 @@ def test_bad_usage_has_status_2(process) -> None:
 
 def test_a_fault_of_the_command_itself_is_a_sentence_too(process, sample: str) -> None:
     script = (
-        "from alga_runner.cli import demo_command, main\n"
-        "import alga_runner.cli.demo as demo\n"
+        "from alga_runner.cli import main\n"
+        "import alga_runner.cli.demo.play as demo\n"
         "def play(): raise ZeroDivisionError('oops')\n"
         "demo.play = play\n"
         "main(['demo'])"

@@ -48,7 +48,7 @@ def test_no_wrapper_with_a_process_wide_exception_is_used():
 
     used = {
         (path.name, node.attr)
-        for path in ENGINE.glob("*.py")
+        for path in ENGINE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in forbidden
     }

@@ -222,7 +222,7 @@ class TestInterruption:
     async def test_only_a_guest_with_much_memory_is_blamed_for_a_slice_that_took_too_long(
         self, filling, pages: int, holds: bool, place: str, monkeypatch: pytest.MonkeyPatch
     ):
-        for module in ("worker", "drive"):  # any slice took too long
+        for module in ("cpu_thread", "drive"):  # any slice took too long
             monkeypatch.setattr(sys.modules[f"alga_runner.engine.{module}"], "HELD_S", 0.0)
         linked = filling(pages)
         while place == "loop" and linked.computes:
@@ -239,7 +239,7 @@ class TestInterruption:
     async def test_only_a_guest_with_many_calls_is_blamed_for_one_in_which_they_were_answered_at_once(
         self, engine: Engine, limits: GuestLimits, calls: int, holds: bool, monkeypatch: pytest.MonkeyPatch
     ):
-        for module in ("worker", "drive"):  # any slice took too long
+        for module in ("cpu_thread", "drive"):  # any slice took too long
             monkeypatch.setattr(sys.modules[f"alga_runner.engine.{module}"], "HELD_S", 0.0)
         wat = f"""(module (import "host" "tell" (func $tell)) (func (export "tell") {"(call $tell)" * calls}))"""
         tell = HostFunction("host", "tell", Signature(), suspends=False)

@@ -10,7 +10,8 @@ import pytest
 
 PRELUDE = """
 import ctypes, os, signal, sys, time
-from alga_runner.engine import _capi, check_in_subprocess, selfcheck, trial
+from alga_runner.engine import _capi, check_in_subprocess
+from alga_runner.engine.check import selfcheck, trial
 from alga_runner.errors import EngineUnavailable
 
 def tried(check=selfcheck.check):

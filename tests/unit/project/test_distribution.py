@@ -37,10 +37,15 @@ def test_the_wheel_holds(names: list[str], name: str):
     assert name in names
 
 
-def test_the_wheel_holds_two_packages_and_its_metadata(names: list[str]):
+def test_the_wheel_holds_three_packages_and_its_metadata(names: list[str]):
     tops = {name.partition("/")[0] for name in names}
 
-    assert tops == {"alga_runner", "alga_server", next(top for top in tops if top.endswith(".dist-info"))}
+    assert tops == {
+        "alga_common",
+        "alga_runner",
+        "alga_server",
+        next(top for top in tops if top.endswith(".dist-info")),
+    }
 
 
 def test_no_test_and_no_cache_is_in_the_wheel(names: list[str]):

@@ -209,7 +209,7 @@ def test_every_command_and_option_is_documented(program: str, package: str, path
 
 def test_every_code_of_the_server_s_commands_is_documented() -> None:
     """Those of their own; a server's and a setting's stand in docs/errors.md."""
-    sources = "".join(path.read_text() for path in (ROOT / "server/alga_server/cli").glob("*.py"))
+    sources = "".join(path.read_text() for path in (ROOT / "server/alga_server/cli").rglob("*.py"))
     own = set(re.findall(r'Failure\(\s*"(\w+)"', sources)) | {"token_file_unusable"}
     section = text("docs/alga-server.md").partition("## Errors")[2]
 
