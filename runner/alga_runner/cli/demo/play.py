@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from time import perf_counter
 
-import click
 import httpx
 
 from ..page import Page
