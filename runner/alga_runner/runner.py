@@ -27,6 +27,7 @@ from .engine import (
     GuestLimits,
     LargeWorkQueue,
     deferred_interrupts,
+    engine_context,
     require_sound,
 )
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
@@ -110,7 +111,7 @@ class Runner:
             stack.callback(self.telemetry.close)
             if self._own_alga:
                 stack.push_async_callback(self._alga.aclose)
-            engine = Engine.get(_engine_config(self.settings))
+            engine = engine_context.engine(_engine_config(self.settings))
             self._most = engine.limits
             self.admission = Admission(Bounds.of(self.settings, engine.capacity.guests), self.telemetry)
             _report_capacity(engine, self.admission.bounds)

@@ -7,16 +7,19 @@ from .check.selfcheck import require_sound
 from .check.trial import check_in_subprocess
 from .compile.compiler import CompileBounds
 from .compile.loader import ModuleLoader
+from .context import engine_context
 from .cpu_thread import HELD_S
 from .drive import DONE, advance, arrive, drive, in_time, retire
 from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
-from .interrupts import deferred_interrupts
-from .large_work import LARGE_BYTES, LargeWorkQueue
 from .linker import HostFunction, LinkedModule, Linker
-from .loop_scheduler import loop_scheduler
+from .loop_scheduler import LARGE_BYTES, LargeWorkQueue
 from .memory import GuestLimits, LinearMemory
 from .module import ExportType, ImportType, Module, Signature
+from .running import deferred_interrupts
+
+this_thread = engine_context.this_thread
+"""This thread's ``loop_scheduler``."""
 
 __all__ = [
     "DONE",
@@ -45,8 +48,9 @@ __all__ = [
     "check_in_subprocess",
     "deferred_interrupts",
     "drive",
+    "engine_context",
     "in_time",
-    "loop_scheduler",
     "require_sound",
     "retire",
+    "this_thread",
 ]

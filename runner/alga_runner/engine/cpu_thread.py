@@ -8,8 +8,6 @@ share the thread's time, however many guests each has lent: the next slice is fo
 from __future__ import annotations
 
 import asyncio
-import atexit
-import os
 import sys
 import threading
 from collections import deque
@@ -23,7 +21,6 @@ import anyio
 from ..errors import DeadlineExceeded, EngineUnavailable
 from .budget import Budget
 from .guest import Guest
-from .ticker import close_tickers
 
 _FRESH_IN_A_ROW = 4
 """First slices served before one of a guest that computes on: short guests pass, and nobody is passed for ever."""
@@ -134,9 +131,9 @@ class CpuThread:
 
     def __init__(self) -> None:
         self._start_over()
-        os.register_at_fork(after_in_child=self._leave_to_parent)
 
-    def _leave_to_parent(self) -> None:
+    def after_fork_in_child(self) -> None:
+        """Leave the guests to the parent, whose thread did not come along."""
         if self._running is not None:
             self._running.guest.forget()  # it is in the middle of a slice that no thread of this process carries out
         self._start_over()
@@ -353,12 +350,3 @@ def note_hold(guest: Guest) -> None:
 def has_much_memory(guest: Guest) -> bool:
     """Whether what is done with all of its memory at once takes too long for the loop."""
     return guest.memory is not None and guest.memory.size >= _MUCH_BYTES
-
-
-worker = CpuThread()
-
-
-@atexit.register
-def _end() -> None:
-    worker.end()
-    close_tickers()  # only now: until here they ended the slices that the worker waited for

@@ -14,12 +14,15 @@ import anyio
 
 from ..errors import DeadlineExceeded, EngineUnavailable, ExecutionError
 from .budget import Budget
-from .cpu_thread import HELD_S, has_much_memory, note_hold, worker
+from .context import engine_context
+from .cpu_thread import HELD_S, has_much_memory, note_hold
 from .guest import Answerer, Guest
 from .linker import HostFunction
-from .loop_scheduler import loop_scheduler
 
 T = TypeVar("T")
+
+_this_thread = engine_context.this_thread
+_cpu_thread = engine_context.cpu_thread
 
 SPUN_S = 0.0005
 """A slice that took this long was used up by the guest, in seconds. A shorter one began before its last host call."""
@@ -38,7 +41,7 @@ async def arrive(budget: Budget) -> None:
 
     Whoever calls ``turns.has_room`` before spares a coroutine where there is.
     """
-    turns = loop_scheduler.turns
+    turns = _this_thread.loop_scheduler
     if turns.has_room(budget.owner):
         return
     if not turns.waited_for:  # then the next turn has room for whoever comes first, and needs no line
@@ -62,7 +65,7 @@ def advance(guest: Guest, answerer: Answerer, budget: Budget) -> int:
     Most guests are done then, and none of those pays for a coroutine. Raises what the guest or the answerer raises.
     """
     guest.answerer = answerer
-    turns, step = loop_scheduler.turns, _PAUSED
+    turns, step = _this_thread.loop_scheduler, _PAUSED
     while step == _PAUSED and not guest.linked.computes and turns.has_time():
         step = _step(guest, budget)
     return step
@@ -81,7 +84,7 @@ async def drive(
         budget = Budget()
     if step is None:
         step = advance(guest, answerer, budget)
-    turns = loop_scheduler.turns
+    turns = _this_thread.loop_scheduler
     while step == _PAUSED and not guest.linked.computes:
         if not await turns.room(budget.owner, budget=budget):
             raise _cut_off(None, budget)
@@ -106,7 +109,7 @@ async def retire(guest: Guest) -> None:
     if not has_much_memory(guest) or isinstance(sys.exc_info()[1], GeneratorExit):
         return
     with suppress(EngineUnavailable), anyio.CancelScope(shield=True):
-        await worker.free(guest)
+        await _cpu_thread.free(guest)
 
 
 def _until(budget: Budget) -> anyio.CancelScope:
@@ -129,7 +132,7 @@ def _cut_off(called: HostFunction | None, budget: Budget) -> EngineUnavailable |
 
 async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int) -> None:
     """Go on with a guest that waits for an answer or for its turn."""
-    turns = loop_scheduler.turns
+    turns = _this_thread.loop_scheduler
     beside, doubtful, in_turn = guest.linked.computes, step == _SPUN, False
     while True:
         if (call := guest.pending) is not None:
@@ -193,7 +196,7 @@ async def _run_beside(guest: Guest, budget: Budget) -> bool:
     """Run in the worker until the guest is done (``True``) or asks."""
     before, calling, ended = budget.used_s, guest.memory is not None, False
     try:
-        done = await worker.run(guest, budget)
+        done = await _cpu_thread.run(guest, budget)
         ended = True
         return done
     finally:

@@ -6,7 +6,6 @@ import faulthandler
 import hashlib
 import os
 import sys
-import threading
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -14,7 +13,7 @@ from importlib import metadata
 import wasmtime
 from wasmtime import _ffi
 
-from ..errors import EngineForked, EngineUnavailable
+from ..errors import EngineUnavailable
 from . import _capi
 from .check.capacity import capacity, read_maps, require_address_space
 from .compile.code_config import code_config
@@ -50,32 +49,11 @@ class EngineConfig:
 
 
 class Engine:
-    """A configured wasmtime engine. Get one with ``Engine.get``; it is shared and never freed.
+    """A configured wasmtime engine. ``EngineContext.engine`` gives the process's for a configuration.
 
     Freeing an engine that a native timer still points at would crash the process, and compiled modules are bound to
     theirs, so an engine lives as long as its process. It belongs to the process that made it.
     """
-
-    _engines: dict[EngineConfig, Engine] = {}  # noqa: RUF012 - process-wide by design
-    _lock = threading.Lock()
-
-    @classmethod
-    def get(cls, config: EngineConfig) -> Engine:
-        """The process's engine for ``config``. Raises ``EngineUnavailable`` or ``EngineForked``."""
-        with cls._lock:
-            if any(engine.pid != os.getpid() for engine in cls._engines.values()):
-                raise EngineForked(
-                    "An engine was made before this process was forked; its compiler's threads did not come along.",
-                    hint="Start workers with the spawn method, or make the Runner in the worker.",
-                )
-            if config not in cls._engines:
-                cls._engines[config] = cls(config)
-            return cls._engines[config]
-
-    @classmethod
-    def any_made(cls) -> bool:
-        """Whether this process, or the one it was forked from, has an engine."""
-        return bool(cls._engines)
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config

@@ -10,19 +10,17 @@ from __future__ import annotations
 import ctypes
 import signal
 import struct
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from ..errors import AbiBreach, AlgaError, ExecutionError, ExportMissing, LimitExceeded
 from ..frames import Frame
 from . import _capi, traps
+from .linker import LinkedModule
 from .memory import GuestLimits, LinearMemory
-
-if TYPE_CHECKING:
-    from .linker import LinkedModule
+from .running import deferred_signals, running
 
 _INSTANCE = 0
 _EXTERN = _INSTANCE + _capi.INSTANCE_SIZE
@@ -63,18 +61,6 @@ def _stop(_context: int | None, _data: int | None, _delta: int | None, _kind: in
 
 _stop_callback = _capi.EPOCH_CALLBACK(_stop)
 _STOP = _capi.address(_stop_callback)
-
-
-class _Running(threading.local):
-    """The guest this thread is polling: how a callback on the fiber knows whose it is."""
-
-    guest: Any = None
-
-
-running = _Running()
-
-deferred_signals: list[int] = []
-"""Signals that arrived while a guest was on the main thread; raised again as soon as it is off (``interrupts``)."""
 
 
 Answer = float | None

@@ -19,8 +19,8 @@ import wasmtime
 from ..errors import EngineUnavailable
 from . import _capi, traps
 from .engine import Engine
-from .guest import running
 from .module import Module, Signature
+from .running import running
 
 _VALTYPES = {
     "i": wasmtime.ValType.i32,

@@ -13,13 +13,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from .budget import Budget
+from .budget import Budget
+
+T = TypeVar("T")
 
 TURN_S = 0.001
 """How long after the first guest of a turn others may start in it, in seconds.
@@ -205,10 +207,69 @@ class LoopScheduler:
         return left < most or not self._lines
 
 
-class _ThreadScheduler(threading.local):
+class ThreadScheduler(threading.local):
+    """The scheduler of the loop that runs in the thread that asks."""
+
     def __init__(self) -> None:
-        self.turns = LoopScheduler()
+        self.loop_scheduler = LoopScheduler()
 
 
-loop_scheduler = _ThreadScheduler()
-"""Who runs guests in a thread finds the turns of its loop here."""
+LARGE_BYTES = 256 * 1024
+"""What is smaller takes a tenth of a millisecond, and is not worth to wait for."""
+
+_REST = 2.0
+"""How long an owner's work rests, by how long it took."""
+
+_REMEMBERED_OWNERS = 64
+"""Owners remembered without work of theirs that waits."""
+
+
+class _Owner:
+    """One owner's work: who does it, how many more want to, and until when it rests."""
+
+    __slots__ = ("lock", "rests_until", "users")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.users = 0
+        self.rests_until = 0.0
+
+
+class LargeWorkQueue:
+    """The heavy work of one event loop. ``clock`` gives seconds, ``sleep`` waits for some."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._owners: dict[str, _Owner] = {}
+
+    async def run(self, name: str, work: Callable[[], T]) -> T:
+        """What ``work`` returns, done for the owner of this ``name`` when it is its turn. Raises what it raises."""
+        owner = self._owners.get(name)
+        if owner is None:
+            self._forget()
+            owner = self._owners[name] = _Owner()
+        owner.users += 1
+        try:
+            async with owner.lock:
+                if (rest_s := owner.rests_until - self._clock()) > 0:
+                    await self._sleep(rest_s)
+                started = self._clock()
+                try:
+                    return work()
+                finally:
+                    ended = self._clock()
+                    owner.rests_until = ended + _REST * (ended - started)
+        finally:
+            owner.users -= 1
+
+    def _forget(self) -> None:
+        if len(self._owners) >= _REMEMBERED_OWNERS:
+            now = self._clock()
+            self._owners = {
+                name: owner for name, owner in self._owners.items() if owner.users or owner.rests_until > now
+            }

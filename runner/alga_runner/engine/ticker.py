@@ -61,8 +61,6 @@ class Ticker:
         nanoseconds = milliseconds * 1_000_000
         self._on = _itimerspec.pack(seconds, nanoseconds, seconds, nanoseconds)
         self._off = _itimerspec.pack(0, 0, 0, 0)
-        _tickers.append(self)
-        os.register_at_fork(after_in_child=self._disown)
 
     @property
     def live(self) -> int:
@@ -125,7 +123,7 @@ class Ticker:
         self._stops_in.discard(loop)
         self.stop_if_idle()
 
-    def _disown(self) -> None:
+    def after_fork_in_child(self) -> None:
         """In a forked child, which has no timer, whatever its parent's did when it forked."""
         self._lock = threading.RLock()
         self._runs = False
@@ -142,13 +140,3 @@ class Ticker:
             self._runs = False
         if timer and os.getpid() == self._pid:
             self._libc.timer_delete(timer)
-
-
-_tickers: list[Ticker] = []
-
-
-def close_tickers() -> None:
-    """Delete the timers of this process, but for those that a guest still needs: some thread may be running it."""
-    for ticker in _tickers:
-        if ticker.live == 0:
-            ticker.close()

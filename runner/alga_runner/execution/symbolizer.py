@@ -12,7 +12,7 @@ from alga_runner.execution.single_flight import SingleFlight
 
 from ..bundles import BundleSource
 from ..debuginfo import LineTable, read_lines
-from ..engine import loop_scheduler
+from ..engine import this_thread
 from ..errors import AlgaError
 from ..frames import Frame
 
@@ -67,7 +67,7 @@ class Symbolizer:
 async def _in_turns(steps: Generator[None, None, LineTable]) -> LineTable:
     """What ``steps`` returns, each of them in a turn of the event loop that has time for a guest."""
     while True:
-        await loop_scheduler.turns.room()
+        await this_thread.loop_scheduler.room()
         try:
             next(steps)
         except StopIteration as end:

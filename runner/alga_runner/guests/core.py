@@ -26,8 +26,8 @@ from ..engine import (
     arrive,
     drive,
     in_time,
-    loop_scheduler,
     retire,
+    this_thread,
 )
 from ..errors import (
     BrokenFraming,
@@ -222,7 +222,7 @@ class CoreHost:
         """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
         most = self._limits.body_bytes
         if len(request.http.body_b64 or "") < LARGE_BYTES:
-            if not loop_scheduler.turns.has_room(budget.owner):
+            if not this_thread.loop_scheduler.has_room(budget.owner):
                 await arrive(budget)
             document = encode_request(request, max_body_bytes=most)
         else:

@@ -9,7 +9,7 @@ import anyio
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from ..engine import loop_scheduler
+from ..engine import this_thread
 from ..models import ExecuteRequest
 from .http import Exchange, Refused
 
@@ -49,8 +49,8 @@ async def read_body(
     with anyio.move_on_after(timeout_s):
         body = bytearray()
         while not exchange.body_complete:
-            if body and not loop_scheduler.turns.has_room(owner):
-                await loop_scheduler.turns.room(owner)
+            if body and not this_thread.loop_scheduler.has_room(owner):
+                await this_thread.loop_scheduler.room(owner)
             body += await exchange.read()
             if len(body) > limit:
                 raise _too_large(limit)

@@ -25,7 +25,7 @@ from alga_runner.engine import (
     Signature,
     drive,
 )
-from alga_runner.engine.compile.client import compiler_client
+from alga_runner.engine.context import engine_context
 
 SLOTS = 4
 LIMITS = GuestLimits(memory_bytes=1 << 20, table_elements=100)
@@ -73,7 +73,7 @@ Run = Callable[..., Awaitable[bytes]]
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    return Engine.get(EngineConfig(max_guests=SLOTS, max_memory_bytes=1 << 20))
+    return engine_context.engine(EngineConfig(max_guests=SLOTS, max_memory_bytes=1 << 20))
 
 
 @pytest.fixture(scope="session")
@@ -157,7 +157,7 @@ def jobs() -> Iterator[Jobs]:
     """What the compiler's process has under way; at the end nothing may be."""
 
     def under_way() -> list[int]:
-        process = compiler_client._process
+        process = engine_context.compiler._process
         if process is None:
             return []
         return children(process.pid)

@@ -14,8 +14,8 @@ import anyio
 import pytest
 
 from alga_runner.engine import CompileBounds, Engine, Module
-from alga_runner.engine.compile.client import compiler_client
 from alga_runner.engine.compile.compiler import Compiler
+from alga_runner.engine.context import engine_context
 from alga_runner.errors import CompileCrash
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("jobs")]
@@ -33,8 +33,8 @@ async def compiled(engine: Engine, wasm: bytes) -> Module:
 
 
 def process() -> int:
-    assert compiler_client._process is not None
-    return compiler_client._process.pid
+    assert engine_context.compiler._process is not None
+    return engine_context.compiler._process.pid
 
 
 def limits(pid: int) -> dict[str, str]:
@@ -55,7 +55,7 @@ def files(pid: int) -> set[str]:
 async def test_neither_process_nor_job_inherits_a_secret(
     monkeypatch: pytest.MonkeyPatch, slow_module: Slow, jobs: Jobs, until
 ) -> None:
-    compiler_client.close()
+    engine_context.compiler.close()
     monkeypatch.setenv("RUNNER_SERVICE_TOKEN", "secret")
 
     async with anyio.create_task_group() as tasks:
@@ -197,7 +197,7 @@ async def test_the_process_starts_again_after_it_was_ended(engine: Engine, alive
     await compiled(engine, EMPTY)
     before = process()
 
-    compiler_client.close()
+    engine_context.compiler.close()
 
     assert not alive(before)
     assert (await compiled(engine, EMPTY)).exports == ()
@@ -209,12 +209,12 @@ from contextlib import suppress
 from pathlib import Path
 from alga_runner.engine import CompileBounds
 from alga_runner.engine.compile.compiler import Compiler
-from alga_runner.engine.compile.client import compiler_client
+from alga_runner.engine.context import engine_context
 wasm = sys.stdin.buffer.read()
 async def main():
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Compiler(CompileBounds()).compile, wasm)
-        while (process := compiler_client._process) is None:
+        while (process := engine_context.compiler._process) is None:
             await anyio.lowlevel.checkpoint()
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         while not (jobs := children.read_text().split()):

@@ -30,7 +30,7 @@ GUESTS = """
 
     def alive(config, count):
         '''Guests that use two pages, a table and a host call, each suspended in that.'''
-        engine = Engine.get(config)
+        engine = engine_context.engine(config)
         wat = '''(module (import "host" "wait" (func $wait)) (memory (export "memory") 2) (table 10 funcref)
           (func (export "go") (param i32)
             (drop (memory.grow (i32.const 3))) (i32.store (i32.const 200000) (i32.const 1)) (call $wait)))'''
@@ -61,7 +61,7 @@ def test_a_guest_takes_no_more_memory_maps_than_is_reckoned_with():
         from wasmtime import wat2wasm
         wat2wasm("(module)")
         before = read_maps().taken
-        Engine.get(EngineConfig(max_guests=400))
+        engine_context.engine(EngineConfig(max_guests=400))
         pool = read_maps().taken
         guests = alive(EngineConfig(max_guests=400), 400)
         print(pool - before, read_maps().taken - pool)
@@ -122,7 +122,7 @@ def test_a_process_with_little_address_space_is_told_which_limit_it_is():
     code, out, err = outcome("""
         resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
         try:
-            Engine.get(EngineConfig(max_guests=1000))
+            engine_context.engine(EngineConfig(max_guests=1000))
         except Exception as error:
             print(error.code, error, error.hint)
     """)
@@ -140,7 +140,7 @@ def test_a_process_that_has_used_up_its_memory_maps_is_told_so_and_lives():
             for number in range(500):  # neighbours that differ are not merged
                 kept.append(mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE, prot=1 + 2 * (number % 2)))
         try:
-            Engine.get(EngineConfig(max_guests=10))
+            engine_context.engine(EngineConfig(max_guests=10))
         except Exception as error:
             print(error.code, error)
     """)

@@ -26,10 +26,11 @@ from alga_runner.engine import (
     Signature,
     arrive,
     drive,
-    loop_scheduler,
+    engine_context,
     retire,
+    this_thread,
 )
-from alga_runner.engine.cpu_thread import CpuThread, worker
+from alga_runner.engine.cpu_thread import CpuThread
 from alga_runner.errors import CpuLimit, DeadlineExceeded, EngineUnavailable, ExecutionError
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +80,7 @@ class Time:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     """The clock of turns stands still: they have time as long as ``left`` says so."""
-    time, turns = Time(), loop_scheduler.turns
+    time, turns = Time(), this_thread.loop_scheduler
     has_time, lets_in = turns.has_time, turns._lets_in
     monkeypatch.setattr(sys.modules["alga_runner.engine.loop_scheduler"], "monotonic", lambda: 1.0)
     monkeypatch.setattr(turns, "has_time", lambda: time.left and has_time())
@@ -92,7 +93,7 @@ def filling() -> Callable[[int], LinkedModule]:
     """A module whose guests fill that many pages of memory with one instruction."""
 
     def link(pages: int) -> LinkedModule:
-        engine = Engine.get(EngineConfig(max_guests=2, max_memory_bytes=16 << 20))
+        engine = engine_context.engine(EngineConfig(max_guests=2, max_memory_bytes=16 << 20))
         wat = f"""(module (memory (export "memory") {pages}) (func (export "fill") (param i32)
             (memory.fill (i32.const 0) (local.get 0) (i32.const {pages * 65536}))))"""
         return Linker(engine, []).link(Module(engine, bytes(wat2wasm(wat))))
@@ -195,7 +196,7 @@ class TestPlaces:
     async def test_a_guest_with_quick_host_calls_goes_on_in_its_turn_though_another_waits(
         self, run: Run, quick: LinkedModule, time: Time
     ):
-        turns, numbers = loop_scheduler.turns, []
+        turns, numbers = this_thread.loop_scheduler, []
         other = turns.room()
 
         async def note(_function: int, _arguments: tuple[Any, ...]) -> None:
@@ -347,7 +348,7 @@ class TestRetirement:
         guest = await filled(200)
         ended = CpuThread()
         ended.end()
-        monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "worker", ended)
+        monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "_cpu_thread", ended)
         with guest:
             await retire(guest)
 
@@ -399,7 +400,7 @@ class TestDeadline:
                 await drive(guest, never, Budget(until=PASSED))
 
         assert "waiting for its turn" in raised.value.doing
-        assert worker.waiting == 0
+        assert engine_context.cpu_thread.waiting == 0
 
     async def test_a_caller_s_own_cancellation_is_not_taken_for_it(self, run: Run, quick: LinkedModule):
         with anyio.CancelScope() as scope:

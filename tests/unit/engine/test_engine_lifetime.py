@@ -22,7 +22,7 @@ WAT = '''(module (import "host" "call" (func $call (param i32)))
   (func (export "call") (param i32) (call $call (local.get 0))))'''
 
 def link(guests=4):
-    engine = Engine.get(EngineConfig(max_guests=guests, max_memory_bytes=1 << 20))
+    engine = engine_context.engine(EngineConfig(max_guests=guests, max_memory_bytes=1 << 20))
     return Linker(engine, [HostFunction("host", "call", Signature("i"))]).link(Module(engine, bytes(wat2wasm(WAT))))
 
 async def run(linked, export, answer=lambda function, arguments: None):
@@ -88,8 +88,8 @@ def test_a_process_may_end_while_the_timers_of_several_engines_run():
 
 SPINNING = """
 async def until_in_the_worker(*tasks):
-    from alga_runner.engine.cpu_thread import worker
-    while worker.waiting + (worker._running is not None) < len(tasks):
+    from alga_runner.engine.context import engine_context
+    while engine_context.cpu_thread.waiting + (engine_context.cpu_thread._running is not None) < len(tasks):
         await asyncio.sleep(0)
 """
 
@@ -135,18 +135,18 @@ def test_a_child_forked_while_a_guest_computes_has_nothing_to_do_with_it():
         SPINNING
         + """
 async def main():
-    from alga_runner.engine.cpu_thread import worker
+    from alga_runner.engine.context import engine_context
     guest = Guest(link(), GuestLimits(1 << 20, 10))
     guest.instantiate()
     guest.poll()
     guest.call("spin", 1)
     task = asyncio.ensure_future(drive(guest, None))
     await until_in_the_worker(task)
-    while worker._running is None:
+    while engine_context.cpu_thread._running is None:
         await asyncio.sleep(0)
     child = os.fork()
     if child == 0:
-        print("child", worker._thread, worker.waiting, flush=True)
+        print("child", engine_context.cpu_thread._thread, engine_context.cpu_thread.waiting, flush=True)
         guest.close()
         atexit._run_exitfuncs()
         os._exit(0)
@@ -334,7 +334,7 @@ def test_ctrl_c_ends_a_running_guest_as_an_interrupt(export: str, loop: str):
 def test_faulthandler_enabled_later_does_not_turn_a_trap_into_a_crash():
     code, out, err = outcome("""
         import faulthandler
-        engine = Engine.get(EngineConfig(max_guests=2, max_memory_bytes=1 << 20))
+        engine = engine_context.engine(EngineConfig(max_guests=2, max_memory_bytes=1 << 20))
         faulthandler.enable()
         wat = '(module (memory (export "memory") 1) (func (export "oob") (param i32) (drop (i32.load (i32.const -4)))))'
         linked = Linker(engine, []).link(Module(engine, bytes(wat2wasm(wat))))

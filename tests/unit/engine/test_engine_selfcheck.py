@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alga_runner import Runner, Settings
-from alga_runner.engine import Engine, EngineConfig, _capi, require_sound
+from alga_runner.engine import Engine, EngineConfig, _capi, engine_context, require_sound
 from alga_runner.engine.check import selfcheck
 from alga_runner.errors import EngineUnavailable
 
@@ -20,7 +20,9 @@ _tables = count(1_000)
 @pytest.fixture
 def engine() -> Engine:
     """An engine with one slot that no other test has: a broken one stays broken."""
-    return Engine.get(EngineConfig(max_guests=1, max_memory_bytes=1 << 20, max_table_elements=next(_tables)))
+    return engine_context.engine(
+        EngineConfig(max_guests=1, max_memory_bytes=1 << 20, max_table_elements=next(_tables))
+    )
 
 
 @pytest.fixture

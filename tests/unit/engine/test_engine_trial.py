@@ -102,7 +102,8 @@ def test_a_misbehaviour_is_told_as_the_check_tells_it() -> None:
             id="threads",
         ),
         pytest.param(
-            "from alga_runner.engine import *; Engine.get(EngineConfig(max_guests=1))", id="an engine"
+            "from alga_runner.engine import *; engine_context.engine(EngineConfig(max_guests=1))",
+            id="an engine",
         ),
     ],
 )

@@ -17,7 +17,7 @@ import pytest
 import wasmtime
 from wasmtime import wat2wasm
 
-from alga_runner.engine import CompileBounds, Engine, EngineConfig, Module, ModuleLoader
+from alga_runner.engine import CompileBounds, Engine, EngineConfig, Module, ModuleLoader, engine_context
 from alga_runner.engine.compile.code_cache import CodeCache
 from alga_runner.engine.compile.code_seal import SEAL_BYTES, copy_sealed
 from alga_runner.errors import CompileTimeout, MemoryLimit, ModuleUnsupported, NotWasm
@@ -178,12 +178,12 @@ async def test_many_that_load_one_module_at_once_compile_it_once(opened: Open) -
 LOAD = """
 import sys, anyio
 from pathlib import Path
-from alga_runner.engine import CompileBounds, Engine, EngineConfig, ModuleLoader
+from alga_runner.engine import CompileBounds, Engine, EngineConfig, ModuleLoader, engine_context
 from alga_runner.telemetry import Telemetry
 wasm = sys.stdin.buffer.read(int(sys.argv[2]))
 telemetry = Telemetry()
 async def main():
-    loader = ModuleLoader(Engine.get(EngineConfig(max_guests=1)), telemetry, CompileBounds(),
+    loader = ModuleLoader(engine_context.engine(EngineConfig(max_guests=1)), telemetry, CompileBounds(),
         folder=Path(sys.argv[1]), max_cache_bytes=1 << 24)
     print(flush=True)
     sys.stdin.buffer.read(1)
@@ -330,14 +330,16 @@ async def test_code_for_another_engine_has_another_name(engine: Engine) -> None:
 
 
 async def test_engines_that_differ_in_room_alone_share_their_code(engine: Engine) -> None:
-    roomier = Engine.get(EngineConfig(max_guests=2, max_memory_bytes=8 * MIB, max_table_elements=7))
+    roomier = engine_context.engine(
+        EngineConfig(max_guests=2, max_memory_bytes=8 * MIB, max_table_elements=7)
+    )
 
     assert roomier.code_target == engine.code_target
 
 
 async def test_a_module_in_the_cache_is_held_to_this_engine_s_limits(opened: Open) -> None:
     wasm = bytes(wat2wasm("(module (memory 100))"))
-    roomier = Engine.get(EngineConfig(max_guests=2, max_memory_bytes=8 * MIB))
+    roomier = engine_context.engine(EngineConfig(max_guests=2, max_memory_bytes=8 * MIB))
     async with opened(engine=roomier) as first, opened() as second:
         await first.load(wasm)
 

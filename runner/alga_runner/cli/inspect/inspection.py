@@ -15,7 +15,7 @@ from ...bundles import Bundle, read_bundle
 from ...bundles.bundle import WASM
 from ...bundles.read import read_archive
 from ...capabilities import Gate
-from ...engine import Engine, EngineConfig, ExportType, ImportType, Module
+from ...engine import Engine, EngineConfig, ExportType, ImportType, Module, engine_context
 from ...errors import AlgaError, BundleError, BundleNotFound, ManifestInvalid
 from ...execution.programs import module_loader, require_size
 from ...guests.abi import check_module
@@ -147,7 +147,7 @@ def _describe(found: Inspection) -> None:
 
 def engine_to_load(settings: Settings) -> Engine:
     """An engine that takes the modules that a runner takes, but is not meant to run them."""
-    return Engine.get(
+    return engine_context.engine(
         EngineConfig(
             max_guests=1,
             max_memory_bytes=settings.max_memory_mb * MIB,

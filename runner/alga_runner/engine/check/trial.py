@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ...errors import AlgaError, EngineUnavailable
+from ..context import engine_context
 from ..engine import Engine, EngineConfig
 from . import selfcheck
 
@@ -65,7 +66,7 @@ def check_in_subprocess() -> None:
 
 def _may_fork() -> bool:
     tasks = Path("/proc/self/task")
-    return not Engine.any_made() and tasks.is_dir() and len(list(tasks.iterdir())) == 1
+    return not engine_context.has_engines and tasks.is_dir() and len(list(tasks.iterdir())) == 1
 
 
 def _try(writer: int) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import socket
 import subprocess
@@ -91,6 +90,10 @@ class CompilerClient:
         with self._lock:
             self._forget()
 
+    def after_fork_in_child(self) -> None:
+        """Leave the process to the parent; some thread of it may hold the lock."""
+        self._lock = threading.Lock()
+
     def _start(self) -> socket.socket:
         if self._process is not None and self._pid == os.getpid():
             self._forget()
@@ -126,7 +129,6 @@ class CompilerClient:
             target=self._process.wait, name="alga-runner-compiler-reaper", daemon=True
         )
         self._reaper.start()
-        atexit.register(self.close)
         if not _says_ready(ours):
             ours.close()
             said = self._last_words()
@@ -153,7 +155,6 @@ class CompilerClient:
             with suppress(ProcessLookupError):
                 process.kill()
             reaper.join()
-        atexit.unregister(self.close)
 
 
 def _says_ready(control: socket.socket) -> bool:
@@ -164,6 +165,3 @@ def _says_ready(control: socket.socket) -> bool:
         return False
     finally:
         control.settimeout(None)
-
-
-compiler_client = CompilerClient()

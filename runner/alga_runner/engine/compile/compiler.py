@@ -14,8 +14,8 @@ import anyio
 import anyio.to_thread
 
 from ...errors import CompileCrash, CompileMemory, CompileTimeout
+from ..context import engine_context
 from ..module import refused
-from .client import compiler_client
 from .protocol import NO_MEMORY, REFUSED, REPORT_BYTES, Order, Report
 
 _ATTEMPTS = 2
@@ -79,7 +79,7 @@ class Compiler:
                     job.close()
         raise CompileCrash(
             "The compiler's process ended while it compiled the module."
-            + _quoted(compiler_client.last_words()),
+            + _quoted(engine_context.compiler.last_words()),
             hint="See whether the system ended it: for want of memory, or by a rule that allows no such process.",
         )
 
@@ -103,7 +103,7 @@ class _Job:
                 left = left[os.write(self._files[0], left) :]
             os.lseek(self._files[0], 0, os.SEEK_SET)
             order = Order(round(self._bounds.cpu_s * 1e6), self._bounds.memory_bytes)
-            self._socket = compiler_client.send(order, *self._files)
+            self._socket = engine_context.compiler.send(order, *self._files)
 
     async def report(self) -> Report | None:
         """How the job ended; ``None`` when the process did. Raises ``CompileTimeout``."""
