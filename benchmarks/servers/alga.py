@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from alga_server.cli.log_lines import log_to_stderr
-from alga_server.cli.serving import listen, serve_until_signal, url_of
+from alga_server.cli.serving import listen, log_to_stderr, serve_until_signal, url_of
 
 from ..seeding import settings
 

@@ -4,34 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, runtime_checkable
 
 import anyio
 
+from alga_common.time import Clock, MovableClock
 
-class Clock(Protocol):
-    """Time as the server sees it."""
-
-    def now(self) -> datetime:
-        """The current instant, aware, in UTC."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds on a clock that never goes back, for measuring durations."""
-        ...
-
-    async def sleep_until(self, instant: datetime) -> None:
-        """Return once the clock shows ``instant`` or later."""
-        ...
-
-
-@runtime_checkable
-class MovableClock(Clock, Protocol):
-    """A clock that can be put forward. Whoever sleeps on it notices."""
-
-    def move_to(self, instant: datetime) -> None:
-        """Show ``instant`` from now on; ``ValueError`` if that is in the past."""
-        ...
+__all__ = ["Clock", "ManualClock", "MovableClock", "OffsetClock", "SystemClock"]
 
 
 class SystemClock:

@@ -7,6 +7,9 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from alga_common.text import cut
+from alga_common.wire import retry_after_s
+
 from ..errors import HostCallCode, HostCallError
 from ..models import EndpointInfo, ScheduleInfo
 
@@ -146,11 +149,9 @@ def _field_errors(members: Mapping[str, object]) -> dict[str, str]:
 
 
 def _bounded(text: str) -> str:
-    return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[: MAX_MESSAGE_CHARACTERS - 1] + "…"
+    return cut(text, MAX_MESSAGE_CHARACTERS)
 
 
 def _milliseconds(retry_after: str | None) -> int | None:
-    """``Retry-After`` in its seconds form; a date is left out, since it needs the server's clock."""
-    if retry_after is None or not (retry_after.isascii() and retry_after.isdigit()) or len(retry_after) > 9:
-        return None
-    return min(int(retry_after), MAX_RETRY_AFTER_S) * 1000
+    seconds = retry_after_s(retry_after)
+    return None if seconds is None else min(seconds, MAX_RETRY_AFTER_S) * 1000

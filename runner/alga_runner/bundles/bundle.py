@@ -8,15 +8,10 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Self
 
+from alga_common.bundle_layout import MANIFEST, SOURCE_MAP, WASM
+
 from ..errors import BundleHashMismatch, BundleInvalid, ManifestInvalid
 from ..models import Manifest, content_hash, pack, parse_content_hash, parse_manifest, unpack
-
-MANIFEST = "manifest.json"
-WASM = "dist/main.wasm"
-"""Where the module always stands, whatever the manifest says (alga-contract 3)."""
-
-SOURCE_MAP = "dist/main.wasm.map"
-"""Where AssemblyScript's compiler puts the module's source map; few bundles have one."""
 
 
 @dataclass(frozen=True)

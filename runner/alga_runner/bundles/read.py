@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import BundleInvalid, BundleNotFound
-from ..models.archive import MAX_FILES, MAX_UNPACKED_BYTES
-from .bundle import MANIFEST, SOURCE_MAP, WASM, Bundle
+from alga_common.bundle_layout import MANIFEST, PATH_HINT, LayoutError, read_file, read_folder
+
+from ..errors import BundleError, BundleInvalid, BundleNotFound
+from .bundle import Bundle
 
 MAX_ARCHIVE_BYTES = 200 * 1024 * 1024
 """Largest archive that is read: what Alga accepts at upload (alga-contract 3.2)."""
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_HINT = "Give an extension's folder (manifest.json, dist/main.wasm) or a .tar.zst file."
 
 
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -26,13 +25,17 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     """
     place = Path(path)
     if place.is_dir():
-        bundle = Bundle.from_files(dict(_folder_files(place)))
+        try:
+            files = read_folder(place)
+        except LayoutError as error:
+            raise _refusal(error) from error
+        bundle = Bundle.from_files(files)
     elif place.exists():
         bundle = _packed(place)
     else:
         raise BundleNotFound(
             f"There is no bundle at {place}: neither a folder nor a file.",
-            hint=_HINT,
+            hint=PATH_HINT,
         )
     _ = bundle.manifest
     return bundle
@@ -43,11 +46,14 @@ def read_archive(path: Path, name: str | None = None) -> bytes:
 
     Raises ``BundleNotFound``, or ``BundleInvalid`` when it is too large.
     """
-    return _read(path, MAX_ARCHIVE_BYTES, name or str(path))
+    try:
+        return read_file(path, MAX_ARCHIVE_BYTES, name)
+    except LayoutError as error:
+        raise _refusal(error) from error
 
 
 def _packed(place: Path) -> Bundle:
-    """The bundle in the archive ``place``. Somebody who named a file of the extension is told its folder."""
+    """The bundle in the archive ``place``. The hint names the folder where ``place`` is a file of one."""
     archive = read_archive(place)
     try:
         return Bundle.from_archive(archive)
@@ -57,57 +63,10 @@ def _packed(place: Path) -> Bundle:
         folder = next((above for above in place.absolute().parents[:2] if (above / MANIFEST).exists()), None)
         raise BundleInvalid(
             f"{place} is not a packed bundle: it does not start with zstd's magic bytes 28 b5 2f fd.",
-            hint=f"Give the extension's folder: {folder}." if folder else _HINT,
+            hint=f"Give the extension's folder: {folder}." if folder else PATH_HINT,
         ) from None
 
 
-def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Path in the bundle and content of every file of the layout."""
-    if not (folder / MANIFEST).exists():
-        raise BundleNotFound(
-            f"The folder {folder} holds no {MANIFEST}.",
-            hint="Give an extension's folder: manifest.json and dist/main.wasm stand in it.",
-        )
-    if not (folder / WASM).exists():
-        raise BundleNotFound(
-            f"The extension in {folder} is not built: it has no {WASM}.",
-            hint="Run the extension's own build; the samples of this repository are built by `make samples`.",
-        )
-    room = MAX_UNPACKED_BYTES
-    source_map = [SOURCE_MAP] if (folder / SOURCE_MAP).exists() else []
-    paths = [MANIFEST, WASM, *source_map, *_ui_paths(folder)]
-    if len(paths) > MAX_FILES:
-        raise BundleInvalid(f"The folder {folder} holds more than {MAX_FILES} files.")
-    root = folder.resolve()
-    for path in paths:
-        file = folder / path
-        if not file.resolve().is_relative_to(root):
-            raise BundleInvalid(f"{file} is a link that leads out of the extension's folder.")
-        content = _read(file, room, str(file))
-        room -= len(content)
-        yield path, content
-
-
-def _ui_paths(folder: Path) -> Iterator[str]:
-    for file in sorted((folder / "ui").rglob("*")):
-        path = file.relative_to(folder)
-        if any(part.startswith(".") for part in path.parts):
-            continue
-        if file.is_dir():
-            if file.is_symlink():
-                raise BundleInvalid(f"{file} is a link to a folder, which a bundle cannot hold.")
-            continue
-        yield path.as_posix()
-
-
-def _read(path: Path, room: int, name: str) -> bytes:
-    try:
-        if path.exists() and not path.is_file():
-            raise BundleInvalid(f"{name} is not a regular file.")
-        with path.open("rb") as file:
-            content = file.read(room + 1)
-    except OSError as error:
-        raise BundleNotFound(f"{name} cannot be read: {error.strerror}.") from error
-    if len(content) > room:
-        raise BundleInvalid(f"{name} is larger than a bundle may be: more than {room} bytes.")
-    return content
+def _refusal(error: LayoutError) -> BundleError:
+    kind = BundleNotFound if error.missing else BundleInvalid
+    return kind(str(error), hint=error.hint)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import click
 
-from .demo.command import demo
-from .failures import Commands
-from .inspect.command import inspect
-from .invoke.command import invoke
-from .precompile.command import precompile
-from .serve import serve
+from alga_common.cli.commands import Commands
+
+from .failures import explain
+
+_COMMANDS = {
+    "demo": "alga_runner.cli.demo.command:demo",
+    "inspect": "alga_runner.cli.inspect.command:inspect",
+    "invoke": "alga_runner.cli.invoke.command:invoke",
+    "precompile": "alga_runner.cli.precompile.command:precompile",
+    "serve": "alga_runner.cli.serve:serve",
+}
 
 _HELP = """Run Alga extensions written in WebAssembly.
 
@@ -21,7 +26,7 @@ _HELP = """Run Alga extensions written in WebAssembly.
   alga-runner invoke my-extension POST /setup --grant scheduler.manage
       call one of its endpoints and see everything it did
   alga-runner precompile bundles
-      compile what is published, before anybody waits for it
+      compile what is published, before a request needs it
   alga-runner serve --bundle-store bundles --server-url https://alga.example
       execute over HTTP, for an Alga server
 
@@ -32,11 +37,7 @@ Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 """
 
 
-@click.group(
-    cls=Commands,
-    help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
+@click.group(cls=Commands, places=_COMMANDS, explain=explain, help=_HELP)
 @click.version_option(package_name="alga-runner", prog_name="alga-runner")
 @click.option(
     "--debug",
@@ -46,7 +47,3 @@ Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 )
 def main(debug: bool) -> None:
     """See ``_HELP``; ``debug`` is read by ``Commands``."""
-
-
-for _command in (demo, inspect, invoke, precompile, serve):
-    main.add_command(_command)

@@ -1,35 +1,18 @@
-"""What stands on the command line, checked and turned into values. Messages say what to type instead."""
+"""Types and options of ``alga-runner`` alone. Their messages say what to type instead."""
 
 from __future__ import annotations
 
 import json
 import re
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 import click
 
-from .failures import note_output
+from alga_common.cli.commands import load, note_json
+from alga_common.cli.options import Pair, is_utf8
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
-
-
-class Capability(click.ParamType[str]):
-    """A capability's name, with or without ``cap:``."""
-
-    name = "capability"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The normalised name of a capability that exists."""
-        from ..models import KNOWN_CAPABILITIES  # noqa: PLC0415 - not needed for help
-
-        wanted = "cap:" + str(value).strip().lower().removeprefix("cap:")
-        if wanted not in KNOWN_CAPABILITIES:
-            nearest = get_close_matches(wanted, sorted(KNOWN_CAPABILITIES), n=1, cutoff=0.0)[0]
-            self.fail(f"there is no capability {value!r}; the nearest known one is {nearest}.", param, ctx)
-        return wanted
 
 
 class JsonText(click.ParamType[str]):
@@ -38,7 +21,7 @@ class JsonText(click.ParamType[str]):
     name = "json"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text, which is JSON."""
+        """Return the text, which is JSON."""
         text = str(value)
         try:
             json.loads(text, parse_constant=_no_constant)
@@ -52,26 +35,6 @@ class JsonText(click.ParamType[str]):
         return text
 
 
-class Pair(click.ParamType[tuple[str, str]]):
-    """A name and a value with a separator between them."""
-
-    name = "pair"
-
-    def __init__(self, separator: str) -> None:
-        self._separator = separator
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """The name and the value."""
-        if isinstance(value, tuple):
-            return value
-        name, separator, rest = str(value).partition(self._separator)
-        if not separator or not name.strip() or not _encodable(str(value)):
-            self.fail(f"{value!r} is not NAME{self._separator}VALUE in UTF-8.", param, ctx)
-        return name.strip(), rest
-
-
 class Header(Pair):
     """``name: value``."""
 
@@ -83,7 +46,7 @@ class Header(Pair):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
-        """The name in lower case and the trimmed value."""
+        """Return the name in lower case and the trimmed value."""
         name, text = super().convert(value, param, ctx)
         if not _HEADER_NAME.fullmatch(name):
             self.fail(f"{name!r} cannot be the name of a header.", param, ctx)
@@ -98,7 +61,7 @@ class Method(click.ParamType[str]):
     name = "method"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The method in upper case."""
+        """Return the method in upper case."""
         method = str(value).upper()
         if method not in _METHODS:
             self.fail(f"{value!r} is not one of {', '.join(_METHODS)}.", param, ctx)
@@ -111,27 +74,13 @@ class Route(click.ParamType[str]):
     name = "route"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The route, which starts with a slash."""
+        """Return the route, which starts with a slash."""
         route = str(value)
         if not route.startswith("/"):
             self.fail(f"{route!r} does not start with a slash; try {'/' + route!r}.", param, ctx)
-        if not _encodable(route):
+        if not is_utf8(route):
             self.fail(f"{route!r} is not UTF-8.", param, ctx)
         return route
-
-
-class Tenant(click.ParamType[str]):
-    """A tenant's id."""
-
-    name = "tenant"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """An id that a tenant can have."""
-        if not _TENANT.fullmatch(str(value)):
-            self.fail(
-                f"{value!r} cannot be a tenant's id: letters, digits, and . _ - after the first.", param, ctx
-            )
-        return str(value)
 
 
 class WorkerCount(click.ParamType[int]):
@@ -141,24 +90,23 @@ class WorkerCount(click.ParamType[int]):
     MOST = 256
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number."""
+        """Return the number."""
         text = str(value).strip().lower()
         if text == "auto":
-            from ..workers import usable_cores  # noqa: PLC0415 - not needed for help
-
-            return min(usable_cores(), self.MOST)
+            cores: int = load("alga_runner.workers:usable_cores")()
+            return min(cores, self.MOST)
         if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= self.MOST):
             self.fail(f"{value!r} is not a number from 1 to {self.MOST}, nor auto.", param, ctx)
         return int(text)
 
 
-def _encodable(text: str) -> bool:
-    """Whether the argument was UTF-8: Python keeps other bytes as lone surrogates."""
-    return not any("\ud800" <= each <= "\udfff" for each in text)
-
-
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"it holds {name}")
+
+
+def _note_output(ctx: click.Context, option: click.Parameter, value: str) -> str:
+    note_json(ctx, option, value == "json")
+    return value
 
 
 output_option = click.option(
@@ -166,7 +114,7 @@ output_option = click.option(
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    callback=note_output,
+    callback=_note_output,
     is_eager=True,
     help="A report to read, or one JSON document.",
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable
-from typing import TypedDict
-
 import click
+
+from alga_common.cli.commands import load
+from alga_common.wire import is_loopback
 
 from .options import WorkerCount
 
@@ -86,54 +85,11 @@ def serve(
     dev: bool,
 ) -> None:
     """See ``_HELP``."""
-    if dev and not _is_loopback(host):
+    if dev and not is_loopback(host):
         raise click.UsageError(
             f"--dev lets everyone in who can connect, so it needs a loopback --host, not {host}."
         )
 
-    import anyio  # noqa: PLC0415 - the engine comes with what follows
-
-    from ..settings import Settings  # noqa: PLC0415
-    from ..telemetry import configure_logging  # noqa: PLC0415
-
     given = {"bundle_store": bundle_store, "server_url": server_url, "log_level": log_level}
-    settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
-    configure_logging(settings.log_level)
-
-    door: _Door = {"host": host, "port": port, "require_token": not dev, "announce": _announce}
-
-    if workers == 1:
-        from ..engine import check_in_subprocess  # noqa: PLC0415 - a supervisor needs no engine
-
-        check_in_subprocess()
-
-    async def run() -> int:
-        if workers == 1:
-            from ..service.serving import serve as serve_alone  # noqa: PLC0415
-
-            return await serve_alone(settings, **door)
-        from ..workers import serve_workers  # noqa: PLC0415
-
-        return await serve_workers(settings, workers=workers, **door)
-
-    ctx.exit(anyio.run(run))
-
-
-class _Door(TypedDict):
-    host: str
-    port: int
-    require_token: bool
-    announce: Callable[[str], None]
-
-
-def _announce(url: str) -> None:
-    click.echo(f"alga-runner listening on {url}")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    run = load("alga_runner.cli.serving:serve")
+    ctx.exit(run(given, workers=workers, host=host, port=port, require_token=not dev))

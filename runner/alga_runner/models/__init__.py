@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from .archive import pack, unpack
-from .capability import (
+from alga_common.capabilities import (
     DEFAULT_CAPABILITIES,
     KNOWN_CAPABILITIES,
     granted_capabilities,
     normalise_capabilities,
     unknown_capabilities,
 )
+
+from .archive import pack, unpack
 from .content_hash import content_hash, parse_content_hash
 from .execute import ExecuteRequest, ExecuteResponse, ExecutionContext, ExecutionLimits, HttpCall, User
 from .json_value import MAX_DEPTH, JsonValue, json_fault

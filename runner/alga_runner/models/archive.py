@@ -12,13 +12,9 @@ from collections.abc import Iterator, Mapping
 
 import zstandard
 
+from alga_common.bundle_layout import MAX_FILES, MAX_UNPACKED_BYTES
+
 from ..errors import BundleInvalid
-
-MAX_UNPACKED_BYTES = 256 * 1024 * 1024
-"""Size of the tar inside an archive, unless the caller says otherwise."""
-
-MAX_FILES = 10_000
-"""Entries of an archive, directories and records about entries included, unless the caller says otherwise."""
 
 _LEVEL = 12
 _BLOCK = tarfile.BLOCKSIZE

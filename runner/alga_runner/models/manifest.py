@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from alga_common.capabilities import KNOWN_CAPABILITIES
+
 from ..errors import ManifestInvalid
 from ._base import WireModel
-from .capability import KNOWN_CAPABILITIES
 
 MAX_MANIFEST_BYTES = 1024 * 1024
 """A manifest is not larger than this."""

@@ -9,6 +9,8 @@ import anyio
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from alga_common.text import escape_controls
+
 from ..engine import this_thread
 from ..models import ExecuteRequest
 from .http import Exchange, Refused
@@ -86,8 +88,7 @@ def parse_request(body: bytes) -> ExecuteRequest:
 
 
 def _name(part: int | str) -> str:
-    text = str(part)[:_MAX_NAME_CHARACTERS]
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    return escape_controls(str(part)[:_MAX_NAME_CHARACTERS])
 
 
 def _too_large(limit: int) -> Refused:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import NamedTuple, TextIO
 
+from alga_common.text import cut, escape_controls
+
 MAX_QUEUED_LINES = 10_000
 """Lines that wait to be written; what comes on top is dropped and counted."""
 
@@ -63,14 +65,14 @@ def entry(line: Line) -> Entry:
         return _notice(line)
     fields: dict[str, object] = {
         "action": line.action,
-        "tenant": _tame(line.tenant),
-        "install": _tame(line.install),
-        "extension": _tame(line.extension),
-        "version": _tame(line.version),
-        "request_id": _tame(line.request_id),
+        "tenant": _safe(line.tenant),
+        "install": _safe(line.install),
+        "extension": _safe(line.extension),
+        "version": _safe(line.version),
+        "request_id": _safe(line.request_id),
     }
     if line.action == "guest_log":
-        fields["detail"] = said = _tame(line.detail, MAX_GUEST_CHARACTERS)
+        fields["detail"] = said = _safe(line.detail, MAX_GUEST_CHARACTERS)
         return Entry(line.created, line.level, f"Extension {fields['extension']} says: {said}", fields)
     duration_ms = round(line.duration_s * 1000, 3)
     fields["operation"] = line.operation
@@ -78,7 +80,7 @@ def entry(line: Line) -> Entry:
     fields["duration_ms"] = duration_ms
     sentence = f"{_what(line, fields['extension'])} after {duration_ms} ms"
     if line.detail:
-        fields["detail"] = detail = _tame(line.detail)
+        fields["detail"] = detail = _safe(line.detail)
         sentence = f"{sentence}: {detail}"
     return Entry(line.created, line.level, sentence, fields)
 
@@ -88,7 +90,7 @@ def _notice(line: Line) -> Entry:
         "action": line.action,
         "status": line.status,
         "duration_ms": round(line.duration_s * 1000, 3),
-        "detail": _tame(line.detail, MAX_NOTICE_CHARACTERS),
+        "detail": _safe(line.detail, MAX_NOTICE_CHARACTERS),
     }
     return Entry(line.created, line.level, _NOTICES[line.action].format_map(fields), fields)
 
@@ -236,10 +238,6 @@ def _what(line: Line, extension: object) -> str:
     return f"{what} of extension {extension} {outcome}"
 
 
-def _tame(text: str | None, limit: int = MAX_FIELD_CHARACTERS) -> str | None:
-    """``text`` on one line and bounded, so that nobody forges a log line with an identifier."""
-    if text is None:
-        return None
-    if len(text) > limit:
-        text = text[: limit - 1] + "…"
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+def _safe(text: str | None, limit: int = MAX_FIELD_CHARACTERS) -> str | None:
+    """Bound ``text`` and escape its control characters, so that no identifier can forge a log line."""
+    return None if text is None else escape_controls(cut(text, limit))

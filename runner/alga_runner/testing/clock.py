@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Protocol
+
+from alga_common.time import MovableClock
 
 from .admin import Admin
 from .loop import Loop
@@ -16,26 +17,6 @@ from .runs import Chronicle, Runs
 
 _LEAP = timedelta(days=366)
 """How far the server's clock is moved at once."""
-
-
-class MovableClock(Protocol):
-    """Time as the server reads it: ``alga_server.ManualClock``, ``alga_server.OffsetClock``, or your own."""
-
-    def now(self) -> datetime:
-        """The current instant, aware, in UTC."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
-        ...
-
-    async def sleep_until(self, instant: datetime) -> None:
-        """Return once the clock shows ``instant`` or later."""
-        ...
-
-    def move_to(self, instant: datetime) -> None:
-        """Show ``instant`` from now on; ``ValueError`` if that is in the past."""
-        ...
 
 
 class EmbeddedClock:

@@ -14,6 +14,8 @@ import anyio.to_thread
 import httpx
 from pydantic import SecretStr
 
+from alga_common.time import MovableClock
+
 from ..alga import AlgaServer
 from ..alga.in_process import AsgiApp, InProcessAlgaServer
 from ..bundles import Bundle, MemoryBundles, read_bundle
@@ -24,7 +26,7 @@ from ..service import Service, create_service
 from ..service.http import Message, Receive, Send
 from ..settings import Settings
 from .admin import Admin
-from .clock import EmbeddedClock, MovableClock
+from .clock import EmbeddedClock
 from .gateway import Gateway
 from .installed import Installed
 from .runner import ObservedRunner, SharedRunner

@@ -1,20 +1,23 @@
-"""The admin REST of a running server, as commands use it: paths in, JSON out, refusals as ``Failure``."""
+"""A client of a running server's admin API: paths in, JSON out, refusals raised as ``Failure``."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
+import anyio
 import httpx
 
-from .failures import Failure
+from alga_common.cli.failures import Failure
+from alga_common.wire import is_loopback
 
 _TOKEN = "ALGA_SERVER_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
 _CONNECT_S = 5.0
 _ANSWER_S = 60.0
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+T = TypeVar("T")
 
 
 class Admin:
@@ -29,7 +32,7 @@ class Admin:
             transport=transport,
             timeout=httpx.Timeout(_ANSWER_S, connect=_CONNECT_S),
             # A proxy of the environment is not for what answers on this machine.
-            trust_env=urlsplit(url).hostname not in _LOOPBACK,
+            trust_env=not is_loopback(urlsplit(url).hostname or ""),
             headers={"accept": "application/json"},
         )
 
@@ -128,6 +131,16 @@ class Admin:
             if isinstance(fields, dict)
             else None,
         )
+
+
+def run(url: str, transport: httpx.AsyncBaseTransport | None, work: Callable[[Admin], Awaitable[T]]) -> T:
+    """Run ``work`` with an ``Admin`` of the server at ``url``, and return its result."""
+
+    async def session() -> T:
+        async with Admin(url, transport=transport) as admin:
+            return await work(admin)
+
+    return anyio.run(session)
 
 
 def _token() -> str:

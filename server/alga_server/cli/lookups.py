@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .admin import Admin
-from .failures import Failure
+from alga_common.cli.failures import Failure
+from alga_common.wire import is_uuid
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+if TYPE_CHECKING:
+    from .admin import Admin
+
 _NAMED_AT_MOST = 10
 
 Document = dict[str, Any]
@@ -17,7 +18,7 @@ Document = dict[str, Any]
 
 async def find_extension(admin: Admin, wanted: str) -> Document:
     """The extension with that id or name. Raises ``Failure`` with ``not_found`` or ``ambiguous``."""
-    if _UUID.fullmatch(wanted):
+    if is_uuid(wanted.lower()):
         found: Document = await admin.get("extensions", wanted)
         return found
     extensions = (await admin.get("extensions", name=wanted))["extensions"]

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import click
 
-from .commands.clock import clock
-from .commands.grants import grant, revoke
-from .commands.installs import disable, enable, install, installs, uninstall
-from .commands.migrate import migrate
-from .commands.publish import extensions, publish
-from .commands.reconcile import reconcile
-from .commands.runs import run_now, runs
-from .commands.schedules import schedules
-from .commands.serve import serve
-from .commands.upgrade import upgrade
-from .failures import Commands
+from alga_common.cli.commands import Commands
+
+from .failures import explain
+
+_MODULES = {
+    "serve": "serve",
+    "migrate": "migrate",
+    "publish": "publish",
+    "extensions": "publish",
+    "install": "installs",
+    "installs": "installs",
+    "upgrade": "upgrade",
+    "grant": "grants",
+    "revoke": "grants",
+    "enable": "installs",
+    "disable": "installs",
+    "uninstall": "installs",
+    "schedules": "schedules",
+    "runs": "runs",
+    "run-now": "runs",
+    "reconcile": "reconcile",
+    "clock": "clock",
+}
+"""Command to its module in ``commands``, in the order of the help."""
+
+_COMMANDS = {
+    name: f"alga_server.cli.commands.{module}:{name.replace('-', '_')}" for name, module in _MODULES.items()
+}
 
 _HELP = """Run the reference Alga server, and administer one that runs.
 
@@ -33,11 +50,7 @@ Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 """
 
 
-@click.group(
-    cls=Commands,
-    help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
+@click.group(cls=Commands, places=_COMMANDS, explain=explain, help=_HELP)
 @click.version_option(package_name="alga-runner", prog_name="alga-server")
 @click.option(
     "--debug",
@@ -47,25 +60,3 @@ Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 )
 def main(debug: bool) -> None:
     """See ``_HELP``; ``debug`` is read by ``Commands``."""
-
-
-for _command in (
-    serve,
-    migrate,
-    publish,
-    extensions,
-    install,
-    installs,
-    upgrade,
-    grant,
-    revoke,
-    enable,
-    disable,
-    uninstall,
-    schedules,
-    runs,
-    run_now,
-    reconcile,
-    clock,
-):
-    main.add_command(_command)

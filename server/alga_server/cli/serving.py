@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import anyio
+import click
 import uvicorn
+
+from alga_common.cli.failures import Failure, print_document
+from alga_common.cli.page import Page
+from alga_common.logging import configure_logging, stream_handler
 
 from ..app import Server
 from ..settings import ServerSettings
-from .failures import Failure
+from .tokens import TOKENS, made_tokens, read_tokens
 
 DRAIN_S = 30
 """Seconds that calls under way have to finish once the server was told to stop."""
@@ -23,6 +33,68 @@ KEEP_ALIVE_S = 75
 """How long an idle connection stays open: longer than runners and balancers keep theirs, so that they close first."""
 
 _BACKLOG = 2048
+
+
+def serve(
+    given: Mapping[str, Any], *, host: str, port: int, token_file: Path | None, dev: bool, as_json: bool
+) -> int:
+    """Serve until a signal, with the settings that are ``given``; the exit status. ``dev`` makes up what is missing."""
+    values = {name: value for name, value in given.items() if value is not None}
+    if token_file is not None:
+        values |= read_tokens(token_file)
+    settings = ServerSettings.load(**values)
+    if not dev and "database_url" not in settings.model_fields_set:
+        raise click.UsageError(
+            "Name the database, such as --database alga.db; or try things in memory with --dev."
+        )
+    with ExitStack() as stack:
+        made = made_tokens(settings) if dev else {}
+        values |= made
+        if dev and settings.bundle_store is None:
+            values["bundle_store"] = Path(stack.enter_context(TemporaryDirectory(prefix="alga-bundles-")))
+        settings = ServerSettings.load(**values)
+        log_to_stderr()
+        listener = stack.enter_context(listen(host, port))
+        url = url_of(listener)
+        environment = _environment(url, settings, made) if dev else {}
+        return serve_until_signal(
+            settings, listener, allow_clock=dev, ready=lambda: _announce(url, environment, as_json=as_json)
+        )
+
+
+def log_to_stderr() -> None:
+    """Write the server's log to stderr: text in a terminal, else JSON."""
+    handler = stream_handler()
+    handler.addFilter(_is_no_cancellation)
+    configure_logging("alga_server", "info", handler)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Drop tracebacks of calls that were cut off when the server ended."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+def _announce(url: str, environment: dict[str, str], *, as_json: bool) -> None:
+    if as_json:
+        print_document({"url": url, "environment": environment})
+        return
+    page = Page()
+    for name, value in environment.items():
+        page.line(f"export {name}={value}")
+    page.line(f"alga-server listening on {url}")
+
+
+def _environment(url: str, settings: ServerSettings, made: dict[str, str]) -> dict[str, str]:
+    """Return what other terminals need: admins and callers of the gateway, then a runner on this machine."""
+    of_callers = {name: TOKENS[name] for name in ("admin_token", "gateway_token")}
+    of_runner = {"runner_token": "RUNNER_STORAGE_API_TOKEN", "runner_service_token": "RUNNER_SERVICE_TOKEN"}
+    return {
+        "ALGA_SERVER_URL": url,
+        **{of_callers[name]: value for name, value in made.items() if name in of_callers},
+        "STORAGE_API_BASE_URL": url,
+        "BUNDLE_STORE_BASE": str(settings.bundle_store),
+        **{of_runner[name]: value for name, value in made.items() if name in of_runner},
+    }
 
 
 def listen(host: str, port: int) -> socket.socket:

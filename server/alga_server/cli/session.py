@@ -1,21 +1,25 @@
-"""One command's talk with one server: the calls it makes, the answer it prints."""
+"""One command's requests to one server, and the answer that it prints."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from alga_common.cli.commands import load
+from alga_common.cli.failures import print_document
+
 if TYPE_CHECKING:
     import httpx
 
+    from alga_common.cli.page import Page
+
     from .admin import Admin
-    from .page import Page
 
 T = TypeVar("T")
 
 
 class Session:
-    """``transport`` carries the requests in place of sockets."""
+    """Runs a command's requests. ``transport`` carries them in place of sockets."""
 
     def __init__(self, url: str, *, as_json: bool, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url = url
@@ -23,23 +27,13 @@ class Session:
         self._transport = transport
 
     def ask(self, work: Callable[[Admin], Awaitable[T]]) -> T:
-        """What ``work`` returns, which is given the server. Raises ``Failure``."""
-        import anyio  # noqa: PLC0415 - not needed for help
-
-        from .admin import Admin  # noqa: PLC0415 - httpx comes with it
-
-        async def talk() -> T:
-            async with Admin(self._url, transport=self._transport) as admin:
-                return await work(admin)
-
-        return anyio.run(talk)
+        """Run ``work`` with an ``Admin`` of the server, and return its result. Raises ``Failure``."""
+        result: T = load("alga_server.cli.admin:run")(self._url, self._transport, work)
+        return result
 
     def answer(self, document: Any, report: Callable[[Page], None]) -> None:
         """Print ``document`` if JSON is wanted, else what ``report`` writes."""
-        from .page import Page  # noqa: PLC0415 - rich comes with it
-
-        page = Page()
         if self._as_json:
-            page.document(document)
+            print_document(document)
         else:
-            report(page)
+            report(load("alga_common.cli.page:Page")())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from alga_common.cli.commands import say
+from alga_common.cli.failures import Failure
+
 from ..settings import ServerSettings
-from .failures import Failure, say
 
 TOKENS = {
     "admin_token": "ALGA_SERVER_ADMIN_TOKEN",

@@ -14,6 +14,7 @@ import anyio
 import httpx
 from pydantic import ValidationError
 
+from alga_common.wire import retry_after_s
 from alga_runner.errors import SettingsError
 from alga_runner.models import ExecuteRequest, ExecuteResponse
 
@@ -205,7 +206,4 @@ def _response(body: bytes) -> ExecuteResponse:
 
 
 def _seconds(retry_after: str | None) -> int:
-    """``Retry-After`` in its seconds form, at least 1."""
-    if retry_after is None or not (retry_after.isascii() and retry_after.isdigit()) or len(retry_after) > 9:
-        return 1
-    return max(1, min(int(retry_after), MAX_RETRY_AFTER_S))
+    return max(1, min(retry_after_s(retry_after) or 1, MAX_RETRY_AFTER_S))

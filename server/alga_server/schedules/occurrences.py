@@ -20,6 +20,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from alga_common.time import rfc3339
+
 _SIGHT = timedelta(hours=26)
 """Longer than any zone ever put its clocks back."""
 
@@ -36,7 +38,7 @@ class Occurrence:
     @property
     def nominal_time(self) -> str:
         """RFC 3339 with milliseconds on the zone's clock, ``Z`` where that is UTC's. Names the occurrence."""
-        return self.nominal.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return rfc3339(self.nominal)
 
 
 def after(expression: str, timezone: str, instant: datetime) -> Iterator[Occurrence]:

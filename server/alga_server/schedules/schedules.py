@@ -15,6 +15,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from alga_common import time as instants
 from alga_runner.models import EndpointInfo, ScheduleInfo
 
 from ..errors import FieldRefused, NotFound, QuotaExceeded, ValidationFailed
@@ -301,4 +302,4 @@ def rfc3339(instant: datetime | None) -> str | None:
     """``instant`` in UTC with milliseconds and ``Z``; ``None`` stays."""
     if instant is None:
         return None
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return instants.rfc3339(instant.astimezone(UTC))

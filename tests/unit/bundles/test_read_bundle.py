@@ -61,7 +61,7 @@ def test_nothing_there_says_what_was_looked_for_and_where(tmp_path: Path) -> Non
 def test_a_folder_without_a_manifest_says_so(folder: Path) -> None:
     (folder / "manifest.json").unlink()
 
-    with pytest.raises(BundleNotFound, match=r"extension holds no manifest\.json"):
+    with pytest.raises(BundleNotFound, match=r"extension has no manifest\.json"):
         read_bundle(folder)
 
 

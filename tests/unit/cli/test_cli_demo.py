@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from alga_runner.cli import main
-from alga_runner.cli.demo import command, steps
+from alga_runner.cli.demo import play, steps
 from alga_runner.cli.demo import steps as sampling
 from alga_runner.cli.demo.counters import counted
+from alga_runner.cli.demo.stage import Stage
 from alga_runner.errors import BundleNotFound
 
 
@@ -70,10 +71,10 @@ def test_a_step_that_does_not_hold_ends_the_demo_with_a_sentence(
 
 
 def test_an_expectation_names_what_differs(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def step(stage: command.Stage) -> None:
+    def step(stage: Stage) -> None:
         stage.expect({"a": 1}, {"a": 2}, "The answer")
 
-    monkeypatch.setattr(command, "STEPS", (step,))
+    monkeypatch.setattr(play, "STEPS", (step,))
 
     result = run("demo")
 
@@ -82,10 +83,10 @@ def test_an_expectation_names_what_differs(run, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_refusal_that_nobody_expected_is_shown(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def step(stage: command.Stage) -> None:
+    def step(stage: Stage) -> None:
         stage.admin("GET", "tenants/acme/installs/none/schedules")
 
-    monkeypatch.setattr(command, "STEPS", (step,))
+    monkeypatch.setattr(play, "STEPS", (step,))
 
     assert run("demo").stderr.startswith(
         "error: GET /api/admin/tenants/acme/installs/none/schedules was answered with 404, not 200: "
@@ -93,12 +94,12 @@ def test_a_refusal_that_nobody_expected_is_shown(run, monkeypatch: pytest.Monkey
 
 
 def test_a_process_that_goes_away_is_told_with_its_last_words(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def step(stage: command.Stage) -> None:
+    def step(stage: Stage) -> None:
         stage.pair.runner.terminate()
         stage.pair.runner.end()
         stage.send("GET", f"{stage.pair.runner_url}/metrics")
 
-    monkeypatch.setattr(command, "STEPS", (step,))
+    monkeypatch.setattr(play, "STEPS", (step,))
 
     stderr = run("demo").stderr
     assert stderr.startswith("error: alga-runner ended (exit status 0). Its last words: {")

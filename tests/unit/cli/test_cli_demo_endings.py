@@ -137,9 +137,9 @@ def test_both_are_processes_of_their_own_until_it_ends(play: Play) -> None:
 
 def test_a_step_that_fails_leaves_nothing(play: Play) -> None:
     playing = play(
-        "from alga_runner.cli.demo import performance\n"
+        "from alga_runner.cli.demo import play\n"
         "def step(stage): stage.expect(1, 2, 'The answer')\n"
-        "performance.STEPS = (*performance.STEPS[:3], step)"
+        "play.STEPS = (*play.STEPS[:3], step)"
     )
 
     assert playing.end() == (1, "error: The answer is 1, not 2.\n")
@@ -148,9 +148,9 @@ def test_a_step_that_fails_leaves_nothing(play: Play) -> None:
 
 def test_a_step_that_breaks_leaves_nothing(play: Play) -> None:
     playing = play(
-        "from alga_runner.cli.demo import performance\n"
+        "from alga_runner.cli.demo import play\n"
         "def step(stage): raise RuntimeError('broken')\n"
-        "performance.STEPS = (step,)"
+        "play.STEPS = (step,)"
     )
 
     status, complaints = playing.end()
@@ -162,10 +162,10 @@ def test_a_step_that_breaks_leaves_nothing(play: Play) -> None:
 def test_a_process_that_does_not_heed_sigterm_is_killed(play: Play) -> None:
     playing = play(
         "import os, signal\n"
-        "from alga_runner.cli.demo import child, performance\n"
-        "child.END_S = 0.05\n"
+        "from alga_runner.cli.demo import play, processes\n"
+        "processes.END_S = 0.05\n"
         "def step(stage): os.killpg(stage.pair.runner._process.pid, signal.SIGSTOP)\n"
-        "performance.STEPS = (step,)"
+        "play.STEPS = (step,)"
     )
 
     status, complaints = playing.end()
@@ -181,7 +181,9 @@ def test_a_process_that_does_not_heed_sigterm_is_killed(play: Play) -> None:
 )
 def test_a_process_that_does_not_come_up_is_one_sentence(play: Play, name: str, module: str) -> None:
     """A module that is not there stands for everything that can keep a program from starting."""
-    playing = play(f"from alga_runner.cli.demo import child\nchild._MODULES['{name}'] = '{module}.nowhere'")
+    playing = play(
+        f"from alga_runner.cli.demo import processes\nprocesses._MODULES['{name}'] = '{module}.nowhere'"
+    )
 
     status, complaints = playing.end()
     assert status == 1

@@ -187,7 +187,7 @@ def test_an_empty_folder_is_told(run, tmp_path: Path) -> None:
     result = run("inspect", str(tmp_path))
 
     assert result.exit_code == 1
-    assert "holds no manifest.json" in result.stderr
+    assert "has no manifest.json" in result.stderr
 
 
 def test_a_module_past_the_runner_s_limits_is_refused_as_a_runner_would(run, extension, monkeypatch) -> None:

@@ -8,8 +8,8 @@ import math
 
 import pytest
 
-from alga_runner.cli.page import Page
-from alga_runner.cli.values import body_text, one_line, plain, shortened, size, tame
+from alga_common.cli.page import Page
+from alga_common.text import body_text, escape_controls, one_line, plain, shortened, size
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,11 @@ from alga_runner.cli.values import body_text, one_line, plain, shortened, size, 
     ],
 )
 def test_nothing_that_a_terminal_obeys_is_left(text: str, shown: str) -> None:
-    assert tame(text) == shown
+    assert escape_controls(text) == shown
 
 
 def test_line_ends_stay_where_lines_are_shown() -> None:
-    assert tame("a\nb\tc\r\x1b", lines=True) == "a\nb\tc\\r\\x1b"
+    assert escape_controls("a\nb\tc\r\x1b", keep_lines=True) == "a\nb\tc\\r\\x1b"
 
 
 def test_any_value_of_a_guest_is_json() -> None:
@@ -73,7 +73,7 @@ def test_a_page_shows_markup_and_emoji_codes_literally() -> None:
 
     page = Page(stream)
     page.line("[red]x[/red] :smile:")
-    page.table(("NAME", ""), [("[b]", ":smile:"), ("\x1b", "")])
+    page.table(("NAME", ""), [("[b]", ":smile:"), ("\x1b", "")], indent=2)
 
     assert stream.getvalue() == "[red]x[/red] :smile:\n  NAME\n  [b]   :smile:\n  \\x1b\n"
 

@@ -195,10 +195,12 @@ def test_every_command_and_option_is_documented(program: str, package: str, path
     document = text(path)
     click = importlib.import_module("click")
     main = importlib.import_module(package).main
-    missing = [name for name in main.commands if f"{program} {name}" not in document]
+    context = click.Context(main)
+    commands = {name: main.get_command(context, name) for name in main.list_commands(context)}
+    missing = [name for name in commands if f"{program} {name}" not in document]
     missing += [
         f"{name} {max(option.opts, key=len)}"
-        for name, command in main.commands.items()
+        for name, command in commands.items()
         for option in command.params
         if isinstance(option, click.Option) and not option.hidden
         if max(option.opts, key=len) not in document
@@ -209,7 +211,8 @@ def test_every_command_and_option_is_documented(program: str, package: str, path
 
 def test_every_code_of_the_server_s_commands_is_documented() -> None:
     """Those of their own; a server's and a setting's stand in docs/errors.md."""
-    sources = "".join(path.read_text() for path in (ROOT / "server/alga_server/cli").rglob("*.py"))
+    folders = (ROOT / "server/alga_server/cli", ROOT / "runner/alga_common/cli")
+    sources = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     own = set(re.findall(r'Failure\(\s*"(\w+)"', sources)) | {"token_file_unusable"}
     section = text("docs/alga-server.md").partition("## Errors")[2]
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from alga_common.cli.failures import Failure
+from alga_common.logging import JsonLines, TextLines
 from alga_server import ServerSettings
 from alga_server.cli import main, serving
-from alga_server.cli.failures import Failure
-from alga_server.cli.log_lines import JsonLines, Sentences
 from alga_server.cli.serving import listen, url_of
 from alga_server.cli.tokens import TOKENS, made_tokens, read_tokens
 
@@ -345,7 +345,7 @@ def test_a_line_for_machines_is_one_line_even_with_a_traceback() -> None:
 
 
 def test_a_sentence_for_a_person_escapes_what_a_terminal_would_obey() -> None:
-    assert Sentences().format(record("a\x1b[31m")) == "00:00:00 warning  a\\x1b[31m"
+    assert TextLines().format(record("a\x1b[31m")) == "00:00:00 warning  a\\x1b[31m"
 
 
 def test_a_log_that_is_piped_is_json(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,9 @@ import anyio
 import httpx
 import pytest
 
+from alga_common.time import Clock, MovableClock
 from alga_runner.errors import SettingsError
 from alga_server import ManualClock, OffsetClock, Server, ServerSettings, SystemClock
-from alga_server.clock import Clock, MovableClock
 from alga_server.firing import time_travel
 
 pytestmark = pytest.mark.anyio

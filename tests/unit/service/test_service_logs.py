@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from alga_common.logging import JsonLines, TextLines
 from alga_runner import ExecuteRequest, Runner
 from alga_runner.models import ExecutionContext
 from alga_runner.telemetry import Telemetry, configure_logging
-from alga_runner.telemetry.output import JsonLines, Sentences
 
 pytestmark = pytest.mark.anyio
 
@@ -169,14 +169,14 @@ def test_an_exception_stands_in_its_json_line() -> None:
     assert json.loads(line)["exception"].endswith("ZeroDivisionError: division by zero")
 
 
-def test_a_terminal_gets_sentences() -> None:
+def test_a_terminal_gets_text() -> None:
     terminal = Terminal()
     configure_logging("info", terminal)
 
     logging.getLogger("alga_runner").info("All is well", extra={"action": "x"})
 
-    assert terminal.getvalue()[8:] == " INFO    All is well\n"
-    assert Sentences().format(record()).endswith(" WARNING It broke")
+    assert terminal.getvalue()[8:] == " info     All is well\n"
+    assert TextLines().format(record()).endswith(" warning  It broke")
 
 
 def test_other_libraries_are_heard_from_warnings_on() -> None:
@@ -198,7 +198,7 @@ def test_of_several_workers_each_signs_its_lines() -> None:
 
     line = json.loads(stream.getvalue())
     assert (line["message"], line["worker"], line["pid"]) == ("It is so.", 2, os.getpid())
-    assert terminal.getvalue().endswith("INFO    [2] It is so.\n")
+    assert terminal.getvalue().endswith("info     [2] It is so.\n")
 
 
 def test_lines_of_several_workers_are_written_whole() -> None:

@@ -8,9 +8,10 @@ import logging
 
 import pytest
 
+from alga_common.logging import JsonLines
 from alga_runner.models import ExecutionContext
 from alga_runner.telemetry import Telemetry
-from alga_runner.telemetry.output import JsonHandler, JsonLines
+from alga_runner.telemetry.output import JsonHandler
 
 WHO = ExecutionContext(
     tenant_id="acme", extension_id="ext", version_id="v1", request_id="r\n1", content_hash=""

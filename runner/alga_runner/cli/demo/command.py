@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from alga_common.cli.commands import load
+
 _HELP = """See an extension manage its own schedules and be called by them, and be refused where it may not.
 
 An Alga server and a runner with two workers start on this machine, on ports that are free. Three tenants install the
@@ -24,6 +26,4 @@ Exit status: 0 when every step held, 1 when one did not, 130 after Ctrl-C.
 @click.command(help=_HELP, short_help="See an extension manage its schedules, over real sockets.")
 def demo() -> None:
     """See ``_HELP``."""
-    from .play import play  # noqa: PLC0415 - the engine and the server come with it
-
-    play()
+    load("alga_runner.cli.demo.play:play")()

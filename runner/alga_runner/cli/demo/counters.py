@@ -40,6 +40,7 @@ def _show_calls(stage: Stage, runner: Counter[tuple[str, str]], server: Counter[
             (operation, status, str(runner[operation, status]), str(server[operation, status]))
             for operation, status in sorted(runner | server)
         ],
+        indent=2,
     )
     stage.expect(_rows(runner), _rows(stage.calls), "What the runner counted")
     stage.held(f"the runner counted all {stage.calls.total()} calls of guests")
@@ -66,6 +67,7 @@ def _show_executions(stage: Stage, server: str, runner: str) -> None:
             ),
             ("runner", 'alga_runner_executions_total{status="success"}', str(executed)),
         ],
+        indent=2,
     )
     stage.expect(gateway, stage.handled, "The number of calls of the gateway")
     stage.expect(executed, gateway + fired, "The number of executions")

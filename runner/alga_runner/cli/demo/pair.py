@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 from typing import Any
 
-from ..failures import Failed
+from alga_common.cli.failures import Failure
+
 from .processes import Child, Signals
 
 _LOG_S = 10.0
@@ -46,11 +47,11 @@ class Pair:
     tokens: Tokens
 
     def wait_until_they_answer(self) -> None:
-        """Raises ``Failed`` with the last words of the one that does not."""
+        """Raises ``Failure`` with the last words of the one that does not."""
         for each in (self.server, self.runner):
             each.wait_until_it_answers()
 
-    def why_silent(self, url: str, reason: str) -> Failed:
+    def why_silent(self, url: str, reason: str) -> Failure:
         """Why ``url`` did not answer."""
         child = self.server if url.startswith(self.server_url) else self.runner
         return child.failure("ended" if child.ended else f"did not answer: {reason}")
@@ -62,7 +63,7 @@ class Pair:
         return self.server.end(), self.runner.end()
 
     def guest_line(self, request_id: str) -> str:
-        """What the guest of that execution logged, from the runner's log. Raises ``Failed`` if it logged nothing."""
+        """What the guest of that execution logged, from the runner's log. Raises ``Failure`` if it logged nothing."""
         deadline = monotonic() + _LOG_S
         while monotonic() < deadline:
             for line in self._runner_lines():

@@ -6,7 +6,8 @@ from time import perf_counter
 
 import httpx
 
-from ..page import Page
+from alga_common.cli.page import Page
+
 from .counters import show_counters
 from .pair import started
 from .processes import Signals
@@ -27,13 +28,13 @@ STEPS = (
     clean_up,
     show_counters,
 )
-"""Each takes the stage, and raises ``Failed`` when something does not hold."""
+"""Each takes the stage, and raises ``Failure`` when something does not hold."""
 
 _ANSWER_S = 60.0
 
 
 def play() -> None:
-    """Run the demonstration and print it. Raises ``Failed``, or an ``AlgaError`` when it cannot start."""
+    """Run the demonstration and print it. Raises ``Failure``, or an ``AlgaError`` when it cannot start."""
     page = Page()
     begun = perf_counter()
     signals = Signals()

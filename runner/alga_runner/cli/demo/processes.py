@@ -17,7 +17,7 @@ from pathlib import Path
 from time import monotonic
 from types import FrameType
 
-from ..failures import Failed
+from alga_common.cli.failures import Failure
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -105,7 +105,7 @@ class Child:
             )
 
     def wait_until_it_answers(self) -> None:
-        """Return once it says that it listens. Raises ``Failed`` with its last words if it does not."""
+        """Return once it says that it listens. Raises ``Failure`` with its last words if it does not."""
         deadline = monotonic() + START_S
         said = b""
         while b" listening on " not in said or not said.endswith(b"\n"):
@@ -135,12 +135,12 @@ class Child:
             self._process.stdout.close()
         return self._process.wait()
 
-    def failure(self, what: str) -> Failed:
+    def failure(self, what: str) -> Failure:
         """``what`` it did, and the last lines of its log."""
         lines = self.log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
         status = "" if self._process.poll() is None else f" (exit status {self._process.returncode})"
         words = " Its last words: " + " | ".join(lines) if lines else " It said nothing."
-        return Failed(f"{self._name} {what}{status}.{words}")
+        return Failure("", f"{self._name} {what}{status}.{words}")
 
     def _read(self, seconds: float) -> bytes:
         """What it says next on stdout, within ``seconds``; nothing when it says no more."""

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 import httpx
 
-from ..failures import Failed
-from ..page import Page
-from ..values import one_line
+from alga_common.cli.failures import Failure
+from alga_common.cli.page import Page
+from alga_common.text import one_line
+
 from .pair import Pair
 
 T = TypeVar("T")
@@ -79,17 +80,17 @@ class Stage:
         return self.of_install(tenant, "schedules")
 
     def send(self, method: str, url: str, **given: Any) -> httpx.Response:
-        """One request to one of the two. Raises ``Failed`` when it does not answer."""
+        """One request to one of the two. Raises ``Failure`` when it does not answer."""
         try:
             return self.http.request(method, url, **given)
         except httpx.TransportError as error:
             raise self.pair.why_silent(url, str(error) or type(error).__name__) from None
 
     def expect(self, actual: T, expected: T, what: str) -> None:
-        """Raise ``Failed`` unless ``what`` is as expected."""
+        """Raise ``Failure`` unless ``what`` is as expected."""
         if actual != expected:
             shown = (one_line(value, _VALUE_CHARACTERS) for value in (actual, expected))
-            raise Failed("{} is {}, not {}.".format(what, *shown))
+            raise Failure("", "{} is {}, not {}.".format(what, *shown))
 
     def title(self, text: str) -> None:
         """Begin a step."""
@@ -106,7 +107,7 @@ class Stage:
             answer = None
         if response.status_code != status:
             words = f": {one_line(answer, _VALUE_CHARACTERS)}" if answer else ""
-            raise Failed(f"{what} was answered with {response.status_code}, not {status}{words}.")
+            raise Failure("", f"{what} was answered with {response.status_code}, not {status}{words}.")
         if not isinstance(answer, dict):
-            raise Failed(f"{what} was not answered with a JSON object.")
+            raise Failure("", f"{what} was not answered with a JSON object.")
         return answer

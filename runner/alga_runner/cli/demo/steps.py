@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from alga_common.cli.failures import Failure
+
 from ...capabilities.scheduler import CAPABILITY
 from ...errors import BundleNotFound
 from ...models import pack
-from ..failures import Failed
 from .stage import ACME, GLOBEX, INITECH, Stage
 
 _NAME = "scheduler-demo"
@@ -122,6 +123,7 @@ def _print_schedules(stage: Stage, schedules: list[dict[str, Any]]) -> None:
             )
             for each in schedules
         ],
+        indent=2,
     )
 
 
@@ -153,7 +155,7 @@ def fire(stage: Stage) -> None:
     _print_runs(stage, runs, {each["id"]: each["name"] for each in stage.schedules(ACME)})
     run = next((each for each in runs if each["scheduleId"] == schedule["id"]), None)
     if run is None:
-        raise Failed(f"{HOURLY} did not fire.")
+        raise Failure("", f"{HOURLY} did not fire.")
     stage.expect((run["trigger"], run["status"]), ("schedule", "success"), "How it ran")
     stage.expect(len(runs), 1, "The number of runs of acme at that time")
     stage.held(f"{HOURLY} fired once and ended with success (HTTP {run['httpStatus']})")
@@ -164,7 +166,7 @@ def _show_what_the_handler_saw(stage: Stage, schedule: dict[str, Any], run: dict
     said = stage.pair.guest_line(run["requestId"])
     seen = _SAID.fullmatch(said)
     if seen is None:
-        raise Failed(f"The handler logged {said!r}, which does not say why it ran.")
+        raise Failure("", f"The handler logged {said!r}, which does not say why it ran.")
     trigger, schedule_id, nominal_time, payload = seen.groups()
     stage.expect(trigger, "schedule", "The trigger that the handler saw")
     stage.expect(schedule_id, schedule["id"], "The schedule that the handler saw")
@@ -196,4 +198,5 @@ def _print_runs(stage: Stage, runs: list[dict[str, Any]], names: dict[str, str])
             )
             for each in runs
         ],
+        indent=2,
     )

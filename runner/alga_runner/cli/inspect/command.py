@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from alga_common.cli.commands import load
+
 from ..options import output_option
 
 _HELP = """Describe an extension without running any of it.
@@ -29,12 +31,5 @@ Exit status: 0 when a runner would load it, 1 when it would not or there is noth
 @click.pass_context
 def inspect(ctx: click.Context, path: str, output: str) -> None:
     """See ``_HELP``."""
-    from .inspection import look_at  # noqa: PLC0415 - the engine comes with it
-    from .report import inspection_document, print_inspection  # noqa: PLC0415
-
-    found = look_at(path)
-    if output == "json":
-        inspection_document(found)
-    else:
-        print_inspection(found)
-    ctx.exit(1 if found.refusals else 0)
+    loads = load("alga_runner.cli.inspect.report:inspect")(path, as_json=output == "json")
+    ctx.exit(0 if loads else 1)

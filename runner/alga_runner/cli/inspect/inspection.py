@@ -11,8 +11,9 @@ from pathlib import Path
 
 import anyio
 
+from alga_common.bundle_layout import WASM
+
 from ...bundles import Bundle, read_bundle
-from ...bundles.bundle import WASM
 from ...bundles.read import read_archive
 from ...capabilities import Gate
 from ...engine import Engine, EngineConfig, ExportType, ImportType, Module, engine_context

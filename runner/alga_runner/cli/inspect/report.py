@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from alga_common.cli.failures import print_document
+from alga_common.cli.page import Page
+from alga_common.text import size
+
 from ...engine import Signature
 from ...models import DEFAULT_CAPABILITIES, Manifest
 from ..failures import error_document, report
-from ..page import Page
-from ..values import size
-from .inspection import Inspection, SeenImport
+from .inspection import Inspection, SeenImport, look_at
 
 _PLATFORMS = {
     "wasi_snapshot_preview1": "WASI preview 1, the host's own",
@@ -17,72 +19,87 @@ _PLATFORMS = {
 }
 
 
-def print_inspection(found: Inspection) -> None:
-    """Everything that is known on stdout, then on stderr why a runner would refuse it, if it would."""
+def inspect(path: str, *, as_json: bool) -> bool:
+    """Print a description of what is at ``path``, and on stderr why a runner would refuse it; whether it would not."""
+    inspection = look_at(path)
+    if as_json:
+        _print_json(inspection)
+    else:
+        _print_text(inspection)
+    for refusal in inspection.refusals:
+        report(refusal)
+    return not inspection.refusals
+
+
+def _print_text(inspection: Inspection) -> None:
     page = Page()
-    manifest = found.manifest
-    page.line(f"{manifest.name} {manifest.version}" if manifest else found.path, style="bold")
-    page.table(("", ""), _facts(found))
+    manifest = inspection.manifest
+    page.line(f"{manifest.name} {manifest.version}" if manifest else inspection.path, style="bold")
+    page.table(("", ""), _facts(inspection), indent=2)
     if manifest is not None:
         _print_endpoints(page, manifest)
-    _print_capabilities(page, found)
-    _print_imports(page, found)
-    if found.exports is not None:
+    _print_capabilities(page, inspection)
+    _print_imports(page, inspection)
+    if inspection.exports is not None:
         page.heading("Exports")
-        page.table(("", "", ""), [(each.name, each.kind, _type(each.signature)) for each in found.exports])
+        page.table(
+            ("", "", ""),
+            [(each.name, each.kind, _type(each.signature)) for each in inspection.exports],
+            indent=2,
+        )
     page.line()
-    if found.refusals:
+    if inspection.refusals:
         page.line("A runner would refuse it.", style="red")
     else:
         page.line("A runner would load it.", style="green")
-    for refusal in found.refusals:
-        report(refusal)
 
 
-def inspection_document(found: Inspection) -> None:
-    """One JSON document on stdout; why a runner would refuse it on stderr too."""
-    Page().document(
+def _print_json(inspection: Inspection) -> None:
+    print_document(
         {
-            "path": found.path,
-            "kind": found.kind,
-            "contentHash": found.content_hash,
-            "manifest": found.manifest.model_dump(by_alias=True, exclude_none=True)
-            if found.manifest
+            "path": inspection.path,
+            "kind": inspection.kind,
+            "contentHash": inspection.content_hash,
+            "manifest": inspection.manifest.model_dump(by_alias=True, exclude_none=True)
+            if inspection.manifest
             else None,
-            "module": {"bytes": len(found.wasm), "hash": found.wasm_hash},
-            "abi": found.markers,
-            "imports": None if found.imports is None else [_import_document(each) for each in found.imports],
+            "module": {"bytes": len(inspection.wasm), "hash": inspection.wasm_hash},
+            "abi": inspection.markers,
+            "imports": None
+            if inspection.imports is None
+            else [_import_document(each) for each in inspection.imports],
             "exports": None
-            if found.exports is None
+            if inspection.exports is None
             else [
                 {"name": each.name, "kind": each.kind, "type": _type(each.signature)}
-                for each in found.exports
+                for each in inspection.exports
             ],
             "capabilities": {
-                "declared": found.declared,
-                "needed": found.needed,
-                "undeclared": found.undeclared,
-                "unused": found.unused,
+                "declared": inspection.declared,
+                "needed": inspection.needed,
+                "undeclared": inspection.undeclared,
+                "unused": inspection.unused,
             },
-            "loads": not found.refusals,
-            "refusals": [error_document(refusal) for refusal in found.refusals],
+            "loads": not inspection.refusals,
+            "refusals": [error_document(refusal) for refusal in inspection.refusals],
         }
     )
-    for refusal in found.refusals:
-        report(refusal)
 
 
-def _facts(found: Inspection) -> list[tuple[str, str]]:
-    manifest = found.manifest
-    facts = [(found.kind, found.path)]
+def _facts(inspection: Inspection) -> list[tuple[str, str]]:
+    manifest = inspection.manifest
+    facts = [(inspection.kind, inspection.path)]
     if manifest is not None:
         facts += [("publisher", manifest.publisher)] if manifest.publisher else []
         facts += [("runtime", manifest.runtime)]
-    if found.content_hash is not None:
-        facts += [("content hash", found.content_hash)]
-    facts += [("module", f"{size(len(found.wasm))} ({len(found.wasm)} bytes)"), ("", found.wasm_hash)]
-    if found.exports is not None:
-        facts += [("guest ABI", ", ".join(found.markers) or "none: it exports no marker")]
+    if inspection.content_hash is not None:
+        facts += [("content hash", inspection.content_hash)]
+    facts += [
+        ("module", f"{size(len(inspection.wasm))} ({len(inspection.wasm)} bytes)"),
+        ("", inspection.wasm_hash),
+    ]
+    if inspection.exports is not None:
+        facts += [("guest ABI", ", ".join(inspection.markers) or "none: it exports no marker")]
     return facts
 
 
@@ -96,33 +113,38 @@ def _print_endpoints(page: Page, manifest: Manifest) -> None:
             (each.method, each.path, each.handler, "can be scheduled" if each.schedulable else "")
             for each in manifest.endpoints
         ],
+        indent=2,
     )
 
 
-def _print_capabilities(page: Page, found: Inspection) -> None:
-    names = sorted({*found.declared, *found.needed})
+def _print_capabilities(page: Page, inspection: Inspection) -> None:
+    names = sorted({*inspection.declared, *inspection.needed})
     page.heading("Capabilities")
     if not names:
         page.line("  none")
-    page.table(("", "", ""), [(name, _declared(found, name), _use(found, name)) for name in names])
-    for name in found.undeclared:
+    page.table(
+        ("", "", ""),
+        [(name, _declared(inspection, name), _use(inspection, name)) for name in names],
+        indent=2,
+    )
+    for name in inspection.undeclared:
         page.line(f"  Undeclared: {name}. Without it in the manifest nobody can grant it.", style="yellow")
-    for name in found.unused:
+    for name in inspection.unused:
         page.line(f"  Unused: {name}. No import needs it.", style="yellow")
 
 
-def _declared(found: Inspection, name: str) -> str:
+def _declared(inspection: Inspection, name: str) -> str:
     if name in DEFAULT_CAPABILITIES:
         return "everyone has it"
-    if found.manifest is None:
+    if inspection.manifest is None:
         return "-"
-    return "declared" if name in found.declared else "NOT DECLARED"
+    return "declared" if name in inspection.declared else "NOT DECLARED"
 
 
-def _use(found: Inspection, name: str) -> str:
-    if found.imports is None:
+def _use(inspection: Inspection, name: str) -> str:
+    if inspection.imports is None:
         return ""
-    uses = found.needed.get(name, [])
+    uses = inspection.needed.get(name, [])
     if not uses:
         return "no import needs it"
     modules: dict[str, list[str]] = {}
@@ -132,14 +154,14 @@ def _use(found: Inspection, name: str) -> str:
     return "for " + "; ".join(f"{module} {', '.join(names)}" for module, names in modules.items())
 
 
-def _print_imports(page: Page, found: Inspection) -> None:
-    if found.imports is None:
+def _print_imports(page: Page, inspection: Inspection) -> None:
+    if inspection.imports is None:
         return
     page.heading("Imports")
-    if not found.imports:
+    if not inspection.imports:
         page.line("  none")
     groups: dict[str, list[SeenImport]] = {}
-    for each in found.imports:
+    for each in inspection.imports:
         groups.setdefault(each.type.module, []).append(each)
     for module, members in groups.items():
         about = _PLATFORMS.get(module)

@@ -7,7 +7,10 @@ from typing import BinaryIO
 
 import click
 
-from ..options import Capability, Header, JsonText, Method, Pair, Route, Tenant, output_option
+from alga_common.cli.commands import load
+from alga_common.cli.options import Capability, Pair, Tenant
+
+from ..options import Header, JsonText, Method, Route, output_option
 
 _HELP = """Call one endpoint of an extension and show everything that happened.
 
@@ -51,7 +54,7 @@ responded with 500 or more, failed, or could not be run; 2 for bad usage.
 @click.option(
     "--config",
     metavar="KEY=VALUE",
-    type=Pair("="),
+    type=Pair(),
     multiple=True,
     help="Set a value of the install's configuration.",
 )
@@ -88,19 +91,16 @@ def invoke(
     output: str,
 ) -> None:
     """See ``_HELP``."""
-    if sum(each is not None for each in (json_text, body, body_file)) > 1:
+    if sum(value is not None for value in (json_text, body, body_file)) > 1:
         raise click.UsageError("A call has one body: give one of --json, --body and --body-file.")
     all_headers = dict(headers)
     if json_text is not None:
         all_headers.setdefault("content-type", "application/json")
 
-    from .invocation import Invocation, carry_out  # noqa: PLC0415 - the engine and the server come with it
-    from .report import invocation_document, print_invocation  # noqa: PLC0415
-
     data = _read(body_file) if body_file is not None else None
     if (text := json_text if json_text is not None else body) is not None:
         data = os.fsencode(text)
-    invocation = Invocation(
+    invocation = load("alga_runner.cli.invoke.invocation:Invocation")(
         path=path,
         method=method,
         route=route,
@@ -111,18 +111,12 @@ def invoke(
         tenant_id=tenant,
         timeout_ms=timeout,
     )
-    outcome = carry_out(invocation)
-    if output == "json":
-        invocation_document(outcome)
-    else:
-        print_invocation(outcome)
-    ctx.exit(0 if outcome.succeeded else 1)
+    succeeded = load("alga_runner.cli.invoke.report:invoke")(invocation, as_json=output == "json")
+    ctx.exit(0 if succeeded else 1)
 
 
 def _read(file: BinaryIO) -> bytes:
-    from ...settings import Settings  # noqa: PLC0415 - not needed for help
-
-    limit = Settings.load().max_body_bytes
+    limit: int = load("alga_runner.settings:Settings").load().max_body_bytes
     data = file.read(limit + 1)
     if len(data) > limit:
         raise click.BadParameter(f"the body is larger than {limit} bytes.", param_hint="'--body-file'")

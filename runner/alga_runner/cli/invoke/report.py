@@ -7,19 +7,33 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+from alga_common.cli.commands import say
+from alga_common.cli.failures import print_document
+from alga_common.cli.page import Page
+from alga_common.text import body_text, counted, escape_controls, milliseconds, one_line
+
 from ...capabilities import HostCallRecord
 from ...models import ExecuteResponse
-from ..failures import error_document, failure, hint, report
-from ..page import Page
-from ..values import body_text, counted, milliseconds, one_line, tame
-from .invocation import Outcome
+from ..failures import error_document, report
+from .invocation import Invocation, Outcome, carry_out
 
 _VALUE_CHARACTERS = 2_000
 """How much of one host call's arguments or reply is shown; the JSON document has all of it."""
 
 
-def print_invocation(outcome: Outcome) -> None:
-    """Response, log, host calls and a summary on stdout; what went wrong and what would help on stderr."""
+def invoke(invocation: Invocation, *, as_json: bool) -> bool:
+    """Carry out ``invocation`` and print how it went; whether the extension responded with a status below 500."""
+    outcome = carry_out(invocation)
+    if as_json:
+        _print_json(outcome)
+    else:
+        _print_text(outcome)
+    _print_troubles(outcome)
+    return outcome.succeeded
+
+
+def _print_text(outcome: Outcome) -> None:
+    """Print response, log, host calls and a summary."""
     page = Page()
     observation = outcome.observation
     if observation.response is not None:
@@ -35,13 +49,11 @@ def print_invocation(outcome: Outcome) -> None:
             _print_call(page, call)
     page.gap()
     page.line(_summary(outcome), style="green" if outcome.succeeded else "red")
-    _print_troubles(outcome)
 
 
-def invocation_document(outcome: Outcome) -> None:
-    """One JSON document on stdout; what went wrong and what would help on stderr too."""
+def _print_json(outcome: Outcome) -> None:
     observation, invocation = outcome.observation, outcome.invocation
-    Page().document(
+    print_document(
         {
             "succeeded": outcome.succeeded,
             "extension": {
@@ -66,7 +78,6 @@ def invocation_document(outcome: Outcome) -> None:
             "hints": outcome.next_steps(),
         }
     )
-    _print_troubles(outcome)
 
 
 def _print_response(page: Page, response: ExecuteResponse) -> None:
@@ -106,15 +117,16 @@ def _summary(outcome: Outcome) -> str:
 
 
 def _print_troubles(outcome: Outcome) -> None:
+    """Print on stderr what went wrong and what would help."""
     observation = outcome.observation
     if observation.error is not None:
         report(observation.error)
     elif observation.response is not None and not outcome.succeeded:
-        failure(f"The extension responded with status {observation.response.status}.")
+        say("error", f"The extension responded with status {observation.response.status}.")
     for step in outcome.next_steps():
-        hint(step)
+        say("hint", step)
     if dropped := outcome.dropped_headers:
-        hint(f"Alga's gateway does not forward these headers to an extension: {', '.join(dropped)}.")
+        say("hint", f"Alga's gateway does not forward these headers to an extension: {', '.join(dropped)}.")
 
 
 def _besides_log(calls: Sequence[HostCallRecord]) -> list[HostCallRecord]:
@@ -147,6 +159,6 @@ def _call_document(call: HostCallRecord) -> dict[str, Any]:
 
 def _phrase(status: int) -> str:
     try:
-        return tame(HTTPStatus(status).phrase)
+        return escape_controls(HTTPStatus(status).phrase)
     except ValueError:
         return ""

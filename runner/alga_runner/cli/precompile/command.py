@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ..failures import note_output
+from alga_common.cli.commands import load, note_json
+
 from ..options import output_option
 
 _HELP = """Compile extensions into the code cache, so that no request waits for it.
@@ -27,12 +28,6 @@ after Ctrl-C.
 """
 
 
-def _json(ctx: click.Context, option: click.Parameter, value: bool) -> bool:
-    if value:
-        note_output(ctx, option, "json")
-    return value
-
-
 @click.command(help=_HELP, short_help="Compile extensions before anybody waits for it.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
 @click.option(
@@ -47,7 +42,9 @@ def _json(ctx: click.Context, option: click.Parameter, value: bool) -> bool:
     help="Modules that are compiled at once.  [default: one for each core]",
 )
 @output_option
-@click.option("--json", "as_json", is_flag=True, callback=_json, help="Short for --output json.")
+@click.option(
+    "--json", "as_json", is_flag=True, callback=note_json, is_eager=True, help="Short for --output json."
+)
 @click.pass_context
 def precompile(
     ctx: click.Context,
@@ -59,21 +56,7 @@ def precompile(
     as_json: bool,
 ) -> None:
     """See ``_HELP``."""
-    import os  # noqa: PLC0415
-
-    import anyio  # noqa: PLC0415 - the engine comes with what follows
-
-    from ...settings import Settings  # noqa: PLC0415
-    from .precompilation import find_sources, precompile_all  # noqa: PLC0415
-    from .report import Progress, precompilation_document, print_precompilation  # noqa: PLC0415
-
-    given = {"code_cache": code_cache, "max_compilations": jobs or len(os.sched_getaffinity(0))}
-    settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
-    sources = find_sources(paths)
-    with Progress(len(sources)) as progress:
-        results = anyio.run(precompile_all, settings, sources, progress)
-    if as_json or output == "json":
-        precompilation_document(results)
-    else:
-        print_precompilation(results)
-    ctx.exit(0 if all(result.ready for result in results) else 1)
+    ready = load("alga_runner.cli.precompile.report:precompile")(
+        paths, code_cache=code_cache, jobs=jobs, as_json=as_json or output == "json"
+    )
+    ctx.exit(0 if ready else 1)

@@ -13,8 +13,9 @@ from typing import Protocol
 import anyio
 import anyio.to_thread
 
+from alga_common.bundle_layout import MANIFEST, WASM
+
 from ...bundles import Bundle, read_bundle
-from ...bundles.bundle import MANIFEST, WASM
 from ...bundles.read import read_archive
 from ...engine import ModuleLoader
 from ...errors import AlgaError, BundleNotFound, CodeCacheUnusable

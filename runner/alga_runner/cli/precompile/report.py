@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+import anyio
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from alga_common.cli.failures import print_document
+from alga_common.cli.page import Page
+from alga_common.text import counted, escape_controls, size
+
+from ...settings import Settings
 from ..failures import error_document, report
-from ..page import Page
-from ..values import counted, size, tame
-from .precompilation import Result, Source
+from .precompilation import Result, Source, find_sources, precompile_all
 
 _HASH_DIGITS = 12
 
@@ -57,11 +62,27 @@ class Progress:
     def _update(self) -> None:
         if self._status is not None:
             names = ", ".join(str(source.path) for source in self._under_way)
-            self._status.update(Text(tame(f"{self._done} of {self._total} done; at {names}")))
+            self._status.update(Text(escape_controls(f"{self._done} of {self._total} done; at {names}")))
 
 
-def print_precompilation(results: Sequence[Result]) -> None:
-    """A table on stdout, and on stderr why a module is not ready."""
+def precompile(paths: Sequence[str], *, code_cache: str | None, jobs: int | None, as_json: bool) -> bool:
+    """Compile what is at ``paths`` and print how it went, on stderr why a module is not ready; whether all are."""
+    given = {"code_cache": code_cache, "max_compilations": jobs or len(os.sched_getaffinity(0))}
+    settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
+    sources = find_sources(paths)
+    with Progress(len(sources)) as progress:
+        results = anyio.run(precompile_all, settings, sources, progress)
+    if as_json:
+        _print_json(results)
+    else:
+        _print_text(results)
+    for result in results:
+        if result.refusal is not None:
+            report(result.refusal.at(module=result.paths[0]))
+    return all(result.ready for result in results)
+
+
+def _print_text(results: Sequence[Result]) -> None:
     page = Page()
     page.table(
         ("MODULE", "SIZE", "RESULT", "SECONDS", "FROM"),
@@ -75,10 +96,10 @@ def print_precompilation(results: Sequence[Result]) -> None:
             )
             for result in results
         ],
+        indent=2,
     )
     page.gap()
     _print_summary(page, results)
-    _report(results)
 
 
 def _print_summary(page: Page, results: Sequence[Result]) -> None:
@@ -89,9 +110,8 @@ def _print_summary(page: Page, results: Sequence[Result]) -> None:
     page.line(f"{counted(len(results), 'module')}: {', '.join(parts)}.", style="red" if unfit else "green")
 
 
-def precompilation_document(results: Sequence[Result]) -> None:
-    """One JSON document on stdout; why a module is not ready on stderr too."""
-    Page().document(
+def _print_json(results: Sequence[Result]) -> None:
+    print_document(
         {
             "modules": [
                 {
@@ -108,13 +128,6 @@ def precompilation_document(results: Sequence[Result]) -> None:
             ]
         }
     )
-    _report(results)
-
-
-def _report(results: Sequence[Result]) -> None:
-    for result in results:
-        if result.refusal is not None:
-            report(result.refusal.at(module=result.paths[0]))
 
 
 def _short(wasm_hash: str | None) -> str:

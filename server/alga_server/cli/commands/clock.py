@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..failures import Failure, say
+from alga_common.cli.commands import say
+from alga_common.cli.failures import Failure
+
 from ..options import client
 from ..session import Session
+from .runs import print_runs
 
 if TYPE_CHECKING:
+    from alga_common.cli.page import Page
+
     from ..admin import Admin
-    from ..page import Page
+
 
 _HELP = """Show the clock of a development server, or put it forward; what comes due on the way fires, in order.
 
@@ -97,7 +102,6 @@ def clock(session: Session, *, advance: dict[str, int] | None, to: datetime | No
     shown = session.ask(work)
 
     def report(page: Page) -> None:
-        from .runs import print_runs  # noqa: PLC0415 - not needed for help
 
         page.line(f"It is {shown['now']}.")
         if shown.get("fired"):

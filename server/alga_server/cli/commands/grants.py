@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..options import Capability, client, tenant_option
+from alga_common.cli.commands import say
+from alga_common.cli.options import Capability
+from alga_common.text import listed
+
+from ..lookups import find_install
+from ..options import client, tenant_option
 from ..session import Session
 
 if TYPE_CHECKING:
+    from alga_common.cli.page import Page
+
     from ..admin import Admin
-    from ..page import Page
+
 
 _GRANT = """Grant capabilities to an install. Those it has stay.
 
@@ -67,15 +74,10 @@ def revoke(session: Session, *, install: str, tenant: str, caps: tuple[str, ...]
     changed = _change(session, install, tenant, {"removeGrants": list(caps)})
     kept = sorted(set(caps) & set(changed["providers"]))
     if kept:
-        from ..failures import say  # noqa: PLC0415 - only here
-        from ..page import listed  # noqa: PLC0415
-
         say("hint", f"Every execution has {listed(kept)}; that cannot be revoked.")
 
 
 def _change(session: Session, install: str, tenant: str, change: dict[str, list[str]]) -> Any:
-    from ..lookups import find_install  # noqa: PLC0415 - not needed for help
-    from ..page import listed  # noqa: PLC0415
 
     async def work(admin: Admin) -> Any:
         found = await find_install(admin, tenant, install)

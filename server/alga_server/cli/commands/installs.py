@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..options import Capability, Setting, client, tenant_option
+from alga_common.cli.options import Capability, Pair
+from alga_common.text import counted, listed
+
+from ..lookups import find_extension, find_install, find_version
+from ..options import client, tenant_option
 from ..session import Session
 
 if TYPE_CHECKING:
+    from alga_common.cli.page import Page
+
     from ..admin import Admin
-    from ..page import Page
+
 
 _INSTALL = """Install an extension for a tenant, with the capabilities you grant and no others.
 
@@ -85,7 +91,7 @@ Exit status: 0 done; 1 failed; 2 for bad usage.
 @click.option(
     "--config",
     metavar="KEY=VALUE",
-    type=Setting(),
+    type=Pair(),
     multiple=True,
     help="Set a value of the install's configuration. May be repeated.",
 )
@@ -101,8 +107,6 @@ def install(
     version_number: str | None,
 ) -> None:
     """See ``_INSTALL``."""
-    from ..lookups import find_extension, find_version  # noqa: PLC0415 - not needed for help
-    from ..page import listed  # noqa: PLC0415
 
     async def work(admin: Admin) -> tuple[Any, list[str]]:
         found = await find_extension(admin, extension)
@@ -137,8 +141,6 @@ def install(
 @client
 def uninstall(session: Session, *, install: str, tenant: str) -> None:
     """See ``_UNINSTALL``."""
-    from ..lookups import find_install  # noqa: PLC0415 - not needed for help
-    from ..page import counted  # noqa: PLC0415
 
     async def work(admin: Admin) -> tuple[Any, int]:
         found = await find_install(admin, tenant, install)
@@ -177,7 +179,6 @@ def disable(session: Session, *, install: str, tenant: str) -> None:
 @client
 def installs(session: Session, *, tenant: str) -> None:
     """See ``_INSTALLS``."""
-    from ..page import listed  # noqa: PLC0415 - rich comes with it
 
     async def work(admin: Admin) -> Any:
         return await admin.get("tenants", tenant, "installs")
@@ -199,7 +200,6 @@ def installs(session: Session, *, tenant: str) -> None:
 
 
 def _switch(session: Session, install: str, tenant: str, *, enabled: bool) -> None:
-    from ..lookups import find_install  # noqa: PLC0415 - not needed for help
 
     async def work(admin: Admin) -> Any:
         found = await find_install(admin, tenant, install)

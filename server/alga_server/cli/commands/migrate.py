@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
-from ..options import database_url, json_option
+from alga_common.cli.commands import load
+from alga_common.cli.options import json_option
+
+from ..options import database_url
 
 _HELP = """Bring the database's schema up to this version, or see whether it is.
 
@@ -34,39 +37,7 @@ Exit status: 0 done, or nothing to do; 1 failed, or with --check when there is s
 @click.pass_context
 def migrate(ctx: click.Context, *, database: str | None, check: bool, as_json: bool) -> None:
     """See ``_HELP``."""
-    import anyio  # noqa: PLC0415 - not needed for help
-
-    from ...settings import ServerSettings  # noqa: PLC0415
-    from ...storage.database import Database  # noqa: PLC0415
-    from ...storage.migrations import head  # noqa: PLC0415
-    from ..page import Page  # noqa: PLC0415
-
-    settings = ServerSettings.load(**({} if database is None else {"database_url": database_url(database)}))
-    if "database_url" not in settings.model_fields_set:
-        raise click.UsageError("Name the database, such as --database alga.db.")
-
-    async def carry_out() -> str | None:
-        opened = Database(settings.database_url)
-        try:
-            before = await opened.revision()
-            if not check:
-                await opened.start()
-        finally:
-            await opened.aclose()
-        return before
-
-    before, wanted = anyio.run(carry_out), head()
-    page = Page()
-    if as_json:
-        page.document({"from": before, "to": wanted, "current": before == wanted or not check})
-    elif before == wanted:
-        page.line(f"The database is at revision {wanted}, which is this version's.")
-    elif check:
-        page.line(f"The database is {_at(before)}; this version's revision is {wanted}.")
-    else:
-        page.line(f"The database was {_at(before)}, and is at revision {wanted} now.")
-    ctx.exit(1 if check and before != wanted else 0)
-
-
-def _at(revision: str | None) -> str:
-    return "empty" if revision is None else f"at revision {revision}"
+    current = load("alga_server.cli.migration:migrate")(
+        None if database is None else database_url(database), check=check, as_json=as_json
+    )
+    ctx.exit(0 if current else 1)

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from alga_common.cli.commands import load
+from alga_common.text import counted, listed, minute
+
 from ..options import client
 from ..session import Session
 
 if TYPE_CHECKING:
+    from alga_common.cli.page import Page
+
     from ..admin import Admin
-    from ..page import Page
+
 
 _PUBLISH = """Publish an extension, so that tenants can install it.
 
@@ -47,10 +52,7 @@ Exit status: 0 done; 1 failed; 2 for bad usage.
 @client
 def publish(session: Session, *, path: Path) -> None:
     """See ``_PUBLISH``."""
-    from ..extension_files import read_archive  # noqa: PLC0415 - not needed for help
-    from ..page import counted, listed  # noqa: PLC0415
-
-    archive = read_archive(path)
+    archive: bytes = load("alga_server.cli.extension_files:read_archive")(path)
 
     async def work(admin: Admin) -> tuple[int, Any]:
         return await admin.call("POST", "extensions", content=archive)
@@ -74,7 +76,6 @@ def publish(session: Session, *, path: Path) -> None:
 @client
 def extensions(session: Session, *, name: str | None) -> None:
     """See ``_EXTENSIONS``."""
-    from ..page import listed, minute  # noqa: PLC0415 - rich comes with it
 
     async def work(admin: Admin) -> Any:
         return await admin.get("extensions", name=name)

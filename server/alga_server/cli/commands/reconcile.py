@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from alga_common.text import counted
+
 from ..options import client
 from ..session import Session
 
 if TYPE_CHECKING:
+    from alga_common.cli.page import Page
+
     from ..admin import Admin
-    from ..page import Page
+
 
 _HELP = """Heal schedules that would not fire, or would though they must not, and say what was wrong.
 
@@ -44,7 +48,6 @@ def reconcile(session: Session, *, check: bool) -> None:
     discrepancies = found["discrepancies"]
 
     def report(page: Page) -> None:
-        from ..page import counted  # noqa: PLC0415 - rich comes with it
 
         columns = ["TENANT", "INSTALL", "SCHEDULE", "WRONG", "NOW"]
         rows = [

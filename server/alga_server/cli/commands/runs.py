@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from alga_common.text import minute
+
+from ..lookups import find_install, find_schedule
 from ..options import client, tenant_option
 from ..session import Session
 
 if TYPE_CHECKING:
+    from alga_common.cli.page import Page
+
     from ..admin import Admin
-    from ..page import Page
+
 
 _RUNS = """List the runs of a tenant's schedules, newest first: when, how it ended, how long it took.
 
@@ -81,7 +86,6 @@ def runs(session: Session, *, tenant: str, install: str | None, schedule: str | 
 @client
 def run_now(session: Session, *, schedule: str, tenant: str, install: str | None, no_wait: bool) -> None:
     """See ``_RUN_NOW``."""
-    from ..lookups import find_install, find_schedule  # noqa: PLC0415 - not needed for help
 
     async def work(admin: Admin) -> tuple[Any, Any]:
         place = None if install is None else await find_install(admin, tenant, install)
@@ -99,7 +103,6 @@ def run_now(session: Session, *, schedule: str, tenant: str, install: str | None
 
 def print_runs(page: Page, runs: list[Any], *, empty: str) -> None:
     """Runs as a table; a schedule has its name where ``runs`` knew it, else its id."""
-    from ..page import minute  # noqa: PLC0415 - rich comes with it
 
     columns = ["DUE (UTC)", "SCHEDULE", "TRIGGER", "STATUS", "HTTP", "TOOK", "WHY"]
     rows = [
@@ -120,7 +123,6 @@ def print_runs(page: Page, runs: list[Any], *, empty: str) -> None:
 async def _newest(
     admin: Admin, tenant: str, install: str | None, schedule: str | None, limit: int
 ) -> list[Any]:
-    from ..lookups import find_install, find_schedule  # noqa: PLC0415 - not needed for help
 
     place = None if install is None else await find_install(admin, tenant, install)
     if schedule is not None:

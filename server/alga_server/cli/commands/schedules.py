@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from alga_common.text import minute
+
+from ..lookups import find_install
 from ..options import client, tenant_option
 from ..session import Session
 
@@ -34,8 +37,6 @@ Exit status: 0 done; 1 failed; 2 for bad usage.
 @client
 def schedules(session: Session, *, tenant: str, install: str | None) -> None:
     """See ``_SCHEDULES``."""
-    from ..lookups import find_install  # noqa: PLC0415 - not needed for help
-    from ..page import minute  # noqa: PLC0415
 
     async def work(admin: Admin) -> Any:
         wanted = None if install is None else (await find_install(admin, tenant, install))["installId"]

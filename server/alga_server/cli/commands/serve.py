@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
-from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..options import ServerUrl, database_url, json_option
+from alga_common.cli.commands import load
+from alga_common.cli.options import json_option
+from alga_common.wire import is_loopback
 
-if TYPE_CHECKING:
-    from ...settings import ServerSettings
+from ..options import ServerUrl, database_url
 
 _HELP = """Run the Alga server until Ctrl-C or SIGTERM.
 
@@ -92,69 +89,13 @@ def serve(
     as_json: bool,
 ) -> None:
     """See ``_HELP``."""
-    if dev and not _is_loopback(host):
+    if dev and not is_loopback(host):
         raise click.UsageError("--dev listens on loopback only: give --host 127.0.0.1, or leave --dev out.")
-
-    from ...settings import ServerSettings  # noqa: PLC0415 - not needed for help
-    from ..log_lines import log_to_stderr  # noqa: PLC0415
-    from ..serving import listen, serve_until_signal, url_of  # noqa: PLC0415
-    from ..tokens import made_tokens, read_tokens  # noqa: PLC0415
-
-    given: dict[str, Any] = {
+    given = {
         "database_url": None if database is None else database_url(database),
         "bundle_store": None if bundle_store is None else bundle_store.absolute(),
         "runner_url": runner_url,
         "development": dev or None,
     }
-    values = {name: value for name, value in given.items() if value is not None}
-    if token_file is not None:
-        values |= read_tokens(token_file)
-    settings = ServerSettings.load(**values)
-    if not dev and "database_url" not in settings.model_fields_set:
-        raise click.UsageError(
-            "Name the database, such as --database alga.db; or try things in memory with --dev."
-        )
-    with ExitStack() as stack:
-        made = made_tokens(settings) if dev else {}
-        values |= made
-        if dev and settings.bundle_store is None:
-            values["bundle_store"] = Path(stack.enter_context(TemporaryDirectory(prefix="alga-bundles-")))
-        settings = ServerSettings.load(**values)
-        log_to_stderr()
-        listener = stack.enter_context(listen(host, port))
-        url = url_of(listener)
-        environment = _environment(url, settings, made) if dev else {}
-        status = serve_until_signal(
-            settings, listener, allow_clock=dev, ready=lambda: _announce(url, environment, as_json=as_json)
-        )
-    ctx.exit(status)
-
-
-def _announce(url: str, environment: dict[str, str], *, as_json: bool) -> None:
-    from ..page import Page  # noqa: PLC0415 - rich comes with it
-
-    page = Page()
-    if as_json:
-        page.document({"url": url, "environment": environment})
-        return
-    for name, value in environment.items():
-        page.line(f"export {name}={value}")
-    page.line(f"alga-server listening on {url}")
-
-
-def _environment(url: str, settings: ServerSettings, made: dict[str, str]) -> dict[str, str]:
-    """What other terminals need: admins and callers of the gateway, then a runner on this machine."""
-    from ..tokens import TOKENS  # noqa: PLC0415 - the settings come with it
-
-    found = {"ALGA_SERVER_URL": url}
-    found |= {TOKENS[name]: value for name, value in made.items() if name in {"admin_token", "gateway_token"}}
-    found |= {"STORAGE_API_BASE_URL": url, "BUNDLE_STORE_BASE": str(settings.bundle_store)}
-    of_runner = {"runner_token": "RUNNER_STORAGE_API_TOKEN", "runner_service_token": "RUNNER_SERVICE_TOKEN"}
-    return found | {of_runner[name]: value for name, value in made.items() if name in of_runner}
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    run = load("alga_server.cli.serving:serve")
+    ctx.exit(run(given, host=host, port=port, token_file=token_file, dev=dev, as_json=as_json))

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..failures import Failure
+from alga_common.cli.failures import Failure
+from alga_common.text import counted, listed
+
+from ..lookups import find_extension, find_install, find_version
 from ..options import client, tenant_option
 from ..session import Session
 
 if TYPE_CHECKING:
+    from alga_common.cli.page import Page
+
     from ..admin import Admin
-    from ..page import Page
+
 
 _UPGRADE = """Move an install to another version of its extension: the newest, or the one you name, older ones too.
 
@@ -49,8 +54,6 @@ def upgrade(
     disable_missing_schedules: bool,
 ) -> None:
     """See ``_UPGRADE``."""
-    from ..lookups import find_extension, find_install, find_version  # noqa: PLC0415 - not needed for help
-    from ..page import counted, listed  # noqa: PLC0415
 
     async def work(admin: Admin) -> tuple[Any, list[str]]:
         found = await find_install(admin, tenant, install)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +9,8 @@ import anyio
 from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 from starlette.requests import Request
+
+from alga_common.wire import is_loopback
 
 from ...clock import MovableClock
 from ...errors import CapabilityDenied, ValidationFailed
@@ -81,10 +82,5 @@ def _journey_answer(journey: TimeTravel) -> dict[str, Any]:
 
 
 def _check_local(request: Request) -> None:
-    host = request.client.host if request.client else ""
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if not local:
+    if request.client is None or not is_loopback(request.client.host):
         raise CapabilityDenied("The clock is moved from this machine only")

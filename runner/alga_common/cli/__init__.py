@@ -1,0 +1,3 @@
+"""What both command lines are built from."""
+
+from __future__ import annotations

@@ -1,0 +1,121 @@
+"""A group of commands that imports a command when it is named, and reports every failure in one sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ..text import escape_controls
+from .failures import Failure, print_document
+
+INTERRUPTED = 130
+_AS_JSON = "alga.as_json"
+
+GROUP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+def load(place: str) -> Any:
+    """Import ``package.module:name`` now, so that a module which only declares commands stays quick to import."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are named.
+
+    ``places`` maps a command to where it is: ``package.module:name``. ``explain`` turns what a command raised into a
+    ``Failure``. Exit status: 1 for a failure, 2 for bad usage (click's own), 130 for Ctrl-C. With ``--debug`` the
+    exception is raised, with its traceback.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        places: Mapping[str, str],
+        explain: Callable[[Exception], Failure],
+        **options: Any,
+    ) -> None:
+        super().__init__(*arguments, context_settings=GROUP_SETTINGS, **options)
+        self._places = places
+        self._explain = explain
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands' names, in the order of ``places``."""
+        return list(self._places)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; ``None`` if there is none of that name."""
+        if cmd_name not in self._places:
+            return None
+        command: click.Command = load(self._places[cmd_name])
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that ``ctx`` names."""
+        try:
+            value = super().invoke(ctx)
+            sys.stdout.flush()
+        except BaseException as raised:
+            error = _single(raised)
+            if isinstance(error, KeyboardInterrupt):
+                ctx.exit(INTERRUPTED)
+            if isinstance(error, click.ClickException | click.exceptions.Exit | SystemExit | BrokenPipeError):
+                raise error from None  # click ends these by itself
+            if ctx.params.get("debug") or not isinstance(error, Exception):
+                raise
+            failure = self._explain(error)
+            if ctx.meta.get(_AS_JSON):
+                print_document({"error": failure.document()})
+            report(failure)
+            ctx.exit(1)
+        return value
+
+
+def note_json(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:
+    """Remember that JSON is wanted, for failures that happen before any is printed. An option's callback."""
+    ctx.meta[_AS_JSON] = value or ctx.meta.get(_AS_JSON, False)
+    return value
+
+
+def unexpected(error: Exception, program: str) -> Failure:
+    """Describe an exception that is none of the package's own: the operating system's, or a fault of ``program``."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, OSError):
+        return Failure("system_error", f"{error}.")
+    hint = f"This is a fault of {program}; run it again as `{program} --debug ...` for a traceback."
+    return Failure("internal", f"{type(error).__name__}: {error}", hint=hint)
+
+
+def report(failure: Failure) -> None:
+    """Print on stderr what happened, where, and what to do next."""
+    say(f"error[{failure.code}]" if failure.code else "error", failure.sentence)
+    for place in failure.places:
+        say("  in", place, colon=False)
+    for field, fault in failure.fields.items():
+        if fault not in failure.sentence:
+            say(f"  {field}", fault)
+    if failure.hint:
+        say("hint", failure.hint)
+
+
+def say(label: str, text: str, *, colon: bool = True) -> None:
+    """Print one labelled line on stderr: an error, a hint, a warning."""
+    is_error = label.startswith("error")
+    colour = "red" if is_error else "cyan" if colon else None
+    styled = click.style(label + (":" if colon else ""), fg=colour, bold=is_error)
+    click.echo(
+        f"{styled} {escape_controls(text)}", err=True, color=False if os.environ.get("NO_COLOR") else None
+    )
+
+
+def _single(error: BaseException) -> BaseException:
+    """Return what a task group wrapped; of several, the first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

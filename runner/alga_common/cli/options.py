@@ -1,0 +1,81 @@
+"""Types and options of a command line. Their messages say what to type instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+import click
+
+from ..capabilities import KNOWN_CAPABILITIES
+from ..wire import is_tenant_id
+from .commands import note_json
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+class Capability(click.ParamType[str]):
+    """A capability's name, with or without ``cap:``."""
+
+    name = "capability"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the normalised name of a capability that exists."""
+        name = "cap:" + str(value).strip().lower().removeprefix("cap:")
+        if name not in KNOWN_CAPABILITIES:
+            nearest = get_close_matches(name, sorted(KNOWN_CAPABILITIES), n=1, cutoff=0.0)[0]
+            self.fail(f"there is no capability {value!r}; the nearest known one is {nearest}.", param, ctx)
+        return name
+
+
+class Tenant(click.ParamType[str]):
+    """A tenant's id."""
+
+    name = "tenant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return an id that a tenant can have."""
+        if not is_tenant_id(str(value)):
+            self.fail(
+                f"{value!r} cannot be a tenant's id: letters, digits, and . _ - after the first.", param, ctx
+            )
+        return str(value)
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """A name and a value with a separator between them."""
+
+    name = "pair"
+
+    def __init__(self, separator: str = "=") -> None:
+        self._separator = separator
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return the trimmed name, and the value, which may be empty."""
+        if isinstance(value, tuple):
+            return value
+        name, separator, rest = str(value).partition(self._separator)
+        if not separator or not name.strip() or not is_utf8(str(value)):
+            self.fail(f"{value!r} is not NAME{self._separator}VALUE in UTF-8.", param, ctx)
+        return name.strip(), rest
+
+
+def is_utf8(text: str) -> bool:
+    """Whether an argument was UTF-8: Python keeps other bytes as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def json_option(command: CommandT) -> CommandT:
+    """Add ``--json``: one JSON document in place of a report."""
+    option = click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        callback=note_json,
+        is_eager=True,
+        help="Print one JSON document.",
+    )
+    return option(command)

@@ -1,0 +1,71 @@
+"""Log lines of a process on its stderr: JSON for a collector, plain text in a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import TextIO
+
+from .text import escape_controls
+from .time import rfc3339_of
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "color_message", "message", "taskName"}
+"""Attributes of every log record; the others are fields of the line."""
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as a line of JSON: ``time`` (RFC 3339, UTC), ``level``, ``logger``, ``message``, its fields.
+
+    ``signature`` are fields of every line.
+    """
+
+    def __init__(self, signature: dict[str, object] | None = None) -> None:
+        super().__init__()
+        self._signature = signature or {}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format ``record``, in ASCII."""
+        line: dict[str, object] = {
+            "time": rfc3339_of(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **self._signature,
+        }
+        line |= {
+            name: value for name, value in vars(record).items() if name not in _STANDARD and value is not None
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class TextLines(logging.Formatter):
+    """Formats a record for a terminal: ``12:30:05 warning  message``, times in UTC, then a traceback if there is one.
+
+    One of several workers puts its number before its messages.
+    """
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._prefix = "" if worker is None else f"[{worker}] "
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format ``record``, with every character escaped that a terminal would obey."""
+        time = rfc3339_of(record.created)[11:19]
+        line = f"{time} {record.levelname.lower():<8} {self._prefix}{escape_controls(record.getMessage())}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def configure_logging(logger: str, level: str, handler: logging.Handler) -> None:
+    """Write ``logger``'s lines from ``level`` up, and other libraries' warnings, with ``handler``."""
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger(logger).setLevel(level.upper())
+
+
+def stream_handler(stream: TextIO | None = None, worker: int | None = None) -> logging.Handler:
+    """Return a handler for ``stream`` (stderr): text in a terminal, else JSON."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(TextLines(worker) if handler.stream.isatty() else JsonLines())
+    return handler

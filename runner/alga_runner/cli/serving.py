@@ -1,0 +1,40 @@
+"""A runner on a socket: one process, or a supervisor with workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import click
+
+from alga_common.cli.commands import load
+
+from .. import workers as workers_of
+from ..settings import Settings
+from ..telemetry import configure_logging
+
+
+def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_token: bool) -> int:
+    """Serve until a signal, with the settings that are ``given``; the exit status."""
+    settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
+    configure_logging(settings.log_level)
+    if workers == 1:
+        load("alga_runner.engine:check_in_subprocess")()  # a supervisor needs no engine
+
+    async def run() -> int:
+        where: dict[str, Any] = {
+            "host": host,
+            "port": port,
+            "require_token": require_token,
+            "announce": _announce,
+        }
+        if workers == 1:
+            status: int = await load("alga_runner.service.serving:serve")(settings, **where)
+            return status
+        return await workers_of.serve_workers(settings, workers=workers, **where)
+
+    return anyio.run(run)
+
+
+def _announce(url: str) -> None:
+    click.echo(f"alga-runner listening on {url}")
