@@ -14,6 +14,25 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "color_mess
 """Attributes of every log record; the others are fields of the line."""
 
 
+FIELDS = frozenset(
+    {
+        # One call, execution or run: who, what, how it ended.
+        *("action", "tenant_id", "install_id", "extension_id", "version_id", "request_id"),
+        *("operation", "status", "duration_ms", "detail", "http_status", "error_code"),
+        # A call of the gateway.
+        *("endpoint", "caller_request_id"),
+        # A schedule's run, and what reconciling changed.
+        *("schedule_id", "run_id", "trigger", "nominal_time", "attempt", "reason", "missed"),
+        *("discrepancy", "healed"),
+        # A worker process of the runner.
+        *("worker", "pid", "why"),
+        # The database's schema.
+        *("from_revision", "to_revision"),
+    }
+)
+"""Every field of a log line, in the runner and in the server. An operator can search both logs by one name."""
+
+
 class JsonLines(logging.Formatter):
     """Formats a record as a line of JSON: ``time`` (RFC 3339, UTC), ``level``, ``logger``, ``message``, its fields.
 

@@ -59,7 +59,7 @@ class Symbolizer:
             logger.error(  # noqa: TRY400 - a traceback may quote the extension
                 "Debug information could not be read: %s",
                 type(fault).__name__,
-                extra={"action": "debug_info_failure", "extension": extension_id},
+                extra={"action": "debug_info_failure", "extension_id": extension_id},
             )
         return frames
 

@@ -42,10 +42,10 @@ class Line(NamedTuple):
     operation: str | None
     status: str
     duration_s: float
-    tenant: str | None
-    install: str | None
-    extension: str | None
-    version: str | None
+    tenant_id: str | None
+    install_id: str | None
+    extension_id: str | None
+    version_id: str | None
     request_id: str | None
     detail: str | None
 
@@ -65,20 +65,20 @@ def entry(line: Line) -> Entry:
         return _notice(line)
     fields: dict[str, object] = {
         "action": line.action,
-        "tenant": _safe(line.tenant),
-        "install": _safe(line.install),
-        "extension": _safe(line.extension),
-        "version": _safe(line.version),
+        "tenant_id": _safe(line.tenant_id),
+        "install_id": _safe(line.install_id),
+        "extension_id": _safe(line.extension_id),
+        "version_id": _safe(line.version_id),
         "request_id": _safe(line.request_id),
     }
     if line.action == "guest_log":
         fields["detail"] = said = _safe(line.detail, MAX_GUEST_CHARACTERS)
-        return Entry(line.created, line.level, f"Extension {fields['extension']} says: {said}", fields)
+        return Entry(line.created, line.level, f"Extension {fields['extension_id']} logged: {said}", fields)
     duration_ms = round(line.duration_s * 1000, 3)
     fields["operation"] = line.operation
     fields["status"] = line.status
     fields["duration_ms"] = duration_ms
-    sentence = f"{_what(line, fields['extension'])} after {duration_ms} ms"
+    sentence = f"{_what(line, fields['extension_id'])} after {duration_ms} ms"
     if line.detail:
         fields["detail"] = detail = _safe(line.detail)
         sentence = f"{sentence}: {detail}"

@@ -597,7 +597,7 @@ async def test_when_the_caller_leaves_the_runners_call_ends(
 
     assert ended.is_set()
     [line] = lines(caplog)
-    assert line.outcome == "client_gone"
+    assert line.status == "client_gone"
 
 
 # ---- The log
@@ -614,7 +614,7 @@ async def test_a_call_is_one_line_in_the_log(
     [line] = lines(caplog)
     assert line.getMessage() == "Gateway call POST /sync: success"
     assert (line.tenant_id, line.extension_id, line.install_id) == (mine.tenant, mine.extension, mine.id)
-    assert (line.caller_request_id, line.status, line.outcome) == ("request-7", 201, "success")
+    assert (line.caller_request_id, line.http_status, line.status) == ("request-7", 201, "success")
     assert line.request_id == runner.document["context"]["request_id"]
 
 
@@ -627,7 +627,7 @@ async def test_a_refused_call_is_one_line_too(
     await mine.ask("POST", "/sync")
 
     [line] = lines(caplog)
-    assert (line.outcome, line.detail, line.status) == ("execution_failed", "guest_trap", 502)
+    assert (line.status, line.detail, line.http_status) == ("execution_failed", "guest_trap", 502)
 
 
 async def test_calls_are_counted_by_codes_of_the_server_alone(mine: Any, house: Any, runner: Runner) -> None:

@@ -58,7 +58,7 @@ async def test_a_call_is_counted_and_logged_once(
     assert line.extension_id == mine.extension  # type: ignore[attr-defined]
     assert line.install_id == mine.id  # type: ignore[attr-defined]
     assert line.request_id == "request-1"  # type: ignore[attr-defined]
-    assert line.duration_s == 0.0  # type: ignore[attr-defined]
+    assert line.duration_ms == 0.0  # type: ignore[attr-defined]
 
 
 async def test_over_quota_is_counted_as_such(mine: Any, house: Any) -> None:

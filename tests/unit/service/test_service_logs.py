@@ -59,10 +59,10 @@ async def test_a_request_leaves_one_line(execute, log) -> None:
         "operation": "/v1/execute",
         "status": "200",
         "detail": "ok",
-        "tenant": "acme",
-        "extension": "ext",
-        "install": "install-1",
-        "version": "v1",
+        "tenant_id": "acme",
+        "extension_id": "ext",
+        "install_id": "install-1",
+        "version_id": "v1",
         "request_id": "request-1",
     }
     assert {name: line[name] for name in expected} == expected

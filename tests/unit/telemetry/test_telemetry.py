@@ -19,10 +19,10 @@ WHO = ExecutionContext(
     content_hash="",
 )
 NAMED: dict[str, Any] = {
-    "tenant": "tenant-1",
-    "install": "install-1",
-    "extension": "acme.sync",
-    "version": "v-1",
+    "tenant_id": "tenant-1",
+    "install_id": "install-1",
+    "extension_id": "acme.sync",
+    "version_id": "v-1",
     "request_id": "request-1",
 }
 
@@ -109,7 +109,7 @@ def test_what_a_guest_logs_has_its_level_and_stays_on_one_line(telemetry: Teleme
     telemetry.flush()
 
     first, second = kept.records
-    assert first.getMessage() == "Extension acme.sync says: slow\\nERROR forged"
+    assert first.getMessage() == "Extension acme.sync logged: slow\\nERROR forged"
     assert (vars(first)["action"], first.levelno) == ("guest_log", logging.WARNING)
     assert len(vars(second)["detail"]) == 2_000
 

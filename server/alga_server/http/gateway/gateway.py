@@ -231,10 +231,10 @@ class _Call:
                 "version_id": install.version_id if install else None,
                 "request_id": self._execution_id,
                 "caller_request_id": self._caller_request_id,
-                "outcome": self._outcome,
+                "status": self._outcome,
                 "detail": self._detail,
-                "status": status,
-                "duration_s": duration_s,
+                "http_status": status,
+                "duration_ms": round(duration_s * 1000, 3),
             },
         )
 

@@ -122,7 +122,7 @@ class SchedulerCall:
                 "install_id": single_header(self._request, "x-ext-install-id"),
                 "request_id": single_header(self._request, "x-request-id"),
                 "status": self._status,
-                "duration_s": duration_s,
+                "duration_ms": round(duration_s * 1000, 3),
             },
         )
 
