@@ -59,9 +59,9 @@ test: setup-dev ## Run the tests but those of the next two targets; ARGS go to p
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(PROCESS_TESTS) $(BENCH_TEST)) $(ARGS)
 
 # What they ask takes processes that are started, killed and started again, seconds for each.
-PROCESS_TESTS := tests/integration/processes tests/integration/serve/workers tests/integration/test_alga_server_process.py \
-	tests/unit/server/test_server_killed.py tests/unit/cli/test_cli_demo_endings.py
-BENCH_TEST := tests/unit/project/test_benchmark.py
+PROCESS_TESTS := tests/integration/processes tests/integration/serve/workers \
+	tests/integration/server/test_killed.py tests/integration/cli/test_demo_endings.py
+BENCH_TEST := tests/integration/test_benchmark.py
 
 .PHONY: test-processes
 test-processes: setup-dev ## Run the tests that start, stop and kill whole runners and servers

@@ -15,7 +15,7 @@ from alga_runner.testing.harness import Bench
 Install = Callable[..., Extension]
 Attempt = Callable[..., dict[str, Any]]
 
-DEMO = Path(__file__).parents[2] / "sample-extensions" / "scheduler-demo"
+DEMO = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
 SCHEDULER = "cap:scheduler.manage"
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from alga_runner.bundles.source import FolderBundles
 
-SAMPLE = Path(__file__).parents[2] / "sample-extensions" / "scheduler-demo"
+SAMPLE = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
 NAME = "com.alga.sample.scheduler-demo"
 LISTENING = "alga-server listening on "
 COMMAND = [sys.executable, "-c", "from alga_server.cli import main; main(prog_name='alga-server')"]

@@ -24,7 +24,7 @@ from alga_server import ManualClock, Server, ServerSettings
 
 pytestmark = pytest.mark.anyio
 
-DEMO = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
+DEMO = Path(__file__).parents[4] / "sample-extensions" / "scheduler-demo"
 TOKENS = {"runner_token": "r-token", "admin_token": "a-token", "gateway_token": "g-token"}
 SCHEDULER = "cap:scheduler.manage"
 MANIFEST = b"""{"name": "com.example.wat", "version": "1.0.0", "runtime": "wasm-wat@1",

@@ -18,7 +18,7 @@ from alga_runner.models.archive import pack
 from alga_server import ManualClock, Server, ServerSettings
 from alga_server.firing.runs import Run
 
-collect_ignore_glob = [] if "ALGA_TEST_POSTGRES" in os.environ else ["test_postgres_*.py"]
+collect_ignore_glob = [] if "ALGA_TEST_POSTGRES" in os.environ else ["postgres/*"]
 
 RUNNER_TOKEN = "runner-token-of-the-test"
 ADMIN_TOKEN = "admin-token-of-the-test"

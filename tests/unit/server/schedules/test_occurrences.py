@@ -18,7 +18,7 @@ from alga_server.schedules import next_run
 from alga_server.schedules.cron import _names
 from alga_server.schedules.occurrences import Occurrence, after, following
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "scheduling.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "scheduling.md"
 ZONES = sorted(_names())
 EXPRESSIONS = [
     "0 * * * *",

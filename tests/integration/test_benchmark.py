@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 KEYS = {
     "execute": ["execute.vs_extism_reused", "execute.vs_extism_isolated"],

@@ -16,7 +16,7 @@ from alga_runner.testing import Alga, Call, Extension
 Install = Callable[..., Extension]
 Attempt = Callable[..., dict[str, Any]]
 
-DEMO = Path(__file__).parents[2] / "sample-extensions" / "scheduler-demo"
+DEMO = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
 SCHEDULER = "cap:scheduler.manage"
 EXTRA_ENDPOINT = {"method": "GET", "path": "/theirs", "handler": "dist/main"}
 GOOD = {"endpoint": "/sync", "cron": "0 * * * *"}
