@@ -5,9 +5,11 @@ from __future__ import annotations
 import builtins
 import json
 import os
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -17,6 +19,7 @@ import pytest
 from alga_runner.models.archive import pack
 from alga_server import ManualClock, Server, ServerSettings
 from alga_server.firing.runs import Run
+from alga_server.storage import migrations
 
 collect_ignore_glob = [] if "ALGA_TEST_POSTGRES" in os.environ else ["postgres/*"]
 
@@ -269,3 +272,22 @@ async def mine(house: House) -> Installed:
 @pytest.fixture
 def make_bundle() -> Any:
     return bundle
+
+
+@pytest.fixture
+def add_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Adds a migration 0002, as a later release may bring one: it makes the table ``note``, then runs ``statement``."""
+
+    def add(statement: str = "pass") -> None:
+        folder = tmp_path / "migrations"
+        shutil.copytree(migrations.SCRIPTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "versions" / "v0002_note.py").write_text(
+            "import sqlalchemy as sa\nfrom alembic import op\n"
+            'revision, down_revision = "0002", "0001"\n'
+            f'def upgrade():\n    op.create_table("note", sa.Column("id", sa.Integer()))\n    {statement}\n'
+        )
+        monkeypatch.setattr(migrations, "SCRIPTS", folder)
+        migrations._script.cache_clear()
+
+    yield add
+    migrations._script.cache_clear()

@@ -1,7 +1,7 @@
 """Jobs of Procrastinate on PostgreSQL: one waits for each live schedule, until the instant at which it is due.
 
-A trigger of the database (``migrations.queue``) defers and cancels them, in the transaction and on the connection that
-changes the schedule: a rollback leaves no job, and no write can forget one. A job's ``queueing_lock`` is its schedule,
+A trigger (the first migration makes it) defers and cancels them, in the transaction and on the connection that changes
+the schedule: a rollback leaves no job, and no write can forget one. A job's ``queueing_lock`` is its schedule,
 so that at most one waits. A worker in each server takes jobs; whether a time is to be fired, the claim decides as ever.
 """
 
@@ -22,7 +22,6 @@ from alga_runner.errors import SettingsError
 from ...clock import Clock, MovableClock
 from ...settings import ServerSettings
 from ...storage import locks, tables
-from ...storage.migrations.queue import QUEUE, TASK
 from ..due import DueSchedule
 from ..reconcile.checks import Discrepancy
 from .jobs import Fire, JobRunner
@@ -31,6 +30,10 @@ if TYPE_CHECKING:
     from procrastinate import App, JobContext
 
 logger = logging.getLogger("alga_server")
+
+QUEUE = "alga_schedules"
+TASK = "alga_server.fire"
+"""The trigger names both."""
 
 _FETCH_S = 1.0
 """How often a worker asks for jobs whose instant has come; new ones that are due it hears of at once."""

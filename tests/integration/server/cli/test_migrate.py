@@ -7,16 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from alembic import command
 from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, make_url, text
 
 from alga_server.cli import main
-from alga_server.storage.migrations import head, walk
+from alga_server.storage.migrations import head
 
 Migrate = Callable[..., Result]
+AddStep = Callable[..., None]
 
-OLD = "0001"
+OLD = head()
 
 
 @pytest.fixture
@@ -28,17 +28,10 @@ def migrate(empty_database_url: str) -> Migrate:
 
 
 @pytest.fixture
-def at_old(empty_database_url: str) -> None:
-    """The database was left behind by an older server."""
-    url = make_url(empty_database_url)
-    engine = create_engine(
-        url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
-    )
-    with engine.begin() as connection:
-        config = walk._config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, OLD)
-    engine.dispose()
+def at_old(migrate: Migrate, add_step: AddStep) -> None:
+    """An older server left the database."""
+    migrate()
+    add_step()
 
 
 def test_an_empty_database_gets_its_tables(migrate: Migrate) -> None:

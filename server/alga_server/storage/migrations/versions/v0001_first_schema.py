@@ -1,12 +1,52 @@
-"""The tables as they were when migrations began."""
+"""The first schema: every table, and on PostgreSQL the job queue with its trigger."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
+from alga_runner.errors import SettingsError
+
 revision = "0001"
 down_revision = None
+
+_OWNER = ["tenant_id", "install_id"]
+_INSTALL = ["tenant_extension_install.tenant_id", "tenant_extension_install.id"]
+
+# The trigger defers and cancels a schedule's job in the transaction that changes the schedule. It does nothing in
+# sessions that do not set ``alga.job_engine``: servers with embedded jobs leave the queue empty.
+_JOB_FOLLOWS_SCHEDULE = """
+CREATE FUNCTION alga_job_follows_schedule() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    which text := COALESCE(NEW.id, OLD.id);
+    due_at timestamptz;
+BEGIN
+    IF current_setting('alga.job_engine', true) IS DISTINCT FROM 'procrastinate' THEN
+        RETURN NULL;
+    END IF;
+    PERFORM procrastinate_cancel_job_v1(id, false, true)
+        FROM procrastinate_jobs WHERE queueing_lock = which AND status = 'todo';
+    IF TG_OP = 'DELETE' THEN
+        RETURN NULL;
+    END IF;
+    due_at := LEAST(NEW.next_run_at, NEW.retry_at) AT TIME ZONE 'UTC';
+    IF NEW.next_run_at IS NOT NULL THEN
+        PERFORM procrastinate_defer_jobs_v1(ARRAY[ROW(
+            'alga_schedules', 'alga_server.fire', 0, NULL, which,
+            jsonb_build_object(
+                'tenant_id', NEW.tenant_id, 'install_id', NEW.install_id, 'schedule_id', NEW.id
+            ),
+            due_at
+        )::procrastinate_job_to_defer_v1]);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER alga_job_follows_schedule
+    AFTER INSERT OR DELETE OR UPDATE OF next_run_at, next_nominal_time, retry_at ON tenant_extension_schedule
+    FOR EACH ROW EXECUTE FUNCTION alga_job_follows_schedule();
+"""
 
 
 def upgrade() -> None:
@@ -85,11 +125,7 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.String(length=128), nullable=False),
         sa.Column("install_id", sa.String(length=36), nullable=False),
         sa.Column("capability", sa.String(length=128), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id", "install_id"],
-            ["tenant_extension_install.tenant_id", "tenant_extension_install.id"],
-            ondelete="CASCADE",
-        ),
+        sa.ForeignKeyConstraint(_OWNER, _INSTALL, ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("tenant_id", "install_id", "capability"),
     )
     op.create_table(
@@ -105,6 +141,15 @@ def upgrade() -> None:
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("payload", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("trigger", sa.String(length=16), nullable=False),
+        sa.Column("missed_policy", sa.String(length=8), nullable=False, server_default="latest"),
+        sa.Column("missed_window_s", sa.Integer(), nullable=True),
+        sa.Column("max_attempts", sa.Integer(), nullable=False, server_default="1"),
+        sa.Column("retry_delay_s", sa.Integer(), nullable=False, server_default="60"),
+        sa.Column("retry_factor", sa.Integer(), nullable=False, server_default="2"),
+        sa.Column("retry_at", sa.DateTime(), nullable=True),
+        sa.Column("retry_attempt", sa.Integer(), nullable=True),
+        sa.Column("retry_nominal_time", sa.String(length=40), nullable=True),
+        sa.Column("retry_due_at", sa.DateTime(), nullable=True),
         sa.Column("next_run_at", sa.DateTime(), nullable=True),
         sa.Column("next_nominal_time", sa.String(length=40), nullable=True),
         sa.Column("last_run_at", sa.DateTime(), nullable=True),
@@ -113,30 +158,22 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.Column("updated_at", sa.DateTime(), nullable=False),
         sa.ForeignKeyConstraint(["endpoint_id"], ["extension_api_endpoint.id"], ondelete="RESTRICT"),
-        sa.ForeignKeyConstraint(
-            ["tenant_id", "install_id"],
-            ["tenant_extension_install.tenant_id", "tenant_extension_install.id"],
-            ondelete="CASCADE",
-        ),
+        sa.ForeignKeyConstraint(_OWNER, _INSTALL, ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("install_id", "name", name="tenant_extension_schedule_install_name_uniq"),
         sa.UniqueConstraint("install_id", "ordinal", name="tenant_extension_schedule_install_ordinal_uniq"),
     )
-    op.create_index(
-        "tenant_extension_schedule_endpoint_idx", "tenant_extension_schedule", ["endpoint_id"], unique=False
-    )
-    op.create_index(
-        "tenant_extension_schedule_next_run_idx", "tenant_extension_schedule", ["next_run_at"], unique=False
-    )
+    op.create_index("tenant_extension_schedule_endpoint_idx", "tenant_extension_schedule", ["endpoint_id"])
+    op.create_index("tenant_extension_schedule_next_run_idx", "tenant_extension_schedule", ["next_run_at"])
+    op.create_index("tenant_extension_schedule_retry_idx", "tenant_extension_schedule", ["retry_at"])
     op.create_index(
         "tenant_extension_schedule_tenant_install_idx",
         "tenant_extension_schedule",
         ["tenant_id", "install_id"],
-        unique=False,
     )
     op.create_table(
         "tenant_extension_schedule_run",
-        sa.Column("ordinal", sa.Integer(), nullable=False),
+        sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("tenant_id", sa.String(length=128), nullable=False),
         sa.Column("install_id", sa.String(length=36), nullable=False),
@@ -157,11 +194,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(), nullable=False),
         sa.Column("finished_at", sa.DateTime(), nullable=True),
         sa.Column("duration_ms", sa.Integer(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["tenant_id", "install_id"],
-            ["tenant_extension_install.tenant_id", "tenant_extension_install.id"],
-            ondelete="CASCADE",
-        ),
+        sa.ForeignKeyConstraint(_OWNER, _INSTALL, ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("ordinal"),
         sa.UniqueConstraint("id"),
         sa.UniqueConstraint(
@@ -177,13 +210,11 @@ def upgrade() -> None:
         "tenant_extension_schedule_run_install_idx",
         "tenant_extension_schedule_run",
         ["tenant_id", "install_id", "ordinal"],
-        unique=False,
     )
     op.create_index(
         "tenant_extension_schedule_run_lease_idx",
         "tenant_extension_schedule_run",
         ["lease_expires_at"],
-        unique=False,
     )
     op.create_index(
         "tenant_extension_schedule_run_running_uniq",
@@ -197,5 +228,47 @@ def upgrade() -> None:
         "tenant_extension_schedule_run_schedule_idx",
         "tenant_extension_schedule_run",
         ["schedule_id", "ordinal"],
-        unique=False,
     )
+    op.create_table(
+        "tenant_extension_schedule_rate",
+        sa.Column("tenant_id", sa.String(length=128), nullable=False),
+        sa.Column("install_id", sa.String(length=36), nullable=False),
+        sa.Column("arrival_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(_OWNER, _INSTALL, ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("tenant_id", "install_id"),
+    )
+    op.create_table(
+        "tenant_extension_schedule_creation",
+        sa.Column("tenant_id", sa.String(length=128), nullable=False),
+        sa.Column("install_id", sa.String(length=36), nullable=False),
+        sa.Column("idempotency_key", sa.String(length=256), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("schedule_id", sa.String(length=36), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(_OWNER, _INSTALL, ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("tenant_id", "install_id", "idempotency_key"),
+    )
+    op.create_index(
+        "tenant_extension_schedule_creation_created_idx",
+        "tenant_extension_schedule_creation",
+        ["tenant_id", "install_id", "created_at"],
+    )
+    if op.get_context().dialect.name == "postgresql":
+        _create_queue()
+
+
+def _create_queue() -> None:
+    """Create Procrastinate's own schema and the trigger. Raises ``SettingsError`` without Procrastinate."""
+    try:
+        from procrastinate.schema import SchemaManager  # noqa: PLC0415 - optional
+    except ImportError:
+        raise SettingsError(
+            "The database is PostgreSQL, and a package that the server needs for it is not installed.",
+            hint='Install it: pip install "alga-runner[postgres]".',
+        ) from None
+    driver = op.get_bind().connection.driver_connection
+    if driver is None:
+        raise LookupError("a connection of PostgreSQL has no driver")
+    # Without parameters, so that the driver does not read a percent sign as one; in the same transaction.
+    driver.execute(SchemaManager.get_schema())
+    driver.execute(_JOB_FOLLOWS_SCHEDULE)
