@@ -1,15 +1,18 @@
 """Creates that carried an idempotency key: the same key of the same install gives the first result for a day.
 
 Functions run in the transaction of the create, whose caller holds the install's row: of two creates with one key the
-second waits, and finds what the first left. Only what succeeded is kept; a refused create may be mended and sent again.
+second waits, and reads the record of the first. Only a create that succeeded has one; a refused create may be corrected
+and sent again.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Self
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, tuple_
 
@@ -26,63 +29,57 @@ _BATCH = 1_000
 _NOT_THE_SCHEDULE = frozenset({"operation", "idempotencyKey"})
 
 
-def key_of(members: Mapping[str, object]) -> str | None:
-    """The request's idempotency key. Raises ``ValidationFailed`` for one that is none."""
-    key = members.get("idempotencyKey")
-    if key is None:
-        return None
-    if not isinstance(key, str):
-        raise ValidationFailed(field_errors={"idempotencyKey": "Expected string"}, schema=True)
-    if not 1 <= len(key) <= MAX_KEY or not storable(key):
-        raise ValidationFailed(field_errors={"idempotencyKey": "Invalid idempotencyKey"})
-    return key
+@dataclass(frozen=True, slots=True)
+class IdempotencyRecord:
+    """A create's idempotency key, and the fingerprint of its request: computed once, where the request arrives."""
 
+    key: str
+    fingerprint: str
 
-def earlier(
-    connection: Connection, install: ScheduleOwner, key: str, members: Mapping[str, object], now: datetime
-) -> str | None:
-    """The schedule that ``key`` created within a day; ``None`` if there is none.
+    @classmethod
+    def of_request(cls, members: Mapping[str, object]) -> Self | None:
+        """Return the request's record, ``None`` if it has no key. Raises ``ValidationFailed`` for an invalid key."""
+        key = members.get("idempotencyKey")
+        if key is None:
+            return None
+        if not isinstance(key, str):
+            raise ValidationFailed(field_errors={"idempotencyKey": "Expected string"}, schema=True)
+        if not 1 <= len(key) <= MAX_KEY or not storable(key):
+            raise ValidationFailed(field_errors={"idempotencyKey": "Invalid idempotencyKey"})
+        return cls(key, _fingerprint(members))
 
-    Raises ``Conflict`` when what was asked then is not what is asked now.
-    """
-    row = tables.schedule_creation
-    wanted = and_(_of(install), row.c.idempotency_key == key, row.c.created_at > now - KEPT)
-    query = select(row.c.schedule_id, row.c.fingerprint).where(wanted)
-    found = connection.execute(query).one_or_none()
-    if found is None:
-        return None
-    if found.fingerprint != _fingerprint(members):
-        raise Conflict("Idempotency key was used with another request")
-    schedule_id: str = found.schedule_id
-    return schedule_id
+    def created(self, connection: Connection, install: ScheduleOwner, now: datetime) -> str | None:
+        """Return the id of the schedule that the key created within a day, or ``None``.
 
+        Raises ``Conflict`` when the key came with another request then.
+        """
+        table = tables.schedule_creation
+        same_key = and_(_of(install), table.c.idempotency_key == self.key, table.c.created_at > now - KEPT)
+        row = connection.execute(select(table).where(same_key)).one_or_none()
+        if row is None:
+            return None
+        if row.fingerprint != self.fingerprint:
+            raise Conflict("Idempotency key was used with another request")
+        return str(row.schedule_id)
 
-def keep(
-    connection: Connection,
-    install: ScheduleOwner,
-    key: str,
-    members: Mapping[str, object],
-    *,
-    schedule_id: str,
-    now: datetime,
-) -> None:
-    """Remember what ``key`` created, and forget the install's keys that are older than a day."""
-    row = tables.schedule_creation
-    connection.execute(delete(row).where(_of(install), row.c.created_at <= now - KEPT))
-    connection.execute(
-        insert(row).values(
-            tenant_id=install.tenant_id,
-            install_id=install.install_id,
-            idempotency_key=key,
-            fingerprint=_fingerprint(members),
-            schedule_id=schedule_id,
-            created_at=now,
+    def save(self, connection: Connection, install: ScheduleOwner, schedule_id: str, now: datetime) -> None:
+        """Store the schedule that the key created, and delete the install's records that are older than a day."""
+        table = tables.schedule_creation
+        connection.execute(delete(table).where(_of(install), table.c.created_at <= now - KEPT))
+        connection.execute(
+            insert(table).values(
+                tenant_id=install.tenant_id,
+                install_id=install.install_id,
+                idempotency_key=self.key,
+                fingerprint=self.fingerprint,
+                schedule_id=schedule_id,
+                created_at=now,
+            )
         )
-    )
 
 
 def any_expired(connection: Connection, now: datetime) -> bool:
-    """Whether some install has keys that are older than a day."""
+    """Return whether some install has records that are older than a day."""
     row = tables.schedule_creation.c
     return (
         connection.execute(select(row.created_at).where(row.created_at <= now - KEPT).limit(1)).first()
@@ -91,9 +88,9 @@ def any_expired(connection: Connection, now: datetime) -> bool:
 
 
 def forget_expired(connection: Connection, now: datetime) -> int:
-    """Forget keys that are older than a day, of whatever install; how many, which is a batch at most.
+    """Delete records that are older than a day, of all installs, a batch at most; return how many.
 
-    An install's own creates do so as well; these are for one that makes no more.
+    An install's own creates do so as well; this is for an install that creates no more schedules.
     """
     row = tables.schedule_creation
     key = (row.c.tenant_id, row.c.install_id, row.c.idempotency_key)
@@ -107,7 +104,7 @@ def _of(install: ScheduleOwner) -> ColumnElement[bool]:
 
 
 def _fingerprint(members: Mapping[str, object]) -> str:
-    """The same for requests that ask for the same schedule: their members' order and nulls do not matter."""
+    """Return the same text for requests for the same schedule: their members' order and nulls do not matter."""
     asked = {
         name: value for name, value in members.items() if name not in _NOT_THE_SCHEDULE and value is not None
     }

@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 
 from ...catalog.installs import Install
 from ...errors import ValidationFailed
-from ...schedules import idempotency, rate_limit, schedules
+from ...schedules import rate_limit, schedules
 from ...schedules.endpoint_ref import endpoints
+from ...schedules.idempotency import IdempotencyRecord
 from ..dependencies import Services
 from ..params import UNKNOWN_ID, parse_uuid
 
@@ -54,15 +55,15 @@ def _get(services: Services, connection: Connection, install: Install, body: Bod
 
 def _create(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
     now = services.clock.now()
-    key = idempotency.key_of(body)
-    schedule_id = None if key is None else idempotency.earlier(connection, install, key, body, now)
+    record = IdempotencyRecord.of_request(body)
+    schedule_id = None if record is None else record.created(connection, install, now)
     if schedule_id is None:
         schedule_id = schedules.create(
             connection, install, body, trigger=_TRIGGER, limits=services.limits, now=now
         )
         rate_limit.take(connection, install, services.rate, now)
-        if key is not None:
-            idempotency.keep(connection, install, key, body, schedule_id=schedule_id, now=now)
+        if record is not None:
+            record.save(connection, install, schedule_id, now)
     return Reply({"success": True, "scheduleId": schedule_id}, 201)
 
 
