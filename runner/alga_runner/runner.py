@@ -101,7 +101,7 @@ class Runner:
         self._all_ended: anyio.Event | None = None
         self.admission = Admission(Bounds.of(self.settings, self.settings.max_guests), self.telemetry)
         """Who may execute now, and who waits."""
-        self.heavy = LargeWorkQueue()
+        self.large_work = LargeWorkQueue()
         """Does what would hold the event loop for long."""
 
     async def __aenter__(self) -> Self:
@@ -120,7 +120,7 @@ class Runner:
                 Gate(self.telemetry),
                 _session_limits(self.settings),
                 clock_ns=self._clock_ns,
-                heavy=self.heavy,
+                large_work=self.large_work,
             )
             stack.callback(engine.ticker.stop_if_idle)
             modules = module_loader(self.settings, engine, self.telemetry)

@@ -85,14 +85,14 @@ class TestMuchMemory:
     @pytest.fixture
     def freed(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """In which threads guests were freed."""
-        monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "HELD_S", 0.0)
+        monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "OVERRUN_S", 0.0)
         threads: list[str] = []
         close = Guest.close
 
-        def record(guest: Guest, *, released: bool = False) -> None:
+        def record(guest: Guest, *, release_gil: bool = False) -> None:
             if guest._store is not None:
                 threads.append(threading.current_thread().name)
-            close(guest, released=released)
+            close(guest, release_gil=release_gil)
 
         monkeypatch.setattr(Guest, "close", record)
         return threads

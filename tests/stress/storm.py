@@ -267,11 +267,11 @@ def _counted_moves(outcome: Outcome) -> Iterator[None]:
     poll, close = Guest.poll, Guest.close
     beside: set[int] = set()
 
-    def counted_poll(seen: Guest, *, released: bool = False) -> bool:
-        if released != (id(seen) in beside):
+    def counted_poll(seen: Guest, *, release_gil: bool = False) -> bool:
+        if release_gil != (id(seen) in beside):
             outcome.moved += 1
-            (beside.add if released else beside.remove)(id(seen))
-        return poll(seen, released=released)
+            (beside.add if release_gil else beside.remove)(id(seen))
+        return poll(seen, release_gil=release_gil)
 
     def noted_close(seen: Guest) -> None:
         close(seen)

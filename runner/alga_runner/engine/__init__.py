@@ -8,8 +8,8 @@ from .check.trial import check_in_subprocess
 from .compile.compiler import CompileBounds
 from .compile.loader import ModuleLoader
 from .context import engine_context
-from .cpu_thread import HELD_S
-from .drive import DONE, advance, arrive, drive, in_time, retire
+from .cpu_thread import OVERRUN_S
+from .drive import DONE, free_large_guest, run_call, run_until_blocked, wait_to_start, wait_within
 from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
 from .linker import HostFunction, LinkedModule, Linker
@@ -23,8 +23,8 @@ this_thread = engine_context.this_thread
 
 __all__ = [
     "DONE",
-    "HELD_S",
     "LARGE_BYTES",
+    "OVERRUN_S",
     "Answer",
     "Answerer",
     "Budget",
@@ -43,14 +43,14 @@ __all__ = [
     "Module",
     "ModuleLoader",
     "Signature",
-    "advance",
-    "arrive",
     "check_in_subprocess",
     "deferred_interrupts",
-    "drive",
     "engine_context",
-    "in_time",
+    "free_large_guest",
     "require_sound",
-    "retire",
+    "run_call",
+    "run_until_blocked",
     "this_thread",
+    "wait_to_start",
+    "wait_within",
 ]

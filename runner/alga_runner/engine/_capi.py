@@ -1,8 +1,8 @@
 """The functions of wasmtime's C API that the engine calls, typed, in one place.
 
 wasmtime's Python package ships the C library and loads it; its own wrappers keep a process-wide last exception, which
-would hand one tenant's failure to another (engine-lab A1), so guests run on the C API itself. Pointers are plain
-integers: an address is passed as it is, and ``None`` is a null pointer.
+would give one tenant's failure to another (engine-lab A1), so guests run on the C API itself. Pointers are plain
+integers, and ``None`` is a null pointer.
 
 Everything declared here is called with the GIL held. That is right for calls of a microsecond, and for polling a guest
 on the event loop too: the native ticker ends its slice without needing the GIL (engine-lab B, "GIL convoy").
@@ -98,7 +98,7 @@ epoch_deadline_callback = _declare(
     "wasmtime_store_epoch_deadline_callback", None, c_void_p, c_void_p, c_void_p, c_void_p
 )
 
-# Futures: a fiber that has been started. Polled by one thread at a time, never after it said it is done.
+# Futures: a started fiber. Polled by one thread at a time, never once it is done.
 instantiate_async = _declare(
     "wasmtime_instance_pre_instantiate_async", c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p
 )
@@ -117,21 +117,21 @@ call_async = _declare(
 future_poll = _declare("wasmtime_call_future_poll", c_bool, c_void_p)
 future_delete = _declare("wasmtime_call_future_delete", None, c_void_p)
 
-# The same without the GIL, for a thread beside the event loop: others run Python while a guest computes there, or while
-# its memory is given back.
-_beside = ctypes.CDLL(str(_ffi.filename))
+# The same without the GIL, for the CPU thread: other threads run Python while a guest computes there, or while its
+# memory is freed.
+_library_without_gil = ctypes.CDLL(str(_ffi.filename))
 
-future_poll_released = _beside["wasmtime_call_future_poll"]
-future_poll_released.restype = c_bool
-future_poll_released.argtypes = (c_void_p,)
+future_poll_without_gil = _library_without_gil["wasmtime_call_future_poll"]
+future_poll_without_gil.restype = c_bool
+future_poll_without_gil.argtypes = (c_void_p,)
 
-future_delete_released = _beside["wasmtime_call_future_delete"]
-future_delete_released.restype = None
-future_delete_released.argtypes = (c_void_p,)
+future_delete_without_gil = _library_without_gil["wasmtime_call_future_delete"]
+future_delete_without_gil.restype = None
+future_delete_without_gil.argtypes = (c_void_p,)
 
-store_delete_released = _beside["wasmtime_store_delete"]
-store_delete_released.restype = None
-store_delete_released.argtypes = (c_void_p,)
+store_delete_without_gil = _library_without_gil["wasmtime_store_delete"]
+store_delete_without_gil.restype = None
+store_delete_without_gil.argtypes = (c_void_p,)
 
 # What a guest exports.
 instance_export_get = _declare(
@@ -162,12 +162,12 @@ frame_func_index = _declare("wasm_frame_func_index", c_uint32, c_void_p)
 frame_module_offset = _declare("wasm_frame_module_offset", c_size_t, c_void_p)
 frame_vec_delete = _declare("wasm_frame_vec_delete", None, c_void_p)
 
-HOST_CALLBACK = ctypes.CFUNCTYPE(
+ASYNC_CALLBACK = ctypes.CFUNCTYPE(
     None, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_void_p
 )
 """``wasmtime_func_async_callback_t``: env, caller, args, nargs, results, nresults, trap_ret, continuation_ret."""
 
-QUICK_CALLBACK = ctypes.CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_void_p, c_size_t)
+UNCHECKED_CALLBACK = ctypes.CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_void_p, c_size_t)
 """``wasmtime_func_unchecked_callback_t``: env, caller, values both ways, how many; gives a trap, or 0."""
 
 EPOCH_CALLBACK = ctypes.CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_void_p, c_void_p)

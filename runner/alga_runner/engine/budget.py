@@ -1,4 +1,4 @@
-"""The time of one execution: a wall clock deadline and a share of CPU, and whose it is; kept by who runs its guest."""
+"""The time of one execution, a deadline and a share of CPU, and the owner it counts for."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ UNLIMITED = float("inf")
 
 
 class Budget:
-    """What is left of an execution's time, in seconds.
+    """The time that is left to an execution, in seconds.
 
-    ``until`` is the deadline, a reading of ``time.monotonic()``. ``cpu_s`` is what the guest may compute and
-    ``used_s`` what it has; the host's own part of its quick answers counts, waiting does not. It is measured in slices,
-    so a guest can be one slice over. ``stack`` is where the guest was when its time ended, innermost first, if it was
-    computing then. ``owner`` is whose guest it is: owners share the processor, however many guests each has.
+    ``deadline`` is a reading of ``time.monotonic()``. ``cpu_s`` is how long the guest may compute and ``used_s`` how
+    long it has, measured in slices, so a guest can be one slice over; answering its immediate host calls counts,
+    waiting does not. ``stack`` is where the guest was when its time ended, innermost first, if it was computing then.
+    ``owner`` is the tenant whose guest it is: owners share the processor, however many guests each has.
     """
 
-    # Nearly no execution changes these, so they are its own only when it does.
+    # Class attributes, since nearly no execution changes them.
     stack: tuple[Frame, ...] = ()
     stopped: bool = False
-    """Nobody waits for the execution any more: the runner ends."""
+    """The runner ends, and the execution with it."""
     scope: anyio.CancelScope | None = None
-    """Where the execution waited last for an answer: what ends that."""
-    turn: asyncio.Future[bool] | None = None
-    """What it waited for last, for its turn."""
+    """Where the execution last waited for an answer."""
+    start: asyncio.Future[bool] | None = None
+    """What the execution last waited for to start: ``True`` starts it, ``False`` ends it."""
 
-    def __init__(self, until: float = UNLIMITED, cpu_s: float = UNLIMITED, owner: str = "") -> None:
-        self.until = until
+    def __init__(self, deadline: float = UNLIMITED, cpu_s: float = UNLIMITED, owner: str = "") -> None:
+        self.deadline = deadline
         self.cpu_s = cpu_s
         self.used_s = 0.0
         self.owner = owner
@@ -42,29 +42,29 @@ class Budget:
         self.stopped = True
         if self.scope is not None:
             self.scope.cancel()
-        if self.turn is not None:
-            _give_up(self.turn)
+        if self.start is not None:
+            _refuse(self.start)
 
-    def while_waiting(
-        self, turn: asyncio.Future[bool], loop: asyncio.AbstractEventLoop
+    def limit_wait(
+        self, start: asyncio.Future[bool], loop: asyncio.AbstractEventLoop
     ) -> asyncio.TimerHandle | None:
-        """Have ``turn`` result in ``False`` when the time is over; cancel what this gives once it has a result.
+        """Have ``start`` result in ``False`` at the deadline; cancel the timer once it has a result.
 
-        A scope would do the same for five times as much.
+        A cancel scope would do the same at five times the cost.
         """
-        self.turn = turn
+        self.start = start
         if self.stopped:
-            _give_up(turn)
-        if self.until == UNLIMITED:
+            _refuse(start)
+        if self.deadline == UNLIMITED:
             return None
-        return loop.call_later(self.until - monotonic(), _give_up, turn)
+        return loop.call_later(self.deadline - monotonic(), _refuse, start)
 
     @property
-    def spent(self) -> bool:
+    def cpu_spent(self) -> bool:
         """Whether the guest has used all its CPU time."""
         return self.used_s > self.cpu_s
 
-    def spent_error(self) -> CpuLimit:
+    def cpu_limit_error(self) -> CpuLimit:
         """The error of a guest that used all its CPU time."""
         return CpuLimit(
             f"The guest used more than {round(self.cpu_s * 1000)} ms of CPU time.",
@@ -73,6 +73,6 @@ class Budget:
         )
 
 
-def _give_up(turn: asyncio.Future[bool]) -> None:
-    if not turn.done():
-        turn.set_result(False)
+def _refuse(start: asyncio.Future[bool]) -> None:
+    if not start.done():
+        start.set_result(False)

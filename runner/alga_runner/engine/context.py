@@ -67,7 +67,7 @@ class EngineContext:
     def at_exit(self) -> None:
         """End what runs, in the order that the class describes."""
         self.compiler.close()
-        self.cpu_thread.end()
+        self.cpu_thread.stop()
         for engine in self._engines.values():
             if engine.ticker.live == 0:  # otherwise some thread may still be running a guest
                 engine.ticker.close()

@@ -1,8 +1,8 @@
-"""The thread for guests that compute: they run beside the event loop, a slice at a time, and return at a host call.
+"""The thread that polls guests that compute, without the GIL, a slice at a time, until their next host call.
 
 A hand-over costs about 100 us, so only a guest that used up a slice on the loop comes here (engine-lab B, "Migration").
-The loop lends its guest and has it back when the worker says so: at no time do two threads touch one guest. Owners
-share the thread's time, however many guests each has lent: the next slice is for the owner who had the least.
+The loop submits a guest and touches it no more until the thread returns it: no two threads touch one guest. Owners
+share the thread's time, however many guests each has submitted: the next slice is for the owner who had the least.
 """
 
 from __future__ import annotations
@@ -22,218 +22,217 @@ from ..errors import DeadlineExceeded, EngineUnavailable
 from .budget import Budget
 from .guest import Guest
 
-_FRESH_IN_A_ROW = 4
-"""First slices served before one of a guest that computes on: short guests pass, and nobody is passed for ever."""
+_FIRST_SLICES_IN_A_ROW = 4
+"""First slices run before a later slice of a guest that goes on computing: short guests go first, yet none starves."""
 
-HELD_S = 0.005
+OVERRUN_S = 0.005
 """A slice that took this long was not interrupted in time, in seconds."""
 
-_MUCH_BYTES = 8 * 1024 * 1024
-"""A smaller memory is filled or copied within ``HELD_S``: not the guest, but the ticker was late."""
+_LARGE_MEMORY_BYTES = 8 * 1024 * 1024
+"""A smaller memory is filled or copied within ``OVERRUN_S``: then the ticker was late, not the guest."""
 
 _MANY_CALLS = 1_000
-"""Host calls that are answered at once do not end a slice: so many, one after the other without a loop, may take longer
-than ``HELD_S``."""
+"""Immediate host calls do not end a slice: this many, one after the other without a loop, may take ``OVERRUN_S``."""
 
 _CREDIT_S = 0.002
-"""How far an owner who lent nothing for a while is ahead of those who did when it lends again, in seconds."""
+"""How far an owner who submitted nothing for a while is ahead of those who did when it submits again, in seconds."""
 
-_REMEMBERED = 64
-"""Owners who lend nothing now, remembered for what they had."""
+_REMEMBERED_OWNERS = 64
+"""Owners without a guest here whose used time is remembered."""
 
 _SWITCH_S = 0.0005
-"""How long the worker waits for the event loop to let go of the GIL, between two slices, in seconds.
+"""How long the CPU thread waits for the event loop to release the GIL, between two slices, in seconds.
 
-Python's own 5 ms would make a slice of 1 ms take six while the loop is busy.
+With Python's own 5 ms a slice of 1 ms would take six while the loop is busy.
 """
+
+_ENDING = "The process is about to end: no guest computes any more."
 
 
 class CpuTask:
-    """A guest while the worker has it."""
+    """A guest while the CPU thread has it."""
 
     __slots__ = (
         "_loop",
         "_returned",
         "budget",
         "done",
-        "ended",
         "failure",
         "frees",
         "guest",
-        "late",
         "recalled",
+        "returned",
+        "timed_out",
     )
 
     def __init__(self, guest: Guest, budget: Budget, *, frees: bool = False) -> None:
         self.guest = guest
         self.budget = budget
         self.frees = frees
-        """The guest is not to be run, but freed."""
+        """Free the guest instead of running it."""
         self.recalled = False
         """The owner wants the guest back as it is."""
-        self.late = False
-        """The owner's deadline has come: it wants to know the guest's stack, too."""
+        self.timed_out = False
+        """The owner's deadline has passed: it wants the guest back ended, with its stack."""
         self.done = False
         self.failure: BaseException | None = None
-        self.ended = False
+        self.returned = False
+        """The owner has its guest again."""
         self._loop = asyncio.get_running_loop()
         self._returned = anyio.Event()
 
     @property
-    def forgotten(self) -> bool:
-        """Nobody will ask for the guest any more: its owner's loop was closed."""
+    def abandoned(self) -> bool:
+        """Whether the owner's loop was closed, so that no coroutine takes the guest back."""
         return self._loop.is_closed()
 
-    def end(self) -> None:
-        """The owner has its guest again; wake it."""
-        self.ended = True
-        self.guest.recall = None
-        with suppress(RuntimeError):  # the loop was closed: nobody waits
+    def return_guest(self) -> None:
+        """Give the guest back to its owner, and wake it."""
+        self.returned = True
+        self.guest.reclaim = None
+        with suppress(RuntimeError):  # the loop was closed: no coroutine waits
             self._loop.call_soon_threadsafe(self._returned.set)
 
-    async def returned(self) -> None:
+    async def wait(self) -> None:
         """Wait until the owner has its guest again."""
         await self._returned.wait()
 
 
-class _Share:
-    """The loans of one owner that wait for a slice, and how much time the owner had: ``used_s``, in seconds."""
+class _OwnerQueue:
+    """The tasks of one owner that wait for a slice, and how much time the owner had: ``used_s``, in seconds."""
 
-    __slots__ = ("_fresh_served", "again", "fresh", "used_s")
+    __slots__ = ("_first_in_a_row", "first", "later", "used_s")
 
     def __init__(self, used_s: float) -> None:
         self.used_s = used_s
-        self.fresh: deque[CpuTask] = deque()
-        """Those that wait for their first slice, and those to be ended."""
-        self.again: deque[CpuTask] = deque()
-        self._fresh_served = 0
+        self.first: deque[CpuTask] = deque()
+        """Tasks that wait for their first slice, and those to be ended."""
+        self.later: deque[CpuTask] = deque()
+        self._first_in_a_row = 0
 
     @property
     def empty(self) -> bool:
-        """Whether nothing waits."""
-        return not self.fresh and not self.again
+        """Whether no task waits."""
+        return not self.first and not self.later
 
-    def next(self) -> CpuTask:
-        """The next to run."""
-        if self.fresh and (self._fresh_served < _FRESH_IN_A_ROW or not self.again):
-            self._fresh_served += 1
-            return self.fresh.popleft()
-        self._fresh_served = 0
-        return self.again.popleft()
+    def pop(self) -> CpuTask:
+        """Take the next task to run."""
+        if self.first and (self._first_in_a_row < _FIRST_SLICES_IN_A_ROW or not self.later):
+            self._first_in_a_row += 1
+            return self.first.popleft()
+        self._first_in_a_row = 0
+        return self.later.popleft()
 
-    def queue_of(self, loan: CpuTask) -> deque[CpuTask] | None:
-        """Where ``loan`` waits, if it does."""
-        return next((queue for queue in (self.fresh, self.again) if loan in queue), None)
+    def remove(self, task: CpuTask) -> bool:
+        """Take ``task`` out. ``False`` if it does not wait here."""
+        for queue in (self.first, self.later):
+            if task in queue:
+                queue.remove(task)
+                return True
+        return False
 
 
 class CpuThread:
-    """One daemon thread of this process; it starts with the first loan."""
+    """One daemon thread, which starts with the first task."""
 
     def __init__(self) -> None:
-        self._start_over()
+        self._reset()
 
-    def after_fork_in_child(self) -> None:
-        """Leave the guests to the parent, whose thread did not come along."""
-        if self._running is not None:
-            self._running.guest.forget()  # it is in the middle of a slice that no thread of this process carries out
-        self._start_over()
-
-    def _start_over(self) -> None:
+    def _reset(self) -> None:
         self._changed = threading.Condition()
-        self._shares: dict[str, _Share] = {}
-        """By owner: those who lent something, and those who had more than their part when they last did."""
+        self._queues: dict[str, _OwnerQueue] = {}
+        """By owner: those with tasks, and those who had more than their share when they last had one."""
         self._used_s = 0.0
-        """What the owner had whose guest ran last: those who come start from there."""
+        """The used time of the owner whose guest ran last: a new owner starts from there."""
         self._running: CpuTask | None = None
         self._thread: threading.Thread | None = None
-        self._ends = False
+        self._stopped = False
 
     @property
     def waiting(self) -> int:
         """How many guests wait for a slice."""
-        return sum(len(share.fresh) + len(share.again) for share in self._shares.values())
+        return sum(len(queue.first) + len(queue.later) for queue in self._queues.values())
 
     async def run(self, guest: Guest, budget: Budget) -> bool:
-        """Poll ``guest`` in the worker until it is done (``True``) or waits for an answer.
+        """Poll ``guest`` in the CPU thread until it is done (``True``) or waits for an answer.
 
         Raises what ended it, ``CpuLimit`` and ``DeadlineExceeded`` included. When cancelled, it takes the guest back
-        first, which takes as long as a slice; then ``budget.stack`` says where the guest was if its deadline had come.
+        first, which takes as long as a slice; then ``budget.stack`` is where the guest was if its deadline has passed.
         """
-        return await self._carry_out(CpuTask(guest, budget))
+        return await self._submit_and_wait(CpuTask(guest, budget))
 
     async def free(self, guest: Guest) -> None:
-        """Free ``guest`` in the worker, which must not be running. What is not freed then is the owner's to close."""
-        await self._carry_out(CpuTask(guest, Budget(), frees=True))
+        """Free ``guest``, which must not be running. If that fails, the owner closes it."""
+        await self._submit_and_wait(CpuTask(guest, Budget(), frees=True))
 
-    async def _carry_out(self, loan: CpuTask) -> bool:
-        # However this coroutine ends, even between two of its lines: closing the guest waits for the worker.
-        loan.guest.recall = partial(self._take_back, loan)
+    async def _submit_and_wait(self, task: CpuTask) -> bool:
+        # However this coroutine ends, even between two of its lines: closing the guest waits for the CPU thread.
+        task.guest.reclaim = partial(self._reclaim, task)
         try:
-            self._lend(loan)
-            await loan.returned()
+            self._submit(task)
+            await task.wait()
         except GeneratorExit:
             raise  # nothing can be awaited any more
         except BaseException:
-            self._recall(loan, stack=True)
-            await _until_ended(loan)
+            self._recall(task, wants_stack=True)
+            await _wait_shielded(task)
             raise
-        failure, loan.failure = loan.failure, None
+        failure, task.failure = task.failure, None
         if failure is not None:
             try:
                 raise failure
             finally:
                 del failure  # its traceback has this frame
-        return loan.done
+        return task.done
 
-    def _lend(self, loan: CpuTask) -> None:
+    def _submit(self, task: CpuTask) -> None:
         with self._changed:
-            if self._ends:
-                raise EngineUnavailable("The process is about to end: no guest computes any more.")
+            if self._stopped:
+                raise EngineUnavailable(_ENDING)
             if self._thread is None:
                 self._start()
-            self._share_of(loan).fresh.append(loan)
+            self._queue_of(task).first.append(task)
             self._changed.notify_all()
 
-    def _recall(self, loan: CpuTask, *, stack: bool) -> None:
-        """Ask for the guest; a loan that waits is ended here and now, unless its stack is wanted and it has one."""
+    def _recall(self, task: CpuTask, *, wants_stack: bool) -> None:
+        """Have the guest returned; one that waits for a slice is returned here, unless its stack is to be read."""
         with self._changed:
-            late = stack and monotonic() >= loan.budget.until
-            share = self._share_of(loan)
-            queue = share.queue_of(loan)
-            if loan is self._running:
-                loan.late, loan.recalled = late, not late
-            elif queue is None:  # it has ended, or never came here
-                if not loan.ended:
-                    loan.end()
-            elif late and loan.budget.used_s > 0 and self._thread is not None:
-                loan.late = True
-                queue.remove(loan)
-                share.fresh.appendleft(loan)  # behind those that compute it would wait for a slice of each
+            timed_out = wants_stack and monotonic() >= task.budget.deadline
+            queue = self._queue_of(task)
+            if task is self._running:
+                task.timed_out, task.recalled = timed_out, not timed_out
+            elif not queue.remove(task):  # it was returned, or never submitted
+                if not task.returned:
+                    task.return_guest()
+            elif timed_out and task.budget.used_s > 0 and self._thread is not None:
+                task.timed_out = True
+                queue.first.appendleft(task)  # behind those that compute it would wait for a slice of each
             else:
-                queue.remove(loan)
-                loan.end()
+                task.return_guest()
 
-    def _share_of(self, loan: CpuTask) -> _Share:
-        owner, least = loan.budget.owner, self._used_s - _CREDIT_S
-        share = self._shares.get(owner)
-        if share is None:
-            if len(self._shares) >= _REMEMBERED:
-                self._shares = {
-                    name: one for name, one in self._shares.items() if not one.empty or one.used_s > least
+    def _queue_of(self, task: CpuTask) -> _OwnerQueue:
+        owner, least = task.budget.owner, self._used_s - _CREDIT_S
+        queue = self._queues.get(owner)
+        if queue is None:
+            if len(self._queues) >= _REMEMBERED_OWNERS:
+                self._queues = {
+                    name: other
+                    for name, other in self._queues.items()
+                    if not other.empty or other.used_s > least
                 }
-            share = self._shares[owner] = _Share(least)
-        elif share.empty:
-            share.used_s = max(share.used_s, least)
-        return share
+            queue = self._queues[owner] = _OwnerQueue(least)
+        elif queue.empty:
+            queue.used_s = max(queue.used_s, least)
+        return queue
 
-    def _take_back(self, loan: CpuTask) -> None:
-        """Return once the worker has let go of the guest: within a slice."""
-        self._recall(loan, stack=False)
+    def _reclaim(self, task: CpuTask) -> None:
+        """Block until the thread has returned the guest: within a slice."""
+        self._recall(task, wants_stack=False)
         with self._changed:
-            self._changed.wait_for(lambda: loan.ended)
+            self._changed.wait_for(lambda: task.returned)
 
     def _start(self) -> None:
-        thread = threading.Thread(target=self._work, name="alga-runner-cpu", daemon=True)
+        thread = threading.Thread(target=self._run, name="alga-runner-cpu", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:
@@ -243,110 +242,119 @@ class CpuThread:
         self._thread = thread
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_S))
 
-    def end(self) -> None:
-        """Leave before the interpreter does: a thread it ends inside a guest would take the process down."""
+    def stop(self) -> None:
+        """End the thread after its slice, and fail the tasks that wait. No task is taken afterwards."""
         with self._changed:
-            thread, self._thread, self._ends = self._thread, None, True
+            thread, self._thread, self._stopped = self._thread, None, True
             self._changed.notify_all()
         while thread is not None and thread.is_alive():
             with suppress(KeyboardInterrupt):
                 thread.join()
         with self._changed:
-            waiting = [loan for share in self._shares.values() for loan in (*share.fresh, *share.again)]
-            self._shares.clear()
-            for loan in waiting:
-                loan.failure = EngineUnavailable("The process is about to end: no guest computes any more.")
-                loan.end()
+            waiting = [task for queue in self._queues.values() for task in (*queue.first, *queue.later)]
+            self._queues.clear()
+            for task in waiting:
+                task.failure = EngineUnavailable(_ENDING)
+                task.return_guest()
 
-    def _work(self) -> None:
-        while self._serve():  # in a frame of its own, which keeps nothing of a guest while nobody computes
+    def after_fork_in_child(self) -> None:
+        """Leave the guests to the parent, whose thread did not come along."""
+        if self._running is not None:
+            self._running.guest.abandon()  # it is in the middle of a slice that no thread of this process runs
+        self._reset()
+
+    def _run(self) -> None:
+        while self._run_slice():  # in a frame of its own, which keeps nothing of a guest while none computes
             pass
 
-    def _serve(self) -> bool:
-        """Run the next slice. ``False`` once the worker ends."""
-        loan = self._next()
-        if loan is None:
+    def _run_slice(self) -> bool:
+        """Run the next slice. ``False`` once the thread is stopped."""
+        task = self._next_task()
+        if task is None:
             return False
-        before = loan.budget.used_s
+        before = task.budget.used_s
         try:
-            over = _run_slice(loan)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is its owner's, and the others go on
-            loan.failure = error
-            over = True
+            finished = _poll(task)
+        except BaseException as error:  # noqa: BLE001 - every error is the owner's, and the other guests go on
+            task.failure = error
+            finished = True
         with self._changed:
             self._running = None
-            share = self._share_of(loan)
-            share.used_s += loan.budget.used_s - before
-            if over or loan.recalled:
-                loan.end()
+            queue = self._queue_of(task)
+            queue.used_s += task.budget.used_s - before
+            if finished or task.recalled:
+                task.return_guest()
                 self._changed.notify_all()
-            elif loan.forgotten:
-                loan.guest.close(released=True)
-                loan.end()
-            elif loan.late:
-                share.fresh.appendleft(loan)
+            elif task.abandoned:
+                task.guest.close(release_gil=True)
+                task.return_guest()
+            elif task.timed_out:
+                queue.first.appendleft(task)
             else:
-                share.again.append(loan)
+                queue.later.append(task)
         return True
 
-    def _next(self) -> CpuTask | None:
+    def _next_task(self) -> CpuTask | None:
         with self._changed:
-            while not self._ends:
-                waiting = [share for share in self._shares.values() if not share.empty]
-                if waiting:
-                    first = min(waiting, key=_used_s)
-                    self._used_s = max(self._used_s, first.used_s)
-                    self._running = first.next()
+            while not self._stopped:
+                queues = [queue for queue in self._queues.values() if not queue.empty]
+                if queues:
+                    queue = min(queues, key=_time_used)
+                    self._used_s = max(self._used_s, queue.used_s)
+                    self._running = queue.pop()
                     return self._running
-                self._shares.clear()
+                self._queues.clear()
                 self._changed.wait()
             return None
 
 
-_used_s = attrgetter("used_s")
+_time_used = attrgetter("used_s")
 
 
-async def _until_ended(loan: CpuTask) -> None:
-    """A guest that another thread runs cannot be left alone, however often one asks; the last one is heard then."""
-    asked: asyncio.CancelledError | None = None
-    while not loan.ended:
+async def _wait_shielded(task: CpuTask) -> None:
+    """Wait until the guest is returned, despite cancellation: a guest in another thread cannot be left alone.
+
+    Raises the last cancellation then.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not task.returned:
         try:
             with anyio.CancelScope(shield=True):
-                await loan.returned()
+                await task.wait()
         except asyncio.CancelledError as error:
-            asked = error
-    if asked is not None:
-        raise asked
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
-def _run_slice(loan: CpuTask) -> bool:
-    """Run one slice. Whether the guest is done, waits for an answer, or has ended."""
-    guest, budget, now = loan.guest, loan.budget, monotonic()
-    if loan.frees:
-        guest.close(released=True)
+def _poll(task: CpuTask) -> bool:
+    """Run one slice. ``True`` if the guest is done, waits for an answer, or has ended."""
+    guest, budget, now = task.guest, task.budget, monotonic()
+    if task.frees:
+        guest.close(release_gil=True)
         return True
-    if loan.late or budget.spent or now >= budget.until:  # an owner whose loop is busy says so late
+    if task.timed_out or budget.cpu_spent or now >= budget.deadline:  # a busy loop recalls its guest late
         if budget.used_s > 0:
-            budget.stack = guest.interrupt(released=True)
-        loan.failure = budget.spent_error() if budget.spent else DeadlineExceeded(frames=budget.stack)
+            budget.stack = guest.interrupt(release_gil=True)
+        task.failure = budget.cpu_limit_error() if budget.cpu_spent else DeadlineExceeded(frames=budget.stack)
         return True
     started = thread_time()
     try:
-        loan.done = guest.poll(released=True)
+        task.done = guest.poll(release_gil=True)
     finally:
         took = thread_time() - started
         budget.used_s += took
-    if took > HELD_S:
-        note_hold(guest)
-    return loan.done or guest.pending is not None
+    if took > OVERRUN_S:
+        record_overrun(guest)
+    return task.done or guest.pending is not None
 
 
-def note_hold(guest: Guest) -> None:
-    """Remember the module of a guest that took longer than ``HELD_S``, if it can have been the guest."""
-    if has_much_memory(guest) or guest.calls >= _MANY_CALLS:
-        guest.linked.held()
+def record_overrun(guest: Guest) -> None:
+    """Record a slice longer than ``OVERRUN_S`` with the guest's module, if the guest can have caused it."""
+    if has_large_memory(guest) or guest.calls >= _MANY_CALLS:
+        guest.linked.record_overrun()
 
 
-def has_much_memory(guest: Guest) -> bool:
-    """Whether what is done with all of its memory at once takes too long for the loop."""
-    return guest.memory is not None and guest.memory.size >= _MUCH_BYTES
+def has_large_memory(guest: Guest) -> bool:
+    """Whether one instruction over all of its memory takes too long for the loop."""
+    return guest.memory is not None and guest.memory.size >= _LARGE_MEMORY_BYTES

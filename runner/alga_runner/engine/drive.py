@@ -1,4 +1,4 @@
-"""Driving a guest inside an event loop: run it, answer its host calls, let others have their turn."""
+"""Runs a guest from an event loop: its slices, on the loop or in the CPU thread, and the answers to its host calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import anyio
 from ..errors import DeadlineExceeded, EngineUnavailable, ExecutionError
 from .budget import Budget
 from .context import engine_context
-from .cpu_thread import HELD_S, has_much_memory, note_hold
+from .cpu_thread import OVERRUN_S, has_large_memory, record_overrun
 from .guest import Answerer, Guest
 from .linker import HostFunction
 
@@ -24,105 +24,106 @@ T = TypeVar("T")
 _this_thread = engine_context.this_thread
 _cpu_thread = engine_context.cpu_thread
 
-SPUN_S = 0.0005
+FULL_SLICE_S = 0.0005
 """A slice that took this long was used up by the guest, in seconds. A shorter one began before its last host call."""
 
-_WAITED = "It was waiting for its turn to compute: the runner has more to do than time."
+_WAITED = "It was waiting to compute: the runner is overloaded."
 
 DONE: Final = 0
-_ASKED: Final = 1
-_PAUSED: Final = 2
-_SPUN: Final = 3
+_CALLED: Final = 1
+_CUT_SHORT: Final = 2
+_USED_UP: Final = 3
 """How a slice ended: the guest is done, waits for an answer, was interrupted early, or used its slice up."""
 
 
-async def arrive(budget: Budget) -> None:
-    """Return in a turn of the loop that has time for one more guest. Raises ``DeadlineExceeded``.
+async def wait_to_start(budget: Budget) -> None:
+    """Return in a loop iteration that has time for one more guest. Raises ``DeadlineExceeded``.
 
-    Whoever calls ``turns.has_room`` before spares a coroutine where there is.
+    A caller that tries ``LoopScheduler.may_start`` before spares itself a coroutine.
     """
-    turns = _this_thread.loop_scheduler
-    if turns.has_room(budget.owner):
+    scheduler = _this_thread.loop_scheduler
+    if scheduler.may_start(budget.owner):
         return
-    if not turns.waited_for:  # then the next turn has room for whoever comes first, and needs no line
+    if not scheduler.has_waiting:  # then the next iteration has time for the first to ask, without a queue
         await asyncio.sleep(0)
-        if turns.has_room(budget.owner):
+        if scheduler.may_start(budget.owner):
             return
-    if not await turns.room(budget.owner, budget=budget):
-        raise _cut_off(None, budget)
+    if not await scheduler.wait_to_start(budget.owner, budget=budget):
+        raise _ended_waiting(None, budget)
 
 
-async def in_time(budget: Budget, waiting: Awaitable[T]) -> T:
-    """What ``waiting`` gives, which may have to wait for others. Raises ``DeadlineExceeded``."""
-    with _until(budget):
+async def wait_within(budget: Budget, waiting: Awaitable[T]) -> T:
+    """Await ``waiting`` until the deadline of ``budget``. Raises ``DeadlineExceeded``."""
+    with _deadline_scope(budget):
         return await waiting
-    raise _cut_off(None, budget)
+    raise _ended_waiting(None, budget)
 
 
-def advance(guest: Guest, answerer: Answerer, budget: Budget) -> int:
-    """Carry out what was started on ``guest`` as far as that goes now: ``DONE``, or where ``drive`` goes on.
+def run_until_blocked(guest: Guest, answerer: Answerer, budget: Budget) -> int:
+    """Run the call started on ``guest`` as far as it goes without waiting: ``DONE``, or where ``run_call`` goes on.
 
     Most guests are done then, and none of those pays for a coroutine. Raises what the guest or the answerer raises.
     """
     guest.answerer = answerer
-    turns, step = _this_thread.loop_scheduler, _PAUSED
-    while step == _PAUSED and not guest.linked.computes and turns.has_time():
-        step = _step(guest, budget)
-    return step
+    scheduler, state = _this_thread.loop_scheduler, _CUT_SHORT
+    while state == _CUT_SHORT and not guest.linked.computes and scheduler.may_continue():
+        state = _run_slice(guest, budget)
+    return state
 
 
-async def drive(
-    guest: Guest, answerer: Answerer, budget: Budget | None = None, step: int | None = None
+async def run_call(
+    guest: Guest, answerer: Answerer, budget: Budget | None = None, state: int | None = None
 ) -> None:
-    """Carry out what was started on ``guest``, answering its host calls, within ``budget``.
+    """Run the call started on ``guest`` to its end, answering its host calls, within ``budget``.
 
-    ``step`` is where ``advance`` got to, if it was asked. A guest that uses up its slices goes to the worker thread
-    until its next host call. Raises ``DeadlineExceeded``, ``CpuLimit``, and whatever the guest or the answerer raises;
-    the owner then closes the guest, which unwinds it wherever it is. So it does after cancellation.
+    ``state`` is the result of ``run_until_blocked``, if that was called. A guest that uses up its slices goes to the
+    CPU thread until its next host call. Raises ``DeadlineExceeded``, ``CpuLimit``, and what the guest or the answerer
+    raises; then, and when it is cancelled, the owner closes the guest, which unwinds it wherever it is.
     """
     if budget is None:
         budget = Budget()
-    if step is None:
-        step = advance(guest, answerer, budget)
-    turns = _this_thread.loop_scheduler
-    while step == _PAUSED and not guest.linked.computes:
-        if not await turns.room(budget.owner, budget=budget):
-            raise _cut_off(None, budget)
-        step = advance(guest, answerer, budget)
-    if step == DONE:
+    if state is None:
+        state = run_until_blocked(guest, answerer, budget)
+    scheduler = _this_thread.loop_scheduler
+    while state == _CUT_SHORT and not guest.linked.computes:
+        if not await scheduler.wait_to_start(budget.owner, budget=budget):
+            raise _ended_waiting(None, budget)
+        state = run_until_blocked(guest, answerer, budget)
+    if state == DONE:
         return
     # Most guests never wait, so only those that do pay for a scope.
-    with _until(budget) as scope:
-        await _drive_on(guest, answerer, budget, step)
+    with _deadline_scope(budget) as scope:
+        await _run_blocked(guest, answerer, budget, state)
     if scope.cancelled_caught:
         if (call := guest.pending) is None:
-            raise _cut_off(None, budget)
-        budget.stack = guest.interrupt()  # not of a guest that waits for its turn: that would take a slice
-        raise _cut_off(guest.linked.functions[call.function], budget)
+            raise _ended_waiting(None, budget)
+        budget.stack = (
+            guest.interrupt()
+        )  # only in a host call: a guest that waits to compute would take a slice
+        raise _ended_waiting(guest.linked.functions[call.function], budget)
 
 
-async def retire(guest: Guest) -> None:
-    """Free a guest that ran for ``HELD_S`` beside the loop, if that takes long; otherwise it is left to be closed.
+async def free_large_guest(guest: Guest) -> None:
+    """Free a guest with a large memory in the CPU thread; any other is left to be closed.
 
-    It takes 9 ms for 256 MiB in use, which nobody can fill sooner.
+    For guests that ran for ``OVERRUN_S``: none fills a large memory sooner. Freeing 256 MiB in use takes 9 ms.
     """
-    if not has_much_memory(guest) or isinstance(sys.exc_info()[1], GeneratorExit):
+    if not has_large_memory(guest) or isinstance(sys.exc_info()[1], GeneratorExit):
         return
     with suppress(EngineUnavailable), anyio.CancelScope(shield=True):
         await _cpu_thread.free(guest)
 
 
-def _until(budget: Budget) -> anyio.CancelScope:
-    """A scope for waiting within ``budget``."""
+def _deadline_scope(budget: Budget) -> anyio.CancelScope:
     now = asyncio.get_running_loop().time()
-    budget.scope = scope = anyio.CancelScope(deadline=now + budget.until - monotonic())
+    budget.scope = scope = anyio.CancelScope(deadline=now + budget.deadline - monotonic())
     if budget.stopped:
         scope.cancel()
     return scope
 
 
-def _cut_off(called: HostFunction | None, budget: Budget) -> EngineUnavailable | DeadlineExceeded:
-    """Why a guest was cut off, in the host call or where else it was."""
+def _ended_waiting(called: HostFunction | None, budget: Budget) -> EngineUnavailable | DeadlineExceeded:
+    """The error of a guest whose time ended in the host call ``called``, or while it computed or waited to."""
     if budget.stopped:
         return EngineUnavailable("The runner stopped before the handler was done.")
     if called is not None:
@@ -130,40 +131,41 @@ def _cut_off(called: HostFunction | None, budget: Budget) -> EngineUnavailable |
     return DeadlineExceeded(frames=budget.stack, doing="" if budget.stack else _WAITED)
 
 
-async def _drive_on(guest: Guest, answerer: Answerer, budget: Budget, step: int) -> None:
-    """Go on with a guest that waits for an answer or for its turn."""
-    turns = _this_thread.loop_scheduler
-    beside, doubtful, in_turn = guest.linked.computes, step == _SPUN, False
+async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: int) -> None:
+    """Run a guest that waits for an answer or to compute to its end."""
+    scheduler = _this_thread.loop_scheduler
+    in_cpu_thread, maybe_computes, same_iteration = guest.linked.computes, state == _USED_UP, False
     while True:
         if (call := guest.pending) is not None:
             if budget.used_s > budget.cpu_s:
                 budget.stack = guest.interrupt()
-                raise budget.spent_error()
-            turn = turns.number
+                raise budget.cpu_limit_error()
+            iteration = scheduler.iteration
             try:
                 answer = answerer(call.function, call.arguments)
                 guest.resume(await answer if isinstance(answer, CoroutineType) else answer)
             except ExecutionError as error:
                 guest.fail(error)
                 raise
-            in_turn = not beside and turns.number == turn  # it never waited
-            beside, doubtful = guest.linked.holds, False
-        if beside:
-            if await _run_beside(guest, budget):
+            same_iteration = not in_cpu_thread and scheduler.iteration == iteration  # the answer never waited
+            in_cpu_thread, maybe_computes = guest.linked.overruns, False
+        if in_cpu_thread:
+            if await _run_in_cpu_thread(guest, budget):
                 return
             continue
-        if not (turns.has_time() if in_turn else turns.has_room(budget.owner)):
-            await turns.room(budget.owner, first=doubtful)
-            if guest.linked.computes:  # as others of its kind showed while it waited
-                beside = True
+        if not (scheduler.may_continue() if same_iteration else scheduler.may_start(budget.owner)):
+            await scheduler.wait_to_start(budget.owner, first=maybe_computes)
+            if guest.linked.computes:  # as other guests of the module did meanwhile
+                in_cpu_thread = True
                 continue
-        step = _measured_step(guest, budget) if doubtful else _step(guest, budget)
-        if step == DONE:
+        state = _run_measured_slice(guest, budget) if maybe_computes else _run_slice(guest, budget)
+        if state == DONE:
             return
-        beside, doubtful, in_turn = doubtful and step == _SPUN, step == _SPUN, step == _PAUSED
+        in_cpu_thread = maybe_computes and state == _USED_UP
+        maybe_computes, same_iteration = state == _USED_UP, state == _CUT_SHORT
 
 
-def _step(guest: Guest, budget: Budget) -> int:
+def _run_slice(guest: Guest, budget: Budget) -> int:
     """Run one slice on the loop."""
     started = monotonic()
     try:
@@ -171,35 +173,35 @@ def _step(guest: Guest, budget: Budget) -> int:
     finally:
         took = monotonic() - started
         budget.used_s += took
-    if took > HELD_S:
-        note_hold(guest)
+    if took > OVERRUN_S:
+        record_overrun(guest)
     if done:
         return DONE
     if guest.pending is not None:
-        return _ASKED
-    return _PAUSED if took < SPUN_S else _SPUN
+        return _CALLED
+    return _CUT_SHORT if took < FULL_SLICE_S else _USED_UP
 
 
-def _measured_step(guest: Guest, budget: Budget) -> int:
-    """Run a slice after one that took long: a thread that the system kept from running only looks busy."""
+def _run_measured_slice(guest: Guest, budget: Budget) -> int:
+    """Run a slice after one that took long, by CPU time: the system may only have kept the thread from running."""
     started = thread_time()
-    step = _step(guest, budget)
-    if step != _SPUN:
-        return step
-    if thread_time() - started < SPUN_S:
-        return _PAUSED
-    guest.linked.computed(long=True)
-    return _SPUN
+    state = _run_slice(guest, budget)
+    if state != _USED_UP:
+        return state
+    if thread_time() - started < FULL_SLICE_S:
+        return _CUT_SHORT
+    guest.linked.record_run(used_slice=True)
+    return _USED_UP
 
 
-async def _run_beside(guest: Guest, budget: Budget) -> bool:
-    """Run in the worker until the guest is done (``True``) or asks."""
-    before, calling, ended = budget.used_s, guest.memory is not None, False
+async def _run_in_cpu_thread(guest: Guest, budget: Budget) -> bool:
+    """Run in the CPU thread until the guest is done (``True``) or calls the host."""
+    before, calling, returned = budget.used_s, guest.memory is not None, False
     try:
         done = await _cpu_thread.run(guest, budget)
-        ended = True
+        returned = True
         return done
     finally:
-        long = budget.used_s - before >= SPUN_S
-        if long or (ended and calling):  # one that is only made, or was cut off, may be about to compute
-            guest.linked.computed(long=long)
+        used_slice = budget.used_s - before >= FULL_SLICE_S
+        if used_slice or (returned and calling):  # one only instantiated, or cut off, may be about to compute
+            guest.linked.record_run(used_slice=used_slice)

@@ -21,14 +21,14 @@ from .memory import GuestLimits
 from .ticker import Ticker
 
 HOST_STACK_BYTES = 256 * 1024
-"""Room on a fiber's stack beyond the guest's own, for the Python of a host callback.
+"""Stack of a fiber beyond the guest's own, for the Python of a host callback.
 
 A callback only copies integers, yet garbage collection, signal handlers and tracers run on that stack too; below 16 KiB
 the process aborts (engine-lab B, "Stack for Python on the fiber"). It is address space, not memory.
 """
 
 TABLE_ELEMENT_BYTES = 8
-"""What one element of a guest's table takes of the host's memory: a pointer."""
+"""Host memory of one element of a guest's table: a pointer."""
 
 _MEMORY_KEPT_BYTES = 128 * 1024
 _STACK_KEPT_BYTES = 16 * 1024
@@ -38,7 +38,7 @@ _STACK_KEPT_BYTES = 16 * 1024
 class EngineConfig:
     """What an engine is built for. Sizes are bytes, ``tick_ms`` is milliseconds.
 
-    ``max_guests`` is what is asked for; ``Engine.capacity`` says what the kernel allows of it.
+    ``max_guests`` is how many guests are asked for; ``Engine.capacity`` is how many the kernel allows.
     """
 
     max_guests: int = 1_000
@@ -59,10 +59,10 @@ class Engine:
         self.config = config
         self.pid = os.getpid()
         self.limits = GuestLimits(config.max_memory_bytes, config.max_table_elements)
-        """What the pool allows every guest."""
+        """The limits that the pool enforces on every guest."""
         _install_faulthandler()
         self.capacity = capacity(config.max_guests, read_maps())
-        """How many guests fit at once, and why: the slots of the pool."""
+        """How many guests may be alive at the same time, and why: the slots of the pool."""
         require_address_space(
             self.capacity.guests,
             bytes_each=_stack_bytes(config) + config.max_table_elements * TABLE_ELEMENT_BYTES,
@@ -74,17 +74,17 @@ class Engine:
                 f"wasmtime cannot make an engine with room for {self.capacity.guests} guests: {error}",
                 hint="Lower max_guests or max_memory_mb.",
             ) from None
-        # A reference of our own that nobody gives back (see the class docstring). Not the one in ``self.wasmtime``: the
-        # interpreter frees that as it ends, and a tick that was due before may come later.
+        # A reference that is never freed (see the class docstring). Not the one in ``self.wasmtime``: the interpreter
+        # frees that as it ends, and a late tick may still arrive.
         self.pointer = _capi.engine_clone(_capi.address(self.wasmtime.ptr()))
         self.ticker = Ticker(self.pointer, config.tick_ms)
 
     @cached_property
     def code_target(self) -> str:
-        """What code must have been compiled for to run on this engine, as a digest of 32 hexadecimal digits.
+        """Digest of everything that code must have been compiled for to run on this engine: 32 hexadecimal digits.
 
-        It is taken of wasmtime's version and of a module compiled here: in such a file wasmtime writes all that it
-        compares when the file is loaded, which is the processor with its features and every option that changes code.
+        It covers wasmtime's version and a module compiled here: into such a file wasmtime writes all that it compares
+        when it loads one, which is the processor with its features and every option that changes code.
         """
         empty = wasmtime.Module(self.wasmtime, b"\0asm\1\0\0\0").serialize()
         return hashlib.sha256(metadata.version("wasmtime").encode() + b"\0" + empty).hexdigest()[:32]
@@ -116,9 +116,9 @@ def _configure(config: EngineConfig, guests: int) -> wasmtime.Config:
 
 
 def _install_faulthandler() -> None:
-    """Install faulthandler before wasmtime's signal handlers, if nobody has.
+    """Install faulthandler before wasmtime's signal handlers, unless it is installed.
 
-    Enabled after them, it would take a guest's out-of-bounds access for a crash of the process (engine-lab A1); once
+    Enabled after them, it takes a guest's out-of-bounds access for a crash of the process (engine-lab A1); once
     enabled, enabling it again changes nothing, so doing it now makes a later call harmless.
     """
     if not faulthandler.is_enabled() and sys.__stderr__ is not None:

@@ -1,8 +1,8 @@
-"""One guest: a store, an instance and the fiber it runs on, with one owner from first to last.
+"""One guest: a store, an instance and the fiber it runs on, with one owner from start to end.
 
 The owner starts it, polls it until it is done or suspended in a host call, answers, polls again, and closes it: future
-first, then store. Only the owner may close, and a guest is never polled again after it said it is done (engine-lab A2
-lists what happens otherwise). The owner may change threads, never share.
+first, then store. Only the owner may close it, and a guest is never polled again once it is done (engine-lab A2 lists
+the crashes otherwise). The owner may change threads, but no two threads use a guest at the same time.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _TRAP = _ARGUMENT + _capi.VAL_SIZE
 _ERROR = _TRAP + 8
 _FLAG = _ERROR + 8
 _SCRATCH_SIZE = _FLAG + 8
-"""Where things lie in a guest's scratch buffer, the one piece of memory that C writes to."""
+"""Offsets in a guest's scratch buffer, the one piece of host memory that C writes to."""
 
 _IS_MEMORY = bytes([_capi.EXTERN_MEMORY])
 
 _addresses = struct.Struct("=QQ")
-_ends_at = _addresses.unpack_from
+_unpack_addresses = _addresses.unpack_from
 _i32_value = struct.Struct("=B7xI20x")
 _RESULTS = {
     letter: (kind, layout.pack_into, (ctypes.c_char * layout.size).from_address)
@@ -48,13 +48,13 @@ _RESULTS = {
         )
     )
 }
-"""How each kind of result is written: its ``wasmtime_valkind_t``, and how that and the number lie in memory."""
+"""How each kind of result is written: its ``wasmtime_valkind_t``, and the layout of that and the number."""
 
 _STOPPED = b"stopped"
 
 
 def _stop(_context: int | None, _data: int | None, _delta: int | None, _kind: int | None) -> int:
-    """End the guest at its epoch check: it leaves its stack behind."""
+    """Epoch callback that ends the guest with an error, which has its stack."""
     error: int = _capi.error_new(_STOPPED)
     return error
 
@@ -67,8 +67,8 @@ Answer = float | None
 """What a host call returns to the guest: a number, or nothing for a function without a result."""
 
 Answerer: TypeAlias = "Callable[[int, tuple[Any, ...]], Answer | CoroutineType[Any, Any, Answer]]"
-"""Answers the host function at a position in the linker, given its raw arguments: at once, or, where the function
-suspends the guest, with a coroutine."""
+"""Answers the host function at a position in the linker, given its raw arguments. Gives the result, or, where the
+function suspends the guest, a coroutine."""
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class PendingCall:
 
 
 _scratches: list[Any] = []
-"""Scratch buffers of ended guests, all zero where the next one looks: making one costs as much as a store."""
+"""Scratch buffers of ended guests, for reuse: making one costs as much as a store."""
 
 
 class Guest:
@@ -106,7 +106,7 @@ class Guest:
         "linked",
         "memory",
         "pending",
-        "recall",
+        "reclaim",
         "trap_address",
     )
 
@@ -114,7 +114,7 @@ class Guest:
     """The host function, by its position in the linker, that ``failure`` was raised in."""
 
     trap_address: int
-    """Where the host call that waits takes an error instead of its answer."""
+    """Address at which the pending host call takes an error instead of its answer."""
 
     def __init__(self, linked: LinkedModule, limits: GuestLimits) -> None:
         """Make the store. Raises ``EngineForked``; nothing of the guest has run yet."""
@@ -137,10 +137,10 @@ class Guest:
         self.pending: PendingCall | None = None
         self.answerer: Answerer | None = None
         self.failure: BaseException | None = None
-        """What was raised on its behalf, inside a host callback: nobody else's, so no other guest can meet it."""
-        self.recall: Callable[[], None] | None = None
-        """While another thread has the guest: waits until it let go."""
-        if limits is not engine.limits:  # which the pool sees to
+        """Raised by a host callback on this guest's fiber. Kept with the guest, so that no other guest gets it."""
+        self.reclaim: Callable[[], None] | None = None
+        """While the CPU thread has the guest: blocks until it is returned."""
+        if limits is not engine.limits:  # the pool enforces those
             _capi.store_limiter(self._store, limits.memory_bytes, limits.table_elements, 1, 1, 1)
         _capi.set_epoch_deadline(self._context, 1)
         _capi.epoch_yield_and_update(self._context, 1)
@@ -152,14 +152,14 @@ class Guest:
         self.close()
 
     def instantiate(self) -> None:
-        """Start instantiation, the module's start function included; ``poll`` carries it out."""
+        """Start instantiation, the module's start function included; ``poll`` runs it."""
         base = self._address
         self._future = _capi.instantiate_async(
             self.linked.pointer, self._context, base + _INSTANCE, base + _TRAP, base + _ERROR
         )
 
     def call(self, export: str, argument: int | None = None) -> None:
-        """Start a call of ``export``, with one i32 or none; ``poll`` carries it out. Raises ``ExportMissing``."""
+        """Start a call of ``export``, with one i32 or none; ``poll`` runs it. Raises ``ExportMissing``."""
         base = self._address
         name = export.encode()
         if not _capi.instance_export_get(self._context, base + _INSTANCE, name, len(name), base + _EXTERN):
@@ -179,36 +179,37 @@ class Guest:
             base + _ERROR,
         )
 
-    def poll(self, *, released: bool = False) -> bool:
+    def poll(self, *, release_gil: bool = False) -> bool:
         """Run the guest until it is done (``True``), waits for an answer (``pending``), or its slice ends.
 
-        ``released`` lets go of the GIL meanwhile: for threads beside the event loop. Raises what ended the guest:
-        ``GuestTrap``, ``StackLimit``, ``MemoryLimit``, ``Overloaded``, or what the answerer raised.
+        ``release_gil`` releases the GIL meanwhile, for the CPU thread. Raises the error that ended the guest:
+        ``GuestTrap``, ``StackLimit``, ``MemoryLimit``, ``Overloaded``, or the answerer's.
         """
         future = self._future
         if future is None:
-            raise RuntimeError("the guest has nothing to run")  # asking wasmtime would end the process
+            raise RuntimeError("the guest has nothing to run")  # wasmtime would abort the process
         running.guest = self
-        done: bool = _capi.future_poll_released(future) if released else _capi.future_poll(future)
+        done: bool = _capi.future_poll_without_gil(future) if release_gil else _capi.future_poll(future)
         running.guest = None
-        if deferred_signals and not released:
+        if deferred_signals and not release_gil:
             signal.raise_signal(deferred_signals.pop())
         if done:
             self._future = None
             _capi.future_delete(future)
-            trap, error = _ends_at(self._scratch, _TRAP)
+            trap, error = _unpack_addresses(self._scratch, _TRAP)
             if trap or error:
-                self._raise_end()
+                self._raise_error()
             if self.memory is None:
                 base = self._address
                 if _capi.instance_export_get(self._context, base + _INSTANCE, b"memory", 6, base + _MEMORY):
                     self._use_memory()
         return done
 
-    def interrupt(self, *, released: bool = False) -> tuple[Frame, ...]:
-        """End a guest that computes, at its next epoch check, or waits for an answer; its stack, innermost first.
+    def interrupt(self, *, release_gil: bool = False) -> tuple[Frame, ...]:
+        """End a guest that computes, at its next epoch check, or waits for an answer.
 
-        Nothing, when it got to its end or to a host call before. What is left is to ``close`` it.
+        Returns its stack, innermost first; empty if the guest reached its end or a host call
+        before. Only ``close`` may follow.
         """
         future = self._future
         if future is None:
@@ -219,9 +220,9 @@ class Guest:
             ctypes.c_void_p.from_address(self.trap_address).value = _capi.trap_new(_STOPPED, len(_STOPPED))
             self._scratch[_FLAG] = 1
         running.guest = self
-        done = _capi.future_poll_released(future) if released else _capi.future_poll(future)
+        done = _capi.future_poll_without_gil(future) if release_gil else _capi.future_poll(future)
         running.guest = self.failure = None
-        if deferred_signals and not released:
+        if deferred_signals and not release_gil:
             signal.raise_signal(deferred_signals.pop())
         if not done:
             return ()
@@ -230,14 +231,14 @@ class Guest:
         return self._take_stack()
 
     def fail(self, failure: ExecutionError) -> None:
-        """End a guest that waits for an answer with ``failure`` instead, which learns the host call and the stack."""
+        """End a guest that waits for an answer with ``failure`` instead; adds the host call and the stack to it."""
         if self.pending is not None:
-            self._tell(failure, self.pending.function, self.interrupt())
+            self._add_location(failure, self.pending.function, self.interrupt())
 
     def suspend(self, function: int, arguments: tuple[Any, ...], results: int, trap: int) -> None:
-        """Called on the fiber, by the host callback: from here on the guest waits for its answer.
+        """Called on the fiber, by the host callback: the guest waits for its answer from here on.
 
-        ``results`` and ``trap`` are the addresses where that, or an error instead of it, is to be put.
+        ``results`` and ``trap`` are the addresses for the answer, or for an error instead of it.
         """
         self.calls += 1
         self._scratch[_FLAG] = 0
@@ -251,7 +252,7 @@ class Guest:
             self._use_memory()
 
     def resume(self, result: Answer = None) -> None:
-        """Answer the pending call with ``result``, ``None`` for a function without one; ``poll`` then runs on."""
+        """Answer the pending call with ``result``, ``None`` for a function without one; ``poll`` then continues."""
         pending, self.pending = self.pending, None
         if pending is None:
             raise RuntimeError("the guest waits for no answer")
@@ -260,57 +261,57 @@ class Guest:
             pack_into(place_at(self._results), 0, kind, result)
         self._scratch[_FLAG] = 1
 
-    def close(self, *, released: bool = False) -> None:
-        """Free everything; a suspended guest is unwound first. Safe to call twice. ``released`` is as in ``poll``."""
-        if self.recall is not None and not released:
-            self.recall()
+    def close(self, *, release_gil: bool = False) -> None:
+        """Free everything; a suspended guest is unwound first. Safe to call twice. ``release_gil`` as in ``poll``."""
+        if self.reclaim is not None and not release_gil:
+            self.reclaim()
         future, self._future = self._future, None
         if future is not None:
-            (_capi.future_delete_released if released else _capi.future_delete)(future)
+            (_capi.future_delete_without_gil if release_gil else _capi.future_delete)(future)
         store, self._store = self._store, None
         if store is not None:
-            # It knows the guest: left in a circle, both would wait for the garbage collector.
+            # It refers to the guest: in a cycle, both would wait for the garbage collector.
             self.answerer = None
-            self.memory = None  # what it pointed at is gone
-            trap, error = _ends_at(self._scratch, _TRAP)
-            if trap or error:  # nobody is left to hear of it
-                self._take_end()
-            (_capi.store_delete_released if released else _capi.store_delete)(store)
+            self.memory = None  # its mapping is gone
+            trap, error = _unpack_addresses(self._scratch, _TRAP)
+            if trap or error:  # no caller is left to raise it to
+                self._take_error()
+            (_capi.store_delete_without_gil if release_gil else _capi.store_delete)(store)
             _scratches.append(self._scratch)
             self.linked.engine.ticker.release()
 
-    def forget(self) -> None:
-        """Leave everything as it is, for ever: in a forked child, which has only a copy of what its parent runs."""
-        self._future = self._store = self.recall = None
+    def abandon(self) -> None:
+        """Free nothing, ever: in a forked child, which has only a copy of a guest that its parent runs."""
+        self._future = self._store = self.reclaim = None
 
     def _use_memory(self) -> None:
-        """Take the export that was looked up, if it is a memory."""
+        """Use the export that was looked up, if it is a memory."""
         if self._scratch[_MEMORY] == _IS_MEMORY:
             self.memory = LinearMemory(
                 self._context, self._address + _MEMORY + _capi.EXTERN_OF, self.linked.module.memory_bytes
             )
 
-    def _take_end(self) -> AlgaError | None:
-        trap, error = _ends_at(self._scratch, _TRAP)
+    def _take_error(self) -> AlgaError | None:
+        trap, error = _unpack_addresses(self._scratch, _TRAP)
         if not trap and not error:
             return None
         _addresses.pack_into(self._scratch, _TRAP, 0, 0)
         return traps.take_trap(trap) if trap else traps.take_error(error)
 
-    def _raise_end(self) -> None:
+    def _raise_error(self) -> None:
         failure, self.failure = self.failure, None
         if failure is None:
-            failure = self._take_end()
+            failure = self._take_error()
         else:
-            self._tell(failure, self.failed_in, self._take_stack())
+            self._add_location(failure, self.failed_in, self._take_stack())
         if failure is not None:
             try:
                 raise failure
             finally:
                 del failure  # its traceback has this frame: it would live until garbage is collected
 
-    def _tell(self, failure: BaseException, function: int, frames: tuple[Frame, ...]) -> None:
-        """Where the guest was when the host ended it with ``failure``, in a call of that function."""
+    def _add_location(self, failure: BaseException, function: int, frames: tuple[Frame, ...]) -> None:
+        """Add to ``failure`` where the guest was when the host ended it, in a call of that function."""
         if isinstance(failure, ExecutionError):
             failure.frames = failure.frames or frames
         if isinstance(failure, AbiBreach | LimitExceeded):
@@ -318,8 +319,8 @@ class Guest:
             failure.at(host_call=f"{called.module} {called.name}")
 
     def _take_stack(self) -> tuple[Frame, ...]:
-        """The stack of a guest that the host ended; none of one that ended by itself, which ``close`` frees."""
-        trap, error = _ends_at(self._scratch, _TRAP)
+        """The stack of a guest that the host ended; empty for one that ended by itself, which ``close`` frees."""
+        trap, error = _unpack_addresses(self._scratch, _TRAP)
         if trap or not error:
             return ()
         _addresses.pack_into(self._scratch, _TRAP, 0, 0)

@@ -1,9 +1,9 @@
 """Host functions, and modules linked to them.
 
-A host function here is only a name and a type, and of one of two kinds. What takes no more than copying bytes is
-answered by the guest's answerer, inside the callback that wasmtime runs on the guest's own stack. Everything else
-suspends the guest, and is answered on the event loop (``drive``). Nothing may be raised out of a callback: that would
-abort the process (engine-lab A2).
+A host function is a name and a type here, of one of two kinds. An immediate function only copies bytes: the guest's
+answerer answers it inside the callback, which wasmtime runs on the guest's own stack. Any other function suspends the
+guest and is answered on the event loop (``drive``). An exception that leaves a callback aborts the process (engine-lab
+A2).
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _VALTYPES = {
     "d": wasmtime.ValType.f64,
 }
 _VALUE_FORMATS = {"i": "8xI20x", "I": "8xQ16x", "f": "8xf20x", "d": "8xd16x"}
-"""How each kind of value lies in a ``wasmtime_val_t``; integers are read unsigned (guest ABI, "Imports")."""
+"""Layout of each kind of value in a ``wasmtime_val_t``; integers are read unsigned (guest ABI, "Imports")."""
 _RAW_FORMATS = {"i": "I12x", "I": "Q8x", "f": "f12x", "d": "d8x"}
 """The same in a ``wasmtime_val_raw_t``."""
 
 continuation = struct.Struct("=QQQ")
-"""``wasmtime_async_continuation_t``: the function that says whether the call is answered, its argument, a finalizer."""
+"""``wasmtime_async_continuation_t``: a function that returns if the call is answered, its argument, a finalizer."""
 
-_FORGETS = 0.7
-_COMPUTES = 0.5
-_UNKNOWN = 0.6
-"""One guest that used up a slice sends the next to the worker thread, two that did not bring them back. The first of
-all runs there, and if it is quick, the next does not."""
+_SCORE_DECAY = 0.7
+_COMPUTES_ABOVE = 0.5
+_FIRST_SCORE = 0.6
+"""After a guest that used up a slice the next start in the CPU thread, until two that did not. A module's first guest
+runs there, too; if it is short, the next does not."""
 
-_HELD_RUNS = 1000
-"""Runs in the worker after which a module whose guest could not be interrupted is given another chance on the loop."""
+_RUNS_AFTER_OVERRUN = 1000
+"""Runs in the CPU thread after which guests of a module that overran a slice may run on the loop again."""
 
 _answered = ctypes.create_string_buffer(b"\1\0")
 _ANSWERED = ctypes.addressof(_answered)
@@ -53,8 +53,8 @@ _ANSWERED = ctypes.addressof(_answered)
 class HostFunction:
     """One function the host offers for import, of at most one result.
 
-    One that ``suspends`` may take as long as it likes; its guest waits. Any other is bound to be quick: nothing
-    interrupts it.
+    One that ``suspends`` may take as long as it likes; its guest waits. Any other must return within microseconds:
+    nothing interrupts it.
     """
 
     module: str
@@ -71,7 +71,9 @@ class Linker:
         self.functions = tuple(functions)
         self._native = wasmtime.Linker(engine.wasmtime)
         self._callbacks = [
-            _suspending(index, function) if function.suspends else _quick(index, function)
+            _suspending_callback(index, function)
+            if function.suspends
+            else _immediate_callback(index, function)
             for index, function in enumerate(self.functions)
         ]
         pointer = _capi.address(self._native.ptr())
@@ -99,7 +101,7 @@ class Linker:
                 raise traps.take_error(error)
 
     def link(self, module: Module) -> LinkedModule:
-        """``module`` ready to be instantiated. The caller has checked its imports; a mismatch is our fault."""
+        """Link ``module``, whose imports the caller has checked. Raises ``EngineUnavailable`` for a mismatch."""
         try:
             return LinkedModule(self, module, self._native.instantiate_pre(module.native))
         except wasmtime.WasmtimeError as error:
@@ -107,7 +109,7 @@ class Linker:
 
 
 class LinkedModule:
-    """A module whose imports are resolved: what guests are made from, each in microseconds."""
+    """A module whose imports are resolved; guests are made from it, each in microseconds."""
 
     def __init__(self, linker: Linker, module: Module, native: wasmtime.InstancePre) -> None:
         self.engine = linker.engine
@@ -117,31 +119,31 @@ class LinkedModule:
         self._native = native
         self.pointer = _capi.address(native.ptr())
         self.computes = True
-        """Whether its guests used up slices lately, or nobody knows yet: they are better started in the worker."""
-        self.holds = False
-        """Whether one of its guests could not be interrupted for long: they are better always run in the worker."""
-        self._computed = _UNKNOWN
-        self._held = 0
+        """Whether its guests used up slices lately, or none has run: then they start in the CPU thread."""
+        self.overruns = False
+        """Whether a guest overran a slice lately: then they return to the CPU thread after each host call."""
+        self._score = _FIRST_SCORE
+        self._overrun_runs = 0
 
-    def own(self) -> LinkedModule:
-        """The same module, for guests of whom it is remembered apart whether they compute."""
+    def copy(self) -> LinkedModule:
+        """The same module with a memory of its own of how its guests ran: one for each tenant."""
         return LinkedModule(self._linker, self.module, self._native)
 
-    def computed(self, *, long: bool) -> None:
-        """A guest ran beside the loop: it used up a slice, or it did not."""
-        self._held -= self.holds
-        self.holds = self._held > 0
-        self._computed = 1.0 if long else self._computed * _FORGETS
-        self.computes = self.holds or self._computed > _COMPUTES
+    def record_run(self, *, used_slice: bool) -> None:
+        """Record that a guest ran in the CPU thread, and whether it used up a slice."""
+        self._overrun_runs -= self.overruns
+        self.overruns = self._overrun_runs > 0
+        self._score = 1.0 if used_slice else self._score * _SCORE_DECAY
+        self.computes = self.overruns or self._score > _COMPUTES_ABOVE
 
-    def held(self) -> None:
-        """A guest could not be interrupted: ``memory.fill`` over 256 MiB takes 100 ms, and is one instruction."""
-        self._held = _HELD_RUNS
-        self.holds = self.computes = True
+    def record_overrun(self) -> None:
+        """Record a slice that could not be interrupted: ``memory.fill`` over 256 MiB takes 100 ms."""
+        self._overrun_runs = _RUNS_AFTER_OVERRUN
+        self.overruns = self.computes = True
 
 
-def _suspending(index: int, function: HostFunction) -> Any:
-    """What wasmtime calls for a function that leaves its guest waiting."""
+def _suspending_callback(index: int, function: HostFunction) -> Any:
+    """The callback of a function that suspends its guest."""
     read_arguments, arguments_at = _reader(_VALUE_FORMATS, function)
     write_continuation: Callable[..., None] = continuation.pack_into
     continuation_at = (ctypes.c_char * continuation.size).from_address
@@ -168,11 +170,11 @@ def _suspending(index: int, function: HostFunction) -> Any:
             ctypes.c_void_p.from_address(trap).value = _failed(index, error)
         write_continuation(continuation_at(answer), 0, _capi.ready_when_nonzero, flag, 0)
 
-    return _capi.HOST_CALLBACK(on_call)
+    return _capi.ASYNC_CALLBACK(on_call)
 
 
-def _quick(index: int, function: HostFunction) -> Any:
-    """What wasmtime calls for a function that is answered at once: the result takes the first argument's place."""
+def _immediate_callback(index: int, function: HostFunction) -> Any:
+    """The callback of a function that is answered inside it; its result takes the first argument's place."""
     read_arguments, values_at = _reader(_RAW_FORMATS, function)
     write_result: Callable[..., None] | None = None
     if function.signature.results:
@@ -192,22 +194,22 @@ def _quick(index: int, function: HostFunction) -> Any:
             return _failed(index, error)
         return 0
 
-    return _capi.QUICK_CALLBACK(on_call)
+    return _capi.UNCHECKED_CALLBACK(on_call)
 
 
 def _reader(
     formats: dict[str, str], function: HostFunction
 ) -> tuple[Callable[..., Any], Callable[[int], Any]]:
-    """What reads the arguments of ``function``, and what it reads from, given where they lie."""
+    """Unpacks the arguments of ``function`` from a buffer; makes that buffer from their address."""
     layout = struct.Struct("=" + "".join(formats[letter] for letter in function.signature.params))
     return layout.unpack_from, (ctypes.c_char * max(layout.size, _capi.RAW_VAL_SIZE)).from_address
 
 
 def _failed(index: int, error: BaseException) -> int:
-    """Remember what was raised in a callback; the trap that ends its guest."""
+    """Keep the exception of a callback with its guest; returns the trap that ends the guest."""
     guest = running.guest
     if guest is not None:
         guest.failure, guest.failed_in = error, index
-    # None could not be converted, and then anything would be taken for it.
+    # ctypes cannot convert None, and would return garbage.
     trap: int = _capi.trap_new(b"host", 4) or 0
     return trap

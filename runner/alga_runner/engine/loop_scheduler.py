@@ -1,11 +1,12 @@
-"""The event loop's time for guests: about a millisecond in each of its turns, and a tenth of that for one owner.
+"""Shares the event loop's time between the owners of guests, and between them and everything else on the loop.
 
-However many arrive at once, those who find the turn's time over wait for a later one. Between two turns with guests
-is one without, so everything else is reached within one (engine-lab B, "Event loop lag"). Whoever is woken by an event
-goes before the guests that are called for the same turn.
+Guests get about a millisecond of each loop iteration, and one owner's guests a tenth of that while others wait. A guest
+that finds no time left waits for a later iteration. Between two iterations with guests that waited is one without, so
+everything else is reached within one (engine-lab B, "Event loop lag"). A guest that an event makes ready goes before
+the guests that waited for the same iteration.
 
-Owners take turns: one who has had nothing of a turn yet finds room in it, however many guests of another wait, and one
-who has had something starts no other guest once its share is over. An owner's own guests go in the order they came.
+An owner without a guest in this iteration may start one, however many guests of another wait; an owner with one starts
+no other after its share. An owner's own guests start in the order they came.
 """
 
 from __future__ import annotations
@@ -23,209 +24,212 @@ from .budget import Budget
 
 T = TypeVar("T")
 
-TURN_S = 0.001
-"""How long after the first guest of a turn others may start in it, in seconds.
+GUEST_TIME_S = 0.001
+"""How long after the first guest of an iteration others may start in it, in seconds.
 
-The last to start may take one slice more, so guests take at most 2 ms of a turn at a tick of 1 ms. What is made ready
-for them, and what answers them, takes of the same time.
+The last to start may take one slice more, so guests take at most 2 ms of an iteration at a tick of 1 ms. Preparing them
+and answering their host calls counts.
 """
 
-SHARE_S = 0.0001
-"""How long after the first guest of a turn an owner may start a second one in it, in seconds.
+OWNER_TIME_S = 0.0001
+"""How long after the first guest of an iteration an owner may start a second one in it, in seconds.
 
-It is what others wait for who arrive while one owner has more to do than there is time.
+Others that arrive while one owner has more guests than there is time for wait as long as this.
 """
 
-_MOST_CALLED = 16
-"""Guests called for one turn, at most; those its time does not reach stay first in line."""
+_MAX_WOKEN = 16
+"""Guests woken for one iteration, at most; those that find no time left stay first in their queue."""
+
+_BEFORE_ALL = 1 << 62
+"""Taken off the ticket of a guest that goes first in its queue."""
 
 
-_AHEAD = 1 << 62
-"""Taken off the ticket of who is to be first in its line."""
+class _OwnerQueue:
+    """The waiting guests of one owner: how many are woken for this iteration, and the others by ticket."""
 
-
-class _Line:
-    """The guests of one owner that wait: how many are called for this turn, and those who are not."""
-
-    __slots__ = ("called", "waiting")
+    __slots__ = ("waiting", "woken")
 
     def __init__(self) -> None:
-        self.called = 0
+        self.woken = 0
         self.waiting: list[tuple[int, asyncio.Future[bool]]] = []
 
-    def call_first(self) -> bool:
-        """Call the first who still waits; whether there was one."""
+    def wake_first(self) -> bool:
+        """Wake the first that still waits. ``False`` if none does."""
         while self.waiting:
-            turn = heappop(self.waiting)[1]
-            if not turn.done():
-                turn.set_result(True)
-                self.called += 1
+            future = heappop(self.waiting)[1]
+            if not future.done():
+                future.set_result(True)
+                self.woken += 1
                 return True
         return False
 
 
 class LoopScheduler:
-    """The turns of the event loop that runs in one thread."""
+    """Decides which guests may run in an iteration of one thread's event loop."""
 
     def __init__(self) -> None:
-        self._start_over(None)
+        self._reset(None)
 
-    def _start_over(self, loop: asyncio.AbstractEventLoop | None) -> None:
+    def _reset(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self._loop = loop
-        self._until = 0.0
-        """When the turn's time is over; 0 before a guest has asked for it."""
-        self.number = 0
-        """Changes with each turn in which a guest ran."""
-        self._ends = False
-        self._had: set[str] = set()
-        """Owners who started a guest in this turn."""
-        self._lines: OrderedDict[str, _Line] = OrderedDict()
-        """Whose guests wait; the first has been called for longest ago."""
-        self._calls = _MOST_CALLED
-        self._came = 0
-        self._put_back = False
+        self._ends_at = 0.0
+        """When guests may start no more in this iteration; 0 before the first has asked."""
+        self.iteration = 0
+        """Counts the iterations in which a guest asked for time."""
+        self._next_scheduled = False
+        self._served: set[str] = set()
+        """Owners who started a guest in this iteration."""
+        self._queues: OrderedDict[str, _OwnerQueue] = OrderedDict()
+        """By owner; first the owner whose last guest was woken the longest ago."""
+        self._wake_limit = _MAX_WOKEN
+        self._started = 0
+        """How many of the woken guests started in this iteration."""
+        self._woke_too_many = False
         self._tickets = count()
 
-    def has_room(self, owner: str = "") -> bool:
-        """Whether a guest of ``owner`` may start at once, in this turn."""
-        if asyncio.get_running_loop() is not self._loop:  # a loop that has ended left its queue behind
-            self._start_over(asyncio.get_running_loop())
-        return owner not in self._lines and self._lets_in(owner, others_wait=bool(self._lines))
+    def may_start(self, owner: str = "") -> bool:
+        """Whether a guest of ``owner`` may start now, in this iteration."""
+        if asyncio.get_running_loop() is not self._loop:  # a loop that ended left its queues behind
+            self._reset(asyncio.get_running_loop())
+        return owner not in self._queues and self._admits(owner, others_wait=bool(self._queues))
+
+    def may_continue(self) -> bool:
+        """Whether a guest that started in this iteration may take another slice of it."""
+        if self._ends_at:
+            return monotonic() < self._ends_at
+        self._ends_at = monotonic() + GUEST_TIME_S
+        self._schedule_next()
+        return True
 
     @property
-    def waited_for(self) -> bool:
-        """Whether any guest waits for a turn."""
-        return bool(self._lines)
+    def has_waiting(self) -> bool:
+        """Whether any guest waits to start."""
+        return bool(self._queues)
 
-    def has_time(self) -> bool:
-        """Whether a guest that was let in this turn may go on. The first to ask has all of the turn's time."""
-        if self._until:
-            return monotonic() < self._until
-        self._until = monotonic() + TURN_S
-        self._end_this()
-        return True
+    async def wait_to_start(
+        self, owner: str = "", *, first: bool = False, budget: Budget | None = None
+    ) -> bool:
+        """Return in an iteration that has time for a guest of ``owner``, behind its waiting guests, or ``first``.
 
-    def _lets_in(self, owner: str, *, others_wait: bool) -> bool:
-        if not self._until:
-            self._until = monotonic() + TURN_S
-            self._end_this()
-        elif owner not in self._had:
-            if monotonic() >= self._until:
-                return False
-        elif others_wait or monotonic() >= self._until - (TURN_S - SHARE_S):
-            return False
-        self._had.add(owner)
-        return True
-
-    async def room(self, owner: str = "", *, first: bool = False, budget: Budget | None = None) -> bool:
-        """Return in a turn that has time for a guest of ``owner``, behind its guests that wait, or ``first``.
-
-        ``False`` if the time of ``budget`` is over before, or nobody waits for it any more.
+        ``False`` if the deadline of ``budget`` passes before, or the budget is stopped.
         """
-        if self.has_room(owner):
+        if self.may_start(owner):
             return True
-        loop, ticket = asyncio.get_running_loop(), next(self._tickets) - (_AHEAD if first else 0)
+        loop, ticket = asyncio.get_running_loop(), next(self._tickets) - (_BEFORE_ALL if first else 0)
         while True:
-            line = self._lines.setdefault(owner, _Line())
-            turn = loop.create_future()
-            heappush(line.waiting, (ticket, turn))
-            self._end_this()
-            late = budget.while_waiting(turn, loop) if budget is not None else None
+            queue = self._queues.setdefault(owner, _OwnerQueue())
+            future = loop.create_future()
+            heappush(queue.waiting, (ticket, future))
+            self._schedule_next()
+            timer = budget.limit_wait(future, loop) if budget is not None else None
             try:
-                called = await turn
+                woken = await future
             finally:
-                if late is not None:
-                    late.cancel()
+                if timer is not None:
+                    timer.cancel()
                 if loop is self._loop:
-                    self._leave(owner, ticket, turn)
-            if not called:
+                    self._remove(owner, ticket, future)
+            if not woken:
                 return False
-            if self._lets_in(owner, others_wait=False):
-                self._came += 1
+            if self._admits(owner, others_wait=False):
+                self._started += 1
                 return True
-            self._put_back = True
-            self._lines.setdefault(owner, _Line())
-            self._lines.move_to_end(owner, last=False)
+            self._woke_too_many = True
+            self._queues.setdefault(owner, _OwnerQueue())
+            self._queues.move_to_end(owner, last=False)
 
-    def _leave(self, owner: str, ticket: int, turn: asyncio.Future[bool]) -> None:
-        line = self._lines.get(owner)
-        if line is not None:  # a line of those who gave up is dropped when it is next
-            if not turn.done():  # the coroutine was thrown away
-                line.waiting.remove((ticket, turn))
-                heapify(line.waiting)
-            elif not turn.cancelled() and turn.result():
-                line.called -= 1
-            if not line.called and not line.waiting:
-                del self._lines[owner]
-        if self._lines:
-            self._end_this()
+    def _admits(self, owner: str, *, others_wait: bool) -> bool:
+        if not self._ends_at:
+            self._ends_at = monotonic() + GUEST_TIME_S
+            self._schedule_next()
+        elif owner not in self._served:
+            if monotonic() >= self._ends_at:
+                return False
+        elif others_wait or monotonic() >= self._ends_at - (GUEST_TIME_S - OWNER_TIME_S):
+            return False
+        self._served.add(owner)
+        return True
 
-    def _end_this(self) -> None:
-        if self._ends:
+    def _remove(self, owner: str, ticket: int, future: asyncio.Future[bool]) -> None:
+        """Take a guest that waits no more out of its queue."""
+        queue = self._queues.get(owner)
+        if queue is not None:  # _wake drops a queue whose guests all gave up
+            if not future.done():  # the coroutine was closed without being run
+                queue.waiting.remove((ticket, future))
+                heapify(queue.waiting)
+            elif not future.cancelled() and future.result():
+                queue.woken -= 1
+            if not queue.woken and not queue.waiting:
+                del self._queues[owner]
+        if self._queues:
+            self._schedule_next()
+
+    def _schedule_next(self) -> None:
+        if self._next_scheduled:
             return
-        self._ends = True
+        self._next_scheduled = True
         loop = asyncio.get_running_loop()
-        if self._lines:  # timers come last in a round of the loop, behind the events found in it
-            loop.call_later(0, self._next, loop)
+        if self._queues:  # timers run last in an iteration, after the events found in it
+            loop.call_later(0, self._begin_iteration, loop)
         else:
-            loop.call_soon(self._next, loop)
+            loop.call_soon(self._begin_iteration, loop)
 
-    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        """A turn begins: all its time is left, and those first in line are called."""
+    def _begin_iteration(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give guests their time again, and wake the first that wait."""
         if loop is not self._loop:
             return
-        self._ends = False
-        self._until = 0.0
-        self._had.clear()
-        self.number += 1
-        if self._lines and not self._call():
-            self._end_this()  # otherwise the called end this turn, and the next is without guests
+        self._next_scheduled = False
+        self._ends_at = 0.0
+        self._served.clear()
+        self.iteration += 1
+        if self._queues and not self._wake():
+            self._schedule_next()  # otherwise the woken do so, and the next iteration is without guests
 
-    def _call(self) -> bool:
-        """Call those who wait, one of each owner in turn: about as many as the last turn had time for.
+    def _wake(self) -> bool:
+        """Wake one guest of each owner in turn, about as many as the last iteration had time for.
 
-        Whether there was one.
+        ``False`` if none could be woken.
         """
-        if self._put_back:
-            self._calls, self._put_back = max(1, self._came), False
+        if self._woke_too_many:
+            self._wake_limit, self._woke_too_many = max(1, self._started), False
         else:
-            self._calls = min(2 * self._calls, _MOST_CALLED)
-        self._came = 0
-        left = most = max(self._calls, min(len(self._lines), _MOST_CALLED))
+            self._wake_limit = min(2 * self._wake_limit, _MAX_WOKEN)
+        self._started = 0
+        left = limit = max(self._wake_limit, min(len(self._queues), _MAX_WOKEN))
         passed = 0
-        while left and passed < len(self._lines):
-            owner, line = next(iter(self._lines.items()))
-            if line.call_first():
+        while left and passed < len(self._queues):
+            owner, queue = next(iter(self._queues.items()))
+            if queue.wake_first():
                 left -= 1
                 passed = 0
-            elif not line.called:
-                del self._lines[owner]
+            elif not queue.woken:
+                del self._queues[owner]
                 continue
             else:
                 passed += 1
-            self._lines.move_to_end(owner)
-        return left < most or not self._lines
+            self._queues.move_to_end(owner)
+        return left < limit or not self._queues
 
 
 class ThreadScheduler(threading.local):
-    """The scheduler of the loop that runs in the thread that asks."""
+    """Each thread's own ``loop_scheduler``, for the loop that runs in it."""
 
     def __init__(self) -> None:
         self.loop_scheduler = LoopScheduler()
 
 
 LARGE_BYTES = 256 * 1024
-"""What is smaller takes a tenth of a millisecond, and is not worth to wait for."""
+"""Work on less than this takes a tenth of a millisecond and needs no queue."""
 
 _REST = 2.0
-"""How long an owner's work rests, by how long it took."""
+"""How long an owner's work rests, as a multiple of how long it took."""
 
 _REMEMBERED_OWNERS = 64
 """Owners remembered without work of theirs that waits."""
 
 
-class _Owner:
-    """One owner's work: who does it, how many more want to, and until when it rests."""
+class _OwnerWork:
+    """One owner's large work: one piece at a time, how many wait or work, and until when it rests."""
 
     __slots__ = ("lock", "rests_until", "users")
 
@@ -236,7 +240,11 @@ class _Owner:
 
 
 class LargeWorkQueue:
-    """The heavy work of one event loop. ``clock`` gives seconds, ``sleep`` waits for some."""
+    """Work that holds the loop for milliseconds and cannot be split, such as decoding a body of megabytes.
+
+    Each owner's work is done a piece at a time, and after each piece the loop is left to others for twice as long: an
+    owner that sends large bodies one after the other slows down itself. ``clock`` gives seconds, ``sleep`` waits.
+    """
 
     def __init__(
         self,
@@ -245,14 +253,14 @@ class LargeWorkQueue:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._owners: dict[str, _Owner] = {}
+        self._owners: dict[str, _OwnerWork] = {}
 
     async def run(self, name: str, work: Callable[[], T]) -> T:
-        """What ``work`` returns, done for the owner of this ``name`` when it is its turn. Raises what it raises."""
+        """Call ``work`` for the owner ``name`` once its earlier work has rested; returns or raises as it does."""
         owner = self._owners.get(name)
         if owner is None:
-            self._forget()
-            owner = self._owners[name] = _Owner()
+            self._forget_rested()
+            owner = self._owners[name] = _OwnerWork()
         owner.users += 1
         try:
             async with owner.lock:
@@ -267,7 +275,7 @@ class LargeWorkQueue:
         finally:
             owner.users -= 1
 
-    def _forget(self) -> None:
+    def _forget_rested(self) -> None:
         if len(self._owners) >= _REMEMBERED_OWNERS:
             now = self._clock()
             self._owners = {

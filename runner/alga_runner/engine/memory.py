@@ -1,7 +1,4 @@
-"""What wasmtime itself bounds in one guest.
-
-A guest's linear memory, touched only through checked ranges.
-"""
+"""A guest's linear memory, touched only through checked ranges; and the limits that wasmtime enforces on a guest."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ class GuestLimits:
 
 @lru_cache(maxsize=256)
 def _window(size: int) -> Any:
-    """The type of so many bytes."""
+    """The ctypes array type of ``size`` bytes."""
     return ctypes.c_char * size
 
 
@@ -59,7 +56,7 @@ class LinearMemory:
         return size
 
     def check(self, offset: int, length: int) -> None:
-        """Raise ``OutOfBounds`` unless ``[offset, offset + length)`` lies in memory.
+        """Raise ``OutOfBounds`` unless ``[offset, offset + length)`` is inside memory.
 
         An empty range may start at most at memory's end (guest ABI, "Imports").
         """

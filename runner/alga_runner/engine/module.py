@@ -1,4 +1,4 @@
-"""A compiled WebAssembly module, and what it says of itself without running."""
+"""A compiled WebAssembly module, with its imports and exports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_REASON_CHARACTERS = 500
 """Of wasmtime's reason, which quotes names that the module chose."""
 
 _ITEMS_AT_A_TIME = 100
-"""Imports or exports described in one go, about half a millisecond."""
+"""Imports or exports described without releasing the GIL, about half a millisecond."""
 
 _Item = TypeVar("_Item")
 
@@ -64,7 +64,7 @@ class Module:
     """A module compiled for one engine, not linked to anything yet.
 
     ``Module(engine, wasm)`` compiles in this process, without any bound on time and memory: right for modules that the
-    project brings itself. Everybody else's go through ``ModuleLoader``.
+    project brings itself. All others go through ``ModuleLoader``.
     """
 
     def __init__(self, engine: Engine, wasm: bytes) -> None:
@@ -81,14 +81,14 @@ class Module:
         """The module whose compiled code is the open file ``descriptor``, which may be closed afterwards.
 
         The code is mapped as it is, and then runs: the caller has verified that it is what the compiler made. Raises
-        ``MemoryLimit`` or ``TableLimit`` where the engine has no room for such a module, and ``ModuleUnsupported`` for
+        ``MemoryLimit`` or ``TableLimit`` for a module larger than a slot of the engine, and ``ModuleUnsupported`` for
         code that was compiled for another engine.
         """
         try:
             native = wasmtime.Module.deserialize_file(engine.wasmtime, f"/proc/self/fd/{descriptor}")
         except wasmtime.WasmtimeError:
-            # Where nothing can be run that lies on the file's volume (noexec), the code is copied. If it is the code's
-            # own fault, this says so without naming the file.
+            # On a volume mounted noexec the code must be copied. If the code is at fault, this error does not name the
+            # file.
             code = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
             try:
                 native = wasmtime.Module.deserialize(engine.wasmtime, code)
@@ -103,15 +103,17 @@ class Module:
         self.native = native
         self.imports = tuple(
             ImportType(item.module, item.name or "", *_describe(item.type))
-            for item in _gently(native.imports)
+            for item in _releasing_gil(native.imports)
         )
         self.memory_bytes = _memory_bytes(native)
-        """What its exported memory starts with; 0 if it exports none."""
-        self.exports = tuple(ExportType(item.name, *_describe(item.type)) for item in _gently(native.exports))
+        """Initial size of its exported memory; 0 if it exports none."""
+        self.exports = tuple(
+            ExportType(item.name, *_describe(item.type)) for item in _releasing_gil(native.exports)
+        )
 
 
 def require_core_module(wasm: bytes) -> None:
-    """Raise ``NotWasm`` or ``ModuleUnsupported`` for a file that does not even begin like a core module."""
+    """Raise ``NotWasm`` or ``ModuleUnsupported`` unless the file starts with the header of a core module."""
     if wasm[:4] != _MAGIC:
         raise NotWasm(
             "The file is not WebAssembly: it does not start with the magic bytes 00 61 73 6d.",
@@ -124,10 +126,8 @@ def require_core_module(wasm: bytes) -> None:
         )
 
 
-def _gently(items: Sequence[_Item]) -> Iterator[_Item]:
-    """``items``, letting the event loop's thread have the interpreter now and then: how many there are is a guest's
-    choice.
-    """
+def _releasing_gil(items: Sequence[_Item]) -> Iterator[_Item]:
+    """Yield ``items``, releasing the GIL now and then: a module chooses how many it has."""
     for number, item in enumerate(items):
         if number % _ITEMS_AT_A_TIME == 0:
             time.sleep(0)
@@ -146,21 +146,21 @@ _TABLE_COUNT = re.compile(r"defined tables count of (\d+) exceeds")
 
 
 def refused(reason: str) -> AlgaError:
-    """Why wasmtime would not take the module. A minimum past the pool's limits is found before anything runs."""
+    """The error for wasmtime's ``reason`` to refuse a module."""
     reason = " ".join(reason.split())[:_MAX_REASON_CHARACTERS]
-    if found := _MEMORY_MINIMUM.search(reason):
+    if match := _MEMORY_MINIMUM.search(reason):
         return MemoryLimit(
-            f"The module starts with more memory than its limit: {found[1]} bytes, of {int(found[2], 16)}.",
+            f"The module starts with more memory than its limit: {match[1]} bytes, of {int(match[2], 16)}.",
             hint="See max_memory_mb.",
         )
-    if found := _TABLE_MINIMUM.search(reason):
+    if match := _TABLE_MINIMUM.search(reason):
         return TableLimit(
-            f"The module starts with a larger table than its limit: {found[1]} elements, of {found[2]}.",
+            f"The module starts with a larger table than its limit: {match[1]} elements, of {match[2]}.",
             hint="See max_table_elements.",
         )
-    if found := _TABLE_COUNT.search(reason):
+    if match := _TABLE_COUNT.search(reason):
         return TableLimit(
-            f"The module has {found[1]} tables; a guest may have one.",
+            f"The module has {match[1]} tables; a guest may have one.",
             hint="Put all references into one table.",
         )
     if "unexpected end" in reason:

@@ -1,9 +1,9 @@
-"""The clock that ends a guest's slice: a POSIX timer that bumps the engine's epoch, without the GIL.
+"""The clock that ends a guest's slice: a POSIX timer that increments the engine's epoch, without the GIL.
 
 A timer thread written in Python would need the GIL that a running guest holds; this one is libc calling wasmtime
 (engine-lab B, "Tick source"). It runs only while guests are alive and a moment after, since starting it costs as much
-as a guest. It belongs to the process that made it. A timer that outlives what it points at is a crash at exit: what
-it points at, the engine, is never freed.
+as a guest. It belongs to the process that made it. A timer that outlives its engine crashes the process at exit, so
+engines are never freed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..errors import EngineForked, EngineUnavailable
 from . import _capi
 
 IDLE_S = 0.05
-"""How long the timer may run on after the last guest, in seconds."""
+"""How long the timer keeps running after the last guest, in seconds."""
 
 _SIGEV_THREAD = 2
 _CLOCK_MONOTONIC = 1
@@ -37,10 +37,10 @@ class Ticker:
         """``engine`` is the address of an engine that lives as long as the process."""
         self._pid = os.getpid()
         self._guests: list[None] = []
-        """One entry for each guest: to append or to pop is one step, which no other thread comes between."""
+        """One entry for each guest: append and pop are atomic under the GIL, a counter's increment is not."""
         self._runs = False
         self._stops_in: set[asyncio.AbstractEventLoop] = set()
-        # Guests of several event loops share the timer, and one may be closed by whoever collects garbage.
+        # Guests of several event loops share the timer, and garbage collection may close one in any thread.
         self._lock = threading.RLock()
         try:
             self._libc = ctypes.CDLL(None, use_errno=True)
@@ -68,7 +68,7 @@ class Ticker:
         return len(self._guests)
 
     def acquire(self) -> None:
-        """A guest starts to live.
+        """Count a new guest; the first one starts the timer.
 
         Raises ``EngineForked`` in a process that did not make the timer, ``EngineUnavailable`` in one that ends.
         """
@@ -81,7 +81,7 @@ class Ticker:
                 raise
 
     def release(self) -> None:
-        """A guest has ended."""
+        """Count a guest that has ended; the last one stops the timer soon."""
         self._guests.pop()
         if not self._guests:
             self._stop_soon()
@@ -105,7 +105,7 @@ class Ticker:
             if self._guests or not self._runs:
                 return
             self._arm(self._off)
-            if self._guests:  # one that came meanwhile, and found it running
+            if self._guests:  # one made meanwhile found the timer running
                 self._arm(self._on)
 
     def _stop_soon(self) -> None:
@@ -115,7 +115,7 @@ class Ticker:
             self.stop_if_idle()
             return
         if loop not in self._stops_in:
-            # Loops that have been closed forgot what they were to do.
+            # Closed loops dropped their timers.
             self._stops_in = {other for other in self._stops_in if not other.is_closed()} | {loop}
             loop.call_later(IDLE_S, self._stop, loop)
 
@@ -124,7 +124,7 @@ class Ticker:
         self.stop_if_idle()
 
     def after_fork_in_child(self) -> None:
-        """In a forked child, which has no timer, whatever its parent's did when it forked."""
+        """Leave the timer to the parent: a child has none, and its lock may be held by a thread of the parent."""
         self._lock = threading.RLock()
         self._runs = False
 

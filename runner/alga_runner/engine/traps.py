@@ -1,4 +1,4 @@
-"""Why a guest stopped, turned from wasmtime's objects into our errors."""
+"""Turns wasmtime's traps and errors into the runner's errors."""
 
 from __future__ import annotations
 

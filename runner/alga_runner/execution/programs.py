@@ -93,7 +93,7 @@ class Programs:
 
         async def load() -> CoreProgram:
             bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
-            return (await self._linked(bundle.wasm, tenant_id)).own()
+            return (await self._linked(bundle.wasm, tenant_id)).copy()
 
         return await self._by_bundle.get((tenant_id, extension_id, content_hash), load)
 

@@ -67,7 +67,7 @@ class Symbolizer:
 async def _in_turns(steps: Generator[None, None, LineTable]) -> LineTable:
     """What ``steps`` returns, each of them in a turn of the event loop that has time for a guest."""
     while True:
-        await this_thread.loop_scheduler.room()
+        await this_thread.loop_scheduler.wait_to_start()
         try:
             next(steps)
         except StopIteration as end:

@@ -12,8 +12,8 @@ from ..capabilities import OPERATIONS, Execution, Gate, Operation
 from ..debuginfo import has_debug_info
 from ..engine import (
     DONE,
-    HELD_S,
     LARGE_BYTES,
+    OVERRUN_S,
     Budget,
     Engine,
     Guest,
@@ -22,12 +22,12 @@ from ..engine import (
     LinkedModule,
     Linker,
     Module,
-    advance,
-    arrive,
-    drive,
-    in_time,
-    retire,
+    free_large_guest,
+    run_call,
+    run_until_blocked,
     this_thread,
+    wait_to_start,
+    wait_within,
 )
 from ..errors import (
     BrokenFraming,
@@ -172,9 +172,9 @@ class CoreProgram:
         self.initializes = initializes
         self.has_debug_info = has_debug_info
 
-    def own(self) -> CoreProgram:
+    def copy(self) -> CoreProgram:
         """The same program for one tenant: how another's guests behave does not decide where its guests run."""
-        return CoreProgram(self.linked.own(), self.initializes, self.has_debug_info)
+        return CoreProgram(self.linked.copy(), self.initializes, self.has_debug_info)
 
 
 class CoreHost:
@@ -187,13 +187,13 @@ class CoreHost:
         limits: SessionLimits,
         *,
         clock_ns: Callable[[], int] = time.time_ns,
-        heavy: LargeWorkQueue | None = None,
+        large_work: LargeWorkQueue | None = None,
     ) -> None:
         """``clock_ns`` is the wall clock guests see, in nanoseconds since 1970; ``heavy`` does what takes long."""
         self._engine = engine
         self._limits = limits
         self._clock_ns = clock_ns
-        self._heavy = heavy or LargeWorkQueue()
+        self._large_work = large_work or LargeWorkQueue()
         self._log = GuestLog(gate)
         self._imports = tuple(core_imports(gate, self._log))
         self._linker = Linker(engine, [item.function for item in self._imports])
@@ -222,13 +222,13 @@ class CoreHost:
         """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
         most = self._limits.body_bytes
         if len(request.http.body_b64 or "") < LARGE_BYTES:
-            if not this_thread.loop_scheduler.has_room(budget.owner):
-                await arrive(budget)
+            if not this_thread.loop_scheduler.may_start(budget.owner):
+                await wait_to_start(budget)
             document = encode_request(request, max_body_bytes=most)
         else:
             body = await self._in_time(budget, lambda: request_body(request, max_bytes=most))
             document = await self._in_time(budget, lambda: encode_with_body(request, body))
-            await arrive(budget)
+            await wait_to_start(budget)
         guest = Guest(program.linked, limits)
         try:
             session = Session(
@@ -250,8 +250,8 @@ class CoreHost:
             finally:
                 if session.unfinished:
                     await self._log.finish(session)
-                if budget.used_s >= HELD_S:
-                    await retire(guest)
+                if budget.used_s >= OVERRUN_S:
+                    await free_large_guest(guest)
             response, items = session.response, self._limits.items
             if response is None:
                 raise NoResponse("The handler returned without a response.", hint="Call alga:abi respond.")
@@ -264,21 +264,21 @@ class CoreHost:
 
     async def _in_time(self, budget: Budget, work: Callable[[], T]) -> T:
         """What ``work`` returns, which takes long, done when it is its owner's turn. Raises ``DeadlineExceeded``."""
-        return await in_time(budget, self._heavy.run(budget.owner, work))
+        return await wait_within(budget, self._large_work.run(budget.owner, work))
 
     async def _run(self, program: CoreProgram, guest: Guest, session: Session, budget: Budget) -> None:
         answer = partial(self._answer, session)
         guest.instantiate()
-        if (step := advance(guest, answer, budget)) != DONE:
-            await drive(guest, answer, budget, step)
+        if (state := run_until_blocked(guest, answer, budget)) != DONE:
+            await run_call(guest, answer, budget, state)
         if program.initializes:
             guest.call(abi.INITIALIZE)
-            if (step := advance(guest, answer, budget)) != DONE:
-                await drive(guest, answer, budget, step)
+            if (state := run_until_blocked(guest, answer, budget)) != DONE:
+                await run_call(guest, answer, budget, state)
         session.handling = True
         guest.call(abi.HANDLE, len(session.request))
-        if (step := advance(guest, answer, budget)) != DONE:
-            await drive(guest, answer, budget, step)
+        if (state := run_until_blocked(guest, answer, budget)) != DONE:
+            await run_call(guest, answer, budget, state)
 
     def _answer(
         self, session: Session, function: int, arguments: tuple[Any, ...]

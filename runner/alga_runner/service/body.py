@@ -51,8 +51,8 @@ async def read_body(
     with anyio.move_on_after(timeout_s):
         body = bytearray()
         while not exchange.body_complete:
-            if body and not this_thread.loop_scheduler.has_room(owner):
-                await this_thread.loop_scheduler.room(owner)
+            if body and not this_thread.loop_scheduler.may_start(owner):
+                await this_thread.loop_scheduler.wait_to_start(owner)
             body += await exchange.read()
             if len(body) > limit:
                 raise _too_large(limit)

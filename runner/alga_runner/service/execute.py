@@ -119,7 +119,7 @@ class Execute:
 
     async def _sized(self, tenant: str, size: int, work: Callable[[], T]) -> T:
         """What ``work`` returns, done when it is the tenant's turn if it is about so many bytes that it takes long."""
-        return work() if size < LARGE_BYTES else await self._runner.heavy.run(tenant, work)
+        return work() if size < LARGE_BYTES else await self._runner.large_work.run(tenant, work)
 
 
 def _outside(

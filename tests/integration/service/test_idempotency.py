@@ -203,7 +203,7 @@ async def test_the_fingerprint_of_a_large_body_is_taken_when_it_is_its_tenant_s_
         return result
 
     monkeypatch.setattr("alga_runner.service.execute.LARGE_BYTES", len("YWJjZA=="))
-    monkeypatch.setattr(runner.heavy, "run", run)
+    monkeypatch.setattr(runner.large_work, "run", run)
     await execute(content_hash, headers=KEY, http={"body_b64": "YQ=="})
     assert ("acme", IdempotencyKey) not in done
     await execute(content_hash, headers=KEY | {"x-idempotency-key": "key-2"}, http={"body_b64": "YWJjZA=="})

@@ -23,7 +23,7 @@ from alga_runner.engine import (
     Linker,
     Module,
     Signature,
-    drive,
+    run_call,
 )
 from alga_runner.engine.context import engine_context
 
@@ -98,7 +98,7 @@ def unknown(engine: Engine) -> LinkedModule:
 def quick(unknown: LinkedModule) -> LinkedModule:
     """The same module, whose guests are known to be quick."""
     while unknown.computes:
-        unknown.computed(long=False)
+        unknown.record_run(used_slice=False)
     return unknown
 
 
@@ -123,9 +123,9 @@ def run(request: pytest.FixtureRequest, linked: LinkedModule, answered: LinkedMo
         with Guest(linked if suspended else answered, LIMITS) as guest:
             answerer = answer_later if suspended else answer
             guest.instantiate()
-            await drive(guest, answerer)
+            await run_call(guest, answerer)
             guest.call(export, argument)
-            await drive(guest, answerer)
+            await run_call(guest, answerer)
             assert guest.memory is not None
             return guest.memory.read(0, 24)
 

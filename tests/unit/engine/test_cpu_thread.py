@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import pytest
 
-from alga_runner.engine import Budget, Guest, GuestLimits, LinkedModule, drive
+from alga_runner.engine import Budget, Guest, GuestLimits, LinkedModule, run_call
 from alga_runner.engine.cpu_thread import CpuThread
 from alga_runner.errors import CpuLimit, DeadlineExceeded, EngineUnavailable, GuestTrap
 from alga_runner.frames import Frame
@@ -33,21 +33,21 @@ class Refused(Exception):
 
 
 class ByHand(CpuThread):
-    """A worker whose slices the test carries out: ``by_hand._serve()``."""
+    """A worker whose slices the test carries out: ``by_hand._run_slice()``."""
 
     def _start(self) -> None:
         self._thread = threading.current_thread()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self._thread = None
-        super().end()
+        super().stop()
 
 
 @pytest.fixture
 async def by_hand() -> AsyncIterator[ByHand]:
     worker = ByHand()
     yield worker
-    worker.end()
+    worker.stop()
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ def polled(monkeypatch: pytest.MonkeyPatch) -> list[Guest]:
     guests: list[Guest] = []
     poll = Guest.poll
 
-    def record(guest: Guest, *, released: bool = False) -> bool:
+    def record(guest: Guest, *, release_gil: bool = False) -> bool:
         guests.append(guest)
-        return poll(guest, released=released)
+        return poll(guest, release_gil=release_gil)
 
     monkeypatch.setattr(Guest, "poll", record)
     return guests
@@ -69,7 +69,7 @@ def worker() -> Iterator[CpuThread]:
     """A worker with a thread of its own."""
     worker = CpuThread()
     yield worker
-    worker.end()
+    worker.stop()
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ class TestOrder:
         tasks = [await lend(by_hand, guest) for guest in guests]
         polled.clear()
         for _ in range(6):
-            by_hand._serve()
+            by_hand._run_slice()
 
         assert [guests.index(guest) for guest in polled] == [0, 1, 2, 0, 1, 2]
         await end(by_hand, tasks)
@@ -137,11 +137,11 @@ class TestOrder:
     ):
         spinning = [await lend(by_hand, start("spin")) for _ in range(3)]
         for _ in range(3):
-            by_hand._serve()
+            by_hand._run_slice()
         quick = start("count")
         tasks = [*spinning, await lend(by_hand, quick)]
 
-        by_hand._serve()
+        by_hand._run_slice()
 
         assert polled[-1] is quick
         await end(by_hand, tasks)
@@ -151,12 +151,12 @@ class TestOrder:
     ):
         spinning = start("spin")
         tasks = [await lend(by_hand, spinning)]
-        by_hand._serve()
+        by_hand._run_slice()
         served: list[Guest] = []
         for _ in range(10):
             if by_hand.waiting < 2:
                 tasks.append(await lend(by_hand, start("spin")))
-            by_hand._serve()
+            by_hand._run_slice()
             served.append(polled[-1])
             if served[-1] is not spinning:  # it goes, and another comes
                 tasks[-1].cancel()
@@ -173,13 +173,13 @@ class TestOrder:
         budget = Budget()
         late = await lend(by_hand, start("spin"), budget)
         for _ in range(4):
-            by_hand._serve()
-        budget.until = PASSED
+            by_hand._run_slice()
+        budget.deadline = PASSED
         late.cancel()
         await turn()
 
-        by_hand._serve()
-        by_hand._serve()  # one of the others may have been next
+        by_hand._run_slice()
+        by_hand._run_slice()  # one of the others may have been next
         await turn()
 
         assert late.cancelled()
@@ -212,30 +212,30 @@ class TestCancellation:
     ):
         guest = start("spin")
         task = await lend(by_hand, guest)
-        loan = by_hand._next()
+        running = by_hand._next_task()
         task.cancel()
         await turn()
         assert not task.done(), "nobody may touch a guest that another thread runs"
-        monkeypatch.setattr(by_hand, "_next", lambda: loan)
+        monkeypatch.setattr(by_hand, "_next_task", lambda: running)
 
-        by_hand._serve()
+        by_hand._run_slice()
         await turn()
 
         assert task.cancelled()
-        assert guest.recall is None
+        assert guest.reclaim is None
 
     async def test_asked_for_again_and_again_it_still_waits_for_the_end_of_the_slice(
         self, by_hand: CpuThread, start: Start, monkeypatch: pytest.MonkeyPatch
     ):
         task = await lend(by_hand, start("spin"))
-        loan = by_hand._next()
+        running = by_hand._next_task()
         for _ in range(5):
             task.cancel()
             await turn()
             assert not task.done()
-        monkeypatch.setattr(by_hand, "_next", lambda: loan)
+        monkeypatch.setattr(by_hand, "_next_task", lambda: running)
 
-        by_hand._serve()
+        by_hand._run_slice()
         await turn()
 
         assert task.cancelled()
@@ -246,18 +246,18 @@ class TestCancellation:
         async def live() -> None:
             with anyio.CancelScope() as scope:
                 scopes.append(scope)
-                await by_hand.run(guest, Budget(until=PASSED))
+                await by_hand.run(guest, Budget(deadline=PASSED))
 
         guest, scopes = start("spin"), []
         task = asyncio.get_running_loop().create_task(live())
         await turn()
-        loan = by_hand._next()
+        running = by_hand._next_task()
         scopes[0].cancel()
         await turn()
         task.cancel()
         await turn()
-        monkeypatch.setattr(by_hand, "_next", lambda: loan)
-        by_hand._serve()
+        monkeypatch.setattr(by_hand, "_next_task", lambda: running)
+        by_hand._run_slice()
         await turn()
 
         assert task.cancelled()
@@ -266,19 +266,19 @@ class TestCancellation:
     async def test_as_it_finishes_is_a_cancellation(self, by_hand: CpuThread, start: Start, export: str):
         guest = start(export)
         task = await lend(by_hand, guest)
-        while guest.recall is not None:
-            by_hand._serve()
+        while guest.reclaim is not None:
+            by_hand._run_slice()
 
         task.cancel()
         await turn()
 
         assert task.cancelled()
-        assert guest.recall is None
+        assert guest.reclaim is None
 
     async def test_of_a_guest_that_never_computed_has_no_stack_to_wait_for(
         self, by_hand: CpuThread, start: Start
     ):
-        budget = Budget(until=PASSED)
+        budget = Budget(deadline=PASSED)
         task = await lend(by_hand, start("spin"), budget)
 
         task.cancel()
@@ -300,7 +300,7 @@ class TestEnd:
         task = await lend(by_hand, start("spin"), budget)
         slices = 0
         while not task.done():
-            by_hand._serve()
+            by_hand._run_slice()
             slices += 1
             await turn()
 
@@ -315,10 +315,10 @@ class TestEnd:
     ):
         budget = Budget()
         task = await lend(by_hand, start("spin"), budget)
-        by_hand._serve()
-        budget.until = PASSED
+        by_hand._run_slice()
+        budget.deadline = PASSED
 
-        by_hand._serve()
+        by_hand._run_slice()
 
         error = await failure_of(task)
         assert isinstance(error, DeadlineExceeded)
@@ -328,7 +328,7 @@ class TestEnd:
         trapping, spinning = start("boom"), start("spin")
         tasks = [await lend(by_hand, guest) for guest in (spinning, trapping, start("count"))]
         while not (tasks[1].done() and tasks[2].done()):
-            by_hand._serve()
+            by_hand._run_slice()
             await turn()
 
         assert isinstance(await failure_of(tasks[1]), GuestTrap)
@@ -354,19 +354,19 @@ class TestEnd:
     async def test_a_fault_of_the_engine_s_own_ends_the_guest_it_happened_to_and_no_other(
         self, by_hand: CpuThread, start: Start, monkeypatch: pytest.MonkeyPatch
     ):
-        def fail(_guest: Guest, *, released: bool) -> tuple[str, ...]:
-            raise MemoryError(str(released))
+        def fail(_guest: Guest, *, release_gil: bool) -> tuple[str, ...]:
+            raise MemoryError(str(release_gil))
 
         monkeypatch.setattr(Guest, "interrupt", fail)
         budget = Budget()
         tasks = [await lend(by_hand, start("spin"), budget), await lend(by_hand, start("spin"))]
-        by_hand._serve()
-        by_hand._serve()
+        by_hand._run_slice()
+        by_hand._run_slice()
         budget.cpu_s = 0
-        by_hand._serve()
+        by_hand._run_slice()
 
         assert isinstance(await failure_of(tasks[0]), MemoryError)
-        assert by_hand._serve()
+        assert by_hand._run_slice()
         assert not tasks[1].done()
         await end(by_hand, tasks[1:])
 
@@ -390,7 +390,7 @@ class TestEnd:
         del answers
         await turn()
         while by_hand.waiting:
-            by_hand._serve()
+            by_hand._run_slice()
         await task
 
         assert kept() is None, "neither by the worker nor by a cycle for the garbage collector"
@@ -432,7 +432,7 @@ class TestLoops:
         del task
         assert linked.engine.ticker.live == 1
 
-        by_hand._serve()
+        by_hand._run_slice()
 
         assert not by_hand.waiting
         assert linked.engine.ticker.live == 0
@@ -480,25 +480,25 @@ class TestProcess:
 
         with pytest.raises(EngineUnavailable, match="can't start new thread"):
             await worker.run(guest, Budget())
-        assert guest.recall is None
+        assert guest.reclaim is None
 
     async def test_at_its_end_guests_that_wait_are_given_back_with_a_sentence(
         self, by_hand: CpuThread, start: Start
     ):
         tasks = [await lend(by_hand, start("spin")) for _ in range(3)]
-        by_hand._serve()
-        by_hand.end()
+        by_hand._run_slice()
+        by_hand.stop()
 
         for task in tasks:
             assert isinstance(await failure_of(task), EngineUnavailable)
 
     async def test_after_its_end_none_is_taken(self, worker: CpuThread, start: Start):
         guest = start("count")
-        worker.end()
+        worker.stop()
 
         with pytest.raises(EngineUnavailable, match="about to end"):
             await worker.run(guest, Budget())
-        assert guest.recall is None
+        assert guest.reclaim is None
 
 
 async def test_a_guest_that_spins_moves_to_the_worker_and_back_at_its_next_host_call(
@@ -507,9 +507,9 @@ async def test_a_guest_that_spins_moves_to_the_worker_and_back_at_its_next_host_
     events: list[str] = []
     poll = Guest.poll
 
-    def record(guest: Guest, *, released: bool = False) -> bool:
+    def record(guest: Guest, *, release_gil: bool = False) -> bool:
         events.append("beside" if threading.current_thread().name == "alga-runner-cpu" else "loop")
-        return poll(guest, released=released)
+        return poll(guest, release_gil=release_gil)
 
     async def note(_function: int, arguments: tuple[int]) -> None:
         events.append(f"note {arguments[0]}")
@@ -517,18 +517,18 @@ async def test_a_guest_that_spins_moves_to_the_worker_and_back_at_its_next_host_
     async def let_go_on() -> None:
         """It computes until it finds that it may go on."""
         while True:
-            if guest.recall is not None:
+            if guest.reclaim is not None:
                 guest.memory.write(64, b"\1")
             await anyio.lowlevel.checkpoint()
 
     monkeypatch.setattr(Guest, "poll", record)
     with Guest(linked, limits) as guest:
         guest.instantiate()
-        await drive(guest, note)
+        await run_call(guest, note)
         guest.call("work", 0)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(let_go_on)
-            await drive(guest, note)
+            await run_call(guest, note)
             tasks.cancel_scope.cancel()
 
     between = " ".join(events).split("note")

@@ -24,11 +24,11 @@ from alga_runner.engine import (
     Linker,
     Module,
     Signature,
-    arrive,
-    drive,
     engine_context,
-    retire,
+    free_large_guest,
+    run_call,
     this_thread,
+    wait_to_start,
 )
 from alga_runner.engine.cpu_thread import CpuThread
 from alga_runner.errors import CpuLimit, DeadlineExceeded, EngineUnavailable, ExecutionError
@@ -47,9 +47,9 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     places: list[str] = []
     poll = Guest.poll
 
-    def record(guest: Guest, *, released: bool = False) -> bool:
-        places.append("beside" if released else "loop")
-        return poll(guest, released=released)
+    def record(guest: Guest, *, release_gil: bool = False) -> bool:
+        places.append("beside" if release_gil else "loop")
+        return poll(guest, release_gil=release_gil)
 
     monkeypatch.setattr(Guest, "poll", record)
     return places
@@ -64,9 +64,9 @@ def run(limits: GuestLimits) -> Run:
     ) -> None:
         with Guest(linked, limits) as guest:
             guest.instantiate()
-            await drive(guest, answer)
+            await run_call(guest, answer)
             guest.call(export, argument)
-            await drive(guest, answer, budget)
+            await run_call(guest, answer, budget)
 
     return call
 
@@ -81,10 +81,10 @@ class Time:
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     """The clock of turns stands still: they have time as long as ``left`` says so."""
     time, turns = Time(), this_thread.loop_scheduler
-    has_time, lets_in = turns.has_time, turns._lets_in
+    may_continue, admits = turns.may_continue, turns._admits
     monkeypatch.setattr(sys.modules["alga_runner.engine.loop_scheduler"], "monotonic", lambda: 1.0)
-    monkeypatch.setattr(turns, "has_time", lambda: time.left and has_time())
-    monkeypatch.setattr(turns, "_lets_in", lambda *who, **others: time.left and lets_in(*who, **others))
+    monkeypatch.setattr(turns, "may_continue", lambda: time.left and may_continue())
+    monkeypatch.setattr(turns, "_admits", lambda *who, **others: time.left and admits(*who, **others))
     return time
 
 
@@ -135,7 +135,7 @@ class TestPlaces:
     ):
         async def spin() -> None:
             with pytest.raises(DeadlineExceeded):
-                await run(unknown, "spin", budget=Budget(until=monotonic() + 0.02))
+                await run(unknown, "spin", budget=Budget(deadline=monotonic() + 0.02))
 
         async with anyio.create_task_group() as tasks:
             for _ in range(4):  # as many as there are slots
@@ -150,7 +150,7 @@ class TestPlaces:
             with Guest(unknown, limits) as guest:
                 guest.instantiate()
                 with pytest.raises(DeadlineExceeded):
-                    await drive(guest, never, Budget(until=PASSED))
+                    await run_call(guest, never, Budget(deadline=PASSED))
 
         assert unknown.computes
 
@@ -160,7 +160,7 @@ class TestPlaces:
         time.left = False
         waiting = asyncio.ensure_future(run(quick, "count"))
         await asyncio.sleep(0)
-        quick.computed(long=True)
+        quick.record_run(used_slice=True)
         time.left = True
         await waiting
 
@@ -172,21 +172,23 @@ class TestPlaces:
         on_loop: set[int] = set()
         poll = Guest.poll
 
-        def record(guest: Guest, *, released: bool = False) -> bool:
-            if guest.memory is not None and not released:
+        def record(guest: Guest, *, release_gil: bool = False) -> bool:
+            if guest.memory is not None and not release_gil:
                 on_loop.add(id(guest))
-            return poll(guest, released=released)
+            return poll(guest, release_gil=release_gil)
 
         async def spin() -> None:
             with Guest(quick, limits) as guest:
                 guest.instantiate()
-                await drive(guest, never)
+                await run_call(guest, never)
                 guest.call("spin", 1)
                 with pytest.raises(CpuLimit):
-                    await drive(guest, never, Budget(cpu_s=0.005))
+                    await run_call(guest, never, Budget(cpu_s=0.005))
 
         monkeypatch.setattr(Guest, "poll", record)
-        monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "SPUN_S", 0.0)  # however late the ticks
+        monkeypatch.setattr(
+            sys.modules["alga_runner.engine.drive"], "FULL_SLICE_S", 0.0
+        )  # however late the ticks
         async with anyio.create_task_group() as tasks:
             for _ in range(4):  # as many as there are slots
                 tasks.start_soon(spin)
@@ -197,18 +199,18 @@ class TestPlaces:
         self, run: Run, quick: LinkedModule, time: Time
     ):
         turns, numbers = this_thread.loop_scheduler, []
-        other = turns.room()
+        other = turns.wait_to_start()
 
         async def note(_function: int, _arguments: tuple[Any, ...]) -> None:
             if not numbers:
                 time.left = False
                 other.send(None)
                 time.left = True
-            numbers.append(turns.number)
+            numbers.append(turns.iteration)
 
-        await arrive(Budget())
+        await wait_to_start(Budget())
         await run(quick, "notes", note, argument=5)
-        assert turns._lines
+        assert turns._queues
         other.close()
 
         assert len(numbers) == 5
@@ -224,49 +226,49 @@ class TestInterruption:
         self, filling, pages: int, holds: bool, place: str, monkeypatch: pytest.MonkeyPatch
     ):
         for module in ("cpu_thread", "drive"):  # any slice took too long
-            monkeypatch.setattr(sys.modules[f"alga_runner.engine.{module}"], "HELD_S", 0.0)
+            monkeypatch.setattr(sys.modules[f"alga_runner.engine.{module}"], "OVERRUN_S", 0.0)
         linked = filling(pages)
         while place == "loop" and linked.computes:
-            linked.computed(long=False)
+            linked.record_run(used_slice=False)
         with Guest(linked, GuestLimits(16 << 20, 10)) as guest:
             guest.instantiate()
-            await drive(guest, never)
+            await run_call(guest, never)
             guest.call("fill", 1)
-            await drive(guest, never)
+            await run_call(guest, never)
 
-        assert linked.holds is holds
+        assert linked.overruns is holds
 
     @pytest.mark.parametrize(("calls", "holds"), [(900, False), (1_100, True)])
     async def test_only_a_guest_with_many_calls_is_blamed_for_one_in_which_they_were_answered_at_once(
         self, engine: Engine, limits: GuestLimits, calls: int, holds: bool, monkeypatch: pytest.MonkeyPatch
     ):
         for module in ("cpu_thread", "drive"):  # any slice took too long
-            monkeypatch.setattr(sys.modules[f"alga_runner.engine.{module}"], "HELD_S", 0.0)
+            monkeypatch.setattr(sys.modules[f"alga_runner.engine.{module}"], "OVERRUN_S", 0.0)
         wat = f"""(module (import "host" "tell" (func $tell)) (func (export "tell") {"(call $tell)" * calls}))"""
         tell = HostFunction("host", "tell", Signature(), suspends=False)
         linked = Linker(engine, [tell]).link(Module(engine, bytes(wat2wasm(wat))))
         with Guest(linked, limits) as guest:
             guest.instantiate()
-            await drive(guest, lambda *_: None)
+            await run_call(guest, lambda *_: None)
             guest.call("tell")
-            await drive(guest, lambda *_: None)
+            await run_call(guest, lambda *_: None)
 
         assert guest.calls == calls
-        assert linked.holds is holds
+        assert linked.overruns is holds
 
     async def test_a_kind_that_holds_does_not_come_back_to_the_loop_at_a_host_call(
         self, run: Run, quick: LinkedModule, slices: list[str]
     ):
-        quick.held()
+        quick.record_overrun()
         await run(quick, "notes", at_once, argument=5)
 
         assert set(slices) == {"beside"}
 
     def test_a_kind_that_held_is_given_another_chance(self, quick: LinkedModule):
-        quick.held()
+        quick.record_overrun()
         runs = 0
         while quick.computes:
-            quick.computed(long=False)
+            quick.record_run(used_slice=False)
             runs += 1
 
         assert runs == 1000
@@ -278,14 +280,14 @@ class TestRetirement:
     @pytest.fixture
     def filled(self, filling, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Awaitable[Guest]]:
         """A guest that has filled its memory."""
-        monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "HELD_S", 0.0)
+        monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "OVERRUN_S", 0.0)
 
         async def fill(pages: int) -> Guest:
             guest = Guest(filling(pages), GuestLimits(16 << 20, 10))
             guest.instantiate()
-            await drive(guest, never)
+            await run_call(guest, never)
             guest.call("fill", 1)
-            await drive(guest, never)
+            await run_call(guest, never)
             return guest
 
         return fill
@@ -296,10 +298,10 @@ class TestRetirement:
         threads: list[str] = []
         close = Guest.close
 
-        def record(guest: Guest, *, released: bool = False) -> None:
+        def record(guest: Guest, *, release_gil: bool = False) -> None:
             if guest._store is not None:
                 threads.append(threading.current_thread().name)
-            close(guest, released=released)
+            close(guest, release_gil=release_gil)
 
         monkeypatch.setattr(Guest, "close", record)
         return threads
@@ -309,7 +311,7 @@ class TestRetirement:
         self, filled, freed: list[str], pages: int, thread: str
     ):
         with await filled(pages) as guest:
-            await retire(guest)
+            await free_large_guest(guest)
 
         assert freed == [thread]
 
@@ -319,7 +321,7 @@ class TestRetirement:
                 try:
                     await anyio.sleep_forever()
                 finally:
-                    await retire(guest)
+                    await free_large_guest(guest)
 
         guest = await filled(200)
         coroutine = live()
@@ -337,7 +339,7 @@ class TestRetirement:
             try:
                 await anyio.lowlevel.checkpoint()
             finally:
-                await retire(guest)
+                await free_large_guest(guest)
 
         assert scope.cancelled_caught
         assert freed == ["alga-runner-cpu"]
@@ -347,10 +349,10 @@ class TestRetirement:
     ):
         guest = await filled(200)
         ended = CpuThread()
-        ended.end()
+        ended.stop()
         monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "_cpu_thread", ended)
         with guest:
-            await retire(guest)
+            await free_large_guest(guest)
 
         assert freed == ["MainThread"]
 
@@ -358,7 +360,7 @@ class TestRetirement:
 class TestDeadline:
     async def test_in_a_host_call_it_names_the_call_and_the_stack(self, run: Run, quick: LinkedModule):
         with pytest.raises(DeadlineExceeded) as raised:
-            await run(quick, "note", never, Budget(until=PASSED))
+            await run(quick, "note", never, Budget(deadline=PASSED))
 
         assert raised.value.where == {"host_call": "host note"}
         assert names(raised.value) == ["noting"]
@@ -368,7 +370,7 @@ class TestDeadline:
         task = asyncio.ensure_future(run(unknown, "spin", budget=budget))
         while not budget.used_s:
             await anyio.lowlevel.checkpoint()
-        budget.until = PASSED
+        budget.deadline = PASSED
 
         with pytest.raises(DeadlineExceeded) as raised:
             await task
@@ -381,31 +383,31 @@ class TestDeadline:
         with Guest(quick, GuestLimits(1 << 20, 100)) as guest:
             guest.instantiate()
             with pytest.raises(DeadlineExceeded) as raised:
-                await drive(guest, never, Budget(until=PASSED))
+                await run_call(guest, never, Budget(deadline=PASSED))
 
-        assert "waiting for its turn" in raised.value.doing
+        assert "waiting to compute" in raised.value.doing
         assert slices == []
 
     async def test_while_it_waits_to_be_let_in_it_says_so(self, time: Time):
         time.left = False
         with pytest.raises(DeadlineExceeded) as raised:
-            await arrive(Budget(until=PASSED))
+            await wait_to_start(Budget(deadline=PASSED))
 
-        assert "waiting for its turn" in raised.value.doing
+        assert "waiting to compute" in raised.value.doing
 
     async def test_while_it_waits_for_the_worker_it_says_so(self, unknown: LinkedModule, limits: GuestLimits):
         with Guest(unknown, limits) as guest:
             guest.instantiate()
             with pytest.raises(DeadlineExceeded) as raised:
-                await drive(guest, never, Budget(until=PASSED))
+                await run_call(guest, never, Budget(deadline=PASSED))
 
-        assert "waiting for its turn" in raised.value.doing
+        assert "waiting to compute" in raised.value.doing
         assert engine_context.cpu_thread.waiting == 0
 
     async def test_a_caller_s_own_cancellation_is_not_taken_for_it(self, run: Run, quick: LinkedModule):
         with anyio.CancelScope() as scope:
             scope.cancel()
-            await run(quick, "note", never, Budget(until=monotonic() + 60))
+            await run(quick, "note", never, Budget(deadline=monotonic() + 60))
 
         assert scope.cancelled_caught
 
@@ -424,7 +426,7 @@ class TestCpuBudget:
         self, run: Run, quick: LinkedModule, place: str
     ):
         if place == "beside":
-            quick.computed(long=True)
+            quick.record_run(used_slice=True)
 
         with pytest.raises(CpuLimit):
             await run(quick, "notes", at_once, Budget(cpu_s=0.001), argument=1 << 30)
@@ -443,10 +445,10 @@ class TestCpuBudget:
         budget = Budget(cpu_s=0.0)
         with Guest(quick, limits) as guest:
             guest.instantiate()
-            await drive(guest, never, budget)
+            await run_call(guest, never, budget)
             guest.call("note", 1)
             with pytest.raises(CpuLimit):
-                await drive(guest, never, budget)
+                await run_call(guest, never, budget)
 
 
 class TestStop:

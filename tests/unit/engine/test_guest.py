@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import anyio
 import pytest
 
-from alga_runner.engine import Guest, drive
+from alga_runner.engine import Guest, run_call
 from alga_runner.errors import ExportMissing, GuestTrap, OutOfBounds, Overloaded
 
 pytestmark = pytest.mark.anyio
@@ -71,9 +71,9 @@ async def test_an_exception_of_one_guest_is_never_seen_by_another(linked, limits
             try:
                 with Guest(linked, limits) as guest:
                     guest.instantiate()
-                    await drive(guest, answer)
+                    await run_call(guest, answer)
                     guest.call("note" if number == 0 else "boom", 1)
-                    await drive(guest, answer)
+                    await run_call(guest, answer)
             except (Refused, GuestTrap) as error:
                 seen[number].append(type(error).__name__)
 
@@ -95,9 +95,9 @@ async def test_guests_are_suspended_side_by_side(linked, limits):
 
         with Guest(linked, limits) as guest:
             guest.instantiate()
-            await drive(guest, answer)
+            await run_call(guest, answer)
             guest.call("note", number)
-            await drive(guest, answer)
+            await run_call(guest, answer)
             finished.append(number)
 
     async with anyio.create_task_group() as tasks:
@@ -118,9 +118,9 @@ async def test_cancellation_frees_a_guest_wherever_it_is(linked, limits, export:
     for _ in range(10):  # more than there are slots: none may be lost
         with anyio.move_on_after(0.005) as scope, Guest(linked, limits) as guest:
             guest.instantiate()
-            await drive(guest, never)
+            await run_call(guest, never)
             guest.call(export, 1)
-            await drive(guest, never)
+            await run_call(guest, never)
         assert scope.cancelled_caught
 
     assert linked.engine.ticker.live == 0
@@ -184,7 +184,7 @@ async def test_a_spinning_guest_lets_the_event_loop_have_its_turn(linked, limits
             guest.instantiate()
             settled(guest)
             guest.call("spin", 1)
-            await drive(guest, lambda _function, _arguments: None)
+            await run_call(guest, lambda _function, _arguments: None)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(spin)

@@ -28,9 +28,9 @@ def link(guests=4):
 async def run(linked, export, answer=lambda function, arguments: None):
     with Guest(linked, GuestLimits(1 << 20, 10)) as guest:
         guest.instantiate()
-        await drive(guest, answer)
+        await run_call(guest, answer)
         guest.call(export, 1)
-        await drive(guest, answer)
+        await run_call(guest, answer)
 """
 
 
@@ -140,7 +140,7 @@ async def main():
     guest.instantiate()
     guest.poll()
     guest.call("spin", 1)
-    task = asyncio.ensure_future(drive(guest, None))
+    task = asyncio.ensure_future(run_call(guest, None))
     await until_in_the_worker(task)
     while engine_context.cpu_thread._running is None:
         await asyncio.sleep(0)
@@ -374,7 +374,7 @@ def test_wasmtime_reads_no_debug_information_whatever_the_environment_says():
     assert (code, out, err) == (0, "False 1", "")
 
 
-def test_an_engine_outlasts_what_the_interpreter_frees_as_it_ends():
+def test_an_engine_outlasts_what_the_interpreter_frees_as_it_next_scheduled():
     code, out, err = outcome("""
         linked = link()
         linked.engine.wasmtime.close()

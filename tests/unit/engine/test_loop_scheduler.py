@@ -13,7 +13,7 @@ from functools import partial
 import anyio
 import pytest
 
-from alga_runner.engine.loop_scheduler import TURN_S, LoopScheduler
+from alga_runner.engine.loop_scheduler import GUEST_TIME_S, LoopScheduler
 
 pytestmark = pytest.mark.anyio
 
@@ -42,8 +42,8 @@ def take_this_turn(turns: LoopScheduler, clock: Clock):
     """A guest takes all the time of this turn."""
 
     def take() -> None:
-        assert turns.has_room()
-        clock.now += TURN_S
+        assert turns.may_start()
+        clock.now += GUEST_TIME_S
 
     return take
 
@@ -59,7 +59,7 @@ class Guests:
 
     async def run(self, name: object, slices: int, slice_s: float, owner: str = "") -> None:
         for _ in range(slices):
-            await self._turns.room(owner)
+            await self._turns.wait_to_start(owner)
             self._clock.now += slice_s
             self.ran.append((self._turn_of_loop, name))
 
@@ -77,7 +77,9 @@ async def guests(turns: LoopScheduler, clock: Clock):
     counting.cancel()
 
 
-@pytest.mark.parametrize(("slice_s", "most"), [(TURN_S, 1), (TURN_S * 0.6, 2), (TURN_S / 4 + 1e-9, 4)])
+@pytest.mark.parametrize(
+    ("slice_s", "most"), [(GUEST_TIME_S, 1), (GUEST_TIME_S * 0.6, 2), (GUEST_TIME_S / 4 + 1e-9, 4)]
+)
 async def test_a_turn_has_a_millisecond_of_guest_time_and_the_rest_of_the_last_slice(
     guests: Guests, slice_s: float, most: int
 ):
@@ -92,7 +94,7 @@ async def test_a_turn_has_a_millisecond_of_guest_time_and_the_rest_of_the_last_s
 async def test_guests_that_arrive_while_others_wait_go_behind_them(guests: Guests, take_this_turn):
     async with anyio.create_task_group() as tasks:
         for number in range(5):
-            tasks.start_soon(guests.run, number, 3, TURN_S)
+            tasks.start_soon(guests.run, number, 3, GUEST_TIME_S)
         take_this_turn()
         await asyncio.sleep(0)
 
@@ -105,7 +107,7 @@ async def test_a_guest_that_found_no_time_left_when_it_was_called_keeps_its_plac
     async with anyio.create_task_group() as tasks:
         take_this_turn()
         for number in range(40):  # more than are called for one turn
-            tasks.start_soon(guests.run, number, 1, TURN_S)
+            tasks.start_soon(guests.run, number, 1, GUEST_TIME_S)
 
     assert [number for _, number in guests.ran] == list(range(40))
 
@@ -114,8 +116,8 @@ async def test_whoever_asks_to_be_first_is(turns: LoopScheduler, clock: Clock, t
     order: list[str] = []
 
     async def wait(name: str, *, first: bool) -> None:
-        await turns.room(first=first)
-        clock.now += TURN_S
+        await turns.wait_to_start(first=first)
+        clock.now += GUEST_TIME_S
         order.append(name)
 
     async with anyio.create_task_group() as tasks:
@@ -131,7 +133,7 @@ async def test_the_rest_of_the_loop_is_reached_between_any_two_turns(guests: Gue
 
     async with anyio.create_task_group() as tasks:
         for number in range(20):
-            tasks.start_soon(guests.run, number, 1, TURN_S)
+            tasks.start_soon(guests.run, number, 1, GUEST_TIME_S)
         while len(guests.ran) < 20:
             seen.append(len(guests.ran))
             await asyncio.sleep(0)
@@ -145,13 +147,13 @@ async def test_what_else_takes_long_in_a_turn_takes_no_turn_from_guests(turns: L
     async def run() -> None:
         nonlocal ran
         for _ in range(10):
-            await turns.room()
+            await turns.wait_to_start()
             ran += 1
             await asyncio.sleep(0)
 
     async def dawdle() -> None:
         while ran < 10:
-            clock.now += 10 * TURN_S
+            clock.now += 10 * GUEST_TIME_S
             await asyncio.sleep(0)
 
     with anyio.fail_after(5):
@@ -163,13 +165,13 @@ async def test_what_else_takes_long_in_a_turn_takes_no_turn_from_guests(turns: L
 
 
 async def test_a_guest_may_go_on_in_its_turn_though_others_wait(turns: LoopScheduler, clock: Clock):
-    assert turns.has_room()
-    clock.now += TURN_S / 2
-    waiting = asyncio.ensure_future(turns.room())
-    assert turns.has_time()
-    clock.now += TURN_S / 2
+    assert turns.may_start()
+    clock.now += GUEST_TIME_S / 2
+    waiting = asyncio.ensure_future(turns.wait_to_start())
+    assert turns.may_continue()
+    clock.now += GUEST_TIME_S / 2
 
-    assert not turns.has_time()
+    assert not turns.may_continue()
     await waiting
 
 
@@ -177,12 +179,12 @@ async def test_a_guest_that_is_cancelled_while_it_waits_takes_no_turn_from_the_o
     guests: Guests, take_this_turn
 ):
     async with anyio.create_task_group() as tasks:
-        gone = asyncio.ensure_future(guests.run("gone", 1, TURN_S))
+        gone = asyncio.ensure_future(guests.run("gone", 1, GUEST_TIME_S))
         take_this_turn()
         await asyncio.sleep(0)
         gone.cancel()
-        tasks.start_soon(guests.run, "first", 1, TURN_S)
-        tasks.start_soon(guests.run, "second", 1, TURN_S)
+        tasks.start_soon(guests.run, "first", 1, GUEST_TIME_S)
+        tasks.start_soon(guests.run, "second", 1, GUEST_TIME_S)
 
     assert [name for _, name in guests.ran] == ["first", "second"]
     assert gone.cancelled()
@@ -191,15 +193,15 @@ async def test_a_guest_that_is_cancelled_while_it_waits_takes_no_turn_from_the_o
 async def test_a_guest_that_is_cancelled_as_it_is_called_gives_its_turn_back(
     turns: LoopScheduler, take_this_turn
 ):
-    called = asyncio.ensure_future(turns.room())
+    called = asyncio.ensure_future(turns.wait_to_start())
     take_this_turn()
     await asyncio.sleep(0)
-    turns._next(asyncio.get_running_loop())
+    turns._begin_iteration(asyncio.get_running_loop())
     called.cancel()
     await asyncio.wait([called])
 
     assert called.cancelled()
-    assert turns.has_room()
+    assert turns.may_start()
 
 
 async def test_a_guest_whose_coroutine_is_thrown_away_gives_its_place_up(
@@ -207,27 +209,27 @@ async def test_a_guest_whose_coroutine_is_thrown_away_gives_its_place_up(
 ):
     take_this_turn()
     for _ in range(20):  # more than are called for one turn
-        coroutine = turns.room()
+        coroutine = turns.wait_to_start()
         coroutine.send(None)
         coroutine.close()
 
-    assert not turns._lines
+    assert not turns._queues
     with anyio.fail_after(5):
-        await turns.room()
-    assert not turns._lines
+        await turns.wait_to_start()
+    assert not turns._queues
 
 
 def test_a_loop_that_ended_with_guests_waiting_leaves_the_next_one_alone(
     turns: LoopScheduler, take_this_turn
 ):
     async def abandon() -> None:
-        asyncio.get_running_loop().create_task(turns.room())
+        asyncio.get_running_loop().create_task(turns.wait_to_start())
         take_this_turn()
         await asyncio.sleep(0)
 
     asyncio.run(abandon())
 
-    asyncio.run(asyncio.wait_for(turns.room(), 5))
+    asyncio.run(asyncio.wait_for(turns.wait_to_start(), 5))
 
 
 def test_a_loop_that_was_closed_is_not_asked_for_another_turn(turns: LoopScheduler, take_this_turn):

@@ -29,7 +29,7 @@ def test_a_rust_function_is_a_path_without_its_hash(mangled: str, name: str) -> 
     "name",
     [
         "divide",
-        "tests/crash/share",
+        "tests/crash/queue",
         "~lib/array/Array<i32>#push",
         "std::__1::sort(int*, int*)",
         "_ZN3foo3barE",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alga_runner.engine import Guest, drive
+from alga_runner.engine import Guest, run_call
 from alga_runner.errors import AbiBreach, CopyLimit, GuestTrap
 
 pytestmark = pytest.mark.anyio
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 async def started(guest: Guest, export: str) -> None:
     """Start a call of ``export`` in a guest that is instantiated."""
     guest.instantiate()
-    await drive(guest, lambda *_: None)
+    await run_call(guest, lambda *_: None)
     guest.call(export, 7)
 
 
@@ -51,7 +51,7 @@ async def test_a_guest_that_has_left_its_stack_has_none_any_more(linked, limits)
 async def test_a_guest_that_ended_by_itself_has_none(linked, limits):
     with Guest(linked, limits) as guest:
         await started(guest, "count")
-        await drive(guest, lambda *_: None)
+        await run_call(guest, lambda *_: None)
 
         assert guest.interrupt() == ()
 
@@ -59,7 +59,7 @@ async def test_a_guest_that_ended_by_itself_has_none(linked, limits):
 async def test_a_guest_that_is_done_cannot_be_polled(linked, limits):
     with Guest(linked, limits) as guest:
         guest.instantiate()
-        await drive(guest, lambda *_: None)
+        await run_call(guest, lambda *_: None)
 
         with pytest.raises(RuntimeError, match="nothing to run"):
             guest.poll()
@@ -76,7 +76,7 @@ async def test_an_answer_that_breaks_off_learns_the_host_call_and_the_stack(requ
     with Guest(request.getfixturevalue(kind), limits) as guest:
         await started(guest, "note")
         with pytest.raises(CopyLimit) as caught:
-            await drive(guest, refuse if kind == "answered" else refuse_later)
+            await run_call(guest, refuse if kind == "answered" else refuse_later)
 
     assert caught.value.where == {"host_call": "host note"}
     assert len(caught.value.frames) == 1
@@ -89,7 +89,7 @@ async def test_an_answer_s_own_words_for_its_host_call_stand(linked, limits):
     with Guest(linked, limits) as guest:
         await started(guest, "note")
         with pytest.raises(AbiBreach) as caught:
-            await drive(guest, refuse)
+            await run_call(guest, refuse)
 
     assert caught.value.where == {"host_call": "scheduler.list"}
 
@@ -101,7 +101,7 @@ async def test_a_fault_of_the_host_is_left_as_it_is(linked, limits):
     with Guest(linked, limits) as guest:
         await started(guest, "note")
         with pytest.raises(KeyError) as caught:
-            await drive(guest, fail)
+            await run_call(guest, fail)
 
     assert vars(caught.value) == {}
 
@@ -110,7 +110,7 @@ async def test_a_trap_knows_its_place_in_the_module(linked, limits):
     with Guest(linked, limits) as guest:
         await started(guest, "boom")
         with pytest.raises(GuestTrap) as caught:
-            await drive(guest, lambda *_: None)
+            await run_call(guest, lambda *_: None)
 
     (frame,) = caught.value.frames
     assert 0 < frame.offset < 2_000

@@ -71,7 +71,7 @@ def test_an_engine_that_failed_is_tried_again(engine, broken, monkeypatch) -> No
     require_sound(engine)
 
 
-def test_a_future_that_never_ends(engine, broken) -> None:
+def test_a_future_that_never_next_scheduled(engine, broken) -> None:
     broken("future_poll", lambda _real, _future: False)
 
     assert "it came to no end" in fault(engine)
