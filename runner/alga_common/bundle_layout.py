@@ -8,7 +8,7 @@ from pathlib import Path
 MANIFEST = "manifest.json"
 
 WASM = "dist/main.wasm"
-"""Path of the module in a bundle, whatever the manifest says (alga-contract 3)."""
+"""Path of the module in every bundle; the manifest cannot choose another (alga-contract 3)."""
 
 SOURCE_MAP = "dist/main.wasm.map"
 """Where AssemblyScript's compiler puts the module's source map; few bundles have one."""
@@ -23,7 +23,7 @@ PATH_HINT = f"Give an extension's folder ({MANIFEST}, {WASM}) or a .tar.zst file
 
 
 class LayoutError(Exception):
-    """A folder or file that no bundle can be read from. ``missing`` says whether something is not there at all."""
+    """A folder or file that no bundle can be read from. ``missing`` is set if a file or folder does not exist."""
 
     def __init__(self, message: str, *, missing: bool = False, hint: str | None = None) -> None:
         super().__init__(message)

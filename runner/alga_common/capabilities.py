@@ -40,7 +40,7 @@ def granted_capabilities(names: Collection[str]) -> frozenset[str]:
 
 @lru_cache
 def _with_defaults(names: tuple[str, ...]) -> frozenset[str]:
-    """Of names that exist alone: nobody can fill the cache with long ones."""
+    """Of names that exist alone: a request cannot fill the cache with long names."""
     return DEFAULT_CAPABILITIES.union(names)
 
 

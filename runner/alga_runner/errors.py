@@ -1,6 +1,6 @@
 """Every failure a person can meet, in one tree.
 
-Each leaf carries a stable ``code`` (documented in ``docs/errors.md``), says what happened to what, and
+Each leaf has a stable ``code`` (documented in ``docs/errors.md``), a message that names what failed and why, and
 where there is a next step, a ``hint``::
 
     AlgaError
@@ -90,7 +90,7 @@ class AlgaError(Exception):
         self.where: dict[str, str] = {}
 
     def at(self, **where: str | None) -> Self:
-        """Add what this happened to; what is already known, or ``None``, is left alone. Returns itself."""
+        """Add where this happened; known parts and ``None`` are left alone. Returns itself."""
         for key, value in where.items():
             if value is not None:
                 self.where.setdefault(key, value)
@@ -99,7 +99,7 @@ class AlgaError(Exception):
     def fresh(self) -> Self:
         """The same error as an object of its own, for one failure that several executions meet.
 
-        Each adds what it knows with ``at``, and nobody may read another's.
+        Each adds its own place with ``at``, and must not see the others'.
         """
         clone = type(self).__new__(type(self))
         clone.args = self.args
@@ -154,7 +154,7 @@ class BundleError(AlgaError):
 
 
 class BundleNotFound(BundleError):
-    """No bundle stands there."""
+    """The bundle does not exist, or cannot be read."""
 
     code = "bundle_not_found"
 
@@ -258,7 +258,7 @@ class CompileCrash(CompilationError):
 
 
 class RequestError(AlgaError):
-    """The execute request cannot be carried out as it stands."""
+    """The execute request cannot be carried out."""
 
 
 class RequestInvalid(RequestError):
@@ -386,13 +386,13 @@ class NoResponse(ExecutionError):
 
 
 class InvalidResponse(ExecutionError):
-    """The guest's response is not a response; the message says why."""
+    """The guest's response is malformed; the message names the fault."""
 
     code = "invalid_response"
 
 
 class DeadlineExceeded(ExecutionError):
-    """The execution did not finish within its time. ``doing`` says why it was not computing, if it was not."""
+    """The execution did not finish within its time. ``doing`` is what it waited for, if it was not computing."""
 
     code = "deadline_exceeded"
 
@@ -406,7 +406,7 @@ class DeadlineExceeded(ExecutionError):
 class Overloaded(ExecutionError):
     """There is no room for another guest right now.
 
-    Nothing was carried out, so it may be sent again, best after ``retry_after_ms``. ``of_tenant`` says that the tenant
+    Nothing was carried out, so it may be sent again, best after ``retry_after_ms``. ``of_tenant`` is set if the tenant
     has as much as one may, while there may be room for others.
     """
 
@@ -530,7 +530,7 @@ class HostCallError(AlgaError):
     """A host call that failed: a value for the guest.
 
     ``host_code`` is what the guest switches on, ``field_errors`` maps a field of its request to what is
-    wrong with it, ``retry_after_ms`` says when trying again makes sense.
+    wrong with it, ``retry_after_ms`` is when to try again.
     """
 
     code = "host_call_failed"

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     max_server_connections: int = Field(
         default=200,
         ge=1,
-        description="Requests to the Alga server in flight at once; more wait, within their deadlines.",
+        description="Concurrent requests to the Alga server; more wait, within their deadlines.",
     )
     max_server_connections_per_tenant: int | None = Field(
         default=None,
@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         default=512 * MIB,
         ge=1,
         description="Bytes of all requests that are being read, queued or executed, as they came; "
-        "each counts 16 KiB beside its body. Decoded they take about three times as much.",
+        "each counts 16 KiB on top of its body. Decoded they take about three times as much.",
     )
     max_http_bytes_per_tenant: int | None = Field(
         default=None,
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     shutdown_grace_ms: int = Field(
         default=30_000,
         ge=0,
-        description="How long executions may go on after the runner was told to stop.",
+        description="How long executions may go on after the runner was asked to stop.",
     )
     worker_max_rss_mb: int = Field(
         default=2_048,
@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     max_table_elements: int = Field(
         default=20_000,
         ge=1,
-        description="Elements of one guest's table, of 8 bytes each: they come beside its linear memory.",
+        description="Elements of one guest's table, of 8 bytes each, in addition to its linear memory.",
     )
     wasm_stack_bytes: int = Field(
         default=256 * 1024, ge=64 * 1024, description="Native stack a guest's own calls may use."
@@ -168,7 +168,7 @@ class Settings(BaseSettings):
     max_code_cache_mb: int = Field(
         default=1024,
         ge=1,
-        description="Compiled code kept in `code_cache`; what was unused for longest goes first.",
+        description="Compiled code kept in `code_cache`; the longest unused is removed first.",
     )
     max_compile_cpu_ms: int = Field(
         default=60_000, ge=1, description="CPU time that compiling one module may take."
@@ -187,24 +187,24 @@ class Settings(BaseSettings):
         default=3,
         ge=1,
         le=256,
-        description="Modules that are compiled at once, each on one core; one tenant's never take the last place.",
+        description="Modules that are compiled concurrently, each on one core; one tenant's never take the last place.",
     )
 
-    # How many at once.
+    # How many concurrently.
     max_guests: int = Field(
         default=1_000,
         ge=1,
         le=20_000,
-        description="Executions under way at once in this process: slots of the engine's pool. "
-        "Held to what the kernel's `vm.max_map_count` allows; the log says at the start what came of it.",
+        description="Concurrent executions in this process: slots of the engine's pool. "
+        "Held to what the kernel's `vm.max_map_count` allows; the runner logs the resulting number when it starts.",
     )
     max_guests_per_tenant: int | None = Field(
         default=None,
         ge=1,
-        description="Those of one tenant. Unset: a quarter of what fits at once.",
+        description="Those of one tenant. Unset: a quarter of that number.",
     )
     max_queued: int = Field(
-        default=1_000, ge=0, description="Executions that wait for a place at once; 0: none waits."
+        default=1_000, ge=0, description="Executions that wait for a place; 0: none waits."
     )
     max_queued_per_tenant: int | None = Field(
         default=None, ge=0, description="Those of one tenant. Unset: a quarter of `max_queued`."
@@ -271,7 +271,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def of_document(cls, document: dict[str, Any]) -> Settings:
-        """The settings that ``document`` told, whatever the environment says. They were validated there."""
+        """The settings in ``document``, which were validated there; the environment is not read."""
         values: dict[str, Any] = dict(document["plain"])
         values |= {name: SecretStr(value) for name, value in document["secret"].items()}
         return cls.model_construct(**values)

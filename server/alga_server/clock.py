@@ -1,4 +1,4 @@
-"""Where the server's time comes from: every instant, every duration and every wait is read from one injected clock."""
+"""The server's time: every instant, every duration and every wait is read from one injected clock."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class SystemClock:
 
 
 class _Moves:
-    """Wakes whoever waits for the next move of a clock."""
+    """Wakes the tasks that wait for the next move of a clock."""
 
     def __init__(self) -> None:
         self._next = anyio.Event()
 
     def tell(self) -> None:
         """The clock was moved."""
-        told, self._next = self._next, anyio.Event()
-        told.set()
+        moved, self._next = self._next, anyio.Event()
+        moved.set()
 
     async def wait(self) -> None:
         """Return at the next move."""
@@ -76,7 +76,7 @@ class OffsetClock:
 
 
 class ManualClock:
-    """A clock that stands still until it is moved. ``start`` is aware; by default the first of January 2026."""
+    """A clock that does not go on until it is moved. ``start`` is aware; by default the first of January 2026."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._start = self._now = start.astimezone(UTC)

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from alga_runner.errors import SettingsError
 
 WELL_KNOWN_TOKENS = frozenset({"local-runner-key", "changeme", "change-me", "secret"})
-"""Tokens that example configurations carry; nobody's secret (alga-contract 4)."""
+"""Tokens that example configurations carry, so they are no secrets (alga-contract 4)."""
 
 
 class ServerSettings(BaseSettings):
@@ -44,7 +44,7 @@ class ServerSettings(BaseSettings):
     require_execution_token: bool = Field(
         default=True,
         description="Whether a host call must carry the token of the execution it speaks for, which expires shortly "
-        "after that execution's time. Without it, whoever has the runner's token can speak for every install.",
+        "after that execution's time. Without it, anyone with the runner's token can speak for every install.",
     )
     runner_url: str = Field(
         default="http://127.0.0.1:8080",
@@ -57,7 +57,7 @@ class ServerSettings(BaseSettings):
     max_runner_calls: int = Field(
         default=200,
         ge=1,
-        description="Executions that this server has under way at once; one more waits a moment, then is refused.",
+        description="Concurrent executions of this server; one more waits a moment, then is refused.",
     )
     max_runner_response_bytes: int = Field(
         default=24 * 1024 * 1024,
@@ -92,12 +92,12 @@ class ServerSettings(BaseSettings):
     schedule_changes_per_minute: int = Field(
         default=10,
         ge=1,
-        description="How often an extension may create, update or delete a schedule of one install, on and on.",
+        description="How often an extension may create, update or delete a schedule of one install, over a long time.",
     )
     schedule_changes_burst: int = Field(
         default=50,
         ge=1,
-        description="How many such changes it may make at once; they come back at the rate above. "
+        description="How many such changes it may make in a burst; they are refilled at the rate above. "
         "Requests that are refused do not count.",
     )
     job_engine: Literal["embedded", "procrastinate"] = Field(
@@ -113,7 +113,7 @@ class ServerSettings(BaseSettings):
         default=15.0,
         ge=1,
         description="How often the server looks for schedules that other processes changed. "
-        "Its own changes it sees at once.",
+        "It sees its own changes immediately.",
     )
     late_after_seconds: float = Field(
         default=60.0,
@@ -122,7 +122,7 @@ class ServerSettings(BaseSettings):
         "More than `dispatch_poll_seconds`.",
     )
     max_schedule_runs: int = Field(
-        default=50, ge=1, le=1000, description="Runs of schedules that this server has under way at once."
+        default=50, ge=1, le=1000, description="Concurrent runs of schedules on this server."
     )
     run_lease_seconds: float = Field(
         default=60.0,
@@ -136,7 +136,7 @@ class ServerSettings(BaseSettings):
     reconcile_seconds: float = Field(
         default=300.0,
         ge=1,
-        description="How often the server looks for schedules whose job is not what it should be, and heals them; "
+        description="How often the server looks for schedules whose job is not as it should be, and repairs them; "
         "and when it starts.",
     )
     shutdown_grace_seconds: float = Field(
@@ -152,8 +152,8 @@ class ServerSettings(BaseSettings):
         default=8,
         ge=1,
         le=64,
-        description="Reads of the database that run at once. Writes of a file take turns; of PostgreSQL, half as "
-        "many run at once, and a server has that many connections in all.",
+        description="Concurrent reads of the database. Writes of a file take turns; of PostgreSQL, half as "
+        "many run concurrently, and a server has that many connections in all.",
     )
 
     @classmethod

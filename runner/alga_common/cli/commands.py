@@ -49,7 +49,7 @@ class Commands(click.Group):
         return list(self._places)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; ``None`` if there is none of that name."""
+        """Import a command; ``None`` if no command has that name."""
         if cmd_name not in self._places:
             return None
         command: click.Command = load(self._places[cmd_name])
@@ -83,7 +83,7 @@ def note_json(ctx: click.Context, _option: click.Parameter, value: bool) -> bool
 
 
 def unexpected(error: Exception, program: str) -> Failure:
-    """Describe an exception that is none of the package's own: the operating system's, or a fault of ``program``."""
+    """Describe an exception outside the package's error tree: the operating system's, or a fault of ``program``."""
     if isinstance(error, Failure):
         return error
     if isinstance(error, OSError):

@@ -26,7 +26,7 @@ _HELP = """Run Alga extensions written in WebAssembly.
   alga-runner invoke my-extension POST /setup --grant scheduler.manage
       call one of its endpoints and see everything it did
   alga-runner precompile bundles
-      compile what is published, before a request needs it
+      compile published extensions before a request needs them
   alga-runner serve --bundle-store bundles --server-url https://alga.example
       execute over HTTP, for an Alga server
 

@@ -21,7 +21,7 @@ Examples:
   alga-runner serve --workers auto --bundle-store /srv/bundles --server-url https://alga.example
   alga-runner serve --dev --port 0 --bundle-store ./bundles
 
-When it answers, one line on stdout says where. The log goes to stderr: sentences in a terminal, else JSON, a line each.
+Once it answers it prints its address on stdout. The log goes to stderr: text in a terminal, else JSON, a line each.
 The first SIGTERM or Ctrl-C lets executions under way finish, the second ends them.
 
 With --workers, processes share the port. One that dies is replaced; one that uses too much memory, too, when its

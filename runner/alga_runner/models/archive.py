@@ -1,6 +1,6 @@
 """The bundle's archive: a tar inside zstd (alga-contract 3), bytes in and bytes out.
 
-An archive comes from strangers. The walk over the tar is bounded and ours, ``tarfile`` only decodes single headers:
+An archive is untrusted. The walk over the tar is bounded and ours, ``tarfile`` only decodes single headers:
 its own walk follows sparse maps, recurses over chained long names and, in some releases, loops on negative sizes.
 """
 
@@ -19,7 +19,7 @@ from ..errors import BundleInvalid
 _LEVEL = 12
 _BLOCK = tarfile.BLOCKSIZE
 _SLICE = 512
-"""Compressed bytes decoded at a time: zstd makes at most 128 KiB of 4 bytes, so 16 MiB at once."""
+"""Compressed bytes decoded at a time: zstd makes at most 128 KiB of 4 bytes, so 16 MiB in one step."""
 _WINDOW = 1 << 27
 """Memory a frame may ask for: what the zstd tool accepts by default."""
 _RECORD_BYTES = 64 * 1024
@@ -37,7 +37,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar:
         for path in sorted(files):
             if entry_path(path) != path:
-                raise BundleInvalid(f"The path {path!r} cannot stand in a bundle.")
+                raise BundleInvalid(f"The path {path!r} is not allowed in a bundle.")
             entry = tarfile.TarInfo(path)
             entry.size = len(files[path])
             tar.addfile(entry, io.BytesIO(files[path]))
@@ -50,7 +50,7 @@ def unpack(
     """The files of an archive, path to content; directories and hidden files are ignored (alga-contract 3).
 
     Archives made on a desktop carry the likes of ``.DS_Store``. Raises ``BundleInvalid`` for anything else than a whole
-    archive of regular files with plain relative paths, for a path that stands twice, and past ``max_bytes`` of tar or
+    archive of regular files with plain relative paths, for a path that occurs twice, and past ``max_bytes`` of tar or
     ``max_files`` members.
     """
     files: dict[str, bytes] = {}
@@ -61,7 +61,7 @@ def unpack(
             continue
         path = entry_path(raw_path)
         if path in files:
-            raise BundleInvalid(f"The bundle's entry {path!r} stands in the archive twice.")
+            raise BundleInvalid(f"The bundle's entry {path!r} is in the archive twice.")
         files[path] = content
     return files
 

@@ -14,7 +14,7 @@ from .secret_envelope import SecretEnvelope
 
 
 class ExecutionContext(WireModel):
-    """Who executes what. Identity of every host call comes from here, never from the guest's bytes."""
+    """Who executes what. Identity of every host call is taken from here, never from the guest's bytes."""
 
     request_id: str | None = None
     tenant_id: str
@@ -41,7 +41,7 @@ class HttpCall(WireModel):
     body_b64: str | None = None
 
     def body(self) -> bytes | None:
-        """The decoded body, ``None`` when there is none. Raises ``BodyNotBase64``."""
+        """The decoded body, or ``None``. Raises ``BodyNotBase64``."""
         if self.body_b64 is None:
             return None
         try:
@@ -103,5 +103,5 @@ class ExecuteResponse(WireModel):
     error: str | None = None
 
     def body(self) -> bytes:
-        """The decoded body, empty when there is none."""
+        """The decoded body; empty if the response has no body."""
         return pybase64.b64decode(self.body_b64 or "")

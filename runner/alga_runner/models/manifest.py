@@ -128,7 +128,7 @@ class ManifestUi(_Part):
 
 
 class Manifest(_Part):
-    """What an extension says about itself. ``capabilities`` are normalised, sorted and known."""
+    """An extension's description of itself. ``capabilities`` are normalised, sorted and known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

@@ -55,7 +55,7 @@ class SecretEnvelope(WireModel):
 
 
 def _inline(ciphertext: str) -> dict[str, str]:
-    """Base64 of a JSON object of strings. What was wrong is told without what was in it."""
+    """Base64 of a JSON object of strings. Errors name the fault and never the content."""
     try:
         document = from_json(base64.b64decode(ciphertext.strip(), validate=True), allow_inf_nan=False)
     except (binascii.Error, ValueError):

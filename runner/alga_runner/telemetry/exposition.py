@@ -25,7 +25,7 @@ Snapshot = dict[str, list[tuple[list[str], Sample]]]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric: its name, what it says, its labels; a histogram has upper ``bounds``, in seconds."""
+    """One metric: its name, its help text, its labels; a histogram has upper ``bounds``, in seconds."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -50,7 +50,7 @@ def add_up(snapshots: Iterable[Snapshot]) -> Snapshot:
 
 
 def without_gauges(families: Iterable[Family], snapshot: Snapshot) -> Snapshot:
-    """What stays of ``snapshot`` when its process is gone: what was counted."""
+    """The part of ``snapshot`` that stays when its process has ended: its counters."""
     lasting = {family.name for family in families if family.kind != "gauge"}
     return {name: samples for name, samples in snapshot.items() if name in lasting}
 
@@ -68,7 +68,7 @@ def _by_labels(snapshots: Iterable[Snapshot]) -> dict[str, dict[tuple[str, ...],
 
 
 class _Sum(Collector):
-    """A collector of what was counted elsewhere."""
+    """A collector of metrics that were counted elsewhere."""
 
     def __init__(self, families: tuple[Family, ...], total: dict[str, dict[tuple[str, ...], Sample]]) -> None:
         self._families = families

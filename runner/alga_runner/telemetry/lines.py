@@ -11,7 +11,7 @@ from typing import NamedTuple, TextIO
 from alga_common.text import cut, escape_controls
 
 MAX_QUEUED_LINES = 10_000
-"""Lines that wait to be written; what comes on top is dropped and counted."""
+"""Lines that wait to be written; further ones are dropped and counted."""
 
 MAX_FIELD_CHARACTERS = 256
 """Characters of one field: identifiers come from requests, so a line bounds them."""
@@ -33,7 +33,7 @@ _NOTICES = {
 
 
 class Line(NamedTuple):
-    """One line before it is formatted. ``duration_s`` is in seconds; ``detail`` says why, for operators only."""
+    """One line before it is formatted. ``duration_s`` is in seconds; ``detail`` is the reason, for operators only."""
 
     created: float
     """Seconds since 1970."""
@@ -60,7 +60,7 @@ class Entry(NamedTuple):
 
 
 def entry(line: Line) -> Entry:
-    """``line`` in words, on one line and bounded whatever it holds."""
+    """``line`` in words: on one line, and bounded."""
     if line.action in _NOTICES:
         return _notice(line)
     fields: dict[str, object] = {
@@ -99,8 +99,8 @@ class LogQueue:
     """Hands lines to ``logger`` from a daemon thread, which starts with the first line.
 
     Lines are gathered for a moment and written together: a thread that woke for each would take the interpreter from
-    the event loop each time. ``on_drop`` is told of every line that was lost: the queue was full, the writer closed, or
-    a filter or handler of ``logger`` raised.
+    the event loop each time. ``on_drop`` is called for every lost line: the queue was full, the writer closed, or a
+    filter or handler of ``logger`` raised.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class LogQueue:
         written.wait()
 
     def close(self) -> None:
-        """Write what is queued and end the thread. Later lines are dropped. May be called again."""
+        """Write the queued lines and end the thread. Later lines are dropped. May be called again."""
         with self._lock:
             self._closed = True
             thread, self._thread = self._thread, None
@@ -168,13 +168,13 @@ class LogQueue:
             self._hurry.clear()
             lines: list[Line] = []
             asked: list[threading.Event] = []
-            for each in self._gathered(item):
-                if each is None:
+            for queued in self._gathered(item):
+                if queued is None:
                     ends = True
-                elif isinstance(each, Line):
-                    lines.append(each)
+                elif isinstance(queued, Line):
+                    lines.append(queued)
                 else:
-                    asked.append(each)
+                    asked.append(queued)
             self._write_all(lines)
             for written in asked:
                 written.set()
@@ -188,29 +188,36 @@ class LogQueue:
         entries = list(map(entry, lines))
         handler = only_handler(self._logger)
         if isinstance(handler, EntryHandler):
-            wanted = [each for each in entries if each.level >= handler.level]
+            severe = [line_entry for line_entry in entries if line_entry.level >= handler.level]
             try:
-                handler.write_entries(self._logger.name, wanted)
+                handler.write_entries(self._logger.name, severe)
             except Exception:  # noqa: BLE001 - a stream that cannot be written must not end the log
-                for _ in wanted:
+                for _ in severe:
                     self._on_drop()
             return
-        for each in entries:
+        for line_entry in entries:
             try:
-                self._hand_over(each)
+                self._hand_over(line_entry)
             except Exception:  # noqa: BLE001 - someone's log handler must not end the log
                 self._on_drop()
 
-    def _hand_over(self, each: Entry) -> None:
+    def _hand_over(self, line_entry: Entry) -> None:
         record = self._logger.makeRecord(
-            self._logger.name, each.level, "", 0, "%s", (each.sentence,), None, extra=each.fields
+            self._logger.name,
+            line_entry.level,
+            "",
+            0,
+            "%s",
+            (line_entry.sentence,),
+            None,
+            extra=line_entry.fields,
         )
-        record.created, record.msecs = each.created, each.created % 1 * 1000
+        record.created, record.msecs = line_entry.created, line_entry.created % 1 * 1000
         self._logger.handle(record)
 
 
 class EntryHandler(logging.StreamHandler[TextIO]):
-    """A handler that can write many entries at once, without a ``LogRecord`` for each."""
+    """A handler that can write many entries together, without a ``LogRecord`` for every one."""
 
     def write_entries(self, logger: str, entries: list[Entry]) -> None:
         """Write ``entries`` of ``logger`` together."""
@@ -222,7 +229,7 @@ def only_handler(logger: logging.Logger) -> logging.Handler | None:
     handlers: list[logging.Handler] = []
     at: logging.Logger | None = logger
     while at is not None:
-        handlers += [each for each in at.handlers if not isinstance(each, logging.NullHandler)]
+        handlers += [handler for handler in at.handlers if not isinstance(handler, logging.NullHandler)]
         at = at.parent if at.propagate else None
     if len(handlers) != 1 or logger.filters or handlers[0].filters:
         return None

@@ -27,22 +27,22 @@ class JsonHandler(EntryHandler):
         self.setFormatter(common.JsonLines(signature))
 
     def write_entries(self, logger: str, entries: list[Entry]) -> None:
-        """Write ``entries`` as ``JsonLines`` would, in one go where nobody else writes to the same place."""
-        lines = [to_json(self._line(logger, each), fallback=str) + b"\n" for each in entries]
+        """Write ``entries`` as ``JsonLines`` would, in one write where no other process writes to the same place."""
+        lines = [to_json(self._line(logger, entry), fallback=str) + b"\n" for entry in entries]
         with self.lock or nullcontext():
             for piece in _whole(lines) if self._signature else [b"".join(lines)]:
                 self.stream.write(piece.decode())
                 self.flush()
 
-    def _line(self, logger: str, each: Entry) -> dict[str, object]:
+    def _line(self, logger: str, entry: Entry) -> dict[str, object]:
         line: dict[str, object] = {
-            "time": rfc3339_of(each.created),
-            "level": logging.getLevelName(each.level).lower(),
+            "time": rfc3339_of(entry.created),
+            "level": logging.getLevelName(entry.level).lower(),
             "logger": logger,
-            "message": each.sentence,
+            "message": entry.sentence,
             **self._signature,
         }
-        for name, value in each.fields.items():
+        for name, value in entry.fields.items():
             if value is not None:
                 line[name] = value
         return line

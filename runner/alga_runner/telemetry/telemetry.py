@@ -61,7 +61,7 @@ def _line(
 class Telemetry:
     """Log lines on the logger ``alga_runner`` and metrics in a registry of their own.
 
-    A status is ``ok`` or a code. Close it to write what is still queued.
+    A status is ``ok`` or a code. Close it to write the lines that are still queued.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Telemetry:
         self._notice(level, "compilation", status, detail, duration_s)
 
     def code_cache(self, result: str, detail: str = "") -> None:
-        """Report what the code cache had of a module: ``hit``, ``miss``, or ``discarded`` for what ``detail`` says."""
+        """Report a look-up in the code cache: ``hit``, ``miss``, or ``discarded`` for the reason in ``detail``."""
         self._metrics.code_cache(result)
         if result == "discarded":
             self._notice(logging.WARNING, "code_cache", result, detail)
@@ -191,5 +191,5 @@ class Telemetry:
         self._lines.flush()
 
     def close(self) -> None:
-        """Write what is queued and end the log thread; metrics stay readable. May be called again."""
+        """Write the queued lines and end the log thread; metrics stay readable. May be called again."""
         self._lines.close()

@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 
 class Admin:
-    """An admin at one server. The token comes from the environment alone, so that no process list shows it.
+    """An admin at one server. The token is read from the environment alone, so that no process list shows it.
 
-    Raises ``Failure``: ``token_missing`` on entering, then what ``call`` says.
+    Raises ``Failure``: ``token_missing`` on entering, then those of ``call``.
     """
 
     def __init__(self, url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
@@ -85,7 +85,7 @@ class Admin:
             raise Failure(
                 "server_timeout",
                 f"The server at {self._url} did not answer within {answer_s:g} s.",
-                hint="What was asked may have happened; look before asking again.",
+                hint="The request may have been carried out; look before you repeat it.",
             ) from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Failure(
@@ -120,9 +120,9 @@ class Admin:
         fields = document.get("fieldErrors")
         if isinstance(missing := document.get("missing"), list):
             fields = {
-                f"schedule {each.get('scheduleId')}": f"{each.get('method')} {each.get('path')}"
-                for each in missing
-                if isinstance(each, dict)
+                f"schedule {schedule.get('scheduleId')}": f"{schedule.get('method')} {schedule.get('path')}"
+                for schedule in missing
+                if isinstance(schedule, dict)
             }
         return Failure(
             str(document["code"]),

@@ -16,74 +16,74 @@ _NAMED_AT_MOST = 10
 Document = dict[str, Any]
 
 
-async def find_extension(admin: Admin, wanted: str) -> Document:
+async def find_extension(admin: Admin, name: str) -> Document:
     """The extension with that id or name. Raises ``Failure`` with ``not_found`` or ``ambiguous``."""
-    if is_uuid(wanted.lower()):
-        found: Document = await admin.get("extensions", wanted)
-        return found
-    extensions = (await admin.get("extensions", name=wanted))["extensions"]
+    if is_uuid(name.lower()):
+        matches: Document = await admin.get("extensions", name)
+        return matches
+    extensions = (await admin.get("extensions", name=name))["extensions"]
     if not extensions:
         raise Failure(
             "not_found",
-            f"No extension {wanted!r} is published.",
+            f"No extension {name!r} is published.",
             hint="`alga-server extensions` lists what is; `alga-server publish PATH` adds one.",
         )
-    choices = [f"{each['extensionId']} ({each['publisher'] or 'no publisher'})" for each in extensions]
-    return _only(extensions, f"{len(extensions)} extensions have the name {wanted!r}.", choices)
+    choices = [f"{item['extensionId']} ({item['publisher'] or 'no publisher'})" for item in extensions]
+    return _only(extensions, f"{len(extensions)} extensions have the name {name!r}.", choices)
 
 
-def find_version(extension: Document, wanted: str | None) -> Document:
+def find_version(extension: Document, name: str | None) -> Document:
     """The version with that number, or the newest. Raises ``Failure`` with ``not_found``."""
     versions: list[Document] = extension["versions"]
-    if wanted is None:
+    if name is None:
         return versions[-1]
     for version in versions:
-        if version["version"] == wanted:
+        if version["version"] == name:
             return version
     raise Failure(
         "not_found",
-        f"Extension {extension['name']} has no version {wanted}.",
-        hint=f"It has {', '.join(each['version'] for each in versions[-_NAMED_AT_MOST:])}.",
+        f"Extension {extension['name']} has no version {name}.",
+        hint=f"It has {', '.join(item['version'] for item in versions[-_NAMED_AT_MOST:])}.",
     )
 
 
-async def find_install(admin: Admin, tenant: str, wanted: str) -> Document:
+async def find_install(admin: Admin, tenant: str, name: str) -> Document:
     """The tenant's install with that id, or of the extension with that id or name. Raises ``Failure``."""
     installs = (await admin.get("tenants", tenant, "installs"))["installs"]
-    found = [
-        each
-        for each in installs
-        if wanted.lower() in (each["installId"], each["extensionId"]) or wanted == each["extensionName"]
+    matches = [
+        item
+        for item in installs
+        if name.lower() in (item["installId"], item["extensionId"]) or name == item["extensionName"]
     ]
-    if not found:
-        names = [each["extensionName"] for each in installs[:_NAMED_AT_MOST]]
+    if not matches:
+        names = [item["extensionName"] for item in installs[:_NAMED_AT_MOST]]
         raise Failure(
             "not_found",
-            f"Tenant {tenant} has no install {wanted!r}.",
+            f"Tenant {tenant} has no install {name!r}.",
             hint=f"It has {', '.join(names)}." if names else "It has no installs at all; check --tenant.",
         )
-    choices = [f"{each['installId']} ({each['version']})" for each in found]
-    return _only(found, f"{len(found)} installs of tenant {tenant} have the name {wanted!r}.", choices)
+    choices = [f"{item['installId']} ({item['version']})" for item in matches]
+    return _only(matches, f"{len(matches)} installs of tenant {tenant} have the name {name!r}.", choices)
 
 
-async def find_schedule(admin: Admin, tenant: str, wanted: str, install: Document | None) -> Document:
+async def find_schedule(admin: Admin, tenant: str, name: str, install: Document | None) -> Document:
     """The tenant's schedule with that id or name, of ``install`` if one is given. Raises ``Failure``."""
     schedules = (await admin.get("tenants", tenant, "schedules"))["schedules"]
-    here = [each for each in schedules if install is None or each["installId"] == install["installId"]]
-    found = [each for each in here if wanted.lower() == each["id"] or wanted == each["name"]]
-    if not found:
-        names = [each["name"] or each["id"] for each in here[:_NAMED_AT_MOST]]
+    here = [item for item in schedules if install is None or item["installId"] == install["installId"]]
+    matches = [item for item in here if name.lower() == item["id"] or name == item["name"]]
+    if not matches:
+        names = [item["name"] or item["id"] for item in here[:_NAMED_AT_MOST]]
         raise Failure(
             "not_found",
-            f"Tenant {tenant} has no schedule {wanted!r}.",
+            f"Tenant {tenant} has no schedule {name!r}.",
             hint=f"It has {', '.join(names)}." if names else "It has no schedules there; check --tenant.",
         )
-    choices = [f"{each['id']} ({each['extensionName']})" for each in found]
-    return _only(found, f"{len(found)} schedules of tenant {tenant} have the name {wanted!r}.", choices)
+    choices = [f"{item['id']} ({item['extensionName']})" for item in matches]
+    return _only(matches, f"{len(matches)} schedules of tenant {tenant} have the name {name!r}.", choices)
 
 
-def _only(found: Sequence[Document], sentence: str, choices: Sequence[str]) -> Document:
-    if len(found) > 1:
+def _only(matches: Sequence[Document], sentence: str, choices: Sequence[str]) -> Document:
+    if len(matches) > 1:
         shown = ", ".join(choices[:_NAMED_AT_MOST])
         raise Failure("ambiguous", sentence, hint=f"Name one by its id: {shown}.")
-    return found[0]
+    return matches[0]

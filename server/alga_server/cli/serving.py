@@ -27,7 +27,7 @@ from ..settings import ServerSettings
 from .tokens import TOKENS, made_tokens, read_tokens
 
 DRAIN_S = 30
-"""Seconds that calls under way have to finish once the server was told to stop."""
+"""Seconds that calls under way have to finish once the server was asked to stop."""
 
 KEEP_ALIVE_S = 75
 """How long an idle connection stays open: longer than runners and balancers keep theirs, so that they close first."""
@@ -38,7 +38,10 @@ _BACKLOG = 2048
 def serve(
     given: Mapping[str, Any], *, host: str, port: int, token_file: Path | None, dev: bool, as_json: bool
 ) -> int:
-    """Serve until a signal, with the settings that are ``given``; the exit status. ``dev`` makes up what is missing."""
+    """Serve until a signal, with the settings that are ``given``, and return the exit status.
+
+    ``dev`` makes up missing tokens and a temporary folder.
+    """
     values = {name: value for name, value in given.items() if value is not None}
     if token_file is not None:
         values |= read_tokens(token_file)
@@ -171,13 +174,13 @@ class _Serving(uvicorn.Server):
         """Serve until a signal; the exit status."""
         loop = asyncio.get_running_loop()
         signals = (signal.SIGINT, signal.SIGTERM)
-        for each in signals:
-            loop.add_signal_handler(each, self._tell, each)
+        for number in signals:
+            loop.add_signal_handler(number, self._tell, number)
         try:
             await self.serve(sockets=[listener])
         finally:
-            for each in signals:
-                loop.remove_signal_handler(each)
+            for number in signals:
+                loop.remove_signal_handler(number)
         return 0 if len(self._told) < 2 else 128 + self._told[1]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -187,7 +190,7 @@ class _Serving(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """uvicorn would raise the signals again at the end; the exit status says enough."""
+        """uvicorn would raise the signals again at the end; the exit status is enough."""
         yield
 
     def _tell(self, which: signal.Signals) -> None:

@@ -36,15 +36,15 @@ def read_tokens(path: Path) -> dict[str, str]:
         raise _unusable(path, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise _unusable(path, "is not UTF-8") from None
-    found: dict[str, str] = {}
+    tokens: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         name, separator, value = line.strip().removeprefix("export ").partition("=")
         if not name.strip() or name.startswith("#"):
             continue
         if not separator or name.strip() not in _SETTING:
             raise _unusable(path, f"names no token in line {number}")
-        found[_SETTING[name.strip()]] = value.strip().strip("'\"")
-    return found
+        tokens[_SETTING[name.strip()]] = value.strip().strip("'\"")
+    return tokens
 
 
 def made_tokens(settings: ServerSettings) -> dict[str, str]:

@@ -97,7 +97,7 @@ def play(tmp_path: Path) -> Iterator[Play]:
         ("both answer", signal.SIGTERM, 143),
         ("POST /setup", signal.SIGINT, 130),
         ("The clock moves", signal.SIGHUP, 129),
-        ("told to end", signal.SIGINT, 130),
+        ("asked to end", signal.SIGINT, 130),
     ],
 )
 def test_a_signal_in_the_middle_leaves_nothing(

@@ -120,7 +120,7 @@ def test_what_is_not_a_regular_file_is_refused_by_name(kind: bytes) -> None:
 
 
 def test_a_path_that_stands_twice_is_refused() -> None:
-    with pytest.raises(BundleInvalid, match="'a' stands in the archive twice"):
+    with pytest.raises(BundleInvalid, match="'a' is in the archive twice"):
         unpack(squeeze(tar(entry("a"), entry("./a"))))
 
 

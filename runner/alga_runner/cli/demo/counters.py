@@ -1,4 +1,4 @@
-"""The counters at the end: what guests called and what was executed, as both processes counted it."""
+"""The counters at the end: guests' calls and executions, as both processes counted them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STOLEN = ("unknown", "execution_token_invalid")
 
 
 def show_counters(stage: Stage) -> None:
-    """Both counts agree with what was called; calls that the runner denies never reach the server."""
+    """Both counts agree with the calls that were made; calls that the runner denies never reach the server."""
     server, runner = (
         stage.send("GET", f"{url}/metrics").text for url in (stage.pair.server_url, stage.pair.runner_url)
     )
@@ -26,10 +26,10 @@ def show_counters(stage: Stage) -> None:
 
 def counted(metrics: str) -> Counter[tuple[str, str]]:
     """The scheduler counters in Prometheus' text form, by operation (``get-endpoints``) and status."""
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for labels, value in _samples(metrics, _CALLS):
-        found[_dashed(labels["operation"]), labels["status"]] += value
-    return found
+        counts[_dashed(labels["operation"]), labels["status"]] += value
+    return counts
 
 
 def _show_calls(stage: Stage, runner: Counter[tuple[str, str]], server: Counter[tuple[str, str]]) -> None:
@@ -48,11 +48,11 @@ def _show_calls(stage: Stage, runner: Counter[tuple[str, str]], server: Counter[
     denied = stage.calls.total() - passed.total()
     stage.expect(_rows(server), _rows(passed + Counter([_STOLEN])), "What the server counted")
     stage.held(f"the server counted {passed.total()}: the {denied} that were denied never left the runner")
-    stage.held("and the thief's")
+    stage.held("and the one with the stolen token")
 
 
 def _show_executions(stage: Stage, server: str, runner: str) -> None:
-    stage.title("What was executed")
+    stage.title("Executions")
     gateway = _total(server, "alga_server_gateway_calls_total", outcome="success")
     fired = _total(server, "alga_server_schedule_runs_total", status="success", trigger="schedule")
     executed = _total(runner, "alga_runner_executions_total", status="success")
@@ -75,7 +75,7 @@ def _show_executions(stage: Stage, server: str, runner: str) -> None:
 
 
 def _total(metrics: str, sample: str, **labels: str) -> int:
-    return sum(value for found, value in _samples(metrics, sample) if found == labels)
+    return sum(value for found_labels, value in _samples(metrics, sample) if found_labels == labels)
 
 
 def _samples(metrics: str, name: str) -> Iterator[tuple[dict[str, str], int]]:

@@ -48,8 +48,8 @@ class Pair:
 
     def wait_until_they_answer(self) -> None:
         """Raises ``Failure`` with the last words of the one that does not."""
-        for each in (self.server, self.runner):
-            each.wait_until_it_answers()
+        for child in (self.server, self.runner):
+            child.wait_until_it_answers()
 
     def why_silent(self, url: str, reason: str) -> Failure:
         """Why ``url`` did not answer."""
@@ -80,7 +80,7 @@ class Pair:
 
 @contextmanager
 def started(signals: Signals) -> Iterator[Pair]:
-    """Start both. At the end, however it comes about, no process, port or folder is left."""
+    """Start both. At the end, normal or not, no process, port or folder is left."""
     stack = ExitStack()
     try:
         try:
@@ -135,7 +135,7 @@ def _child(stack: ExitStack, name: str, *arguments: str, log: Path, **environmen
 
 @contextmanager
 def _reserved_port() -> Iterator[int]:
-    """A port that the system gives to nobody else. Bound but not listened on, it can be bound again by number."""
+    """A port that the system gives to no other process. Bound but not listened on, it can be bound again by number."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((_HOST, 0))

@@ -49,7 +49,7 @@ def play() -> None:
                 stage.held("both answer")
                 for step in STEPS:
                     step(stage)
-            stage.title("Both are told to end")
+            stage.title("Both are asked to end")
             stage.expect(pair.stop(), (0, 0), "The exit statuses of server and runner")
             stage.held("both ended by themselves")
     page.line()

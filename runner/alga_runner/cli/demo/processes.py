@@ -1,6 +1,6 @@
 """Signals that end the demonstration, and never in the middle of starting or ending a process.
 
-One of the programs in a process of its own: started, waited for, ended whatever happens.
+One of the programs in a process of its own: started, waited for, and always ended.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ class Signals:
     @contextmanager
     def obeyed(self) -> Iterator[None]:
         """Inside, signals raise. One that was ignored before stays ignored, as nohup wants it."""
-        before = {each: signal.getsignal(each) for each in _SIGNALS}
-        mine = [each for each in _SIGNALS if before[each] is not signal.SIG_IGN]
-        for each in mine:
-            signal.signal(each, self._tell)
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        handled = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
+        for number in handled:
+            signal.signal(number, self._tell)
         try:
             yield
         finally:
-            for each in mine:
-                signal.signal(each, before[each])
+            for number in handled:
+                signal.signal(number, before[number])
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -80,11 +80,11 @@ END_S = 20.0
 _LAST_LINES = 8
 _MODULES = {"alga-server": "alga_server.cli", "alga-runner": "alga_runner.cli"}
 _FOREIGN = ("ALGA_", "RUNNER_", "STORAGE_API_", "REGISTRY_", "BUNDLE_STORE_")
-"""Variables of somebody else's server or runner."""
+"""Variables that configure another server or runner."""
 
 
 class Child:
-    """``name serve``, in a process group of its own, its log in a file. Whoever makes it calls ``end``."""
+    """``name serve``, in a process group of its own, its log in a file. Its creator calls ``end``."""
 
     def __init__(
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path
@@ -105,7 +105,7 @@ class Child:
             )
 
     def wait_until_it_answers(self) -> None:
-        """Return once it says that it listens. Raises ``Failure`` with its last words if it does not."""
+        """Return once it listens. Raises ``Failure`` with the end of its log if it does not."""
         deadline = monotonic() + START_S
         said = b""
         while b" listening on " not in said or not said.endswith(b"\n"):
@@ -143,13 +143,13 @@ class Child:
         return Failure("", f"{self._name} {what}{status}.{words}")
 
     def _read(self, seconds: float) -> bytes:
-        """What it says next on stdout, within ``seconds``; nothing when it says no more."""
+        """Read its next output on stdout, within ``seconds``; empty at the end."""
         stdout = self._process.stdout
         if stdout is None or not select.select([stdout], [], [], max(seconds, 0))[0]:
             return b""
         return os.read(stdout.fileno(), 4096)
 
     def _signal(self, number: signal.Signals) -> None:
-        """Send ``number`` to its process group. Not yet waited for, the group's number is nobody else's."""
+        """Send ``number`` to its process group. Before it is waited for, the group's number cannot be another's."""
         if not self.ended:
             os.killpg(self._process.pid, number)

@@ -1,4 +1,4 @@
-"""What the extension must not do, and how each refusal looks to it; and what a thief of a token gets."""
+"""Calls that the extension must not make, how each refusal looks to it, and what a stolen token is worth."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def break_rules(stage: Stage) -> None:
 
 
 def cross_tenants(stage: Stage) -> None:
-    """Another tenant's schedule does not exist, whatever is done with its id."""
+    """Another tenant's schedule does not exist, for every operation with its id."""
     stage.title("acme tries the id of a schedule of initech")
     before = _as_made(stage, INITECH)
     foreign = before[0]["id"]
     seen = stage.attempt(ACME, operation="get", scheduleId=foreign)
     stage.expect(seen, {"ok": None}, "What acme saw of initech's schedule")
-    stage.held("get: there is none")
+    stage.held("get: not found")
     seen = stage.attempt(ACME, operation="update", scheduleId=foreign, enabled=False)
     _refused(stage, seen, "not-found", "update")
     seen = stage.attempt(ACME, operation="delete", scheduleId=foreign)
@@ -47,7 +47,7 @@ def lack_the_grant(stage: Stage) -> None:
 
 def steal_a_token(stage: Stage) -> None:
     """The runner's token alone is worth nothing: a host call carries the token of an execution under way."""
-    stage.title("A thief has the runner's token, and asks the server for acme's schedules")
+    stage.title("A stolen runner's token, and a request for acme's schedules")
     install = stage.installs[ACME]
     response = stage.send(
         "POST",
@@ -84,5 +84,6 @@ def _as_made(stage: Stage, tenant: str) -> list[dict[str, Any]]:
     """A tenant's schedules without what a run changes."""
     changing = {"lastRunAt", "lastRunStatus", "lastError", "nextRunAt"}
     return [
-        {key: value for key, value in each.items() if key not in changing} for each in stage.schedules(tenant)
+        {key: value for key, value in schedule.items() if key not in changing}
+        for schedule in stage.schedules(tenant)
     ]

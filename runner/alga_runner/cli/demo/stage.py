@@ -72,8 +72,8 @@ class Stage:
     def of_install(self, tenant: str, what: str) -> list[dict[str, Any]]:
         """The ``schedules`` or ``runs`` of a tenant's install, as an admin sees them."""
         path = f"tenants/{tenant}/installs/{self.installs[tenant]['installId']}/{what}"
-        found: list[dict[str, Any]] = self.admin("GET", path)[what]
-        return found
+        items: list[dict[str, Any]] = self.admin("GET", path)[what]
+        return items
 
     def schedules(self, tenant: str) -> list[dict[str, Any]]:
         """The schedules of a tenant's install, as an admin sees them."""

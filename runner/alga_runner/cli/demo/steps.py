@@ -1,4 +1,4 @@
-"""Where the sample extension is: beside the package in a wheel, at the top of the repository in a checkout.
+"""Where the sample extension is: next to the package in a wheel, at the top of the repository in a checkout.
 
 The steps around the firing: install, set up, show, change, clean up.
 
@@ -54,7 +54,7 @@ def install(stage: Stage) -> None:
 
 
 def set_up(stage: Stage) -> None:
-    """``/setup`` creates what is missing; a second one changes nothing."""
+    """``/setup`` creates the missing schedules; a second one changes nothing."""
     stage.title("acme and initech call POST /setup through the gateway, acme twice")
     looks = ("get-endpoints", "list")
     creates = ("create", "create")
@@ -74,11 +74,11 @@ def set_up(stage: Stage) -> None:
 def show_schedules(stage: Stage) -> None:
     """The admin's view: what acme has now, and when it runs."""
     stage.title("The schedules of acme, as an admin sees them")
-    found = stage.schedules(ACME)
-    _print_schedules(stage, found)
-    stage.expect(_facts(found, HOURLY), ("POST /sync", "0 * * * *", "UTC"), HOURLY)
-    stage.expect(_facts(found, NIGHTLY), ("POST /sync", "30 2 * * *", "Europe/Berlin"), NIGHTLY)
-    stage.expect({each["trigger"] for each in found}, {"host_api"}, "Who made the schedules")
+    schedules = stage.schedules(ACME)
+    _print_schedules(stage, schedules)
+    stage.expect(_facts(schedules, HOURLY), ("POST /sync", "0 * * * *", "UTC"), HOURLY)
+    stage.expect(_facts(schedules, NIGHTLY), ("POST /sync", "30 2 * * *", "Europe/Berlin"), NIGHTLY)
+    stage.expect({schedule["trigger"] for schedule in schedules}, {"host_api"}, "Who made the schedules")
     stage.held("2 schedules, both made by the extension itself")
 
 
@@ -88,15 +88,17 @@ def change_interval(stage: Stage) -> None:
     before = stage.schedules(ACME)
     stage.call(ACME, "/configure", {"intervalHours": 6}, calls=("list", "update"))
     after = stage.schedules(ACME)
-    _print_schedules(stage, [each for each in after if each["name"] == HOURLY])
+    _print_schedules(stage, [schedule for schedule in after if schedule["name"] == HOURLY])
     stage.expect(_facts(after, HOURLY), ("POST /sync", "0 */6 * * *", "UTC"), HOURLY)
-    stage.expect([each["id"] for each in after], [each["id"] for each in before], "The schedules' ids")
+    stage.expect(
+        [schedule["id"] for schedule in after], [schedule["id"] for schedule in before], "The schedules' ids"
+    )
     stage.expect(_facts(after, NIGHTLY), _facts(before, NIGHTLY), NIGHTLY)
     stage.held(f"{HOURLY} changed from 0 * * * * to 0 */6 * * *, {NIGHTLY} did not")
 
 
 def clean_up(stage: Stage) -> None:
-    """``/cleanup`` deletes the tenant's own schedules, and nobody else's."""
+    """``/cleanup`` deletes the tenant's own schedules, and no other's."""
     stage.title("acme calls POST /cleanup")
     answer = stage.call(ACME, "/cleanup", calls=("list", "delete", "delete"))
     stage.expect(answer, {"deleted": 2}, "The answer of /cleanup")
@@ -115,13 +117,13 @@ def _print_schedules(stage: Stage, schedules: list[dict[str, Any]]) -> None:
         ("NAME", "ENDPOINT", "CRON", "ZONE", "NEXT RUN (UTC)"),
         [
             (
-                each["name"],
-                f"{each['endpointMethod']} {each['endpointPath']}",
-                each["cron"],
-                each["timezone"],
-                each["nextRunAt"] or "-",
+                schedule["name"],
+                f"{schedule['endpointMethod']} {schedule['endpointPath']}",
+                schedule["cron"],
+                schedule["timezone"],
+                schedule["nextRunAt"] or "-",
             )
-            for each in schedules
+            for schedule in schedules
         ],
         indent=2,
     )
@@ -129,14 +131,18 @@ def _print_schedules(stage: Stage, schedules: list[dict[str, Any]]) -> None:
 
 def _facts(schedules: list[dict[str, Any]], name: str) -> tuple[str, str, str] | None:
     """Endpoint, cron and zone of the schedule of that name."""
-    for each in schedules:
-        if each["name"] == name:
-            return f"{each['endpointMethod']} {each['endpointPath']}", each["cron"], each["timezone"]
+    for schedule in schedules:
+        if schedule["name"] == name:
+            return (
+                f"{schedule['endpointMethod']} {schedule['endpointPath']}",
+                schedule["cron"],
+                schedule["timezone"],
+            )
     return None
 
 
 def _names(entries: list[dict[str, str]] | None) -> list[str | None] | None:
-    return None if entries is None else [each.get("name") for each in entries]
+    return None if entries is None else [entry.get("name") for entry in entries]
 
 
 _SAID = re.compile(r"Sync: trigger (\w+), schedule (\S+), nominal time (\S+), payload (.*)\.", re.DOTALL)
@@ -144,16 +150,16 @@ _SAID = re.compile(r"Sync: trigger (\w+), schedule (\S+), nominal time (\S+), pa
 
 
 def fire(stage: Stage) -> None:
-    """Its run is in the history, and the handler was told why it ran."""
-    schedule = next(each for each in stage.schedules(ACME) if each["name"] == HOURLY)
+    """Its run is in the history, and the handler got the reason for it."""
+    schedule = next(candidate for candidate in stage.schedules(ACME) if candidate["name"] == HOURLY)
     stage.title(f"The clock moves to {schedule['nextRunAt']}, when {HOURLY} of acme is due")
     # A moment later: the time must not have passed by itself when the request arrives.
     target = datetime.fromisoformat(schedule["nextRunAt"]) + timedelta(seconds=30)
-    journey = stage.admin("POST", "clock", json={"to": target.isoformat()})
-    stage.expect(journey["arrived"], True, "Whether the clock arrived")
-    runs = [each for each in stage.of_install(ACME, "runs") if each["dueAt"] == schedule["nextRunAt"]]
-    _print_runs(stage, runs, {each["id"]: each["name"] for each in stage.schedules(ACME)})
-    run = next((each for each in runs if each["scheduleId"] == schedule["id"]), None)
+    move = stage.admin("POST", "clock", json={"to": target.isoformat()})
+    stage.expect(move["arrived"], True, "Whether the clock arrived")
+    runs = [run for run in stage.of_install(ACME, "runs") if run["dueAt"] == schedule["nextRunAt"]]
+    _print_runs(stage, runs, {item["id"]: item["name"] for item in stage.schedules(ACME)})
+    run = next((candidate for candidate in runs if candidate["scheduleId"] == schedule["id"]), None)
     if run is None:
         raise Failure("", f"{HOURLY} did not fire.")
     stage.expect((run["trigger"], run["status"]), ("schedule", "success"), "How it ran")
@@ -190,13 +196,13 @@ def _print_runs(stage: Stage, runs: list[dict[str, Any]], names: dict[str, str])
         ("SCHEDULE", "NOMINAL TIME", "STARTED (UTC)", "STATUS", "TOOK"),
         [
             (
-                names.get(each["scheduleId"], each["scheduleId"]),
-                each["nominalTime"],
-                each["startedAt"],
-                each["status"],
-                f"{each['durationMs']} ms",
+                names.get(run["scheduleId"], run["scheduleId"]),
+                run["nominalTime"],
+                run["startedAt"],
+                run["status"],
+                f"{run['durationMs']} ms",
             )
-            for each in runs
+            for run in runs
         ],
         indent=2,
     )

@@ -33,7 +33,7 @@ _MARKER = "alga_abi_v"
 
 @dataclass(frozen=True, slots=True)
 class SeenImport:
-    """One import. ``fault`` says why a runner would not link it; ``capability`` is what calling it needs."""
+    """One import. ``fault`` is why a runner would not link it; ``capability`` is needed to call it."""
 
     type: ImportType
     capability: str | None = None
@@ -42,7 +42,7 @@ class SeenImport:
 
 @dataclass(slots=True)
 class Inspection:
-    """What was found at ``path``: a ``folder``, a ``bundle`` or a ``module``; ``None`` is what could not be read."""
+    """A description of ``path``: a ``folder``, a ``bundle`` or a ``module``. Parts that cannot be read are ``None``."""
 
     path: str
     kind: str
@@ -62,11 +62,11 @@ class Inspection:
     @property
     def needed(self) -> dict[str, list[str]]:
         """Capabilities that imports need, each with those imports."""
-        found: dict[str, list[str]] = {}
+        uses: dict[str, list[str]] = {}
         for seen in self.imports or ():
             if seen.capability is not None:
-                found.setdefault(seen.capability, []).append(f"{seen.type.module} {seen.type.name}")
-        return found
+                uses.setdefault(seen.capability, []).append(f"{seen.type.module} {seen.type.name}")
+        return uses
 
     @property
     def declared(self) -> list[str]:
@@ -89,16 +89,16 @@ class Inspection:
 
 
 def look_at(path: str) -> Inspection:
-    """Read and compile what stands at ``path``; nothing of it runs.
+    """Read and compile the extension or module at ``path``; nothing of it runs.
 
     Raises a ``BundleError`` when there is no module to describe, ``SettingsError``, ``EngineUnavailable``.
     """
-    found = _read(Path(path))
+    inspection = _read(Path(path))
     try:
-        _describe(found)
+        _describe(inspection)
     except AlgaError as refusal:
-        found.refusals.append(refusal)
-    return found
+        inspection.refusals.append(refusal)
+    return inspection
 
 
 def _read(place: Path) -> Inspection:
@@ -106,19 +106,19 @@ def _read(place: Path) -> Inspection:
         return _read_folder(place)
     if not place.exists():
         raise BundleNotFound(
-            f"There is nothing at {place}.",
+            f"There is no file or folder at {place}.",
             hint="Give an extension's folder, a packed bundle (.tar.zst) or a WebAssembly module (.wasm).",
         )
     data = read_archive(place)
     if data.startswith(_MAGIC) or place.suffix in {".wasm", ".wat"}:
         return Inspection(str(place), "module", data)
     bundle = Bundle.from_archive(data)
-    found = Inspection(str(place), "bundle", bundle.wasm, content_hash=bundle.content_hash)
+    inspection = Inspection(str(place), "bundle", bundle.wasm, content_hash=bundle.content_hash)
     try:
-        found.manifest = bundle.manifest
+        inspection.manifest = bundle.manifest
     except ManifestInvalid as refusal:
-        found.refusals.append(refusal)
-    return found
+        inspection.refusals.append(refusal)
+    return inspection
 
 
 def _read_folder(place: Path) -> Inspection:
@@ -128,21 +128,21 @@ def _read_folder(place: Path) -> Inspection:
         # The bundle is refused, yet its module may be there to describe.
         if not (place / WASM).is_file():
             raise
-        found = Inspection(str(place), "folder", read_archive(place / WASM))
-        found.refusals.append(refusal)
-        return found
+        inspection = Inspection(str(place), "folder", read_archive(place / WASM))
+        inspection.refusals.append(refusal)
+        return inspection
     return Inspection(str(place), "folder", bundle.wasm, bundle.manifest, bundle.content_hash)
 
 
-def _describe(found: Inspection) -> None:
-    """Fill in what the module says of itself. Raises the ``ModuleError`` for which a runner would refuse it."""
+def _describe(inspection: Inspection) -> None:
+    """Fill in the module's imports and exports. Raises the ``ModuleError`` for which a runner would refuse it."""
     settings = Settings.load()
-    require_size(found.wasm, settings.max_module_bytes)
-    module = anyio.run(_loaded, settings, found.wasm)
+    require_size(inspection.wasm, settings.max_module_bytes)
+    module = anyio.run(_loaded, settings, inspection.wasm)
     known = known_imports()
-    found.exports = module.exports
-    found.markers = [export.name for export in module.exports if export.name.startswith(_MARKER)]
-    found.imports = [_seen(wanted, known) for wanted in sorted(module.imports, key=_order)]
+    inspection.exports = module.exports
+    inspection.markers = [export.name for export in module.exports if export.name.startswith(_MARKER)]
+    inspection.imports = [_seen(declared, known) for declared in sorted(module.imports, key=_order)]
     check_module(module, known)
 
 
@@ -165,9 +165,9 @@ async def _loaded(settings: Settings, wasm: bytes) -> Module:
         return await modules.load(wasm, "")
 
 
-def _order(wanted: ImportType) -> tuple[bool, str, str]:
+def _order(declared: ImportType) -> tuple[bool, str, str]:
     """The host's own imports first, then by name."""
-    return not wanted.module.startswith("alga:"), wanted.module, wanted.name
+    return not declared.module.startswith("alga:"), declared.module, declared.name
 
 
 def known_imports() -> Mapping[tuple[str, str], Import]:
@@ -179,15 +179,15 @@ def known_imports() -> Mapping[tuple[str, str], Import]:
         }
 
 
-def _seen(wanted: ImportType, known: Mapping[tuple[str, str], Import]) -> SeenImport:
-    offered = known.get((wanted.module, wanted.name))
-    if wanted.kind != "function":
-        return SeenImport(wanted, fault=f"a {wanted.kind}; the host offers functions only")
+def _seen(declared: ImportType, known: Mapping[tuple[str, str], Import]) -> SeenImport:
+    offered = known.get((declared.module, declared.name))
+    if declared.kind != "function":
+        return SeenImport(declared, fault=f"a {declared.kind}; the host offers functions only")
     if offered is None:
         names = [item.name for item in known.values()]
-        nearest = get_close_matches(f"{wanted.module} {wanted.name}", names, n=1)
-        return SeenImport(wanted, fault="unknown" + (f"; the nearest is {nearest[0]}" if nearest else ""))
-    if wanted.signature != offered.function.signature:
+        nearest = get_close_matches(f"{declared.module} {declared.name}", names, n=1)
+        return SeenImport(declared, fault="unknown" + (f"; the nearest is {nearest[0]}" if nearest else ""))
+    if declared.signature != offered.function.signature:
         fault = f"the host's type is {offered.function.signature}"
-        return SeenImport(wanted, offered.capability, fault)
-    return SeenImport(wanted, offered.capability)
+        return SeenImport(declared, offered.capability, fault)
+    return SeenImport(declared, offered.capability)

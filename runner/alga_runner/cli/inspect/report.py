@@ -20,7 +20,7 @@ _PLATFORMS = {
 
 
 def inspect(path: str, *, as_json: bool) -> bool:
-    """Print a description of what is at ``path``, and on stderr why a runner would refuse it; whether it would not."""
+    """Describe ``path`` on stdout, and on stderr why a runner would refuse it; whether a runner would load it."""
     inspection = look_at(path)
     if as_json:
         _print_json(inspection)
@@ -44,7 +44,7 @@ def _print_text(inspection: Inspection) -> None:
         page.heading("Exports")
         page.table(
             ("", "", ""),
-            [(each.name, each.kind, _type(each.signature)) for each in inspection.exports],
+            [(item.name, item.kind, _type(item.signature)) for item in inspection.exports],
             indent=2,
         )
     page.line()
@@ -67,12 +67,12 @@ def _print_json(inspection: Inspection) -> None:
             "abi": inspection.markers,
             "imports": None
             if inspection.imports is None
-            else [_import_document(each) for each in inspection.imports],
+            else [_import_document(item) for item in inspection.imports],
             "exports": None
             if inspection.exports is None
             else [
-                {"name": each.name, "kind": each.kind, "type": _type(each.signature)}
-                for each in inspection.exports
+                {"name": item.name, "kind": item.kind, "type": _type(item.signature)}
+                for item in inspection.exports
             ],
             "capabilities": {
                 "declared": inspection.declared,
@@ -110,8 +110,8 @@ def _print_endpoints(page: Page, manifest: Manifest) -> None:
     page.table(
         ("", "", "", ""),
         [
-            (each.method, each.path, each.handler, "can be scheduled" if each.schedulable else "")
-            for each in manifest.endpoints
+            (item.method, item.path, item.handler, "can be scheduled" if item.schedulable else "")
+            for item in manifest.endpoints
         ],
         indent=2,
     )
@@ -128,7 +128,9 @@ def _print_capabilities(page: Page, inspection: Inspection) -> None:
         indent=2,
     )
     for name in inspection.undeclared:
-        page.line(f"  Undeclared: {name}. Without it in the manifest nobody can grant it.", style="yellow")
+        page.line(
+            f"  Undeclared: {name}. It cannot be granted until the manifest declares it.", style="yellow"
+        )
     for name in inspection.unused:
         page.line(f"  Unused: {name}. No import needs it.", style="yellow")
 
@@ -161,12 +163,12 @@ def _print_imports(page: Page, inspection: Inspection) -> None:
     if not inspection.imports:
         page.line("  none")
     groups: dict[str, list[SeenImport]] = {}
-    for each in inspection.imports:
-        groups.setdefault(each.type.module, []).append(each)
+    for item in inspection.imports:
+        groups.setdefault(item.type.module, []).append(item)
     for module, members in groups.items():
         about = _PLATFORMS.get(module)
         page.line(f"  {module}" + (f"  ({about})" if about else ""))
-        rows = [(each.type.name, _type(each.type.signature), _remark(each)) for each in members]
+        rows = [(item.type.name, _type(item.type.signature), _remark(item)) for item in members]
         page.table(("", "", ""), rows, indent=4)
 
 

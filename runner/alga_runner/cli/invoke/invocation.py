@@ -131,7 +131,7 @@ def _refuse_bare_module(path: Path) -> None:
         with path.open("rb") as file:
             bare = file.read(len(_MAGIC)) == _MAGIC
     except OSError:
-        return  # whoever reads the bundle says why
+        return  # reading the bundle raises the reason
     if bare:
         raise BundleInvalid(
             f"{path} is a module without a manifest, so it has no endpoints to call.",

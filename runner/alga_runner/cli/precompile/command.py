@@ -1,4 +1,4 @@
-"""``alga-runner precompile``: compiled code, before anybody waits for it."""
+"""``alga-runner precompile``: compiled code, before a request needs them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..options import output_option
 _HELP = """Compile extensions into the code cache, so that no request waits for it.
 
 PATH is an extension's folder, a packed bundle, a bare WebAssembly module, or a whole bundle store. Each module is
-compiled once, whoever has it, within the same bounds on time and memory as in a runner; what is in the cache already
-is left as it is. Run it as the user that the runner runs as: the cache is private.
+compiled once, however many bundles have it, within the same bounds on time and memory as in a runner; cached code is
+left as it is. Run it as the user that the runner runs as: the cache is private.
 
 \b
 Examples:
@@ -20,15 +20,15 @@ Examples:
   alga-runner precompile my-extension other.tar.zst dist/main.wasm --json
   alga-runner precompile /srv/bundles --code-cache /var/cache/alga-runner --jobs 4
 
-In a terminal a line shows what is under way; elsewhere each module is told on stderr when it is done. The table, or the
-JSON document, comes at the end on stdout.
+In a terminal a line shows what is under way; elsewhere stderr gets a line for each finished module. The table, or the
+JSON document, is printed at the end on stdout.
 
 Exit status: 0 when every module is in the cache and a runner would run it, 1 when one is not, 2 for bad usage, 130
 after Ctrl-C.
 """
 
 
-@click.command(help=_HELP, short_help="Compile extensions before anybody waits for it.")
+@click.command(help=_HELP, short_help="Compile extensions before a request needs them.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
 @click.option(
     "--code-cache",
@@ -39,7 +39,7 @@ after Ctrl-C.
     "--jobs",
     type=click.IntRange(1, 256),
     metavar="N",
-    help="Modules that are compiled at once.  [default: one for each core]",
+    help="Modules that are compiled concurrently.  [default: one for each core]",
 )
 @output_option
 @click.option(

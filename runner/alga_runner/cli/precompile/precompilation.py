@@ -1,4 +1,4 @@
-"""Modules found, compiled and kept, one after the other and several at once."""
+"""Finding modules, compiling them concurrently, and keeping their code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MAGIC = b"\0asm"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a module lies; ``content_hash`` is what its archive must have, ``copies`` how many archives have it."""
+    """Where a module is; ``content_hash`` is what its archive must have, ``copies`` how many archives have it."""
 
     path: Path
     content_hash: str | None = None
@@ -46,7 +46,7 @@ class Result:
     copies: int = 1
     wasm_hash: str | None = None
     wasm_bytes: int = 0
-    found: bool = False
+    cached: bool = False
     seconds: float = 0.0
     refusal: AlgaError | None = None
 
@@ -60,11 +60,11 @@ class Result:
         """In one or two words."""
         if self.refusal is not None:
             return self.refusal.code
-        return "there already" if self.found else "compiled"
+        return "there already" if self.cached else "compiled"
 
 
 class Watcher(Protocol):
-    """Is told what is under way."""
+    """Is notified of progress."""
 
     def begun(self, source: Source) -> None:
         """A module is read, then compiled."""
@@ -74,19 +74,19 @@ class Watcher(Protocol):
 
 
 def find_sources(paths: Iterable[str]) -> list[Source]:
-    """What stands at ``paths``: of a bundle store each archive that it has, once. Raises ``BundleNotFound``."""
-    found: list[Source] = []
+    """Find the modules at ``paths``: of a bundle store each archive, once. Raises ``BundleNotFound``."""
+    sources: list[Source] = []
     for path in map(Path, paths):
         if not path.exists():
             raise BundleNotFound(
-                f"There is nothing at {path}.",
+                f"There is no file or folder at {path}.",
                 hint="Give an extension's folder, a packed bundle, a WebAssembly module or a bundle store.",
             )
         if not path.is_dir() or any((path / name).exists() for name in (MANIFEST, WASM)):
-            found.append(Source(path))
+            sources.append(Source(path))
         else:
-            found += _in_store(path)
-    return found
+            sources += _in_store(path)
+    return sources
 
 
 def _in_store(folder: Path) -> list[Source]:
@@ -104,7 +104,7 @@ def _in_store(folder: Path) -> list[Source]:
 async def precompile_all(settings: Settings, sources: Sequence[Source], watcher: Watcher) -> list[Result]:
     """Compile every module into the cache; the results stand in the order of ``sources``, one for each module.
 
-    Raises ``CodeCacheUnusable`` and ``EngineUnavailable``; what is wrong with a module stands in its result.
+    Raises ``CodeCacheUnusable`` and ``EngineUnavailable``; a fault of a module is in its result.
     """
     engine = engine_to_load(settings)
     with closing(Telemetry()) as telemetry, closing(module_loader(settings, engine, telemetry)) as modules:
@@ -150,7 +150,7 @@ class _Work:
                 self._watcher.done(source, None)
                 return None
             obtained = await self._modules.obtain(wasm, str(source.path))
-            result.found = obtained.found
+            result.cached = obtained.found
             await anyio.to_thread.run_sync(check_module, obtained.module, self._imports)
             if not obtained.kept:
                 result.refusal = self._modules.trouble or CodeCacheUnusable(

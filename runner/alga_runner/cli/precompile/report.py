@@ -66,7 +66,7 @@ class Progress:
 
 
 def precompile(paths: Sequence[str], *, code_cache: str | None, jobs: int | None, as_json: bool) -> bool:
-    """Compile what is at ``paths`` and print how it went, on stderr why a module is not ready; whether all are."""
+    """Compile the modules at ``paths`` and print how it went, on stderr why a module is not ready; whether all are."""
     given = {"code_cache": code_cache, "max_compilations": jobs or len(os.sched_getaffinity(0))}
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     sources = find_sources(paths)
@@ -104,7 +104,7 @@ def _print_text(results: Sequence[Result]) -> None:
 
 def _print_summary(page: Page, results: Sequence[Result]) -> None:
     unfit = sum(not result.ready for result in results)
-    there = sum(result.ready and result.found for result in results)
+    there = sum(result.ready and result.cached for result in results)
     parts = [f"{len(results) - unfit - there} compiled", f"{there} there already"]
     parts += [f"{unfit} not ready"] if unfit else []
     page.line(f"{counted(len(results), 'module')}: {', '.join(parts)}.", style="red" if unfit else "green")
@@ -120,7 +120,7 @@ def _print_json(results: Sequence[Result]) -> None:
                     "paths": result.paths,
                     "copies": result.copies,
                     "ready": result.ready,
-                    "compiled": result.ready and not result.found,
+                    "compiled": result.ready and not result.cached,
                     "seconds": round(result.seconds, 3),
                     "error": None if result.refusal is None else error_document(result.refusal),
                 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..admin import Admin
 
 
-_HELP = """Show the clock of a development server, or put it forward; what comes due on the way fires, in order.
+_HELP = """Show the clock of a development server, or put it forward; schedules that become due fire, in order.
 
 Only a server that was started with --dev lets its clock be moved, and only from its own machine. The command waits for
 the runs on the way to end. A clock does not go back.
@@ -75,7 +75,7 @@ class Instant(click.ParamType[datetime]):
     "--advance", metavar="DURATION", type=Step(), help="Put it forward by this, such as 6h or 1d12h."
 )
 @click.option(
-    "--to", metavar="TIME", type=Instant(), help="Put it forward to this instant; UTC unless it says so."
+    "--to", metavar="TIME", type=Instant(), help="Put it forward to this instant; UTC if it has no offset."
 )
 @client
 def clock(session: Session, *, advance: dict[str, int] | None, to: datetime | None) -> None:
@@ -88,7 +88,7 @@ def clock(session: Session, *, advance: dict[str, int] | None, to: datetime | No
             if advance is None and to is None:
                 return await admin.get("clock")
             move = {"advance": advance} if to is None else {"to": to.isoformat()}
-            _, journey = await admin.call("POST", "clock", json=move, answer_s=_JOURNEY_S)
+            _, moved = await admin.call("POST", "clock", json=move, answer_s=_JOURNEY_S)
         except Failure as failure:
             if failure.code != "not_found":
                 raise
@@ -97,7 +97,7 @@ def clock(session: Session, *, advance: dict[str, int] | None, to: datetime | No
                 "The server's clock is the machine's own.",
                 hint="Start the server with `alga-server serve --dev` to put its clock forward.",
             ) from None
-        return journey
+        return moved
 
     shown = session.ask(work)
 

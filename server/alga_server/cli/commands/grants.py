@@ -80,8 +80,8 @@ def revoke(session: Session, *, install: str, tenant: str, caps: tuple[str, ...]
 def _change(session: Session, install: str, tenant: str, change: dict[str, list[str]]) -> Any:
 
     async def work(admin: Admin) -> Any:
-        found = await find_install(admin, tenant, install)
-        place = ("tenants", tenant, "installs", found["installId"])
+        current = await find_install(admin, tenant, install)
+        place = ("tenants", tenant, "installs", current["installId"])
         _, changed = await admin.call("PATCH", *place, json=change)
         return changed
 

@@ -66,7 +66,7 @@ Examples:
 Exit status: 0 disabled; 1 refused; 2 for bad usage.
 """
 
-_INSTALLS = """List what a tenant has installed, and what was granted.
+_INSTALLS = """List a tenant's installs with their granted capabilities.
 
 \b
 Examples:
@@ -109,10 +109,10 @@ def install(
     """See ``_INSTALL``."""
 
     async def work(admin: Admin) -> tuple[Any, list[str]]:
-        found = await find_extension(admin, extension)
-        version = find_version(found, version_number)
+        published = await find_extension(admin, extension)
+        version = find_version(published, version_number)
         body = {
-            "extensionId": found["extensionId"],
+            "extensionId": published["extensionId"],
             "versionId": version["versionId"],
             "grants": list(grants),
             "config": dict(config),
@@ -143,11 +143,11 @@ def uninstall(session: Session, *, install: str, tenant: str) -> None:
     """See ``_UNINSTALL``."""
 
     async def work(admin: Admin) -> tuple[Any, int]:
-        found = await find_install(admin, tenant, install)
-        place = ("tenants", tenant, "installs", found["installId"])
+        current = await find_install(admin, tenant, install)
+        place = ("tenants", tenant, "installs", current["installId"])
         schedules = (await admin.get(*place, "schedules"))["schedules"]
         await admin.call("DELETE", *place)
-        return found, len(schedules)
+        return current, len(schedules)
 
     gone, schedules = session.ask(work)
     name = f"{gone['extensionName']} {gone['version']}"
@@ -174,7 +174,7 @@ def disable(session: Session, *, install: str, tenant: str) -> None:
     _switch(session, install, tenant, enabled=False)
 
 
-@click.command(help=_INSTALLS, short_help="List what a tenant has installed.")
+@click.command(help=_INSTALLS, short_help="List a tenant's installs.")
 @tenant_option
 @client
 def installs(session: Session, *, tenant: str) -> None:
@@ -183,27 +183,27 @@ def installs(session: Session, *, tenant: str) -> None:
     async def work(admin: Admin) -> Any:
         return await admin.get("tenants", tenant, "installs")
 
-    found = session.ask(work)
+    answer = session.ask(work)
     rows = [
         [
-            each["extensionName"],
-            each["version"],
-            "enabled" if each["enabled"] else "disabled",
-            listed(each["grants"], nothing="-"),
-            each["installId"],
+            item["extensionName"],
+            item["version"],
+            "enabled" if item["enabled"] else "disabled",
+            listed(item["grants"], nothing="-"),
+            item["installId"],
         ]
-        for each in found["installs"]
+        for item in answer["installs"]
     ]
     columns = ["EXTENSION", "VERSION", "STATE", "GRANTED", "INSTALL"]
     empty = f"Tenant {tenant} has no installs."
-    session.answer(found, lambda page: page.table(columns, rows, empty=empty))
+    session.answer(answer, lambda page: page.table(columns, rows, empty=empty))
 
 
 def _switch(session: Session, install: str, tenant: str, *, enabled: bool) -> None:
 
     async def work(admin: Admin) -> Any:
-        found = await find_install(admin, tenant, install)
-        place = ("tenants", tenant, "installs", found["installId"])
+        current = await find_install(admin, tenant, install)
+        place = ("tenants", tenant, "installs", current["installId"])
         _, changed = await admin.call("PATCH", *place, json={"enabled": enabled})
         return changed
 

@@ -12,8 +12,8 @@ from ..options import database_url
 _HELP = """Bring the database's schema up to this version, or see whether it is.
 
 A server does the same as it starts, so this is for who wants it done before: to see that it works, or because the
-server's own user may not change tables. Several may run at once, and beside servers: one does the work. What is there
-stays there.
+server's own user may not change tables. Several may run concurrently, next to servers too: one does the work. Existing
+data stays.
 
 \b
 Examples:
@@ -31,7 +31,7 @@ Exit status: 0 done, or nothing to do; 1 failed, or with --check when there is s
     help="The database: a file, made if need be, or an SQLAlchemy URL.  [env: ALGA_SERVER_DATABASE_URL]",
 )
 @click.option(
-    "--check", is_flag=True, help="Change nothing; the exit status says whether there is something to do."
+    "--check", is_flag=True, help="Change nothing; exit status 1 means that there is something to do."
 )
 @json_option
 @click.pass_context

@@ -35,7 +35,7 @@ Examples:
 Exit status: 0 published, now or before; 1 refused; 2 for bad usage.
 """
 
-_EXTENSIONS = """List what is published: every version of every extension, oldest first.
+_EXTENSIONS = """List the published extensions, every version of each, oldest first.
 
 \b
 Examples:
@@ -71,7 +71,7 @@ def publish(session: Session, *, path: Path) -> None:
     session.answer({**published, "created": created}, report)
 
 
-@click.command(help=_EXTENSIONS, short_help="List what is published.")
+@click.command(help=_EXTENSIONS, short_help="List the published extensions.")
 @click.option("--name", metavar="NAME", help="Only extensions with this name.")
 @client
 def extensions(session: Session, *, name: str | None) -> None:
@@ -80,7 +80,7 @@ def extensions(session: Session, *, name: str | None) -> None:
     async def work(admin: Admin) -> Any:
         return await admin.get("extensions", name=name)
 
-    found = session.ask(work)
+    answer = session.ask(work)
     rows = [
         [
             extension["name"],
@@ -89,8 +89,8 @@ def extensions(session: Session, *, name: str | None) -> None:
             minute(version["createdAt"]),
             extension["extensionId"],
         ]
-        for extension in found["extensions"]
+        for extension in answer["extensions"]
         for version in extension["versions"]
     ]
     columns = ["NAME", "VERSION", "CAPABILITIES", "PUBLISHED (UTC)", "EXTENSION"]
-    session.answer(found, lambda page: page.table(columns, rows, empty="Nothing is published."))
+    session.answer(answer, lambda page: page.table(columns, rows, empty="Nothing is published."))

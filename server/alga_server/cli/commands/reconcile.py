@@ -1,4 +1,4 @@
-"""``alga-server reconcile``: heal schedules whose job is not what it should be."""
+"""``alga-server reconcile``: repair schedules that would not fire as they should."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..admin import Admin
 
 
-_HELP = """Heal schedules that would not fire, or would though they must not, and say what was wrong.
+_HELP = """Repair schedules that would not fire, or would though they must not, and list what was wrong.
 
 A server does so when it starts and every few minutes (reconcile_seconds); this does it now, for instance after a part
 of a backup was restored. With --check nothing is changed. docs/scheduling.md lists what can be wrong.
@@ -34,7 +34,7 @@ Exit status: 0 when nothing is wrong any more; 1 when something is, or it failed
 _ANSWER_S = 600.0
 
 
-@click.command(help=_HELP, short_help="Heal schedules whose job is not what it should be.")
+@click.command(help=_HELP, short_help="Repair schedules that would not fire as they should.")
 @click.option("--check", is_flag=True, help="Only look.")
 @client
 def reconcile(session: Session, *, check: bool) -> None:
@@ -44,24 +44,24 @@ def reconcile(session: Session, *, check: bool) -> None:
         _, document = await admin.call("GET" if check else "POST", "reconciliation", answer_s=_ANSWER_S)
         return document
 
-    found = session.ask(work)
-    discrepancies = found["discrepancies"]
+    answer = session.ask(work)
+    discrepancies = answer["discrepancies"]
 
     def report(page: Page) -> None:
 
         columns = ["TENANT", "INSTALL", "SCHEDULE", "WRONG", "NOW"]
         rows = [
             [
-                each["tenantId"],
-                each["installId"],
-                each["scheduleId"],
-                each["discrepancy"].replace("_", " "),
-                "healed" if each["healed"] else "as it was",
+                discrepancy["tenantId"],
+                discrepancy["installId"],
+                discrepancy["scheduleId"],
+                discrepancy["discrepancy"].replace("_", " "),
+                "healed" if discrepancy["healed"] else "as it was",
             ]
-            for each in discrepancies
+            for discrepancy in discrepancies
         ]
-        page.table(columns, rows, empty=f"{counted(found['examined'], 'schedule')}, nothing wrong.")
+        page.table(columns, rows, empty=f"{counted(answer['examined'], 'schedule')}, nothing wrong.")
 
-    session.answer(found, report)
-    if any(not each["healed"] for each in discrepancies):
+    session.answer(answer, report)
+    if any(not discrepancy["healed"] for discrepancy in discrepancies):
         click.get_current_context().exit(1)

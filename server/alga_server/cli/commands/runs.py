@@ -33,10 +33,10 @@ Examples:
 Exit status: 0 done; 1 failed; 2 for bad usage.
 """
 
-_RUN_NOW = """Fire a schedule now, whatever its cron says, and wait for the run to end.
+_RUN_NOW = """Fire a schedule now, independently of its cron, and wait for the run to end.
 
 SCHEDULE is the schedule's name or id. Its handler gets the schedule's payload, as always. The rules are those of any
-run: a disabled schedule, one of a disabled install, and one that is running already are skipped, and the run says so.
+run: a disabled schedule, one of a disabled install, and one that is running already are skipped, and the run shows it.
 The next regular run stays where it is.
 
 \b
@@ -73,9 +73,9 @@ def runs(session: Session, *, tenant: str, install: str | None, schedule: str | 
     async def work(admin: Admin) -> list[Any]:
         return await _newest(admin, tenant, install, schedule, limit)
 
-    found = session.ask(work)
+    listed = session.ask(work)
     empty = f"Tenant {tenant} has no runs{' there' if install or schedule else ''}."
-    session.answer({"runs": found}, lambda page: print_runs(page, found, empty=empty))
+    session.answer({"runs": listed}, lambda page: print_runs(page, listed, empty=empty))
 
 
 @click.command("run-now", help=_RUN_NOW, short_help="Fire a schedule now.")
@@ -89,14 +89,14 @@ def run_now(session: Session, *, schedule: str, tenant: str, install: str | None
 
     async def work(admin: Admin) -> tuple[Any, Any]:
         place = None if install is None else await find_install(admin, tenant, install)
-        found = await find_schedule(admin, tenant, schedule, place)
-        path = ("tenants", tenant, "installs", found["installId"], "schedules", found["id"], "run-now")
+        target = await find_schedule(admin, tenant, schedule, place)
+        path = ("tenants", tenant, "installs", target["installId"], "schedules", target["id"], "run-now")
         wait = {"wait": "false" if no_wait else "true"}
         _, run = await admin.call("POST", *path, query=wait, answer_s=_LONGEST_RUN_S)
-        return found, run
+        return target, run
 
-    found, run = session.ask(work)
-    session.answer(run, lambda page: page.line(f"{found['name'] or found['id']} {_how(run)}."))
+    target, run = session.ask(work)
+    session.answer(run, lambda page: page.line(f"{target['name'] or target['id']} {_how(run)}."))
     if run["status"] not in {"success", "running"}:
         click.get_current_context().exit(1)
 
@@ -126,22 +126,22 @@ async def _newest(
 
     place = None if install is None else await find_install(admin, tenant, install)
     if schedule is not None:
-        wanted = await find_schedule(admin, tenant, schedule, place)
-        path = ("tenants", tenant, "installs", wanted["installId"], "schedules", wanted["id"], "runs")
-        found = (await admin.get(*path, limit=limit))["runs"]
-        return await _named(admin, tenant, found)
+        target = await find_schedule(admin, tenant, schedule, place)
+        path = ("tenants", tenant, "installs", target["installId"], "schedules", target["id"], "runs")
+        newest = (await admin.get(*path, limit=limit))["runs"]
+        return await _named(admin, tenant, newest)
     installs = [place] if place else (await admin.get("tenants", tenant, "installs"))["installs"]
-    found = []
-    for each in installs:
-        of_install = await admin.get("tenants", tenant, "installs", each["installId"], "runs", limit=limit)
-        found += of_install["runs"]
-    newest = sorted(found, key=lambda run: str(run["startedAt"]), reverse=True)[:limit]
+    newest = []
+    for item in installs:
+        of_install = await admin.get("tenants", tenant, "installs", item["installId"], "runs", limit=limit)
+        newest += of_install["runs"]
+    newest = sorted(newest, key=lambda run: str(run["startedAt"]), reverse=True)[:limit]
     return await _named(admin, tenant, newest)
 
 
 async def _named(admin: Admin, tenant: str, runs: list[Any]) -> list[Any]:
     """``runs`` with the names of their schedules and extensions; ``None`` where the schedule is gone."""
-    schedules = {each["id"]: each for each in (await admin.get("tenants", tenant, "schedules"))["schedules"]}
+    schedules = {item["id"]: item for item in (await admin.get("tenants", tenant, "schedules"))["schedules"]}
     nothing: dict[str, Any] = {}
     return [
         {
@@ -169,5 +169,5 @@ def _took(run: Any) -> str | None:
 
 
 def _why(run: Any) -> str | None:
-    told = [run["reason"], run["errorCode"], run["errorMessage"]]
-    return ": ".join(str(each) for each in told if each) or None
+    reasons = [run["reason"], run["errorCode"], run["errorMessage"]]
+    return ": ".join(str(reason) for reason in reasons if reason) or None

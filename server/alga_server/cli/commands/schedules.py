@@ -39,24 +39,24 @@ def schedules(session: Session, *, tenant: str, install: str | None) -> None:
     """See ``_SCHEDULES``."""
 
     async def work(admin: Admin) -> Any:
-        wanted = None if install is None else (await find_install(admin, tenant, install))["installId"]
-        found = (await admin.get("tenants", tenant, "schedules"))["schedules"]
-        return {"schedules": [each for each in found if wanted in (None, each["installId"])]}
+        install_id = None if install is None else (await find_install(admin, tenant, install))["installId"]
+        answer = (await admin.get("tenants", tenant, "schedules"))["schedules"]
+        return {"schedules": [item for item in answer if install_id in (None, item["installId"])]}
 
-    found = session.ask(work)
+    answer = session.ask(work)
     rows = [
         [
-            each["name"] or each["id"],
-            each["extensionName"],
-            f"{each['endpointMethod']} {each['endpointPath']}",
-            each["cron"],
-            each["timezone"],
-            minute(each["nextRunAt"]) if each["enabled"] else "disabled",
-            minute(each["lastRunAt"]),
-            each["lastRunStatus"],
+            item["name"] or item["id"],
+            item["extensionName"],
+            f"{item['endpointMethod']} {item['endpointPath']}",
+            item["cron"],
+            item["timezone"],
+            minute(item["nextRunAt"]) if item["enabled"] else "disabled",
+            minute(item["lastRunAt"]),
+            item["lastRunStatus"],
         ]
-        for each in found["schedules"]
+        for item in answer["schedules"]
     ]
     columns = ["NAME", "EXTENSION", "ENDPOINT", "CRON", "ZONE", "NEXT RUN (UTC)", "LAST RUN (UTC)", "STATUS"]
     empty = f"Tenant {tenant} has no schedules{' there' if install else ''}."
-    session.answer(found, lambda page: page.table(columns, rows, empty=empty))
+    session.answer(answer, lambda page: page.table(columns, rows, empty=empty))

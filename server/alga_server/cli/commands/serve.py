@@ -30,7 +30,7 @@ Examples:
   alga-server serve --database alga.db --bundle-store bundles --host 0.0.0.0 --port 80 --runner-url http://runner:8080
 
 --dev is for one machine: it listens on loopback only, makes up the tokens that are not set and prints them as lines to
-paste into another terminal, keeps everything in memory and a temporary folder unless told otherwise, and lets
+paste into another terminal, keeps everything in memory and a temporary folder if you name no others, and lets
 `alga-server clock` put its time forward.
 
 Exit status: 0 after SIGTERM or Ctrl-C; 1 when it could not serve; 2 for bad usage; 128 and the signal's number when a

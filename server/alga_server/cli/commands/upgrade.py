@@ -56,13 +56,13 @@ def upgrade(
     """See ``_UPGRADE``."""
 
     async def work(admin: Admin) -> tuple[Any, list[str]]:
-        found = await find_install(admin, tenant, install)
-        version = find_version(await find_extension(admin, found["extensionId"]), version_number)
+        current = await find_install(admin, tenant, install)
+        version = find_version(await find_extension(admin, current["extensionId"]), version_number)
         body = {
             "versionId": version["versionId"],
             "disableMissingSchedules": disable_missing_schedules,
         }
-        place = ("tenants", tenant, "installs", found["installId"])
+        place = ("tenants", tenant, "installs", current["installId"])
         try:
             _, changed = await admin.call("POST", *place, "upgrade", json=body)
         except Failure as failure:
@@ -79,8 +79,10 @@ def upgrade(
         page.line(f"{name} already." if was == changed["version"] else f"{name}; it was at {was}.")
         if changed["schedulesRemapped"]:
             page.line(f"  {counted(changed['schedulesRemapped'], 'schedule')} went with it")
-        for each in changed["schedulesDisabled"]:
-            page.line(f"  disabled  schedule {each['scheduleId']}: no {each['method']} {each['path']}")
+        for schedule in changed["schedulesDisabled"]:
+            page.line(
+                f"  disabled  schedule {schedule['scheduleId']}: no {schedule['method']} {schedule['path']}"
+            )
         if changed["grantsEnded"]:
             page.line(f"  granted no more  {listed(changed['grantsEnded'])}")
         if withheld:

@@ -636,7 +636,7 @@ def test_a_server_that_does_not_answer_leaves_the_outcome_open(alga: Run, folder
 
     said = refused(alga("publish", str(folder), transport=httpx.MockTransport(slow)), "server_timeout")
 
-    assert "hint: What was asked may have happened" in said
+    assert "hint: The request may have been carried out" in said
 
 
 def test_a_connection_that_breaks_is_a_sentence(alga: Run) -> None:
