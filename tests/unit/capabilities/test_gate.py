@@ -426,10 +426,10 @@ async def test_a_log_line_has_the_identity_and_neither_arguments_nor_reply(
         name: getattr(line, name)
         for name in (
             "action",
-            "tenant",
-            "install",
-            "extension",
-            "version",
+            "tenant_id",
+            "install_id",
+            "extension_id",
+            "version_id",
             "request_id",
             "operation",
             "status",
@@ -437,10 +437,10 @@ async def test_a_log_line_has_the_identity_and_neither_arguments_nor_reply(
     }
     assert fields == {
         "action": "host_call",
-        "tenant": "tenant-1",
-        "install": "install-1",
-        "extension": "acme.sync",
-        "version": "version-1",
+        "tenant_id": "tenant-1",
+        "install_id": "install-1",
+        "extension_id": "acme.sync",
+        "version_id": "version-1",
         "request_id": "request-1",
         "operation": "scheduler.wish",
         "status": "ok",

@@ -14,7 +14,7 @@ from alga_runner import ExecuteRequest, Runner, Settings
 from alga_runner.alga import Identity
 from alga_runner.alga.connect import NoAlgaServer
 from alga_runner.bundles import Bundle, MemoryBundles
-from alga_runner.engine import Engine
+from alga_runner.engine.context import engine_context
 from alga_runner.models import ScheduleInfo
 
 MANIFEST = b'{"name": "com.example.test", "version": "1.0.0", "runtime": "wasm-wat@1"}'
@@ -99,6 +99,6 @@ def live_guests() -> Callable[[], int]:
     """How many guests are alive in this process."""
 
     def count() -> int:
-        return sum(engine.ticker.live for engine in Engine._engines.values())
+        return sum(engine.ticker.live for engine in engine_context._engines.values())
 
     return count
