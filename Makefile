@@ -55,21 +55,16 @@ demo: setup ## Run a sample extension against the embedded Alga server
 # ---- Prove --------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: setup-dev ## Run the tests but those of the next two targets; ARGS go to pytest
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(addprefix --ignore=,$(PROCESS_TESTS) $(BENCH_TEST)) $(ARGS)
-
-# What they ask takes processes that are started, killed and started again, seconds for each.
-PROCESS_TESTS := tests/integration/processes tests/integration/serve/workers \
-	tests/integration/server/test_killed.py tests/integration/cli/test_demo_endings.py
-BENCH_TEST := tests/integration/test_benchmark.py
+test: setup-dev ## Run the tests, save those that the next two targets run; ARGS go to pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not processes and not bench" $(ARGS)
 
 .PHONY: test-processes
 test-processes: setup-dev ## Run the tests that start, stop and kill whole runners and servers
-	@$(BIN)/python -m pytest --quiet -n $(JOBS) --dist loadfile $(PROCESS_TESTS) $(ARGS)
+	@$(BIN)/python -m pytest --quiet -n $(JOBS) --dist loadfile -m processes $(ARGS)
 
 .PHONY: test-bench
 test-bench: setup-dev ## Try every part of the benchmark, so small that its numbers mean nothing
-	@$(BIN)/python -m pytest $(BENCH_TEST) $(ARGS)
+	@$(BIN)/python -m pytest -m bench $(ARGS)
 
 # How many requests each route of the server's OpenAPI document gets.
 EXAMPLES ?= 500

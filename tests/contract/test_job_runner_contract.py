@@ -25,7 +25,7 @@ from alga_runner.models.archive import pack
 from alga_server import Server, ServerSettings
 from alga_server.storage import tables
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 ENGINES = ["embedded", "procrastinate"] if "ALGA_TEST_POSTGRES" in os.environ else ["embedded"]
 ADMIN = {"authorization": "Bearer admin-token-of-the-test"}

@@ -33,6 +33,8 @@ from schemathesis.specs.openapi.checks import (
 from alga_runner.models.archive import pack
 from alga_server import OffsetClock, Server, ServerSettings
 
+pytestmark = pytest.mark.postgres
+
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
 CHECKS = [
     not_a_server_error,

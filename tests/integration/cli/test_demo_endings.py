@@ -14,6 +14,8 @@ from uuid import uuid4
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 START = "An Alga server and a runner start"
 PATIENCE_S = 60
 

@@ -12,6 +12,8 @@ import pytest
 from alga_runner.errors import AdminRefused, ExtensionNotAvailable
 from alga_runner.testing import Alga, Extension
 
+pytestmark = pytest.mark.postgres
+
 SCHEDULER = "cap:scheduler.manage"
 
 Install = Callable[..., Extension]

@@ -20,6 +20,8 @@ import pytest
 
 from alga_runner.bundles.source import FolderBundles
 
+pytestmark = pytest.mark.processes
+
 SAMPLE = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
 NAME = "com.alga.sample.scheduler-demo"
 LISTENING = "alga-server listening on "

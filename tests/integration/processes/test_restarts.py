@@ -14,6 +14,8 @@ from itertools import count, cycle
 import httpx
 import pytest
 
+pytestmark = pytest.mark.processes
+
 WRITERS = 3
 RESTARTS = (
     ("server", 0, signal.SIGTERM),

@@ -10,6 +10,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+pytestmark = pytest.mark.processes
+
 SPIN = "(loop (br 0))"
 
 

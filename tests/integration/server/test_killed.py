@@ -23,6 +23,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
+pytestmark = [pytest.mark.processes, pytest.mark.postgres]
+
 PROGRAM = Path(__file__).with_name("killed_process.py")
 EVERY = os.environ.get("KILL_EVERY") == "1"
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 DRAINING = "The runner is shutting down; 1 executions are under way"
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event
 
 from alga_server import ServerSettings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 SYNC = {"method": "POST", "path": "/sync", "handler": "sync2"}
 REPORT = {"method": "GET", "path": "/report", "handler": "report2"}

@@ -13,6 +13,8 @@ from sqlalchemy import create_engine, make_url, text
 from alga_server.cli import main
 from alga_server.storage.migrations import head
 
+pytestmark = pytest.mark.postgres
+
 Migrate = Callable[..., Result]
 AddStep = Callable[..., None]
 

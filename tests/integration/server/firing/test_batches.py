@@ -21,7 +21,7 @@ from alga_server.firing.leases import Ending
 from alga_server.firing.run_recorder import RunRecorder
 from alga_server.storage import tables
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 
 @pytest.fixture

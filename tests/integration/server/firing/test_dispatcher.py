@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from alga_server import Server, ServerSettings
 from alga_server.errors import DispatcherUnavailable
 from alga_server.storage import tables
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 HOURLY = "0 * * * *"
 
@@ -476,6 +477,9 @@ class TestOnItsOwn:
         await played.was_asked(1)
         assert played.nominal_times() == ["2026-01-01T01:00:00.000Z"]
 
+    @pytest.mark.skipif(
+        "ALGA_TEST_POSTGRES" in os.environ, reason="PostgreSQL may take longer than settle() waits"
+    )
     async def test_it_looks_again_only_when_there_is_a_reason(
         self, mine: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -18,7 +18,7 @@ from anyio.streams.text import TextReceiveStream
 
 from alga_server import ServerSettings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PROGRAM = Path(__file__).with_name("dispatching_process.py")

@@ -21,7 +21,7 @@ from alga_server.firing.due import DueSchedule
 from alga_server.firing.leases import Worker
 from alga_server.storage.database import Database
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOURLY = "0 * * * *"

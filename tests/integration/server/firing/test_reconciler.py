@@ -19,7 +19,7 @@ from alga_server.firing.reconcile.checks import Calendar
 from alga_server.schedules.occurrences import after, following
 from alga_server.storage import tables
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOURLY = "0 * * * *"

@@ -15,7 +15,7 @@ from alga_server.firing.due import DueSchedule
 from alga_server.firing.leases import Worker
 from alga_server.schedules.policies import RetryPolicy
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 HOURLY = "0 * * * *"
 THRICE = {"maxAttempts": 3, "retryDelaySeconds": 60}

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from alga_server.storage.tables import endpoint, schedule
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 OPERATIONS = ["list", "get", "create", "update", "delete", "getEndpoints"]
 MISSING = {"error": "Install not found", "code": "NOT_FOUND"}

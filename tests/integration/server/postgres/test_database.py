@@ -16,7 +16,7 @@ from alga_server import ServerSettings
 from alga_server.storage import tables
 from alga_server.storage.database import Database
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 PASSWORD = "hunter2-and-more"
 

@@ -27,7 +27,7 @@ from alga_server.schedules import schedules
 from alga_server.schedules.schedules import Limits
 from alga_server.storage.database import Database
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WORKER = Worker("worker-1", timedelta(seconds=60), history=1000)

@@ -16,7 +16,7 @@ from anyio.streams.text import TextReceiveStream
 
 from alga_server import ServerSettings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 PROGRAM = Path(__file__).with_name("calling_process.py")
 PROCESSES = 3

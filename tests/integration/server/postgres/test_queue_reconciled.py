@@ -16,6 +16,8 @@ from sqlalchemy import create_engine, text
 from alga_server import Server, ServerSettings
 from alga_server.cli import main
 
+pytestmark = pytest.mark.postgres
+
 JOBS = "SELECT * FROM procrastinate_jobs ORDER BY id"
 SCHEDULES = "SELECT * FROM tenant_extension_schedule ORDER BY id"
 UNHEARD = "ALTER TABLE tenant_extension_schedule {} TRIGGER alga_job_follows_schedule"

@@ -22,7 +22,7 @@ from sqlalchemy import text, update
 from alga_server import ServerSettings
 from alga_server.storage import tables
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 PROGRAM = Path(__file__).with_name("queue_worker_process.py")
 AT_MOST_S = 60

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from alga_server import ServerSettings
 from alga_server.storage.tables import schedule_creation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 HOURLY = {"endpoint": "/sync", "cron": "0 * * * *", "idempotencyKey": "request-1:2"}
 

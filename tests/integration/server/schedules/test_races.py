@@ -11,7 +11,7 @@ import pytest
 
 from alga_server import Server, ServerSettings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 
 @pytest.fixture

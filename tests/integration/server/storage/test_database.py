@@ -16,7 +16,7 @@ from alga_server import Server, ServerSettings
 from alga_server.storage.database import Database
 from alga_server.storage.tables import bundle, metadata
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 
 def add(connection: Connection, key: str = "sha256:1") -> None:

@@ -16,6 +16,8 @@ from alga_runner.errors import SettingsError
 from alga_server.storage import migrations, tables
 from alga_server.storage.database import Database
 
+pytestmark = pytest.mark.postgres
+
 AddStep = Callable[..., None]
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 
