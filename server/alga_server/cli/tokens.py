@@ -18,8 +18,12 @@ TOKENS = {
 }
 """Setting to the name it has in the environment and in a file."""
 
+RUNNER_NAMES = {"runner_token": "RUNNER_STORAGE_API_TOKEN", "runner_service_token": "RUNNER_SERVICE_TOKEN"}
+"""Setting to the name that the runner knows the same token by (alga-contract 6)."""
+
 _FILE_BYTES = 64 * 1024
 _SETTING = {variable: setting for setting, variable in TOKENS.items()}
+_RUNNER_VARIABLES = frozenset(RUNNER_NAMES.values())
 
 
 def read_tokens(path: Path) -> dict[str, str]:
@@ -41,6 +45,8 @@ def read_tokens(path: Path) -> dict[str, str]:
         name, separator, value = line.strip().removeprefix("export ").partition("=")
         if not name.strip() or name.startswith("#"):
             continue
+        if name.strip() in _RUNNER_VARIABLES:
+            continue  # the same file may be the runner's environment, too
         if not separator or name.strip() not in _SETTING:
             raise _unusable(path, f"names no token in line {number}")
         tokens[_SETTING[name.strip()]] = value.strip().strip("'\"")
@@ -50,6 +56,13 @@ def read_tokens(path: Path) -> dict[str, str]:
 def made_tokens(settings: ServerSettings) -> dict[str, str]:
     """A random token for each that ``settings`` lack."""
     return {name: secrets.token_urlsafe(24) for name in TOKENS if getattr(settings, name) is None}
+
+
+def fresh_environment() -> dict[str, str]:
+    """Return a random token for each variable of a server and of its runner; a token that both know is the same."""
+    tokens = {setting: secrets.token_urlsafe(24) for setting in TOKENS}
+    server = {TOKENS[setting]: token for setting, token in tokens.items()}
+    return server | {variable: tokens[setting] for setting, variable in RUNNER_NAMES.items()}
 
 
 def _unusable(path: Path, why: str) -> Failure:

@@ -30,7 +30,7 @@ refused.
 Examples:
   alga-server publish my-extension
   alga-server publish my-extension-1.2.0.tar.zst
-  alga-server publish my-extension --json | jq -r .extensionId
+  EXTENSION=$(alga-server publish my-extension --id)
 
 Exit status: 0 published, now or before; 1 refused; 2 for bad usage.
 """
@@ -49,8 +49,9 @@ Exit status: 0 done; 1 failed; 2 for bad usage.
 
 @click.command(help=_PUBLISH, short_help="Publish an extension's folder or bundle.")
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option("--id", "only_id", is_flag=True, help="Print the extension's id alone.")
 @client
-def publish(session: Session, *, path: Path) -> None:
+def publish(session: Session, *, path: Path, only_id: bool) -> None:
     """See ``_PUBLISH``."""
     archive: bytes = load("alga_server.cli.extension_files:read_archive")(path)
 
@@ -61,6 +62,9 @@ def publish(session: Session, *, path: Path) -> None:
     created = status == 201
 
     def report(page: Page) -> None:
+        if only_id:
+            page.line(published["extensionId"])
+            return
         name = f"{published['name']} {published['version']}"
         page.line(f"Published {name}." if created else f"{name} was published before; nothing changed.")
         page.line(f"  extension     {published['extensionId']}")
