@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..models import KNOWN_CAPABILITIES
+from . import context, log, scheduler
 from .gate import Codec, Gate
 from .operation import Execution, HostCallRecord, LogLimits, LogLine, Operation
-from .table import OPERATIONS
 
 __all__ = [
     "OPERATIONS",
@@ -16,3 +21,24 @@ __all__ = [
     "LogLine",
     "Operation",
 ]
+
+
+def build_table(*groups: Iterable[Operation[Any, Any]]) -> Mapping[str, Operation[Any, Any]]:
+    """Operations by name. Raises ``ValueError`` for a duplicate name, one without a group, or an unknown capability."""
+    table: dict[str, Operation[Any, Any]] = {}
+    for group in groups:
+        for operation in group:
+            if not operation.group or not operation.function:
+                raise ValueError(f"operation {operation.name} is not named group.function")
+            if operation.name in table:
+                raise ValueError(f"operation {operation.name} is declared twice")
+            if operation.capability not in KNOWN_CAPABILITIES:
+                raise ValueError(
+                    f"operation {operation.name} needs unknown capability {operation.capability}"
+                )
+            table[operation.name] = operation
+    return MappingProxyType(table)
+
+
+OPERATIONS = build_table(context.OPERATIONS, log.OPERATIONS, scheduler.OPERATIONS)
+"""Every operation, by name. Imports, gate, documents and tests derive from it."""

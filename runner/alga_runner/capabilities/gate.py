@@ -1,23 +1,32 @@
-"""About how much memory plain values hold, so that records can be bounded.
-
-The one gate of every host call, whichever ABI the guest speaks: capability, input, operation, reply, record.
-"""
+"""The one gate of every host call, whichever ABI the guest speaks: capability, input, operation, reply, record."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from time import monotonic, perf_counter
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..errors import AbiBreach, DeadlineExceeded, ExecutionError, HostCallCode, HostCallError
 from ..telemetry import Telemetry
 from .operation import Execution, HostCallRecord, Operation
-from .refusal import field_errors, unexpected
 
 SCALAR_BYTES = 64
 """What one value costs by itself: an object and the slot that refers to it."""
+
+_PLAIN = {
+    "missing": "Required",
+    "string_type": "Must be a string",
+    "bool_type": "Must be true or false",
+    "int_type": "Must be a whole number",
+    "dict_type": "Must be a map",
+    "list_type": "Must be a list",
+    "string_too_long": "Must have at most {max_length} characters",
+}
+
+MAX_DETAIL_CHARACTERS = 200
 
 
 def weight(value: object, enough: int) -> int:
@@ -57,9 +66,9 @@ class Codec(Protocol[_RequestT_contra, _ReplyT_co]):
 
 
 class Gate:
-    """Lets a guest's call through to an operation, or says why not; each call leaves one log line, metric and record.
+    """Lets a guest's call through to an operation, or refuses it; each call leaves one log line, metric and record.
 
-    It opens no deadline of its own: the execution's scope spans it, and operations are told when to be done.
+    It sets no deadline of its own: the execution has one, and operations read it from there.
     """
 
     def __init__(self, telemetry: Telemetry) -> None:
@@ -111,7 +120,7 @@ class Gate:
                 reply = _envelope(
                     HostCallError(
                         HostCallCode.INTERNAL,
-                        f"{operation.name} failed inside the runner; the operator's log says why.",
+                        f"{operation.name} failed inside the runner; the operator's log has the reason.",
                     )
                 )
                 encoded = codec.encode(reply)
@@ -184,3 +193,30 @@ def _envelope(error: HostCallError) -> dict[str, object]:
     if error.retry_after_ms is not None:
         refusal["retryAfterMs"] = error.retry_after_ms
     return {"err": refusal}
+
+
+def field_errors(error: ValidationError, model: type[BaseModel]) -> dict[str, str]:
+    """The first fault of each member of ``model``, keyed by its camelCase name, in plain words without its value."""
+    faults: dict[str, str] = {}
+    for fault in error.errors(include_url=False, include_input=False):
+        member = str(fault["loc"][0]) if fault["loc"] else "input"
+        field = model.model_fields.get(member)
+        name = (field.alias if field else None) or member
+        plain = _PLAIN.get(fault["type"])
+        text = plain.format_map(fault.get("ctx", {})) if plain else fault["msg"]
+        faults.setdefault(name, text[:1].upper() + text[1:])
+    return faults
+
+
+def unexpected(error: Exception) -> str:
+    """Describe an unforeseen exception for operators: its type, where it was raised, and its text, cut.
+
+    The text of a ``ValidationError`` quotes the input, so only the kinds of its faults are named.
+    """
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    place = f" at {frames[0].name}:{frames[0].lineno}" if frames else ""
+    if isinstance(error, ValidationError):
+        text = ", ".join(fault["type"] for fault in error.errors(include_url=False, include_input=False))
+    else:
+        text = str(error)
+    return f"{type(error).__name__}{place}: {text[:MAX_DETAIL_CHARACTERS]}"

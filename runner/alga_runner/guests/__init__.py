@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .abi import Import
 from .core import CoreHost, CoreProgram
-from .imports import Import
 from .session import SessionLimits
 
 __all__ = ["CoreHost", "CoreProgram", "Import", "SessionLimits"]

@@ -1,12 +1,15 @@
-"""Which ABI a module speaks, and whether it keeps to it: all read without running the guest (guest ABI, "Exports")."""
+"""The imports of guest ABI v1, and the check of a module against it, which runs nothing (guest ABI, "Exports")."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
+from inspect import iscoroutinefunction
+from typing import Any
 
-from ..engine import ExportType, ImportType, Module, Signature
+from ..engine import ExportType, HostFunction, ImportType, Module, Signature
 from ..errors import (
     AbiMarkerConflict,
     AbiMarkerMissing,
@@ -15,7 +18,6 @@ from ..errors import (
     ImportMistyped,
     ImportUnknown,
 )
-from .imports import Import
 
 HANDLE = "alga_handle"
 INITIALIZE = "_initialize"
@@ -37,8 +39,42 @@ _REQUIRED = {MARKER: Signature(), HANDLE: Signature("i")}
 _OPTIONAL = {INITIALIZE: Signature()}
 
 
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A host function and its answer, ``answer(session, *arguments)``: one that is a coroutine suspends the guest.
+
+    ``early`` functions work before the handler starts (guest ABI, "Exports"). ``capability`` is the one its call
+    needs, ``None`` for the ABI's own.
+    """
+
+    function: HostFunction
+    answer: Callable[..., Any]
+    early: bool = False
+    capability: str | None = None
+
+    @property
+    def name(self) -> str:
+        """``alga:scheduler create``, as messages name it."""
+        return f"{self.function.module} {self.function.name}"
+
+
+def host_import(
+    module: str,
+    name: str,
+    params: str,
+    results: str,
+    answer: Callable[..., Any],
+    *,
+    early: bool = False,
+    capability: str | None = None,
+) -> Import:
+    """An import with the signature spelled in letters (``Signature``)."""
+    function = HostFunction(module, name, Signature(params, results), suspends=iscoroutinefunction(answer))
+    return Import(function, answer, early, capability)
+
+
 def check_module(module: Module, known: Mapping[tuple[str, str], Import]) -> None:
-    """Raise the ``ModuleError`` that says what keeps ``module`` from being a guest of ABI v1, if anything does."""
+    """Raise the ``ModuleError`` that describes why ``module`` is no guest of ABI v1, unless it is one."""
     _check_marker(module)
     exports = {export.name: export for export in module.exports}
     for name, signature in _REQUIRED.items():
@@ -59,14 +95,14 @@ def check_module(module: Module, known: Mapping[tuple[str, str], Import]) -> Non
         raise ExportMistyped(
             f"The export memory is a {exports[MEMORY].kind}, not a memory.", hint=_SEE_EXPORTS
         )
-    for wanted in module.imports:
-        _check_import(wanted, known)
+    for imported in module.imports:
+        _check_import(imported, known)
 
 
 def _nearest_export(name: str, module: Module) -> str:
     """What ``name`` was likely exported as. Looks at few and short names: how many there are is the module's choice."""
     candidates = [export.name for export in module.exports[:_MAX_EXPORTS_COMPARED] if export.name != MARKER]
-    nearest = get_close_matches(name, [each for each in candidates if len(each) <= 2 * len(name)], n=1)
+    nearest = get_close_matches(name, [export for export in candidates if len(export) <= 2 * len(name)], n=1)
     return f"The nearest one is {nearest[0]}. " if nearest else ""
 
 
@@ -100,24 +136,24 @@ def _check_export(export: ExportType, signature: Signature) -> None:
         )
 
 
-def _check_import(wanted: ImportType, known: Mapping[tuple[str, str], Import]) -> None:
-    name = f"{wanted.module} {wanted.name}"[:_MAX_NAME_CHARACTERS]
-    if wanted.kind != "function":
+def _check_import(imported: ImportType, known: Mapping[tuple[str, str], Import]) -> None:
+    name = f"{imported.module} {imported.name}"[:_MAX_NAME_CHARACTERS]
+    if imported.kind != "function":
         raise ImportUnknown(
-            f"The module imports the {wanted.kind} {name}; the host offers functions only.",
-            hint="Define and export the memory in the module." if wanted.kind == "memory" else None,
+            f"The module imports the {imported.kind} {name}; the host offers functions only.",
+            hint="Define and export the memory in the module." if imported.kind == "memory" else None,
         )
-    offered = known.get((wanted.module, wanted.name))
+    offered = known.get((imported.module, imported.name))
     if offered is None:
         nearest = get_close_matches(name, [candidate.name for candidate in known.values()], n=1)
         raise ImportUnknown(
             f"The module imports {name}, which the host does not have.",
             hint=f"The nearest one is {nearest[0]}."
             if nearest
-            else _UNKNOWN_HINT.get(wanted.module, _SEE_IMPORTS),
+            else _UNKNOWN_HINT.get(imported.module, _SEE_IMPORTS),
         )
-    if wanted.signature != offered.function.signature:
+    if imported.signature != offered.function.signature:
         raise ImportMistyped(
-            f"The module imports {name} as {wanted.signature}; its type is {offered.function.signature}.",
+            f"The module imports {name} as {imported.signature}; its type is {offered.function.signature}.",
             hint="Declare it with that type. " + _SEE_IMPORTS,
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..errors import AbiBreach, GuestAbort, GuestExit, LimitExceeded
-from .imports import Import, host_import
+from .abi import Import, host_import
 from .session import Session
 
 MODULE = "env"

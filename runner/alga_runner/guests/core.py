@@ -41,9 +41,9 @@ from ..errors import (
 )
 from ..models import ExecuteRequest, ExecuteResponse
 from . import abi, messages
+from .abi import Import, host_import
 from .assemblyscript import ASSEMBLYSCRIPT_IMPORTS
 from .http import decode_response, encode_request, encode_with_body, request_body
-from .imports import Import, host_import
 from .log import EMIT, GuestLog
 from .session import Session, SessionLimits
 from .wasi import WASI_IMPORTS

@@ -1,4 +1,4 @@
-"""What a guest writes for people to read, however its language does it: ``alga:log``, stdout, the console."""
+"""Logs the lines a guest writes, however its language does it: ``alga:log``, stdout, the console."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from typing import Any
 from anyio.lowlevel import checkpoint
 
 from ..capabilities import OPERATIONS, Gate, Operation
+from ..capabilities.log import LEVELS
 from ..errors import LogLimit
 from .session import Session
-
-LEVELS = ("debug", "info", "warn", "error")
-"""Levels by their number in ``alga:log emit``; others count as info."""
 
 EMIT = "alga:log emit"
 _STDERR = 2
 _LONGEST_CHARACTER = 4
-_LINES_A_TURN = 100
-"""Lines of one write that are logged before the event loop has a turn."""
+_LINES_A_SLICE = 100
+"""Lines of one write that are logged before the event loop does something else."""
 
 
 class _LogCodec:
-    """The input of the log operation is made by the host itself, and nobody reads its reply."""
+    """Passes the input on, which the host itself made, and drops the reply, which no guest reads."""
 
     def decode(self, request: Mapping[str, object], /) -> object:
         return request
@@ -41,7 +39,7 @@ class GuestLog:
         self._codec = _LogCodec()
 
     async def line(self, session: Session, level: str, message: str) -> None:
-        """One line; cut when it is too long. Raises ``LogLimit``."""
+        """Log one line, cut if it is too long. Raises ``LogLimit``."""
         request: Mapping[str, object] = {"level": level, "message": message}
         await self._gate.call(session.execution, self._operation, request, self._codec)
 
@@ -54,20 +52,20 @@ class GuestLog:
         await self.line(session, name, data.decode("utf-8", "replace"))
 
     async def stream(self, session: Session, descriptor: int, data: bytes) -> None:
-        """Bytes written to stdout or stderr: a log line for each line, the last one kept until it ends."""
+        """Log the lines in ``data``, written to stdout or stderr; an unfinished line is kept until it ends."""
         *lines, rest = (session.unfinished.pop(descriptor, b"") + data).split(b"\n")
         if len(rest) > session.execution.log_limits.line_bytes:
             lines, rest = [*lines, rest], b""
         session.unfinished[descriptor] = rest
         for position, line in enumerate(lines, 1):
             await self._stream_line(session, descriptor, line)
-            if position % _LINES_A_TURN == 0:
+            if position % _LINES_A_SLICE == 0:
                 await checkpoint()
 
     async def finish(self, session: Session) -> None:
-        """Log what stdout and stderr were left with at the end, as far as the log's limit goes."""
+        """Log the unfinished lines of stdout and stderr, as far as the log's limit goes."""
         unfinished, session.unfinished = session.unfinished, {}
-        with suppress(LogLimit):  # the guest is over: its outcome stands
+        with suppress(LogLimit):  # the guest has ended: its outcome stays
             for descriptor, line in unfinished.items():
                 if line:
                     await self._stream_line(session, descriptor, line)

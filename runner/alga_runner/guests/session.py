@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ..capabilities import Execution
 from ..engine import Guest
 from ..errors import AbiBreach, CopyLimit, HostCallLimit, MessageLimit, OutOfBounds, SecondResponse, TooEarly
 from .http import RESPONSE_OVERHEAD_BYTES
-
-if TYPE_CHECKING:
-    from .log import GuestLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +21,16 @@ class SessionLimits:
     request_bytes: int
     items: int
     body_bytes: int
+
+
+class LogSink(Protocol):
+    """Takes the lines that a guest writes for people to read."""
+
+    async def line(self, session: Session, level: str, message: str) -> None:
+        """Log one line, cut if it is too long. Raises ``LogLimit``."""
+
+    async def stream(self, session: Session, descriptor: int, data: bytes) -> None:
+        """Log the lines in ``data``, written to stdout or stderr. Raises ``LogLimit``."""
 
 
 class Session:
@@ -51,7 +58,7 @@ class Session:
         *,
         request: bytes,
         limits: SessionLimits,
-        log: GuestLog,
+        log: LogSink,
         clock_ns: Callable[[], int],
     ) -> None:
         self.guest = guest

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from ..errors import GuestExit
-from .imports import Import, host_import
+from .abi import Import, host_import
 from .session import Session
 
 MODULE = "wasi_snapshot_preview1"

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic, perf_counter
 
-from ..capabilities.refusal import unexpected
+from ..capabilities.gate import unexpected
 from ..errors import SettingsError
 from ..runner import Runner
 from ..settings import Settings

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import anyio
 
-from ..capabilities.refusal import unexpected
+from ..capabilities.gate import unexpected
 from ..engine import LARGE_BYTES
 from ..errors import AlgaError, Draining, Overloaded
 from ..models import ExecuteRequest

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from alga_runner.capabilities import OPERATIONS
+from alga_runner.capabilities import OPERATIONS, build_table
 from alga_runner.capabilities import scheduler as scheduler_capability
 from alga_runner.capabilities.operation import NoInput, Operation
-from alga_runner.capabilities.table import build_table
 from alga_runner.models import DEFAULT_CAPABILITIES
 
 

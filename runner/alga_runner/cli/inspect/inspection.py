@@ -19,9 +19,8 @@ from ...capabilities import Gate
 from ...engine import Engine, EngineConfig, ExportType, ImportType, Module, engine_context
 from ...errors import AlgaError, BundleError, BundleNotFound, ManifestInvalid
 from ...execution.programs import module_loader, require_size
-from ...guests.abi import check_module
+from ...guests.abi import Import, check_module
 from ...guests.core import core_imports
-from ...guests.imports import Import
 from ...guests.log import GuestLog
 from ...models import DEFAULT_CAPABILITIES, Manifest
 from ...settings import MIB, Settings
