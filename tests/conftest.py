@@ -1,28 +1,20 @@
-"""Shared by every test: the one async backend the runner supports, guests written where they are tested, databases."""
+"""Fixtures of every test: the async backend, a runner, guests, databases."""
 
 from __future__ import annotations
 
 import base64
-import os
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import anyio
-import msgpack
 import pytest
-from wasmtime import wat2wasm
 
-from alga_runner import ExecuteRequest, Observation, Runner, Settings
-from alga_runner.bundles import Bundle, MemoryBundles
-
-MANIFEST = b'{"name": "com.example.test", "version": "1.0.0", "runtime": "wasm-wat@1"}'
-
-POSTGRES = os.environ.get("ALGA_TEST_POSTGRES")
-"""The URL of a PostgreSQL server on which the server's tests run, in place of SQLite; scripts/postgres.py gives one."""
+from alga_runner import Observation, Runner, Settings
+from alga_runner.bundles import MemoryBundles
+from tests.support import guests
+from tests.support.bundles import make_bundle
+from tests.support.databases import POSTGRES, create_tables, postgres_database
+from tests.support.requests import execute_request
 
 Observe = Callable[..., Awaitable[Observation]]
 
@@ -34,11 +26,11 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def empty_database_url(tmp_path: Path) -> Iterator[str]:
-    """A database that nobody has touched."""
+    """A database without tables."""
     if POSTGRES is None:
         yield f"sqlite:///{tmp_path / 'empty.db'}"
     else:
-        with _postgres_database(POSTGRES) as url:
+        with postgres_database(POSTGRES) as url:
             yield url
 
 
@@ -48,8 +40,8 @@ def postgres_template() -> Iterator[str | None]:
     if POSTGRES is None:
         yield None
         return
-    with _postgres_database(POSTGRES) as url:
-        anyio.run(_start_and_close, url)
+    with postgres_database(POSTGRES) as url:
+        anyio.run(create_tables, url)
         yield url.partition("?")[0].rpartition("/")[2]
 
 
@@ -59,7 +51,7 @@ def database_url(tmp_path: Path, postgres_template: str | None) -> Iterator[str]
     if POSTGRES is None:
         yield f"sqlite:///{tmp_path / 'alga.db'}"
     else:
-        with _postgres_database(POSTGRES, template=postgres_template) as url:
+        with postgres_database(POSTGRES, template=postgres_template) as url:
             yield url
 
 
@@ -71,35 +63,12 @@ def quick_database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def lasting_database_url(postgres_template: str | None) -> Iterator[str]:
-    """A database for one server that all tests of a file speak to: in memory, where that can be."""
+    """A database for one server that all tests of a file use: in memory, where that can be."""
     if POSTGRES is None:
         yield "sqlite://"
     else:
-        with _postgres_database(POSTGRES, template=postgres_template) as url:
+        with postgres_database(POSTGRES, template=postgres_template) as url:
             yield url
-
-
-@contextmanager
-def _postgres_database(server: str, *, template: str | None = None) -> Iterator[str]:
-    import psycopg  # noqa: PLC0415 - most tests need no database
-    from sqlalchemy import make_url  # noqa: PLC0415
-
-    name = f"test_{uuid4().hex}"
-    like = f"TEMPLATE {template} STRATEGY FILE_COPY" if template else ""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} {like}")
-        try:
-            yield make_url(server).set(database=name).render_as_string(hide_password=False)
-        finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-async def _start_and_close(url: str) -> None:
-    from alga_server.storage.database import Database  # noqa: PLC0415
-
-    database = Database(url)
-    await database.start()
-    await database.aclose()
 
 
 @pytest.fixture
@@ -126,112 +95,35 @@ def observe(runner: Runner, bundles: MemoryBundles) -> Observe:
     async def run(
         guest: str | bytes, *, body: bytes | None = None, providers: tuple[str, ...] = (), **limits: int
     ) -> Observation:
-        wasm = bytes(wat2wasm(guest)) if isinstance(guest, str) else guest
-        content_hash = bundles.add(
-            Bundle.from_files({"manifest.json": MANIFEST, "dist/main.wasm": wasm}), tenant_id="acme"
-        )
-        document: dict[str, Any] = {
-            "context": {
-                "tenant_id": "acme",
-                "extension_id": "com.example.test",
-                "install_id": "install-1",
-                "version_id": "v1",
-                "request_id": "request-1",
-                "content_hash": content_hash,
-            },
-            "http": {"method": "POST", "path": "/test"},
-            "providers": list(providers),
-            "limits": limits,
-        }
+        content_hash = bundles.add(make_bundle(guest), tenant_id="acme")
+        context = {"extension_id": "com.example.test", "version_id": "v1", "request_id": "request-1"}
+        http = {"path": "/test"}
         if body is not None:
-            document["http"]["body_b64"] = base64.b64encode(body).decode()
-        return await runner.observe(ExecuteRequest.model_validate(document))
+            http["body_b64"] = base64.b64encode(body).decode()
+        return await runner.observe(
+            execute_request(
+                content_hash, context=context, http=http, providers=list(providers), limits=limits
+            )
+        )
 
     return run
 
 
 @pytest.fixture(scope="session")
 def guest_wat() -> Callable[..., str]:
-    """The text of a guest of ABI v1: give the handler's body, and what else the module needs.
-
-    Memory: the reply ``{status: 200}`` stands at 0 and is ``$ok`` bytes long; data from ``data`` at 1024.
-    """
-
-    def build(
-        handler: str = "(call $respond (i32.const 0) (global.get $ok))",
-        *,
-        imports: str = "",
-        module: str = "",
-        data: bytes = b"",
-        pages: int = 1,
-    ) -> str:
-        ok = msgpack.packb({"status": 200})
-        return f"""(module
-          (import "alga:abi" "respond" (func $respond (param i32 i32)))
-          {imports}
-          (memory (export "memory") {pages})
-          (global $ok i32 (i32.const {len(ok)}))
-          (data (i32.const 0) "{_escaped(ok)}")
-          (data (i32.const 1024) "{_escaped(data)}")
-          (func (export "alga_abi_v1"))
-          {module}
-          (func (export "alga_handle") (param $length i32) {handler}))"""
-
-    return build
-
-
-def _escaped(data: bytes) -> str:
-    return "".join(f"\\{byte:02x}" for byte in data)
+    return guests.guest_wat
 
 
 @pytest.fixture(scope="session")
 def slow_module() -> Callable[[int], bytes]:
-    """A module that takes the compiler about 20 ms for each function: ten bytes declare 50,000 vectors."""
-
-    def build(functions: int) -> bytes:
-        return _module([b"\x60\0\0"], [b"\x01" + _unsigned(50_000) + b"\x7b\x0b"] * functions)
-
-    return build
+    return guests.slow_module
 
 
 @pytest.fixture(scope="session")
 def greedy_module() -> bytes:
-    """Nine KiB that take the compiler 10 GiB: each of its loops hands on a thousand values."""
-    thousand = _unsigned(1_000) + b"\x7f" * 1_000
-    loops = b"\x03\x01\x41\0\x0d\0\x0b" * 600
-    body = b"\0" + b"\x41\0" * 1_000 + loops + b"\x1a" * 1_000 + b"\x0b"
-    return _module([b"\x60\0\0", b"\x60" + thousand + thousand], [body])
-
-
-def _module(types: list[bytes], bodies: list[bytes]) -> bytes:
-    """A module of functions without arguments, all of the first of ``types``."""
-    sections = (
-        (1, types),
-        (3, [b"\0"] * len(bodies)),
-        (10, [_unsigned(len(body)) + body for body in bodies]),
-    )
-    wasm = b"\0asm\1\0\0\0"
-    for number, members in sections:
-        content = _unsigned(len(members)) + b"".join(members)
-        wasm += bytes([number]) + _unsigned(len(content)) + content
-    return wasm
-
-
-def _unsigned(number: int) -> bytes:
-    """In LEB128."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*encoded, number])
+    return guests.greedy_module()
 
 
 @pytest.fixture(scope="session")
 def as_text() -> Callable[[str], bytes]:
-    """A string as AssemblyScript lays it out: its size in bytes, then UTF-16."""
-
-    def encode(text: str) -> bytes:
-        data = text.encode("utf-16-le")
-        return struct.pack("<I", len(data)) + data
-
-    return encode
+    return guests.assemblyscript_string

@@ -1,0 +1,36 @@
+"""Databases for tests of the server: SQLite, or PostgreSQL where one is given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+POSTGRES = os.environ.get("ALGA_TEST_POSTGRES")
+"""The URL of a PostgreSQL server on which the server's tests run, in place of SQLite; scripts/postgres.py gives one."""
+
+
+@contextmanager
+def postgres_database(server: str, *, template: str | None = None) -> Iterator[str]:
+    """The URL of a new database, copied from ``template``; it is dropped at the end."""
+    import psycopg  # noqa: PLC0415 - most tests need no database
+    from sqlalchemy import make_url  # noqa: PLC0415
+
+    name = f"test_{uuid4().hex}"
+    like = f"TEMPLATE {template} STRATEGY FILE_COPY" if template else ""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} {like}")
+        try:
+            yield make_url(server).set(database=name).render_as_string(hide_password=False)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def create_tables(url: str) -> None:
+    """Migrate a database, as a server does when it starts."""
+    from alga_server.storage.database import Database  # noqa: PLC0415 - most tests need no database
+
+    database = Database(url)
+    await database.start()
+    await database.aclose()
