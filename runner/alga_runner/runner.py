@@ -47,13 +47,13 @@ from .settings import MIB, Settings
 from .telemetry import Telemetry
 
 STRAGGLERS_S = 5
-"""How long the end of a runner waits for executions that it has told to end: an Alga server may be deaf to that."""
+"""How long a runner that ends waits for the executions it has cancelled: an ``AlgaServer`` may delay cancellation."""
 logger = logging.getLogger("alga_runner")
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One execution as it went: a response or an error, what the guest logged, and every host call."""
+    """One execution as it went: a response or an error, the guest's log, and every host call."""
 
     response: ExecuteResponse | None
     error: AlgaError | None
@@ -61,7 +61,7 @@ class Observation:
     host_calls: tuple[HostCallRecord, ...]
     duration_s: float
     fuel: int | None = None
-    """What the request's ``limits.fuel`` asked for: recorded, and without effect. ``cpu_ms`` bounds computing."""
+    """The request's ``limits.fuel``: recorded, and without effect. ``cpu_ms`` bounds computing."""
 
 
 class Runner:
@@ -69,7 +69,7 @@ class Runner:
 
     ``alga`` answers host calls (default: the server the settings name), ``bundles`` is where extensions are found
     (default: the store the settings name), ``clock_ns`` is the wall clock that guests see, in nanoseconds since 1970.
-    One runner serves any number of executions at once, on the asyncio backend. Its end is theirs.
+    One runner serves any number of concurrent executions, on the asyncio backend. When it ends, they end.
     """
 
     def __init__(
@@ -100,9 +100,9 @@ class Runner:
         self._under_way: set[Budget] = set()
         self._all_ended: anyio.Event | None = None
         self.admission = Admission(Bounds.of(self.settings, self.settings.max_guests), self.telemetry)
-        """Who may execute now, and who waits."""
+        """Decides which executions start and which wait."""
         self.large_work = LargeWorkQueue()
-        """Does what would hold the event loop for long."""
+        """Does work that would hold the event loop for long."""
 
     async def __aenter__(self) -> Self:
         """Make the engine and try it. Raises ``EngineUnavailable``."""
@@ -148,7 +148,7 @@ class Runner:
         await self._stack.__aexit__(exc_type, exc, traceback)
 
     async def _stop(self) -> None:
-        """End the executions under way, each of which is told so, and see their guests freed."""
+        """End the executions under way, each with an error, and wait until their guests are freed."""
         for budget in self._under_way:
             budget.stop()
         with anyio.move_on_after(STRAGGLERS_S, shield=True):
@@ -168,13 +168,13 @@ class Runner:
     async def execute(self, request: ExecuteRequest) -> ExecuteResponse:
         """Run the handler of one extension and return its response.
 
-        Raises an ``AlgaError`` when there is none: ``BundleError`` and ``ModuleError`` before anything ran,
+        Raises an ``AlgaError`` when there is no response: ``BundleError`` and ``ModuleError`` before anything ran,
         ``RequestError`` for the request itself, ``ExecutionError`` for how the guest ended.
         """
         return await self._carry_out(request, self._execution(request, recorded_bytes=0))
 
     async def observe(self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES) -> Observation:
-        """Like ``execute``, but whatever happens is returned, with the guest's log and every host call.
+        """Like ``execute``, but returns the outcome, an error included, with the guest's log and every host call.
 
         About ``recorded_bytes`` of the host calls' arguments and replies are kept.
         """
@@ -197,16 +197,16 @@ class Runner:
         )
 
     async def _carry_out(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
-        """One execution, reported whatever its outcome."""
+        """One execution, reported with any outcome."""
         status, detail, started = "cancelled", None, perf_counter()
         self.telemetry.execution_began()
         try:
             response = await self._execute(request, execution)
         except AlgaError as error:
             status = error.code
-            told = await add_context(error, request, execution, self.timeout_s(request), self._programs)
-            detail = log_detail(told)
-            raise told from error.__cause__
+            reported = await add_context(error, request, execution, self.timeout_s(request), self._programs)
+            detail = log_detail(reported)
+            raise reported from error.__cause__
         else:
             status = "ok"
             return response
@@ -276,7 +276,7 @@ class Runner:
         return self._default_cpu_s if asked is None else min(asked, self.settings.max_cpu_ms) / 1000
 
     def timeout_s(self, request: ExecuteRequest) -> float:
-        """Seconds that ``request`` may take: what it asks for, held to ``max_timeout_ms``."""
+        """Seconds that ``request`` may take: as many as it asks for, ``max_timeout_ms`` at most."""
         asked = request.limits.timeout_ms
         return self._default_timeout_s if asked is None else min(asked, self.settings.max_timeout_ms) / 1000
 
@@ -293,7 +293,7 @@ class Runner:
 
 
 async def _end(tasks: TaskGroup) -> None:
-    """Cancel what is under way. Told nothing of the caller's error, the group cannot wrap it in one of its own."""
+    """Cancel the tasks. Without the caller's error as an argument, the group cannot wrap it in one of its own."""
     tasks.cancel_scope.cancel()
     await tasks.__aexit__(None, None, None)
 

@@ -234,7 +234,7 @@ def test_a_response_is_read_alike_at_a_quick_look_and_at_a_closer_one(
 @settings(max_examples=300, deadline=None, database=None)
 @given(data=damaged() | st.binary(max_size=200))
 def test_a_response_of_any_bytes_is_taken_or_invalid(data: bytes) -> None:
-    messages.bytes_beside_binary(data)
+    messages.bytes_without_binary(data)
     try:
         decode_response(data, max_body_bytes=100, max_items=100)
     except InvalidResponse:

@@ -29,11 +29,11 @@ class ContextInfo(CamelModel):
     started_at: str | None = None
 
 
-_TOLD = set(ContextInfo.model_fields)
+_MEMBERS = set(ContextInfo.model_fields)
 
 
 async def _get(execution: Execution, _: NoInput) -> ContextInfo:
-    return ContextInfo(**execution.context.model_dump(include=_TOLD))
+    return ContextInfo(**execution.context.model_dump(include=_MEMBERS))
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (

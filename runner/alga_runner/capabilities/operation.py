@@ -1,4 +1,4 @@
-"""What an operation is, and what it is told about the execution that calls it."""
+"""An operation of a capability, and the execution that calls it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_REQUEST_ID_IN_KEY = 200
 """Characters; of a longer one its digest goes into idempotency keys, which servers take up to 256 characters of."""
 
 RECORDED_BYTES = 1024 * 1024
-"""About how much of its arguments and replies an execution keeps in its records."""
+"""About how many bytes of its arguments and replies an execution keeps in its records."""
 
 
 class NoInput(CamelModel):
@@ -31,7 +31,7 @@ class NoInput(CamelModel):
 
 @dataclass(slots=True)
 class LogLine:
-    """One line the guest wrote: ``level`` is debug, info, warn or error; ``truncated`` says it was cut."""
+    """One line the guest wrote: ``level`` is debug, info, warn or error; a ``truncated`` line was cut."""
 
     level: str
     message: str
@@ -40,7 +40,7 @@ class LogLine:
 
 @dataclass(slots=True)
 class HostCallRecord:
-    """One host call as it happened: who reads it is the caller of the execution, never a log."""
+    """One host call as it happened, for the caller of the execution, never for a log."""
 
     number: int
     operation: str
@@ -52,12 +52,12 @@ class HostCallRecord:
     """The envelope; ``None`` when none was sent, or when ``elided``."""
     duration_s: float
     elided: bool = False
-    """The execution's budget for recorded values was spent; arguments and reply were let go."""
+    """The execution's budget for recorded values was spent; arguments and reply were dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLimits:
-    """What one execution may log: bytes of a line, lines, and bytes in all."""
+    """The limits of one execution's log: bytes of a line, lines, and bytes in total."""
 
     line_bytes: int = 8 * 1024
     lines: int = 10_000
@@ -69,7 +69,7 @@ _LOG_LIMITS = LogLimits()
 
 @dataclass(slots=True)
 class Execution:
-    """What operations may know of the execution that calls them, and where its records gather.
+    """The execution that calls an operation, as far as operations may know it, and its records.
 
     ``granted`` are normalised capability names; ``deadline`` is a reading of ``time.monotonic()`` in seconds;
     ``context`` is the request's. ``recorded_bytes_left`` bounds what records keep, in bytes, roughly; 0 keeps no
@@ -90,7 +90,7 @@ class Execution:
 
     @property
     def identity(self) -> Identity:
-        """Who calls, as the Alga server is told."""
+        """The caller, as the Alga server sees it."""
         if self._identity is None:
             context = self.context
             self._identity = Identity(
@@ -116,9 +116,9 @@ class Execution:
         return f"{request_id}:{len(self.host_calls) + 1}"
 
     def write_log(self, level: str, message: str, *, truncated: bool = False) -> None:
-        """Append one line of the guest, cut on a character at its most bytes.
+        """Append one line of the guest, cut between characters at ``line_bytes``.
 
-        Raises ``LogLimit`` when the execution has written its share.
+        Raises ``LogLimit`` when the execution has logged as much as it may.
         """
         encoded = message.encode("utf-8", "replace")
         limits = self.log_limits
@@ -136,7 +136,7 @@ class Operation(Generic[InputT, OutputT]):
     """One host function, declared once; imports, gate, documents and tests derive from it.
 
     ``name`` is ``group.operation`` (``scheduler.get-endpoints``): the import's module is ``alga:group``. ``output``
-    is what ``run`` returns, in words a pydantic ``TypeAdapter`` takes. ``codes`` are the errors it can answer
+    is the type that ``run`` returns, for a pydantic ``TypeAdapter``. ``codes`` are the errors it can answer
     besides ``denied``, ``validation-failed``, ``too-large`` and ``internal``, which any operation can. A request may
     carry ``payload_bytes`` of bodies, values or payloads beyond the limit that all requests share.
     """

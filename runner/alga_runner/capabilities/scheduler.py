@@ -1,6 +1,6 @@
 """``cap:scheduler.manage``: an extension manages the schedules of its own install (PRD, "Host API interface").
 
-The Alga server owns the rules (alga-contract 5.2-5.4); what it says reaches the guest unchanged.
+The Alga server owns the rules (alga-contract 5.2-5.4); its answers reach the guest unchanged.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .operation import Execution, NoInput, Operation
 CAPABILITY = "cap:scheduler.manage"
 
 PAYLOAD_BYTES = 128 * 1024
-"""A payload may be 100,000 characters of JSON (alga-contract 5.2), which is up to 128 KiB in most scripts; it comes
-on top of the other members, so that the server, not the frame, says that a payload is too large."""
+"""A payload may be 100,000 characters of JSON (alga-contract 5.2), which is up to 128 KiB in most scripts; it is
+added to the limit of the other members, so that the server, not the size of the message, refuses a payload."""
 
 _READ_CODES = (HostCallCode.NOT_FOUND, HostCallCode.TIMEOUT, HostCallCode.UNAVAILABLE)
 _WRITE_CODES = (*_READ_CODES, HostCallCode.RATE_LIMITED, HostCallCode.CONFLICT)
@@ -35,10 +35,10 @@ async def _list(execution: Execution, _: NoInput) -> list[ScheduleInfo]:
     return await execution.alga.list_schedules(identity, execution.deadline)
 
 
-async def _get(execution: Execution, wanted: ScheduleRef) -> ScheduleInfo | None:
+async def _get(execution: Execution, schedule: ScheduleRef) -> ScheduleInfo | None:
     identity = execution.identity
     identity.require_install()
-    return await execution.alga.get_schedule(identity, wanted.schedule_id, execution.deadline)
+    return await execution.alga.get_schedule(identity, schedule.schedule_id, execution.deadline)
 
 
 async def _create(execution: Execution, schedule: CreateScheduleInput) -> CreatedSchedule:
@@ -56,10 +56,10 @@ async def _update(execution: Execution, changes: UpdateScheduleInput) -> None:
     await execution.alga.update_schedule(identity, changes, execution.deadline)
 
 
-async def _delete(execution: Execution, unwanted: ScheduleRef) -> None:
+async def _delete(execution: Execution, schedule: ScheduleRef) -> None:
     identity = execution.identity
     identity.require_install()
-    await execution.alga.delete_schedule(identity, unwanted.schedule_id, execution.deadline)
+    await execution.alga.delete_schedule(identity, schedule.schedule_id, execution.deadline)
 
 
 async def _get_endpoints(execution: Execution, _: NoInput) -> list[EndpointInfo]:

@@ -186,7 +186,7 @@ increment_epoch = address(_library["wasmtime_engine_increment_epoch"])
 """Address of ``wasmtime_engine_increment_epoch``: the native timer calls it, no Python in between."""
 
 ready_when_nonzero = address(ctypes.CDLL(None).strlen)
-"""Address of a function that, given a host call's flag, says whether the call is answered.
+"""Address of a function that, given a host call's flag, returns whether the call is answered.
 
 libc's ``strlen`` over two bytes, the flag and a zero, is that function: polling a suspended guest runs no Python. The
 caller reads its result as a C bool, the low byte of the register, which is 0 or 1.

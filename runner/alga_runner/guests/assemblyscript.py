@@ -48,7 +48,7 @@ def _abort(session: Session, message: int, file: int, line: int, column: int) ->
 
 
 def _abort_text(session: Session, pointer: int, limit: int) -> str:
-    """What an aborting guest says, as far as it can be read: the abort is what ends it, not a fault in its words."""
+    """The text of an abort, as far as it can be read: the abort ends the guest, not a fault in its text."""
     try:
         text = read_text(session, "abort", pointer)
     except (AbiBreach, LimitExceeded):

@@ -55,8 +55,8 @@ _NOTHING = 0xFFFFFFFF
 
 
 CoreCall: TypeAlias = tuple[Session, Operation[Any, Any], int, int]
-"""The request of one host call: whose and which, and the range of the guest's memory, which was checked, where it lies;
-the codec copies it out when the gate asks."""
+"""One host call: session, operation, and the range of the guest's memory that holds the request, which was checked; the
+codec copies the request out when the gate decodes it."""
 
 
 class CoreCodec:
@@ -151,10 +151,10 @@ def _size(guest: Guest) -> int:
 
 
 def _require_memory(guest: Guest, limits: GuestLimits, error: GuestTrap | GuestAbort) -> None:
-    """Raise ``MemoryLimit`` if ``error`` likely comes of a growth that was refused.
+    """Raise ``MemoryLimit`` if a refused growth of memory is the likely cause of ``error``.
 
-    A guest sees that as -1 and then traps or aborts by itself; wasmtime does not tell, but language runtimes at least
-    double.
+    wasmtime does not report one: the guest sees -1, and then traps or aborts. Language runtimes at least double their
+    memory, so a guest with more than half of its limit has likely asked for more than the limit.
     """
     if 2 * _size(guest) > limits.memory_bytes:
         raise MemoryLimit(
@@ -165,7 +165,7 @@ def _require_memory(guest: Guest, limits: GuestLimits, error: GuestTrap | GuestA
 
 
 class CoreProgram:
-    """A module that was checked, compiled and linked: ready to be executed any number of times at once."""
+    """A module that was checked, compiled and linked: ready for any number of concurrent executions."""
 
     def __init__(self, linked: LinkedModule, initializes: bool, has_debug_info: bool) -> None:
         self.linked = linked
@@ -189,7 +189,7 @@ class CoreHost:
         clock_ns: Callable[[], int] = time.time_ns,
         large_work: LargeWorkQueue | None = None,
     ) -> None:
-        """``clock_ns`` is the wall clock guests see, in nanoseconds since 1970; ``heavy`` does what takes long."""
+        """``clock_ns`` is the wall clock guests see, in nanoseconds since 1970; ``large_work`` does what takes long."""
         self._engine = engine
         self._limits = limits
         self._clock_ns = clock_ns
@@ -263,7 +263,7 @@ class CoreHost:
             guest.close()
 
     async def _in_time(self, budget: Budget, work: Callable[[], T]) -> T:
-        """What ``work`` returns, which takes long, done when it is its owner's turn. Raises ``DeadlineExceeded``."""
+        """Do ``work``, which takes long, once its owner's earlier work has rested. Raises ``DeadlineExceeded``."""
         return await wait_within(budget, self._large_work.run(budget.owner, work))
 
     async def _run(self, program: CoreProgram, guest: Guest, session: Session, budget: Budget) -> None:

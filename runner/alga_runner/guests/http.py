@@ -27,7 +27,7 @@ _Context: Callable[..., Struct] = defstruct(
     omit_defaults=True,
     gc=False,
 )
-"""The request's context as guests see it: what is ``None`` is left out."""
+"""The request's context as guests see it, without the members that are ``None``."""
 
 
 class _Header(Struct, gc=False):
@@ -59,7 +59,7 @@ class _Request(Struct, omit_defaults=True, gc=False):
 
 
 RESPONSE_OVERHEAD_BYTES = 256 * 1024
-"""Room in a response for its status and headers, beside the body."""
+"""Room in a response for its status and headers, in addition to the body."""
 
 
 def encode_request(request: ExecuteRequest, *, max_body_bytes: int) -> bytes:
@@ -106,7 +106,7 @@ def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
 
 
 class _Response(Struct, omit_defaults=True):
-    """What nearly every guest responds. Whatever else it may hold is not decoded, and found by its length."""
+    """The members of nearly every response. Any other is not decoded, and noticed by the length of the document."""
 
     status: int
     headers: list[_Header] | UnsetType = UNSET
@@ -119,14 +119,14 @@ _decode = msgpack.Decoder(_Response).decode
 def _plain_response(data: bytes, *, max_body_bytes: int, max_items: int) -> ExecuteResponse | None:
     """The response in ``data`` if it holds what nearly all do, and breaks no rule."""
     try:
-        found = _decode(data)
-        if not messages.is_all_of(found, data):
+        response = _decode(data)
+        if not messages.is_all_of(response, data):
             return None
-    except Exception:  # noqa: BLE001 - a closer look says what is wrong
+    except Exception:  # noqa: BLE001 - decode_response finds the fault
         return None
-    body = found.body if isinstance(found.body, bytes) else None
-    listed = found.headers if isinstance(found.headers, list) else ()
-    if not 100 <= found.status <= 599 or len(listed) > min(_MAX_HEADERS, max_items - 2):
+    body = response.body if isinstance(response.body, bytes) else None
+    listed = response.headers if isinstance(response.headers, list) else ()
+    if not 100 <= response.status <= 599 or len(listed) > min(_MAX_HEADERS, max_items - 2):
         return None
     headers: dict[str, str] = {}
     for header in listed:
@@ -136,16 +136,16 @@ def _plain_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
     if body is not None and len(body) > max_body_bytes:
         return None
     encoded = None if body is None else pybase64.b64encode_as_string(body)
-    return ExecuteResponse(status=found.status, headers=headers, body_b64=encoded)
+    return ExecuteResponse(status=response.status, headers=headers, body_b64=encoded)
 
 
 def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> ExecuteResponse:
-    """The response in a guest's document. Raises ``InvalidResponse``, which says what is wrong."""
+    """The response in a guest's document. Raises ``InvalidResponse``, which names the fault."""
     if len(data) <= RESPONSE_OVERHEAD_BYTES:
         plain = _plain_response(data, max_body_bytes=max_body_bytes, max_items=max_items)
         if plain is not None:
             return plain
-    elif messages.bytes_beside_binary(data) > RESPONSE_OVERHEAD_BYTES:
+    elif messages.bytes_without_binary(data) > RESPONSE_OVERHEAD_BYTES:
         raise InvalidResponse(
             f"The guest's response has more than {RESPONSE_OVERHEAD_BYTES} bytes apart from its body."
         )

@@ -19,8 +19,8 @@ MAX_ITEMS = 10_000
 """Containers in one document, and members of each, unless the settings say otherwise."""
 
 _SMALL_BYTES = 2048
-"""A message this small is decoded at once: where a container has no more members than the message has bytes, what it
-claims to hold takes a few MiB at most."""
+"""A message this small is decoded without a check of its framing first: a container that announces no more members than
+the message has bytes takes a few MiB at most."""
 
 _SUSPICIOUS = object()
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
@@ -47,7 +47,7 @@ _NAMES = {
 
 
 def kind(value: object) -> str:
-    """What a decoded value is, in MessagePack's words and with an article: ``a map``, ``binary``."""
+    """The type of a decoded value, in MessagePack's words and with an article: ``a map``, ``binary``."""
     return _NAMES.get(type(value), "an extension type")
 
 
@@ -77,19 +77,19 @@ def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
 
 
 def look_closer(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
-    """What ``decode`` gives or raises, one rule after the other."""
+    """Decode as ``decode`` does, checking one rule after the other."""
     if len(data) > _SMALL_BYTES:
-        _check_framing(data)  # first: whatever is decoded has the bytes for the members it declares
+        _check_framing(data)  # first: then a container has the bytes for the members it announces
     reader = _Reader(max_items)
     try:
         document = _unpack(data, reader, min(max_items, len(data)))
-    except Exception:  # noqa: BLE001 - now it is worth to find out what is wrong with it
+    except Exception:  # noqa: BLE001 - a slower look finds the fault
         return _decode_broken(data, max_items)
     return _checked(document, reader)
 
 
 def _unsuspicious(data: bytes) -> Any:
-    """The document in ``data`` if it plainly breaks no rule; otherwise ``_SUSPICIOUS``, and a closer look says more.
+    """The document in ``data`` if it plainly breaks no rule; otherwise ``_SUSPICIOUS``, for ``look_closer``.
 
     It has no more containers than bytes.
     """
@@ -97,7 +97,7 @@ def _unsuspicious(data: bytes) -> Any:
         document = _decode(data)
         if _is_plain(document, MAX_DEPTH) and is_all_of(document, data):
             return document
-    except Exception:  # noqa: BLE001, S110 - whatever it was, the closer look meets it again
+    except Exception:  # noqa: BLE001, S110 - look_closer meets the same fault
         pass
     return _SUSPICIOUS
 
@@ -105,13 +105,13 @@ def _unsuspicious(data: bytes) -> Any:
 def is_all_of(document: object, data: bytes) -> bool:
     """Whether ``data`` holds nothing but ``document``, which was decoded from it, in the shortest form.
 
-    Then no key was given twice, which nobody could tell from what was decoded: it would be shorter.
+    Then no key was given twice: the decoded map would not show it, but its encoding would be shorter.
     """
     return len(_encode(document)) == len(data)
 
 
 def _is_plain(value: object, levels: int) -> bool:
-    """Whether ``value`` is made of what JSON has, and of binary, and nests no deeper than ``levels``."""
+    """Whether ``value`` is made of JSON's types and binary, and nests no deeper than ``levels``."""
     if type(value) is dict:
         for key, member in value.items():
             if type(key) is not str:
@@ -128,7 +128,7 @@ def _is_plain(value: object, levels: int) -> bool:
 
 
 def _decode_broken(data: bytes, max_items: int) -> Any:
-    """Raise what is wrong with a document that could not be decoded."""
+    """Raise the error of a document that could not be decoded."""
     _check_framing(data)
     reader = _Reader(max_items)
     try:
@@ -216,7 +216,7 @@ def _refusal(fault: str) -> HostCallError:
 
 
 def _unreadable(error: Exception) -> HostCallError:
-    """What a decoder's complaint about a well-framed document means."""
+    """The error for what a decoder raises about a well-framed document."""
     if "exceeds max_" in str(error):
         return HostCallError(
             HostCallCode.TOO_LARGE, "The message has a map or an array with too many members."
@@ -225,7 +225,7 @@ def _unreadable(error: Exception) -> HostCallError:
 
 
 def _check_framing(data: bytes) -> None:
-    """Raise ``BrokenFraming`` unless ``data`` is exactly one document, whatever it says. Builds nothing."""
+    """Raise ``BrokenFraming`` unless ``data`` is exactly one document, with any content. Builds nothing."""
     if not data:
         raise BrokenFraming("The message is empty.", hint="A map without members is the byte 0x80.")
     unpacker = msgpack.Unpacker(max_buffer_size=max(len(data), 1))
@@ -252,14 +252,14 @@ def _cut(data: bytes) -> BrokenFraming:
     return BrokenFraming(f"The message ends in the middle, after {len(data)} bytes.", hint=_COUNT)
 
 
-def bytes_beside_binary(data: bytes) -> int:
+def bytes_without_binary(data: bytes) -> int:
     """Bytes of a well-framed document apart from the binary members of its outermost map.
 
     They are what decoding multiplies: a byte can become a hundred, while binary is copied as it is.
     """
     unpacker = msgpack.Unpacker(max_buffer_size=max(len(data), 1))
     unpacker.feed(data)
-    beside = len(data)
+    count = len(data)
     try:
         members = min(unpacker.read_map_header(), MAX_ITEMS)
         for _ in range(members):
@@ -267,10 +267,10 @@ def bytes_beside_binary(data: bytes) -> int:
             start = unpacker.tell()
             unpacker.skip()
             if data[start] in _BINARY:
-                beside -= unpacker.tell() - start
+                count -= unpacker.tell() - start
     except (ValueError, msgpack.UnpackException):
-        pass  # not a map, or broken: the decoder says so
-    return beside
+        pass  # not a map, or broken: the decoder raises the error
+    return count
 
 
 def _depth(value: Any) -> int:

@@ -1,4 +1,4 @@
-"""What one execution knows while its guest runs, and the limits it counts."""
+"""The state of one execution while its guest runs, and the limits it counts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .http import RESPONSE_OVERHEAD_BYTES
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """What one execution may do. Counts and bytes."""
+    """The limits of one execution, in counts and bytes."""
 
     host_calls: int
     copied_bytes: int
@@ -86,7 +86,7 @@ class Session:
             raise TooEarly(f"The guest called {name} before its handler started.").at(host_call=name)
 
     def check_range(self, name: str, offset: int, length: int) -> None:
-        """Raise ``OutOfBounds``, naming the host call, unless the range lies in memory."""
+        """Raise ``OutOfBounds``, naming the host call, unless the range is inside memory."""
         memory = self.guest.memory
         if memory is None:
             raise OutOfBounds("The guest has no memory yet.").at(host_call=name)

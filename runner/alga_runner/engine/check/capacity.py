@@ -1,6 +1,7 @@
-"""How many guests this process may have alive at once: what is asked for, held to what the kernel allows.
+"""How many guests may be alive in this process: as many as the settings ask for and the kernel allows.
 
-wasmtime ends the process where it cannot map its pool, and only says so of a guest. So both are found out before.
+wasmtime ends the process where it cannot reserve its pool, and fails a guest where the kernel has no memory map left
+for it. So both limits are checked before an engine is made.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ MAPS_PER_SLOT = 2
 """Memory maps that a slot of the pool takes from the start: a stack, and the page that guards it."""
 
 MAPS_PER_GUEST = 2
-"""Memory maps more once a guest was in the slot, and from then on: its memory's used part splits what is reserved."""
+"""Memory maps that a slot takes in addition from its first guest on: the used part of a memory splits its range."""
 
 RESERVED_MAPS = 6_000
 """Memory maps left for the rest of the process: a thousand modules' code, threads, libraries, other engines."""
 
 _MEMORY_RESERVED_BYTES = (1 << 32) + (32 << 20)
-"""Address space of one guest's memory: all that 32 bits reach, and a guard, so that code needs no checks of bounds."""
+"""Address space of one guest's memory: all that 32 bits reach, and a guard, so that code needs no bounds checks."""
 
 _MAX_MAP_COUNT = Path("/proc/sys/vm/max_map_count")
 _MAPS = Path("/proc/self/maps")
@@ -32,7 +33,7 @@ _NO_RESERVE = 0x4000
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """How many ``guests`` fit, and in ``why`` a sentence that says what that comes from."""
+    """How many ``guests`` fit, and ``why``, in a sentence."""
 
     guests: int
     why: str
@@ -49,7 +50,7 @@ class Maps:
 
 
 def read_maps() -> Maps | None:
-    """The process's memory maps now; ``None`` where the kernel does not tell."""
+    """The process's memory maps now; ``None`` where the kernel does not show them."""
     try:
         allowed = int(_MAX_MAP_COUNT.read_text())
         with _MAPS.open("rb") as listed:
@@ -58,44 +59,43 @@ def read_maps() -> Maps | None:
         return None
 
 
-def capacity(wanted: int, maps: Maps | None) -> Capacity:
-    """The room for ``wanted`` guests among ``maps``. Raises ``EngineUnavailable`` when there is room for none."""
+def capacity(max_guests: int, maps: Maps | None) -> Capacity:
+    """The room for ``max_guests`` guests within ``maps``. Raises ``EngineUnavailable`` when there is room for none."""
     if maps is None:
         return Capacity(
-            wanted, f"max_guests is {wanted}; the kernel does not say how many memory maps it allows"
+            max_guests, f"max_guests is {max_guests}; the kernel does not show how many memory maps it allows"
         )
-    each = MAPS_PER_SLOT + MAPS_PER_GUEST
-    fit = (maps.allowed - maps.taken - RESERVED_MAPS) // each
+    maps_per_guest = MAPS_PER_SLOT + MAPS_PER_GUEST
+    fit = (maps.allowed - maps.taken - RESERVED_MAPS) // maps_per_guest
     why = (
-        f"max_guests is {wanted}; of the {maps.allowed} memory maps that the kernel allows (vm.max_map_count),"
-        f" {maps.taken} are taken, {RESERVED_MAPS} are kept for the rest and a guest takes {each}"
+        f"max_guests is {max_guests}; of the {maps.allowed} memory maps that the kernel allows (vm.max_map_count),"
+        f" {maps.taken} are taken, {RESERVED_MAPS} are kept for the rest and a guest takes {maps_per_guest}"
     )
     if fit < 1:
         raise EngineUnavailable(
             f"There is no room for a guest: {why}.",
             hint="Raise vm.max_map_count with sysctl, or use fewer engines in one process.",
         )
-    return Capacity(min(wanted, fit), why, reduced=fit < wanted)
+    return Capacity(min(max_guests, fit), why, reduced=fit < max_guests)
 
 
 def require_address_space(guests: int, *, bytes_each: int) -> None:
     """Raise ``EngineUnavailable`` unless the system would reserve address space for the memories of ``guests``.
 
-    ``bytes_each`` is what a guest takes beside its memory.
+    ``bytes_each`` is the address space that a guest takes in addition to its memory.
     """
-    each = _MEMORY_RESERVED_BYTES + bytes_each
-    size = guests * each
+    size = guests * (_MEMORY_RESERVED_BYTES + bytes_each)
     try:
         mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE, prot=0).close()
     except (OSError, ValueError, OverflowError):
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-        said = (
+        reason = (
             "The system does not give it"
             if limit == resource.RLIM_INFINITY
             else f"The process may have {_shown(limit)} in all (ulimit -v)"
         )
         raise EngineUnavailable(
-            f"Room for {guests} guests takes {_shown(size)} of address space, which is no memory. {said}.",
+            f"Room for {guests} guests takes {_shown(size)} of address space, which is no memory. {reason}.",
             hint="Let the process have more address space, or lower max_guests.",
         ) from None
 

@@ -1,6 +1,6 @@
-"""Whether the installed wasmtime does what the engine relies on, tried with guests of our own before any other runs.
+"""Checks that the installed wasmtime does what the engine relies on, with guests of its own, before any other runs.
 
-The C API's futures are young, and part of what is used here is known from how they behave, not from what is promised
+The C API's futures are young, and the engine relies on behaviour of theirs that the API does not promise
 (engine-lab, "Unknowns"). So every engine is tried once, through the classes that carry real guests; it takes
 milliseconds.
 """
@@ -41,14 +41,14 @@ _i32 = struct.Struct("<i")
 _LIMITS = GuestLimits(memory_bytes=64 * 1024, table_elements=0)
 
 _LONG = (1 << 31) - 1
-"""LoopScheduler of ``count``: a second or so, many slices, and an end even if nothing interrupts it."""
+"""Iterations of ``count``: a second or so, many slices, and an end even if nothing interrupts it."""
 
 _MOST_POLLS = 1_000
 _HINT = "Install the versions of requirements/runtime.txt."
 
 
 class Wrong(Exception):
-    """wasmtime did something else than it should; the text says what, after "it"."""
+    """wasmtime did something else than it should: the text, which follows the word "it"."""
 
 
 def _require(holds: bool, otherwise: str) -> None:
@@ -61,7 +61,7 @@ _lock = threading.Lock()
 
 
 def require_sound(engine: Engine) -> None:
-    """Try ``engine``, once in its life. Raises ``EngineUnavailable``, which says what it does wrong."""
+    """Try ``engine``, once in its life. Raises ``EngineUnavailable``, which names its fault."""
     with _lock:
         if engine not in _passed:
             check(engine)
@@ -69,7 +69,7 @@ def require_sound(engine: Engine) -> None:
 
 
 def check(engine: Engine, begins: Callable[[str], object] = lambda _step: None) -> None:
-    """Try ``engine`` now, telling ``begins`` what is tried next. Raises ``EngineUnavailable``."""
+    """Try ``engine`` now, calling ``begins`` with the name of each step. Raises ``EngineUnavailable``."""
     live = engine.ticker.live
     step = "to compile a module"
     try:
@@ -120,7 +120,7 @@ def _polled(guest: Guest) -> bool:
 
 
 def _suspended(guest: Guest, argument: int) -> None:
-    """Run to the host call, and see that it stays there."""
+    """Run to the host call, and check that the guest stays there."""
     _require(not _polled(guest), "did not wait for the answer")
     asked = guest.pending.arguments if guest.pending is not None else ()
     _require(asked == (argument,), f"garbled the arguments: {asked}")
@@ -128,14 +128,14 @@ def _suspended(guest: Guest, argument: int) -> None:
 
 
 def _sum(guest: Guest) -> int | None:
-    """What the guest has stored; ``None`` without a memory."""
+    """The number that the guest has stored; ``None`` without a memory."""
     if guest.memory is None:
         return None
     (value,) = _i32.unpack(guest.memory.read(_SUM_AT, _i32.size))
     return int(value)
 
 
-def _answer_at_once(linked: LinkedModule) -> None:
+def _answer_immediately(linked: LinkedModule) -> None:
     asked: list[tuple[Any, ...]] = []
 
     def answer(_function: int, arguments: tuple[Any, ...]) -> int:
@@ -156,7 +156,7 @@ def _answer_later(linked: LinkedModule) -> None:
         _require(_sum(guest) == 1_000_001, f"made {_sum(guest)} of 1000000 + 1")
 
 
-def _fail_at_once(linked: LinkedModule) -> None:
+def _fail_immediately(linked: LinkedModule) -> None:
     own = ExecutionError("The host refused.")
 
     def refuse(_function: int, _arguments: tuple[Any, ...]) -> int:
@@ -214,13 +214,13 @@ def _require_stack(error: ExecutionError, function: str) -> None:
 
 
 _STEPS: dict[str, Callable[[LinkedModule], None]] = {
-    "to answer a host call at once": _answer_at_once,
+    "to answer a host call immediately": _answer_immediately,
     "to suspend a guest in a host call and to go on with the answer": _answer_later,
-    "to end a guest in a host call": _fail_at_once,
+    "to end a guest in a host call": _fail_immediately,
     "to end a guest that waits for an answer": _fail_later,
     "to run into a trap": _trap,
     "to interrupt a guest that computes": _interrupt,
     "to kill a guest, wherever it is": _kill,
     "to run another guest after all these": _answer_later,
 }
-"""What is tried, in this order. Each makes its guests one after the other, so one slot is enough."""
+"""The steps, in order, by their names in errors. A step makes one guest at a time, so one slot is enough."""

@@ -1,4 +1,4 @@
-"""The self-check in a process of its own: a wasmtime that crashes or hangs takes that one along, and not the runner."""
+"""The self-check in a process of its own: a wasmtime that crashes or hangs ends that process, not the runner's."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def check_in_subprocess() -> None:
     if child == 0:
         _try(writer)
     os.close(writer)
-    said, ended = [""], False
+    lines, ended = [""], False
     try:
         with os.fdopen(reader, "rb", buffering=0) as pipe:
-            said, ended = _listen(pipe.fileno())
+            lines, ended = _listen(pipe.fileno())
     finally:
         if not ended:
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-    last = said[-1]
+    last = lines[-1]
     if last.startswith(_FAULT):
         raise EngineUnavailable(last.removeprefix(_FAULT), hint=_HINT)
     if last != _SOUND:
@@ -70,9 +70,9 @@ def _may_fork() -> bool:
 
 
 def _try(writer: int) -> NoReturn:
-    """In the child: say what is tried, then what came of it."""
+    """In the child: write the name of each step, then the result."""
 
-    def say(line: str) -> None:
+    def write(line: str) -> None:
         os.write(writer, f"{line}\n".encode())
 
     status = 1
@@ -81,30 +81,30 @@ def _try(writer: int) -> NoReturn:
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 1)
         os.dup2(silence, 2)
-        say("to make an engine")
-        selfcheck.check(Engine(_CONFIG), say)
-        say(_SOUND)
+        write("to make an engine")
+        selfcheck.check(Engine(_CONFIG), write)
+        write(_SOUND)
         status = 0
     except AlgaError as error:
-        say(_FAULT + " ".join(str(error).split()))
+        write(_FAULT + " ".join(str(error).split()))
     finally:
         os._exit(status)
 
 
 def _listen(reader: int) -> tuple[list[str], bool]:
-    """What the child said, a line each, and whether it has ended rather than run out of time."""
-    said = b""
+    """The lines that the child wrote, and whether it has ended rather than run out of time."""
+    output = b""
     until = time.monotonic() + PATIENCE_S
     while (left := until - time.monotonic()) > 0 and select.select([reader], [], [], left)[0]:
         piece = os.read(reader, 4096)
         if not piece:
-            return _lines(said), True
-        said += piece
-    return _lines(said), False
+            return _lines(output), True
+        output += piece
+    return _lines(output), False
 
 
-def _lines(said: bytes) -> list[str]:
-    return said.decode("utf-8", "replace").splitlines() or ["to start"]
+def _lines(output: bytes) -> list[str]:
+    return output.decode("utf-8", "replace").splitlines() or ["to start"]
 
 
 def _how_it_died(status: int) -> str:

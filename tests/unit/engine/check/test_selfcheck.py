@@ -168,7 +168,7 @@ def test_slots_that_do_not_come_back(engine, broken) -> None:
 def test_an_export_that_cannot_be_found(engine, broken) -> None:
     broken("instance_export_get", lambda _real, *_arguments: False)
 
-    assert "When asked to answer a host call at once" in fault(engine)
+    assert "When asked to answer a host call immediately" in fault(engine)
 
 
 @pytest.mark.anyio

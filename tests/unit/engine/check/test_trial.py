@@ -89,7 +89,7 @@ def test_a_misbehaviour_is_told_as_the_check_tells_it() -> None:
 
     assert code == 0
     assert (
-        "does not do what the engine relies on. When asked to answer a host call at once, it came to no end"
+        "does not do what the engine relies on. When asked to answer a host call immediately, it came to no end"
         in out
     )
 
