@@ -1,7 +1,9 @@
-"""A module made to keep the compiler busy, or to fill its memory, costs its own tenant a refusal and nobody a turn."""
+"""A module made to exhaust the compiler's time or memory is refused, and other tenants are served meanwhile."""
 
 from __future__ import annotations
 
+import resource
+import struct
 from collections.abc import Callable
 
 import anyio
@@ -26,12 +28,6 @@ async def test_a_module_that_compiles_for_ever_is_refused(
     assert observation.error.code == "compile_timeout"
 
 
-async def test_a_module_that_fills_the_compiler_s_memory_is_refused(observe, greedy_module: bytes) -> None:
-    observation = await observe(greedy_module)
-
-    assert observation.error.code == "compile_memory"
-
-
 async def test_the_deadline_of_an_execution_ends_the_wait_for_the_compiler(
     observe, slow_module: Callable[[int], bytes]
 ) -> None:
@@ -40,12 +36,51 @@ async def test_the_deadline_of_an_execution_ends_the_wait_for_the_compiler(
     assert observation.error.code == "deadline_exceeded"
 
 
+class TestWithLittleMemory:
+    """Time to spare, so that the bound on memory is the one that is met."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"max_compile_cpu_ms": 600_000, "max_compile_memory_mb": 64})
+
+    async def test_a_module_that_fills_the_compiler_s_memory_is_refused(
+        self, observe, greedy_module: bytes
+    ) -> None:
+        observation = await observe(greedy_module)
+
+        assert observation.error.code == "compile_memory"
+
+
 class TestWithTimeToSpare:
     """The compiler is busy for much longer than the test takes."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"max_compile_cpu_ms": 600_000, "max_compile_memory_mb": 1_024})
+
+    async def test_debug_information_that_fills_memory_costs_its_lines_alone(
+        self, observe, guest_wat
+    ) -> None:
+        wasm = bytes(wat2wasm(guest_wat("unreachable")))
+        small = guest_wat()
+        served = 0
+        ended = anyio.Event()
+
+        async def serve() -> None:
+            nonlocal served
+            while not ended.is_set():
+                assert (await observe(small)).response is not None
+                served += 1
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serve)
+            observation = await observe(wasm + _million_long_paths())
+            ended.set()
+
+        assert observation.error.code == "guest_trap"
+        assert all(frame.file is None for frame in observation.error.frames)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1024 * 1024  # KiB; naively it takes 4 GiB
+        assert served > 1
 
     async def test_others_are_served_while_a_module_compiles(
         self, observe, guest_wat, slow_module: Callable[[int], bytes]
@@ -64,7 +99,7 @@ class TestWithTimeToSpare:
 
         assert [observation.error for observation in served] == [None] * 20
 
-    async def test_twelve_megabytes_are_loaded_beside_the_loop(self, observe, guest_wat) -> None:
+    async def test_twelve_megabytes_are_loaded_off_the_loop(self, observe, guest_wat) -> None:
         functions = "(func (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))" * 1_000
         large = bytes(wat2wasm(guest_wat(module=f'{functions} (data "{"x" * 12_000_000}")')))
         small = guest_wat()
@@ -85,3 +120,26 @@ class TestWithTimeToSpare:
 
         assert observation.response is not None
         assert served > 1
+
+
+def _million_long_paths() -> bytes:
+    """Sections of DWARF 5 whose table has a million files, each with the same path of a thousand wide characters."""
+    count = 1_000_000
+    files = b"\1\1\x0e" + _leb(count) + bytes(4 * count)
+    header = b"\1\1\1\xfb\x0e\x0d" + bytes(12) + b"\0\0" + files
+    unit = struct.pack("<HBBI", 5, 4, 0, len(header)) + header
+    path = "\U0001f600".encode() + b"\xff" * 996
+    return _custom(b".debug_line", struct.pack("<I", len(unit)) + unit) + _custom(b".debug_str", path + b"\0")
+
+
+def _custom(name: bytes, content: bytes) -> bytes:
+    body = _leb(len(name)) + name + content
+    return b"\0" + _leb(len(body)) + body
+
+
+def _leb(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])

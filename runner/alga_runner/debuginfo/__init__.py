@@ -1,14 +1,29 @@
-"""Where in its source a guest was: line tables of debug information, read lazily and without trust.
+"""Debug information: which line of source a guest was at, read from its module's DWARF or its source map.
 
-wasmtime can do this by itself while it makes a trap, but not for hostile modules: a module of 60 KB, made for it, held
-its thread for four seconds and took half a gigabyte. So that is off, and it is read here, after a guest has ended, in
-steps that the caller spreads over the turns of its loop. The work grows with the bytes read and with nothing else, and
-the bytes are bounded.
+``read_lines`` runs inside a confined job of the compiler's process, never in the runner's own: the kernel bounds what
+hostile debug information may take. The runner keeps the ``LineTable`` that the job returns.
 """
 
 from __future__ import annotations
 
-from .lines import has_debug_info, read_lines
-from .table import LineTable
+from .dwarf import read_line_programs
+from .sections import debug_sections, has_debug_info
+from .source_map import inline_map, read_source_map
+from .table import MAX_TABLE_BYTES, LineRows, LineTable
 
-__all__ = ["LineTable", "has_debug_info", "read_lines"]
+__all__ = ["MAX_TABLE_BYTES", "LineTable", "has_debug_info", "read_lines"]
+
+
+def read_lines(wasm: bytes, source_map: bytes = b"") -> bytes:
+    """The content of a ``LineTable`` for ``wasm``, from its DWARF or else from its source map.
+
+    The map is the one inside the module, or else ``source_map``, the file next to it. What cannot be read is left out.
+    Time and memory are the caller's to bound.
+    """
+    sections = debug_sections(wasm)
+    rows = LineRows()
+    if b".debug_line" in sections.custom:
+        read_line_programs(sections, rows)
+    elif text := inline_map(sections) or source_map:
+        read_source_map(text, sections, rows)
+    return rows.packed()

@@ -1,4 +1,4 @@
-"""Reading numbers out of bytes that nobody vouches for."""
+"""Reads numbers and texts out of bytes that may be hostile."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ _MAX_LEB_BITS = 70
 
 
 class Unreadable(ValueError):
-    """The bytes are not what their format says. Never leaves this room."""
+    """The bytes break the rules of their format. Only this package raises and catches it."""
 
 
 class Cursor:
-    """A place in ``data``, from ``position`` up to ``end``. Every read raises ``Unreadable`` rather than leave that."""
+    """Reads ``data`` from ``position`` on. Raises ``Unreadable`` for a read beyond ``end``."""
 
     __slots__ = ("data", "end", "position")
 
@@ -25,7 +25,7 @@ class Cursor:
         return self.position >= self.end
 
     def skip(self, count: int) -> None:
-        """Go on by ``count`` bytes."""
+        """Move on by ``count`` bytes."""
         if count > self.end - self.position:
             raise Unreadable("cut off")
         self.position += count
@@ -72,7 +72,7 @@ class Cursor:
         return value, bits
 
     def text(self) -> bytes:
-        """The bytes up to a zero, which is passed."""
+        """The bytes up to a zero, which is skipped."""
         zero = self.data.find(b"\0", self.position, self.end)
         if zero < 0:
             raise Unreadable("an endless text")

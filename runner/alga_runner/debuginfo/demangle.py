@@ -1,6 +1,6 @@
 """Function names as their authors wrote them.
 
-C, AssemblyScript and Zig put those into the module, and the linker demangles C++'s. Rust leaves its mangled.
+C, AssemblyScript and Zig write those into the module, and the linker demangles C++'s. Rust's stay mangled.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def readable(name: str) -> str:
 
 
 def _nested(name: str) -> str | None:
-    """``a::b`` of ``_ZN1a1bE``: every part behind its length. ``None`` for what is more than that, as C++'s may be."""
+    """``a::b`` of ``_ZN1a1bE``: each part follows its length. ``None`` for other forms, which C++ has."""
     parts, position = [], len("_ZN")
     while position < len(name) and name[position] != "E":
         end = position

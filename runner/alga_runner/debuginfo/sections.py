@@ -1,4 +1,4 @@
-"""The sections of a module that say where its code came from."""
+"""The sections of a module that hold its debug information."""
 
 from __future__ import annotations
 
@@ -8,56 +8,42 @@ from dataclasses import dataclass, field
 from .cursor import Cursor, Unreadable
 
 _MAX_SECTIONS = 1_000
-"""A module has a dozen; more than that are not looked at."""
+"""A module has a dozen; the rest is not read."""
 
 _CUSTOM = 0
 _CODE = 10
 _MAX_NAME_BYTES = 64
-WANTED = frozenset({b".debug_line", b".debug_line_str", b".debug_str", b"sourceMappingURL"})
+_LINES = frozenset({b".debug_line", b"sourceMappingURL"})
+_READ = _LINES | {b".debug_line_str", b".debug_str"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sections:
-    """The wanted custom sections by name, and where the code section's content begins and ends in the module."""
+    """The custom sections with debug information by name, and where the code section's content begins and ends."""
 
     code_start: int = 0
     code_end: int = 0
     custom: dict[bytes, bytes] = field(default_factory=dict)
 
 
+def has_debug_info(wasm: bytes) -> bool:
+    """Whether ``wasm`` has DWARF line programs or names a source map. Takes microseconds, whatever its size."""
+    return any(name in _LINES for name, _, _ in _sections(wasm))
+
+
 def debug_sections(wasm: bytes) -> Sections:
-    """Those of ``wasm``; of a module that is cut off, those before the cut."""
-    code_start = code_end = 0
-    custom: dict[bytes, bytes] = {}
-    for kind, start, end in _sections(wasm):
-        if kind == _CODE:
-            code_start, code_end = start, end
-        elif kind == _CUSTOM:
-            cursor = Cursor(wasm, start, end)
-            try:
-                name = cursor.take(min(cursor.uleb(), _MAX_NAME_BYTES))
-            except Unreadable:
-                continue
-            if name in WANTED:
-                custom.setdefault(name, wasm[cursor.position : end])
-    return Sections(code_start, code_end, custom)
+    """The sections of ``wasm``; of a module that is cut off, those before the cut."""
+    sections = Sections()
+    for name, start, end in _sections(wasm):
+        if name in _READ:
+            sections.custom.setdefault(name, wasm[start:end])
+        elif not name:
+            sections.code_start, sections.code_end = start, end
+    return sections
 
 
-def has_section(wasm: bytes, names: frozenset[bytes]) -> bool:
-    """Whether one of ``names`` is a custom section of ``wasm``."""
-    for kind, start, end in _sections(wasm):
-        if kind == _CUSTOM:
-            cursor = Cursor(wasm, start, end)
-            try:
-                if cursor.take(min(cursor.uleb(), _MAX_NAME_BYTES)) in names:
-                    return True
-            except Unreadable:
-                continue
-    return False
-
-
-def _sections(wasm: bytes) -> Iterator[tuple[int, int, int]]:
-    """Number, start and end of each section's content."""
+def _sections(wasm: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and end of each custom section's content, and of the code section's, which has no name."""
     cursor = Cursor(wasm, 8, len(wasm))
     try:
         for _ in range(_MAX_SECTIONS):
@@ -67,6 +53,12 @@ def _sections(wasm: bytes) -> Iterator[tuple[int, int, int]]:
             length = cursor.uleb()
             start = cursor.position
             cursor.skip(length)
-            yield kind, start, cursor.position
+            if kind == _CODE:
+                yield b"", start, cursor.position
+            elif kind == _CUSTOM:
+                content = Cursor(wasm, start, cursor.position)
+                name = content.take(min(content.uleb(), _MAX_NAME_BYTES))
+                if name:
+                    yield name, content.position, cursor.position
     except Unreadable:
         return

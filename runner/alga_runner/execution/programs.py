@@ -13,8 +13,6 @@ from pathlib import Path
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from alga_runner.execution.single_flight import SingleFlight
-
 from ..bundles import BundleSource
 from ..engine import CompileBounds, Engine, ModuleLoader
 from ..errors import ModuleTooLarge
@@ -22,6 +20,7 @@ from ..frames import Frame
 from ..guests import CoreHost, CoreProgram
 from ..settings import MIB, Settings
 from ..telemetry import Telemetry
+from .single_flight import SingleFlight
 from .symbolizer import Symbolizer
 
 MAX_PROGRAMS = 1_000
@@ -82,7 +81,7 @@ class Programs:
         self._max_module_bytes = max_module_bytes
         self._by_bundle: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
         self._by_module: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
-        self._positions = Symbolizer(bundles, tasks)
+        self._symbolizer = Symbolizer(bundles, modules, tasks)
 
     def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> CoreProgram | None:
         """The program of a tenant's bundle, if ``get`` would not have to wait for it."""
@@ -104,7 +103,7 @@ class Programs:
         program = self.loaded(tenant_id, extension_id, content_hash)
         if program is None or not program.has_debug_info:
             return frames
-        return await self._positions.located(tenant_id, extension_id, content_hash, frames)
+        return await self._symbolizer.located(tenant_id, extension_id, content_hash, frames)
 
     async def _linked(self, wasm: bytes, tenant_id: str) -> CoreProgram:
         require_size(wasm, self._max_module_bytes)

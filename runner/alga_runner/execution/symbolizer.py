@@ -1,23 +1,21 @@
-"""Files and lines for the stacks of guests that ended badly, read from their bundle after the first such end."""
+"""Files and lines for the stacks of guests that failed, read from their bundle after its first failure."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
 
 import anyio
 from anyio.abc import TaskGroup
 
-from alga_runner.execution.single_flight import SingleFlight
-
 from ..bundles import BundleSource
-from ..debuginfo import LineTable, read_lines
-from ..engine import this_thread
-from ..errors import AlgaError
+from ..debuginfo import LineTable
+from ..engine import ModuleLoader
+from ..errors import AlgaError, CompilationError
 from ..frames import Frame
+from .single_flight import SingleFlight
 
 MAX_TABLES = 32
-"""Tables kept, of at most 2.4 MB each; the one unused for longest goes first."""
+"""Tables kept, of at most 3.3 MB each; the one unused for longest goes first."""
 
 PATIENCE_S = 1.0
 """How long an error waits for its lines, in seconds. Reading then goes on, for the next one."""
@@ -26,25 +24,31 @@ logger = logging.getLogger("alga_runner")
 
 
 class Symbolizer:
-    """Finds files and lines. A table is read once for all who wait, on the event loop, in the turns that guests share.
+    """Finds files and lines. A bundle's table is read once, in a confined job, for every failure that waits.
 
-    Not in a thread: pure Python beside the loop takes the GIL from it for milliseconds (engine-lab B, "GIL convoy").
+    Most bundles never fail, so a table is read at the first failure rather than with each compilation.
     """
 
-    def __init__(self, bundles: BundleSource, tasks: TaskGroup) -> None:
+    def __init__(self, bundles: BundleSource, modules: ModuleLoader, tasks: TaskGroup) -> None:
         """``tasks`` outlives every execution."""
         self._bundles = bundles
+        self._modules = modules
         self._tables: SingleFlight[LineTable] = SingleFlight(tasks, MAX_TABLES)
 
     async def located(
         self, tenant_id: str, extension_id: str, content_hash: str, frames: tuple[Frame, ...]
     ) -> tuple[Frame, ...]:
-        """``frames`` with files and lines; as they are where those cannot be had soon. Raises nothing."""
+        """``frames`` with files and lines; unchanged where those cannot be read soon. Raises nothing."""
         key = (tenant_id, extension_id, content_hash)
 
         async def load() -> LineTable:
             bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
-            return await _in_turns(read_lines(bundle.wasm, bundle.source_map))
+            try:
+                return await self._modules.read_lines(bundle.wasm, bundle.source_map, tenant_id)
+            except (CompilationError, ValueError) as error:
+                # The empty table is kept: hostile debug information costs its time once.
+                _log_failure(error, tenant_id, extension_id)
+                return LineTable()
 
         try:
             table = self._tables.loaded(key)
@@ -53,23 +57,17 @@ class Symbolizer:
                     table = await self._tables.get(key, load)
             if table is not None:
                 return tuple(map(table.locate, frames))
-        except AlgaError:  # the bundle has gone from the store, or the runner ends
+        except AlgaError:  # the bundle was removed, no process can be started, or the runner ends
             pass
-        except Exception as fault:  # noqa: BLE001 - a stack without lines is better than none
-            logger.error(  # noqa: TRY400 - a traceback may quote the extension
-                "Debug information could not be read: %s",
-                type(fault).__name__,
-                extra={"action": "debug_info_failure", "extension_id": extension_id},
-            )
+        except Exception as error:  # noqa: BLE001 - a stack without lines is better than none
+            _log_failure(error, tenant_id, extension_id)
         return frames
 
 
-async def _in_turns(steps: Generator[None, None, LineTable]) -> LineTable:
-    """What ``steps`` returns, each of them in a turn of the event loop that has time for a guest."""
-    while True:
-        await this_thread.loop_scheduler.wait_to_start()
-        try:
-            next(steps)
-        except StopIteration as end:
-            table: LineTable = end.value
-            return table
+def _log_failure(error: Exception, tenant_id: str, extension_id: str) -> None:
+    """Log the kind of ``error`` alone: its message may quote the extension."""
+    logger.error(
+        "Debug information not read: %s",
+        error.code if isinstance(error, AlgaError) else type(error).__name__,
+        extra={"action": "debug_info_failure", "tenant_id": tenant_id, "extension_id": extension_id},
+    )

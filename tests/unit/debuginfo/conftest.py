@@ -30,18 +30,8 @@ def assemblyscript_guest() -> tuple[bytes, bytes]:
 
 @pytest.fixture(scope="session")
 def table_of() -> Callable[..., LineTable]:
-    """The table of a module, read to its end."""
-
-    def read(wasm: bytes, source_map: bytes | None = None) -> LineTable:
-        steps = read_lines(wasm, source_map)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                table: LineTable = end.value
-                return table
-
-    return read
+    """The table of a module."""
+    return lambda wasm, source_map=b"": LineTable(read_lines(wasm, source_map))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""DWARF says which line a guest was at; what is broken or hostile in it says nothing, and costs little."""
+"""DWARF gives the line that a guest was at; its broken or hostile parts give none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alga_runner.debuginfo import has_debug_info, read_lines
+from alga_runner.debuginfo import MAX_TABLE_BYTES, LineTable, has_debug_info, read_lines
 from alga_runner.debuginfo.dwarf import MAX_BYTES
 from alga_runner.debuginfo.table import MAX_ROWS
 from alga_runner.frames import Frame
@@ -70,7 +70,7 @@ def _framed(content: bytes) -> bytes:
 
 @pytest.fixture
 def lines(module, table_of, place):
-    """What a ``.debug_line`` says of some offsets in the code section."""
+    """The places that a ``.debug_line`` gives some offsets in the code section."""
 
     def read(data: bytes, *offsets: int, **others: bytes) -> list[str]:
         sections = {b".debug_line": data} | {f".{name}".encode(): content for name, content in others.items()}
@@ -118,10 +118,10 @@ def test_a_stack_s_lines_are_those_that_wasmtime_finds(c_guest, table_of, tmp_pa
     ours = [table.locate(Frame("f", offset)).place for offset in offsets]
 
     assert ours == ["divide.h:4:16", "crash.c:50:13"]
-    assert [place for place in theirs if place in ours] == ours, "it names what was folded into them, too"
+    assert [place for place in theirs if place in ours] == ours, "it names inlined calls, too"
 
 
-def test_a_module_says_at_once_whether_it_has_any(c_guest, module) -> None:
+def test_a_module_with_line_programs_has_debug_information(c_guest, module) -> None:
     assert has_debug_info(c_guest(4))
     assert not has_debug_info(module({b"name": b""}))
     assert not has_debug_info(b"")
@@ -150,7 +150,7 @@ def test_every_instruction_moves_what_it_should(lines) -> None:
     assert lines(data, 10, 27, 29) == ["a.c:1", "a.c:299:7", "b.c:299:7"]
 
 
-def test_an_instruction_that_nobody_knows_is_passed_over(lines) -> None:
+def test_an_unknown_instruction_is_skipped(lines) -> None:
     data = unit(
         b"\x0d\x81\1\2" + at(10) + bytes([14 + 5]) + ADVANCE_PC + b"\1" + END, operands=OPERANDS + b"\2"
     )
@@ -166,9 +166,9 @@ def test_files_lie_in_their_directories(lines, version: int) -> None:
         for number in (1, 2, 3, 4, 5)
     )
 
-    found = lines(unit(program, version=version, directories=[b"lib"], files=files), 10, 20, 30, 40, 50)
+    places = lines(unit(program, version=version, directories=[b"lib"], files=files), 10, 20, 30, 40, 50)
 
-    assert found == ["here.c:1", "lib/there.c:1", "/abs/olute.c:1", "lost.c:1", "offset 0x96"]
+    assert places == ["here.c:1", "lib/there.c:1", "/abs/olute.c:1", "lost.c:1", "offset 0x96"]
 
 
 def test_the_directory_where_the_compiler_ran_is_left_out(lines) -> None:
@@ -183,7 +183,7 @@ def test_the_directory_where_the_compiler_ran_is_left_out(lines) -> None:
     assert lines(unit_5(program, names), 10, 20, debug_line_str=b"a.c\0b.c\0") == ["a.c:1", "lib/b.c:1"]
 
 
-def test_of_a_long_path_the_end_is_told(lines) -> None:
+def test_of_a_long_path_the_end_is_shown(lines) -> None:
     data = unit(at(10) + COPY + ADVANCE_PC + b"\1" + END, files=[(b"x" * 500 + b"/main.c", 0)])
 
     (place,) = lines(data, 10)
@@ -239,7 +239,7 @@ def test_a_unit_that_cannot_be_read_hides_no_other(lines) -> None:
         pytest.param(b"", id="empty"),
     ],
 )
-def test_what_makes_no_sense_says_nothing(lines, data: bytes) -> None:
+def test_bytes_without_sense_give_no_line(lines, data: bytes) -> None:
     assert lines(data, 10) == ["offset 0x6e"]
 
 
@@ -251,16 +251,47 @@ def test_rows_are_bounded(module, table_of) -> None:
     assert len(table) <= MAX_ROWS
 
 
-def test_no_step_reads_much(module) -> None:
-    files = [(b"%d.c" % number, 0) for number in range(20_000)]
-    data = unit(at(10) + row() * 100_000, files=files) * 2
+def test_names_are_bounded(module, table_of, place) -> None:
+    files = [(b"%d-" % number + b"x" * 110, 0) for number in range(20_000)]
+    program = at(10) + COPY + ADVANCE_PC + b"\1" + SET_FILE + leb(20_000) + COPY + ADVANCE_PC + b"\1" + END
+    wasm = module({b".debug_line": unit(program, files=files)})
 
-    steps = sum(1 for _ in read_lines(module({b".debug_line": data})))
+    assert len(read_lines(wasm)) <= MAX_TABLE_BYTES
+    assert [place(table_of(wasm), offset)[:3] for offset in (10, 11)] == ["0-x", "off"]
 
-    assert steps > len(data) / 2_000
+
+def test_of_sequences_that_overlap_the_later_counts(lines) -> None:
+    early = at(10) + row(1) + row(1, 8) + ADVANCE_PC + b"\x14" + END
+    late = at(15) + row(6) + ADVANCE_PC + b"\4" + END
+
+    assert lines(unit(early + late), 10, 15, 18, 19, 30) == [
+        "a.c:2",
+        "a.c:7",
+        "a.c:7",
+        "offset 0x77",
+        "offset 0x82",
+    ]
 
 
-def test_what_lies_beyond_the_bound_is_not_read(module, table_of, place) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\1\0\0\0", b"\xff" * 100, bytes(MAX_TABLE_BYTES + 1)],
+    ids=["empty", "cut", "rows", "large"],
+)
+def test_bytes_that_are_no_table_are_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match="line table"):
+        LineTable(content)
+
+
+@given(st.binary(max_size=200), st.integers(0, 3))
+def test_a_table_of_hostile_bytes_breaks_nothing(content: bytes, rows: int) -> None:
+    table = LineTable(struct.pack("=I", rows) + content.ljust(14 * rows, b"\xff"))
+
+    for offset in (0, 1 << 16, (1 << 32) - 1):
+        assert table.locate(Frame("f", offset)).function == "f"
+
+
+def test_programs_beyond_the_bound_are_not_read(module, table_of, place) -> None:
     early, late = (unit(at(address) + COPY + ADVANCE_PC + b"\1" + END) for address in (10, 20))
     filler = unit(b"\0" + leb(MAX_BYTES) + bytes(MAX_BYTES))
 

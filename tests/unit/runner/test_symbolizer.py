@@ -12,6 +12,7 @@ import pytest
 from alga_runner import ExecuteRequest, Observation, Runner, Settings
 from alga_runner.alga import AlgaServer
 from alga_runner.bundles import Bundle, BundleSource, MemoryBundles
+from alga_runner.engine import ModuleLoader
 from alga_runner.errors import BundleNotFound, GuestAbort, GuestTrap
 from alga_runner.execution import symbolizer
 
@@ -268,15 +269,15 @@ async def test_a_slow_store_is_not_waited_for(settings, monkeypatch) -> None:
 
 
 async def test_a_fault_of_the_reader_is_logged_and_no_more(crash, monkeypatch, caplog) -> None:
-    def read_lines(*_: object) -> None:
+    async def read_lines(*_: object) -> None:
         raise RuntimeError("private words")
 
-    monkeypatch.setattr(symbolizer, "read_lines", read_lines)
+    monkeypatch.setattr(ModuleLoader, "read_lines", read_lines)
 
     observation = await crash("d")
 
     assert observation.error.code == "guest_trap"
-    assert "Debug information could not be read: RuntimeError" in caplog.text
+    assert "Debug information not read: RuntimeError" in caplog.text
     assert "private" not in caplog.text
 
 

@@ -36,7 +36,7 @@ main(0)
 _INHERITED = ("LD_LIBRARY_PATH",)
 """Variables that the process gets: what its Python may need to start. No secret is in them."""
 
-_MAX_WORDS = 2_000
+_MAX_MESSAGE_BYTES = 2_000
 
 
 class CompilerClient:
@@ -48,23 +48,23 @@ class CompilerClient:
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._reaper: threading.Thread | None = None
-        self._words = -1
+        self._messages = -1
 
-    def send(self, order: Order, wasm: int, code: int, words: int) -> socket.socket:
-        """Have the module in the file ``wasm`` compiled into the file ``code``, with words in the file ``words``.
+    def send(self, order: Order, *files: int) -> socket.socket:
+        """Have ``order`` carried out with its ``files``: input, output and messages.
 
-        On the socket comes the job's ``Report``, or nothing when the process ended; closing it ends the job. Raises
-        ``EngineUnavailable`` when there is no process to be had, and ``EngineForked``.
+        The socket receives the job's ``REPORT``, or its end when the process ended; closing it ends the job. Raises
+        ``EngineUnavailable`` where no process can be started, and ``EngineForked``.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs, self._lock:
                 try:
                     control = self._control or self._start()
-                    socket.send_fds(control, [order.packed()], [wasm, code, words, theirs.fileno()])
-                except (BrokenPipeError, ConnectionResetError):  # it had nothing to do for long, and ended
+                    socket.send_fds(control, [order.packed()], [*files, theirs.fileno()])
+                except (BrokenPipeError, ConnectionResetError):  # it was idle, and ended
                     self._forget()
-                    socket.send_fds(self._start(), [order.packed()], [wasm, code, words, theirs.fileno()])
+                    socket.send_fds(self._start(), [order.packed()], [*files, theirs.fileno()])
         except BaseException as error:
             ours.close()
             if isinstance(error, OSError):
@@ -75,13 +75,13 @@ class CompilerClient:
         ours.setblocking(False)
         return ours
 
-    def last_words(self) -> str:
+    def last_message(self) -> str:
         """What the process wrote to its standard error, on one line: nothing, unless it could not go on."""
         with self._lock:
-            return self._last_words()
+            return self._last_message()
 
-    def _last_words(self) -> str:
-        said = os.pread(self._words, _MAX_WORDS, 0) if self._words >= 0 else b""
+    def _last_message(self) -> str:
+        said = os.pread(self._messages, _MAX_MESSAGE_BYTES, 0) if self._messages >= 0 else b""
         lines = said.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
@@ -105,7 +105,7 @@ class CompilerClient:
         if not sys.executable:
             raise EngineUnavailable("There is no Python to start the compiler's process with.")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._words = os.memfd_create("alga-runner-compiler-words")
+        self._messages = os.memfd_create("alga-runner-compiler-messages")
         places = {str(Path(file).parents[up]) for file, up in ((__file__, 3), (wasmtime.__file__, 1))}
         with theirs:
             try:
@@ -113,7 +113,7 @@ class CompilerClient:
                     [sys.executable, "-I", "-S", "-c", _START, *sorted(places)],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
-                    stderr=self._words,
+                    stderr=self._messages,
                     env={name: os.environ[name] for name in _INHERITED if name in os.environ},
                     cwd="/",
                     process_group=0,  # Ctrl-C is for the runner, which may want to finish something
@@ -131,9 +131,10 @@ class CompilerClient:
         self._reaper.start()
         if not _says_ready(ours):
             ours.close()
-            said = self._last_words()
+            message = self._last_message()
             raise EngineUnavailable(
-                "The compiler's process does not start." + (f" It said: {said}" if said else ""),
+                "The compiler's process does not start."
+                + (f" Its last message: {message}" if message else ""),
                 hint="The runner starts its own Python once more to compile modules: let it.",
             )
         self._control = ours
@@ -142,9 +143,9 @@ class CompilerClient:
     def _forget(self) -> None:
         control, process, reaper = self._control, self._process, self._reaper
         self._control = self._process = self._reaper = None
-        if self._words >= 0:
-            os.close(self._words)
-            self._words = -1
+        if self._messages >= 0:
+            os.close(self._messages)
+            self._messages = -1
         if control is not None:
             control.close()
         if process is None or reaper is None or self._pid != os.getpid():

@@ -1,4 +1,4 @@
-"""Compiles other people's modules: beside the event loop, at low priority, within bounds on time and memory."""
+"""Compiles untrusted modules and reads their debug information: in confined jobs, within bounds on time and memory."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import anyio
 import anyio.to_thread
 
+from ...debuginfo import MAX_TABLE_BYTES, LineTable
 from ...errors import CompileCrash, CompileMemory, CompileTimeout
 from ..context import engine_context
 from ..module import refused
-from .protocol import NO_MEMORY, REFUSED, REPORT_BYTES, Order, Report
+from .protocol import NO_MEMORY, REFUSED, REPORT, Order, Task
+
+T = TypeVar("T")
 
 _ATTEMPTS = 2
-"""A process that ended under a job, as an idle one may, is tried again once."""
+"""A job whose process ended, as an idle one may, is tried again once."""
 
 _MIB = 1024 * 1024
-_MAX_WORDS = 4_096
+_MAX_MESSAGE_BYTES = 4_096
 _MAX_QUOTED_CHARACTERS = 300
 _OUT_OF_TIME = {signal.SIGPROF, signal.SIGXCPU}
 _OUT_OF_MEMORY = "memory allocation of"
-"""What Rust says before it aborts for want of memory."""
+"""Rust's message before it aborts for want of memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompileBounds:
-    """What compiling one module may take: CPU and wall time in seconds, memory in bytes; and how many at once."""
+    """Bounds of one job: CPU and wall time in seconds, memory in bytes; and how many jobs run concurrently."""
 
     cpu_s: float = 60.0
     wall_s: float = 180.0
@@ -39,8 +43,12 @@ class CompileBounds:
     at_once: int = 3
 
 
+READ_BOUNDS = CompileBounds(cpu_s=10.0, wall_s=30.0, memory_bytes=256 * _MIB, at_once=2)
+"""For reading debug information: the largest that is read whole takes a second or two."""
+
+
 class CompiledCode:
-    """What the compiler made, in a file in memory. Whoever has it closes it."""
+    """The compiler's output, in a file in memory. Its owner closes it."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -56,7 +64,7 @@ class CompiledCode:
 
 
 class Compiler:
-    """Compiles modules within ``bounds``, for every engine of this process."""
+    """Runs jobs within ``bounds``, for every engine of this process."""
 
     def __init__(self, bounds: CompileBounds) -> None:
         self._bounds = bounds
@@ -67,25 +75,35 @@ class Compiler:
 
         Raises ``ModuleUnsupported``, a ``CompilationError``, or ``EngineUnavailable`` where no process can be started.
         """
+        return await self._run(Task.COMPILE, (wasm,), _Job.code)
+
+    async def read_lines(self, wasm: bytes, source_map: bytes) -> LineTable:
+        """The lines of ``wasm``, from its own debug information or ``source_map``. Cancelled, it ends the job.
+
+        Raises a ``CompilationError``, ``ValueError`` for a result that is no table, or ``EngineUnavailable``.
+        """
+        return await self._run(Task.READ_LINES, (wasm, source_map), _Job.lines)
+
+    async def _run(self, task: Task, inputs: Sequence[bytes], result: Callable[[_Job, int], T]) -> T:
         async with self._slots:
             for _ in range(_ATTEMPTS):
                 job = _Job(self._bounds)
                 try:
-                    await anyio.to_thread.run_sync(job.start, wasm)
-                    report = await job.report()
-                    if report is not None:
-                        return await anyio.to_thread.run_sync(job.code, report)
+                    await anyio.to_thread.run_sync(job.start, task, inputs)
+                    status = await job.status()
+                    if status is not None:
+                        return await anyio.to_thread.run_sync(result, job, status)
                 finally:
                     job.close()
         raise CompileCrash(
             "The compiler's process ended while it compiled the module."
-            + _quoted(engine_context.compiler.last_words()),
+            + _quoted(engine_context.compiler.last_message()),
             hint="See whether the system ended it: for want of memory, or by a rule that allows no such process.",
         )
 
 
 class _Job:
-    """One module on its way through the compiler's process. Close it."""
+    """One job of the compiler's process. Close it."""
 
     def __init__(self, bounds: CompileBounds) -> None:
         self._bounds = bounds
@@ -93,60 +111,69 @@ class _Job:
         self._files: list[int] = []
         self._socket: socket.socket | None = None
 
-    def start(self, wasm: bytes) -> None:
-        """Send ``wasm`` on its way. Raises ``EngineUnavailable``."""
+    def start(self, task: Task, inputs: Sequence[bytes]) -> None:
+        """Send the order, whose input is ``inputs`` in a row, the module first. Raises ``EngineUnavailable``."""
         with self._busy:
-            for what in ("wasm", "code", "words"):
-                self._files.append(os.memfd_create(f"alga-runner-{what}"))
-            left = memoryview(wasm)
-            while left:
-                left = left[os.write(self._files[0], left) :]
+            for role in ("input", "output", "messages"):
+                self._files.append(os.memfd_create(f"alga-runner-{role}"))
+            for data in inputs:
+                left = memoryview(data)
+                while left:
+                    left = left[os.write(self._files[0], left) :]
             os.lseek(self._files[0], 0, os.SEEK_SET)
-            order = Order(round(self._bounds.cpu_s * 1e6), self._bounds.memory_bytes)
+            order = Order(task, len(inputs[0]), round(self._bounds.cpu_s * 1e6), self._bounds.memory_bytes)
             self._socket = engine_context.compiler.send(order, *self._files)
 
-    async def report(self) -> Report | None:
-        """How the job ended; ``None`` when the process did. Raises ``CompileTimeout``."""
+    async def status(self) -> int | None:
+        """The job's wait status when it has ended; ``None`` when the process has. Raises ``CompileTimeout``."""
         assert self._socket is not None  # noqa: S101 - not closed yet
         with anyio.move_on_after(self._bounds.wall_s):
             await anyio.wait_readable(self._socket)
             try:
-                data = self._socket.recv(REPORT_BYTES)
+                data = self._socket.recv(REPORT.size)
             except ConnectionResetError:
                 return None
-            return Report.unpacked(data) if data else None
+            return int(REPORT.unpack(data)[0]) if data else None
         raise CompileTimeout(
             f"The module was not compiled within {self._bounds.wall_s:g} s.",
             hint="See whether the machine is overloaded, or raise max_compile_ms.",
         )
 
-    def code(self, report: Report) -> CompiledCode:
-        """What a job that ended made. Raises ``ModuleUnsupported`` or a ``CompilationError``."""
-        _, code_file, words_file = self._files
-        if report.status == 0:
-            return CompiledCode(os.dup(code_file))
-        words = os.pread(words_file, _MAX_WORDS, 0).decode(errors="replace")
-        code = os.waitstatus_to_exitcode(report.status)
+    def code(self, status: int) -> CompiledCode:
+        """The output of a compilation that ended. Raises ``ModuleUnsupported`` or a ``CompilationError``."""
+        self._require_success(status)
+        return CompiledCode(os.dup(self._files[1]))
+
+    def lines(self, status: int) -> LineTable:
+        """The output of a reading that ended. Raises a ``CompilationError`` or ``ValueError``."""
+        self._require_success(status)
+        return LineTable(os.pread(self._files[1], MAX_TABLE_BYTES + 1, 0))
+
+    def _require_success(self, status: int) -> None:
+        if status == 0:
+            return
+        message = os.pread(self._files[2], _MAX_MESSAGE_BYTES, 0).decode(errors="replace")
+        code = os.waitstatus_to_exitcode(status)
         if code == REFUSED:
-            raise refused(words)
+            raise refused(message)
         if -code in _OUT_OF_TIME:
             raise CompileTimeout(
                 f"Compiling the module takes more than {self._bounds.cpu_s:g} s of CPU time.",
                 hint="Split its largest functions, or raise max_compile_cpu_ms.",
             )
-        if code == NO_MEMORY or _OUT_OF_MEMORY in words:
+        if code == NO_MEMORY or _OUT_OF_MEMORY in message:
             raise CompileMemory(
                 f"Compiling the module takes more than {self._bounds.memory_bytes / _MIB:g} MiB of memory.",
                 hint="Split its largest functions, or raise max_compile_memory_mb.",
             )
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         raise CompileCrash(
-            f"The compiler {how} while it compiled the module." + _quoted(words),
+            f"The compiler {how} while it compiled the module." + _quoted(message),
             hint="Build the module with other optimisations; if that helps, report both to wasmtime.",
         )
 
     def close(self) -> None:
-        """Forget the job; one that is under way is ended. One that another thread still starts is waited for."""
+        """End the job, if it is under way, and close its files. Waits for another thread that still starts it."""
         with self._busy:
             if self._socket is not None:
                 self._socket.close()
@@ -155,6 +182,6 @@ class _Job:
             os.close(file)
 
 
-def _quoted(words: str) -> str:
-    words = " ".join(words.split())
-    return f" It said: {words[-_MAX_QUOTED_CHARACTERS:]}" if words else ""
+def _quoted(message: str) -> str:
+    message = " ".join(message.split())
+    return f" Its last message: {message[-_MAX_QUOTED_CHARACTERS:]}" if message else ""

@@ -1,7 +1,7 @@
-"""One compilation, in a process of its own that does nothing else: module on stdin, code on stdout, words on stderr.
+"""One job, in a confined process of its own: input on stdin, output on stdout, messages on stderr.
 
-wasmtime's time and memory grow with the square of some functions: 9 KB of WebAssembly can ask for half a minute and
-10 GB. Nothing inside the process can stop that, so the kernel does.
+A job compiles a module or reads its debug information. wasmtime's time and memory grow with the square of some
+functions: 9 KB of WebAssembly can take half a minute and 10 GB. Only the kernel can stop that.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ import wasmtime
 from wasmtime import _ffi
 
 from .landlock import restrict_self
-from .protocol import NO_MEMORY, REFUSED, Order
+from .protocol import NO_MEMORY, REFUSED, Order, Task
 
 NICENESS = 5
 """Added to the runner's own: guests come first, yet on a full machine a third of a guest's share is left."""
 
 MAX_IMPORTS = 1_000
 MAX_EXPORTS = 10_000
-"""What a guest may import and export: the runner looks at each, beside its event loop."""
+"""What a guest may import and export: the runner describes each of them in a thread."""
 
-MAX_WORDS = 4_096
-"""Bytes of words that anybody reads."""
+MAX_MESSAGE_BYTES = 4_096
+"""Of messages; the runner reads no more."""
 
 _FAILED = 1
 _CPU_SPARE_S = 2
@@ -39,30 +39,39 @@ _PR_SET_PDEATHSIG = 1
 
 
 def carry_out(engine: wasmtime.Engine, order: Order, parent: int) -> NoReturn:
-    """Compile what stands on stdin, within the bounds of ``order``, and exit. Called right after the fork."""
+    """Carry out ``order`` within its bounds, and exit. Called right after the fork."""
     status = _FAILED
     try:
+        if order.task is Task.READ_LINES:
+            # Imported by these jobs alone, so that compilations do without; once confined, a process opens no file.
+            from ...debuginfo import read_lines  # noqa: PLC0415
         _confine(order, parent)
-        status = _compile(engine)
+        with open(0, "rb", closefd=False) as stdin:
+            module, rest = stdin.read(order.module_bytes), stdin.read()
+        if order.task is Task.READ_LINES:
+            _write(read_lines(module, rest))
+            status = 0
+        else:
+            status = _compile(engine, module)
     except MemoryError:
         status = NO_MEMORY
     except OSError as error:
-        # EFBIG: the code is larger than a file of this process may be.
+        # EFBIG: the output is larger than a file of this process may be.
         status = NO_MEMORY if error.errno in {errno.ENOMEM, errno.EFBIG} else _FAILED
         _say(str(error))
-    except BaseException:  # noqa: BLE001 - the last words of a process
+    except BaseException:  # noqa: BLE001 - the last message of a process
         _say(traceback.format_exc())
     finally:
         os._exit(status)
 
 
 def _confine(order: Order, parent: int) -> None:
-    """Have the kernel end this process when it takes too much or ``parent`` is gone, and keep it from all else."""
+    """Have the kernel end this process when it exceeds its bounds or ``parent`` ends, and take its rights away."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(_FAILED)
     os.nice(NICENESS)
-    with suppress(OSError):  # if the machine runs out of memory, this is what it is to end
+    with suppress(OSError):  # the process to end first when the machine runs out of memory
         Path("/proc/self/oom_score_adj").write_text("1000")
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     cpu_s = order.cpu_us / 1e6
@@ -85,9 +94,8 @@ def _limit(what: int, bound: int) -> None:
     resource.setrlimit(what, (bound, bound))
 
 
-def _compile(engine: wasmtime.Engine) -> int:
-    with open(0, "rb", closefd=False) as stdin:
-        wasm = stdin.read()
+def _compile(engine: wasmtime.Engine, wasm: bytes) -> int:
+    """Write the code of ``wasm``; the exit status."""
     try:
         module = wasmtime.Module(engine, wasm)
         if excess := _excess(module):
@@ -98,14 +106,18 @@ def _compile(engine: wasmtime.Engine) -> int:
         reason = str(error)
         _say(reason)
         return NO_MEMORY if f"os error {errno.ENOMEM}" in reason else REFUSED
-    left = memoryview(code)
-    while left:
-        left = left[os.write(1, left) :]
+    _write(code)
     return 0
 
 
+def _write(output: bytes | bytearray) -> None:
+    left = memoryview(output)
+    while left:
+        left = left[os.write(1, left) :]
+
+
 def _excess(module: wasmtime.Module) -> str:
-    """What there is too much of."""
+    """Why ``module`` has too many imports or exports, if it has."""
     imports, exports = _ffi.wasm_importtype_vec_t(0, None), _ffi.wasm_exporttype_vec_t(0, None)
     _ffi.wasmtime_module_imports(module.ptr(), ctypes.byref(imports))
     _ffi.wasmtime_module_exports(module.ptr(), ctypes.byref(exports))
@@ -116,5 +128,5 @@ def _excess(module: wasmtime.Module) -> str:
     return ""
 
 
-def _say(words: str) -> None:
-    os.write(2, words.encode(errors="replace")[:MAX_WORDS])
+def _say(message: str) -> None:
+    os.write(2, message.encode(errors="replace")[:MAX_MESSAGE_BYTES])

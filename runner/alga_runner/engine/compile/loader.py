@@ -13,11 +13,12 @@ from weakref import WeakValueDictionary
 import anyio
 import anyio.to_thread
 
+from ...debuginfo import LineTable
 from ...errors import AlgaError, CodeCacheUnusable, CompilationError
 from ...telemetry import Telemetry
 from ..engine import Engine
 from ..module import Module, require_core_module
-from .compiler import CompileBounds, Compiler
+from .compiler import READ_BOUNDS, CompileBounds, Compiler
 from .file_lock import FileLock
 from .module_cache import ModuleCache
 
@@ -57,6 +58,8 @@ class ModuleLoader:
         self._kept = ModuleCache(engine, telemetry, folder, max_cache_bytes, clock)
         self._failures: OrderedDict[str, tuple[float, CompilationError]] = OrderedDict()
         self._shares: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
+        self._reader = Compiler(READ_BOUNDS)
+        self._readings: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     @property
     def trouble(self) -> CodeCacheUnusable | None:
@@ -97,6 +100,14 @@ class ModuleLoader:
                 return Obtained(module, found=True, kept=True)
             module, kept = await self._made(name, wasm, claim)
             return Obtained(module, found=False, kept=kept)
+
+    async def read_lines(self, wasm: bytes, source_map: bytes | None, owner: str) -> LineTable:
+        """The lines of ``wasm``. One ``owner`` reads one module at a time, and compilations do not wait for it.
+
+        Raises what ``Compiler.read_lines`` does.
+        """
+        async with self._readings.setdefault(owner, anyio.Lock()):
+            return await self._reader.read_lines(wasm, source_map or b"")
 
     def _share(self, owner: str) -> anyio.CapacityLimiter:
         """All places but one, which is for the others."""

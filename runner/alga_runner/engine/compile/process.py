@@ -1,8 +1,8 @@
-"""The compiler's process: forks a job for each module it is sent, and ends the jobs that nobody waits for.
+"""The compiler's process: forks a job for each order, and ends the jobs whose callers have left.
 
-It is the runner's child, spawned with an empty environment, and never compiles anything itself: it has no threads, so
+It is the runner's child, spawned with an empty environment, and never reads a module itself: it has no threads, so
 that forking is safe, and nothing of one module is left for the next. It ends when the runner does, or after a minute
-without work; whatever it was doing then ends with it. Signals are the runner's business.
+without work; its jobs end with it. It ignores the signals that end a runner.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wasmtime import _ffi
 
 from .code_config import code_config
 from .job import carry_out
-from .protocol import FILES, ORDER_BYTES, READY, Order, Report
+from .protocol import FILES, ORDER_BYTES, READY, REPORT, Order
 
 IDLE_MS = 60_000
 """How long the process waits for more work."""
@@ -33,9 +33,9 @@ MAX_DESCRIPTORS = 1_024
 class _Job:
     pid: int
     order: socket.socket
-    """Its other end closes when nobody waits any more."""
+    """Its other end closes when the caller leaves."""
     life: int
-    """Reading end of a pipe that the job alone holds open."""
+    """Reading end of a pipe that only the job holds open."""
 
 
 class CompilerProcess:
@@ -52,11 +52,11 @@ class CompilerProcess:
         self._poll.register(control, select.POLLIN)
 
     def serve(self) -> None:
-        """Return when the runner is gone, or when there was nothing to do for ``IDLE_MS``."""
+        """Return when the runner has ended, or after ``IDLE_MS`` without work."""
         try:
             self._control.send(READY)
             while events := self._poll.poll(None if self._jobs else IDLE_MS):
-                # New orders last: they take descriptors, and an event of one that was closed is not theirs.
+                # New orders last: they may reuse the number of a descriptor that an earlier event closes.
                 for descriptor, _ in sorted(events, key=self._is_control):
                     if self._is_control((descriptor, 0)):
                         if not self._accept():
@@ -76,22 +76,22 @@ class CompilerProcess:
         return event[0] == self._control.fileno()
 
     def _accept(self) -> bool:
-        """Start the job of the next order; whether there was one."""
+        """Start the job of the next order. ``False`` where the runner has ended."""
         message, files, _, _ = socket.recv_fds(self._control, ORDER_BYTES, FILES)
         if len(message) < ORDER_BYTES or len(files) < FILES:
             return False
-        wasm, code, words, order = files
+        *standard, order = files
         life, held = os.pipe()
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            for target, source in enumerate((wasm, code, words)):
+            for target, source in enumerate(standard):
                 os.dup2(source, target)
             os.dup2(held, 3)
             os.closerange(4, MAX_DESCRIPTORS)
             carry_out(self._engine, Order.unpacked(message), parent)
-        for mine in (wasm, code, words, held):
-            os.close(mine)
+        for descriptor in (*standard, held):
+            os.close(descriptor)
         job = _Job(pid, socket.socket(fileno=order), life)
         self._jobs[order] = self._jobs[life] = job
         self._poll.register(order, 0)
@@ -99,14 +99,13 @@ class CompilerProcess:
         return True
 
     def _end(self, job: _Job) -> None:
-        """Report how ``job`` ended; its pipe closed because it is gone."""
-        _, status, usage = os.wait4(job.pid, 0)
-        report = Report(status, round((usage.ru_utime + usage.ru_stime) * 1e6), usage.ru_maxrss * 1024)
-        with suppress(OSError):  # nobody waits
-            job.order.send(report.packed(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        """Report how ``job`` ended, which closed its pipe."""
+        _, status = os.waitpid(job.pid, 0)
+        with suppress(OSError):  # the caller has left
+            job.order.send(REPORT.pack(status), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         for descriptor in (job.order.fileno(), job.life):
             del self._jobs[descriptor]
-            with suppress(KeyError):  # nobody waited, which was noticed before
+            with suppress(KeyError):  # the caller had left before
                 self._poll.unregister(descriptor)
         os.close(job.life)
         job.order.close()

@@ -1,13 +1,14 @@
-"""What the runner and its compiler's process say to each other. Nothing is imported that the process could do without.
+"""The messages between the runner and its compiler's process. The process imports this, so it imports next to nothing.
 
-The process says when it is ready. Then the runner sends an order for each module, with four descriptors: the module, a
-file for the code, a file for words, and a socket of the order's own. There the process reports how the job ended; who
-closes the socket ends the job.
+The process reports when it is ready. Then the runner sends an order for each job, with four descriptors: the input, a
+file for the output, a file for messages, and the order's own socket. On that socket the process reports how the job
+ended; closing it ends the job.
 """
 
 from __future__ import annotations
 
 import struct
+from enum import IntEnum
 from typing import NamedTuple
 
 READY = b"ready"
@@ -16,46 +17,46 @@ FILES = 4
 """Descriptors that come with an order."""
 
 REFUSED = 10
-"""The module is refused; the reason stands in the words."""
+"""Exit status: the module is refused. The reason is in the file for messages."""
 
 NO_MEMORY = 11
-"""The job met its bound on memory."""
+"""Exit status: the job met its bound on memory."""
 
-_order = struct.Struct("=QQ")
-_report = struct.Struct("=iQQ")
+REPORT = struct.Struct("=i")
+"""How a job ended: its wait status."""
+
+
+class Task(IntEnum):
+    """What a job does with its input."""
+
+    COMPILE = 1
+    """Compile the module; the output is its code."""
+    READ_LINES = 2
+    """Read debug information of the module, which a source map may follow; the output is a line table."""
+
+
+_order = struct.Struct("=BQQQ")
 
 ORDER_BYTES = _order.size
-REPORT_BYTES = _report.size
 
 
 class Order(NamedTuple):
-    """The bounds of one job: CPU time in microseconds, memory and code together in bytes."""
+    """A job: its task, the module's length in the input, and the bounds on CPU time in microseconds and on memory.
 
+    ``memory_bytes`` bounds the memory that the job adds to the process's, and its output.
+    """
+
+    task: Task
+    module_bytes: int
     cpu_us: int
     memory_bytes: int
 
     def packed(self) -> bytes:
-        """As it travels."""
+        """The order as a message."""
         return _order.pack(*self)
 
     @classmethod
     def unpacked(cls, data: bytes) -> Order:
         """The inverse of ``packed``."""
-        return cls(*_order.unpack(data))
-
-
-class Report(NamedTuple):
-    """How a job ended: its wait status, its CPU time in microseconds, the most memory it held in bytes."""
-
-    status: int
-    cpu_us: int
-    peak_bytes: int
-
-    def packed(self) -> bytes:
-        """As it travels."""
-        return _report.pack(*self)
-
-    @classmethod
-    def unpacked(cls, data: bytes) -> Report:
-        """The inverse of ``packed``."""
-        return cls(*_report.unpack(data))
+        task, *numbers = _order.unpack(data)
+        return cls(Task(task), *numbers)

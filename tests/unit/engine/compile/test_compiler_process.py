@@ -76,9 +76,9 @@ async def test_a_job_has_its_own_files_open_and_nothing_else(slow_module: Slow, 
         tasks.cancel_scope.cancel()
 
     assert found - {"anon_inode:"} == {
-        "/memfd:alga-runner-wasm",
-        "/memfd:alga-runner-code",
-        "/memfd:alga-runner-words",
+        "/memfd:alga-runner-input",
+        "/memfd:alga-runner-output",
+        "/memfd:alga-runner-messages",
         "pipe:",
     }
 
