@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx
 from anyio import CancelScope
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,13 +30,13 @@ from .firing.dispatcher import Dispatcher
 from .firing.queue.jobs import EmbeddedJobs
 from .firing.queue.procrastinate import QueuedJobs
 from .firing.reconcile.reconciler import Reconciler
-from .http.admin.routes import admin_router
-from .http.answers import Health
+from .http.admin import extensions, installs, maintenance, runs, schedules
 from .http.dependencies import Services
-from .http.gateway.gateway import gateway_router
-from .http.internal.routes import internal_router
-from .http.openapi import described, document
-from .http.responses import Answer, answer_error
+from .http.gateway import gateway
+from .http.internal import routes as internal
+from .http.openapi import DescribedApp
+from .http.responses import Answer, answer_error, validation_failed
+from .http.schemas import Health
 from .metrics import CONTENT_TYPE, Metrics
 from .settings import ServerSettings
 from .storage.database import Database
@@ -86,7 +87,6 @@ class Server:
             movable_clock=_movable(clock, settings) if allow_clock else None,
         )
         self._stack = AsyncExitStack()
-        self._openapi: dict[str, Any] | None = None
         self.app = self._app()
 
     @property
@@ -95,7 +95,7 @@ class Server:
         return self._services.dispatcher
 
     async def start(self) -> None:
-        """Create what tables and bundles are missing; warn of a surface that refuses everything."""
+        """Create missing tables and bundles; warn of a surface that refuses everything."""
         await self._services.database.start()
         await self._services.bundles.keep_all()
         settings = self._services.settings
@@ -118,7 +118,7 @@ class Server:
             await self._services.database.aclose()
 
     async def __aenter__(self) -> Self:
-        """Start, heal what is wrong, and begin to fire schedules."""
+        """Start, repair inconsistent jobs, and begin to fire schedules."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.aclose)
             await self.start()
@@ -133,21 +133,23 @@ class Server:
         await self._stack.__aexit__(kind, error, trace)
 
     def _app(self) -> FastAPI:
-        app = FastAPI(
+        app = DescribedApp(
             title="Alga server",
-            openapi_url=None,
+            version="1",
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
             lifespan=self._lifespan,
         )
-        app.include_router(internal_router(self._services))
-        app.include_router(admin_router(self._services))
-        app.include_router(gateway_router(self._services), include_in_schema=False)
-        app.add_api_route("/healthz", self._healthz, **described(Health, security=None))
-        app.add_api_route("/metrics", self._metrics, response_model=None, include_in_schema=False)
-        app.add_api_route("/openapi.json", self._document, response_model=None, include_in_schema=False)
+        app.state.services = self._services
+        for module in (internal, extensions, installs, schedules, runs, maintenance, gateway):
+            app.include_router(module.router)
+        if self._services.movable_clock is not None:
+            app.include_router(maintenance.clock_router)
+        app.add_api_route("/healthz", self._healthz)
+        app.add_api_route("/metrics", self._metrics, include_in_schema=False)
         app.add_exception_handler(ServerError, _server_error)
+        app.add_exception_handler(RequestValidationError, _request_error)
         app.add_exception_handler(HTTPException, _http_error)
         app.add_exception_handler(Exception, _failure)
         return app
@@ -157,14 +159,9 @@ class Server:
         async with self:
             yield
 
-    async def _healthz(self) -> Answer:
+    async def _healthz(self) -> Health:
         await self._services.database.read(lambda connection: connection.exec_driver_sql("SELECT 1"))
-        return Answer({"status": "ok"})
-
-    async def _document(self) -> Answer:
-        if self._openapi is None:
-            self._openapi = document(self.app)
-        return Answer(self._openapi)
+        return Health(status="ok")
 
     async def _metrics(self) -> Response:
         return Response(self._services.metrics.text(), headers={"content-type": CONTENT_TYPE})
@@ -185,6 +182,12 @@ def _movable(clock: Clock, settings: ServerSettings) -> MovableClock:
 
 def _server_error(_request: Request, error: Exception) -> Response:
     return answer_error(error if isinstance(error, ServerError) else ServerError())
+
+
+def _request_error(_request: Request, error: Exception) -> Response:
+    return answer_error(
+        validation_failed(error) if isinstance(error, RequestValidationError) else ServerError()
+    )
 
 
 def _http_error(_request: Request, error: Exception) -> Response:

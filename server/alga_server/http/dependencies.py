@@ -1,8 +1,13 @@
-"""What every route works with."""
+"""The parts of a server that its routes work with."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import anyio
+from fastapi import Depends
+from starlette.requests import Request
 
 from ..catalog.bundle_sync import BundleCopies
 from ..clock import Clock, MovableClock
@@ -19,7 +24,7 @@ from ..storage.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One server's parts."""
+    """One server's parts; its app holds them as ``app.state.services``."""
 
     settings: ServerSettings
     clock: Clock
@@ -32,10 +37,14 @@ class Services:
     reconciler: Reconciler
     movable_clock: MovableClock | None
     """The clock, where admins may put it forward."""
+    clock_moves: anyio.Lock = field(default_factory=anyio.Lock)
+    """One move of the clock at a time."""
+    unpacking: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    """One bundle at a time: an unpacked one is hundreds of megabytes."""
 
     @property
     def limits(self) -> Limits:
-        """What an install may have."""
+        """How many schedules an install may have, and how often they may fire."""
         return Limits(
             max_schedules=self.settings.max_schedules_per_install,
             min_interval_minutes=self.settings.min_schedule_interval_minutes,
@@ -47,3 +56,13 @@ class Services:
         return Rate(
             per_minute=self.settings.schedule_changes_per_minute, burst=self.settings.schedule_changes_burst
         )
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that serves ``request``."""
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(services_of)]
+"""A route's parameter of this type receives the server's services."""

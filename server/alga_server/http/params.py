@@ -1,6 +1,10 @@
-"""Ids from outside: in a path or a header a malformed one is simply unknown."""
+"""Ids from outside: in a path or a header, a malformed id means the same as an unknown one."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from alga_common.wire import is_tenant_id, is_uuid
 
@@ -17,3 +21,7 @@ def parse_uuid(text: str) -> str:
 def parse_tenant(text: str) -> str:
     """``text`` if a tenant can have that id, else ``UNKNOWN_ID``."""
     return text if is_tenant_id(text) else UNKNOWN_ID
+
+
+Id = Annotated[str, AfterValidator(parse_uuid)]
+TenantId = Annotated[str, AfterValidator(parse_tenant)]

@@ -1,4 +1,4 @@
-"""What both HTTP surfaces share: bounded bodies, one identity header, constant-time tokens, JSON answers."""
+"""Reading and refusing requests, the same on every surface: bounded bodies, single headers, constant-time tokens."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any, NoReturn
 
+from fastapi.exceptions import RequestValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
@@ -16,7 +17,7 @@ _PLAIN = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class Answer(JSONResponse):
-    """JSON in ASCII: text that UTF-8 cannot hold, half a surrogate pair, goes out as it came in."""
+    """JSON in ASCII: text that UTF-8 cannot hold, half a surrogate pair, leaves as it arrived."""
 
     def render(self, content: Any) -> bytes:
         """The body."""
@@ -24,7 +25,7 @@ class Answer(JSONResponse):
 
 
 def answer_error(error: ServerError) -> Answer:
-    """The plain shape of a refusal: ``{error, code, details}``, ``fieldErrors``, ``missing`` where they are."""
+    """The plain shape of a refusal: ``{error, code, details}``, and ``fieldErrors`` or ``missing`` if there are any."""
     body: dict[str, Any] = {"error": str(error), "code": error.code, "details": None}
     if isinstance(error, ValidationFailed) and error.field_errors:
         body["fieldErrors"] = error.field_errors
@@ -33,13 +34,25 @@ def answer_error(error: ServerError) -> Answer:
     return Answer(body, status_code=error.http_status)
 
 
+def validation_failed(error: RequestValidationError) -> ValidationFailed:
+    """The refusal of a request that breaks its route's declaration: every field, with pydantic's message."""
+    fields = {".".join(map(str, fault["loc"][1:])): fault["msg"] for fault in error.errors()}
+    return ValidationFailed(field_errors=fields, schema=True)
+
+
+def bearer_is(request: Request, expected: str | None) -> bool:
+    """Whether the request carries ``authorization: Bearer`` and the secret; never when none is configured."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return same_secret(given.strip(), expected) and scheme.lower() == "bearer"
+
+
 def same_secret(given: str, expected: str | None) -> bool:
     """Whether ``given`` is the secret, in constant time; never when none is configured."""
     return expected is not None and hmac.compare_digest(given.encode(), expected.encode())
 
 
 def single_header(request: Request, name: str) -> str | None:
-    """The header's value when it stands there once and is plain (128 printable ASCII characters), else ``None``."""
+    """The header's value if it was sent once and is plain (1 to 128 printable ASCII characters), else ``None``."""
     values = request.headers.getlist(name)
     return values[0] if len(values) == 1 and _PLAIN.fullmatch(values[0]) else None
 
@@ -58,7 +71,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 async def read_json_object(request: Request, limit: int) -> dict[str, Any]:
-    """The body as a JSON object. Raises ``ValidationFailed``, ``BodyTooLarge``."""
+    """The body as a JSON object, of any content type. Raises ``ValidationFailed``, ``BodyTooLarge``."""
     body = await read_body(request, limit)
     try:
         value = json.loads(body.decode(), parse_constant=_no_constant)

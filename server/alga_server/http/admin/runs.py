@@ -1,112 +1,126 @@
-"""What admins see and do about runs: the history, and run-now."""
+"""Runs of schedules: the history, and run-now."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import Query, Response
+from pydantic import BeforeValidator
 from sqlalchemy import Connection
-from starlette.requests import Request
 
 from ...catalog import installs
-from ...errors import NotFound, ValidationFailed
+from ...errors import NotFound
 from ...firing import runs
-from ...firing.runs import MAX_PAGE, Page
+from ...firing.runs import MAX_PAGE, Page, Run
 from ...schedules import schedules
-from ..answers import RunShown, RunsListed
-from ..dependencies import Services
-from ..openapi import described, query
-from ..params import parse_tenant, parse_uuid
-from ..responses import Answer
-from .models import run_answer
+from ..dependencies import ServicesDep
+from ..params import Id, TenantId
+from ..schemas import Instant, Output, refused
+from .router import INSTALL, admin_router
 
-_DEFAULT_PAGE = 50
-_PAGING = (
-    query("limit", type="integer", minimum=1, maximum=MAX_PAGE),
-    query("cursor", type="string", pattern="^[1-9][0-9]{0,17}$"),
-)
-_INSTALL = "/tenants/{tenant_id}/installs/{install_id}"
+router = admin_router()
+
+_Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+_Cursor = Annotated[str | None, Query(pattern="^[1-9][0-9]{0,17}$")]
 
 
-def add_runs(router: APIRouter, services: Services) -> None:
-    """Runs of an install or a schedule, newest first; run-now."""
-    database = services.database
+class RunShown(Output):
+    """A run; ``dueAt`` is the instant of its ``nominalTime``."""
 
-    @router.get(_INSTALL + "/runs", **described(RunsListed, parameters=_PAGING, refusals=(400, 404)))
-    async def of_install(request: Request, tenant_id: str, install_id: str) -> Answer:
-        limit, cursor = _paging(request)
+    id: str
+    tenant_id: str
+    install_id: str
+    schedule_id: str
+    trigger: str
+    nominal_time: str
+    due_at: Instant
+    attempt: int
+    status: str
+    reason: str | None
+    missed: int
+    http_status: int | None
+    error_code: str | None
+    error_message: str | None
+    request_id: str
+    started_at: Instant
+    finished_at: Instant | None
+    duration_ms: int | None
 
-        def transaction(connection: Connection) -> Page:
-            install = installs.require(connection, parse_tenant(tenant_id), parse_uuid(install_id))
-            return runs.page(connection, install.tenant_id, install.install_id, limit=limit, cursor=cursor)
 
-        return Answer(_page_answer(await database.read(transaction)))
+def _text(cursor: int | None) -> str | None:
+    return None if cursor is None else str(cursor)
 
-    @router.get(
-        _INSTALL + "/schedules/{schedule_id}/runs",
-        **described(RunsListed, parameters=_PAGING, refusals=(400, 404)),
-    )
-    async def of_schedule(request: Request, tenant_id: str, install_id: str, schedule_id: str) -> Answer:
-        limit, cursor = _paging(request)
-        known = parse_uuid(schedule_id)
 
-        def transaction(connection: Connection) -> Page:
-            install = installs.require(connection, parse_tenant(tenant_id), parse_uuid(install_id))
-            found = runs.page(
-                connection,
-                install.tenant_id,
-                install.install_id,
-                schedule_id=known,
-                limit=limit,
-                cursor=cursor,
-            )
-            # A deleted schedule is known by its history.
-            if not found.runs and cursor is None and schedules.get(connection, install, known) is None:
-                raise NotFound("Schedule not found")
-            return found
+class RunsListed(Output):
+    """Runs, newest first; ``cursor`` continues."""
 
-        return Answer(_page_answer(await database.read(transaction)))
+    runs: list[RunShown]
+    cursor: Annotated[str | None, BeforeValidator(_text)]
 
-    @router.post(
-        _INSTALL + "/schedules/{schedule_id}/run-now",
-        **described(
-            RunShown,
-            also=(202,),
-            parameters=[query("wait", type="string", enum=["true", "false"])],
-            refusals=(400, 404, 409, 503),
-        ),
-    )
-    async def run_now(request: Request, tenant_id: str, install_id: str, schedule_id: str) -> Answer:
-        wait = _flag(request, "wait", default=True)
-        run = await services.dispatcher.run_now(
-            parse_tenant(tenant_id), parse_uuid(install_id), parse_uuid(schedule_id), wait=wait
+
+@router.get(INSTALL + "/runs", response_model=RunsListed, responses=refused(400, 404))
+async def of_install(
+    services: ServicesDep, tenant_id: TenantId, install_id: Id, limit: _Limit = 50, cursor: _Cursor = None
+) -> Page:
+    """List the runs of an install."""
+
+    def transaction(connection: Connection) -> Page:
+        installs.require(connection, tenant_id, install_id)
+        return runs.page(connection, tenant_id, install_id, limit=limit, cursor=_number(cursor))
+
+    return await services.database.read(transaction)
+
+
+@router.get(INSTALL + "/schedules/{schedule_id}/runs", response_model=RunsListed, responses=refused(400, 404))
+async def of_schedule(
+    *,
+    services: ServicesDep,
+    tenant_id: TenantId,
+    install_id: Id,
+    schedule_id: Id,
+    limit: _Limit = 50,
+    cursor: _Cursor = None,
+) -> Page:
+    """List the runs of a schedule, deleted ones included."""
+
+    def transaction(connection: Connection) -> Page:
+        install = installs.require(connection, tenant_id, install_id)
+        page = runs.page(
+            connection,
+            tenant_id,
+            install_id,
+            schedule_id=schedule_id,
+            limit=limit,
+            cursor=_number(cursor),
         )
-        return Answer(run_answer(run), status_code=202 if run.status == "running" else 200)
+        # A deleted schedule is known by its history.
+        if not page.runs and cursor is None and schedules.get(connection, install, schedule_id) is None:
+            raise NotFound("Schedule not found")
+        return page
+
+    return await services.database.read(transaction)
 
 
-def _page_answer(page: Page) -> dict[str, Any]:
-    cursor = None if page.cursor is None else str(page.cursor)
-    return {"runs": [run_answer(each) for each in page.runs], "cursor": cursor}
+@router.post(
+    INSTALL + "/schedules/{schedule_id}/run-now",
+    response_model=RunShown,
+    responses={202: {"model": RunShown}, **refused(400, 404, 409, 503)},
+)
+async def run_now(
+    *,
+    services: ServicesDep,
+    response: Response,
+    tenant_id: TenantId,
+    install_id: Id,
+    schedule_id: Id,
+    wait: Literal["true", "false"] = "true",
+) -> Run:
+    """Fire a schedule now; 202 while its run is under way."""
+    run = await services.dispatcher.run_now(tenant_id, install_id, schedule_id, wait=wait == "true")
+    if run.status == "running":
+        response.status_code = 202
+    return run
 
 
-def _paging(request: Request) -> tuple[int, int | None]:
-    """``limit`` and ``cursor`` of the query. Raises ``ValidationFailed``."""
-    limit = _number(request, "limit", f"Expected a number from 1 to {MAX_PAGE}", at_most=MAX_PAGE)
-    cursor = _number(request, "cursor", "Expected the cursor of an earlier answer", at_most=2**63 - 1)
-    return _DEFAULT_PAGE if limit is None else limit, cursor
-
-
-def _number(request: Request, name: str, message: str, *, at_most: int) -> int | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and 1 <= int(text) <= at_most):
-        raise ValidationFailed(field_errors={name: message})
-    return int(text)
-
-
-def _flag(request: Request, name: str, *, default: bool) -> bool:
-    text = request.query_params.get(name, str(default).lower())
-    if text not in {"true", "false"}:
-        raise ValidationFailed(field_errors={name: "Expected true or false"})
-    return text == "true"
+def _number(cursor: str | None) -> int | None:
+    return None if cursor is None else int(cursor)

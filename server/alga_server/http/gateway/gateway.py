@@ -37,9 +37,9 @@ from ...errors import (
     ValidationFailed,
 )
 from ...schedules.endpoint_ref import endpoints
-from ..dependencies import Services
+from ..dependencies import Services, services_of
 from ..params import parse_uuid
-from ..responses import Answer, read_body, same_secret, single_header
+from ..responses import Answer, bearer_is, read_body, single_header
 from . import headers, routing
 
 _PREFIX = "/api/ext/"
@@ -58,16 +58,15 @@ class _ClientGone(Exception):
     """The caller closed the connection before it was answered."""
 
 
-def gateway_router(services: Services) -> APIRouter:
-    """Everything below ``/api/ext``."""
-    router = APIRouter()
+router = APIRouter(include_in_schema=False)
+"""Everything below ``/api/ext``."""
 
-    async def call(request: Request, extension_id: str) -> Response:
-        return await _Call(services, request, extension_id).answer()
 
-    for path in ("{extension_id}", "{extension_id}/{path:path}"):
-        router.add_api_route(_PREFIX + path, call, methods=_METHODS, response_model=None)
-    return router
+@router.api_route(_PREFIX + "{extension_id}", methods=_METHODS)
+@router.api_route(_PREFIX + "{extension_id}/{path:path}", methods=_METHODS)
+async def call(request: Request, extension_id: str) -> Response:
+    """Forward a user's request to the extension's endpoint."""
+    return await _Call(services_of(request), request, extension_id).answer()
 
 
 class _Call:
@@ -154,9 +153,7 @@ class _Call:
     def _authenticated(self) -> str:
         """The tenant for whom the caller may speak."""
         settings = self._services.settings
-        scheme, _, given = self._request.headers.get("authorization", "").partition(" ")
-        expected = settings.usable_token(settings.gateway_token)
-        if not same_secret(given.strip(), expected) or scheme.lower() != "bearer":
+        if not bearer_is(self._request, settings.usable_token(settings.gateway_token)):
             raise Unauthenticated
         tenant_id = single_header(self._request, "x-alga-tenant")
         if tenant_id is None:

@@ -1,4 +1,4 @@
-"""The scheduler's routes for runners: two dialects, one behaviour (``scheduler_call``).
+"""The scheduler's routes for runners: two dialects, one behaviour (``SchedulerCall``).
 
 ``alga`` is the route that Alga's server ships, one for each install, the operation in the body (alga-contract 4 and
 5.1); ``prd`` has a route for each operation, the install in the identity headers (PRD, "Internal API").
@@ -9,73 +9,86 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Security
+from fastapi.security import APIKeyHeader
+from pydantic import BaseModel
 from starlette.requests import Request
 
-from ..answers import Created, Done, EndpointsListed, ScheduleFound, ScheduleListed
-from ..dependencies import Services
-from ..openapi import described, header
-from ..requests import AlgaRequest, CreateRequest, NoMembers, ScheduleRefRequest, UpdateRequest
+from ..dependencies import services_of
+from ..openapi import header, json_body
 from ..responses import Answer
+from ..schemas import (
+    ALGA_REQUESTS,
+    Created,
+    CreateRequest,
+    Done,
+    EndpointsListed,
+    NoMembers,
+    ScheduleFound,
+    ScheduleListed,
+    ScheduleRefRequest,
+    UpdateRequest,
+    refused,
+)
 from .call import SchedulerCall
 
 PRD_ROOT = "/api/internal/extensions/scheduler"
-_HEADERS = (
+_HEADERS = [
     header("x-alga-tenant"),
     header("x-alga-extension"),
     header("x-ext-install-id"),
     header("x-request-id", required=False),
     header("x-alga-execution-token", required=False),
+]
+
+# A call checks its token and its body itself, with the contract's messages; what is declared here is the document's.
+router = APIRouter(
+    dependencies=[Security(APIKeyHeader(name="x-runner-auth", scheme_name="runner", auto_error=False))],
+    responses=refused(400, 401, 403, 404, 413),
 )
+_WRITES = refused(409, 429)
 
 
-def _described(answer: Any, body: Any, *, status: int = 200, also: tuple[int, ...] = ()) -> dict[str, Any]:
-    writes = answer in {Created, Done} or bool(also)
-    refusals = (400, 403, 404, 409, 413, 429) if writes else (400, 403, 404, 413)
-    return described(
-        answer,
-        status=status,
-        also=also,
-        body=body,
-        parameters=_HEADERS,
-        refusals=refusals,
-        security="runner",
-    )
+def _asks(*bodies: type[BaseModel]) -> dict[str, Any]:
+    return {"parameters": _HEADERS, "requestBody": json_body(*bodies)}
 
 
-PRD_ROUTES: dict[str, tuple[str, dict[str, Any]]] = {
-    "list": ("list", _described(ScheduleListed, NoMembers)),
-    "get": ("get", _described(ScheduleFound, ScheduleRefRequest)),
-    "create": ("create", _described(Created, CreateRequest, status=201)),
-    "update": ("update", _described(Done, UpdateRequest)),
-    "delete": ("delete", _described(Done, ScheduleRefRequest)),
-    "get-endpoints": ("getEndpoints", _described(EndpointsListed, NoMembers)),
-}
-"""The last segment of each route, the operation it means, and what it says of itself."""
+@router.post(
+    "/api/internal/ext-scheduler/install/{install_id}",
+    response_model=ScheduleListed | ScheduleFound | Created | Done | EndpointsListed,
+    responses={201: {"model": Created}, **_WRITES},
+    openapi_extra=_asks(*ALGA_REQUESTS),
+)
+async def scheduler(request: Request, install_id: str) -> Answer:
+    """Carry out the operation that the body names."""
+    return await SchedulerCall(services_of(request), request, install_id=install_id).answer()
 
 
-def internal_router(services: Services) -> APIRouter:
-    """Both dialects."""
-    router = APIRouter()
-
-    any_answer = ScheduleListed | ScheduleFound | Created | Done | EndpointsListed
-
-    @router.post(
-        "/api/internal/ext-scheduler/install/{install_id}",
-        **_described(any_answer, AlgaRequest, also=(201,)),
-    )
-    async def scheduler(request: Request, install_id: str) -> Answer:
-        return await SchedulerCall(services, request, install_id=install_id).answer()
-
-    for segment, (operation, said) in PRD_ROUTES.items():
-        router.add_api_route(
-            f"{PRD_ROOT}/{segment}", _asking(services, operation), methods=["POST"], name=segment, **said
-        )
-    return router
-
-
-def _asking(services: Services, operation: str) -> Callable[[Request], Awaitable[Answer]]:
+def _asking(operation: str) -> Callable[[Request], Awaitable[Answer]]:
     async def ask(request: Request) -> Answer:
-        return await SchedulerCall(services, request, operation=operation).answer()
+        return await SchedulerCall(services_of(request), request, operation=operation).answer()
 
     return ask
+
+
+PRD_ROUTES: dict[str, tuple[str, type[BaseModel], type[BaseModel]]] = {
+    "list": ("list", NoMembers, ScheduleListed),
+    "get": ("get", ScheduleRefRequest, ScheduleFound),
+    "create": ("create", CreateRequest, Created),
+    "update": ("update", UpdateRequest, Done),
+    "delete": ("delete", ScheduleRefRequest, Done),
+    "get-endpoints": ("getEndpoints", NoMembers, EndpointsListed),
+}
+"""The last segment of each route: its operation, request and answer."""
+
+for _segment, (_operation, _request, _reply) in PRD_ROUTES.items():
+    router.add_api_route(
+        f"{PRD_ROOT}/{_segment}",
+        _asking(_operation),
+        methods=["POST"],
+        name=_segment,
+        status_code=201 if _reply is Created else 200,
+        response_model=_reply,
+        responses=_WRITES if _reply in {Created, Done} else None,
+        openapi_extra=_asks(_request),
+    )

@@ -240,6 +240,43 @@ async def test_an_install_request_without_the_shape_names_the_field(
     assert list(response.json()["fieldErrors"]) == [field]
 
 
+async def test_a_request_names_every_field_that_breaks_a_rule(house: Any) -> None:
+    response = await house.admin("POST", INSTALLS, json={"grants": 1, "config": {"a": "\0"}, "more": 1})
+
+    assert response.status_code == 400
+    body = response.json()
+    assert (body["error"], body["code"], body["details"]) == ("Validation error", "validation_failed", None)
+    assert body["fieldErrors"].keys() == {"extensionId", "grants", "config.a", "more"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"null", b"{", b'{"extensionId": NaN}', b"\xff", b"[" * 9999]
+)
+async def test_a_body_that_is_no_json_object_is_refused(house: Any, content: bytes) -> None:
+    response = await house.admin("POST", INSTALLS, content=content)
+
+    assert (response.status_code, response.json()["error"]) == (400, "Invalid JSON body")
+
+
+async def test_a_body_past_its_limit_is_refused(house: Any) -> None:
+    response = await house.admin(
+        "POST", INSTALLS, content=b" " * (house.server._services.settings.max_request_bytes + 1)
+    )
+
+    assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", None])
+async def test_a_body_is_json_under_any_content_type(house: Any, mine: Any, content_type: str | None) -> None:
+    headers = {"authorization": "Bearer admin-token-of-the-test"}
+    if content_type is not None:
+        headers["content-type"] = content_type
+
+    response = await house.client.patch(mine.admin_path, content=b'{"enabled": false}', headers=headers)
+
+    assert (response.status_code, response.json()["enabled"]) == (200, False)
+
+
 @pytest.mark.parametrize("tenant", ["a b", "..%2fb", "%00", "ä", "t" * 129, "-x"])
 async def test_a_strange_tenant_has_no_installs(house: Any, tenant: str) -> None:
     extension = (await house.publish())["extensionId"]

@@ -1,0 +1,97 @@
+"""Publishing extensions, and listing them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyio import to_thread
+from fastapi import Response
+from starlette.requests import Request
+
+from alga_runner.models import EndpointInfo
+
+from ...catalog import extensions
+from ...catalog.extensions import Extension, Published
+from ...errors import NotFound
+from ..dependencies import ServicesDep
+from ..params import Id
+from ..responses import read_body
+from ..schemas import Instant, Output, refused
+from .router import admin_router
+
+router = admin_router()
+_ARCHIVE = {
+    "required": True,
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+
+class PublishedVersion(Output):
+    """A version as it was published."""
+
+    extension_id: str
+    name: str
+    version_id: str
+    version: str
+    content_hash: str
+    capabilities: list[str]
+    endpoints: list[EndpointInfo]
+
+
+class ExtensionVersion(Output):
+    """One version of an extension."""
+
+    version_id: str
+    version: str
+    content_hash: str
+    capabilities: list[str]
+    created_at: Instant
+
+
+class ExtensionShown(Output):
+    """An extension and its versions, oldest first."""
+
+    extension_id: str
+    publisher: str
+    name: str
+    versions: list[ExtensionVersion]
+
+
+class ExtensionsListed(Output):
+    """Every extension."""
+
+    extensions: list[ExtensionShown]
+
+
+@router.post(
+    "/extensions",
+    status_code=201,
+    response_model=PublishedVersion,
+    responses={200: {"model": PublishedVersion}, **refused(400, 409, 413, 503)},
+    openapi_extra={"requestBody": _ARCHIVE},
+)
+async def publish(request: Request, response: Response, services: ServicesDep) -> Published:
+    """Publish a packed bundle; 200 when the same content was published before."""
+    archive = await read_body(request, services.settings.max_bundle_bytes)
+    bundle = await to_thread.run_sync(extensions.read_bundle, archive, limiter=services.unpacking)
+    now = services.clock.now()
+    published = await services.database.write(lambda c: extensions.publish(c, bundle, now))
+    if not published.created:
+        await services.bundles.keep_version(published.version_id)
+        response.status_code = 200
+    return published
+
+
+@router.get("/extensions", response_model=ExtensionsListed)
+async def list_all(services: ServicesDep, name: str | None = None) -> dict[str, Any]:
+    """List every extension, or those of one name."""
+    return {"extensions": await services.database.read(lambda c: extensions.extensions(c, name=name))}
+
+
+@router.get("/extensions/{extension_id}", response_model=ExtensionShown, responses=refused(404))
+async def get(services: ServicesDep, extension_id: Id) -> Extension:
+    """Show one extension."""
+    shown = await services.database.read(lambda c: extensions.extensions(c, extension_id=extension_id))
+    if not shown:
+        raise NotFound("Extension not found")
+    return shown[0]

@@ -1,0 +1,233 @@
+"""Installing an extension for a tenant, changing the install, moving it to another version, uninstalling."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+from sqlalchemy import Connection
+
+from alga_runner.models import EndpointInfo
+
+from ...catalog import installs, upgrades
+from ...catalog.bundle_store import Placement
+from ...catalog.bundle_sync import placement_of
+from ...catalog.installs import Install
+from ...errors import BundleStoreUnavailable, ServerError, ValidationFailed
+from ...schedules.endpoint_ref import endpoints
+from ..dependencies import ServicesDep
+from ..params import UNKNOWN_ID, Id, TenantId, parse_uuid
+from ..schemas import Input, Instant, MissingEndpoint, Names, Output, Text, refused
+from .router import INSTALL, INSTALLS, admin_router
+
+MAX_CONFIG_ENTRIES = 256
+MAX_GRANTS = 64
+
+router = admin_router()
+
+_Config = Annotated[dict[Text, Text], Field(max_length=MAX_CONFIG_ENTRIES)]
+_Grants = Annotated[list[Text], Field(max_length=MAX_GRANTS)]
+_TextId = Annotated[Text, AfterValidator(parse_uuid)]
+
+
+class InstallInput(Input):
+    """An extension to install: the newest version unless one is named, exactly the listed capabilities."""
+
+    extension_id: _TextId
+    version_id: _TextId | None = None
+    grants: _Grants = Field(default_factory=list)
+    config: _Config = Field(default_factory=dict)
+
+
+class InstallChanges(Input):
+    """Changes to an install; an absent or null member changes nothing, ``config`` and ``grants`` replace the old ones.
+
+    ``add_grants`` and ``remove_grants`` change single capabilities, also while another admin changes others.
+    """
+
+    enabled: bool | None = None
+    config: _Config | None = None
+    grants: _Grants | None = None
+    add_grants: _Grants = Field(default_factory=list)
+    remove_grants: _Grants = Field(default_factory=list)
+
+
+class UpgradeInput(Input):
+    """The version to move to, the newest unless one is named; whether to disable schedules whose endpoint it lacks."""
+
+    version_id: _TextId | None = None
+    disable_missing_schedules: bool = False
+
+
+class InstallShown(Output):
+    """An install; ``grants`` are the listed capabilities, ``providers`` those that its executions receive."""
+
+    install_id: str
+    tenant_id: str
+    extension_id: str
+    extension_name: str
+    version_id: str
+    version: str
+    content_hash: str
+    enabled: bool
+    config: dict[str, str]
+    grants: Names
+    providers: Names
+    endpoints: list[EndpointInfo]
+    created_at: Instant
+    updated_at: Instant
+
+
+class UpgradedInstall(InstallShown):
+    """An install at another version, and what became of its schedules and grants."""
+
+    previous_version: str
+    grants_ended: Names
+    schedules_remapped: int
+    schedules_disabled: list[MissingEndpoint]
+
+
+class InstallsListed(Output):
+    """The installs of a tenant."""
+
+    installs: list[InstallShown]
+
+
+@router.post(
+    INSTALLS, status_code=201, response_model=InstallShown, responses=refused(400, 404, 409, 413, 503)
+)
+async def create(services: ServicesDep, tenant_id: TenantId, body: InstallInput) -> dict[str, Any]:
+    """Install an extension, and put its bundle where a runner fetches it."""
+    if tenant_id == UNKNOWN_ID:
+        raise ValidationFailed(field_errors={"tenantId": "Invalid tenantId"})
+
+    def transaction(connection: Connection) -> tuple[Install, dict[str, Any]]:
+        install = installs.create(
+            connection,
+            tenant_id,
+            extension_id=body.extension_id,
+            version_id=body.version_id,
+            grants=body.grants,
+            config=body.config,
+            now=services.clock.now(),
+        )
+        return install, _members(connection, install)
+
+    install, members = await services.database.write(transaction)
+    try:
+        await services.bundles.keep(placement_of(install))
+    except BundleStoreUnavailable:
+        await services.database.write(lambda c: installs.remove(c, tenant_id, install.install_id))
+        raise
+    return members
+
+
+@router.get(INSTALLS, response_model=InstallsListed)
+async def list_all(services: ServicesDep, tenant_id: TenantId) -> dict[str, Any]:
+    """List a tenant's installs."""
+
+    def transaction(connection: Connection) -> list[dict[str, Any]]:
+        return [_members(connection, install) for install in installs.of_tenant(connection, tenant_id)]
+
+    return {"installs": await services.database.read(transaction)}
+
+
+@router.get(INSTALL, response_model=InstallShown, responses=refused(404))
+async def get(services: ServicesDep, tenant_id: TenantId, install_id: Id) -> dict[str, Any]:
+    """Show an install."""
+
+    def transaction(connection: Connection) -> dict[str, Any]:
+        return _members(connection, installs.require(connection, tenant_id, install_id))
+
+    return await services.database.read(transaction)
+
+
+@router.patch(INSTALL, response_model=InstallShown, responses=refused(400, 404, 409, 413))
+async def change(
+    services: ServicesDep, tenant_id: TenantId, install_id: Id, body: InstallChanges
+) -> dict[str, Any]:
+    """Change an install."""
+
+    def transaction(connection: Connection) -> dict[str, Any]:
+        install = installs.change(
+            connection,
+            tenant_id,
+            install_id,
+            enabled=body.enabled,
+            grants=body.grants,
+            config=body.config,
+            now=services.clock.now(),
+            add_grants=body.add_grants,
+            remove_grants=body.remove_grants,
+        )
+        return _members(connection, install)
+
+    members = await services.database.write(transaction)
+    services.dispatcher.wake()
+    return members
+
+
+@router.delete(INSTALL, status_code=204, responses=refused(404, 503))
+async def remove(services: ServicesDep, tenant_id: TenantId, install_id: Id) -> None:
+    """Uninstall, with schedules, grants and the tenant's copies of the bundle."""
+
+    def transaction(connection: Connection) -> Install:
+        install = installs.require(connection, tenant_id, install_id, lock=True)
+        installs.remove(connection, tenant_id, install_id)
+        return install
+
+    await services.bundles.drop_all(await services.database.write(transaction))
+
+
+@router.post(INSTALL + "/upgrade", response_model=UpgradedInstall, responses=refused(400, 404, 409, 413, 503))
+async def upgrade(
+    services: ServicesDep, tenant_id: TenantId, install_id: Id, body: UpgradeInput
+) -> dict[str, Any]:
+    """Move an install to another version."""
+
+    def target(connection: Connection) -> tuple[str, Placement]:
+        install = installs.require(connection, tenant_id, install_id)
+        version = installs.version(connection, install.extension_id, body.version_id)
+        return version.id, Placement(tenant_id, install.extension_id, version.content_hash)
+
+    version_id, placement = await services.database.read(target)
+
+    def transaction(connection: Connection) -> dict[str, Any]:
+        upgraded = upgrades.upgrade(
+            connection,
+            tenant_id,
+            install_id,
+            version_id=version_id,
+            disable_missing=body.disable_missing_schedules,
+            now=services.clock.now(),
+        )
+        return {
+            **_members(connection, upgraded.install),
+            "previous_version": upgraded.before.version,
+            "grants_ended": upgraded.before.grants - upgraded.install.grants,
+            "schedules_remapped": upgraded.remapped,
+            "schedules_disabled": upgraded.disabled,
+        }
+
+    # The bundle is stored before anything runs at its version; if it cannot be written, nothing changes.
+    await services.bundles.bring(placement)
+    try:
+        members = await services.database.write(transaction)
+    except ServerError:
+        await services.bundles.drop(placement)
+        raise
+    await services.bundles.keep(
+        placement
+    )  # a refused upgrade to the same version may have dropped it meanwhile
+    services.dispatcher.wake()
+    return members
+
+
+def _members(connection: Connection, install: Install) -> dict[str, Any]:
+    """The members of an ``InstallShown``."""
+    return {
+        **asdict(install),
+        "providers": install.providers,
+        "endpoints": endpoints(connection, install.version_id),
+    }

@@ -1,0 +1,67 @@
+"""What every route of the admin API has in common: the admin's token first, then the body within its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Security
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ...errors import Unauthorized
+from ..dependencies import services_of
+from ..responses import bearer_is, read_json_object
+from ..schemas import refused
+
+INSTALLS = "/tenants/{tenant_id}/installs"
+INSTALL = INSTALLS + "/{install_id}"
+
+
+def admin_router() -> APIRouter:
+    """A router for a part of the admin API."""
+    return APIRouter(
+        prefix="/api/admin",
+        route_class=_AdminRoute,
+        # For the document only: FastAPI runs dependencies after it has read the body.
+        dependencies=[Security(HTTPBearer(scheme_name="admin", auto_error=False))],
+        responses=refused(401),
+    )
+
+
+class _AdminRoute(APIRoute):
+    """Checks the admin's token before a byte of the body is read, and reads the body as every surface does."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        takes_json = self.body_field is not None
+
+        async def checked(request: Request) -> Response:
+            settings = services_of(request).settings
+            if not bearer_is(request, settings.usable_token(settings.admin_token)):
+                raise Unauthorized("Invalid admin token")
+            if takes_json:
+                request = _Read(request, await read_json_object(request, settings.max_request_bytes))
+            return await handle(request)
+
+        return checked
+
+
+class _Read(Request):
+    """A request whose JSON body was read. Its content type is JSON, no matter what the client sent."""
+
+    def __init__(self, request: Request, document: dict[str, Any]) -> None:
+        headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
+        headers.append((b"content-type", b"application/json"))
+        super().__init__({**request.scope, "headers": headers}, request.receive)
+        self._document = document
+
+    async def body(self) -> bytes:
+        """Not empty, so that FastAPI asks for the JSON."""
+        return b"{}"
+
+    async def json(self) -> dict[str, Any]:
+        """The document."""
+        return self._document
