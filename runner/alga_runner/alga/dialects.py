@@ -2,7 +2,7 @@
 
 The route that Alga's server ships: one POST per install, the operation in the document (alga-contract 4).
 
-The routes that the requirements name: one POST per operation (PRD, "Internal API").
+The routes of the ``prd`` dialect: one POST per operation (docs/scheduling.md, "How runners ask").
 """
 
 from __future__ import annotations

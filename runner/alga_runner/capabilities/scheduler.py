@@ -1,4 +1,4 @@
-"""``cap:scheduler.manage``: an extension manages the schedules of its own install (PRD, "Host API interface").
+"""``cap:scheduler.manage``: an extension manages the schedules of its own install (docs/scheduling.md).
 
 The Alga server owns the rules (alga-contract 5.2-5.4); its answers reach the guest unchanged.
 """

@@ -1,11 +1,12 @@
 """The functions of wasmtime's C API that the engine calls, typed, in one place.
 
 wasmtime's Python package ships the C library and loads it; its own wrappers keep a process-wide last exception, which
-would give one tenant's failure to another (engine-lab A1), so guests run on the C API itself. Pointers are plain
-integers, and ``None`` is a null pointer.
+would give one tenant's failure to another (docs/design/engine.md, Hazards, 1), so guests run on the C API itself.
+Pointers are plain integers, and ``None`` is a null pointer.
 
 Everything declared here is called with the GIL held. That is right for calls of a microsecond, and for polling a guest
-on the event loop too: the native ticker ends its slice without needing the GIL (engine-lab B, "GIL convoy").
+on the event loop too: the native ticker ends its slice without needing the GIL (docs/design/engine.md,
+Interruption).
 """
 
 from __future__ import annotations

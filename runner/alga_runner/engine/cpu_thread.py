@@ -1,8 +1,9 @@
 """The thread that polls guests that compute, without the GIL, a slice at a time, until their next host call.
 
-A hand-over costs about 100 us, so only a guest that used up a slice on the loop moves here (engine-lab B, "Migration").
-The loop submits a guest and touches it no more until the thread returns it: no two threads touch one guest. Owners
-share the thread's time, however many guests each has submitted: the next slice is for the owner who had the least.
+A hand-over costs about 100 us, so only a guest that used up a slice on the loop moves here (docs/design/engine.md,
+Interruption). The loop submits a guest and touches it no more until the thread returns it: no two threads touch one
+guest. Owners share the thread's time, however many guests each has submitted: the next slice is for the owner who had
+the least.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ HOST_STACK_BYTES = 256 * 1024
 """Stack of a fiber beyond the guest's own, for the Python of a host callback.
 
 A callback only copies integers, yet garbage collection, signal handlers and tracers run on that stack too; below 16 KiB
-the process aborts (engine-lab B, "Stack for Python on the fiber"). It is address space, not memory.
+the process aborts (docs/design/engine.md, Hazards, 5). It is address space, not memory.
 """
 
 TABLE_ELEMENT_BYTES = 8
@@ -118,8 +118,8 @@ def _configure(config: EngineConfig, guests: int) -> wasmtime.Config:
 def _install_faulthandler() -> None:
     """Install faulthandler before wasmtime's signal handlers, unless it is installed.
 
-    Enabled after them, it takes a guest's out-of-bounds access for a crash of the process (engine-lab A1); once
-    enabled, enabling it again changes nothing, so doing it now makes a later call harmless.
+    Enabled after them, it takes a guest's out-of-bounds access for a crash of the process (docs/design/engine.md,
+    Hazards, 4). Once enabled, enabling it again changes nothing, so doing it now makes a later call harmless.
     """
     if not faulthandler.is_enabled() and sys.__stderr__ is not None:
         try:

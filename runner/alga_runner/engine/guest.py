@@ -1,8 +1,8 @@
 """One guest: a store, an instance and the fiber it runs on, with one owner from start to end.
 
 The owner starts it, polls it until it is done or suspended in a host call, answers, polls again, and closes it: future
-first, then store. Only the owner may close it, and a guest is never polled again once it is done (engine-lab A2 lists
-the crashes otherwise). The owner may change threads, but no two threads use a guest at the same time.
+first, then store. Only the owner may close it, and a guest is never polled again once it is done: wasmtime would crash
+(docs/design/engine.md, Hazards, 3). The owner may change threads, but no two threads use a guest at the same time.
 """
 
 from __future__ import annotations

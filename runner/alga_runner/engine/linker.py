@@ -2,8 +2,8 @@
 
 A host function is a name and a type here, of one of two kinds. An immediate function only copies bytes: the guest's
 answerer answers it inside the callback, which wasmtime runs on the guest's own stack. Any other function suspends the
-guest and is answered on the event loop (``drive``). An exception that leaves a callback aborts the process (engine-lab
-A2).
+guest and is answered on the event loop (``drive``). An exception that leaves a callback aborts the process
+(docs/design/engine.md, Hazards, 2).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Guests get about a millisecond of each loop iteration, and one owner's guests a tenth of that while others wait. A guest
 that finds no time left waits for a later iteration. Between two iterations with guests that waited is one without, so
-everything else is reached within one (engine-lab B, "Event loop lag"). A guest that an event makes ready goes before
-the guests that waited for the same iteration.
+everything else is reached within one (docs/design/engine.md, Interruption). A guest that an event makes ready goes
+before the guests that waited for the same iteration.
 
 An owner without a guest in this iteration may start one, however many guests of another wait; an owner with one starts
 no other after its share. An owner's own guests start in the order they came.

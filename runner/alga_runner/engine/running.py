@@ -3,8 +3,9 @@
 wasmtime calls a host function on the guest's own stack and names no guest, so the callback looks here for its own.
 
 A Python signal handler runs between two bytecodes of the main thread, and while a guest runs there the only bytecodes
-are those of a host callback. An exception raised in one cannot be caught in time and aborts the process (engine-lab
-A2). So while a guest runs, SIGINT is only recorded; ``Guest.poll`` raises it again right after.
+are those of a host callback. An exception raised in one cannot be caught in time and aborts the process
+(docs/design/engine.md, Hazards, 2). So while a guest runs, SIGINT is only recorded; ``Guest.poll`` raises it again
+right after.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The clock that ends a guest's slice: a POSIX timer that increments the engine's epoch, without the GIL.
 
 A timer thread written in Python would need the GIL that a running guest holds; this one is libc calling wasmtime
-(engine-lab B, "Tick source"). It runs only while guests are alive and a moment after, since starting it costs as much
-as a guest. It belongs to the process that made it. A timer that outlives its engine crashes the process at exit, so
-engines are never freed.
+(docs/design/engine.md, Interruption). It runs only while guests are alive and a moment after, since
+starting it costs as much as a guest. It belongs to the process that made it. A timer that outlives its engine crashes
+the process at exit, so engines are never freed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Schedules and endpoints, in the requirements' shapes (PRD, "Host API interface") plus ``createdAt``."""
+"""Schedules and endpoints, as operations exchange them (docs/capabilities.md, Operations)."""
 
 from __future__ import annotations
 

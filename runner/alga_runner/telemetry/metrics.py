@@ -104,8 +104,7 @@ class Histogram:
 class Metrics:
     """The numbers of one runner, all but ``dropped`` added to by its event loop alone. Durations are in seconds.
 
-    A status is ``ok`` or a code; as a label it is ``success``, or the code with underscores (``not_found``): the PRD,
-    "Observability", names ``extension_scheduler_api_calls_total{operation, status}``.
+    A status is ``ok`` or a code; as a label it is ``success``, or the code with underscores (``not_found``).
     """
 
     def __init__(self) -> None:

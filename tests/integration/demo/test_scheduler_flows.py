@@ -1,5 +1,4 @@
-"""The primary flows of the requirements, from an admin's install to the schedules on the server (PRD, "Users and
-Primary Flows")."""
+"""The primary flows, from an admin's install to the schedules on the server (docs/scheduling.md)."""
 
 from __future__ import annotations
 

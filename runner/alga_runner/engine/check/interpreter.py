@@ -19,7 +19,7 @@ def require_interpreter(
     """Raise ``EngineUnavailable`` where the engine is not known to work.
 
     Host callbacks run on a guest's own stack. Python 3.14.0 compares the stack pointer with its thread's limits and
-    ends the process there; later versions are untested (engine-lab B, "Python versions").
+    ends the process there; later versions are untested (docs/design/engine.md, Hazards, 6).
     """
     shown = ".".join(map(str, version))
     if name != "cpython":

@@ -1,8 +1,8 @@
 """Checks that the installed wasmtime does what the engine relies on, with guests of its own, before any other runs.
 
 The C API's futures are young, and the engine relies on behaviour of theirs that the API does not promise
-(engine-lab, "Unknowns"). So every engine is tried once, through the classes that carry real guests; it takes
-milliseconds.
+(docs/design/engine.md, "The self-check"). So every engine is tried once, through the classes that run real guests; it
+takes milliseconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The scheduler's routes for runners: two dialects, one behaviour (``SchedulerCall``).
 
 ``alga`` is the route that Alga's server ships, one for each install, the operation in the body (alga-contract 4 and
-5.1); ``prd`` has a route for each operation, the install in the identity headers (PRD, "Internal API").
+5.1); ``prd`` has a route for each operation, the install in the identity headers (docs/scheduling.md,
+"How runners ask").
 """
 
 from __future__ import annotations
