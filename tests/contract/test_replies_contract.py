@@ -12,18 +12,24 @@ import pytest
 from anyio.abc import TaskGroup
 
 from alga_runner.service.http import Answer
-from alga_runner.service.idempotency import IdempotencyKey, KeyReused, Replies
-from alga_runner.service.reply_cache import KeptReplies, ReplyCache
+from alga_runner.service.reply_cache import (
+    Claim,
+    IdempotencyKey,
+    KeyReused,
+    LocalReplies,
+    Replies,
+    ReplyCache,
+)
+from alga_runner.settings import Settings
 from alga_runner.workers.channel import Channel, Message
 from alga_runner.workers.claims import WorkerClaims
-from alga_runner.workers.link import Link
-from alga_runner.workers.peers import SharedReplies
+from alga_runner.workers.link import Link, SharedReplies
 
 pytestmark = pytest.mark.anyio
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """Seconds that pass when a test sets them."""
 
     now = 0.0
 
@@ -41,25 +47,25 @@ class Pair:
         self.one: Replies
         self.other: Replies
 
-    def keep(self, *, max_replies: int = 100, max_bytes: int = 10_000, ttl_s: float = 60.0) -> None:
-        ledger = ReplyCache(max_replies=max_replies, max_bytes=max_bytes, ttl_s=ttl_s, clock=self.clock)
+    def keep(self, *, max_replies: int = 100, max_bytes: int = 40_000, ttl_s: float = 60.0) -> None:
+        cache = ReplyCache(max_replies=max_replies, max_bytes=max_bytes, ttl_s=ttl_s, clock=self.clock)
         if self._apart:
-            self.one, self.other = self._worker(ledger), self._worker(ledger)
+            self.one, self.other = self._worker(cache), self._worker(cache)
         else:
-            self.one = self.other = KeptReplies(ledger)
+            self.one = self.other = LocalReplies(cache)
 
-    def _worker(self, ledger: ReplyCache) -> Replies:
+    def _worker(self, cache: ReplyCache) -> Replies:
         ours, its = socket.socketpair()
         channel = Channel(ours, max_bytes=1_000_000)
-        desk = WorkerClaims(ledger, channel.post)
+        claims = WorkerClaims(cache, channel.post)
 
         def receive(message: Message) -> None:
             match message:
                 case {"kind": "claim", "number": int(number)}:
-                    keyed = IdempotencyKey(message["place"], message["fingerprint"], message["tenant"])
-                    desk.claim(number, keyed)
-                case {"kind": "done", "number": int(number)}:
-                    desk.done(number, message["reply"])
+                    key = IdempotencyKey(message["digest"], message["fingerprint"], message["tenant"])
+                    claims.claim(number, key)
+                case {"kind": "release", "number": int(number)}:
+                    claims.release(number, message["reply"])
 
         link = Link(its)
         self._tasks.start_soon(channel.run, receive)
@@ -175,10 +181,10 @@ async def test_a_reply_is_forgotten_after_its_time(pair: Pair) -> None:
     assert counted.times == 2
 
 
-# ---- Twins
+# ---- Waiting requests
 
 
-class Twins:
+class Requests:
     """A first request that is held, and answers of those who came after it."""
 
     def __init__(self, pair: Pair, gate: Gate) -> None:
@@ -191,179 +197,194 @@ class Twins:
 
 
 async def settled() -> None:
-    """Return once nobody has anything to do but wait."""
+    """Return once all tasks wait."""
     for _ in range(30):  # turns of the loop: there and back through two channels takes fewer
         await anyio.lowlevel.checkpoint()
 
 
-async def test_twins_wait_for_the_first_and_get_its_reply(pair: Pair) -> None:
-    twins = Twins(pair, Gate())
+async def test_requests_wait_for_the_first_and_get_its_reply(pair: Pair) -> None:
+    requests = Requests(pair, Gate())
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(twins.ask, pair.one, twins.gate)
-        await twins.gate.begun.wait()
-        tasks.start_soon(twins.ask, pair.one)
-        tasks.start_soon(twins.ask, pair.other)
+        tasks.start_soon(requests.ask, pair.one, requests.gate)
+        await requests.gate.begun.wait()
+        tasks.start_soon(requests.ask, pair.one)
+        tasks.start_soon(requests.ask, pair.other)
         await settled()
-        assert twins.answers == []
-        twins.gate.open.set()
+        assert requests.answers == []
+        requests.gate.open.set()
 
-    assert [each.body for each in twins.answers] == [b"from the first"] * 3
-    assert sorted(each.outcome or "" for each in twins.answers) == ["ok", "replayed", "replayed"]
+    assert [answer.body for answer in requests.answers] == [b"from the first"] * 3
+    assert sorted(answer.outcome or "" for answer in requests.answers) == ["ok", "replayed", "replayed"]
 
 
-async def test_twins_get_a_reply_that_is_too_large_to_be_kept(pair: Pair) -> None:
-    twins = Twins(pair, Gate(answer("x" * 20_000)))
+async def test_requests_get_a_reply_that_is_too_large_to_be_kept(pair: Pair) -> None:
+    requests = Requests(pair, Gate(answer("x" * 20_000)))
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(twins.ask, pair.one, twins.gate)
-        await twins.gate.begun.wait()
-        tasks.start_soon(twins.ask, pair.other)
+        tasks.start_soon(requests.ask, pair.one, requests.gate)
+        await requests.gate.begun.wait()
+        tasks.start_soon(requests.ask, pair.other)
         await settled()
-        twins.gate.open.set()
+        requests.gate.open.set()
 
-    assert [len(each.body) for each in twins.answers] == [20_000, 20_000]
+    assert [len(answer.body) for answer in requests.answers] == [20_000, 20_000]
 
 
-async def test_when_the_first_has_no_reply_one_twin_is_next(pair: Pair) -> None:
-    twins = Twins(pair, Gate(Answer(200, b"{}", outcome="execute_failed")))
+async def test_when_the_first_has_no_reply_one_waiting_request_is_next(pair: Pair) -> None:
+    requests = Requests(pair, Gate(Answer(200, b"{}", outcome="execute_failed")))
     second = Counted(answer("from the second"))
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(twins.ask, pair.one, twins.gate)
-        await twins.gate.begun.wait()
-        tasks.start_soon(twins.ask, pair.one, second)
-        tasks.start_soon(twins.ask, pair.other, second)
+        tasks.start_soon(requests.ask, pair.one, requests.gate)
+        await requests.gate.begun.wait()
+        tasks.start_soon(requests.ask, pair.one, second)
+        tasks.start_soon(requests.ask, pair.other, second)
         await settled()
-        twins.gate.open.set()
+        requests.gate.open.set()
 
     assert second.times == 1
-    assert sorted(each.body for each in twins.answers) == [b"from the second", b"from the second", b"{}"]
+    assert sorted(answer.body for answer in requests.answers) == [
+        b"from the second",
+        b"from the second",
+        b"{}",
+    ]
 
 
-async def test_when_the_first_is_given_up_one_twin_is_next(pair: Pair) -> None:
-    twins = Twins(pair, Gate())
+async def test_when_the_first_is_given_up_one_waiting_request_is_next(pair: Pair) -> None:
+    requests = Requests(pair, Gate())
     second = Counted(answer("from the second"))
     async with anyio.create_task_group() as tasks:
         with anyio.CancelScope() as first:
             async with anyio.create_task_group() as inner:
-                inner.start_soon(twins.ask, pair.one, twins.gate)
-                await twins.gate.begun.wait()
-                tasks.start_soon(twins.ask, pair.other, second)
+                inner.start_soon(requests.ask, pair.one, requests.gate)
+                await requests.gate.begun.wait()
+                tasks.start_soon(requests.ask, pair.other, second)
                 await settled()
                 first.cancel()
 
-    assert [each.body for each in twins.answers] == [b"from the second"]
+    assert [answer.body for answer in requests.answers] == [b"from the second"]
 
 
-async def test_a_twin_that_stops_waiting_takes_nothing_from_the_others(pair: Pair) -> None:
-    twins = Twins(pair, Gate())
+async def test_a_request_that_stops_waiting_takes_nothing_from_the_others(pair: Pair) -> None:
+    requests = Requests(pair, Gate())
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(twins.ask, pair.one, twins.gate)
-        await twins.gate.begun.wait()
+        tasks.start_soon(requests.ask, pair.one, requests.gate)
+        await requests.gate.begun.wait()
         with anyio.CancelScope() as impatient:
             async with anyio.create_task_group() as inner:
-                inner.start_soon(twins.ask, pair.other)
+                inner.start_soon(requests.ask, pair.other)
                 await settled()
                 impatient.cancel()
-        tasks.start_soon(twins.ask, pair.other)
+        tasks.start_soon(requests.ask, pair.other)
         await settled()
-        twins.gate.open.set()
+        requests.gate.open.set()
 
-    assert [each.body for each in twins.answers] == [b"from the first"] * 2
+    assert [answer.body for answer in requests.answers] == [b"from the first"] * 2
 
 
 async def test_another_request_under_the_key_does_not_wait(pair: Pair) -> None:
-    twins = Twins(pair, Gate())
+    requests = Requests(pair, Gate())
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(twins.ask, pair.one, twins.gate)
-        await twins.gate.begun.wait()
+        tasks.start_soon(requests.ask, pair.one, requests.gate)
+        await requests.gate.begun.wait()
         with pytest.raises(KeyReused):
             await pair.other.once(replace(keyed(1), fingerprint=b"another"), never)
-        twins.gate.open.set()
+        requests.gate.open.set()
 
 
 # ---- Bounds
 
 
-async def kept_of(pair: Pair, keys: list[IdempotencyKey]) -> list[bool]:
-    """Which are kept, found out without keeping more."""
-    found = []
-    for each in keys:
-        counted = Counted(Answer(200, b"{}", outcome="not kept"))
-        await pair.other.once(each, counted)
-        found.append(not counted.times)
-    return found
+async def are_stored(pair: Pair, keys: list[IdempotencyKey]) -> list[bool]:
+    """Whether each has a stored reply, asked without storing more."""
+    stored = []
+    for key in keys:
+        counted = Counted(Answer(200, b"{}", outcome="not stored"))
+        await pair.other.once(key, counted)
+        stored.append(not counted.times)
+    return stored
 
 
-async def keep(pair: Pair, keys: list[IdempotencyKey], size: int = 1) -> list[IdempotencyKey]:
-    for each in keys:
-        await pair.one.once(each, Counted(answer("x" * size)))
+async def store(pair: Pair, keys: list[IdempotencyKey], size: int = 1) -> list[IdempotencyKey]:
+    for key in keys:
+        await pair.one.once(key, Counted(answer("x" * size)))
         await settled()
     return keys
 
 
-async def test_of_too_many_replies_the_oldest_goes(pair: Pair) -> None:
-    pair.keep(max_replies=2)
-
-    keys = await keep(pair, [keyed(1), keyed(2), keyed(3)])
-
-    assert await kept_of(pair, keys) == [False, True, True]
+def keys_of(tenant: str, count: int) -> list[IdempotencyKey]:
+    return [keyed((tenant, number), tenant=tenant) for number in range(count)]
 
 
-async def test_of_too_many_bytes_the_oldest_goes(pair: Pair) -> None:
-    pair.keep(max_bytes=5_000)
+async def test_a_tenant_at_its_share_of_the_replies_evicts_its_own_oldest(pair: Pair) -> None:
+    pair.keep(max_replies=8)
+    quiet = await store(pair, keys_of("globex", 2))
 
-    keys = await keep(pair, [keyed(1), keyed(2), keyed(3)], 1_800)
+    loud = await store(pair, keys_of("acme", 10))
 
-    assert await kept_of(pair, keys) == [False, True, True]
-
-
-async def test_a_reply_larger_than_all_the_room_pushes_nobody_out(pair: Pair) -> None:
-    pair.keep(max_bytes=2_000)
-
-    keys = [*await keep(pair, [keyed(1)]), *await keep(pair, [keyed(2)], 2_000)]
-
-    assert await kept_of(pair, keys) == [True, False]
+    assert await are_stored(pair, quiet) == [True] * 2
+    assert await are_stored(pair, loud) == [False] * 8 + [True] * 2
 
 
-async def test_room_for_none_keeps_none(pair: Pair) -> None:
+async def test_a_tenant_at_its_share_of_the_bytes_evicts_its_own_oldest(pair: Pair) -> None:
+    pair.keep(max_bytes=20_000)
+    quiet = await store(pair, keys_of("globex", 3))
+
+    loud = await store(pair, keys_of("acme", 4), 1_800)
+
+    assert await are_stored(pair, quiet) == [True] * 3
+    assert await are_stored(pair, loud) == [False, False, True, True]
+
+
+async def test_a_full_cache_evicts_from_a_tenant_with_an_equal_part_and_from_no_smaller_one(
+    pair: Pair,
+) -> None:
+    pair.keep(max_replies=8)
+    small = await store(pair, keys_of("small", 1))
+    large = [key for name in "abc" for key in await store(pair, keys_of(name, 2))]
+
+    newcomers = [*await store(pair, keys_of("d", 1)), *await store(pair, keys_of("e", 1))]
+
+    assert await are_stored(pair, small) == [True]
+    assert await are_stored(pair, newcomers) == [True, True]
+    assert sum(await are_stored(pair, large)) == 5
+
+
+async def test_full_bytes_evict_from_a_tenant_with_an_equal_part_and_from_no_smaller_one(pair: Pair) -> None:
+    pair.keep(max_bytes=10_000)
+    small = await store(pair, keys_of("small", 1))
+    large = [key for name in "abcd" for key in await store(pair, keys_of(name, 1), 1_900)]
+
+    assert await are_stored(pair, small) == [True]
+    assert sum(await are_stored(pair, large)) == 3
+
+
+async def test_a_reply_larger_than_a_tenant_s_share_evicts_none(pair: Pair) -> None:
+    pair.keep(max_bytes=8_000)
+
+    keys = [*await store(pair, [keyed(1)]), *await store(pair, [keyed(2)], 2_000)]
+
+    assert await are_stored(pair, keys) == [True, False]
+
+
+async def test_a_cache_of_no_replies_stores_none(pair: Pair) -> None:
     pair.keep(max_replies=0)
 
-    assert await kept_of(pair, await keep(pair, [keyed(1)])) == [False]
+    assert await are_stored(pair, await store(pair, [keyed(1)])) == [False]
 
 
-async def test_room_that_was_given_back_can_be_used_again(pair: Pair) -> None:
-    pair.keep(max_bytes=2_000, ttl_s=1)
+async def test_the_share_of_expired_replies_can_be_used_again(pair: Pair) -> None:
+    pair.keep(max_bytes=8_000, ttl_s=1)
     for key in range(5):
-        await keep(pair, [keyed(key)], 1_000)
+        await store(pair, [keyed(key)], 1_000)
         pair.clock.now += 1.0
 
-    assert await kept_of(pair, await keep(pair, [keyed(9)], 1_000)) == [True]
+    assert await are_stored(pair, await store(pair, [keyed(9)], 1_000)) == [True]
 
 
-async def test_a_tenant_with_many_replies_pushes_out_its_own(pair: Pair) -> None:
-    pair.keep(max_replies=4)
-    quiet = await keep(pair, [keyed("quiet", tenant="globex")])
+def test_a_reply_of_the_largest_size_fits_into_a_tenant_s_share() -> None:
+    cache = ReplyCache.of(Settings(max_body_bytes=3_000_000, idempotency_max_bytes=8_000_000))
 
-    loud = await keep(pair, [keyed(key) for key in range(10)])
+    claim = cache.claim(keyed(1), lambda _reply: None)
+    assert isinstance(claim, Claim)
+    cache.release(claim, answer("x" * 4_000_000))
 
-    assert await kept_of(pair, quiet) == [True]
-    assert await kept_of(pair, loud) == [False] * 7 + [True] * 3
-
-
-async def test_a_tenant_with_large_replies_pushes_out_its_own(pair: Pair) -> None:
-    pair.keep(max_bytes=10_000)
-    quiet = await keep(pair, [keyed(("quiet", key), tenant="globex") for key in range(3)])
-
-    loud = await keep(pair, [keyed(key) for key in range(4)], 3_000)
-
-    assert await kept_of(pair, quiet) == [True] * 3
-    assert await kept_of(pair, loud) == [False, False, True, True]
-
-
-async def test_a_newcomer_takes_room_from_the_one_that_has_most(pair: Pair) -> None:
-    pair.keep(max_replies=4)
-    loud = await keep(pair, [keyed(key) for key in range(4)])
-
-    newcomer = await keep(pair, [keyed(("new", key), tenant="globex") for key in range(2)])
-
-    assert await kept_of(pair, newcomer) == [True, True]
-    assert await kept_of(pair, loud) == [False, False, True, True]
+    assert isinstance(cache.claim(keyed(1), lambda _reply: None), Answer)

@@ -11,11 +11,9 @@ from ..errors import SettingsError
 from ..runner import Runner
 from ..settings import Settings
 from .execute import Execute
-from .health import Health
+from .health import Health, NoPeers, Peers
 from .http import Answer, ClientGone, Exchange, Message, Receive, Refused, Send
-from .idempotency import Replies
-from .peers import Alone, Peers
-from .reply_cache import KeptReplies, ReplyCache
+from .reply_cache import LocalReplies, Replies, ReplyCache
 from .request_tracker import RequestMemory, RequestTracker
 
 logger = logging.getLogger("alga_runner")
@@ -154,6 +152,6 @@ def create_service(
         runner,
         settings,
         secret.encode() or None,
-        replies or KeptReplies(ReplyCache.within(settings, clock)),
-        peers or Alone(runner.telemetry),
+        replies or LocalReplies(ReplyCache.of(settings, clock)),
+        peers or NoPeers(runner.telemetry),
     )

@@ -19,8 +19,8 @@ from ..settings import Settings
 from .body import parse_request, read_body, require_json
 from .checks import require_token, routing_fault
 from .http import Answer, ClientGone, Exchange
-from .idempotency import IdempotencyKey, KeyReused, Replies
 from .replies import error_reply, failed_reply, guest_reply
+from .reply_cache import IdempotencyKey, KeyReused, Replies
 from .request_tracker import RequestTracker, draining, no_room
 
 T = TypeVar("T")
@@ -70,22 +70,21 @@ class Execute:
         raise draining()
 
     async def _reply(self, exchange: Exchange, request: ExecuteRequest) -> Answer:
-        key = exchange.value(b"x-idempotency-key")
-
         async def run() -> Answer:
             exchange.executing = True
             return await self._run(request)
 
-        if not key:
+        header = exchange.value(b"x-idempotency-key")
+        if not header:
             return await run()
         patience_s = self._runner.timeout_s(request)
         with anyio.move_on_after(patience_s) as scope:
             try:
                 size = len(request.http.body_b64 or "")
-                keyed = await self._sized(
-                    request.context.tenant_id, size, lambda: IdempotencyKey.of(key, request)
+                key = await self._sized(
+                    request.context.tenant_id, size, lambda: IdempotencyKey.of(header, request)
                 )
-                return await self._replies.once(keyed, _outside(scope, run))
+                return await self._replies.once(key, _outside(scope, run))
             except KeyReused:
                 return failed_reply(409, "idempotency_key_reused")
         return failed_reply(

@@ -1,18 +1,58 @@
-"""Is it alive, is it ready, what has it counted."""
+"""Health, readiness and metrics, of this process and the others behind its port."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import anyio
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 
 from ..runner import Runner
+from ..telemetry import Telemetry
 from .http import Answer, Exchange
-from .peers import Peers
 from .request_tracker import RequestTracker
 
 STORE_PATIENCE_S = 1.0
 """How long a probe waits for the bundle store (alga-contract 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyWorkers:
+    """How many workers answer, of how many there should be."""
+
+    ready: int
+    of: int
+
+
+class Peers(ABC):
+    """This process and the others behind its port."""
+
+    @property
+    @abstractmethod
+    def workers(self) -> ReadyWorkers | None:
+        """How many there are; ``None`` for a process that serves alone."""
+
+    @abstractmethod
+    async def metrics(self) -> bytes:
+        """The sum of their metrics, in Prometheus' text form. Raises ``Refused`` 503 when it is not available."""
+
+
+class NoPeers(Peers):
+    """One process that serves alone."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    @property
+    def workers(self) -> None:
+        """There are no workers."""
+        return None
+
+    async def metrics(self) -> bytes:
+        """The metrics of this process."""
+        return self._telemetry.render()
 
 
 class Health:
@@ -24,14 +64,14 @@ class Health:
         self._peers = peers
 
     async def alive(self, _exchange: Exchange) -> Answer:
-        """200 as long as the process answers; an unreachable store is told, and changes nothing (alga-contract 2)."""
+        """200 as long as the process answers; it reports an unreachable store (alga-contract 2)."""
         store = "ok" if await self._store_reachable() else "bundle_store_unreachable"
         return Answer(200, to_json({"status": "ok", "bundle_store": store} | self._workers()))
 
     async def ready(self, _exchange: Exchange) -> Answer:
-        """200 when an execute request would be carried out, else 503; ``checks`` says what is missing.
+        """200 when an execute request would be carried out, else 503; ``checks`` names the failed ones.
 
-        Of several workers the one that is asked speaks for itself: whichever gets a request carries it out.
+        Each of several workers answers for itself: the one that gets a request executes it.
         """
         checks = {
             "engine": "ok" if self._runner.running else "not_running",
@@ -43,7 +83,7 @@ class Health:
         return Answer(200 if ready else 503, to_json(document | self._workers()))
 
     async def metrics(self, _exchange: Exchange) -> Answer:
-        """What all workers counted, in Prometheus' text form."""
+        """The metrics of all workers, in Prometheus' text form."""
         return Answer(200, await self._peers.metrics(), content_type=CONTENT_TYPE_LATEST.encode())
 
     def _workers(self) -> dict[str, dict[str, int]]:

@@ -1,80 +1,94 @@
-"""Who has the most, of many whose holdings change all the time.
+"""Idempotency keys and the reply cache: a request that is sent again gets the stored reply instead of running again.
 
-Which requests are being carried out, who waits for them, and the replies that were kept: rules without waiting.
-
-What is kept is bounded; no tenant pushes another's reply out while it has more of its own.
-
-Replies kept in this process, for this process.
+Upstream's map has no scope, bound, fingerprint or lock (alga-contract 7, fault 1). Here a key belongs to one install of
+one tenant, a stored reply answers the same request only, the cache is bounded in all and for each tenant, and a
+request whose key is claimed by another one waits for that one's reply. Keys are stored as hashes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
+import hashlib
+from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import Generic, Self, TypeVar
+from typing import Self
 
-from ..settings import Settings
+from pydantic_core import to_json
+
+from alga_common.fair_limiter import share
+
+from ..models import ExecuteRequest
+from ..settings import MIB, Settings
 from .http import Answer
-from .idempotency import IdempotencyKey, KeyReused, Replies, replayed
 
-T = TypeVar("T", bound=bytes | str | int)
-
-
-class Heaviest(Generic[T]):
-    """Holders and what each has. A change and a look cost the logarithm of how many there are.
-
-    The heap keeps what was true once; what is no longer true is skipped, and swept out when it is most of the heap.
-    """
-
-    def __init__(self) -> None:
-        self._has: dict[T, int] = {}
-        self._heap: list[tuple[int, T]] = []
-
-    def set(self, holder: T, amount: int) -> None:
-        """``holder`` has ``amount`` now; with 0 it is forgotten."""
-        if not amount:
-            self._has.pop(holder, None)
-            return
-        self._has[holder] = amount
-        heapq.heappush(self._heap, (-amount, holder))
-        if len(self._heap) > 2 * len(self._has) + 64:
-            self._heap = [(-has, each) for each, has in self._has.items()]
-            heapq.heapify(self._heap)
-
-    def first(self) -> T:
-        """The one with the most; of equals, the least by name. Raises ``IndexError`` when nobody has anything."""
-        while self._has.get(self._heap[0][1]) != -self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][1]
-
+_REPLAYED = (b"idempotent-replayed", b"true")
 
 _OVERHEAD_BYTES = 512
-"""About what a kept reply costs beside its body."""
-
-News = Callable[[Answer | None], None]
-"""Told to one who waits: the reply there is now, or ``None``, which is: carry it out yourself."""
+"""About what a stored reply costs in addition to its body."""
 
 
-class Ticket:
-    """A request that is carried out, if it is the ``first`` under its key, or waits for the one that is."""
-
-    __slots__ = ("first", "keyed", "news")
-
-    def __init__(self, keyed: IdempotencyKey, news: News, *, first: bool) -> None:
-        self.keyed = keyed
-        self.news = news
-        self.first = first
+class KeyReused(Exception):
+    """The key was used for another request."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    keyed: IdempotencyKey
+class IdempotencyKey:
+    """A key within its scope, the request it was sent with, and the tenant whose share it takes: SHA-256 digests."""
+
+    digest: bytes
+    fingerprint: bytes
+    tenant: bytes
+
+    @classmethod
+    def of(cls, key: bytes, request: ExecuteRequest) -> IdempotencyKey:
+        """The key in the header ``x-idempotency-key`` of ``request``.
+
+        Its scope is the install and the trigger: a caller of the gateway chooses its keys, and must not be able to
+        claim the key of a schedule's run. The fingerprint covers what the caller asks for: method, path, query,
+        content type, body, user, schedule and nominal time. It leaves out what differs when the same request is sent
+        again (request id, execution token, tracing headers), and what others decide (version, grants, configuration,
+        limits).
+        """
+        context, http = request.context, request.http
+        scope = [context.tenant_id, context.extension_id, context.install_id, context.trigger]
+        asked = [
+            http.method,
+            http.path,
+            sorted(http.query.items()),
+            [value for name, value in http.headers.items() if name.lower() == "content-type"],
+            request.user,
+            context.schedule_id,
+            context.nominal_time,
+            http.body_b64 is None,
+        ]
+        digest = hashlib.sha256(to_json(scope) + key)
+        fingerprint = hashlib.sha256(to_json(asked))
+        fingerprint.update((http.body_b64 or "").strip().encode())
+        tenant = hashlib.sha256(context.tenant_id.encode())
+        return cls(digest.digest(), fingerprint.digest(), tenant.digest())
+
+
+Notify = Callable[[Answer | None], None]
+"""Called when a waiting request is next: with the stored reply, or with ``None`` when its claim is granted."""
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """A request's claim of its key. ``granted``: it may be executed; else it waits for the one that is."""
+
+    key: IdempotencyKey
+    notify: Notify
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredReply:
+    key: IdempotencyKey
     answer: Answer
-    until: float
+    expires_at: float
 
     @property
     def size(self) -> int:
@@ -82,17 +96,19 @@ class _Kept:
 
 
 @dataclass(slots=True)
-class _Holding:
-    """What one tenant has here: its places, the oldest first, and their bytes."""
+class _TenantReplies:
+    """The stored replies of one tenant, oldest first."""
 
-    places: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
-    bytes: int = 0
+    replies: OrderedDict[bytes, _StoredReply] = field(default_factory=OrderedDict)
+    size: int = 0
 
 
 class ReplyCache:
-    """Keeps up to ``max_replies`` of together ``max_bytes`` for ``ttl_s`` seconds of ``clock``.
+    """The rules, without waiting: which keys are claimed, which requests wait, and which replies are stored.
 
-    Where that is not enough, the oldest goes of the tenant that has most of what is short: replies or bytes.
+    Stores up to ``max_replies`` of ``max_bytes`` in total for ``ttl_s`` seconds of ``clock``. One tenant has at most
+    its share of both (``tenant_bytes`` replaces the share of the bytes); a tenant at its share evicts its own oldest
+    reply. When all tenants together fill the cache, the oldest reply goes of a tenant that has at least an equal part.
     """
 
     def __init__(
@@ -101,133 +117,150 @@ class ReplyCache:
         max_replies: int,
         max_bytes: int,
         ttl_s: float,
+        tenant_bytes: int | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._max_replies = max_replies
         self._max_bytes = max_bytes
+        self._tenant_replies = share(max_replies)
+        self._tenant_bytes = share(max_bytes) if tenant_bytes is None else tenant_bytes
         self._ttl_s = ttl_s
         self._clock = clock
-        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
-        self._bytes = 0
-        self._holdings: dict[bytes, _Holding] = {}
-        self._most_replies: Heaviest[bytes] = Heaviest()
-        self._most_bytes: Heaviest[bytes] = Heaviest()
-        self._under_way: dict[bytes, deque[Ticket]] = {}
-        """By place, the first and those that wait for it, in their order."""
+        self._stored: OrderedDict[bytes, _StoredReply] = OrderedDict()
+        self._size = 0
+        self._tenants: OrderedDict[bytes, _TenantReplies] = OrderedDict()
+        self._claims: dict[bytes, deque[Claim]] = {}
+        """By key: the granted claim, then those that wait, oldest first."""
 
     @classmethod
-    def within(cls, settings: Settings, clock: Callable[[], float] = monotonic) -> Self:
-        """With the bounds of ``settings``."""
+    def of(cls, settings: Settings, clock: Callable[[], float] = monotonic) -> Self:
+        """The cache with the bounds of ``settings``; one reply of the largest size fits into a tenant's share."""
+        max_bytes = settings.idempotency_max_bytes
+        largest = settings.max_body_bytes * 4 // 3 + MIB  # a body in base64, its headers
         return cls(
             max_replies=settings.idempotency_max_replies,
-            max_bytes=settings.idempotency_max_bytes,
+            max_bytes=max_bytes,
+            tenant_bytes=min(max_bytes, max(share(max_bytes), largest)),
             ttl_s=settings.idempotency_ttl_ms / 1000,
             clock=clock,
         )
 
-    def claim(self, keyed: IdempotencyKey, news: News) -> Answer | Ticket:
-        """The kept reply, or a ticket: for the first, which may be carried out, or for one that waits for ``news``.
+    def claim(self, key: IdempotencyKey, notify: Notify) -> Answer | Claim:
+        """The stored reply, or a claim, which the caller must ``release``; if it waits, ``notify`` is called.
 
-        Whoever has a ticket gives it back. Raises ``KeyReused`` for another request under the key.
+        Raises ``KeyReused`` for another request under the key.
         """
-        self._drop_expired()
-        kept = self._kept.get(keyed.place)
-        if kept is not None:
-            if kept.keyed.fingerprint != keyed.fingerprint:
-                raise KeyReused
-            return kept.answer
-        queue = self._under_way.get(keyed.place)
-        if queue is None:
-            queue = self._under_way[keyed.place] = deque()
-        elif queue[0].keyed.fingerprint != keyed.fingerprint:
+        self._evict_expired()
+        stored = self._stored.get(key.digest)
+        claims = self._claims.get(key.digest)
+        first = stored.key if stored else claims[0].key if claims else key
+        if first.fingerprint != key.fingerprint:
             raise KeyReused
-        ticket = Ticket(keyed, news, first=not queue)
-        queue.append(ticket)
-        return ticket
+        if stored:
+            return stored.answer
+        if claims is None:
+            claims = self._claims[key.digest] = deque()
+        claim = Claim(key, notify, granted=not claims)
+        claims.append(claim)
+        return claim
 
-    def give_back(self, ticket: Ticket, answer: Answer | None) -> None:
-        """``ticket`` was carried out with ``answer``, or ended without a reply to keep. May be called again.
+    def release(self, claim: Claim, reply: Answer | None) -> None:
+        """End ``claim``. A ``reply`` is stored and given to all that wait; without one, the next claim is granted.
 
-        With an answer, all who wait get it; else the next of them is the first.
+        May be called again.
         """
-        queue = self._under_way.get(ticket.keyed.place)
-        if queue is None or ticket not in queue:
+        digest = claim.key.digest
+        claims = self._claims.get(digest)
+        if claims is None or claim not in claims:
             return
-        queue.remove(ticket)
-        if ticket.first and answer is not None:
-            del self._under_way[ticket.keyed.place]
-            reply = replayed(answer)
-            self._keep(_Kept(ticket.keyed, reply, self._clock() + self._ttl_s))
-            for each in queue:
-                each.news(reply)
-        elif not queue:
-            del self._under_way[ticket.keyed.place]
-        elif ticket.first:
-            queue[0].first = True
-            queue[0].news(None)
+        claims.remove(claim)
+        if claim.granted and reply is not None:
+            del self._claims[digest]
+            replayed = replace(reply, headers=(*reply.headers, _REPLAYED), outcome="replayed")
+            self._store(_StoredReply(claim.key, replayed, self._clock() + self._ttl_s))
+            for waiting in claims:
+                waiting.notify(replayed)
+        elif not claims:
+            del self._claims[digest]
+        elif claim.granted:
+            claims[0].granted = True
+            claims[0].notify(None)
 
-    def _keep(self, kept: _Kept) -> None:
-        if kept.size > self._max_bytes:
+    def _store(self, stored: _StoredReply) -> None:
+        if stored.size > self._tenant_bytes:
             return
-        self._kept[kept.keyed.place] = kept
-        self._bytes += kept.size
-        holding = self._holdings.setdefault(kept.keyed.tenant, _Holding())
-        holding.places[kept.keyed.place] = None
-        holding.bytes += kept.size
-        self._weigh(kept.keyed.tenant, holding)
-        while len(self._kept) > self._max_replies:
-            self._drop_oldest_of(self._most_replies.first())
-        while self._bytes > self._max_bytes:
-            self._drop_oldest_of(self._most_bytes.first())
+        tenant = self._tenants.setdefault(stored.key.tenant, _TenantReplies())
+        self._stored[stored.key.digest] = tenant.replies[stored.key.digest] = stored
+        self._size += stored.size
+        tenant.size += stored.size
+        while len(tenant.replies) > self._tenant_replies or tenant.size > self._tenant_bytes:
+            self._evict_oldest_of(tenant)
+        while len(self._stored) > self._max_replies:
+            self._evict_oldest_of(self._with_equal_part(lambda other: len(other.replies), len(self._stored)))
+        while self._size > self._max_bytes:
+            self._evict_oldest_of(self._with_equal_part(lambda other: other.size, self._size))
 
-    def _drop_expired(self) -> None:
+    def _with_equal_part(self, measure: Callable[[_TenantReplies], int], total: int) -> _TenantReplies:
+        """A tenant that has at least an equal part of ``total``. It stays first, so the next search is short."""
+        count = len(self._tenants)
+        while measure(tenant := next(iter(self._tenants.values()))) * count < total:
+            self._tenants.move_to_end(next(iter(self._tenants)))
+        return tenant
+
+    def _evict_expired(self) -> None:
         now = self._clock()
-        while self._kept and (oldest := next(iter(self._kept.values()))).until <= now:
-            self._drop(oldest)
+        while self._stored and (oldest := next(iter(self._stored.values()))).expires_at <= now:
+            self._evict(oldest)
 
-    def _drop_oldest_of(self, tenant: bytes) -> None:
-        self._drop(self._kept[next(iter(self._holdings[tenant].places))])
+    def _evict_oldest_of(self, tenant: _TenantReplies) -> None:
+        self._evict(next(iter(tenant.replies.values())))
 
-    def _drop(self, kept: _Kept) -> None:
-        tenant = kept.keyed.tenant
-        holding = self._holdings[tenant]
-        del self._kept[kept.keyed.place]
-        self._bytes -= kept.size
-        del holding.places[kept.keyed.place]
-        holding.bytes -= kept.size
-        if not holding.places:
-            del self._holdings[tenant]
-        self._weigh(tenant, holding)
-
-    def _weigh(self, tenant: bytes, holding: _Holding) -> None:
-        self._most_replies.set(tenant, len(holding.places))
-        self._most_bytes.set(tenant, holding.bytes)
+    def _evict(self, stored: _StoredReply) -> None:
+        tenant = self._tenants[stored.key.tenant]
+        del self._stored[stored.key.digest], tenant.replies[stored.key.digest]
+        self._size -= stored.size
+        tenant.size -= stored.size
+        if not tenant.replies:
+            del self._tenants[stored.key.tenant]
 
 
-class KeptReplies(Replies):
-    """Waits as the rules of ``ledger`` say."""
+class Replies(ABC):
+    """Replies to requests with an idempotency key, wherever the cache is: here, or in the supervisor."""
 
-    def __init__(self, ledger: ReplyCache) -> None:
-        self._ledger = ledger
+    @abstractmethod
+    async def once(self, key: IdempotencyKey, execute: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The stored reply, or what ``execute`` answers; of its answers, guests' replies (``ok``) are stored.
 
-    async def once(self, keyed: IdempotencyKey, carry_out: Callable[[], Awaitable[Answer]]) -> Answer:
+        While another request has claimed the key, this one waits; if that one ends without a guest's reply, the
+        request that has waited longest is executed. A stored reply has the outcome ``replayed`` and a header that
+        tells the client. Raises ``KeyReused`` for another request under the key.
+        """
+
+
+class LocalReplies(Replies):
+    """Replies in the ``cache`` of this process."""
+
+    def __init__(self, cache: ReplyCache) -> None:
+        self._cache = cache
+
+    async def once(self, key: IdempotencyKey, execute: Callable[[], Awaitable[Answer]]) -> Answer:
         """See ``Replies.once``."""
-        news: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
 
-        def tell(answer: Answer | None) -> None:
-            if not news.done():  # else it has been given up, and is about to give its ticket back
-                news.set_result(answer)
+        def notify(reply: Answer | None) -> None:
+            if not turn.done():  # else this request was cancelled and is about to release its claim
+                turn.set_result(reply)
 
-        found = self._ledger.claim(keyed, tell)
-        if isinstance(found, Answer):
-            return found
+        claim = self._cache.claim(key, notify)
+        if isinstance(claim, Answer):
+            return claim
         reply: Answer | None = None
         try:
-            if not found.first and (answer := await news) is not None:
-                return answer
-            answer = await carry_out()
+            if not claim.granted and (stored := await turn) is not None:
+                return stored
+            answer = await execute()
             if answer.outcome == "ok":
                 reply = answer
             return answer
         finally:
-            self._ledger.give_back(found, reply)
+            self._cache.release(claim, reply)

@@ -1,12 +1,10 @@
-"""The socket that the service listens on.
-
-uvicorn, as this service uses it.
-"""
+"""The socket that the service listens on, and uvicorn as this service uses it. Importing it loads no engine."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +14,15 @@ import anyio
 import uvicorn
 
 from ..errors import SettingsError
-from .app import Service
+
+if TYPE_CHECKING:
+    from uvicorn.server import Protocols
+
+    from ..runner import Runner
+    from ..settings import Settings
+    from .app import Service
+
+logger = logging.getLogger("alga_runner")
 
 BACKLOG = 2048
 """Connections that wait to be accepted; the kernel may allow fewer (``net.core.somaxconn``)."""
@@ -42,13 +48,10 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Where it answers."""
+    """The URL of the socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-
-if TYPE_CHECKING:
-    from uvicorn.server import Protocols
 
 KEEP_ALIVE_S = 75
 """How long an idle connection stays open: longer than clients and balancers keep theirs, so that they close first."""
@@ -58,7 +61,7 @@ STRAGGLERS_S = 5
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which leaves signals to us, says when it answers, and knows how many are connected.
+    """uvicorn without its own signal handling; it counts connections and drains the service.
 
     ``on_start`` is called when it answers, ``on_change`` when a connection was opened or has closed.
     """
@@ -67,6 +70,7 @@ class Server(uvicorn.Server):
         self, service: Service, on_start: Callable[[], None], on_change: Callable[[], None] | None = None
     ) -> None:
         super().__init__(config(service))
+        self.service = service
         self._on_start = on_start
         self.server_state.connections = _Connections(on_change or (lambda: None))
 
@@ -78,18 +82,33 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to answer."""
         await super().startup(sockets)
-        # What the program is made of lives as long as it: each full collection would look at it, for 20 ms.
+        # The modules live as long as the process: each full collection would look at them, for 20 ms.
         gc.collect()
         gc.freeze()
         self._on_start()
 
+    async def drain(self) -> None:
+        """Refuse new executions, let those under way end within their grace, and end the server."""
+        logger.info(
+            "Shutting down: draining, %d executions under way",
+            self.service.executions,
+            extra={"action": "draining"},
+        )
+        await self.service.drain()
+        self.should_exit = True
+
+    async def stop(self) -> None:
+        """Cancel the executions under way, and end the server."""
+        self.service.stop()
+        self.should_exit = self.force_exit = True
+
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """How many connections are open."""
         return len(self.server_state.connections)
 
     def connection(self) -> asyncio.Protocol:
-        """The protocol of one more connection, which was accepted elsewhere."""
+        """The protocol of a connection that was accepted elsewhere."""
         make = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
         return make(config=self.config, server_state=self.server_state, app_state={})
 
@@ -98,8 +117,8 @@ class Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.shutdown()
 
-    async def unconnected(self) -> None:
-        """Return when nobody is connected."""
+    async def all_closed(self) -> None:
+        """Return when no connection is open."""
         connections = cast("_Connections", self.server_state.connections)
         while connections:
             connections.emptied = anyio.Event()
@@ -107,7 +126,7 @@ class Server(uvicorn.Server):
 
 
 class _Connections(set["Protocols"]):
-    """Open connections. Each enters and leaves by itself."""
+    """Open connections. uvicorn's protocols add and discard themselves."""
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         super().__init__()
@@ -125,12 +144,23 @@ class _Connections(set["Protocols"]):
             self.emptied.set()
 
 
+async def require_store(runner: Runner, settings: Settings) -> None:
+    """Raise ``SettingsError`` unless the bundle store can be read."""
+    hint = "Give --bundle-store or set BUNDLE_STORE_BASE: the folder that extensions are published to."
+    if not settings.bundle_store:
+        raise SettingsError("The runner has no bundle store to take extensions from.", hint=hint)
+    if not await runner.bundle_store_reachable():
+        raise SettingsError(
+            f"The bundle store {settings.bundle_store} is not a folder that can be read.", hint=hint
+        )
+
+
 def config(service: Service) -> uvicorn.Config:
     """uvicorn's settings."""
     return uvicorn.Config(
         service,
         interface="asgi3",
-        http="h11",  # whatever else is installed: it bounds a request's head, 64 KiB
+        http="h11",  # even where another parser is installed: it bounds a request's head, 64 KiB
         lifespan="off",
         ws="none",
         log_config=None,

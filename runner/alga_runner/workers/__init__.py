@@ -1,4 +1,4 @@
-"""Several worker processes behind one port: started, replaced, spoken to, and counted as one."""
+"""Several worker processes behind one port, started and replaced by a supervisor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker: ``python -m alga_runner.workers CHANNEL LISTENER BOARD``, three file descriptors. For the supervisor."""
+"""A worker: ``python -m alga_runner.workers CHANNEL LISTENER COUNTS``, three file descriptors. For the supervisor."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""How many connections each worker has, in memory that all of them see.
+"""Connections taken from a port that several workers share, so that each worker has about as many.
 
-Connections taken from a port that several workers share, so that each has about as many.
-
-All listen on one socket, so that a connection waits for whoever is free, not for a worker that hangs, drains or has
-died. Left to themselves, workers then take whole bursts: of 200 connections at once, two took 186 and 14. A socket for
-each (SO_REUSEPORT) spreads by chance, 4, 4, 9 and 15 of 32, and binds a connection to one worker before that accepts.
-So a worker that has more than the one with the fewest steps back for a millisecond: 8, 8, 8 and 8.
+All workers listen on one socket, so that a connection waits for whichever worker is free, not for one that hangs,
+drains or has died. Left to themselves, workers then take whole bursts: of 200 concurrent connections, two workers took
+186 and 14. A socket for each worker (SO_REUSEPORT) spreads them by chance, 4, 4, 9 and 15 of 32, and binds a connection
+to one worker before that one accepts it. So a worker that has more connections than the one with the fewest leaves the
+next to the others for a millisecond: 8, 8, 8 and 8.
 """
 
 from __future__ import annotations
@@ -20,31 +19,44 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+logger = logging.getLogger("alga_runner")
+
+MAX_AHEAD = 1
+"""How many connections more than the worker with the fewest a worker may have before it leaves the next to others."""
+
+STEP_BACK_S = 0.001
+"""How long it leaves the next connection to others. If the connection still waits then, it takes it."""
+
+EXHAUSTED_S = 1.0
+"""How long a worker waits when the system has no room for another connection."""
+
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
 _ABSENT = -1
 _BYTES = 4
 
 
 class ConnectionCounts:
-    """A seat for each worker, with its number of open connections; a worker that takes none is absent.
+    """How many connections each worker has, by index, in memory that all workers share.
 
-    Each worker writes its own seat alone, a word at a time, so no lock is needed. What another wrote may be a moment
-    old, which is good enough to choose by.
+    A worker that takes none is absent. Each worker writes its own count only, a word at a time, so no lock is needed.
+    The count of another worker may be a moment old, which is good enough to choose by.
     """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self._memory = mmap.mmap(descriptor, 0)
-        self._seats = memoryview(self._memory).cast("i")
+        self._counts = memoryview(self._memory).cast("i")
 
     @classmethod
-    def create(cls, seats: int) -> Self:
-        """A board on which everybody is absent."""
-        descriptor = os.memfd_create("alga-runner-board", os.MFD_CLOEXEC)
-        os.ftruncate(descriptor, seats * _BYTES)
-        board = cls(descriptor)
-        for seat in range(seats):
-            board.leave(seat)
-        return board
+    def create(cls, size: int) -> Self:
+        """Counts of ``size`` workers, all of them absent."""
+        descriptor = os.memfd_create("alga-runner-connections", os.MFD_CLOEXEC)
+        os.ftruncate(descriptor, size * _BYTES)
+        counts = cls(descriptor)
+        for index in range(size):
+            counts.leave(index)
+        return counts
 
     def __enter__(self) -> Self:
         return self
@@ -52,99 +64,85 @@ class ConnectionCounts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._seats.release()
+        self._counts.release()
         self._memory.close()
         os.close(self.descriptor)
 
-    def set(self, seat: int, connections: int) -> None:
-        """The worker at ``seat`` has so many, and takes more."""
-        self._seats[seat] = connections
+    def set(self, index: int, connections: int) -> None:
+        """Set the count of a worker that takes connections."""
+        self._counts[index] = connections
 
-    def leave(self, seat: int) -> None:
-        """The worker at ``seat`` takes no more, or is gone."""
-        self._seats[seat] = _ABSENT
+    def leave(self, index: int) -> None:
+        """Make a worker absent: it takes no more connections, or has ended."""
+        self._counts[index] = _ABSENT
 
     def fewest(self) -> int:
-        """The fewest connections that a worker has which takes more; 0 if there is none."""
-        return min((count for count in self._seats if count != _ABSENT), default=0)
-
-
-logger = logging.getLogger("alga_runner")
-
-AHEAD = 1
-"""Connections that a worker may have more than the one with the fewest, before it steps back."""
-
-STEP_BACK_S = 0.001
-"""How long it leaves the next connection to the others. If that is still there then, it takes it."""
-
-EXHAUSTED_S = 1.0
-"""How long it waits when the system has no room for another connection."""
-
-_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+        """The fewest connections of a worker that takes some; 0 without such a worker."""
+        return min((count for count in self._counts if count != _ABSENT), default=0)
 
 
 class Acceptor:
-    """Takes connections from ``listener``, each for a protocol of ``connect``, until it is closed.
+    """Takes connections from ``listener``, each with a protocol of ``connect``, until it is closed.
 
-    ``connections`` says how many are open; ``changed`` is to be called when that changes.
+    ``open_connections`` returns how many are open; call ``update_count`` when that changes.
     """
 
     def __init__(
         self,
         listener: socket.socket,
-        board: ConnectionCounts,
-        seat: int,
+        counts: ConnectionCounts,
+        index: int,
         *,
         connect: Callable[[], asyncio.Protocol],
-        connections: Callable[[], int],
+        open_connections: Callable[[], int],
     ) -> None:
         self._listener = listener
-        self._board = board
-        self._seat = seat
+        self._counts = counts
+        self._index = index
         self._connect = connect
-        self._connections = connections
-        self._coming: set[asyncio.Task[object]] = set()
+        self._open_connections = open_connections
+        self._opening: set[asyncio.Task[object]] = set()
         self._pause: asyncio.TimerHandle | None = None
-        self._open = False
+        self._accepting = False
 
     def open(self) -> None:
-        """Begin."""
+        """Begin to take connections."""
         self._loop = asyncio.get_running_loop()
         self._listener.setblocking(False)
-        self._open = True
-        self.changed()
+        self._accepting = True
+        self.update_count()
         self._loop.add_reader(self._listener, self._accept)
 
     async def close(self) -> None:
-        """Take no more, and return when all that were taken are open. What still waits is the others'."""
-        if self._open:
-            self._open = False
+        """Take no more, and return when all accepted connections are open. Others take those that wait."""
+        if self._accepting:
+            self._accepting = False
             if self._pause is not None:
                 self._pause.cancel()
             self._loop.remove_reader(self._listener)
-            self._board.leave(self._seat)
-        if self._coming:
-            await asyncio.wait(self._coming)
+            self._counts.leave(self._index)
+        if self._opening:
+            await asyncio.wait(self._opening)
 
-    def changed(self) -> None:
-        """Tell the others how many connections there are."""
-        if self._open:
-            self._board.set(self._seat, self._mine())
+    def update_count(self) -> None:
+        """Show the other workers how many connections this one has."""
+        if self._accepting:
+            self._counts.set(self._index, self._count())
 
-    def _mine(self) -> int:
-        return self._connections() + len(self._coming)
+    def _count(self) -> int:
+        return self._open_connections() + len(self._opening)
 
     def _accept(self) -> None:
-        if self._mine() > self._board.fewest() + AHEAD:
+        if self._count() > self._counts.fewest() + MAX_AHEAD:
             self._wait(STEP_BACK_S)
         else:
             self._take()
 
     def _wait(self, seconds: float) -> None:
         self._loop.remove_reader(self._listener)
-        self._pause = self._loop.call_later(seconds, self._go_on)
+        self._pause = self._loop.call_later(seconds, self._resume)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         self._loop.add_reader(self._listener, self._accept)
         self._take()
 
@@ -152,23 +150,25 @@ class Acceptor:
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another took it, or its client left
+            return  # another worker took it, or its client left
         except OSError as error:
             if error.errno not in _EXHAUSTED:
                 raise
-            logger.error(  # noqa: TRY400 - the sentence says it
-                "The runner cannot take another connection: %s", error.strerror, extra={"action": "exhausted"}
+            logger.error(  # noqa: TRY400 - the sentence names the cause
+                "Accepting a connection failed: %s", error.strerror, extra={"action": "exhausted"}
             )
             self._wait(EXHAUSTED_S)
             return
         connection.setblocking(False)
-        coming = self._loop.create_task(self._loop.connect_accepted_socket(self._connect, connection))
-        self._coming.add(coming)
-        coming.add_done_callback(self._came)
-        self.changed()
+        opening = self._loop.create_task(self._loop.connect_accepted_socket(self._connect, connection))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opened)
+        self.update_count()
 
-    def _came(self, coming: asyncio.Task[object]) -> None:
-        self._coming.discard(coming)
-        if not coming.cancelled() and (error := coming.exception()) is not None:
-            logger.warning("A connection was lost at once: %s", error, extra={"action": "connection_lost"})
-        self.changed()
+    def _opened(self, opening: asyncio.Task[object]) -> None:
+        self._opening.discard(opening)
+        if not opening.cancelled() and (error := opening.exception()) is not None:
+            logger.warning(
+                "Connection lost while it was opened: %s", error, extra={"action": "connection_lost"}
+            )
+        self.update_count()

@@ -18,18 +18,18 @@ Message = dict[str, Any]
 """``kind`` says which one; ``messages.py`` lists them."""
 
 MAX_WAITING = 10_000
-"""Messages that wait to be sent. Who does not read so many is not alive."""
+"""Messages that wait to be sent. A process that leaves so many unread hangs."""
 
 _LENGTH_BYTES = 4
 _READ_BYTES = 256 * 1024
 
 
 class ChannelClosed(Exception):
-    """The other process is gone, or does not read."""
+    """The other process ended, or does not read."""
 
 
 class ChannelBroken(Exception):
-    """The other process sent what cannot be understood."""
+    """The other process sent an invalid message; the text names it."""
 
 
 class Channel:
@@ -43,7 +43,7 @@ class Channel:
         self._receive: Callable[[Message], None] = lambda _message: None
         self._incoming = bytearray()
         self._rest = memoryview(b"")
-        """What is left of the first that waits."""
+        """The unsent rest of the first waiting message."""
         self._waiting: deque[tuple[Message, asyncio.Future[None] | None]] = deque()
         self._closed = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -53,7 +53,7 @@ class Channel:
         self._put(message, None)
 
     async def deliver(self, message: Message) -> None:
-        """Send ``message`` and return when the kernel has it: it arrives even if this process ends now.
+        """Send ``message`` and return when the kernel has it: the other process gets it even if this one ends now.
 
         Raises ``ChannelClosed``.
         """
@@ -64,7 +64,7 @@ class Channel:
             raise ChannelClosed
 
     async def run(self, receive: Callable[[Message], None]) -> None:
-        """Give each message that comes to ``receive``, until the other end closes. Afterwards the channel is closed.
+        """Pass each message to ``receive`` until the other end closes; then close this end, too.
 
         Raises ``ChannelBroken``, and what ``receive`` raises.
         """
@@ -115,7 +115,7 @@ class Channel:
         except BlockingIOError:
             return
         except OSError:
-            self._hang_up()  # what the other end had sent before can still be read
+            self._hang_up()  # messages that the other end sent before can still be read
 
     def _hang_up(self) -> None:
         self._closed = True
@@ -142,7 +142,7 @@ class Channel:
             self._end(error)
 
     def _take(self) -> None:
-        """Hand over every message that is there as a whole."""
+        """Pass every complete message on."""
         at, size = 0, len(self._incoming)
         while size - at >= _LENGTH_BYTES:
             begin = at + _LENGTH_BYTES
@@ -174,7 +174,7 @@ def _unpacked(packed: bytearray) -> Message:
     try:
         message = msgpack.unpackb(packed)
     except (ValueError, RecursionError, msgpack.UnpackException) as error:
-        raise ChannelBroken(f"what is not MessagePack: {error}") from None
+        raise ChannelBroken(f"a message that is not MessagePack: {error}") from None
     if not isinstance(message, dict):
         raise ChannelBroken("a message without a kind")
     return message

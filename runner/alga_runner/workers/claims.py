@@ -1,7 +1,7 @@
-"""Idempotent replies for all workers: the supervisor keeps them, and says whose turn it is.
+"""The supervisor's side of idempotent replies: all workers share its reply cache.
 
-They lie in its memory, not in a file: nothing of them is left behind however the service ends, a twin that waits is
-told at once, and no lock can be held by a worker that hangs. A worker that dies gives its tickets back.
+The cache is in the supervisor's memory, not in a file: nothing of it is left behind when the service ends, a waiting
+request is answered immediately, and a worker that hangs holds no lock. The claims of a worker that dies are released.
 """
 
 from __future__ import annotations
@@ -10,54 +10,56 @@ from collections.abc import Callable
 from functools import partial
 
 from ..service.http import Answer
-from ..service.idempotency import IdempotencyKey, KeyReused
-from ..service.reply_cache import ReplyCache, Ticket
+from ..service.reply_cache import Claim, IdempotencyKey, KeyReused, ReplyCache
 from .channel import ChannelBroken, Message
 from .messages import reply_document, reply_of
 
 MAX_CLAIMS = 20_000
-"""Of one worker at once: more than a worker has executions."""
+"""Concurrent claims of one worker; more than it has executions."""
 
 
 class WorkerClaims:
-    """The claims of one worker. ``post`` answers it, and does nothing once it is gone."""
+    """The claims of one worker, by the number that the worker gave each. ``post`` sends the worker a message."""
 
-    def __init__(self, ledger: ReplyCache, post: Callable[[Message], None]) -> None:
-        self._ledger = ledger
+    def __init__(self, cache: ReplyCache, post: Callable[[Message], None]) -> None:
+        self._cache = cache
         self._post = post
-        self._tickets: dict[int, Ticket] = {}
+        self._claims: dict[int, Claim] = {}
 
-    def claim(self, number: int, keyed: IdempotencyKey) -> None:
-        """May the worker carry out the request that it calls ``number``? Raises ``ChannelBroken``."""
-        if number in self._tickets or len(self._tickets) >= MAX_CLAIMS:
-            raise ChannelBroken("a claim that it has, or too many of them")
+    def claim(self, number: int, key: IdempotencyKey) -> None:
+        """Claim ``key`` for the worker's request ``number``, and post the outcome, now or once it is known.
+
+        Raises ``ChannelBroken`` for a number that is in use, and for too many claims.
+        """
+        if number in self._claims or len(self._claims) >= MAX_CLAIMS:
+            raise ChannelBroken("a claim under a number that is in use, or too many claims")
         try:
-            found = self._ledger.claim(keyed, partial(self._tell, number))
+            claim = self._cache.claim(key, partial(self._notify, number))
         except KeyReused:
-            self._post({"kind": "reused", "number": number})
+            self._post({"kind": "key_reused", "number": number})
             return
-        if isinstance(found, Answer):
-            self._tell(number, found)
+        if isinstance(claim, Answer):
+            self._notify(number, claim)
             return
-        self._tickets[number] = found
-        if found.first:
-            self._tell(number, None)
+        self._claims[number] = claim
+        if claim.granted:
+            self._notify(number, None)
 
-    def done(self, number: int, reply: object) -> None:
-        """The worker carried it out, or gave it up. Raises ``ChannelBroken``."""
+    def release(self, number: int, reply: object) -> None:
+        """The worker ends a claim, with a reply to store or ``None``. Raises ``ChannelBroken`` for no reply."""
         answer = None if reply is None else reply_of(reply)
-        ticket = self._tickets.pop(number, None)
-        if ticket is not None:  # else it gave up a moment after it was answered
-            self._ledger.give_back(ticket, answer)
+        claim = self._claims.pop(number, None)
+        if claim is not None:  # else the request was cancelled just after its reply was posted
+            self._cache.release(claim, answer)
 
     def close(self) -> None:
-        """The worker is gone: what it had is free for others."""
-        while self._tickets:
-            self._ledger.give_back(self._tickets.popitem()[1], None)
+        """Release all claims: the worker ended."""
+        while self._claims:
+            self._cache.release(self._claims.popitem()[1], None)
 
-    def _tell(self, number: int, answer: Answer | None) -> None:
-        if answer is None:
-            self._post({"kind": "carry_out", "number": number})
+    def _notify(self, number: int, reply: Answer | None) -> None:
+        if reply is None:
+            self._post({"kind": "claim_granted", "number": number})
         else:
-            self._tickets.pop(number, None)
-            self._post({"kind": "reply", "number": number, "reply": reply_document(answer)})
+            self._claims.pop(number, None)
+            self._post({"kind": "reply", "number": number, "reply": reply_document(reply)})

@@ -1,55 +1,66 @@
-"""A worker's end of the channel: the orders that come, and the questions that it asks the supervisor."""
+"""A worker's end of the channel: the supervisor's orders, and what the worker asks the supervisor for."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 
 import anyio
 
-from ..service.peers import Workers
+from ..service.health import Peers, ReadyWorkers
+from ..service.http import Answer, Refused
+from ..service.reply_cache import IdempotencyKey, KeyReused, Replies
 from ..telemetry import Telemetry
+from ..telemetry.exposition import render
+from ..telemetry.metrics import FAMILIES
 from .channel import Channel, ChannelClosed, Message
+from .messages import reply_document, reply_of, snapshot_of
 from .resources import resident_bytes
+from .totals import WORKER_FAMILIES
 
 ANY_SIZE = 2**32 - 1
 """The supervisor is trusted."""
 
+METRICS_TIMEOUT_S = 5.0
+"""How long the supervisor may take to sum the workers' metrics; it waits for workers that hang, but not so long."""
+
+_FAMILIES = (*FAMILIES, *WORKER_FAMILIES)
+
 
 class Question:
-    """Something asked, under a number of its own, and the answers to it."""
+    """A question to the supervisor, and the answers to it, which repeat its ``number``."""
 
     def __init__(self, number: int, channel: Channel) -> None:
         self.number = number
         self._channel = channel
         self._answers: deque[Message] = deque()
-        self._more: asyncio.Future[None] | None = None
+        self._arrived: asyncio.Future[None] | None = None
 
     def ask(self, message: Message) -> None:
-        """Send it. Raises ``ChannelClosed``."""
+        """Send ``message``. Raises ``ChannelClosed``."""
         self._channel.post({**message, "number": self.number})
 
     async def answer(self) -> Message:
-        """The next answer. There is none when the supervisor is gone."""
+        """The next answer. Waits forever when the supervisor ended."""
         while not self._answers:
-            self._more = asyncio.get_running_loop().create_future()
-            await self._more
+            self._arrived = asyncio.get_running_loop().create_future()
+            await self._arrived
         return self._answers.popleft()
 
     async def conclude(self, message: Message) -> None:
-        """Send the last word, and return when it is sure to arrive. Cancelled, it is still sent."""
-        with suppress(ChannelClosed):  # nobody is there to hear it
+        """Send the last ``message``, and return when the kernel has it. When cancelled, it is still sent."""
+        with suppress(ChannelClosed):  # the supervisor ended
             await self._channel.deliver({**message, "number": self.number})
 
-    def take(self, message: Message) -> None:
-        """An answer came."""
+    def receive(self, message: Message) -> None:
+        """Add an answer."""
         self._answers.append(message)
-        if self._more is not None and not self._more.done():
-            self._more.set_result(None)
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
 
 
 class Link:
@@ -60,42 +71,42 @@ class Link:
         self._numbers = count(1)
         self._questions: dict[int, Question] = {}
         self._telemetry: Telemetry | None = None
-        self._asked = 0
-        self.workers: Workers | None = None
-        """How many answer, once that is known."""
+        self._round = 0
+        self.workers: ReadyWorkers | None = None
+        """How many workers answer, once that is known."""
         self.start: Message = {}
-        """What this worker is to be, once ``started``."""
+        """The first message, once ``started``."""
         self.started = anyio.Event()
         self.retire = anyio.Event()
         self.drain = anyio.Event()
         self.stop = anyio.Event()
 
     async def run(self) -> None:
-        """Carry messages until the supervisor is gone, which is an order to stop."""
+        """Receive messages until the supervisor ends, which is an order to stop."""
         try:
             await self._channel.run(self._receive)
         finally:
             self.stop.set()
             self.started.set()
 
-    async def tell(self, kind: str, **members: object) -> None:
-        """Tell the supervisor, and return when it is sure to arrive. Without effect when it is gone."""
-        with suppress(ChannelClosed):  # the order to stop comes at the same time
+    async def send(self, kind: str, **members: object) -> None:
+        """Send the supervisor a message, and return when the kernel has it. Does nothing when the supervisor ended."""
+        with suppress(ChannelClosed):  # which sets ``stop``, too
             await self._channel.deliver({"kind": kind, **members})
 
     def report(self, telemetry: Telemetry) -> None:
-        """From now on the supervisor is told what ``telemetry`` counted, whenever it asks."""
+        """From now on report the counters of ``telemetry`` when the supervisor asks for them."""
         self._telemetry = telemetry
 
-    async def tell_counts(self) -> int:
-        """Tell what was counted; the resident memory in bytes that was told with it."""
-        counted = self._counted()
-        await self.tell(**counted)
-        return int(counted["resident"])
+    async def send_counters(self) -> int:
+        """Send the counters; returns the resident memory that was sent with them, in bytes."""
+        counters = self._counters()
+        await self.send(**counters)
+        return int(counters["resident"])
 
     @contextmanager
     def question(self) -> Iterator[Question]:
-        """A question that can be asked, and answered while this lasts."""
+        """A question, which receives answers until the block ends."""
         question = Question(next(self._numbers), self._channel)
         self._questions[question.number] = question
         try:
@@ -107,12 +118,12 @@ class Link:
         match message:
             case {"number": int(number)}:
                 if number in self._questions:
-                    self._questions[number].take(message)
-            case {"kind": "measure", "ask": int(ask)}:
-                self._asked = ask
-                self._channel.post(self._counted())
-            case {"kind": "fleet", "ready": int(ready), "of": int(of)}:
-                self.workers = Workers(ready, of)
+                    self._questions[number].receive(message)
+            case {"kind": "measure", "round": int(number)}:
+                self._round = number
+                self._channel.post(self._counters())
+            case {"kind": "workers", "ready": int(ready), "of": int(of)}:
+                self.workers = ReadyWorkers(ready, of)
             case {"kind": "start"}:
                 self.start = message
                 self.started.set()
@@ -123,10 +134,67 @@ class Link:
             case {"kind": "stop"}:
                 self.stop.set()
 
-    def _counted(self) -> Message:
+    def _counters(self) -> Message:
         return {
-            "kind": "counted",
-            "ask": self._asked,
+            "kind": "counters",
+            "round": self._round,
             "snapshot": self._telemetry.snapshot() if self._telemetry is not None else {},
             "resident": resident_bytes(),
         }
+
+
+class SharedReplies(Replies):
+    """Replies in the supervisor's cache, which all workers share."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def once(self, key: IdempotencyKey, execute: Callable[[], Awaitable[Answer]]) -> Answer:
+        """See ``Replies.once``. The supervisor has a reply before the client gets it."""
+        with self._link.question() as question:
+            claim = {"digest": key.digest, "fingerprint": key.fingerprint, "tenant": key.tenant}
+            try:
+                question.ask({"kind": "claim", **claim})
+            except ChannelClosed:
+                await anyio.sleep_forever()  # this worker is about to stop, which cancels the request
+            claimed, reply = True, None
+            try:
+                match await question.answer():
+                    case {"kind": "claim_granted"}:
+                        answer = await execute()
+                        if answer.outcome == "ok":
+                            reply = reply_document(answer)
+                        return answer
+                    case {"kind": "reply", "reply": stored}:
+                        claimed = False
+                        return reply_of(stored)
+                    case _:
+                        claimed = False
+                        raise KeyReused
+            finally:
+                if claimed:
+                    await question.conclude({"kind": "release", "reply": reply})
+
+
+class WorkerPeers(Peers):
+    """The workers behind this worker's port."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    @property
+    def workers(self) -> ReadyWorkers | None:
+        """How many answer, of how many."""
+        return self._link.workers
+
+    async def metrics(self) -> bytes:
+        """The sum of all workers' metrics."""
+        with anyio.move_on_after(METRICS_TIMEOUT_S), self._link.question() as question:
+            try:
+                question.ask({"kind": "metrics"})
+                answer = await question.answer()
+            except ChannelClosed:
+                pass
+            else:
+                return render(_FAMILIES, [snapshot_of(answer["snapshot"], _FAMILIES)])
+        raise Refused(503, "metrics_unavailable", "The metrics of the runner's workers are unavailable.")

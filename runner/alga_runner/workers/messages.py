@@ -1,37 +1,37 @@
-"""What the supervisor and a worker say to each other. A question has a ``number``, which its answers repeat.
+"""The messages between the supervisor and a worker. A question has a ``number``, which its answers repeat.
 
 To the worker:
 
-=========  ===================================  =================================================
-kind       members                              meaning
-=========  ===================================  =================================================
-start      worker, seat, settings,              be this worker; the first message
-           require_token
-fleet      ready, of                            so many workers answer, of so many
-retire                                          take no more connections, end when there are none
-drain                                           refuse executions, end when there are none
-stop                                            end now
-measure    ask                                  say what you counted
-carry_out  number                               answers claim: it is your turn; then say ``done``
-reply      number, reply                        answers claim: there is a reply already
-reused     number                               answers claim: the key has another request
-metrics    number, snapshot                     answers metrics: the sum of what all counted
-=========  ===================================  =================================================
+=============  ====================================  ================================================
+kind           members                               meaning
+=============  ====================================  ================================================
+start          worker, index, settings,              the first message: the worker's number, its
+               require_token                         index in the connection counts, its settings
+workers        ready, of                             how many workers answer, of how many
+retire                                               take no more connections, end when none is left
+drain                                                refuse executions, end when none is left
+stop                                                 end now
+measure        round                                 send ``counters``
+claim_granted  number                                answers ``claim``: execute, then ``release``
+reply          number, reply                         answers ``claim``: the stored reply
+key_reused     number                                answers ``claim``: the key has another request
+metrics        number, snapshot                      answers ``metrics``: the sum of all workers
+=============  ====================================  ================================================
 
 To the supervisor:
 
-=========  ===================================  =================================================
-kind       members                              meaning
-=========  ===================================  =================================================
-failed     code, message, hint                  it cannot start
-ready                                           it answers
-counted    ask, snapshot, resident              what it counted, the last ``measure`` that it had
-                                                seen, its resident memory in bytes
-replace    why                                  it should be replaced: ``memory``, ``asked``
-claim      number, place, fingerprint, tenant   may it carry out this request?
-done       number, reply                        it did; None is a reply that is not kept
-metrics    number                               what has everybody counted?
-=========  ===================================  =================================================
+=============  ====================================  ================================================
+kind           members                               meaning
+=============  ====================================  ================================================
+failed         code, message, hint                   the worker cannot start
+ready                                                the worker answers requests
+counters       round, snapshot, resident             its metrics, the last round it was asked for,
+                                                     its resident memory in bytes
+replace        why                                   replace this worker: ``memory``, ``asked``
+claim          number, digest, fingerprint, tenant   claim an idempotency key
+release        number, reply                         end the claim; the reply to store, or None
+metrics        number                                send the sum of all workers' metrics
+=============  ====================================  ================================================
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ def max_message_bytes(settings: Settings) -> int:
 
 
 def snapshot_of(value: object, families: Iterable[Family] = FAMILIES) -> Snapshot:
-    """The snapshot that was sent, which can be added to others. Raises ``ChannelBroken``."""
+    """The metrics snapshot in ``value``, which can be added to others. Raises ``ChannelBroken``."""
     try:
         snapshot = _SNAPSHOT.validate_python(value)
     except ValidationError:
-        raise ChannelBroken("what is no snapshot of metrics") from None
+        raise ChannelBroken("a value that is not a snapshot of metrics") from None
     known = {family.name: family for family in families}
     for name, samples in snapshot.items():
         family = known.get(name)
-        if family is None or not all(_fits(family, *each) for each in samples):
-            raise ChannelBroken("numbers of a metric that there is not")
+        if family is None or not all(_fits(family, *sample) for sample in samples):
+            raise ChannelBroken("an unknown metric")
     return snapshot
 
 
@@ -75,7 +75,7 @@ def _fits(family: Family, labels: list[str], sample: Sample) -> bool:
 
 
 def reply_document(answer: Answer) -> list[object]:
-    """``answer`` as it travels."""
+    """``answer`` as a message carries it."""
     return [answer.status, answer.body, answer.content_type, list(answer.headers), answer.outcome]
 
 
@@ -84,14 +84,14 @@ def reply_of(value: object) -> Answer:
     match value:
         case [int(status), bytes(body), bytes(content_type), list(pairs), None | str() as outcome]:
             return Answer(status, body, content_type, tuple(map(_pair, pairs)), outcome)
-    raise ChannelBroken("what is no reply")
+    raise ChannelBroken("a value that is not a reply")
 
 
 def _pair(value: object) -> tuple[bytes, bytes]:
     match value:
         case [bytes(name), bytes(text)]:
             return name, text
-    raise ChannelBroken("what is no header")
+    raise ChannelBroken("a value that is not a header")
 
 
 def failure_of(code: object, message: object, hint: object) -> AlgaError:
@@ -101,8 +101,8 @@ def failure_of(code: object, message: object, hint: object) -> AlgaError:
 
 
 def _leaves(kind: type[AlgaError]) -> dict[str, type[AlgaError]]:
-    """By code, those that are made of a sentence and a hint."""
-    found = {kind.code: kind} if kind.__init__ is AlgaError.__init__ and "code" in vars(kind) else {}
+    """By code, the classes that are made of a sentence and a hint."""
+    leaves = {kind.code: kind} if kind.__init__ is AlgaError.__init__ and "code" in vars(kind) else {}
     for child in kind.__subclasses__():
-        found |= _leaves(child)
-    return found
+        leaves |= _leaves(child)
+    return leaves

@@ -1,7 +1,4 @@
-"""How many cores this process may use.
-
-Resident memory of this process, and when there is too much of it.
-"""
+"""The cores that this process may use, and its resident memory."""
 
 from __future__ import annotations
 
@@ -10,6 +7,12 @@ import os
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup/cpu.max")
+
+READINGS = 3
+"""Readings in a row that must be above the bound: a short peak is no reason to replace a worker."""
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_STATM = Path("/proc/self/statm")
 
 
 def usable_cores(quota: Path = CGROUP) -> int:
@@ -23,27 +26,20 @@ def usable_cores(quota: Path = CGROUP) -> int:
     return max(cores, 1)
 
 
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_STATM = Path("/proc/self/statm")
-
-READINGS = 3
-"""Readings in a row that must be above the watermark: a peak that passes is no reason to leave."""
-
-
 def resident_bytes() -> int:
     """Bytes of this process that are in memory."""
     return int(_STATM.read_bytes().split()[1]) * _PAGE_BYTES
 
 
-class Watermark:
-    """Tells once when readings stay above ``max_bytes``; 0 is no bound."""
+class MemoryWatch:
+    """Detects memory that stays above ``max_bytes``; 0 is no bound."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._above = 0
 
-    def passed(self, resident: int) -> bool:
-        """Whether this reading is the one that makes it too much: ``READINGS`` in a row, and again after as many."""
+    def exceeded(self, resident: int) -> bool:
+        """Whether this reading is the last of ``READINGS`` in a row above the bound; true again after as many more."""
         if not self._max_bytes or resident <= self._max_bytes:
             self._above = 0
             return False

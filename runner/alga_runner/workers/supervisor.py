@@ -1,4 +1,4 @@
-"""Several workers behind one port, from listening to the last answer, and how signals end or renew them."""
+"""The supervisor of several workers behind one port: starts them, and obeys the signals that end or replace them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .worker_pool import WorkerPool
 
 logger = logging.getLogger("alga_runner")
 
-CUT_OFF_S = 5.0
-"""How long workers have to end once they were cut off; then they are killed."""
+STOP_S = 5.0
+"""How long workers have to end once they were ordered to stop; then they are killed."""
 
-LINGER_S = 15.0
+DRAIN_S = 15.0
 """The same for those that drain, beyond ``shutdown_grace_ms``."""
 
 
@@ -39,21 +39,21 @@ async def serve_workers(
 ) -> int:
     """Serve with ``workers`` processes until SIGTERM or SIGINT; the exit status and the signals are those of ``serve``.
 
-    SIGHUP replaces the workers, one after the other. ``announce`` is told the URL once all of them answer. Raises what
+    SIGHUP replaces the workers, one at a time. ``announce`` gets the URL once all of them are ready. Raises what
     keeps one from starting, and ``WorkerFailed`` when they die again and again.
     """
-    settings.for_worker(workers, workers)  # what cannot be divided is told before anything starts
+    settings.for_worker(workers, workers)  # raises before anything starts for settings that cannot be divided
     supervisor = _Supervisor(settings)
-    with listening(host, port) as listener, ConnectionCounts.create(workers + 1) as board:
+    with listening(host, port) as listener, ConnectionCounts.create(workers + 1) as counts:
         listener.setblocking(False)
-        plan = Plan(settings, workers, require_token, listener, board)
+        plan = Plan(settings, workers, require_token, listener, counts)
         async with anyio.create_task_group() as tasks:
-            fleet = WorkerPool(plan, tasks, ReplyCache.within(settings))
+            pool = WorkerPool(plan, tasks, ReplyCache.of(settings))
             try:
-                await tasks.start(supervisor.obey_signals, fleet)
-                await supervisor.serve(fleet, lambda: announce(url_of(listener)))
+                await tasks.start(supervisor.obey_signals, pool)
+                await supervisor.serve(pool, lambda: announce(url_of(listener)))
             finally:
-                fleet.kill()
+                pool.kill()
                 tasks.cancel_scope.cancel()
     if supervisor.failure is not None:
         raise supervisor.failure
@@ -61,7 +61,7 @@ async def serve_workers(
 
 
 class _Supervisor:
-    """What it did so far."""
+    """The exit ``status`` or the ``failure`` of one service."""
 
     def __init__(self, settings: Settings) -> None:
         self._grace_s = settings.shutdown_grace_ms / 1000
@@ -69,39 +69,39 @@ class _Supervisor:
         self.status = 0
         self.failure: AlgaError | None = None
 
-    async def serve(self, fleet: WorkerPool, announce: Callable[[], None]) -> None:
-        """From the start of the fleet to its end."""
+    async def serve(self, pool: WorkerPool, announce: Callable[[], None]) -> None:
+        """Start the pool, and return when it ended."""
         try:
-            await fleet.start()
+            await pool.start()
         except AlgaError as error:
             self.failure = error
             return
-        if not fleet.ending:
+        if not pool.ending:
             announce()
-        await fleet.gone()
-        self.failure = fleet.failure
+        await pool.ended()
+        self.failure = pool.failure
 
-    async def obey_signals(self, fleet: WorkerPool, *, task_status: TaskStatus[None]) -> None:
-        """The first SIGTERM or SIGINT drains, the second cuts off; SIGHUP replaces."""
+    async def obey_signals(self, pool: WorkerPool, *, task_status: TaskStatus[None]) -> None:
+        """Drain on the first SIGTERM or SIGINT, stop on the second; replace the workers on SIGHUP."""
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             task_status.started()
-            await self._told_to_end(signals, fleet)
-            logger.info("The runner is shutting down", extra={"action": "draining"})
-            fleet.end("drain", self._grace_s + LINGER_S)
-            self.status = 128 + await self._told_to_end(signals, fleet)
-            fleet.end("stop", CUT_OFF_S)
+            await self._ending_signal(signals, pool)
+            logger.info("Shutting down: draining all workers", extra={"action": "draining"})
+            pool.end("drain", self._grace_s + DRAIN_S)
+            self.status = 128 + await self._ending_signal(signals, pool)
+            pool.end("stop", STOP_S)
 
-    async def _told_to_end(self, signals: AsyncIterator[signal.Signals], fleet: WorkerPool) -> int:
-        """The number of the next signal that ends."""
+    async def _ending_signal(self, signals: AsyncIterator[signal.Signals], pool: WorkerPool) -> int:
+        """The next signal that ends the service."""
         async for number in signals:
             if number != signal.SIGHUP or (self._in_terminal and not _has_terminal()):
                 return number
-            fleet.roll()
+            pool.replace_all()
         raise AssertionError("signals do not end")
 
 
 def _has_terminal() -> bool:
-    """Whether the log goes to a terminal that is still there: SIGHUP says, too, that it is not."""
+    """Whether the log goes to a terminal that is still open: SIGHUP is also sent when it was closed."""
     try:
         return os.isatty(sys.stderr.fileno()) and os.tcgetpgrp(sys.stderr.fileno()) >= 0
     except (OSError, ValueError):

@@ -1,7 +1,4 @@
-"""A worker does not outlive its supervisor.
-
-One worker process, from inside: it becomes what the supervisor says, serves, and ends when it is told to.
-"""
+"""One worker process, from inside: it serves on the shared port, and ends when the supervisor orders it or ends."""
 
 from __future__ import annotations
 
@@ -20,53 +17,53 @@ import anyio
 from ..errors import AlgaError, SettingsError
 from ..runner import Runner
 from ..service import Service, create_service
-from ..service.serving import cut_off, drain, require_store
+from ..service.server import KEEP_ALIVE_S, Server, require_store
 from ..settings import MIB, Settings
 from ..telemetry import configure_logging
-from .acceptor import ConnectionCounts
-from .link import Link
-from .peers import SharedReplies, WorkerPeers
-from .resources import Watermark, resident_bytes
-from .server import WorkerServer
+from .acceptor import Acceptor, ConnectionCounts
+from .link import Link, SharedReplies, WorkerPeers
+from .resources import MemoryWatch, resident_bytes
 
-LAST_WORDS_S = 5.0
-"""How long a worker has to end by itself once the supervisor is gone."""
+logger = logging.getLogger("alga_runner")
+
+REPORT_S = 1.0
+"""How often a worker sends its counters. A crash loses those that came after."""
+
+EXIT_GRACE_S = 5.0
+"""How long a worker has to end by itself once the supervisor ended."""
 
 
-def end_with(channel: int) -> None:
-    """Kill this process ``LAST_WORDS_S`` seconds after the other end of ``channel`` has closed.
+def main(channel: int, listener: int, counts: int) -> int:
+    """Serve; returns the exit status. The arguments are file descriptors."""
+    signals = {signal.SIGINT, signal.SIGHUP, signal.SIGTERM}
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN)  # the supervisor gets them, too, and orders what they mean
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+    exit_with_supervisor(channel)
+    with socket.socket(fileno=listener) as port, ConnectionCounts(counts) as shared_counts:
+        return anyio.run(_run, socket.socket(fileno=channel), port, shared_counts)
 
-    The event loop sees that end too, and ends in its own way; this is for a loop that does not turn any more. The
-    channel must stay open as long as the process.
+
+def exit_with_supervisor(channel: int) -> None:
+    """Kill this process ``EXIT_GRACE_S`` seconds after the other end of ``channel`` was closed.
+
+    The event loop sees that end too, and ends in its own way; this is for a loop that hangs. The channel must stay
+    open as long as the process.
     """
-    threading.Thread(target=_watch, args=(channel,), name="alga-runner-lifeline", daemon=True).start()
+    threading.Thread(target=_watch, args=(channel,), name="alga-runner-supervisor", daemon=True).start()
 
 
 def _watch(channel: int) -> None:
     poll = select.poll()
-    poll.register(channel, 0)  # nothing is asked for: a hang-up is always told
+    poll.register(
+        channel, 0
+    )  # no event is asked for: the kernel always reports that the other end was closed
     poll.poll()
-    time.sleep(LAST_WORDS_S)
+    time.sleep(EXIT_GRACE_S)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-logger = logging.getLogger("alga_runner")
-
-TELL_S = 1.0
-"""How often it tells the supervisor what it counted. A crash costs what came after."""
-
-
-def main(channel: int, listener: int, board: int) -> int:
-    """Serve; the exit status. The arguments are file descriptors."""
-    for each in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)  # the supervisor gets them too, and says what they mean
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP, signal.SIGTERM})
-    end_with(channel)
-    with socket.socket(fileno=listener) as port, ConnectionCounts(board) as seats:
-        return anyio.run(_work, socket.socket(fileno=channel), port, seats)
-
-
-async def _work(connection: socket.socket, port: socket.socket, board: ConnectionCounts) -> int:
+async def _run(connection: socket.socket, port: socket.socket, counts: ConnectionCounts) -> int:
     status = 0
     link = Link(connection)
     async with anyio.create_task_group() as tasks:
@@ -74,15 +71,15 @@ async def _work(connection: socket.socket, port: socket.socket, board: Connectio
         await link.started.wait()
         if link.start:
             try:
-                await _serve(link, port, board)
+                await _serve(link, port, counts)
             except AlgaError as error:
-                await link.tell("failed", code=error.code, message=error.sentence(), hint=error.hint)
+                await link.send("failed", code=error.code, message=error.sentence(), hint=error.hint)
                 status = 1
         tasks.cancel_scope.cancel()
     return status
 
 
-async def _serve(link: Link, port: socket.socket, board: ConnectionCounts) -> None:
+async def _serve(link: Link, port: socket.socket, counts: ConnectionCounts) -> None:
     settings = Settings.of_document(link.start["settings"])
     configure_logging(settings.log_level, worker=link.start["worker"])
     async with Runner(settings) as runner:
@@ -94,32 +91,79 @@ async def _serve(link: Link, port: socket.socket, board: ConnectionCounts) -> No
             peers=WorkerPeers(link),
         )
         await require_store(runner, settings)
-        _require_room(settings.worker_max_rss_mb)
+        _check_max_rss(settings.worker_max_rss_mb)
         link.report(runner.telemetry)
         async with anyio.create_task_group() as tasks:
 
-            def ready() -> None:
-                tasks.start_soon(partial(link.tell, "ready"))
+            def on_start() -> None:
+                tasks.start_soon(partial(link.send, "ready"))
 
-            server = WorkerServer(service, ready, port, board, link.start["seat"])
+            server = WorkerServer(service, on_start, port, counts, link.start["index"])
             longest_s = (settings.max_timeout_ms + settings.http_body_timeout_ms) / 1000
             tasks.start_soon(_on, link.retire, partial(server.retire, longest_s))
-            tasks.start_soon(_on, link.drain, partial(drain, service, server))
-            tasks.start_soon(_on, link.stop, partial(_cut_off, service, server))
-            tasks.start_soon(_ask_to_leave, link)
-            tasks.start_soon(_tell_of_itself, link, settings.worker_max_rss_mb)
+            tasks.start_soon(_on, link.drain, server.drain)
+            tasks.start_soon(_on, link.stop, server.stop)
+            tasks.start_soon(_request_replacement_on_sigterm, link)
+            tasks.start_soon(_report, link, settings.worker_max_rss_mb)
             await server.serve(sockets=[])
             tasks.cancel_scope.cancel()
-        await link.tell_counts()
+        await link.send_counters()
 
 
-def _require_room(max_rss_mb: int) -> None:
-    """Raise ``SettingsError`` for a bound that is passed before anything was done: it would be passed for ever."""
-    has_mb = -(-resident_bytes() // MIB)
-    if 0 < max_rss_mb <= has_mb:
+class WorkerServer(Server):
+    """The service's server in a worker: it takes its connections from ``listener``, which all workers share."""
+
+    def __init__(
+        self,
+        service: Service,
+        on_start: Callable[[], None],
+        listener: socket.socket,
+        counts: ConnectionCounts,
+        index: int,
+    ) -> None:
+        self._on_ready = on_start
+        self._acceptor = Acceptor(
+            listener, counts, index, connect=self.connection, open_connections=lambda: self.connections
+        )
+        super().__init__(service, self._open, self._acceptor.update_count)
+
+    def _open(self) -> None:
+        self._acceptor.open()
+        self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and close the open ones."""
+        await self._acceptor.close()
+        await super().shutdown(sockets)
+
+    async def retire(self, longest_request_s: float) -> None:
+        """Take no more connections, and end when none is open. No request is refused or cut off.
+
+        A connection is closed with its next answer. One without a request is closed after as long as it may be idle
+        anyway; ``longest_request_s`` bounds the requests that are under way then.
+        """
+        logger.info(
+            "Retiring: taking no more connections, %d executions under way",
+            self.service.executions,
+            extra={"action": "retiring"},
+        )
+        await self._acceptor.close()
+        self.service.retire()
+        with anyio.move_on_after(KEEP_ALIVE_S):
+            await self.all_closed()
+        self.close_idle()
+        with anyio.move_on_after(longest_request_s):
+            await self.all_closed()
+        self.should_exit = True
+
+
+def _check_max_rss(max_rss_mb: int) -> None:
+    """Raise ``SettingsError`` for a bound that an idle worker exceeds: each successor would exceed it, too."""
+    resident_mb = -(-resident_bytes() // MIB)
+    if 0 < max_rss_mb <= resident_mb:
         raise SettingsError(
-            f"The setting worker_max_rss_mb is {max_rss_mb}, and a worker that has done nothing has {has_mb} MiB.",
-            hint="Give it room for what it is to do, or 0 for no bound.",
+            f"The setting worker_max_rss_mb is {max_rss_mb}, and an idle worker has {resident_mb} MiB.",
+            hint="Leave room for executions, or set 0 for no bound.",
         )
 
 
@@ -128,27 +172,24 @@ async def _on(order: anyio.Event, obey: Callable[[], Awaitable[None]]) -> None:
     await obey()
 
 
-async def _cut_off(service: Service, server: WorkerServer) -> None:
-    cut_off(service, server)
-
-
-async def _ask_to_leave(link: Link) -> None:
-    """SIGTERM to one worker alone is a wish to replace it."""
+async def _request_replacement_on_sigterm(link: Link) -> None:
+    """SIGTERM to one worker alone is a request to replace it."""
     with anyio.open_signal_receiver(signal.SIGTERM) as signals:
         async for _ in signals:
-            await link.tell("replace", why="asked")
+            await link.send("replace", why="asked")
 
 
-async def _tell_of_itself(link: Link, max_rss_mb: int) -> None:
-    watermark = Watermark(max_rss_mb * MIB)
+async def _report(link: Link, max_rss_mb: int) -> None:
+    """Send the counters every second, and a request for a replacement when memory stays above the bound."""
+    watch = MemoryWatch(max_rss_mb * MIB)
     while True:
-        resident = await link.tell_counts()
-        if watermark.passed(resident):
+        resident = await link.send_counters()
+        if watch.exceeded(resident):
             logger.warning(
-                "This worker has %d MiB in memory; worker_max_rss_mb is %d",
+                "Resident memory stays above worker_max_rss_mb: %d MiB, bound %d MiB",
                 resident // MIB,
                 max_rss_mb,
                 extra={"action": "memory_passed"},
             )
-            await link.tell("replace", why="memory")
-        await anyio.sleep(TELL_S)
+            await link.send("replace", why="memory")
+        await anyio.sleep(REPORT_S)

@@ -1,6 +1,6 @@
-"""When a worker that died is replaced: at once, then after longer and longer pauses, and not for ever.
+"""The workers behind one port: always as many as there should be, replaced one at a time.
 
-The workers behind one port: there are always as many as there should be, and they leave one at a time.
+A worker that died is replaced immediately, then after longer and longer pauses, and not forever.
 """
 
 from __future__ import annotations
@@ -13,82 +13,80 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..errors import AlgaError, WorkerFailed
-from ..service.idempotency import IdempotencyKey
-from ..service.reply_cache import ReplyCache
+from ..service.reply_cache import IdempotencyKey, ReplyCache
 from .channel import Message
 from .claims import WorkerClaims
 from .process import Plan, WorkerProcess
 from .totals import Totals
 
-MAX_IN_A_ROW = 5
-"""So many deaths in a row end the service: whoever started it can do more about it than another try."""
+logger = logging.getLogger("alga_runner")
+
+MAX_CRASHES = 5
+"""Crashes in a row that end the service: an operator can do more about them than another start."""
 
 LONG_LIFE_S = 60.0
-"""A worker that lived so long begins a new row."""
+"""After a worker that lived so long, crashes are counted anew."""
 
 FIRST_PAUSE_S = 0.5
 """The pause before the second replacement in a row; it doubles with each."""
 
+START_S = 60.0
+"""How long a worker may take until it is ready."""
+
+CHECK_S = 1.0
+"""How often the pool checks that each worker has sent a message; each should every second."""
+
+MAX_SILENT_CHECKS = 60
+"""Checks in a row without a message from a worker, after which it is killed."""
+
+_REASONS = {"memory": "it uses too much memory", "asked": "its replacement was requested"}
+
 
 class Crashes:
-    """The deaths in a row of one worker and its replacements."""
+    """The crashes in a row of one worker and its replacements."""
 
     def __init__(self, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
         self._first_pause_s = first_pause_s
         self._in_a_row = 0
 
-    def pause_s(self, lived_s: float) -> float | None:
-        """Seconds until the replacement of a worker that lived ``lived_s`` seconds; ``None`` for no more of them."""
-        self._in_a_row = 1 if lived_s >= LONG_LIFE_S else self._in_a_row + 1
-        if self._in_a_row >= MAX_IN_A_ROW:
+    def pause_s(self, uptime_s: float) -> float | None:
+        """Seconds until the replacement of a worker that lived ``uptime_s`` seconds; ``None`` for no replacement."""
+        self._in_a_row = 1 if uptime_s >= LONG_LIFE_S else self._in_a_row + 1
+        if self._in_a_row >= MAX_CRASHES:
             return None
         return 0.0 if self._in_a_row == 1 else float(self._first_pause_s * 2 ** (self._in_a_row - 2))
 
 
-logger = logging.getLogger("alga_runner")
-
-START_S = 60.0
-"""How long a worker may take until it answers."""
-
-LOOK_S = 1.0
-"""How often the fleet looks whether a worker has said something; each should every second."""
-
-HUNG_LOOKS = 60
-"""Looks in a row at which a worker had said nothing, after which it is killed."""
-
-_WHY = {"memory": "it uses too much memory", "asked": "it was asked to make room"}
-
-
 class WorkerPool:
-    """N workers of ``plan``, in ``tasks``, whose idempotent replies are in one ``ledger``."""
+    """The workers of ``plan``, run in ``tasks``. They share ``cache``."""
 
     def __init__(
         self,
         plan: Plan,
         tasks: TaskGroup,
-        ledger: ReplyCache,
+        cache: ReplyCache,
         *,
         crashes: Callable[[], Crashes] = Crashes,
     ) -> None:
         self._plan = plan
         self._tasks = tasks
-        self._ledger = ledger
+        self._cache = cache
         self._crashes = crashes
         self._workers: dict[int, WorkerProcess] = {}
-        """By seat, those that are not gone."""
+        """All processes that have not ended, by index."""
         self._current: dict[int, WorkerProcess] = {}
-        """By number, those that take requests, or died last."""
-        self._desks: dict[int, WorkerClaims] = {}
-        """By seat."""
-        self._turn = anyio.Lock()
+        """The worker of each number that takes requests, or that died last."""
+        self._claims: dict[int, WorkerClaims] = {}
+        """By index."""
+        self._replacing = anyio.Lock()
         self._totals = Totals(lambda: list(self._workers.values()))
         self.ending = False
-        self._gone = anyio.Event()
+        self._changed = anyio.Event()
         self.failure: AlgaError | None = None
-        """Why the fleet ended by itself."""
+        """Why the pool ended itself."""
 
     async def start(self) -> None:
-        """Start all at once; return when all answer, or were told to end. Raises why one of them does not."""
+        """Start all workers, and return when all are ready or ordered to end. Raises why one of them did not start."""
         failures: list[AlgaError] = []
         async with anyio.create_task_group() as starting:
 
@@ -104,76 +102,78 @@ class WorkerPool:
         if failures and not self.ending:
             raise failures[0]
         for number in self._current:
-            self._tasks.start_soon(self._keep, number)
-        self._tasks.start_soon(self._watch)
+            self._tasks.start_soon(self._supervise, number)
+        self._tasks.start_soon(self._kill_hanging)
 
-    async def gone(self) -> None:
-        """Return when no worker is left and none will come."""
+    async def ended(self) -> None:
+        """Return when all workers have ended and no other will be started."""
         while self._workers or not self.ending:
-            self._gone = anyio.Event()
-            await self._gone.wait()
+            self._changed = anyio.Event()
+            await self._changed.wait()
 
-    def roll(self) -> None:
-        """Replace all, one after the other."""
+    def replace_all(self) -> None:
+        """Replace all workers, one at a time."""
         for worker in self._current.values():
-            worker.wants("asked")
+            worker.request_replacement("asked")
 
     def end(self, order: str, within_s: float) -> None:
-        """Tell all to ``drain`` or ``stop``; those that still exist ``within_s`` seconds later are killed."""
+        """Order all workers to ``drain`` or ``stop``; kill those that exist ``within_s`` seconds later."""
         self.ending = True
         for worker in self._workers.values():
             if worker.ready.is_set():
-                worker.tell(order)
+                worker.order(order)
             else:
                 worker.kill()
-        self._gone.set()
+        self._changed.set()
         self._tasks.start_soon(self._kill_later, within_s)
 
     def kill(self) -> None:
-        """End all at once."""
+        """Kill all workers."""
         self.ending = True
         for worker in self._workers.values():
             worker.leaving = True
             worker.kill()
 
-    # ---- One worker after the other
+    # ---- Replacements
 
-    async def _keep(self, number: int) -> None:
-        """As long as the fleet lasts, there is a worker ``number``."""
+    async def _supervise(self, number: int) -> None:
+        """Replace worker ``number`` when it ends or asks for it, until the pool ends."""
         crashes = self._crashes()
         while True:
             worker = self._current[number]
-            await worker.stirred.wait()
+            await worker.needs_replacement.wait()
             if self.ending:
                 return
             if not worker.ended.is_set():
                 await self._replace(worker)
-            elif not await self._replace_dead(worker, crashes):
+            elif not await self._replace_crashed(worker, crashes):
                 return
 
     async def _replace(self, worker: WorkerProcess) -> None:
-        """A fresh worker first, then the end of ``worker``; one replacement at a time."""
-        if not await self._its_turn(worker):
-            return  # it died while it waited
+        """Start a successor, then retire ``worker``; one replacement at a time."""
+        if not await self._acquire_replacing(worker):
+            return  # it died meanwhile
         try:
-            why, worker.wish, worker.stirred = worker.wish or "asked", None, anyio.Event()
-            self._say(logging.INFO, "worker_replaced", worker, f"is replaced: {_WHY[why]}", why=why)
+            why = worker.begin_replacement()
+            self._log(logging.INFO, "worker_replaced", worker, f"is being replaced: {_REASONS[why]}", why=why)
             try:
                 self._current[worker.number] = await self._start(worker.number)
             except AlgaError as error:
                 if not self.ending:
-                    self._say(logging.ERROR, "worker_failed", worker, f"stays, for no other starts: {error}")
+                    self._log(
+                        logging.ERROR, "worker_failed", worker, f"goes on, its successor failed: {error}"
+                    )
                 return
-            self._totals.replaced(why)
+            self._totals.count_replacement(why)
             if not self.ending:
-                worker.tell("retire")
+                worker.order("retire")
             await worker.ended.wait()
         finally:
-            self._turn.release()
+            self._replacing.release()
 
-    async def _its_turn(self, worker: WorkerProcess) -> bool:
-        """Take the turn, unless ``worker`` ends before; whether it has it."""
-        has_it = False
+    async def _acquire_replacing(self, worker: WorkerProcess) -> bool:
+        """Acquire the lock, unless ``worker`` ends before; returns whether it is acquired."""
+        acquired = False
         async with anyio.create_task_group() as waiting:
 
             async def give_up() -> None:
@@ -181,38 +181,38 @@ class WorkerPool:
                 waiting.cancel_scope.cancel()
 
             waiting.start_soon(give_up)
-            await self._turn.acquire()
-            has_it = True
+            await self._replacing.acquire()
+            acquired = True
             waiting.cancel_scope.cancel()
-        return has_it
+        return acquired
 
-    async def _replace_dead(self, worker: WorkerProcess, crashes: Crashes) -> bool:
-        """Another in the place of one that died; whether the fleet goes on."""
-        lived_s = worker.lived_s
+    async def _replace_crashed(self, worker: WorkerProcess, crashes: Crashes) -> bool:
+        """Start another worker for one that died; returns whether the pool goes on."""
+        uptime_s = worker.uptime_s
         while not self.ending:
-            self._totals.replaced("crash")
-            pause_s = crashes.pause_s(lived_s)
+            self._totals.count_replacement("crash")
+            pause_s = crashes.pause_s(uptime_s)
             if pause_s is None:
                 self._give_up(worker)
                 return False
             if pause_s:
-                self._say(logging.WARNING, "worker_awaited", worker, f"is replaced in {pause_s:g} s")
+                self._log(logging.WARNING, "worker_awaited", worker, f"will be replaced in {pause_s:g} s")
                 await anyio.sleep(pause_s)
             try:
                 self._current[worker.number] = await self._start(worker.number)
             except AlgaError as error:
-                lived_s = 0.0
+                uptime_s = 0.0
                 if not self.ending:
-                    self._say(logging.ERROR, "worker_failed", worker, f"is not replaced yet: {error}")
+                    self._log(logging.ERROR, "worker_failed", worker, f"was not replaced yet: {error}")
             else:
                 return True
         return False
 
     def _give_up(self, worker: WorkerProcess) -> None:
         self.failure = WorkerFailed(
-            f"Worker {worker.number} died {MAX_IN_A_ROW} times in a row, the last time "
-            f"{worker.how_it_ended()}; the service ends.",
-            hint="The log says how each ended; a request that kills its worker is among the last of each.",
+            f"Worker {worker.number} died {MAX_CRASHES} times in a row, the last time "
+            f"{worker.exit_status()}; the service ends.",
+            hint="The log has how each ended; a request that kills its worker is among the last of each.",
         )
         logger.error("%s", self.failure, extra={"action": "worker_failed", "worker": worker.number})
         self.end("drain", self._plan.settings.shutdown_grace_ms / 1000)
@@ -220,30 +220,30 @@ class WorkerPool:
     # ---- One worker
 
     async def _start(self, number: int) -> WorkerProcess:
-        """A worker that answers. Raises why it does not, and ``WorkerFailed`` once the fleet ends."""
+        """Start a worker, and return it when it is ready. Raises why it is not, and ``WorkerFailed`` at the end."""
         if self.ending:
             raise WorkerFailed("The service ends.")
-        seat = next(seat for seat in range(self._plan.workers + 1) if seat not in self._workers)
+        index = next(index for index in range(self._plan.workers + 1) if index not in self._workers)
         try:
-            worker = WorkerProcess(self._plan, number, seat, self._converse)
+            worker = WorkerProcess(self._plan, number, index, self._handle)
         except OSError as error:
             raise WorkerFailed(f"Worker {number} cannot be started: {error.strerror}.") from None
-        self._workers[seat] = worker
-        self._desks[seat] = WorkerClaims(self._ledger, worker.post)
-        self._tasks.start_soon(self._attend, worker)
+        self._workers[index] = worker
+        self._claims[index] = WorkerClaims(self._cache, worker.post)
+        self._tasks.start_soon(self._run, worker)
         try:
-            with anyio.move_on_after(START_S) as patience:
+            with anyio.move_on_after(START_S) as timeout:
                 await self._ready_or_ended(worker)
         except BaseException:
             worker.kill()
             raise
         if worker.ready.is_set():
-            self._say(logging.INFO, "worker_started", worker, "answers")
-            self._tell_all()
+            self._log(logging.INFO, "worker_started", worker, "started")
+            self._post_ready_workers()
             return worker
         worker.kill()
         await worker.ended.wait()
-        if patience.cancelled_caught:
+        if timeout.cancelled_caught:
             raise WorkerFailed(f"{worker} did not answer within {START_S:g} s.")
         raise worker.start_failure()
 
@@ -257,64 +257,64 @@ class WorkerPool:
             waiting.start_soon(wait_for, worker.ready)
             waiting.start_soon(wait_for, worker.ended)
 
-    async def _attend(self, worker: WorkerProcess) -> None:
+    async def _run(self, worker: WorkerProcess) -> None:
         try:
             await worker.run()
         finally:
-            del self._workers[worker.seat]
-            self._desks.pop(worker.seat).close()
-            self._totals.retire(worker)
-            self._gone.set()
+            del self._workers[worker.index]
+            self._claims.pop(worker.index).close()
+            self._totals.keep(worker)
+            self._changed.set()
         if worker.ready.is_set() and not worker.leaving and not self.ending:
-            self._say(logging.ERROR, "worker_died", worker, f"died: it ended {worker.how_it_ended()}")
-        self._tell_all()
+            self._log(logging.ERROR, "worker_died", worker, f"died {worker.exit_status()}")
+        self._post_ready_workers()
 
-    async def _watch(self) -> None:
-        """Kill workers that hang. Counted in looks, so that a machine that slept accuses nobody."""
+    async def _kill_hanging(self) -> None:
+        """Kill workers that hang. Checks are counted, not seconds: a machine that slept must not kill any."""
         while True:
-            await anyio.sleep(LOOK_S)
+            await anyio.sleep(CHECK_S)
             for worker in list(self._workers.values()):
-                worker.silent_for += 1
-                if worker.ready.is_set() and worker.silent_for >= HUNG_LOOKS:
-                    self._say(logging.ERROR, "worker_hung", worker, "says nothing any more; it is killed")
+                worker.silent_checks += 1
+                if worker.ready.is_set() and worker.silent_checks >= MAX_SILENT_CHECKS:
+                    self._log(logging.ERROR, "worker_hung", worker, "hangs and is killed")
                     worker.kill()
 
     async def _kill_later(self, seconds: float) -> None:
         await anyio.sleep(seconds)
         for worker in list(self._workers.values()):
-            self._say(logging.ERROR, "worker_hung", worker, "did not end in time; it is killed")
+            self._log(logging.ERROR, "worker_hung", worker, "did not end in time and is killed")
             worker.kill()
 
-    # ---- What workers say
+    # ---- Messages
 
-    def _converse(self, worker: WorkerProcess, message: Message) -> bool:
-        desk = self._desks[worker.seat]
+    def _handle(self, worker: WorkerProcess, message: Message) -> bool:
+        claims = self._claims[worker.index]
         match message:
             case {
                 "kind": "claim",
                 "number": int(number),
-                "place": bytes(place),
+                "digest": bytes(digest),
                 "fingerprint": bytes(fingerprint),
                 "tenant": bytes(tenant),
             }:
-                desk.claim(number, IdempotencyKey(place, fingerprint, tenant))
-            case {"kind": "done", "number": int(number), "reply": reply}:
-                desk.done(number, reply)
+                claims.claim(number, IdempotencyKey(digest, fingerprint, tenant))
+            case {"kind": "release", "number": int(number), "reply": reply}:
+                claims.release(number, reply)
             case {"kind": "metrics", "number": int(number)}:
-                self._tasks.start_soon(self._tell_totals, worker, number)
+                self._tasks.start_soon(self._post_metrics, worker, number)
             case _:
                 return False
         return True
 
-    async def _tell_totals(self, worker: WorkerProcess, number: int) -> None:
-        worker.post({"kind": "metrics", "number": number, "snapshot": await self._totals.now()})
+    async def _post_metrics(self, worker: WorkerProcess, number: int) -> None:
+        worker.post({"kind": "metrics", "number": number, "snapshot": await self._totals.collect()})
 
-    def _tell_all(self) -> None:
+    def _post_ready_workers(self) -> None:
         workers = list(self._workers.values())
         ready = len({worker.number for worker in workers if worker.answers})
         for worker in workers:
             if worker.ready.is_set():
-                worker.post({"kind": "fleet", "ready": ready, "of": self._plan.workers})
+                worker.post({"kind": "workers", "ready": ready, "of": self._plan.workers})
 
-    def _say(self, level: int, action: str, worker: WorkerProcess, what: str, **fields: Any) -> None:
-        logger.log(level, "%s %s", worker, what, extra={"action": action, **worker.who, **fields})
+    def _log(self, level: int, action: str, worker: WorkerProcess, event: str, **fields: Any) -> None:
+        logger.log(level, "%s %s", worker, event, extra={"action": action, **worker.log_fields, **fields})

@@ -13,7 +13,7 @@ from alga_runner import Runner
 from alga_runner.bundles import Bundle, BundleSource
 from alga_runner.errors import BundleNotFound
 from alga_runner.service import create_service
-from alga_runner.service.idempotency import IdempotencyKey
+from alga_runner.service.reply_cache import IdempotencyKey
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ import pytest
 from alga_runner import Runner, Settings
 from alga_runner.bundles import FolderBundles, MemoryBundles
 from alga_runner.service import create_service, health
+from alga_runner.service.health import Peers, ReadyWorkers
 from alga_runner.service.http import Refused
-from alga_runner.service.peers import Peers, Workers
 
 pytestmark = pytest.mark.anyio
 
@@ -114,8 +114,8 @@ class Others(Peers):
         self._page = page
 
     @property
-    def workers(self) -> Workers:
-        return Workers(ready=2, of=3)
+    def workers(self) -> ReadyWorkers:
+        return ReadyWorkers(ready=2, of=3)
 
     async def metrics(self) -> bytes:
         if self._page is None:

@@ -1,4 +1,4 @@
-"""A worker process that does what its settings' bundle store says, word by word, and nothing else.
+"""A worker process that does the words in its settings' bundle store, one after the other, and nothing else.
 
 It speaks the supervisor's protocol with the standard library and msgpack alone, so that it starts quickly.
 """
@@ -35,12 +35,12 @@ def exactly(count: int) -> bytes:
     return data
 
 
-def counted(ask: int) -> dict:
+def counted(number: int) -> dict:
     snapshot = {
         "alga_runner_executions_total": [[["success"], [1]]],
         "alga_runner_executions_in_progress": [[[], [1]]],
     }
-    return {"kind": "counted", "ask": ask, "snapshot": snapshot, "resident": 1000}
+    return {"kind": "counters", "round": number, "snapshot": snapshot, "resident": 1000}
 
 
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP, signal.SIGTERM})
@@ -66,11 +66,11 @@ for word in start["settings"]["plain"]["bundle_store"].split():
             sys.exit(3)
         case ["second", _, word]:
             os.close(os.open(word, os.O_CREAT))
-        case ["deaf", *_]:
+        case ["hang", *_]:
             signal.pause()
 while True:
     match receive():
-        case {"kind": "measure", "ask": ask}:
-            send(**counted(ask))
+        case {"kind": "measure", "round": number}:
+            send(**counted(number))
         case {"kind": "retire" | "drain" | "stop"}:
             sys.exit(0)

@@ -35,14 +35,14 @@ class Held(asyncio.Protocol):
 class Worker:
     """An acceptor, and the connections it took."""
 
-    def __init__(self, listener: socket.socket, board: ConnectionCounts, seat: int) -> None:
+    def __init__(self, listener: socket.socket, counts: ConnectionCounts, index: int) -> None:
         self.open: set[Held] = set()
         self.acceptor = Acceptor(
             listener,
-            board,
-            seat,
-            connect=lambda: Held(self.open, self.acceptor.changed),
-            connections=lambda: len(self.open),
+            counts,
+            index,
+            connect=lambda: Held(self.open, self.acceptor.update_count),
+            open_connections=lambda: len(self.open),
         )
 
     async def stop(self) -> None:
@@ -60,16 +60,16 @@ def listener() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def board() -> Iterator[ConnectionCounts]:
-    with ConnectionCounts.create(3) as board:
-        yield board
+def counts() -> Iterator[ConnectionCounts]:
+    with ConnectionCounts.create(3) as counts:
+        yield counts
 
 
 @pytest.fixture
-async def workers(listener, board) -> AsyncIterator[list[Worker]]:
+async def workers(listener, counts) -> AsyncIterator[list[Worker]]:
     """Two workers in this process, which take turns on its event loop."""
     with listener.dup() as one, listener.dup() as other:
-        both = [Worker(one, board, 0), Worker(other, board, 1)]
+        both = [Worker(one, counts, 0), Worker(other, counts, 1)]
         for each in both:
             each.acceptor.open()
         yield both
@@ -115,16 +115,16 @@ async def test_one_by_one_they_are_shared(workers, connect) -> None:
     assert max(counts) - min(counts) <= 2
 
 
-async def test_one_that_has_fewest_but_takes_none_holds_up_nobody(workers, connect, board) -> None:
+async def test_one_that_has_fewest_but_takes_none_holds_up_nobody(workers, connect, counts) -> None:
     await workers[1].acceptor.close()
-    board.set(1, 0)  # as one that hangs has it
+    counts.set(1, 0)  # as one that hangs has it
 
     connect(20)
 
     assert await taken(workers, 20) == [20, 0]
 
 
-async def test_one_that_leaves_is_not_waited_for_and_loses_nothing(workers, connect, board) -> None:
+async def test_one_that_leaves_is_not_waited_for_and_loses_nothing(workers, connect, counts) -> None:
     connect(10)
     await taken(workers, 10)
     await workers[0].acceptor.close()
@@ -132,24 +132,24 @@ async def test_one_that_leaves_is_not_waited_for_and_loses_nothing(workers, conn
     connect(10)
 
     assert sum(await taken(workers, 20)) == 20
-    while workers[1].acceptor._coming:
+    while workers[1].acceptor._opening:
         await anyio.lowlevel.checkpoint()
-    assert board.fewest() == len(workers[1].open)
+    assert counts.fewest() == len(workers[1].open)
 
 
 async def test_closing_waits_for_those_that_are_on_their_way(workers, connect) -> None:
     connect(2)
-    while not any(each.acceptor._coming for each in workers):
+    while not any(each.acceptor._opening for each in workers):
         await anyio.lowlevel.checkpoint()
 
     for each in workers:
         await each.acceptor.close()
 
-    assert not any(each.acceptor._coming for each in workers)
+    assert not any(each.acceptor._opening for each in workers)
 
 
 async def test_a_system_without_room_is_told_once_and_waited_for(
-    board, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, listener, connect
+    counts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, listener, connect
 ) -> None:
     monkeypatch.setattr("alga_runner.workers.acceptor.EXHAUSTED_S", 0.001)
 
@@ -167,34 +167,34 @@ async def test_a_system_without_room_is_told_once_and_waited_for(
                 raise OSError(errno.EMFILE, "Too many open files")
             return listener.accept()
 
-    worker = Worker(Full(), board, 2)  # type: ignore[arg-type]
+    worker = Worker(Full(), counts, 2)  # type: ignore[arg-type]
     worker.acceptor.open()
     connect(1)
 
     assert await taken([worker], 1) == [1]
     assert [record.message for record in caplog.records] == [
-        "The runner cannot take another connection: Too many open files"
+        "Accepting a connection failed: Too many open files"
     ] * 2
     await worker.stop()
 
 
-# ---- The board
+# ---- The counts
 
 
-def test_on_a_new_board_everybody_is_absent(board) -> None:
-    assert board.fewest() == 0
+def test_on_a_new_counts_everybody_is_absent(counts) -> None:
+    assert counts.fewest() == 0
 
 
-def test_the_fewest_are_of_those_who_are_there(board) -> None:
-    board.set(0, 5)
-    board.set(1, 3)
-    assert board.fewest() == 3
+def test_the_fewest_are_of_those_who_are_there(counts) -> None:
+    counts.set(0, 5)
+    counts.set(1, 3)
+    assert counts.fewest() == 3
 
-    board.leave(1)
-    assert board.fewest() == 5
+    counts.leave(1)
+    assert counts.fewest() == 5
 
 
-def test_two_processes_see_one_board(board) -> None:
-    board.set(0, 7)
-    with ConnectionCounts(os.dup(board.descriptor)) as same:
+def test_two_processes_see_one_counts(counts) -> None:
+    counts.set(0, 7)
+    with ConnectionCounts(os.dup(counts.descriptor)) as same:
         assert same.fewest() == 7

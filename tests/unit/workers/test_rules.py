@@ -14,7 +14,7 @@ from alga_runner.telemetry.metrics import FAMILIES, Metrics
 from alga_runner.workers import usable_cores
 from alga_runner.workers.channel import ChannelBroken
 from alga_runner.workers.messages import failure_of, snapshot_of
-from alga_runner.workers.resources import Watermark, resident_bytes
+from alga_runner.workers.resources import MemoryWatch, resident_bytes
 from alga_runner.workers.worker_pool import Crashes
 
 # ---- Cores
@@ -80,19 +80,19 @@ def test_resident_memory_is_that_of_this_process() -> None:
 
 
 def test_a_peak_that_passes_is_no_reason() -> None:
-    watermark = Watermark(100)
+    watermark = MemoryWatch(100)
 
-    assert [watermark.passed(reading) for reading in (101, 101, 100, 101, 101)] == [False] * 5
+    assert [watermark.exceeded(reading) for reading in (101, 101, 100, 101, 101)] == [False] * 5
 
 
 def test_what_stays_above_the_watermark_is_told_and_told_again() -> None:
-    watermark = Watermark(100)
+    watermark = MemoryWatch(100)
 
-    assert [watermark.passed(101) for _ in range(6)] == [False, False, True, False, False, True]
+    assert [watermark.exceeded(101) for _ in range(6)] == [False, False, True, False, False, True]
 
 
 def test_without_a_watermark_nothing_is_too_much() -> None:
-    assert not any(Watermark(0).passed(10**12) for _ in range(9))
+    assert not any(MemoryWatch(0).exceeded(10**12) for _ in range(9))
 
 
 # ---- What workers say

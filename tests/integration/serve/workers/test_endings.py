@@ -124,7 +124,7 @@ def test_a_terminal_that_goes_away_takes_the_runner_along(store: Path, command, 
     finally:
         process.kill()
         process.wait()
-    assert re.search(rb"INFO    Worker [12] \(process \d+\) answers", said)
+    assert re.search(rb"INFO    Worker [12] \(process \d+\) started", said)
 
 
 HUNGRY: dict[str, Any] = {

@@ -247,7 +247,7 @@ def test_one_that_is_killed_under_load_loses_what_it_had_and_is_replaced(workers
     under.wait_for(20)
     outcomes = under.lift()
 
-    assert died["message"] == f"Worker 2 (process {pids[2]}) died: it ended by SIGKILL"
+    assert died["message"] == f"Worker 2 (process {pids[2]}) died by SIGKILL"
     assert outcomes.keys() <= {"ok", "lost"}
     assert outcomes["lost"] <= 4  # one for each client, at most
     assert under.seen == sorted(under.seen)
