@@ -13,7 +13,7 @@ import pytest
 from alga_runner import Runner, Settings
 from alga_runner.alga import Identity
 from alga_runner.alga.connect import NoAlgaServer
-from alga_runner.engine import Engine
+from alga_runner.engine.context import engine_context
 from alga_runner.models import ScheduleInfo
 from alga_runner.service import Service, create_service
 
@@ -63,7 +63,7 @@ def waiting_request(request_for, publish) -> dict[str, Any]:
 
 
 def live_guests() -> int:
-    return sum(engine.ticker.live for engine in Engine._engines.values())
+    return sum(engine.ticker.live for engine in engine_context._engines.values())
 
 
 def executions(runner: Runner) -> dict[str, float]:

@@ -103,7 +103,7 @@ def test_a_process_that_goes_away_is_told_with_its_last_words(run, monkeypatch: 
 
     stderr = run("demo").stderr
     assert stderr.startswith("error: alga-runner ended (exit status 0). Its last words: {")
-    assert "The runner is shutting down" in stderr
+    assert "Shutting down: draining" in stderr
     assert stderr.count("\n") == 1
 
 

@@ -16,7 +16,7 @@ import pytest
 
 pytestmark = pytest.mark.processes
 
-DRAINING = "The runner is shutting down; 1 executions are under way"
+DRAINING = "Shutting down: draining, 1 executions under way"
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_terminal_that_goes_away_takes_the_runner_along(store: Path, command, 
     finally:
         process.kill()
         process.wait()
-    assert re.search(rb"INFO    Worker [12] \(process \d+\) started", said)
+    assert re.search(rb"info     Worker [12] \(process \d+\) started", said)
 
 
 HUNGRY: dict[str, Any] = {
@@ -185,4 +185,4 @@ def test_a_watermark_that_a_worker_passes_at_once_is_refused(attempt, store: Pat
     )
 
     assert ended.returncode == 1
-    assert "worker_max_rss_mb is 10, and a worker that has done nothing has" in ended.stderr
+    assert "worker_max_rss_mb is 10, and an idle worker has" in ended.stderr
