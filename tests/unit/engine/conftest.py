@@ -107,7 +107,7 @@ def limits() -> GuestLimits:
     return LIMITS
 
 
-@pytest.fixture(params=["suspended", "answered at once"])
+@pytest.fixture(params=["suspended", "answered immediately"])
 def run(request: pytest.FixtureRequest, linked: LinkedModule, answered: LinkedModule) -> Run:
     """Call an export of a fresh guest with 7; gives the first 24 bytes of its memory."""
     suspended = request.param == "suspended"
@@ -141,7 +141,7 @@ PATIENCE_S = 60.0
 
 @pytest.fixture
 def until() -> Until:
-    """Wait until ``condition`` holds, whatever else goes on."""
+    """Wait until ``condition`` holds."""
 
     async def wait(condition: Callable[[], object]) -> None:
         until = monotonic() + PATIENCE_S

@@ -1,4 +1,4 @@
-"""Guests on fibers: what they are told, what they may touch, how they end."""
+"""Guests on fibers: the numbers they exchange with the host, their memory, their end."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_each_guest_starts_from_the_module_alone(run):
     assert first[0] == second[0] == 1
 
 
-async def test_the_host_s_own_exception_reaches_the_one_who_drives(run):
+async def test_the_host_s_own_exception_reaches_the_caller_of_run_call(run):
     def refuse(_: int) -> None:
         raise Refused
 
@@ -156,7 +156,7 @@ async def test_closing_twice_is_harmless(linked, limits):
     assert linked.engine.ticker.live == 0
 
 
-async def test_one_guest_more_than_there_are_slots_is_told_so(linked, limits):
+async def test_one_guest_more_than_there_are_slots_is_refused(linked, limits):
     guests = [Guest(linked, limits) for _ in range(5)]
     try:
         for guest in guests[:4]:
@@ -170,13 +170,13 @@ async def test_one_guest_more_than_there_are_slots_is_told_so(linked, limits):
             guest.close()
 
 
-async def test_a_spinning_guest_lets_the_event_loop_have_its_turn(linked, limits):
-    turns = 0
+async def test_the_event_loop_goes_on_while_a_guest_spins(linked, limits):
+    iterations = 0
 
-    async def count_turns() -> None:
-        nonlocal turns
+    async def count_iterations() -> None:
+        nonlocal iterations
         while True:
-            turns += 1
+            iterations += 1
             await anyio.lowlevel.checkpoint()
 
     async def spin() -> None:
@@ -188,12 +188,12 @@ async def test_a_spinning_guest_lets_the_event_loop_have_its_turn(linked, limits
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(spin)
-        tasks.start_soon(count_turns)
-        while turns < 20:
+        tasks.start_soon(count_iterations)
+        while iterations < 20:
             await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
 
-    assert turns >= 20
+    assert iterations >= 20
 
 
 async def test_an_export_that_is_not_there(linked, limits):
@@ -224,48 +224,53 @@ async def test_nothing_is_answered_twice(linked, limits):
             guest.resume(1)
 
 
-class TestMemory:
-    @pytest.fixture
-    def memory(self, linked, limits):
-        with Guest(linked, limits) as guest:
-            guest.instantiate()
-            settled(guest)
-            yield guest.memory
+@pytest.fixture
+def memory(linked, limits):
+    with Guest(linked, limits) as guest:
+        guest.instantiate()
+        settled(guest)
+        yield guest.memory
 
-    async def test_what_is_written_is_read(self, memory):
-        memory.write(100, b"hello")
 
-        assert memory.read(100, 5) == b"hello"
+async def test_bytes_written_to_memory_are_read_back(memory):
+    memory.write(100, b"hello")
 
-    @pytest.mark.parametrize(("offset", "length"), [(65536, 0), (0, 65536), (65535, 1)])
-    async def test_a_range_may_reach_to_the_end(self, memory, offset: int, length: int):
-        assert len(memory.read(offset, length)) == length
+    assert memory.read(100, 5) == b"hello"
 
-    @pytest.mark.parametrize(
-        ("offset", "length"), [(65536, 1), (65537, 0), (0, 65537), (0xFFFFFFFF, 1), (0xFFFFFFFF, 0xFFFFFFFF)]
-    )
-    async def test_a_range_beyond_the_end_is_refused(self, memory, offset: int, length: int):
+
+@pytest.mark.parametrize(("offset", "length"), [(65536, 0), (0, 65536), (65535, 1)])
+async def test_a_range_may_reach_to_the_end_of_memory(memory, offset: int, length: int):
+    assert len(memory.read(offset, length)) == length
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"), [(65536, 1), (65537, 0), (0, 65537), (0xFFFFFFFF, 1), (0xFFFFFFFF, 0xFFFFFFFF)]
+)
+async def test_a_range_beyond_the_end_of_memory_is_refused(memory, offset: int, length: int):
+    with pytest.raises(OutOfBounds):
+        memory.read(offset, length)
+
+
+async def test_a_write_across_the_end_of_memory_writes_nothing(memory):
+    with pytest.raises(OutOfBounds):
+        memory.write(65534, b"abc")
+
+    assert memory.read(65534, 2) == b"\0\0"
+
+
+async def test_memory_that_grew_can_be_reached(linked, limits):
+    with Guest(linked, limits) as guest:
+        guest.instantiate()
+        settled(guest)
         with pytest.raises(OutOfBounds):
-            memory.read(offset, length)
+            guest.memory.read(65536, 1)
+        guest.call("grow", 1)
+        settled(guest)
 
-    async def test_a_write_across_the_end_writes_nothing(self, memory):
-        with pytest.raises(OutOfBounds):
-            memory.write(65534, b"abc")
+        assert guest.memory.read(65536, 65536) == bytes(65536)
 
-        assert memory.read(65534, 2) == b"\0\0"
 
-    async def test_memory_that_grew_can_be_reached(self, linked, limits):
-        with Guest(linked, limits) as guest:
-            guest.instantiate()
-            settled(guest)
-            with pytest.raises(OutOfBounds):
-                guest.memory.read(65536, 1)
-            guest.call("grow", 1)
-            settled(guest)
+async def test_growth_past_the_limit_is_refused_to_the_guest(run):
+    memory = await run("grow", argument=16)
 
-            assert guest.memory.read(65536, 65536) == bytes(65536)
-
-    async def test_growth_past_the_limit_is_refused_to_the_guest(self, run):
-        memory = await run("grow", argument=16)
-
-        assert memory[:4] == b"\xff\xff\xff\xff"
+    assert memory[:4] == b"\xff\xff\xff\xff"

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Time:
-    """Seconds that pass while work is done or somebody sleeps; others run meanwhile."""
+    """Seconds that pass while work is done or a task sleeps; others run meanwhile."""
 
     def __init__(self) -> None:
         self.now = 0.0

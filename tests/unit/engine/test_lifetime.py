@@ -42,7 +42,7 @@ def python(program: str, **options) -> subprocess.Popen:
 
 
 def ended(process: subprocess.Popen) -> tuple[str, str]:
-    """What it wrote until its end. One that comes to none is killed: it may spin."""
+    """The output of a process until its end. One that does not end is killed: it may spin."""
     try:
         return process.communicate(timeout=60)
     finally:

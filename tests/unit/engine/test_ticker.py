@@ -1,4 +1,4 @@
-"""The timer that ends slices runs whenever a guest is alive, whoever else starts or ends one meanwhile."""
+"""The timer that ends slices runs whenever a guest is alive, while other threads start and end guests."""
 
 from __future__ import annotations
 
