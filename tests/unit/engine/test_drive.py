@@ -90,7 +90,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 
 @pytest.fixture
 def filling() -> Callable[[int], LinkedModule]:
-    """A module whose guests fill that many pages with one instruction, which nothing interrupts: 256 MiB take 100 ms."""
+    """A module whose guests fill that many pages with one instruction. Nothing interrupts it: 256 MiB take 100 ms."""
 
     def link(pages: int) -> LinkedModule:
         engine = engine_context.engine(EngineConfig(max_guests=2, max_memory_bytes=16 << 20))
