@@ -14,10 +14,9 @@ from alga_runner.alga.connect import NoAlgaServer
 from alga_runner.bundles import Bundle, MemoryBundles
 from alga_runner.engine import Guest
 from alga_runner.models import ScheduleInfo
+from tests.support.guests import LIST_IMPORT
 
 pytestmark = pytest.mark.anyio
-
-LIST = '(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))'
 
 
 def request_for(content_hash: str) -> ExecuteRequest:
@@ -86,7 +85,7 @@ STOPPED = ("engine_unavailable", "The runner stopped before the handler was done
 def bundles_of(guest_wat):
     def make(handler: str) -> tuple[MemoryBundles, ExecuteRequest]:
         bundles = MemoryBundles()
-        wasm = bytes(wat2wasm(guest_wat(handler, imports=LIST, data=b"\x80")))
+        wasm = bytes(wat2wasm(guest_wat(handler, imports=LIST_IMPORT, data=b"\x80")))
         files = {
             "manifest.json": b'{"name": "t", "version": "1", "runtime": "wasm-wat@1"}',
             "dist/main.wasm": wasm,

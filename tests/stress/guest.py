@@ -9,10 +9,9 @@ from __future__ import annotations
 import struct
 import zlib
 
-from wasmtime import wat2wasm
-
 from alga_runner.bundles import Bundle
 from alga_runner.guests import messages
+from tests.support.bundles import make_bundle
 
 NONCE_CHARACTERS = 16
 MARK = b"nonce="
@@ -151,8 +150,7 @@ def bundle(tenant_mark: str) -> Bundle:
     text = _WAT
     for name, value in values.items():
         text = text.replace("{" + name + "}", str(value))
-    manifest = b'{"name": "com.example.storm", "version": "1.0.0", "runtime": "wasm-wat@1"}'
-    return Bundle.from_files({"manifest.json": manifest, "dist/main.wasm": bytes(wat2wasm(text))})
+    return make_bundle(text)
 
 
 def text_of(nonce: str) -> int:

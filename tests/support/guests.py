@@ -7,6 +7,9 @@ import struct
 import msgpack
 from wasmtime import wat2wasm
 
+LIST_IMPORT = '(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))'
+"""For ``guest_wat``'s ``imports``: the host function that lists the schedules."""
+
 
 def guest_wat(
     handler: str = "(call $respond (i32.const 0) (global.get $ok))",

@@ -21,6 +21,7 @@ from wasmtime import wat2wasm
 
 from alga_runner.bundles import FolderBundles
 from alga_runner.models import content_hash, pack
+from tests.support.guests import LIST_IMPORT
 
 TOKEN = "the-service-token"
 PATIENCE_S = 60
@@ -32,7 +33,7 @@ WAITING: dict[str, Any] = {
     "handler": """
       (drop (call $list (i32.const 1024) (i32.const 1) (i32.const 2048) (i32.const 1024)))
       (call $respond (i32.const 0) (global.get $ok))""",
-    "imports": '(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))',
+    "imports": LIST_IMPORT,
     "data": b"\xc0",
 }
 """A guest that asks the Alga server for its schedules, whatever the answer, and then responds."""

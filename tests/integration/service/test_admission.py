@@ -17,6 +17,7 @@ from alga_runner.alga.connect import NoAlgaServer
 from alga_runner.models import ScheduleInfo
 from alga_runner.service import Service
 from alga_runner.service.request_tracker import REQUEST_BYTES, RequestMemory
+from tests.support.guests import LIST_IMPORT
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +27,7 @@ WAITING: dict[str, Any] = {
     "handler": """
       (drop (call $list (i32.const 1024) (i32.const 1) (i32.const 2048) (i32.const 1024)))
       (call $respond (i32.const 0) (global.get $ok))""",
-    "imports": '(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))',
+    "imports": LIST_IMPORT,
     "data": b"\xc0",
 }
 

@@ -16,6 +16,7 @@ from alga_runner.alga.connect import NoAlgaServer
 from alga_runner.engine.context import engine_context
 from alga_runner.models import ScheduleInfo
 from alga_runner.service import Service, create_service
+from tests.support.guests import LIST_IMPORT
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +24,7 @@ WAITING: dict[str, Any] = {
     "handler": """
       (drop (call $list (i32.const 1024) (i32.const 1) (i32.const 2048) (i32.const 1024)))
       (call $respond (i32.const 0) (global.get $ok))""",
-    "imports": '(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))',
+    "imports": LIST_IMPORT,
     "data": b"\xc0",
 }
 """A guest that asks for its schedules, whatever the answer, and then responds."""

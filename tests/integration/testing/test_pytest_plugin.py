@@ -11,6 +11,7 @@ from wasmtime import wat2wasm
 
 from alga_runner.errors import EndpointNotFound
 from alga_runner.testing import Alga
+from tests.support.guests import LIST_IMPORT
 
 pytest_plugins = ["pytester"]
 
@@ -39,7 +40,7 @@ def write_extension(pytester: pytest.Pytester, wat: str | None) -> None:
 @pytest.fixture
 def responds(pytester: pytest.Pytester, guest_wat: Callable[..., str]) -> None:
     """An extension that lists its schedules and answers 200 without a body."""
-    imports = '(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))'
+    imports = LIST_IMPORT
     handler = """
         (drop (call $list (i32.const 1024) (i32.const 1) (i32.const 0) (i32.const 0)))
         (call $respond (i32.const 0) (global.get $ok))"""

@@ -10,6 +10,7 @@ import pytest
 
 from alga_runner.bundles import read_bundle
 from alga_runner.models import pack
+from tests.support.guests import LIST_IMPORT
 
 REQUEST_IN_LOG = """
   (drop (call $request (i32.const 2048) (i32.const 30000)))
@@ -21,7 +22,6 @@ REQUEST_AND_EMIT = """
 LIST = """
   (drop (call $list (i32.const 1024) (i32.const 1) (i32.const 0) (i32.const 0)))
   (call $respond (i32.const 0) (global.get $ok))"""
-IMPORT_LIST = '(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))'
 EMPTY_MAP = b"\x80"
 
 
@@ -40,7 +40,7 @@ def echo(extension) -> str:
 @pytest.fixture
 def lister(extension) -> str:
     """An extension that lists its schedules, which it declares."""
-    return extension(LIST, imports=IMPORT_LIST, data=EMPTY_MAP, capabilities=["cap:scheduler.manage"])
+    return extension(LIST, imports=LIST_IMPORT, data=EMPTY_MAP, capabilities=["cap:scheduler.manage"])
 
 
 def test_the_response_is_shown_with_status_headers_and_laid_out_json(run, extension) -> None:
@@ -148,7 +148,7 @@ def test_a_denied_call_names_the_grant_that_would_help(run, lister: str) -> None
 
 
 def test_a_denied_call_of_an_undeclared_capability_says_to_declare_it_first(run, extension) -> None:
-    path = extension(LIST, imports=IMPORT_LIST, data=EMPTY_MAP)
+    path = extension(LIST, imports=LIST_IMPORT, data=EMPTY_MAP)
 
     result = run("invoke", path, "POST", "/go")
 

@@ -14,31 +14,25 @@ import anyio
 import pytest
 
 from alga_runner.engine.loop_scheduler import GUEST_TIME_S, LoopScheduler
+from tests.support.clock import FakeMonotonic
 
 pytestmark = pytest.mark.anyio
 
 
-class Clock:
-    now = 1.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeMonotonic:
+    clock = FakeMonotonic(1.0)
     monkeypatch.setattr(sys.modules[LoopScheduler.__module__], "monotonic", clock)
     return clock
 
 
 @pytest.fixture
-def turns(clock: Clock) -> LoopScheduler:
+def turns(clock: FakeMonotonic) -> LoopScheduler:
     return LoopScheduler()
 
 
 @pytest.fixture
-def take_this_turn(turns: LoopScheduler, clock: Clock):
+def take_this_turn(turns: LoopScheduler, clock: FakeMonotonic):
     """A guest takes all the time of this turn."""
 
     def take() -> None:
@@ -51,7 +45,7 @@ def take_this_turn(turns: LoopScheduler, clock: Clock):
 class Guests:
     """Each takes slices of a length of its own, one a turn; ``ran`` has who ran, and in which turn of the loop."""
 
-    def __init__(self, turns: LoopScheduler, clock: Clock) -> None:
+    def __init__(self, turns: LoopScheduler, clock: FakeMonotonic) -> None:
         self.ran: list[tuple[int, object]] = []
         self._turns = turns
         self._clock = clock
@@ -70,7 +64,7 @@ class Guests:
 
 
 @pytest.fixture
-async def guests(turns: LoopScheduler, clock: Clock):
+async def guests(turns: LoopScheduler, clock: FakeMonotonic):
     guests = Guests(turns, clock)
     counting = asyncio.ensure_future(guests.count_turns())
     yield guests
@@ -112,7 +106,7 @@ async def test_a_guest_that_found_no_time_left_when_it_was_called_keeps_its_plac
     assert [number for _, number in guests.ran] == list(range(40))
 
 
-async def test_whoever_asks_to_be_first_is(turns: LoopScheduler, clock: Clock, take_this_turn):
+async def test_whoever_asks_to_be_first_is(turns: LoopScheduler, clock: FakeMonotonic, take_this_turn):
     order: list[str] = []
 
     async def wait(name: str, *, first: bool) -> None:
@@ -141,7 +135,9 @@ async def test_the_rest_of_the_loop_is_reached_between_any_two_turns(guests: Gue
     assert max(later - earlier for earlier, later in zip(seen, [*seen[1:], 20], strict=True)) == 1
 
 
-async def test_what_else_takes_long_in_a_turn_takes_no_turn_from_guests(turns: LoopScheduler, clock: Clock):
+async def test_what_else_takes_long_in_a_turn_takes_no_turn_from_guests(
+    turns: LoopScheduler, clock: FakeMonotonic
+):
     ran = 0
 
     async def run() -> None:
@@ -164,7 +160,7 @@ async def test_what_else_takes_long_in_a_turn_takes_no_turn_from_guests(turns: L
     assert ran == 10
 
 
-async def test_a_guest_may_go_on_in_its_turn_though_others_wait(turns: LoopScheduler, clock: Clock):
+async def test_a_guest_may_go_on_in_its_turn_though_others_wait(turns: LoopScheduler, clock: FakeMonotonic):
     assert turns.may_start()
     clock.now += GUEST_TIME_S / 2
     waiting = asyncio.ensure_future(turns.wait_to_start())

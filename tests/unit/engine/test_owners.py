@@ -13,20 +13,14 @@ import pytest
 from alga_runner.engine import Budget
 from alga_runner.engine.cpu_thread import CpuTask, CpuThread
 from alga_runner.engine.loop_scheduler import GUEST_TIME_S, OWNER_TIME_S, LoopScheduler
+from tests.support.clock import FakeMonotonic
 
 pytestmark = pytest.mark.anyio
 
 
-class Clock:
-    now = 1.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeMonotonic:
+    clock = FakeMonotonic(1.0)
     monkeypatch.setattr(sys.modules[LoopScheduler.__module__], "monotonic", clock)
     return clock
 
@@ -34,7 +28,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 class Guests:
     """Guests of owners that take turns of the loop, with a clock that only they move."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: FakeMonotonic) -> None:
         self.turns = LoopScheduler()
         self.clock = clock
         self.ran: list[tuple[int, str]] = []
@@ -48,11 +42,13 @@ class Guests:
 
 
 @pytest.fixture
-def guests(clock: Clock) -> Guests:
+def guests(clock: FakeMonotonic) -> Guests:
     return Guests(clock)
 
 
-async def test_an_owner_who_comes_finds_room_in_a_turn_that_another_has_begun(guests: Guests, clock: Clock):
+async def test_an_owner_who_comes_finds_room_in_a_turn_that_another_has_begun(
+    guests: Guests, clock: FakeMonotonic
+):
     assert guests.turns.may_start("flood")
     clock.now += OWNER_TIME_S
 
@@ -60,14 +56,14 @@ async def test_an_owner_who_comes_finds_room_in_a_turn_that_another_has_begun(gu
     assert guests.turns.may_start("light")
 
 
-async def test_an_owner_starts_several_guests_while_its_share_lasts(guests: Guests, clock: Clock):
+async def test_an_owner_starts_several_guests_while_its_share_lasts(guests: Guests, clock: FakeMonotonic):
     assert guests.turns.may_start("busy")
     clock.now += OWNER_TIME_S / 2
 
     assert guests.turns.may_start("busy")
 
 
-async def test_not_even_one_who_comes_finds_room_once_the_turn_is_over(guests: Guests, clock: Clock):
+async def test_not_even_one_who_comes_finds_room_once_the_turn_is_over(guests: Guests, clock: FakeMonotonic):
     assert guests.turns.may_start("flood")
     clock.now += GUEST_TIME_S
 
@@ -127,7 +123,7 @@ async def _cancel_soon(scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-async def test_a_line_of_guests_that_were_all_cancelled_is_dropped(guests: Guests, clock: Clock):
+async def test_a_line_of_guests_that_were_all_cancelled_is_dropped(guests: Guests, clock: FakeMonotonic):
     assert guests.turns.may_start("a")
     clock.now += GUEST_TIME_S
     gone = [asyncio.ensure_future(guests.turns.wait_to_start("a")) for _ in range(3)]

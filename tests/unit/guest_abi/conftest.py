@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from alga_runner import ExecuteRequest, Observation, Runner, Settings
+from alga_runner import Observation, Runner, Settings
 from alga_runner.alga import AlgaServer, Identity
-from alga_runner.bundles import Bundle, MemoryBundles
+from alga_runner.bundles import MemoryBundles
 from alga_runner.errors import HostCallError
 from alga_runner.models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
+from tests.support.bundles import make_bundle
+from tests.support.requests import execute_request
 
 GUEST_ABI = Path(__file__).parents[3] / "guest-abi"
-MANIFEST = b'{"name": "com.example.codec", "version": "1.0.0", "runtime": "wasm-as@1"}'
 
 Call = Callable[..., Awaitable[Observation]]
 
@@ -100,25 +101,20 @@ async def codec(alga: OneSchedule) -> AsyncIterator[Call]:
     """Ask the codec guest (guest-abi/assemblyscript/tests/codec.ts): ``await codec("/value", data)``."""
     bundles = MemoryBundles()
     wasm = (GUEST_ABI / "assemblyscript/tests/codec.wasm").read_bytes()
-    content_hash = bundles.add(Bundle.from_files({"manifest.json": MANIFEST, "dist/main.wasm": wasm}))
+    content_hash = bundles.add(make_bundle(wasm))
 
     async with Runner(Settings(max_guests=8, max_memory_mb=16), alga=alga, bundles=bundles) as runner:
 
         async def call(
             path: str, data: bytes = b"", *, providers: tuple[str, ...] = ("cap:scheduler.manage",)
         ) -> Observation:
-            document: dict[str, Any] = {
-                "context": {
-                    "tenant_id": "acme",
-                    "extension_id": "com.example.codec",
-                    "install_id": "install-1",
-                    "content_hash": content_hash,
-                    "config": {"intervalHours": "6"},
-                },
-                "http": {"method": "POST", "path": path, "body_b64": base64.b64encode(data).decode()},
-                "providers": list(providers),
-            }
-            return await runner.observe(ExecuteRequest.model_validate(document))
+            request = execute_request(
+                content_hash,
+                context={"extension_id": "com.example.codec", "config": {"intervalHours": "6"}},
+                http={"path": path, "body_b64": base64.b64encode(data).decode()},
+                providers=list(providers),
+            )
+            return await runner.observe(request)
 
         yield call
 

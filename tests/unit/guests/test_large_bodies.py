@@ -6,11 +6,11 @@ import random
 
 import msgpack
 import pytest
-from wasmtime import wat2wasm
 
 from alga_runner import ExecuteRequest
-from alga_runner.bundles import Bundle
 from alga_runner.engine import LARGE_BYTES
+from tests.support.bundles import make_bundle
+from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
 
@@ -81,16 +81,7 @@ def request_for_text(bundles):
     """A request whose ``body_b64`` is the given text."""
 
     def build(guest: str, body_b64: str, **limits: int) -> ExecuteRequest:
-        files = {
-            "manifest.json": b'{"name": "com.example.test", "version": "1.0.0", "runtime": "wasm-wat@1"}',
-            "dist/main.wasm": bytes(wat2wasm(guest)),
-        }
-        context = {
-            "tenant_id": "acme",
-            "extension_id": "ext",
-            "content_hash": bundles.add(Bundle.from_files(files)),
-        }
-        http = {"method": "POST", "path": "/", "body_b64": body_b64}
-        return ExecuteRequest.model_validate({"context": context, "http": http, "limits": limits})
+        http = {"path": "/", "body_b64": body_b64}
+        return execute_request(bundles.add(make_bundle(guest)), http=http, limits=limits)
 
     return build

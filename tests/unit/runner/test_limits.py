@@ -6,18 +6,19 @@ from time import monotonic
 
 import anyio
 import pytest
-from wasmtime import wat2wasm
 
-from alga_runner import ExecuteRequest, Observation, Runner, Settings
+from alga_runner import Observation, Runner, Settings
 from alga_runner.alga import Identity
 from alga_runner.alga.connect import NoAlgaServer
-from alga_runner.bundles import Bundle, MemoryBundles
+from alga_runner.bundles import MemoryBundles
 from alga_runner.models import ScheduleInfo
+from tests.support.bundles import make_bundle
+from tests.support.guests import LIST_IMPORT
+from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
 
 SPINS = "(loop (br 0))"
-LIST = '(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))'
 LISTS_TWICE = "(drop (call $list (i32.const 1024) (i32.const 1) (i32.const 0) (i32.const 0)))" * 2
 
 
@@ -41,21 +42,9 @@ def run(guest_wat):
         handler: str, *, limits: dict[str, int], alga: Clockwork | None = None, **settings: int
     ) -> Observation:
         bundles = MemoryBundles()
-        wasm = bytes(wat2wasm(guest_wat(handler, imports=LIST, data=b"\x80")))
-        manifest = b'{"name": "com.example.test", "version": "1.0.0", "runtime": "wasm-wat@1"}'
-        bundle = Bundle.from_files({"manifest.json": manifest, "dist/main.wasm": wasm})
-        request = ExecuteRequest.model_validate(
-            {
-                "context": {
-                    "tenant_id": "acme",
-                    "extension_id": "com.example.test",
-                    "install_id": "install-1",
-                    "content_hash": bundles.add(bundle),
-                },
-                "http": {"method": "GET", "path": "/"},
-                "providers": ["cap:scheduler.manage"],
-                "limits": limits,
-            }
+        guest = guest_wat(handler, imports=LIST_IMPORT, data=b"\x80")
+        request = execute_request(
+            bundles.add(make_bundle(guest)), providers=["cap:scheduler.manage"], limits=limits
         )
         chosen = Settings(max_guests=8, max_memory_mb=4, **settings)
         async with Runner(chosen, bundles=bundles, alga=alga or Clockwork()) as runner:

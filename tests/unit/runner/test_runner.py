@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from wasmtime import wat2wasm
 
 from alga_runner import ExecuteRequest, Runner, Settings
 from alga_runner.alga import Identity
@@ -12,25 +11,20 @@ from alga_runner.alga.connect import NoAlgaServer
 from alga_runner.bundles import Bundle, BundleSource, MemoryBundles
 from alga_runner.errors import BundleNotFound, EngineUnavailable, GuestTrap, ModuleError, UnknownCapabilities
 from alga_runner.models import ScheduleInfo
+from tests.support.bundles import make_bundle
+from tests.support.guests import LIST_IMPORT
+from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
 
 
-def request_for(content_hash: str, *, tenant: str = "acme", **members) -> ExecuteRequest:
-    context = {"tenant_id": tenant, "extension_id": "ext", "content_hash": content_hash}
-    return ExecuteRequest.model_validate(
-        {"context": context, "http": {"method": "GET", "path": "/"}, **members}
-    )
+def request_for(content_hash: str, **members) -> ExecuteRequest:
+    return execute_request(content_hash, **{"http": {"method": "GET", "path": "/"}, **members})
 
 
 @pytest.fixture
 def bundle(guest_wat) -> Bundle:
-    return _bundle(guest_wat())
-
-
-def _bundle(wat: str) -> Bundle:
-    manifest = b'{"name": "com.example.test", "version": "1.0.0", "runtime": "wasm-wat@1"}'
-    return Bundle.from_files({"manifest.json": manifest, "dist/main.wasm": bytes(wat2wasm(wat))})
+    return make_bundle(guest_wat())
 
 
 class CountingBundles(BundleSource):
@@ -56,7 +50,7 @@ async def test_a_response_is_returned(runner: Runner, bundles: MemoryBundles, bu
 async def test_a_failure_is_raised_with_what_it_happened_to(
     runner: Runner, bundles: MemoryBundles, guest_wat
 ):
-    content_hash = bundles.add(_bundle(guest_wat("unreachable")))
+    content_hash = bundles.add(make_bundle(guest_wat("unreachable")))
 
     with pytest.raises(GuestTrap) as raised:
         await runner.execute(request_for(content_hash))
@@ -204,10 +198,10 @@ async def test_a_deadline_names_the_host_call_it_cut_off(settings: Settings, gue
     bundles = MemoryBundles()
     guest = guest_wat(
         "(drop (call $list (i32.const 1024) (i32.const 1) (i32.const 0) (i32.const 0)))",
-        imports='(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))',
+        imports=LIST_IMPORT,
         data=b"\x80",
     )
-    content_hash = bundles.add(_bundle(guest))
+    content_hash = bundles.add(make_bundle(guest))
     request = request_for(content_hash, providers=["cap:scheduler.manage"], limits={"timeout_ms": 100})
     context = request.context.model_copy(update={"install_id": "install-1"})
     async with Runner(settings, bundles=bundles, alga=Silent()) as runner:
@@ -228,7 +222,7 @@ async def test_no_time_at_all_is_too_little(runner: Runner, bundles: MemoryBundl
 
 async def test_a_request_cannot_ask_for_more_time_than_there_is(bundle: Bundle, guest_wat):
     bundles = MemoryBundles()
-    content_hash = bundles.add(_bundle(guest_wat("(loop (br 0))")))
+    content_hash = bundles.add(make_bundle(guest_wat("(loop (br 0))")))
     async with Runner(Settings(max_guests=8, max_memory_mb=4, max_timeout_ms=20), bundles=bundles) as runner:
         observation = await runner.observe(request_for(content_hash, limits={"timeout_ms": 3_600_000}))
 
@@ -257,9 +251,9 @@ async def test_every_execution_is_counted_by_how_it_ended(
     runner: Runner, bundles: MemoryBundles, bundle, guest_wat
 ):
     await runner.observe(request_for(bundles.add(bundle)))
-    await runner.observe(request_for(bundles.add(_bundle(guest_wat("unreachable")))))
+    await runner.observe(request_for(bundles.add(make_bundle(guest_wat("unreachable")))))
     with pytest.raises(ModuleError):
-        await runner.execute(request_for(bundles.add(_bundle("(module)"))))
+        await runner.execute(request_for(bundles.add(make_bundle("(module)"))))
 
     metrics = runner.telemetry.render().decode()
 
@@ -276,7 +270,7 @@ async def test_an_observation_tells_the_log_even_of_a_failure(
         data=b"help",
     )
 
-    observation = await runner.observe(request_for(bundles.add(_bundle(guest))))
+    observation = await runner.observe(request_for(bundles.add(make_bundle(guest))))
 
     assert observation.error is not None
     assert [(line.level, line.message) for line in observation.log] == [("error", "help")]

@@ -15,6 +15,7 @@ from alga_runner.bundles import Bundle, BundleSource, MemoryBundles
 from alga_runner.engine import ModuleLoader
 from alga_runner.errors import BundleNotFound, GuestAbort, GuestTrap
 from alga_runner.execution import symbolizer
+from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
 
@@ -32,20 +33,12 @@ Crash = Callable[..., Awaitable[Observation]]
 
 def request(content_hash: str, end: str, **limits: int) -> ExecuteRequest:
     body = base64.b64encode(b"do:" + end.encode()).decode()
-    return ExecuteRequest.model_validate(
-        {
-            "context": {
-                "tenant_id": "acme",
-                "extension_id": "com.example.crash",
-                "install_id": "install-1",
-                "version_id": "v1",
-                "request_id": "request-1",
-                "content_hash": content_hash,
-            },
-            "http": {"method": "POST", "path": "/crash", "body_b64": body},
-            "providers": ["cap:scheduler.manage"],
-            "limits": limits,
-        }
+    return execute_request(
+        content_hash,
+        context={"extension_id": "com.example.crash", "version_id": "v1", "request_id": "request-1"},
+        http={"path": "/crash", "body_b64": body},
+        providers=["cap:scheduler.manage"],
+        limits=limits,
     )
 
 

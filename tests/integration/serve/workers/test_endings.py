@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.guests import LIST_IMPORT
+
 pytestmark = pytest.mark.processes
 
 DRAINING = "Shutting down: draining, 1 executions under way"
@@ -132,7 +134,7 @@ HUNGRY: dict[str, Any] = {
       (memory.fill (i32.const 65536) (i32.const 1) (i32.const 100000000))
       (drop (call $list (i32.const 1024) (i32.const 1) (i32.const 2048) (i32.const 1024)))
       (call $respond (i32.const 0) (global.get $ok))""",
-    "imports": '(import "alga:scheduler" "list" (func $list (param i32 i32 i32 i32) (result i32)))',
+    "imports": LIST_IMPORT,
     "data": b"\xc0",
     "pages": 1600,
 }
