@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -18,18 +17,12 @@ from pydantic import SecretStr
 
 from alga_runner.alga import DIALECTS, AlgaServer, HttpAlgaServer, Identity, InProcessAlgaServer
 from alga_runner.alga.dialects import Dialect
-from alga_runner.models.archive import pack
 from alga_server import ManualClock, Server, ServerSettings
+from tests.support.bundles import make_archive, manifest_api
 
 RUNNER_TOKEN = SecretStr("runner-token-for-tests")
 ADMIN_TOKEN = "admin-token-for-tests"
 MAX_SCHEDULES = 4
-
-ENDPOINTS = [
-    {"method": "GET", "path": "/report", "handler": "dist/main"},
-    {"method": "POST", "path": "/sync", "handler": "dist/main"},
-    {"method": "DELETE", "path": "/thing/:id", "handler": "dist/main"},
-]
 
 _numbers = count(1)
 
@@ -58,14 +51,11 @@ class Alga:
     clock: ManualClock
 
     async def publish(self, name: str) -> str:
-        manifest = {
-            "name": name,
-            "version": "1.0.0",
-            "runtime": "wasm-as@1",
-            "capabilities": ["cap:scheduler.manage"],
-            "api": {"endpoints": ENDPOINTS},
-        }
-        archive = pack({"manifest.json": json.dumps(manifest).encode(), "dist/main.wasm": b"\0asm\1\0\0\0"})
+        archive = make_archive(
+            name=name,
+            capabilities=["cap:scheduler.manage"],
+            api=manifest_api("GET /report", "POST /sync", "DELETE /thing/:id"),
+        )
         answer = await self.admin.post("/api/admin/extensions", content=archive)
         assert answer.status_code in {200, 201}, answer.text
         extension_id = answer.json()["extensionId"]

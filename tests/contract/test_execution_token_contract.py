@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -13,22 +12,16 @@ from pydantic import SecretStr
 
 from alga_runner.alga import Identity, InProcessAlgaServer
 from alga_runner.errors import HostCallCode, HostCallError
-from alga_runner.models import CreateScheduleInput, UpdateScheduleInput, pack
+from alga_runner.models import CreateScheduleInput, UpdateScheduleInput
 from alga_server import ManualClock, Server, ServerSettings
+from tests.support.bundles import make_archive, manifest_api
 
 pytestmark = pytest.mark.anyio
 
 RUNNER_TOKEN = SecretStr("runner-token-for-tests")
 ADMIN = {"authorization": "Bearer admin-token-for-tests"}
 
-MANIFEST = {
-    "name": "com.acme.sync",
-    "version": "1.0.0",
-    "runtime": "wasm-as@1",
-    "capabilities": ["cap:scheduler.manage"],
-    "api": {"endpoints": [{"method": "POST", "path": "/sync", "handler": "dist/main"}]},
-}
-BUNDLE = pack({"manifest.json": json.dumps(MANIFEST).encode(), "dist/main.wasm": b"\0asm\1\0\0\0"})
+BUNDLE = make_archive(capabilities=["cap:scheduler.manage"], api=manifest_api("POST /sync"))
 
 Ask = Callable[[InProcessAlgaServer, Identity, float], Awaitable[Any]]
 

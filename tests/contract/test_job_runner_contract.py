@@ -21,9 +21,9 @@ import pytest
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from alga_runner.errors import SettingsError
-from alga_runner.models.archive import pack
 from alga_server import Server, ServerSettings
 from alga_server.storage import tables
+from tests.support.bundles import make_archive
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -125,13 +125,7 @@ async def install(client: httpx.AsyncClient) -> str:
 
 
 async def publish(client: httpx.AsyncClient, version: str, endpoints: list[Any] = ENDPOINTS) -> str:
-    manifest = {
-        "name": "com.example.sync",
-        "version": version,
-        "runtime": "wasm-js@1",
-        "api": {"endpoints": endpoints},
-    }
-    archive = pack({"manifest.json": json.dumps(manifest).encode(), "dist/main.wasm": b"\0asm"})
+    archive = make_archive(name="com.example.sync", version=version, api={"endpoints": endpoints})
     answer = await client.post("/api/admin/extensions", content=archive)
     assert answer.status_code in (200, 201), answer.text
     extension: str = answer.json()["extensionId"]

@@ -6,7 +6,6 @@ requests each route gets (``make fuzz``).
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Iterator
@@ -30,8 +29,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from alga_runner.models.archive import pack
 from alga_server import OffsetClock, Server, ServerSettings
+from tests.support.bundles import make_archive, manifest_api
 
 pytestmark = pytest.mark.postgres
 
@@ -51,19 +50,7 @@ SETTINGS = ServerSettings(
     schedule_changes_burst=40,
     development=True,
 )
-MANIFEST = {
-    "name": "com.example.fuzzed",
-    "version": "1.0.0",
-    "runtime": "wasm-js@1",
-    "capabilities": ["cap:scheduler.manage"],
-    "api": {
-        "endpoints": [
-            {"method": "POST", "path": "/sync", "handler": "sync"},
-            {"method": "GET", "path": "/report", "handler": "report"},
-        ]
-    },
-}
-ARCHIVE = pack({"manifest.json": json.dumps(MANIFEST).encode(), "dist/main.wasm": b"\0asm"})
+ARCHIVE = make_archive(capabilities=["cap:scheduler.manage"], api=manifest_api("POST /sync", "GET /report"))
 TENANT = "tenant-fuzz"
 
 

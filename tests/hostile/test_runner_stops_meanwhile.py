@@ -6,33 +6,22 @@ import asyncio
 
 import anyio
 import pytest
-from wasmtime import wat2wasm
 
 from alga_runner import ExecuteRequest, Observation, Runner
 from alga_runner.alga import Identity
 from alga_runner.alga.connect import NoAlgaServer
-from alga_runner.bundles import Bundle, MemoryBundles
+from alga_runner.bundles import MemoryBundles
 from alga_runner.engine import Guest
 from alga_runner.models import ScheduleInfo
+from tests.support.bundles import make_bundle
 from tests.support.guests import LIST_IMPORT
+from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
 
 
 def request_for(content_hash: str) -> ExecuteRequest:
-    context = {
-        "tenant_id": "acme",
-        "extension_id": "com.example.test",
-        "install_id": "install-1",
-        "content_hash": content_hash,
-    }
-    return ExecuteRequest.model_validate(
-        {
-            "context": context,
-            "http": {"method": "GET", "path": "/"},
-            "providers": ["cap:scheduler.manage"],
-        }
-    )
+    return execute_request(content_hash, providers=["cap:scheduler.manage"])
 
 
 class NeverArrives:
@@ -85,12 +74,8 @@ STOPPED = ("engine_unavailable", "The runner stopped before the handler was done
 def bundles_of(guest_wat):
     def make(handler: str) -> tuple[MemoryBundles, ExecuteRequest]:
         bundles = MemoryBundles()
-        wasm = bytes(wat2wasm(guest_wat(handler, imports=LIST_IMPORT, data=b"\x80")))
-        files = {
-            "manifest.json": b'{"name": "t", "version": "1", "runtime": "wasm-wat@1"}',
-            "dist/main.wasm": wasm,
-        }
-        return bundles, request_for(bundles.add(Bundle.from_files(files)))
+        guest = guest_wat(handler, imports=LIST_IMPORT, data=b"\x80")
+        return bundles, request_for(bundles.add(make_bundle(guest)))
 
     return make
 

@@ -16,7 +16,7 @@ def manifest(**members: Any) -> dict[str, Any]:
     return {"name": "com.example.test", "version": "1.0.0", "runtime": "wasm-wat@1", **members}
 
 
-def endpoints(*declared: str) -> dict[str, Any]:
+def manifest_api(*declared: str) -> dict[str, Any]:
     """A manifest's ``api`` for endpoints written ``"POST /sync"``."""
     return {
         "endpoints": [

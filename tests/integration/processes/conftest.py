@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from wasmtime import wat2wasm
 
 from alga_runner.bundles import FolderBundles
 from alga_runner.models import pack
+from tests.support.bundles import make_archive, manifest_api
 
 PATIENCE_S = 60
 """A test that waits longer has failed; none depends on how long anything takes."""
@@ -244,14 +244,11 @@ def guest_archive(guest_wat: Callable[..., str]) -> Callable[..., bytes]:
     """An extension named ``name`` whose ``POST /go`` is this handler, as ``guest_wat`` takes it, packed."""
 
     def build(name: str, handler: str, **guest: Any) -> bytes:
-        manifest = {
-            "name": f"com.example.{name}",
-            "version": "1.0.0",
-            "runtime": "wasm-wat@1",
-            "capabilities": ["cap:scheduler.manage"],
-            "api": {"endpoints": [{"method": "POST", "path": "/go", "handler": "dist/main"}]},
-        }
-        wasm = bytes(wat2wasm(guest_wat(handler, **guest)))
-        return pack({"manifest.json": json.dumps(manifest).encode(), "dist/main.wasm": wasm})
+        return make_archive(
+            guest_wat(handler, **guest),
+            name=f"com.example.{name}",
+            capabilities=["cap:scheduler.manage"],
+            api=manifest_api("POST /go"),
+        )
 
     return build

@@ -17,17 +17,17 @@ from typing import Any, Self
 
 import httpx
 import pytest
-from wasmtime import wat2wasm
 
 from alga_runner.bundles import FolderBundles
-from alga_runner.models import content_hash, pack
+from alga_runner.models import content_hash
+from tests.support.bundles import make_archive
 from tests.support.guests import LIST_IMPORT
+from tests.support.requests import execute_document
 
 TOKEN = "the-service-token"
 PATIENCE_S = 60
 """A test that waits longer has failed; none depends on how long anything takes."""
 
-MANIFEST = b'{"name": "com.example.test", "version": "1.0.0", "runtime": "wasm-wat@1"}'
 
 WAITING: dict[str, Any] = {
     "handler": """
@@ -214,10 +214,9 @@ def publish(place: Callable[..., str], guest_wat: Callable[..., str]) -> Callabl
     """Publish a guest (the handler's WAT, as ``guest_wat`` takes it); its content hash."""
 
     def carry_out(handler: str | None = None, *, tenant: str = "acme", **guest: Any) -> str:
-        text = guest_wat(**guest) if handler is None else guest_wat(handler, **guest)
-        return place(
-            pack({"manifest.json": MANIFEST, "dist/main.wasm": bytes(wat2wasm(text))}), tenant=tenant
-        )
+        if handler is not None:
+            guest["handler"] = handler
+        return place(make_archive(guest_wat(**guest)), tenant=tenant)
 
     return carry_out
 
@@ -226,16 +225,8 @@ def publish(place: Callable[..., str], guest_wat: Callable[..., str]) -> Callabl
 def request_for() -> Callable[..., dict[str, Any]]:
     """The JSON of an execute request; members are merged in."""
 
-    def build(content_hash: str, *, tenant: str = "acme", **members: Any) -> dict[str, Any]:
-        context = {
-            "tenant_id": tenant,
-            "extension_id": "ext",
-            "install_id": "install-1",
-            "content_hash": content_hash,
-            **members.pop("context", {}),
-        }
-        http = {"method": "POST", "path": "/go", **members.pop("http", {})}
-        return {"context": context, "http": http, "providers": ["cap:scheduler.manage"], **members}
+    def build(content_hash: str, **members: Any) -> dict[str, Any]:
+        return execute_document(content_hash, **{"providers": ["cap:scheduler.manage"], **members})
 
     return build
 

@@ -8,28 +8,19 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
-from wasmtime import wat2wasm
 
 from alga_runner import Runner, Settings
-from alga_runner.bundles import Bundle, MemoryBundles
+from alga_runner.bundles import MemoryBundles
 from alga_runner.service import Service, create_service
+from tests.support.bundles import make_bundle
+from tests.support.clock import FakeMonotonic
+from tests.support.requests import execute_document
 
 TOKEN = "the-service-token"
 HEADERS = {"x-runner-service-token": TOKEN, "x-alga-tenant": "acme", "x-alga-extension": "ext"}
-MANIFEST = b'{"name": "com.example.test", "version": "1.0.0", "runtime": "wasm-wat@1"}'
 
 Execute = Callable[..., Awaitable[httpx.Response]]
 Publish = Callable[..., str]
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -46,12 +37,12 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeMonotonic:
+    return FakeMonotonic()
 
 
 @pytest.fixture
-def service(runner: Runner, settings: Settings, clock: Clock) -> Service:
+def service(runner: Runner, settings: Settings, clock: FakeMonotonic) -> Service:
     return create_service(runner, settings, clock=clock)
 
 
@@ -67,30 +58,16 @@ def publish(bundles: MemoryBundles, guest_wat: Callable[..., str]) -> Publish:
     """Make a guest (the handler's WAT, as ``guest_wat`` takes it) known; its content hash."""
 
     def carry_out(handler: str | None = None, *, wasm: bytes | None = None, **guest: Any) -> str:
-        if wasm is None:
-            text = guest_wat(**guest) if handler is None else guest_wat(handler, **guest)
-            wasm = bytes(wat2wasm(text))
-        return bundles.add(Bundle.from_files({"manifest.json": MANIFEST, "dist/main.wasm": wasm}))
+        if handler is not None:
+            guest["handler"] = handler
+        return bundles.add(make_bundle(guest_wat(**guest) if wasm is None else wasm))
 
     return carry_out
 
 
-def document(content_hash: str, *, tenant: str = "acme", install: str | None = "install-1", **members: Any):
-    """The JSON of an execute request; ``http`` members and others are merged in."""
-    http = {"method": "POST", "path": "/go", **members.pop("http", {})}
-    context = {
-        "tenant_id": tenant,
-        "extension_id": "ext",
-        "install_id": install,
-        "content_hash": content_hash,
-        **members.pop("context", {}),
-    }
-    return {"context": context, "http": http, **members}
-
-
 @pytest.fixture
 def request_for() -> Callable[..., dict[str, Any]]:
-    return document
+    return execute_document
 
 
 @pytest.fixture
@@ -100,7 +77,7 @@ def execute(client: httpx.AsyncClient, publish: Publish) -> Execute:
     async def carry_out(
         content_hash: str | None = None, *, headers: dict[str, str] | None = None, **members: Any
     ) -> httpx.Response:
-        body = document(content_hash or publish(), **members)
+        body = execute_document(content_hash or publish(), **members)
         return await client.post("/v1/execute", json=body, headers=HEADERS | (headers or {}))
 
     return carry_out

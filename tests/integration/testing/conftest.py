@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgpack
 import pytest
-from wasmtime import wat2wasm
 
 from alga_runner.bundles import Bundle
+from tests.support.bundles import make_bundle, manifest_api
 
 Build = Callable[..., Bundle]
 
@@ -23,20 +22,12 @@ def extension(guest_wat: Callable[..., str]) -> Build:
     """An extension with ``endpoints``, each a method and a path, whose guest does what ``handler`` says."""
 
     def build(handler: str, *, endpoints: Sequence[str] = ("POST /run",), **guest: Any) -> Bundle:
-        declared = [each.partition(" ") for each in endpoints]
-        manifest = {
-            "name": "com.example.items",
-            "version": "1.0.0",
-            "runtime": "wasm-wat@1",
-            "capabilities": ["cap:scheduler.manage"],
-            "api": {
-                "endpoints": [
-                    {"method": method, "path": path, "handler": "dist/main"} for method, _, path in declared
-                ]
-            },
-        }
-        wasm = bytes(wat2wasm(guest_wat(handler, **guest)))
-        return Bundle.from_files({"manifest.json": json.dumps(manifest).encode(), "dist/main.wasm": wasm})
+        return make_bundle(
+            guest_wat(handler, **guest),
+            name="com.example.items",
+            capabilities=["cap:scheduler.manage"],
+            api=manifest_api(*endpoints),
+        )
 
     return build
 

@@ -11,6 +11,7 @@ from wasmtime import wat2wasm
 
 from alga_runner.errors import EndpointNotFound
 from alga_runner.testing import Alga
+from tests.support.bundles import manifest, manifest_api
 from tests.support.guests import LIST_IMPORT
 
 pytest_plugins = ["pytester"]
@@ -20,13 +21,9 @@ OTHERS = ("schemathesis", "hypothesispytest", "xdist", "xdist.looponfail")
 
 DEMO = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
 
-MANIFEST = {
-    "name": "com.example.fragile",
-    "version": "1.0.0",
-    "runtime": "wasm-wat@1",
-    "capabilities": ["cap:scheduler.manage"],
-    "api": {"endpoints": [{"method": "POST", "path": "/run", "handler": "dist/main"}]},
-}
+MANIFEST = manifest(
+    name="com.example.fragile", capabilities=["cap:scheduler.manage"], api=manifest_api("POST /run")
+)
 
 
 def write_extension(pytester: pytest.Pytester, wat: str | None) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from wasmtime import wat2wasm
 
 from alga_runner.cli import main
+from tests.support import bundles
+from tests.support.guests import compile_wat
 
 ENDPOINTS = [{"method": "POST", "path": "/go", "handler": "dist/main"}]
 SAMPLE = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
@@ -42,16 +43,13 @@ def extension(tmp_path: Path, guest_wat: Callable[..., str]) -> Extension:
         capabilities: Sequence[str] = (),
         **guest: Any,
     ) -> str:
+        if handler is not None:
+            guest["handler"] = handler
         if wasm is None:
-            text = wat or (guest_wat(**guest) if handler is None else guest_wat(handler, **guest))
-            wasm = bytes(wat2wasm(text))
-        document = manifest or {
-            "name": "com.example.test",
-            "version": "1.2.3",
-            "runtime": "wasm-wat@1",
-            "capabilities": list(capabilities),
-            "api": {"endpoints": ENDPOINTS},
-        }
+            wasm = compile_wat(wat or guest_wat(**guest))
+        document = manifest or bundles.manifest(
+            version="1.2.3", capabilities=list(capabilities), api={"endpoints": ENDPOINTS}
+        )
         folder = tmp_path / "extension"
         (folder / "dist").mkdir(parents=True, exist_ok=True)
         (folder / "manifest.json").write_text(json.dumps(document))

@@ -21,14 +21,14 @@ from alga_runner.bundles import Bundle, MemoryBundles, read_bundle
 from alga_runner.models import pack
 from alga_runner.service import create_service
 from alga_server import ManualClock, Server, ServerSettings
+from tests.support.bundles import bundle_files, manifest_api
 
 pytestmark = pytest.mark.anyio
 
 DEMO = Path(__file__).parents[4] / "sample-extensions" / "scheduler-demo"
 TOKENS = {"runner_token": "r-token", "admin_token": "a-token", "gateway_token": "g-token"}
 SCHEDULER = "cap:scheduler.manage"
-MANIFEST = b"""{"name": "com.example.wat", "version": "1.0.0", "runtime": "wasm-wat@1",
-  "api": {"endpoints": [{"method": "POST", "path": "/run", "handler": "dist/main"}]}}"""
+API = manifest_api("POST /run")
 
 
 class HostCalls(httpx.AsyncBaseTransport):
@@ -219,7 +219,7 @@ async def test_a_bundle_that_is_not_there_is_a_bad_gateway(town: Town) -> None:
 
 async def test_a_trap_is_a_bad_gateway_that_names_it(town: Town, guest_wat: Callable[..., str]) -> None:
     wasm = bytes(wat2wasm(guest_wat("(unreachable)")))
-    extension = await town.install({"manifest.json": MANIFEST, "dist/main.wasm": wasm}, grants=())
+    extension = await town.install(bundle_files(wasm, api=API), grants=())
 
     response = await town.ask(extension, "/run")
 
@@ -236,7 +236,7 @@ class TestASlowGuest:
         self, town: Town, guest_wat: Callable[..., str]
     ) -> None:
         wasm = bytes(wat2wasm(guest_wat("(loop $on (br $on))")))
-        extension = await town.install({"manifest.json": MANIFEST, "dist/main.wasm": wasm}, grants=())
+        extension = await town.install(bundle_files(wasm, api=API), grants=())
 
         response = await town.ask(extension, "/run")
 
