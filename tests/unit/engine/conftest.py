@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from alga_runner.engine import (
     run_call,
 )
 from alga_runner.engine.context import engine_context
+from alga_runner.engine.loop_scheduler import LoopScheduler
+from tests.support.clock import FakeMonotonic
 
 SLOTS = 4
 LIMITS = GuestLimits(memory_bytes=1 << 20, table_elements=100)
@@ -130,6 +133,14 @@ def run(request: pytest.FixtureRequest, linked: LinkedModule, answered: LinkedMo
             return guest.memory.read(0, 24)
 
     return call
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeMonotonic:
+    """The loop scheduler's clock."""
+    clock = FakeMonotonic(1.0)
+    monkeypatch.setattr(sys.modules[LoopScheduler.__module__], "monotonic", clock)
+    return clock
 
 
 Jobs = Callable[[], list[int]]

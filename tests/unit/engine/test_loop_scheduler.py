@@ -1,12 +1,11 @@
-"""Guests take turns: about a millisecond of each turn of the event loop is theirs, first come, first served.
+"""Guests have about a millisecond of each iteration of the event loop, first come, first served.
 
-The clock stands still but when a guest computes.
+The clock moves only when a guest computes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from functools import partial
 
@@ -20,53 +19,46 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeMonotonic:
-    clock = FakeMonotonic(1.0)
-    monkeypatch.setattr(sys.modules[LoopScheduler.__module__], "monotonic", clock)
-    return clock
-
-
-@pytest.fixture
-def turns(clock: FakeMonotonic) -> LoopScheduler:
+def scheduler(clock: FakeMonotonic) -> LoopScheduler:
     return LoopScheduler()
 
 
 @pytest.fixture
-def take_this_turn(turns: LoopScheduler, clock: FakeMonotonic):
-    """A guest takes all the time of this turn."""
+def use_up_iteration(scheduler: LoopScheduler, clock: FakeMonotonic):
+    """A guest takes all the time of this iteration."""
 
     def take() -> None:
-        assert turns.may_start()
+        assert scheduler.may_start()
         clock.now += GUEST_TIME_S
 
     return take
 
 
 class Guests:
-    """Each takes slices of a length of its own, one a turn; ``ran`` has who ran, and in which turn of the loop."""
+    """Guests that run for one slice in an iteration; ``ran`` has their names and the iterations of the loop."""
 
-    def __init__(self, turns: LoopScheduler, clock: FakeMonotonic) -> None:
+    def __init__(self, scheduler: LoopScheduler, clock: FakeMonotonic) -> None:
         self.ran: list[tuple[int, object]] = []
-        self._turns = turns
+        self._scheduler = scheduler
         self._clock = clock
-        self._turn_of_loop = 0
+        self._iteration = 0
 
     async def run(self, name: object, slices: int, slice_s: float, owner: str = "") -> None:
         for _ in range(slices):
-            await self._turns.wait_to_start(owner)
+            await self._scheduler.wait_to_start(owner)
             self._clock.now += slice_s
-            self.ran.append((self._turn_of_loop, name))
+            self.ran.append((self._iteration, name))
 
-    async def count_turns(self) -> None:
+    async def count_iterations(self) -> None:
         while True:
-            self._turn_of_loop += 1
+            self._iteration += 1
             await asyncio.sleep(0)
 
 
 @pytest.fixture
-async def guests(turns: LoopScheduler, clock: FakeMonotonic):
-    guests = Guests(turns, clock)
-    counting = asyncio.ensure_future(guests.count_turns())
+async def guests(scheduler: LoopScheduler, clock: FakeMonotonic):
+    guests = Guests(scheduler, clock)
+    counting = asyncio.ensure_future(guests.count_iterations())
     yield guests
     counting.cancel()
 
@@ -74,7 +66,7 @@ async def guests(turns: LoopScheduler, clock: FakeMonotonic):
 @pytest.mark.parametrize(
     ("slice_s", "most"), [(GUEST_TIME_S, 1), (GUEST_TIME_S * 0.6, 2), (GUEST_TIME_S / 4 + 1e-9, 4)]
 )
-async def test_a_turn_has_a_millisecond_of_guest_time_and_the_rest_of_the_last_slice(
+async def test_an_iteration_has_a_millisecond_of_guest_time_and_the_rest_of_the_last_slice(
     guests: Guests, slice_s: float, most: int
 ):
     async with anyio.create_task_group() as tasks:
@@ -82,47 +74,49 @@ async def test_a_turn_has_a_millisecond_of_guest_time_and_the_rest_of_the_last_s
             tasks.start_soon(guests.run, number, 1, slice_s, f"owner {number}")
 
     assert len(guests.ran) == 50
-    assert max(Counter(turn for turn, _ in guests.ran).values()) == most
+    assert max(Counter(iteration for iteration, _ in guests.ran).values()) == most
 
 
-async def test_guests_that_arrive_while_others_wait_go_behind_them(guests: Guests, take_this_turn):
+async def test_guests_that_arrive_while_others_wait_go_behind_them(guests: Guests, use_up_iteration):
     async with anyio.create_task_group() as tasks:
         for number in range(5):
             tasks.start_soon(guests.run, number, 3, GUEST_TIME_S)
-        take_this_turn()
+        use_up_iteration()
         await asyncio.sleep(0)
 
     assert [number for _, number in guests.ran] == list(range(5)) * 3
 
 
-async def test_a_guest_that_found_no_time_left_when_it_was_called_keeps_its_place(
-    guests: Guests, take_this_turn
+async def test_a_guest_that_found_no_time_left_when_it_was_woken_keeps_its_place(
+    guests: Guests, use_up_iteration
 ):
     async with anyio.create_task_group() as tasks:
-        take_this_turn()
-        for number in range(40):  # more than are called for one turn
+        use_up_iteration()
+        for number in range(40):  # more than are woken for one iteration
             tasks.start_soon(guests.run, number, 1, GUEST_TIME_S)
 
     assert [number for _, number in guests.ran] == list(range(40))
 
 
-async def test_whoever_asks_to_be_first_is(turns: LoopScheduler, clock: FakeMonotonic, take_this_turn):
+async def test_a_guest_that_asks_to_be_first_is_first(
+    scheduler: LoopScheduler, clock: FakeMonotonic, use_up_iteration
+):
     order: list[str] = []
 
     async def wait(name: str, *, first: bool) -> None:
-        await turns.wait_to_start(first=first)
+        await scheduler.wait_to_start(first=first)
         clock.now += GUEST_TIME_S
         order.append(name)
 
     async with anyio.create_task_group() as tasks:
         for name in ("a", "b", "first", "c", "first, too"):
             tasks.start_soon(partial(wait, name, first=name.startswith("first")))
-        take_this_turn()
+        use_up_iteration()
 
     assert order == ["first", "first, too", "a", "b", "c"]
 
 
-async def test_the_rest_of_the_loop_is_reached_between_any_two_turns(guests: Guests):
+async def test_the_rest_of_the_loop_runs_between_any_two_iterations_with_guests(guests: Guests):
     seen: list[int] = []
 
     async with anyio.create_task_group() as tasks:
@@ -135,15 +129,15 @@ async def test_the_rest_of_the_loop_is_reached_between_any_two_turns(guests: Gue
     assert max(later - earlier for earlier, later in zip(seen, [*seen[1:], 20], strict=True)) == 1
 
 
-async def test_what_else_takes_long_in_a_turn_takes_no_turn_from_guests(
-    turns: LoopScheduler, clock: FakeMonotonic
+async def test_other_work_that_takes_long_in_an_iteration_takes_no_time_from_guests(
+    scheduler: LoopScheduler, clock: FakeMonotonic
 ):
     ran = 0
 
     async def run() -> None:
         nonlocal ran
         for _ in range(10):
-            await turns.wait_to_start()
+            await scheduler.wait_to_start()
             ran += 1
             await asyncio.sleep(0)
 
@@ -160,23 +154,25 @@ async def test_what_else_takes_long_in_a_turn_takes_no_turn_from_guests(
     assert ran == 10
 
 
-async def test_a_guest_may_go_on_in_its_turn_though_others_wait(turns: LoopScheduler, clock: FakeMonotonic):
-    assert turns.may_start()
+async def test_a_guest_may_continue_in_its_iteration_while_others_wait(
+    scheduler: LoopScheduler, clock: FakeMonotonic
+):
+    assert scheduler.may_start()
     clock.now += GUEST_TIME_S / 2
-    waiting = asyncio.ensure_future(turns.wait_to_start())
-    assert turns.may_continue()
+    waiting = asyncio.ensure_future(scheduler.wait_to_start())
+    assert scheduler.may_continue()
     clock.now += GUEST_TIME_S / 2
 
-    assert not turns.may_continue()
+    assert not scheduler.may_continue()
     await waiting
 
 
-async def test_a_guest_that_is_cancelled_while_it_waits_takes_no_turn_from_the_others(
-    guests: Guests, take_this_turn
+async def test_a_guest_cancelled_while_it_waits_takes_no_time_from_the_others(
+    guests: Guests, use_up_iteration
 ):
     async with anyio.create_task_group() as tasks:
         gone = asyncio.ensure_future(guests.run("gone", 1, GUEST_TIME_S))
-        take_this_turn()
+        use_up_iteration()
         await asyncio.sleep(0)
         gone.cancel()
         tasks.start_soon(guests.run, "first", 1, GUEST_TIME_S)
@@ -186,51 +182,53 @@ async def test_a_guest_that_is_cancelled_while_it_waits_takes_no_turn_from_the_o
     assert gone.cancelled()
 
 
-async def test_a_guest_that_is_cancelled_as_it_is_called_gives_its_turn_back(
-    turns: LoopScheduler, take_this_turn
+async def test_a_guest_cancelled_as_it_is_woken_leaves_the_iteration_to_others(
+    scheduler: LoopScheduler, use_up_iteration
 ):
-    called = asyncio.ensure_future(turns.wait_to_start())
-    take_this_turn()
+    woken = asyncio.ensure_future(scheduler.wait_to_start())
+    use_up_iteration()
     await asyncio.sleep(0)
-    turns._begin_iteration(asyncio.get_running_loop())
-    called.cancel()
-    await asyncio.wait([called])
+    scheduler._begin_iteration(asyncio.get_running_loop())
+    woken.cancel()
+    await asyncio.wait([woken])
 
-    assert called.cancelled()
-    assert turns.may_start()
+    assert woken.cancelled()
+    assert scheduler.may_start()
 
 
-async def test_a_guest_whose_coroutine_is_thrown_away_gives_its_place_up(
-    turns: LoopScheduler, take_this_turn
+async def test_a_guest_whose_coroutine_is_closed_gives_its_place_up(
+    scheduler: LoopScheduler, use_up_iteration
 ):
-    take_this_turn()
-    for _ in range(20):  # more than are called for one turn
-        coroutine = turns.wait_to_start()
+    use_up_iteration()
+    for _ in range(20):  # more than are woken for one iteration
+        coroutine = scheduler.wait_to_start()
         coroutine.send(None)
         coroutine.close()
 
-    assert not turns._queues
+    assert not scheduler._queues
     with anyio.fail_after(5):
-        await turns.wait_to_start()
-    assert not turns._queues
+        await scheduler.wait_to_start()
+    assert not scheduler._queues
 
 
 def test_a_loop_that_ended_with_guests_waiting_leaves_the_next_one_alone(
-    turns: LoopScheduler, take_this_turn
+    scheduler: LoopScheduler, use_up_iteration
 ):
     async def abandon() -> None:
-        asyncio.get_running_loop().create_task(turns.wait_to_start())
-        take_this_turn()
+        asyncio.get_running_loop().create_task(scheduler.wait_to_start())
+        use_up_iteration()
         await asyncio.sleep(0)
 
     asyncio.run(abandon())
 
-    asyncio.run(asyncio.wait_for(turns.wait_to_start(), 5))
+    asyncio.run(asyncio.wait_for(scheduler.wait_to_start(), 5))
 
 
-def test_a_loop_that_was_closed_is_not_asked_for_another_turn(turns: LoopScheduler, take_this_turn):
+def test_a_loop_that_was_closed_is_not_asked_for_another_iteration(
+    scheduler: LoopScheduler, use_up_iteration
+):
     async def take() -> None:
-        take_this_turn()
+        use_up_iteration()
 
     asyncio.run(take())
     asyncio.run(take())
