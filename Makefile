@@ -39,7 +39,7 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The dev lock holds the runtime lock's versions, so it stands for both.
+# The dev lock holds the runtime lock's versions, so it is enough for both.
 $(VENV)/.dev: requirements/dev.txt requirements/runtime.txt pyproject.toml | $(BIN)/python
 	@echo "Installing requirements/dev.txt ..."
 	@$(PIP) install --require-hashes -r requirements/dev.txt
@@ -81,7 +81,7 @@ test-matrix: ## Run the tests on every Python found; PYTHONS="3.12 3.13" picks, 
 	@$(PYTHON) scripts/matrix.py $(if $(PYTHONS),--pythons $(PYTHONS)) -- -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: test-others
-test-others: ## Run the tests of the engine and what stands on it on the Pythons that .venv has not
+test-others: ## Run the tests of the engine and the runner on the Pythons that .venv has not
 	@$(PYTHON) scripts/matrix.py --without $(BIN)/python -- -n $(JOBS) --dist loadfile --quiet $(OTHERS)
 
 .PHONY: soak
@@ -96,7 +96,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-processes, test-others, test-postgres, test-bench, demo, samples-check and guests-check, each whatever the others say, and end with a table
+ci: ## Run check, test, test-processes, test-others, test-postgres, test-bench, demo, samples-check and guests-check, each even after failures, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""For every test, wherever it lies: what it compiles is kept in a folder of this run's, and garbage waits longer."""
+"""For every test: compiled code is kept in a folder of this run, and garbage is collected less often."""
 
 from __future__ import annotations
 

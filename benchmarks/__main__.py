@@ -22,12 +22,12 @@ _INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> int:
-    """Run what is asked for; the exit status is 0 whatever the goals say, 1 when a part could not be measured."""
+    """Run the requested parts; the exit status is 0 even when goals are missed, 1 when a part could not be measured."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measure the runner side by side with its peers."
     )
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"{', '.join(each.name for each in PARTS)}; default: all"
+        "parts", nargs="*", metavar="PART", help=f"{', '.join(part.name for part in PARTS)}; default: all"
     )
     parser.add_argument(
         "--profile", action="store_true", help="say where the time goes, instead of comparing"
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         "--output", type=Path, default=LATEST, metavar="FILE", help="where results go as JSON"
     )
     options = parser.parse_args(arguments)
-    known = {each.name: each for each in PARTS}
+    known = {part.name: part for part in PARTS}
     if unknown := [name for name in options.parts if name not in known]:
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(known)}")
     chosen = [known[name] for name in options.parts] or list(PARTS)

@@ -44,7 +44,7 @@ class Contestant:
     async def prepare(self, order: Mapping[str, Any]) -> Work:
         """What carries ``order`` out, with everything made ready that is not to be measured.
 
-        It returns counts of what was done, among them ``done``. Raises ``WrongAnswer``.
+        It returns counts of its work, among them ``done``. Raises ``WrongAnswer``.
         """
         raise NotImplementedError
 

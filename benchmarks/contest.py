@@ -21,7 +21,7 @@ _PATIENCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that is measured: what is ordered of which child."""
+    """One measured thing: a child, and the order that it gets."""
 
     child: Child
     order: Mapping[str, Any] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """The measured tables of docs/performance.md, from what the latest runs wrote.
 
-Each stands between ``<!-- measured: name -->`` and ``<!-- end -->``; what was not measured lately stays as it is.
+Each is between ``<!-- measured: name -->`` and ``<!-- end -->``; a table without new measurements stays as it is.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def rendered(page: str, results: Mapping[str, Any], profiles: Iterable[Mapping[s
     """``page`` with every table that can be made."""
     by_what = {profile["what"]: profile for profile in profiles}
 
-    def table(found: re.Match[str]) -> str:
-        name = found[2]
+    def table(match: re.Match[str]) -> str:
+        name = match[2]
         made = None
         if name == _RESULTS:
             made = _results(results)
@@ -36,7 +36,7 @@ def rendered(page: str, results: Mapping[str, Any], profiles: Iterable[Mapping[s
             made = _figures(results, name.removeprefix(_FIGURES))
         elif name.startswith(_PROFILE) and name.removeprefix(_PROFILE) in by_what:
             made = _profile(by_what[name.removeprefix(_PROFILE)])
-        return f"{found[1]}{made}{found[3]}" if made else found[0]
+        return f"{match[1]}{made}{match[3]}" if made else match[0]
 
     return _BETWEEN.sub(table, page)
 

@@ -1,4 +1,4 @@
-"""What is measured: samples with their spread, and results under dotted keys."""
+"""Measured values: samples with their spread, and results under dotted keys."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Spread:
     @classmethod
     def of(cls, numbers: Iterable[float]) -> Self:
         """Of at least one number."""
-        each = sorted(numbers)
-        low, _, high = quantiles(each, n=4, method="inclusive") if len(each) > 1 else (each[0],) * 3
-        return cls(median(each), low, high, len(each))
+        samples = sorted(numbers)
+        low, _, high = quantiles(samples, n=4, method="inclusive") if len(samples) > 1 else (samples[0],) * 3
+        return cls(median(samples), low, high, len(samples))
 
     @classmethod
     def of_ratios(cls, above: Sequence[float], below: Sequence[float]) -> Self:
@@ -45,7 +45,7 @@ class Result:
 
     key: str
     value: float | None
-    """``None``: it could not be measured, and ``note`` says why."""
+    """``None``: it could not be measured; ``note`` has the reason."""
     spread: Spread | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     figures: Mapping[str, Spread | float] = field(default_factory=dict)

@@ -33,21 +33,21 @@ GOALS = {
     "hostcall_http.vs_httpx_default": Goal(
         "CPU of a forwarded host call at 32 in flight, httpx's default pool / ours", at_least=10
     ),
-    "suspended.count": Goal("guests suspended at once in one process, all finishing", at_least=10_000),
+    "suspended.count": Goal("guests suspended concurrently in one process, all finishing", at_least=10_000),
     "suspended.kb_each": Goal("resident KB of each", at_most=30),
-    "fairness.loop_p99_ms": Goal("event loop lag, p99 in ms, beside fifty spinning guests", at_most=2),
-    "fairness.burst_p99_ms": Goal("the same, with bursts of fifty arriving at once", at_most=2),
+    "fairness.loop_p99_ms": Goal("event loop lag, p99 in ms, with fifty spinning guests", at_most=2),
+    "fairness.burst_p99_ms": Goal("the same, with bursts of fifty arriving together", at_most=2),
     "compile.loop_p99_ms": Goal("the same, while a module of 12 MB is compiled", at_most=2),
     "flood.spinning_p50_ratio": Goal(
-        "another tenant's latency beside one with fifty spinning guests / without", at_most=2
+        "a tenant's latency while another one has fifty spinning guests / without", at_most=2
     ),
-    "flood.short_p50_ratio": Goal("the same, beside one with short guests without end", at_most=2),
-    "flood.hanging_p50_ratio": Goal("the same, beside one whose host calls hang", at_most=2),
-    "flood.bodies_p50_ratio": Goal("the same, beside one that sends bodies of 8 MiB", at_most=2),
+    "flood.short_p50_ratio": Goal("the same, while another one has short guests without end", at_most=2),
+    "flood.hanging_p50_ratio": Goal("the same, while another one has host calls that hang", at_most=2),
+    "flood.bodies_p50_ratio": Goal("the same, while another one sends bodies of 8 MiB", at_most=2),
     "scale.two_processes": Goal("executions a second, two processes / one", at_least=1.9),
     "http.vs_bare_asgi": Goal("/v1/execute a second on one core / a bare ASGI echo", at_least=0.15),
     "leak.kb_per_200k": Goal("resident KB that 200,000 executions of a kind leave, the worst kind"),
-    "server.create_rps": Goal("schedules created a second over HTTP, 32 at once, with 1,000 installs"),
+    "server.create_rps": Goal("schedules created a second over HTTP, 32 concurrently, with 1,000 installs"),
     "server.list_rps": Goal("lists of ten schedules a second, likewise"),
     "server.fire_10k_s": Goal("seconds in which four processes fire 10,000 schedules due in one minute"),
     "server.fire_10k_twice": Goal("of these, fired twice", at_most=0),

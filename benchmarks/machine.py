@@ -38,7 +38,7 @@ def about() -> dict[str, object]:
         "kernel": platform.release().partition("-")[0],
         "architecture": platform.machine(),
         "python": platform.python_version(),
-        "versions": {name: found for name in _DISTRIBUTIONS if (found := installed(name))},
+        "versions": {name: version for name in _DISTRIBUTIONS if (version := installed(name))},
     }
 
 

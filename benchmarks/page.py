@@ -1,4 +1,4 @@
-"""What is printed: progress on stderr, the table on stdout; in colour where somebody looks, plain in a pipe."""
+"""Prints progress on stderr and the table on stdout; in colour on a terminal, plain in a pipe."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Page:
             self._out = Console(highlight=False, width=_WIDE)
 
     def say(self, line: str, style: str = "") -> None:
-        """A remark beside the results."""
+        """Print a remark on the results."""
         self._err.print(line, style=style, markup=False, soft_wrap=True)
 
     @contextmanager
     def progress(self, name: str) -> Iterator[Callable[[float], None]]:
-        """Show that a part runs; what it gives is told how far it is, from 0 to 1."""
+        """Show that a part runs; call the yielded function with its progress, from 0 to 1."""
         started = perf_counter()
         if self._err.is_terminal:
             columns = (TextColumn("{task.description:<14}"), BarColumn(), TimeElapsedColumn())

@@ -26,9 +26,9 @@ class Effort:
     core: int
     """The core that is measured."""
     load_core: int
-    """The core that the load comes from."""
+    """The core of the process that sends the load."""
     advance: Callable[[float], None]
-    """Told how far the part is, from 0 to 1."""
+    """Called with the part's progress, from 0 to 1."""
 
     def size(self, full: T, quick: T) -> T:
         """One of the two."""
@@ -71,5 +71,5 @@ class Part:
 
 
 def peer_missing(key: str, peer: str) -> Result:
-    """The result of a comparison with nobody."""
+    """The result of a comparison whose peer is not installed."""
     return Result(key, None, note=f"{peer} is not installed; make setup-bench installs it")

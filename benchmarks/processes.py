@@ -1,4 +1,4 @@
-"""The parent's side of ``child``: start contestants, give them orders, and end them whatever happens."""
+"""The parent's side of ``child``: start contestants, give them orders, and always end them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATIENCE_S = 300.0
 
 
 class NotMeasured(Exception):
-    """A part has no result; the text says why."""
+    """A part has no result; the text has the reason."""
 
 
 class ChildFailed(NotMeasured):
@@ -110,7 +110,7 @@ class Child:
 
 @contextmanager
 def interrupts_later() -> Iterator[Callable[[], None]]:
-    """Note Ctrl-C while entered: a process that is just being started belongs to nobody who could end it.
+    """Note Ctrl-C while entered: a process that is just being started has no owner yet who could end it.
 
     Calling what it gives raises ``KeyboardInterrupt`` if there was one.
     """

@@ -43,17 +43,19 @@ class Profile:
         """``total_us`` shared out by ``samples`` of functions, the benchmark's own loop left out."""
         busy = {name: count for name, count in samples.items() if name != IDLE}
         all_samples = sum(busy.values())
-        each = {name: total_us * count / all_samples for name, count in busy.items() if name != MEASURING}
-        return cls(what, sum(each.values()), each, int(all_samples))
+        by_function = {
+            name: total_us * count / all_samples for name, count in busy.items() if name != MEASURING
+        }
+        return cls(what, sum(by_function.values()), by_function, int(all_samples))
 
     def less(self, other: Profile, what: str, times: int) -> Profile:
         """What this has beyond ``other``, for doing it once instead of ``times``."""
         names = {*self.by_function, *other.by_function}
-        each = {
+        by_function = {
             name: (self.by_function.get(name, 0.0) - other.by_function.get(name, 0.0)) / times
             for name in names
         }
-        return Profile(what, (self.total_us - other.total_us) / times, each, self.samples)
+        return Profile(what, (self.total_us - other.total_us) / times, by_function, self.samples)
 
     def document(self) -> dict[str, object]:
         """As JSON has it."""

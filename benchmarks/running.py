@@ -1,4 +1,4 @@
-"""A server beside what is measured, as a process: started, found, its CPU read, ended."""
+"""Starts a server next to the measured process, finds its address, reads its CPU time, and ends it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from alga_server import ManualClock, Server, ServerSettings
 from alga_server.storage import tables
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-TOKEN = "token-of-the-benchmark"  # noqa: S105 - nobody's
+TOKEN = "token-of-the-benchmark"  # noqa: S105 - of a throwaway server
 TENANT = "acme"
 CRON = "0 * * * *"
 _DUE, _NOMINAL = datetime(2026, 1, 1, 1, tzinfo=UTC), "2026-01-01T01:00:00.000Z"
@@ -32,7 +32,7 @@ _MANIFEST = {
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """What is there: an install for each tenant ``acme-0``, ``acme-1`` and so on."""
+    """The seeded state: an install for each tenant ``acme-0``, ``acme-1`` and so on."""
 
     extension_id: str
     install_ids: list[str]
@@ -40,7 +40,7 @@ class Seeded:
 
 
 def settings(url: str) -> ServerSettings:
-    """As the server has them, but for the rate of changes: what is measured is not how it says no."""
+    """The server's defaults, but for the rate of changes, which would refuse the measured calls."""
     return ServerSettings(
         database_url=url,
         runner_token=TOKEN,
@@ -65,13 +65,15 @@ async def seed(url: str, *, installs: int, schedules: int) -> Seeded:
     schedule_ids = [[str(uuid4()) for _ in range(schedules)] for _ in install_ids]
     with engine.begin() as connection:
         endpoint_id = connection.execute(select(tables.endpoint.c.id)).scalar_one()
-        owned = [{"tenant_id": f"{TENANT}-{at}", "id": each} for at, each in enumerate(install_ids)]
+        owned = [
+            {"tenant_id": f"{TENANT}-{at}", "id": install_id} for at, install_id in enumerate(install_ids)
+        ]
         common = {"extension_id": published["extensionId"], "version_id": published["versionId"]}
         common |= {"enabled": True, "config": {}, "created_at": START, "updated_at": START}
-        connection.execute(insert(tables.install), [{**each, **common} for each in owned])
+        connection.execute(insert(tables.install), [{**owner, **common} for owner in owned])
         grants = [
-            {"tenant_id": each["tenant_id"], "install_id": each["id"], "capability": "cap:scheduler.manage"}
-            for each in owned
+            {"tenant_id": owner["tenant_id"], "install_id": owner["id"], "capability": "cap:scheduler.manage"}
+            for owner in owned
         ]
         connection.execute(insert(tables.grant), grants)
         if schedules:
@@ -85,9 +87,9 @@ def _rows(
     owned: list[dict[str, str]], schedule_ids: list[list[str]], endpoint_id: str
 ) -> Iterator[dict[str, object]]:
     for owner, ids in zip(owned, schedule_ids, strict=True):
-        for ordinal, each in enumerate(ids, 1):
+        for ordinal, schedule_id in enumerate(ids, 1):
             yield {
-                "id": each,
+                "id": schedule_id,
                 "tenant_id": owner["tenant_id"],
                 "install_id": owner["id"],
                 "ordinal": ordinal,
@@ -113,7 +115,7 @@ def fired(url: str) -> tuple[int, int]:
     )
     engine = create_engine(url)
     with engine.connect() as connection:
-        wanted = connection.execute(select(func.count()).select_from(tables.schedule)).scalar_one()
-        found = connection.execute(ran).scalar_one()
+        schedules = connection.execute(select(func.count()).select_from(tables.schedule)).scalar_one()
+        succeeded = connection.execute(ran).scalar_one()
     engine.dispose()
-    return wanted, found
+    return schedules, succeeded

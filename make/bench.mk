@@ -6,7 +6,7 @@ ZIG_VENV := .make/zig
 setup-bench: $(VENV)/.bench ## Install what the runner needs and the peers it is measured against
 	@:
 
-# The bench lock holds the runtime lock's versions, so it stands for both.
+# The bench lock holds the runtime lock's versions, so it is enough for both.
 $(VENV)/.bench: requirements/bench.txt requirements/runtime.txt pyproject.toml | $(BIN)/python
 	@echo "Installing requirements/bench.txt ..."
 	@$(PIP) install --require-hashes -r requirements/bench.txt

@@ -1,4 +1,4 @@
-# ---- WebAssembly that is committed beside its source ---------------------------------------------------------------
+# ---- WebAssembly that is committed next to its source --------------------------------------------------------------
 
 .PHONY: samples
 samples: ## Build the committed wasm from its AssemblyScript source; needs Node 20

@@ -1,4 +1,4 @@
-"""Run every check of the project, each whatever the others say, and end with a table.
+"""Run every check of the project, each even after failures, and end with a table.
 
 ``make ci`` calls this with the name of make. Needs nothing but the standard library. Exits with 1 when a target
 failed, or was not run for another reason than a tool that cannot be installed here.

@@ -1,6 +1,6 @@
 """Keep the tables in docs/ that derive from the code: ``make docs`` rewrites them, a test compares.
 
-Each table stands between ``<!-- table: name -->`` and ``<!-- end -->``.
+Each table is between ``<!-- table: name -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 def rendered(document: str) -> str:
     """``document`` with every table as it should be."""
-    return _BETWEEN.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], document)
+    return _BETWEEN.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], document)
 
 
 def _table(head: list[str], rows: Iterable[list[str]]) -> str:

@@ -27,15 +27,17 @@ PROBE = "import ensurepip, sys, venv; print('{}.{}'.format(*sys.version_info[:2]
 
 
 def main(arguments: list[str]) -> int:
-    """Run what was asked for; the exit status."""
+    """Run the tests on the requested versions; the exit status."""
     options, pytest = _options(arguments)
     left_out = _version(options.without) if options.without else None
     asked = [version for version in options.pythons or MATRIX if version != left_out]
-    found = {version: interpreter for version in asked if (interpreter := find(version))}
-    if not found:
+    interpreters = {version: interpreter for version in asked if (interpreter := find(version))}
+    if not interpreters:
         say(f"not run: no Python {' or '.join(asked)} here" if asked else "not run: no Python is left")
         return 0
-    ran = [_run(version, found.get(version), options.venvs / f"py{version}", pytest) for version in asked]
+    ran = [
+        _run(version, interpreters.get(version), options.venvs / f"py{version}", pytest) for version in asked
+    ]
     return close(ran, "python")
 
 
@@ -44,9 +46,9 @@ def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pythons", nargs="*", choices=MATRIX, help="only these versions")
     parser.add_argument("--without", type=Path, metavar="PYTHON", help="leave out the version of this one")
-    parser.add_argument("--venvs", type=Path, default=ROOT / ".make", help="where the venvs lie")
-    return parser.parse_args([each for each in own.split("\0") if each and each != "--"]), [
-        each for each in pytest.split("\0") if each
+    parser.add_argument("--venvs", type=Path, default=ROOT / ".make", help="the venvs' folder")
+    return parser.parse_args([text for text in own.split("\0") if text and text != "--"]), [
+        text for text in pytest.split("\0") if text
     ]
 
 
@@ -55,7 +57,7 @@ def find(version: str) -> str | None:
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
     installed = sorted(pyenv.glob(f"{version}.*/bin/python"), key=_numbers, reverse=True)
     candidates = [shutil.which(f"python{version}"), *map(str, installed), sys.executable]
-    return next((each for each in candidates if each and _version(Path(each)) == version), None)
+    return next((path for path in candidates if path and _version(Path(path)) == version), None)
 
 
 def _numbers(path: Path) -> list[int]:
@@ -83,10 +85,10 @@ def _run(version: str, interpreter: str | None, venv: Path, pytest: list[str]) -
 
 
 def prepare(venv: Path, interpreter: str) -> str | None:
-    """Make ``venv`` with the locked requirements, unless it has them; what went wrong."""
-    wanted = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    """Make ``venv`` with the locked requirements, unless it has them; the text of a failure."""
+    digest = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
     stamp = venv / STAMP
-    if stamp.exists() and stamp.read_text() == wanted:
+    if stamp.exists() and stamp.read_text() == digest:
         return None
     say(f"Making {venv} ...")
     pip = [str(venv / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
@@ -97,7 +99,7 @@ def prepare(venv: Path, interpreter: str) -> str | None:
     ):
         if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode:
             return f"{what} could not be installed"
-    stamp.write_text(wanted)
+    stamp.write_text(digest)
     return None
 
 

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 NOT_RUN = re.compile(r"^not run: (.*)$")
-"""A command that prints this line and succeeds says that it could not do its work, and why."""
+"""A command that prints this line and succeeds could not do its work, for the reason given."""
 
 SUMMARY = re.compile(r"^=*\s*(\d+ (?:passed|failed|error).* in [\d.]+s.*?)\s*=*$")
 """Pytest's last line."""
@@ -30,7 +30,7 @@ class Outcome:
 
 
 def follow(name: str, command: list[str]) -> Outcome:
-    """Run ``command``, its output passed through as it comes."""
+    """Run ``command``, and pass its output through as it arrives."""
     started = time.monotonic()
     last = missing = summary = ""
     end: deque[str] = deque(maxlen=LAST_LINES)
@@ -46,10 +46,10 @@ def follow(name: str, command: list[str]) -> Outcome:
             line = raw.rstrip()
             say(line)
             end.append(line)
-            if found := NOT_RUN.match(line):
-                missing = found[1]
-            if found := SUMMARY.match(line):
-                summary = found[1]
+            if match := NOT_RUN.match(line):
+                missing = match[1]
+            if match := SUMMARY.match(line):
+                summary = match[1]
             if any(map(str.isalnum, line)) and not line.startswith("make"):
                 last = line.strip()
     seconds = time.monotonic() - started
@@ -84,5 +84,5 @@ def table(outcomes: list[Outcome], heading: str) -> str:
 
 
 def say(line: str) -> None:
-    """Print, at once: a pipe shows what is going on, too."""
+    """Print and flush, so that a pipe shows the progress, too."""
     print(line, flush=True)

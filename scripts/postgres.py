@@ -1,8 +1,8 @@
-"""Run a command beside a PostgreSQL of its own: ``python scripts/postgres.py -- pytest ...``.
+"""Run a command with a PostgreSQL of its own: ``python scripts/postgres.py -- pytest ...``.
 
 The command finds its URL in ``ALGA_TEST_POSTGRES``. The server lives in a temporary folder, listens on a socket there
-and nowhere else, keeps nothing safe from power cuts, and is gone when the command is, whatever ends it. PostgreSQL is
-installed from the system's packages if it is missing. Where that is not possible, says ``not run:`` and why.
+and nowhere else, is not safe from power cuts, and is removed when the command ends, for any reason. PostgreSQL is
+installed from the system's packages if it is missing. Where that is not possible, prints ``not run:`` and the reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ FOLDERS = (
     "/usr/libexec/postgresql*",
     "/usr/local/pgsql/bin",
 )
-"""Where systems put the programs, beside the PATH."""
+"""Where systems put the programs, besides the PATH."""
+UNPRIVILEGED = 65534
+"""A user that every system has."""
 
 SETTINGS = {
     "fsync": "off",
@@ -48,14 +50,14 @@ _DEADLOCK = "deadlock detected"
 
 
 class NotRun(Exception):
-    """There is no PostgreSQL to be had on this machine; the text says why."""
+    """There is no PostgreSQL to be had on this machine; the text has the reason."""
 
 
 def main(command: list[str]) -> int:
     """The command's exit status; 0 after ``not run``."""
     signal.signal(signal.SIGTERM, _interrupted)
     try:
-        programs = found() or installed()
+        programs = newest() or installed()
     except NotRun as why:
         say(f"not run: {why}")
         return 0
@@ -69,12 +71,12 @@ def main(command: list[str]) -> int:
         return 130
 
 
-def found() -> Path | None:
+def newest() -> Path | None:
     """The folder of the newest ``initdb`` and ``postgres``."""
     folders = [path for pattern in FOLDERS for path in Path("/").glob(pattern.lstrip("/"))]
-    if beside := shutil.which("postgres"):
-        folders.append(Path(beside).resolve().parent)
-    usable = [each for each in folders if (each / "initdb").exists() and (each / "postgres").exists()]
+    if on_path := shutil.which("postgres"):
+        folders.append(Path(on_path).resolve().parent)
+    usable = [path for path in folders if (path / "initdb").exists() and (path / "postgres").exists()]
     return max(usable, key=_version, default=None)
 
 
@@ -89,7 +91,7 @@ def _version(folder: Path) -> tuple[int, ...]:
 def installed() -> Path:
     """Install it; its folder. Raises ``NotRun``."""
     why = packages.install("PostgreSQL", PACKAGES)
-    folder = None if why else found()
+    folder = None if why else newest()
     if folder is None:
         raise NotRun(why or "PostgreSQL not installed, though its packages are")
     return folder
@@ -137,13 +139,11 @@ def _owner() -> dict[str, Any]:
     """Who runs the server: PostgreSQL refuses root."""
     if os.geteuid() != 0:
         return {}
-    for name in ("postgres", "nobody"):
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-    raise SystemExit("There is no unprivileged user to run PostgreSQL as: neither postgres nor nobody.")
+    usable = [user for user in pwd.getpwall() if user.pw_name == "postgres" or user.pw_uid == UNPRIVILEGED]
+    if not usable:
+        raise SystemExit(f"No user to run PostgreSQL as: neither postgres nor one with id {UNPRIVILEGED}.")
+    user = min(usable, key=lambda user: user.pw_name != "postgres")
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def _ends_with_us(parent: int) -> Callable[[], None]:

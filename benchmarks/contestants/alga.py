@@ -26,7 +26,7 @@ from .workload import Work as Task
 
 
 class PromptServer(NoAlgaServer):
-    """An Alga server in process that answers at once."""
+    """An Alga server in process that answers immediately."""
 
     def __init__(self) -> None:
         self.answered = 0
@@ -124,7 +124,7 @@ class ExecuteJson(Execute):
 
 
 class Nowhere(io.StringIO):
-    """Where lines go that nobody reads; they are counted."""
+    """Counts log lines and discards them."""
 
     lines = 0
 
@@ -161,7 +161,7 @@ def _answers(tasks: list[Task]) -> list[str]:
 
 
 class ExecuteSampled(Execute):
-    """With a timer that takes samples of what is being done."""
+    """With a timer that samples the running function."""
 
     async def prepare(self, order: Mapping[str, Any]) -> Work:
         """As without; the counts have the samples, too."""

@@ -1,4 +1,4 @@
-"""Host calls of many installs over HTTP, many at once, as runners make them."""
+"""Host calls of many installs over HTTP, many of them concurrent, as runners make them."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ async def _identities(order: Mapping[str, Any]) -> list[Identity]:
     """One for each install, with a token of an execution that this server started."""
     database = Database(order["url"])
     tokens = ExecutionTokens(database, SystemClock())
-    found = []
+    identities = []
     for number, install_id in enumerate(order["install_ids"]):
         tenant_id = f"{TENANT}-{number}"
         token = await tokens.issue(
             tenant_id=tenant_id, install_id=install_id, request_id=_REQUEST_ID, lifetime_s=3600
         )
-        found.append(Identity(tenant_id, order["extension_id"], install_id, _REQUEST_ID, token))
+        identities.append(Identity(tenant_id, order["extension_id"], install_id, _REQUEST_ID, token))
     await database.aclose()
-    return found
+    return identities

@@ -1,4 +1,4 @@
-"""Doing something many times, with so many under way at once."""
+"""Does something many times, with a given number under way concurrently."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def _other_data() -> None:
 
 
 def _other_code() -> Callable[[], None]:
-    """Python functions that nobody else calls, tens of KB of bytecode and what it makes."""
+    """Python functions of their own: tens of KB of bytecode, and the objects that it makes."""
     body = "\n".join(f"    x += {n}; y = [x, {n}]; z = {{'a': x, 'b': y}}; x = len(z) + x" for n in range(20))
     scope: dict[str, Any] = {}
     for number in range(_FUNCTIONS):

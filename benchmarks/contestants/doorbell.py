@@ -1,6 +1,6 @@
-"""Somebody outside who rings and waits for the answer: ``python -m benchmarks.contestants.doorbell FD``.
+"""A caller in another process that rings and waits for the answer: ``python -m benchmarks.contestants.doorbell FD``.
 
-A process of its own, so that a ring comes when it comes and not when the event loop has time for it. It reads how often
+A process of its own, so that a ring does not wait until the event loop has time for it. It reads how often
 to ring, then sends the time of each ring and waits for a byte, with a pause before the next.
 """
 

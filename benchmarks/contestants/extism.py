@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import extism
-from extism.extism import CompiledPlugin  # where 1.1.1 keeps it; its documentation says extism.CompiledPlugin
+from extism.extism import CompiledPlugin  # where 1.1.1 keeps it; its documentation has extism.CompiledPlugin
 
 from ..child import Contestant, Counts, Work, WrongAnswer
 from .workload import REPLIES, extism_guest, works

@@ -140,7 +140,7 @@ class Fairness(Contestant):
         return lag, killed
 
     async def _bursts(self, hashes: list[str]) -> tuple[Lag, int, list[float]]:
-        """Fifty that arrive at once, of a module that never computed before; the loop is watched until all are done."""
+        """Fifty that arrive together, of a module that never computed before; watches the loop until all are done."""
         lag, finished, worst_ms = Lag(), 0, []
         for content_hash in hashes:
             task = works(f"/compute/{BURST_ROUNDS}", content_hash)[0]

@@ -1,4 +1,4 @@
-"""One of several servers on one database that fire what is due. The runner answers at once, in the same process."""
+"""One of several servers on one database that fire due schedules. Its runner is in process and answers immediately."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ _BEGINNING_S = 0.4
 """How long a flood goes on before anybody rings."""
 
 
-class DeafServer(NoAlgaServer):
-    """Answers nobody."""
+class SilentServer(NoAlgaServer):
+    """Never answers."""
 
     async def create_schedule(
         self,
@@ -61,7 +61,7 @@ class Flood(Contestant):
         bundles = MemoryBundles()
         content_hash = bundles.add(alga_guest())
         self._runner = await self._stack.enter_async_context(
-            Runner(Settings(), bundles=bundles, alga=DeafServer())
+            Runner(Settings(), bundles=bundles, alga=SilentServer())
         )
         self._doorbell = self._stack.enter_context(Doorbell())
         self._light = [(_of("quiet", work.document), work.answer) for work in works("/echo", content_hash)]
@@ -120,7 +120,7 @@ class Flood(Contestant):
             raise WrongAnswer(response)
 
     async def _ask_on(self, request: ExecuteRequest, asked: Asked) -> None:
-        """Ask again and again, and when there is no room come back when told to."""
+        """Ask again and again; when the runner is full, wait as long as its answer asks for."""
         while True:
             try:
                 await self._runner.execute(request)

@@ -1,4 +1,4 @@
-"""Host calls that are forwarded to an Alga server over HTTP, many at once."""
+"""Host calls that are forwarded to an Alga server over HTTP, many of them concurrent."""
 
 from __future__ import annotations
 

@@ -91,6 +91,6 @@ class Leak(Execute):
 _ENDS: dict[str, type[AlgaError] | None] = {
     "ok": None,
     "trap": GuestTrap,
-    "host_error": GuestTrap,  # the guest is told, and traps
+    "host_error": GuestTrap,  # the guest gets the error, and traps
     "deadline": DeadlineExceeded,
 }

@@ -40,7 +40,7 @@ class _Connection:
         self.socket.sendall(request)
 
     def complete(self) -> bool:
-        """Read what is there: whether the answer is whole. Raises ``WrongAnswer``."""
+        """Read the received bytes: whether the answer is whole. Raises ``WrongAnswer``."""
         data = self.socket.recv(65536)
         self.received = received = self.received + data if self.received else data
         head, _, body = received.partition(b"\r\n\r\n")
@@ -52,7 +52,7 @@ class _Connection:
 
 
 class Load(Contestant):
-    """An order names a ``url``, for how many ``seconds``, and ``echo``: whether the request's body comes back."""
+    """An order names a ``url``, its ``seconds``, and ``echo``: whether the answer repeats the request's body."""
 
     def __init__(self) -> None:
         self._open: dict[str, list[_Connection]] = {}
@@ -103,7 +103,7 @@ def response(work: Task) -> ExecuteResponse:
 
 
 def _drive(connections: list[_Connection], exchanges: list[Exchange], seconds: float) -> int:
-    """Ask for ``seconds``, then wait for what is under way; how many answers came, each of them right."""
+    """Ask for ``seconds``, then wait for the requests under way; how many answers arrived, all of them right."""
     poller = select.epoll()
     by_fd = {connection.socket.fileno(): connection for connection in connections}
     try:

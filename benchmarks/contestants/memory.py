@@ -21,4 +21,4 @@ def _kb(kind: str) -> int:
     for line in Path("/proc/self/smaps_rollup").read_text("ascii").splitlines():
         if line.startswith(f"{kind}:"):
             return int(line.split()[1])
-    raise RuntimeError("the kernel does not say what is resident")
+    raise RuntimeError("the kernel reports no resident size")

@@ -58,7 +58,7 @@ class Operating(Contestant):
 
 async def _round(server: Server, there: Seeded, number: int) -> dict[str, float]:
     """Every operation on one install, which has as many schedules afterwards."""
-    mine = there.schedule_ids[number]
+    schedule_ids = there.schedule_ids[number]
     seconds: dict[str, float] = {}
 
     async def ask(operation: str, **members: Any) -> dict[str, Any]:
@@ -67,13 +67,13 @@ async def _round(server: Server, there: Seeded, number: int) -> dict[str, float]
         seconds[operation] = perf_counter() - started
         return answer
 
-    await ask("delete", scheduleId=mine.pop(0))
+    await ask("delete", scheduleId=schedule_ids.pop(0))
     members = {"endpoint": "POST /sync", "cron": CRON, "payload": {"full": False}}
-    mine.append((await ask("create", **members))["scheduleId"])
-    if (await ask("get", scheduleId=mine[-1]))["schedule"]["id"] != mine[-1]:
+    schedule_ids.append((await ask("create", **members))["scheduleId"])
+    if (await ask("get", scheduleId=schedule_ids[-1]))["schedule"]["id"] != schedule_ids[-1]:
         raise WrongAnswer("another schedule")
-    await ask("update", scheduleId=mine[-1], cron="30 * * * *")
-    if len((await ask("list"))["schedules"]) != len(mine):
+    await ask("update", scheduleId=schedule_ids[-1], cron="30 * * * *")
+    if len((await ask("list"))["schedules"]) != len(schedule_ids):
         raise WrongAnswer("not all schedules")
     await ask("getEndpoints")
     return seconds

@@ -1,4 +1,4 @@
-"""The HTTP exchange alone: the POST that a forwarded ``create`` is, many at once, with one client or another."""
+"""The HTTP exchange alone: the POST that a forwarded ``create`` is, concurrently, with one client or another."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Ours(Posting):
 
 
 class OursSampled(Ours):
-    """With a timer that takes samples of what is being done."""
+    """With a timer that samples the running function."""
 
     async def prepare(self, order: Mapping[str, Any]) -> Work:
         """As without; the counts have the samples, too."""

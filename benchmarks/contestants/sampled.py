@@ -1,4 +1,4 @@
-"""Work with samples taken of what is being done meanwhile."""
+"""Works while a timer samples the running function."""
 
 from __future__ import annotations
 

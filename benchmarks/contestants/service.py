@@ -62,7 +62,7 @@ class InProcess(Execute):
 
 
 class InProcessSampled(InProcess):
-    """With a timer that takes samples of what is being done."""
+    """With a timer that samples the running function."""
 
     async def prepare(self, order: Mapping[str, Any]) -> Work:
         """As without; the counts have the samples, too."""

@@ -23,11 +23,11 @@ TENANTS = 100
 
 
 class ReticentServer(NoAlgaServer):
-    """Answers everything but ``create``, and that only once it is ``told``."""
+    """Answers ``create`` only once it is ``released``, and everything else immediately."""
 
     def __init__(self, expected: int) -> None:
         self._expected = expected
-        self.told = anyio.Event()
+        self.released = anyio.Event()
         self.asked = anyio.Event()
         """As often as was expected."""
         self.waiting = 0
@@ -53,13 +53,13 @@ class ReticentServer(NoAlgaServer):
         self.waiting += 1
         if self.waiting == self._expected:
             self.asked.set()
-        await self.told.wait()
+        await self.released.wait()
         self.created += 1
         return "6c2f4f0e-5a0c-4c56-9f5e-0d7a3a1f8c11"
 
 
 class Suspended(Contestant):
-    """``count`` guests at once; RSS before, while all are suspended, and after."""
+    """``count`` concurrent guests; RSS before, while all are suspended, and after."""
 
     async def prepare(self, order: Mapping[str, Any]) -> Work:
         """Nothing: everything is counted."""
@@ -90,8 +90,8 @@ class Suspended(Contestant):
                     suspended_s = perf_counter() - started
                     suspended_kb, own_suspended_kb = resident_kb(), own_kb()
                     suspended = server.waiting - finished
-                    told = perf_counter()
-                    server.told.set()
+                    released = perf_counter()
+                    server.released.set()
                 return {
                     "done": finished,
                     "suspended": suspended,
@@ -101,7 +101,7 @@ class Suspended(Contestant):
                     "after_kb": resident_kb(),
                     "own_kb": own_suspended_kb - own_before_kb,
                     "suspended_us_each": suspended_s / count * 1e6,
-                    "finished_us_each": (perf_counter() - told) / count * 1e6,
+                    "finished_us_each": (perf_counter() - released) / count * 1e6,
                 }
 
         return run
@@ -109,12 +109,12 @@ class Suspended(Contestant):
 
 async def _warmed_up(runner: Runner, server: ReticentServer, content_hash: str) -> ExecuteResponse:
     """What the sample answers, once a few have run and all that is loaded lazily is there."""
-    server.told.set()
+    server.released.set()
     for number in range(50):
         response = await runner.execute(_request(content_hash, number))
     if response.status != 200 or b"Hourly sync" not in response.body():
         raise WrongAnswer(response)
-    server.told, server.asked = anyio.Event(), anyio.Event()
+    server.released, server.asked = anyio.Event(), anyio.Event()
     server.waiting = server.created = 0
     return response
 

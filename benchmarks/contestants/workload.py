@@ -59,7 +59,7 @@ def extism_guest() -> bytes:
 
 @dataclass(frozen=True)
 class Work:
-    """One request, in every form that somebody takes it in, and what must come back."""
+    """One request, in the form that each contestant reads, and the expected answer."""
 
     path: str
     content_hash: str

@@ -31,7 +31,7 @@ def build(python: str, folder: Path) -> None:
 
 def differences(python: str) -> list[str]:
     """What differs between the committed wasm and two fresh builds."""
-    found = []
+    texts = []
     with tempfile.TemporaryDirectory() as temporary:
         copies = [Path(temporary, "a"), Path(temporary, "another", "folder with a longer name")]
         for copy in copies:
@@ -41,13 +41,13 @@ def differences(python: str) -> list[str]:
             name = f"{guest}.wasm"
             first, second, committed = ((folder / name).read_bytes() for folder in (*copies, HERE))
             if first != second:
-                found.append(f"{name} depends on the folder it is built in")
+                texts.append(f"{name} depends on the folder it is built in")
             elif first != committed:
-                found.append(
+                texts.append(
                     f"{name} is not what its source gives: committed {_digest(committed)}, built {_digest(first)};"
                     " run `make bench-guests` and commit the result"
                 )
-    return found
+    return texts
 
 
 def _digest(data: bytes) -> str:
@@ -59,12 +59,12 @@ def main(python: str, *, check: bool) -> int:
     if not check:
         build(python, HERE)
         return 0
-    found = differences(python)
-    for difference in found:
+    texts = differences(python)
+    for difference in texts:
         print(difference)
-    if not found:
+    if not texts:
         print(f"The committed wasm of {len(GUESTS)} guests is what its source gives, from two folders.")
-    return int(bool(found))
+    return int(bool(texts))
 
 
 if __name__ == "__main__":

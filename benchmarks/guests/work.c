@@ -82,7 +82,7 @@ struct request {
     struct item url, body;
 };
 
-// Walks the whole document, whatever it holds besides.
+// Walks the whole document, with all its other members.
 static struct request read_request(const byte *bytes, size_t length) {
     struct reader reader = {bytes, bytes + length};
     struct request request = {0};

@@ -1,4 +1,4 @@
-// The work that both guests do, whoever hosts them; alga.c and extism.c only carry the bytes.
+// The work that both guests do, on either host; alga.c and extism.c only carry the bytes.
 #pragma once
 
 #include <stddef.h>
@@ -12,7 +12,7 @@ enum { MAX_REQUEST = 16 * 1024, MAX_RESPONSE = 16 * 1024, MAX_CALL = 256, MAX_RE
 enum operation { CREATE, LIST };
 size_t host_call(enum operation operation, const byte *request, size_t length, byte *reply, size_t capacity);
 
-// Handles one request: walks the whole MessagePack document, does what its URL says, writes the response document to
+// Handles one request: walks the whole MessagePack document, does the work that its URL names, writes the response document to
 // `response` and returns its length. Traps on a document that it cannot read.
 //
 //   /echo             answer the body, its first 16 bytes replaced by two checksums in hexadecimal: of the body, and

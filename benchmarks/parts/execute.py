@@ -15,7 +15,7 @@ REUSED, ISOLATED = "execute.vs_extism_reused", "execute.vs_extism_isolated"
 
 
 def run(effort: Effort) -> Sequence[Result]:
-    """CPU time decides, since other processes cannot disturb it; time on the clock is beside it."""
+    """CPU time decides, since other processes cannot disturb it; time on the clock is a figure as well."""
     contestants = {
         "ours": "benchmarks.contestants.alga:Execute",
         "ours_from_json": "benchmarks.contestants.alga:ExecuteJson",

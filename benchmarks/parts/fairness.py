@@ -1,4 +1,4 @@
-"""How late the event loop is beside guests that compute: fifty that spin, and bursts of fifty that arrive at once.
+"""How late the event loop is while guests compute: fifty that spin, and bursts of fifty that arrive together.
 
 The process may use every core, as one that serves alone does; a second one, on a single core, is in the figures.
 """

@@ -32,19 +32,19 @@ def run(effort: Effort) -> Sequence[Result]:
 
 
 def _result(key: str, pairs: list[tuple[Batch, Batch]]) -> Result:
-    def each(name: str, side: int) -> list[float]:
+    def counts_of(name: str, side: int) -> list[float]:
         return [pair[side].counts[name] for pair in pairs]
 
     figures: dict[str, Spread | float] = {}
     for share in ("p50", "p90", "p99"):
         for side, name in enumerate(("quiet", "loud")):
-            figures[f"{name}_{share}_us"] = Spread.of(each(f"{share}_us", side))
-    figures["flood_per_s"] = Spread.of(each("flood_per_s", 1))
+            figures[f"{name}_{share}_us"] = Spread.of(counts_of(f"{share}_us", side))
+    figures["flood_per_s"] = Spread.of(counts_of("flood_per_s", 1))
     counts = {
         "rings": sum(pair[side].done for pair in pairs for side in (0, 1)),
-        "flood_under_way": int(min(each("executing", 1))),
+        "flood_under_way": int(min(counts_of("executing", 1))),
     }
-    return Result.ratio(key, each("p50_us", 1), each("p50_us", 0), counts=counts, figures=figures)
+    return Result.ratio(key, counts_of("p50_us", 1), counts_of("p50_us", 0), counts=counts, figures=figures)
 
 
 PART = Part("flood", tuple(KEYS.values()), (), run)

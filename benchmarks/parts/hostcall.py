@@ -21,7 +21,7 @@ PATHS = {"none": "/echo", "create": f"/create/{CALLS}", "list": f"/list/{CALLS}"
 
 
 def run(effort: Effort) -> Sequence[Result]:
-    """The key compares ``scheduler.create``; ``scheduler.list``, with one schedule, is beside it."""
+    """The key compares ``scheduler.create``; ``scheduler.list``, with one schedule, is a figure as well."""
     if PART.missing:
         return [peer_missing(KEY, "extism")]
     with ExitStack() as stack:

@@ -1,7 +1,7 @@
 """What one host call costs in CPU that is forwarded over HTTP, with 32 in flight.
 
 The key compares the exchange: from the port's method, with its models, deadline and checks, to the server's answer and
-back, against ``httpx.AsyncClient().post``. Beside it stands the whole call, from the guest through gate and port, as
+back, against ``httpx.AsyncClient().post``. A figure is the whole call, from the guest through gate and port:
 executions with many calls less executions with none. The server has the other core, and its CPU does not count.
 """
 
@@ -28,7 +28,7 @@ _EXCHANGES = {
 
 
 def run(effort: Effort) -> Sequence[Result]:
-    """aiohttp is beside it where it is installed."""
+    """aiohttp is compared too where it is installed."""
     exchanges = _EXCHANGES if PART.missing else {**_EXCHANGES, "aiohttp": "posting_aiohttp:Aiohttp"}
     with ExitStack() as stack:
         url = stack.enter_context(Server(["benchmarks.servers.backend"], effort.load_core)).url

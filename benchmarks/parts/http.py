@@ -1,6 +1,6 @@
 """What the HTTP service can answer on one core, against a bare ASGI echo on the same server.
 
-Both are set up alike and take turns on one core; the load comes from the other one, over connections that are kept. The
+Both are set up alike and take turns on one core; the load runs on the other one, over kept connections. The
 service is ``alga-runner serve`` with its defaults, log lines included.
 """
 
@@ -34,13 +34,13 @@ _BATCH_S = 1.0
 
 
 def run(effort: Effort) -> Sequence[Result]:
-    """The rate is answers a second on the clock; CPU of the server for each answer stands beside it."""
+    """The rate is answers a second on the clock; CPU of the server for each answer is a figure as well."""
     if effort.core == effort.load_core:
         return [Result(KEY, None, note="this machine has one core, so the load has none of its own")]
     seconds = effort.size(_BATCH_S, 0.1)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        wanted = publish(folder)
+        content_hash = publish(folder)
         serve = ["alga_runner.cli", "serve", "--dev", "--port", "0", "--bundle-store", str(folder)]
         servers = {
             "bare": stack.enter_context(Server(["benchmarks.servers.bare"], effort.core)),
@@ -59,7 +59,9 @@ def run(effort: Effort) -> Sequence[Result]:
             for name in names:
                 server = servers[name]
                 before_s = server.cpu_s
-                batch = load.ask(url=server.url, echo=name == "bare", seconds=seconds, content_hash=wanted)
+                batch = load.ask(
+                    url=server.url, echo=name == "bare", seconds=seconds, content_hash=content_hash
+                )
                 if number > 0:  # the first warms up
                     rates[name].append(batch.done / batch.wall_s)
                     cpu_us[name].append((server.cpu_s - before_s) / batch.done * 1e6)
@@ -78,7 +80,7 @@ def run(effort: Effort) -> Sequence[Result]:
 
 
 def _without_sockets(effort: Effort) -> dict[str, Spread | float]:
-    """What is left of an answer's cost without uvicorn, and then without the service; alone, and in a crowd.
+    """An answer's cost without uvicorn, and then without the service; alone, and in a crowd.
 
     And what the execution costs when other code, or other data, has been in the caches since the last one.
     """

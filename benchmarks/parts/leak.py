@@ -1,7 +1,7 @@
 """What executions leave behind in resident memory, by how they end.
 
 It counts fewer than 200,000 of each kind and scales, so a few pages more or less become hundreds of KB: it shows a
-leak, and cannot show that there is none. ``make soak`` runs the whole number.
+leak, and cannot prove the absence of one. ``make soak`` runs the whole number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the Alga server takes: each operation by itself, calls a second over HTTP, and 10,000 schedules at once."""
+"""What the Alga server takes: each operation by itself, calls a second over HTTP, and 10,000 schedules due together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(effort: Effort) -> Sequence[Result]:
     """Costs are on the clock, of one call after the other; rates have 32 calls in flight."""
     costs = _costs(effort)
     effort.advance(0.3)
-    rates = {name: Spread.of(each) for name, each in _rates(effort).items()}
+    rates = {name: Spread.of(rates) for name, rates in _rates(effort).items()}
     effort.advance(0.6)
     return [
         Result(
@@ -77,7 +77,7 @@ def _rates(effort: Effort) -> dict[str, list[float]]:
         server = stack.enter_context(Server(["benchmarks.servers.alga", url], effort.core))
         load = stack.enter_context(Child("benchmarks.contestants.asking:Asking", effort.load_core))
         for number in range(effort.size(6, 2) + 1):
-            for operation, each in rates.items():
+            for operation, per_second in rates.items():
                 batch = load.ask(
                     server=server.url,
                     url=url,
@@ -88,7 +88,7 @@ def _rates(effort: Effort) -> dict[str, list[float]]:
                     install_ids=there.install_ids,
                 )
                 if number:  # the first warms up
-                    each.append(batch.done / batch.wall_s)
+                    per_second.append(batch.done / batch.wall_s)
     return rates
 
 
@@ -112,18 +112,18 @@ def _fire(effort: Effort) -> list[Result]:
             child.order(url=url)
         batches = [child.answer() for child in children]
         seconds = perf_counter() - started
-        wanted, ran = fired(url)
+        due, ran = fired(url)
     calls = sum(batch.done for batch in batches)
     figures: dict[str, Spread | float] = {
         "fire_ms_of_cpu_each": sum(batch.cpu_s for batch in batches) / max(1, calls) * 1e3,
         "fire_least_of_a_process": float(min(batch.done for batch in batches)),
         "fire_most_of_a_process": float(max(batch.done for batch in batches)),
     }
-    counts = {"schedules": wanted, "calls": calls}
+    counts = {"schedules": due, "calls": calls}
     return [
-        Result("server.fire_10k_s", seconds, None, counts, figures, note=f"{wanted:,} schedules, on {KIND}"),
+        Result("server.fire_10k_s", seconds, None, counts, figures, note=f"{due:,} schedules, on {KIND}"),
         Result("server.fire_10k_twice", float(calls - ran), None, counts),
-        Result("server.fire_10k_lost", float(wanted - ran), None, counts),
+        Result("server.fire_10k_lost", float(due - ran), None, counts),
     ]
 
 

@@ -13,12 +13,12 @@ COUNT, KB_EACH = "suspended.count", "suspended.kb_each"
 
 def run(effort: Effort) -> Sequence[Result]:
     """All of what an execution keeps counts: its guest, its request, its task."""
-    wanted = effort.size(10_000, 40)
+    count = effort.size(10_000, 40)
     with Child("benchmarks.contestants.suspended:Suspended", effort.core) as child:
-        batch = child.ask(count=wanted)
+        batch = child.ask(count=count)
     counted = {name: int(batch.counts[name]) for name in ("suspended", "done", "created")}
-    kb_each = (batch.counts["suspended_kb"] - batch.counts["before_kb"]) / wanted
-    kept_each = (batch.counts["after_kb"] - batch.counts["before_kb"]) / wanted
+    kb_each = (batch.counts["suspended_kb"] - batch.counts["before_kb"]) / count
+    kept_each = (batch.counts["after_kb"] - batch.counts["before_kb"]) / count
     figures = {
         name: batch.counts[name]
         for name in ("before_kb", "suspended_kb", "after_kb", "suspended_us_each", "finished_us_each")
@@ -29,7 +29,7 @@ def run(effort: Effort) -> Sequence[Result]:
             KB_EACH,
             kb_each,
             counts=counted,
-            figures={"own_kb_each": batch.counts["own_kb"] / wanted, "kept_after_kb_each": kept_each},
+            figures={"own_kb_each": batch.counts["own_kb"] / count, "kept_after_kb_each": kept_each},
         ),
     ]
 

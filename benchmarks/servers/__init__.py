@@ -1,3 +1,3 @@
-"""Servers that run beside what is measured: each is a program, and its first line on stdout says where it listens."""
+"""Servers that run next to the measured process: each is a program, and prints its address as its first line."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An Alga server's stand-in for the cost of a forwarded call: it answers at once, and costs as little as Python can.
+"""Replaces an Alga server to measure a forwarded call: answers immediately, as cheaply as Python can.
 
 ``POST`` anything with a body gets the answer to ``create``; ``GET`` gets the number of POSTs so far.
 """
@@ -26,7 +26,7 @@ class Backend(asyncio.Protocol):
     answered = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody connected."""
+        """Keep the transport of a new connection."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is TCP
         self._transport = transport
         self._received = b""

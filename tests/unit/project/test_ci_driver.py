@@ -1,4 +1,4 @@
-"""``make ci`` runs every target whatever the others say, and its exit status tells the truth."""
+"""``make ci`` runs every target, even after failures, and its exit status tells the truth."""
 
 from __future__ import annotations
 
