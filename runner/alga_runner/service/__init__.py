@@ -1,6 +1,7 @@
 """The runner over HTTP: ``POST /v1/execute``, health and metrics, as one ASGI app.
 
-Its names are loaded when first used: the supervisor of several workers needs what lies here, and no engine.
+Its names are loaded when first used: the supervisor of several workers imports modules of this package, and must not
+load the engine.
 """
 
 from __future__ import annotations

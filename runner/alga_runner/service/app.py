@@ -1,4 +1,4 @@
-"""The ASGI app: which route answers, what is said of it in the log, and that nothing goes unanswered."""
+"""The ASGI app: routes each request, answers it even when a route fails, and logs it."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from .request_tracker import RequestMemory, RequestTracker
 logger = logging.getLogger("alga_runner")
 
 CLIENT_GONE = 499
-"""Stands in log and metrics for a client that closed the connection; nobody is sent it."""
+"""The status in log and metrics when the client closed the connection; it is never sent."""
 
 Route = Callable[[Exchange], Awaitable[Answer]]
 
 
 class Service:
-    """The runner's HTTP service, an ASGI app. It speaks HTTP alone; the runner is entered and left by its owner."""
+    """The runner's HTTP service, an ASGI app without a lifespan: the owner of the runner enters and leaves it."""
 
     def __init__(
         self, runner: Runner, settings: Settings, token: bytes | None, replies: Replies, peers: Peers
     ) -> None:
         self._runner = runner
         self._settings = settings
-        self._slots = RequestTracker(RequestMemory.of(settings), runner.telemetry.refused)
+        self._requests = RequestTracker(RequestMemory.of(settings), runner.telemetry.refused)
         self._retiring = False
-        health = Health(runner, self._slots, peers)
+        health = Health(runner, self._requests, peers)
         self._routes: Mapping[str, Mapping[str, Route]] = {
-            "/v1/execute": {"POST": Execute(runner, settings, self._slots, replies, token)},
+            "/v1/execute": {"POST": Execute(runner, settings, self._requests, replies, token)},
             "/healthz": {"GET": health.alive, "HEAD": health.alive},
             "/readyz": {"GET": health.ready, "HEAD": health.ready},
             "/metrics": {"GET": health.metrics, "HEAD": health.metrics},
@@ -60,39 +60,39 @@ class Service:
 
     @property
     def executions(self) -> int:
-        """How many execute requests are under way, from the first byte of their body on."""
-        return self._slots.taken
+        """How many execute requests are under way, those whose body is still being read included."""
+        return len(self._requests)
 
     def retire(self) -> None:
-        """From now on each answer is the last on its connection. Requests are carried out as before."""
+        """Close each connection with its next answer. Requests are carried out as before."""
         self._retiring = True
 
     async def drain(self) -> None:
-        """Refuse new executions and return when those under way have ended, or were cancelled after the grace."""
+        """Refuse new executions, and return when those under way have ended or, after the grace, are cancelled."""
         self._runner.admission.close()
-        await self._slots.drain(self._settings.shutdown_grace_ms / 1000)
+        await self._requests.drain(self._settings.shutdown_grace_ms / 1000)
 
     def stop(self) -> None:
         """Refuse new executions and cancel those under way."""
         self._runner.admission.close()
-        self._slots.stop()
+        self._requests.stop()
 
     async def _answer(self, exchange: Exchange) -> Answer:
         try:
             return await self._route(exchange)(exchange)
         except Refused as refused:
-            if not self._slots.draining:
+            if not self._requests.draining:
                 await exchange.discard(
                     self._settings.max_http_body_bytes, self._settings.http_body_timeout_ms / 1000
                 )
             return refused.answer()
         except ClientGone:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever happens, the client is answered
+        except Exception as error:  # noqa: BLE001 - the client gets an answer to every failure
             logger.error(  # noqa: TRY400 - a traceback may quote the request
-                "A request failed inside the runner: %s", unexpected(error), extra={"action": "http_failure"}
+                "Request failed inside the runner: %s", unexpected(error), extra={"action": "http_failure"}
             )
-            return Refused(500, "internal", "The runner failed; its log says how.").answer()
+            return Refused(500, "internal", "The runner failed; its log has the cause.").answer()
 
     def _route(self, exchange: Exchange) -> Route:
         methods = self._routes.get(exchange.path)
@@ -134,12 +134,15 @@ def create_service(
     replies: Replies | None = None,
     peers: Peers | None = None,
 ) -> Service:
-    """The service of ``runner``, which the caller enters and leaves; ``settings`` are the runner's unless given.
+    """Create the HTTP service of ``runner``, which the caller enters and leaves.
 
-    Callers of ``/v1/execute`` must show ``settings.service_token``. Without one it raises ``SettingsError``, unless
-    ``require_token`` is false, which is for development: then anybody who can connect may execute. Idempotent
-    ``replies`` are kept in memory, timed by ``clock`` in seconds, unless they are kept elsewhere. ``peers`` are the
-    processes behind the same port, if there are others.
+        async with Runner(settings) as runner:
+            app = create_service(runner)
+
+    ``settings`` are the runner's unless given. Callers of ``/v1/execute`` must send ``settings.service_token``. Without
+    one it raises ``SettingsError``, unless ``require_token`` is false, for development: then every caller may execute.
+    ``replies`` stores the replies to requests with an idempotency key; by default in memory, where ``clock`` (seconds)
+    tells their age. ``peers`` are the other processes behind the same port.
     """
     settings = settings or runner.settings
     secret = settings.service_token.get_secret_value().strip() if settings.service_token else ""

@@ -16,11 +16,10 @@ from ..errors import AlgaError, Draining, Overloaded
 from ..models import ExecuteRequest
 from ..runner import Runner
 from ..settings import Settings
-from .body import parse_request, read_body, require_json
-from .checks import require_token, routing_fault
 from .http import Answer, ClientGone, Exchange
 from .replies import error_reply, failed_reply, guest_reply
 from .reply_cache import IdempotencyKey, KeyReused, Replies
+from .request import parse_request, read_body, require_json, require_token, routing_fault
 from .request_tracker import RequestTracker, draining, no_room
 
 T = TypeVar("T")
@@ -32,40 +31,49 @@ _WATCHED_AFTER_S = 0.02
 
 
 class Execute:
-    """The route. ``token`` is what callers must show; ``None`` asks for none."""
+    """The route. Callers must send ``token``, unless it is ``None``."""
 
     def __init__(
-        self, runner: Runner, settings: Settings, slots: RequestTracker, replies: Replies, token: bytes | None
+        self,
+        runner: Runner,
+        settings: Settings,
+        requests: RequestTracker,
+        replies: Replies,
+        token: bytes | None,
     ) -> None:
         self._runner = runner
         self._settings = settings
-        self._slots = slots
+        self._requests = requests
         self._replies = replies
         self._token = token
 
     async def __call__(self, exchange: Exchange) -> Answer:
-        """The answer. Raises ``Refused`` for what never became a request, ``ClientGone`` when nobody waits for it."""
+        """Answer one request.
+
+        Raises ``Refused`` if it is not a valid execute request, and ``ClientGone`` if its client closed the connection.
+        """
         require_token(exchange, self._token)
         tenant = exchange.value(b"x-alga-tenant").decode("latin-1")
-        with self._slots.take(tenant) as slot:
+        with self._requests.track(tenant) as tracked:
             require_json(exchange)
             body = await read_body(
                 exchange,
                 limit=self._settings.max_http_body_bytes,
                 timeout_s=self._settings.http_body_timeout_ms / 1000,
-                hold=slot.hold,
+                hold=tracked.hold,
                 owner=tenant,
             )
-            request = await self._sized(tenant, len(body), lambda: parse_request(body))
+            request = await self._run_sized(tenant, len(body), lambda: parse_request(body))
             _note(exchange, request)
             if fault := routing_fault(exchange, request):
                 return failed_reply(400, fault)
             return await _unless_gone(exchange, lambda: self._reply(exchange, request))
-        # Here only what was cancelled because the runner ends.
+        # The request was cancelled, because the runner ends.
         if exchange.executing:
             return failed_reply(
                 500,
-                "execute_failed: cancelled: The runner ended before the handler did; what it had done by then stands.",
+                "execute_failed: cancelled: The runner ended before the handler did; what the handler did until then "
+                "is not undone.",
             )
         raise draining()
 
@@ -81,10 +89,10 @@ class Execute:
         with anyio.move_on_after(patience_s) as scope:
             try:
                 size = len(request.http.body_b64 or "")
-                key = await self._sized(
+                key = await self._run_sized(
                     request.context.tenant_id, size, lambda: IdempotencyKey.of(header, request)
                 )
-                return await self._replies.once(key, _outside(scope, run))
+                return await self._replies.once(key, _without_deadline(scope, run))
             except KeyReused:
                 return failed_reply(409, "idempotency_key_reused")
         return failed_reply(
@@ -97,46 +105,46 @@ class Execute:
         try:
             response = await self._runner.execute(request)
             size = len(response.body_b64 or "")
-            answer = await self._sized(request.context.tenant_id, size, lambda: guest_reply(response))
+            answer = await self._run_sized(request.context.tenant_id, size, lambda: guest_reply(response))
         except Overloaded as error:
             return no_room(error).answer()
         except Draining:
             return draining().answer()
         except AlgaError as error:
             return error_reply(error, request)
-        except Exception as error:  # noqa: BLE001 - a fault of the runner ends this execution alone
+        except Exception as error:  # noqa: BLE001 - a fault of the runner ends only this execution
             logger.error(  # noqa: TRY400 - a traceback may quote the request
-                "An execution failed inside the runner: %s",
+                "Execution failed inside the runner: %s",
                 unexpected(error),
                 extra={"action": "execution_failure", "request_id": request.context.request_id},
             )
-            return failed_reply(500, "execute_failed: internal: The runner failed; its log says how.")
+            return failed_reply(500, "execute_failed: internal: The runner failed; its log has the cause.")
         if request.context.trigger == "schedule" and response.status >= 400:
-            # Not to be kept: the next attempt of a schedule's run comes with the same key, and is to be carried out.
+            # Its reply is not stored: the next attempt of the schedule's run has the same key, and must be executed.
             return replace(answer, outcome="handler_failed")
         return answer
 
-    async def _sized(self, tenant: str, size: int, work: Callable[[], T]) -> T:
-        """What ``work`` returns, done when it is the tenant's turn if it is about so many bytes that it takes long."""
+    async def _run_sized(self, tenant: str, size: int, work: Callable[[], T]) -> T:
+        """Run ``work`` and return its result; work on ``LARGE_BYTES`` or more waits for the tenant's turn."""
         return work() if size < LARGE_BYTES else await self._runner.large_work.run(tenant, work)
 
 
-def _outside(
+def _without_deadline(
     scope: anyio.CancelScope, run: Callable[[], Awaitable[Answer]]
 ) -> Callable[[], Awaitable[Answer]]:
-    """``run``, which has a deadline of its own: that of ``scope`` is for waiting until it is its turn."""
+    """``run``, preceded by lifting the deadline of ``scope``: it bounds the wait for the key; ``run`` has its own."""
 
-    async def go() -> Answer:
+    async def lift_and_run() -> Answer:
         scope.deadline = float("inf")
         return await run()
 
-    return go
+    return lift_and_run
 
 
 async def _unless_gone(exchange: Exchange, work: Callable[[], Awaitable[Answer]]) -> Answer:
-    """What ``work`` answers. When the client closes the connection, cancels it and raises ``ClientGone``.
+    """Run ``work`` and return its answer. When the client closes the connection, cancel it and raise ``ClientGone``.
 
-    Most executions are over before anybody could leave: the connection is watched only beside those that take a while.
+    Watching the connection takes a task, so it begins after a moment: most executions have ended by then.
     """
     loop = asyncio.get_running_loop()
     watching: list[asyncio.Task[None]] = []

@@ -56,11 +56,11 @@ class NoPeers(Peers):
 
 
 class Health:
-    """``/healthz``, ``/readyz`` and ``/metrics``. None of them asks for a token."""
+    """``/healthz``, ``/readyz`` and ``/metrics``. None of them requires a token."""
 
-    def __init__(self, runner: Runner, slots: RequestTracker, peers: Peers) -> None:
+    def __init__(self, runner: Runner, requests: RequestTracker, peers: Peers) -> None:
         self._runner = runner
-        self._slots = slots
+        self._requests = requests
         self._peers = peers
 
     async def alive(self, _exchange: Exchange) -> Answer:
@@ -76,7 +76,7 @@ class Health:
         checks = {
             "engine": "ok" if self._runner.running else "not_running",
             "bundle_store": "ok" if await self._store_reachable() else "bundle_store_unreachable",
-            "accepting": "draining" if self._slots.draining else "ok",
+            "accepting": "draining" if self._requests.draining else "ok",
         }
         ready = all(check == "ok" for check in checks.values())
         document = {"status": "ready" if ready else "not_ready", "checks": checks}

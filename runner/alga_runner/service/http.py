@@ -17,7 +17,7 @@ JSON = b"application/json"
 _LAST = ((b"connection", b"close"),)
 
 SENT_BYTES = 256 * 1024
-"""Bytes of an answer that are sent at once."""
+"""The largest piece in which an answer is sent."""
 
 
 class ClientGone(Exception):
@@ -26,7 +26,7 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer. ``outcome`` says in a code how it went where the status alone does not, for the log."""
+    """One HTTP answer. ``outcome`` is a code for the log, where the status alone is not enough."""
 
     status: int
     body: bytes
@@ -35,9 +35,9 @@ class Answer:
     outcome: str | None = None
 
     async def send(self, send: Send, *, with_body: bool = True, close: bool = False) -> None:
-        """Send it; without a body to a HEAD request. Nothing here may be cached (alga-contract 7, fault 15).
+        """Send it, ``with_body`` unless the request is HEAD. No answer may be cached (alga-contract 7, fault 15).
 
-        ``close`` tells the client that this was the last answer on its connection.
+        With ``close``, the client learns that it is the last answer on its connection.
         """
         headers = [
             (b"content-type", self.content_type),
@@ -48,16 +48,15 @@ class Answer:
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         body = self.body if with_body else b""
-        for start in range(
-            0, len(body) - SENT_BYTES, SENT_BYTES
-        ):  # the server waits between pieces, nobody for it
+        # In pieces: after each, uvicorn waits while the client is slow to read.
+        for start in range(0, len(body) - SENT_BYTES, SENT_BYTES):
             piece = body[start : start + SENT_BYTES]
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": body[-(len(body) % SENT_BYTES or SENT_BYTES) :]})
 
 
 class Refused(Exception):
-    """The request is answered before it became an execute request: a status other than 200."""
+    """The request is refused before it is an execute request; the status is not 200."""
 
     def __init__(
         self,
@@ -84,7 +83,7 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class Exchange:
-    """One request, and what is learned of it for its log line."""
+    """One request, with the fields of its log line."""
 
     method: str
     path: str
@@ -97,14 +96,14 @@ class Exchange:
     version: str | None = None
     request_id: str | None = None
     executing: bool = False
-    """The execution may have started, so that what it did may stand."""
+    """The execution may have started, and have had effects."""
 
     def values(self, name: bytes) -> list[bytes]:
         """Every value of a header, trimmed; ``name`` is in lower case."""
         return [value.strip() for key, value in self.headers if key == name]
 
     def value(self, name: bytes) -> bytes:
-        """A header's values as one, empty when there is none."""
+        """A header's values, joined by commas; empty without the header."""
         return b", ".join(self.values(name))
 
     async def read(self) -> bytes:
@@ -121,10 +120,10 @@ class Exchange:
             pass
 
     async def discard(self, limit: int, timeout_s: float) -> None:
-        """Read what is left of the body, up to ``limit`` bytes, and forget it.
+        """Read the rest of the body, up to ``limit`` bytes, and drop it.
 
-        A connection closed over unread bytes is reset, and the client may never see its answer. One that waits for
-        leave to send (``expect: 100-continue``) has nothing under way.
+        A connection that is closed with unread bytes is reset, and the client may never see its answer. A client that
+        waits for permission to send (``expect: 100-continue``) has sent no body.
         """
         if self.value(b"expect").lower() == b"100-continue":
             return

@@ -1,4 +1,4 @@
-"""What ``/v1/execute`` answers with HTTP 200, in the contract's words (alga-contract 1.2 and 1.3)."""
+"""The replies that ``/v1/execute`` sends with HTTP 200, with the contract's strings (alga-contract 1.2 and 1.3)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ..models import ExecuteRequest, ExecuteResponse, unknown_capabilities
 from .http import Answer
 
 MAX_ERROR_CHARACTERS = 2_000
-"""Of an error string; it may hold text of the guest."""
+"""The bound of an error string, which may hold text of the guest."""
 
 
 def guest_reply(response: ExecuteResponse) -> Answer:
-    """What the guest responded, whatever its status."""
+    """The reply that carries the guest's response, of any status."""
     body = response.body_b64
     if body is None or len(body) < LARGE_BYTES:
         return Answer(200, to_json(response), outcome="ok")
-    # Base64 is the same in JSON, so what is large need not be searched for what JSON escapes.
+    # Base64 has no character that JSON escapes, so a large body need not be searched for one.
     parts = (
         b'{"status":%d,"headers":' % response.status,
         to_json(response.headers),
@@ -49,28 +49,29 @@ def failed_reply(status: int, error: str) -> Answer:
 
 def error_reply(error: AlgaError, request: ExecuteRequest) -> Answer:
     """The reply for an execution that ended with ``error``."""
-    told = f"{error.code}: {_told(error)}"
+    sentence = _with_stack(error)
+    coded = f"{error.code}: {sentence}"
     status = 500
     match error:
         case UnknownCapabilities():
             status, text = 400, f"unknown_capabilities: {', '.join(unknown_capabilities(request.providers))}"
         case BundleHashMismatch():
-            status, text = 502, f"bundle_fetch_failed: {_told(error)}"
+            status, text = 502, f"bundle_fetch_failed: {sentence}"
         case BundleError():
-            status, text = 502, f"bundle_fetch_failed: {told}"
+            status, text = 502, f"bundle_fetch_failed: {coded}"
         case EngineError():
-            text = f"engine_init_failed: {told}"
+            text = f"engine_init_failed: {coded}"
         case SecretDecryptFailed():
             text = "secret_decrypt_failed"
         case BodyNotBase64():
-            text = f"execute_failed: invalid body base64: {_told(error)}"
+            text = f"execute_failed: invalid body base64: {sentence}"
         case _:
-            text = f"execute_failed: {told}"
+            text = f"execute_failed: {coded}"
     return failed_reply(status, text)
 
 
-def _told(error: AlgaError) -> str:
-    """What happened to what, then the guest's stack if it had one."""
+def _with_stack(error: AlgaError) -> str:
+    """The error's sentence, then the guest's stack if it had one."""
     if isinstance(error, ExecutionError) and error.frames:
         return f"{error.sentence()} Stack: {stack_line(error.frames)}"
     return error.sentence()

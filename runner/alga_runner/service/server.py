@@ -30,7 +30,7 @@ BACKLOG = 2048
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that listens while this lasts; port 0 takes any free one. Raises ``SettingsError`` if it cannot."""
+    """A socket that listens until the block ends; port 0 takes any free one. Raises ``SettingsError`` if it cannot."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -41,8 +41,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             hint="Choose another --port; 0 takes any that is free.",
         ) from None
     with listener:
-        # Accepted sockets inherit it. asyncio sets it only where the listener's protocol says TCP, and this one's does
-        # not; without it an answer's body waits for the acknowledgement of its head, 40 ms.
+        # Accepted sockets inherit it. asyncio sets it only for a listener whose protocol is TCP; this one's is 0.
+        # Without it, an answer's body waits 40 ms for the acknowledgement of its head.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
 
@@ -76,13 +76,13 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to answer."""
         await super().startup(sockets)
-        # The modules live as long as the process: each full collection would look at them, for 20 ms.
+        # The imported modules live as long as the process. Unless frozen, each full collection visits them, for 20 ms.
         gc.collect()
         gc.freeze()
         self._on_start()

@@ -282,8 +282,8 @@ async def test_what_a_body_held_is_free_once_it_is_gone(sending, headers, servic
         for _ in range(30):
             await anyio.lowlevel.checkpoint()
 
-    held = service._slots.bytes
-    assert (held.held, dict(held._by_tenant)) == (0, {})
+    memory = service._requests.memory
+    assert (memory._total, dict(memory._by_tenant)) == (0, {})
 
 
 async def test_refused_bodies_are_counted(sending, headers, runner: Runner) -> None:

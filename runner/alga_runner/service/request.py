@@ -1,7 +1,8 @@
-"""From bytes to an execute request: bounded in size and time, told exactly what is wrong with it."""
+"""Reads an execute request: checks the caller's token, the body and the headers, and names what is wrong with them."""
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Callable
 
@@ -16,7 +17,7 @@ from ..models import ExecuteRequest
 from .http import Exchange, Refused
 
 MAX_FAULTS = 20
-"""Fields that an answer names; a request with more faults is told the first ones."""
+"""The most fields that an answer names."""
 
 _JSON_TYPE = re.compile(rb"application/(?:[^;\s]+\+)?json\s*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 _MAX_NAME_CHARACTERS = 100
@@ -30,8 +31,17 @@ _PLAIN = {
 }
 
 
+def require_token(exchange: Exchange, token: bytes | None) -> None:
+    """Raise ``Refused`` 401 unless the request has ``token``, once; ``None`` admits every caller (development)."""
+    if token is None:
+        return
+    values = exchange.values(b"x-runner-service-token")
+    if not hmac.compare_digest(values[0] if len(values) == 1 else b"", token):
+        raise Refused(401, "unauthorized", "The header x-runner-service-token is missing or wrong.")
+
+
 def require_json(exchange: Exchange) -> None:
-    """Raise ``Refused`` 415 unless the request says that it carries JSON."""
+    """Raise ``Refused`` 415 unless the request's content type is JSON."""
     if not _JSON_TYPE.fullmatch(exchange.value(b"content-type")):
         raise Refused(415, "unsupported_media_type", "The request's content-type is not application/json.")
 
@@ -39,9 +49,10 @@ def require_json(exchange: Exchange) -> None:
 async def read_body(
     exchange: Exchange, *, limit: int, timeout_s: float, hold: Callable[[int], None], owner: str
 ) -> bytes:
-    """The whole body, read in turns; ``hold`` is told how many bytes will be kept, before they come if that is known.
+    """Read the whole body, when it is the turn of ``owner``.
 
-    Raises ``Refused`` 413 past ``limit`` bytes, 408 when it does not come, what ``hold`` raises, and ``ClientGone``.
+    ``hold`` is called with the number of bytes before they are read, if ``content-length`` declares it, else with each
+    piece. Raises ``Refused`` 413 past ``limit`` bytes, 408 after ``timeout_s``, the errors of ``hold``, ``ClientGone``.
     """
     declared = exchange.value(b"content-length")
     held = int(declared[:20]) if declared.isdigit() else 0
@@ -64,7 +75,7 @@ async def read_body(
 
 
 def parse_request(body: bytes) -> ExecuteRequest:
-    """The request in ``body``. Raises ``Refused`` 400 for what is not JSON, 422 for what is no execute request."""
+    """Parse ``body``. Raises ``Refused`` 400 for invalid JSON, and 422 for JSON that is not an execute request."""
     try:
         document = from_json(body, allow_inf_nan=False)
     except ValueError as error:
@@ -85,6 +96,25 @@ def parse_request(body: bytes) -> ExecuteRequest:
         + ".",
         fields=fields,
     )
+
+
+def routing_fault(exchange: Exchange, request: ExecuteRequest) -> str | None:
+    """The contract's error string if the headers that route a request are missing or do not match its body.
+
+    ``missing_routing_headers`` (alga-contract 1.3, step 1), or ``routing_headers_mismatch``: upstream fetched the
+    bundle for the headers' tenant and called the host for the body's (alga-contract 7, fault 2).
+    """
+    context = request.context
+    mismatch = False
+    for name, expected in (
+        (b"x-alga-tenant", context.tenant_id),
+        (b"x-alga-extension", context.extension_id),
+    ):
+        values = exchange.values(name)
+        if not values or not all(values):
+            return "missing_routing_headers"
+        mismatch |= any(value != expected.encode() for value in values)
+    return "routing_headers_mismatch" if mismatch else None
 
 
 def _name(part: int | str) -> str:
