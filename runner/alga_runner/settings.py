@@ -86,13 +86,17 @@ class Settings(BaseSettings):
         description="Those of one tenant. Unset: a quarter of `max_http_bytes`. One largest request always fits.",
     )
     idempotency_ttl_ms: int = Field(
-        default=86_400_000, ge=1, description="How long a reply is kept for its idempotency key."
+        default=86_400_000, ge=1, description="How long a reply is stored for its idempotency key."
     )
     idempotency_max_replies: int = Field(
-        default=10_000, ge=0, description="Replies kept for idempotency keys; the oldest goes first."
+        default=10_000,
+        ge=0,
+        description="Replies stored for idempotency keys; one tenant has at most a quarter.",
     )
     idempotency_max_bytes: int = Field(
-        default=64 * MIB, ge=0, description="Bytes of all replies kept for idempotency keys."
+        default=64 * MIB,
+        ge=0,
+        description="Bytes of all those replies; one tenant has at most a quarter, or one largest reply.",
     )
     shutdown_grace_ms: int = Field(
         default=30_000,
