@@ -136,7 +136,7 @@ async def test_the_first_is_carried_out_and_the_next_gets_its_reply_marked(pair:
     )
 
 
-async def test_another_key_has_another_place(pair: Pair) -> None:
+async def test_another_key_has_its_own_reply(pair: Pair) -> None:
     counted = Counted()
     await pair.one.once(keyed(1), counted)
     await pair.other.once(keyed(2), counted)
@@ -151,7 +151,7 @@ async def test_another_request_under_the_key_is_refused(pair: Pair) -> None:
         await pair.other.once(replace(keyed(1), fingerprint=b"another"), never)
 
 
-async def test_what_was_no_reply_of_a_guest_is_not_kept(pair: Pair) -> None:
+async def test_only_replies_of_guests_are_stored(pair: Pair) -> None:
     failed = Answer(200, b"{}", outcome="execute_failed")
 
     assert await pair.one.once(keyed(1), Counted(failed)) == failed
@@ -168,7 +168,7 @@ async def test_an_error_leaves_the_key_free(pair: Pair) -> None:
     assert await pair.other.once(keyed(1), Counted()) == answer()
 
 
-async def test_a_reply_is_forgotten_after_its_time(pair: Pair) -> None:
+async def test_a_reply_expires(pair: Pair) -> None:
     counted = Counted()
     await pair.one.once(keyed(1), counted)
     await settled()
@@ -217,7 +217,7 @@ async def test_requests_wait_for_the_first_and_get_its_reply(pair: Pair) -> None
     assert sorted(answer.outcome or "" for answer in requests.answers) == ["ok", "replayed", "replayed"]
 
 
-async def test_requests_get_a_reply_that_is_too_large_to_be_kept(pair: Pair) -> None:
+async def test_waiting_requests_get_a_reply_that_is_too_large_to_store(pair: Pair) -> None:
     requests = Requests(pair, Gate(answer("x" * 20_000)))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(requests.ask, pair.one, requests.gate)
@@ -248,7 +248,7 @@ async def test_when_the_first_has_no_reply_one_waiting_request_is_next(pair: Pai
     ]
 
 
-async def test_when_the_first_is_given_up_one_waiting_request_is_next(pair: Pair) -> None:
+async def test_when_the_first_is_cancelled_one_waiting_request_is_next(pair: Pair) -> None:
     requests = Requests(pair, Gate())
     second = Counted(answer("from the second"))
     async with anyio.create_task_group() as tasks:

@@ -1,7 +1,7 @@
 """Messages between the supervisor and one worker: MessagePack over a pair of sockets, a length before each.
 
-Every request with an idempotency key takes four of them, so they go straight to the socket and come straight from it,
-without a task or a stream in between: through anyio's streams each cost a hundred microseconds more.
+Every request with an idempotency key takes four of them, so they are sent and received on the socket directly, without
+a task or a stream in between: through anyio's streams, each took a hundred microseconds more.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 import msgpack
 
 Message = dict[str, Any]
-"""``kind`` says which one; ``messages.py`` lists them."""
+"""Has a ``kind``; ``messages.py`` lists them."""
 
 MAX_WAITING = 10_000
-"""Messages that wait to be sent. A process that leaves so many unread hangs."""
+"""How many messages may wait to be sent. A process that leaves so many unread hangs."""
 
 _LENGTH_BYTES = 4
 _READ_BYTES = 256 * 1024
@@ -49,7 +49,7 @@ class Channel:
         self._ended: asyncio.Future[None] = self._loop.create_future()
 
     def post(self, message: Message) -> None:
-        """Send ``message`` when its turn comes. Raises ``ChannelClosed``."""
+        """Send ``message`` after those that wait. Raises ``ChannelClosed``."""
         self._put(message, None)
 
     async def deliver(self, message: Message) -> None:

@@ -27,7 +27,7 @@ from .resources import MemoryWatch, resident_bytes
 logger = logging.getLogger("alga_runner")
 
 REPORT_S = 1.0
-"""How often a worker sends its counters. A crash loses those that came after."""
+"""How often a worker sends its counters. A crash loses the counts since then."""
 
 EXIT_GRACE_S = 5.0
 """How long a worker has to end by itself once the supervisor ended."""
@@ -55,9 +55,7 @@ def exit_with_supervisor(channel: int) -> None:
 
 def _watch(channel: int) -> None:
     poll = select.poll()
-    poll.register(
-        channel, 0
-    )  # no event is asked for: the kernel always reports that the other end was closed
+    poll.register(channel, 0)  # without events: the kernel reports a closed end always
     poll.poll()
     time.sleep(EXIT_GRACE_S)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,6 @@
-"""The workers behind one port: always as many as there should be, replaced one at a time.
+"""Keeps the configured number of workers behind one port, and replaces them one at a time.
 
-A worker that died is replaced immediately, then after longer and longer pauses, and not forever.
+A worker that died is replaced immediately, the next after longer and longer pauses; ``MAX_CRASHES`` in a row end all.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class WorkerPool:
         self._workers: dict[int, WorkerProcess] = {}
         """All processes that have not ended, by index."""
         self._current: dict[int, WorkerProcess] = {}
-        """The worker of each number that takes requests, or that died last."""
+        """By number, the worker that takes requests, or the last one, which died."""
         self._claims: dict[int, WorkerClaims] = {}
         """By index."""
         self._replacing = anyio.Lock()
@@ -212,7 +212,7 @@ class WorkerPool:
         self.failure = WorkerFailed(
             f"Worker {worker.number} died {MAX_CRASHES} times in a row, the last time "
             f"{worker.exit_status()}; the service ends.",
-            hint="The log has how each ended; a request that kills its worker is among the last of each.",
+            hint="The log has the exit of each; the request that kills them is among the last of each.",
         )
         logger.error("%s", self.failure, extra={"action": "worker_failed", "worker": worker.number})
         self.end("drain", self._plan.settings.shutdown_grace_ms / 1000)

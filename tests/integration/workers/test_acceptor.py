@@ -1,4 +1,4 @@
-"""Connections to a port that several share: nobody is far ahead, and nobody who is stuck holds one up."""
+"""Connections to a port that several workers share: none is far ahead, and none that hangs delays the others."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Worker:
 
     async def stop(self) -> None:
         await self.acceptor.close()
-        for each in list(self.open):
-            each.transport.abort()
+        for connection in list(self.open):
+            connection.transport.abort()
         while self.open:
             await anyio.lowlevel.checkpoint()
 
@@ -70,16 +70,16 @@ async def workers(listener, counts) -> AsyncIterator[list[Worker]]:
     """Two workers in this process, which take turns on its event loop."""
     with listener.dup() as one, listener.dup() as other:
         both = [Worker(one, counts, 0), Worker(other, counts, 1)]
-        for each in both:
-            each.acceptor.open()
+        for worker in both:
+            worker.acceptor.open()
         yield both
-        for each in both:
-            await each.stop()
+        for worker in both:
+            await worker.stop()
 
 
 @pytest.fixture
 def connect(listener) -> Iterator[Callable[[int], None]]:
-    """Connect so many clients at once."""
+    """Connect so many clients."""
     clients: list[socket.socket] = []
 
     def carry_out(count: int) -> None:
@@ -90,65 +90,67 @@ def connect(listener) -> Iterator[Callable[[int], None]]:
         client.close()
 
 
-async def taken(workers: list[Worker], count: int) -> list[int]:
-    """How many each has, once all are taken."""
+async def accepted(workers: list[Worker], count: int) -> list[int]:
+    """How many connections each worker has, once ``count`` are accepted."""
     with anyio.fail_after(30):
-        while sum(len(each.open) for each in workers) < count:
+        while sum(len(worker.open) for worker in workers) < count:
             await anyio.lowlevel.checkpoint()
-    return [len(each.open) for each in workers]
+    return [len(worker.open) for worker in workers]
 
 
 async def test_a_burst_is_shared(workers, connect) -> None:
     connect(100)
 
-    counts = await taken(workers, 100)
+    counts = await accepted(workers, 100)
 
     assert max(counts) - min(counts) <= 4
 
 
-async def test_one_by_one_they_are_shared(workers, connect) -> None:
+async def test_connections_that_arrive_one_by_one_are_shared(workers, connect) -> None:
     for number in range(1, 21):
         connect(1)
-        await taken(workers, number)
+        await accepted(workers, number)
 
-    counts = [len(each.open) for each in workers]
+    counts = [len(worker.open) for worker in workers]
     assert max(counts) - min(counts) <= 2
 
 
-async def test_one_that_has_fewest_but_takes_none_holds_up_nobody(workers, connect, counts) -> None:
+async def test_a_worker_with_the_fewest_that_accepts_none_delays_no_connection(
+    workers, connect, counts
+) -> None:
     await workers[1].acceptor.close()
-    counts.set(1, 0)  # as one that hangs has it
+    counts.set(1, 0)  # the count of a worker that hangs
 
     connect(20)
 
-    assert await taken(workers, 20) == [20, 0]
+    assert await accepted(workers, 20) == [20, 0]
 
 
-async def test_one_that_leaves_is_not_waited_for_and_loses_nothing(workers, connect, counts) -> None:
+async def test_a_worker_that_closes_delays_and_loses_no_connection(workers, connect, counts) -> None:
     connect(10)
-    await taken(workers, 10)
+    await accepted(workers, 10)
     await workers[0].acceptor.close()
 
     connect(10)
 
-    assert sum(await taken(workers, 20)) == 20
+    assert sum(await accepted(workers, 20)) == 20
     while workers[1].acceptor._opening:
         await anyio.lowlevel.checkpoint()
     assert counts.fewest() == len(workers[1].open)
 
 
-async def test_closing_waits_for_those_that_are_on_their_way(workers, connect) -> None:
+async def test_closing_waits_for_connections_that_are_being_opened(workers, connect) -> None:
     connect(2)
-    while not any(each.acceptor._opening for each in workers):
+    while not any(worker.acceptor._opening for worker in workers):
         await anyio.lowlevel.checkpoint()
 
-    for each in workers:
-        await each.acceptor.close()
+    for worker in workers:
+        await worker.acceptor.close()
 
-    assert not any(each.acceptor._opening for each in workers)
+    assert not any(worker.acceptor._opening for worker in workers)
 
 
-async def test_a_system_without_room_is_told_once_and_waited_for(
+async def test_a_system_without_descriptors_is_logged_and_waited_for(
     counts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, listener, connect
 ) -> None:
     monkeypatch.setattr("alga_runner.workers.acceptor.EXHAUSTED_S", 0.001)
@@ -171,21 +173,21 @@ async def test_a_system_without_room_is_told_once_and_waited_for(
     worker.acceptor.open()
     connect(1)
 
-    assert await taken([worker], 1) == [1]
+    assert await accepted([worker], 1) == [1]
     assert [record.message for record in caplog.records] == [
         "Accepting a connection failed: Too many open files"
     ] * 2
     await worker.stop()
 
 
-# ---- The counts
+# ---- Counts
 
 
-def test_on_a_new_counts_everybody_is_absent(counts) -> None:
+def test_in_new_counts_every_worker_is_absent(counts) -> None:
     assert counts.fewest() == 0
 
 
-def test_the_fewest_are_of_those_who_are_there(counts) -> None:
+def test_the_fewest_are_of_workers_that_are_present(counts) -> None:
     counts.set(0, 5)
     counts.set(1, 3)
     assert counts.fewest() == 3
@@ -194,7 +196,7 @@ def test_the_fewest_are_of_those_who_are_there(counts) -> None:
     assert counts.fewest() == 5
 
 
-def test_two_processes_see_one_counts(counts) -> None:
+def test_two_processes_share_the_counts(counts) -> None:
     counts.set(0, 7)
     with ConnectionCounts(os.dup(counts.descriptor)) as same:
         assert same.fewest() == 7

@@ -1,4 +1,4 @@
-"""How the supervisor keeps its workers, with processes that do as they are told: hang, die, speak nonsense."""
+"""How the supervisor keeps its workers, with processes that follow a script: hang, die, send invalid messages."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_all_start_and_have_a_number_and_an_index_of_their_own(make: Make,
     assert len(said("worker_started")) == 3
 
 
-async def test_one_that_cannot_start_says_why(make: Make) -> None:
+async def test_a_worker_that_cannot_start_raises_its_error(make: Make) -> None:
     with pytest.raises(SettingsError, match=r"It cannot\.") as refused:
         await make("fail", workers=2).start()
 
@@ -99,14 +99,14 @@ async def test_one_that_cannot_start_says_why(make: Make) -> None:
         ("nonsense", "sent an unknown message, and was killed."),
     ],
 )
-async def test_one_that_does_not_get_as_far_as_answering_is_told_apart(
+async def test_a_worker_that_ends_before_it_is_ready_has_an_error_of_its_own(
     make: Make, words: str, what: str
 ) -> None:
     with pytest.raises(WorkerFailed, match=rf"^Worker 1 \(process \d+\) {re.escape(what)}$"):
         await make(words).start()
 
 
-async def test_a_system_without_a_process_to_give_is_told(make: Make, monkeypatch) -> None:
+async def test_a_system_that_cannot_start_a_process_is_an_error(make: Make, monkeypatch) -> None:
     pool = make("ready", workers=2)
     monkeypatch.setattr("sys.executable", "/nowhere/python")
 
@@ -116,7 +116,7 @@ async def test_a_system_without_a_process_to_give_is_told(make: Make, monkeypatc
     assert pool._workers == {}
 
 
-async def test_one_that_never_answers_is_killed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_is_never_ready_is_killed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "START_S", 0.01)
     pool = make("hang")
 
@@ -126,7 +126,7 @@ async def test_one_that_never_answers_is_killed(make: Make, monkeypatch: pytest.
     assert pool._workers == {}
 
 
-async def test_when_one_does_not_start_none_is_left(make: Make, tmp_path: Path) -> None:
+async def test_when_one_worker_does_not_start_none_is_left(make: Make, tmp_path: Path) -> None:
     pool = make(f"second={tmp_path / 'first'} ready", workers=2)
 
     with pytest.raises(WorkerFailed, match="with exit status 3"):
@@ -140,7 +140,7 @@ async def test_when_one_does_not_start_none_is_left(make: Make, tmp_path: Path) 
 # ---- Deaths
 
 
-async def test_one_that_dies_is_replaced_and_told_in_the_log(make: Make, said) -> None:
+async def test_a_worker_that_dies_is_replaced_and_logged(make: Make, said) -> None:
     pool = make("ready", workers=2)
     await pool.start()
     dead = pool._current[2]
@@ -152,7 +152,9 @@ async def test_one_that_dies_is_replaced_and_told_in_the_log(make: Make, said) -
     assert pool._current[2].answers
 
 
-async def test_one_that_speaks_nonsense_is_killed_and_replaced(make: Make, said, tmp_path: Path) -> None:
+async def test_a_worker_that_sends_invalid_messages_is_killed_and_replaced(
+    make: Make, said, tmp_path: Path
+) -> None:
     pool = make("ready nonsense")
     await pool.start()
     first = pool._current[1]
@@ -164,7 +166,7 @@ async def test_one_that_speaks_nonsense_is_killed_and_replaced(make: Make, said,
     )
 
 
-async def test_one_that_dies_again_and_again_ends_the_service(make: Make, said) -> None:
+async def test_a_worker_that_dies_again_and_again_ends_the_service(make: Make, said) -> None:
     pool = make("ready die")
     await pool.start()
 
@@ -185,7 +187,7 @@ async def test_replacements_that_do_not_start_count_too(make: Make, said, tmp_pa
     assert len(said("worker_died")) == 1
 
 
-async def test_one_that_hangs_is_killed_and_replaced(make: Make, said, monkeypatch) -> None:
+async def test_a_worker_that_hangs_is_killed_and_replaced(make: Make, said, monkeypatch) -> None:
     monkeypatch.setattr(pool_module, "MAX_SILENT_CHECKS", 2)
     monkeypatch.setattr(pool_module, "CHECK_S", 0.001)
     pool = make("ready hang")
@@ -200,7 +202,7 @@ async def test_one_that_hangs_is_killed_and_replaced(make: Make, said, monkeypat
 # ---- Replacements
 
 
-async def test_a_wish_is_granted_with_a_fresh_one_first(make: Make, said) -> None:
+async def test_on_request_a_worker_retires_once_its_successor_is_ready(make: Make, said) -> None:
     pool = make("ready", workers=2)
     await pool.start()
     old = dict(pool._current)
@@ -215,7 +217,7 @@ async def test_a_wish_is_granted_with_a_fresh_one_first(make: Make, said) -> Non
     assert len(said("worker_replaced")) == 2
 
 
-async def test_they_leave_one_at_a_time(make: Make) -> None:
+async def test_workers_are_replaced_one_at_a_time(make: Make) -> None:
     pool = make("ready", workers=3)
     await pool.start()
     old = list(pool._current.values())
@@ -230,7 +232,7 @@ async def test_they_leave_one_at_a_time(make: Make) -> None:
     assert most == 4
 
 
-async def test_one_that_cannot_be_replaced_stays(make: Make, said, tmp_path: Path) -> None:
+async def test_a_worker_without_a_successor_stays(make: Make, said, tmp_path: Path) -> None:
     pool = make(f"second={tmp_path / 'first'} ready")
     await pool.start()
     worker = pool._current[1]
@@ -243,7 +245,7 @@ async def test_one_that_cannot_be_replaced_stays(make: Make, said, tmp_path: Pat
     assert "goes on, its successor failed: " in said("worker_failed")[0]
 
 
-async def test_one_that_dies_while_it_waits_for_its_turn_is_replaced_at_once(make: Make) -> None:
+async def test_a_worker_that_dies_while_it_waits_to_be_replaced_is_replaced_immediately(make: Make) -> None:
     pool = make("ready", workers=2)
     await pool.start()
     worker = pool._current[1]
@@ -260,7 +262,7 @@ async def test_one_that_dies_while_it_waits_for_its_turn_is_replaced_at_once(mak
 
 
 @pytest.mark.parametrize("order", ["drain", "stop"])
-async def test_all_end_when_they_are_told_to(make: Make, said, order: str) -> None:
+async def test_all_workers_end_when_ordered(make: Make, said, order: str) -> None:
     pool = make("ready", workers=2)
     await pool.start()
 
@@ -271,7 +273,7 @@ async def test_all_end_when_they_are_told_to(make: Make, said, order: str) -> No
     assert pool.failure is None
 
 
-async def test_one_that_does_not_end_is_killed(make: Make, said) -> None:
+async def test_a_worker_that_does_not_end_is_killed(make: Make, said) -> None:
     pool = make("ready hang")
     await pool.start()
 
@@ -281,7 +283,7 @@ async def test_one_that_does_not_end_is_killed(make: Make, said) -> None:
     assert len(said("worker_hung")) == 1
 
 
-async def test_those_that_still_start_are_ended_at_once(make: Make) -> None:
+async def test_workers_that_are_starting_are_killed_at_the_end(make: Make) -> None:
     pool = make("hang", workers=2)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(pool.start)
@@ -292,7 +294,7 @@ async def test_those_that_still_start_are_ended_at_once(make: Make) -> None:
     assert pool.failure is None
 
 
-async def test_once_all_are_told_to_end_none_is_started_any_more(make: Make, said) -> None:
+async def test_after_the_order_to_end_no_worker_is_started(make: Make, said) -> None:
     pool = make("ready")
     await pool.start()
     async with pool._replacing:
@@ -306,14 +308,14 @@ async def test_once_all_are_told_to_end_none_is_started_any_more(make: Make, sai
     assert said("worker_failed") == said("worker_hung") == []
 
 
-# ---- What they counted
+# ---- Metrics
 
 
 def sample(snapshot, name: str, *labels: str) -> float:
-    return next((value for found, (value,) in snapshot.get(name, []) if found == list(labels)), 0.0)
+    return next((value for names, (value,) in snapshot.get(name, []) if names == list(labels)), 0.0)
 
 
-async def test_the_sum_has_those_that_are_gone_but_not_their_gauges(make: Make) -> None:
+async def test_the_sum_includes_ended_workers_without_their_gauges(make: Make) -> None:
     pool = make("ready", workers=2)
     await pool.start()
     before = await pool._totals.collect()
@@ -323,14 +325,14 @@ async def test_the_sum_has_those_that_are_gone_but_not_their_gauges(make: Make) 
     await until(lambda: pool._current[1] is not dead)
     after = await pool._totals.collect()
 
-    assert [sample(each, "alga_runner_executions_total", "success") for each in (before, after)] == [2, 3]
-    assert [sample(each, "alga_runner_executions_in_progress") for each in (before, after)] == [2, 2]
+    assert [sample(total, "alga_runner_executions_total", "success") for total in (before, after)] == [2, 3]
+    assert [sample(total, "alga_runner_executions_in_progress") for total in (before, after)] == [2, 2]
     assert sample(after, "alga_runner_workers_ended_total", "crash") == 1
     assert sample(after, "alga_runner_workers") == 2
     assert sample(after, "alga_runner_worker_resident_bytes", "2") == 1000
 
 
-async def test_one_that_hangs_is_counted_as_it_was_last_known(make: Make, monkeypatch) -> None:
+async def test_a_worker_that_hangs_counts_with_its_last_known_values(make: Make, monkeypatch) -> None:
     monkeypatch.setattr("alga_runner.workers.totals.MEASURE_TIMEOUT_S", 0.05)
     pool = make("ready count hang")
     await pool.start()
@@ -338,10 +340,10 @@ async def test_one_that_hangs_is_counted_as_it_was_last_known(make: Make, monkey
 
     sums = [await pool._totals.collect() for _ in range(2)]
 
-    assert [sample(each, "alga_runner_executions_total", "success") for each in sums] == [1, 1]
+    assert [sample(total, "alga_runner_executions_total", "success") for total in sums] == [1, 1]
 
 
-async def test_those_who_ask_at_once_share_one_round(make: Make) -> None:
+async def test_concurrent_callers_share_one_round(make: Make) -> None:
     pool = make("ready")
     await pool.start()
     async with anyio.create_task_group() as tasks:

@@ -39,7 +39,7 @@ async def test_messages_arrive_in_their_order() -> None:
     assert received[0]["bytes"] == b"\0\xff"
 
 
-async def test_what_was_delivered_arrives_though_its_sender_is_gone() -> None:
+async def test_a_delivered_message_arrives_although_its_sender_ended() -> None:
     here, there = pair(max_bytes=100_000)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(here.run, lambda _message: None)
@@ -52,7 +52,7 @@ async def test_what_was_delivered_arrives_though_its_sender_is_gone() -> None:
     assert [len(message["text"]) for message in received] == [50_000]
 
 
-async def test_a_delivery_that_is_given_up_is_made() -> None:
+async def test_a_cancelled_delivery_is_sent() -> None:
     here, there = pair(max_bytes=6_000_000)
     received: list[Message] = []
     with anyio.CancelScope() as given_up:
@@ -84,7 +84,7 @@ async def test_the_end_of_the_other_process_ends_the_channel() -> None:
         await here.deliver({"kind": "late"})
 
 
-async def test_a_delivery_that_nobody_takes_ends_with_the_other_process() -> None:
+async def test_an_unread_delivery_ends_with_the_other_process() -> None:
     here, there = pair()
     undelivered: list[bool] = []
 
@@ -103,7 +103,7 @@ async def test_a_delivery_that_nobody_takes_ends_with_the_other_process() -> Non
     assert undelivered == [True]
 
 
-async def test_what_a_process_said_before_it_went_arrives_though_it_was_being_written_to() -> None:
+async def test_the_last_messages_of_a_process_arrive_although_it_was_being_written_to() -> None:
     here, there = pair()
     received: list[Message] = []
     await there.deliver({"kind": "last"})
@@ -130,7 +130,7 @@ async def test_large_messages_and_small_ones_keep_their_order() -> None:
     assert received == list(range(20))
 
 
-async def test_what_goes_wrong_while_a_message_is_taken_ends_the_channel() -> None:
+async def test_an_error_while_a_message_is_handled_ends_the_channel() -> None:
     here, there = pair()
     there.post({"kind": "any"})
 
@@ -140,7 +140,7 @@ async def test_what_goes_wrong_while_a_message_is_taken_ends_the_channel() -> No
     there.close()
 
 
-async def test_a_message_that_stops_in_the_middle_is_no_message() -> None:
+async def test_an_incomplete_message_is_dropped() -> None:
     ours, theirs = socket.socketpair()
     channel = Channel(ours, max_bytes=1000)
     received: list[Message] = []
@@ -162,7 +162,7 @@ async def test_a_message_that_stops_in_the_middle_is_no_message() -> None:
         pytest.param((500).to_bytes(4, "big") + b"\x91" * 499 + b"\xc0", id="too deep"),
     ],
 )
-async def test_what_cannot_be_understood_breaks_the_channel(sent: bytes) -> None:
+async def test_an_invalid_message_breaks_the_channel(sent: bytes) -> None:
     ours, theirs = socket.socketpair()
     channel = Channel(ours, max_bytes=1000)
     with theirs:
@@ -175,7 +175,7 @@ async def test_what_cannot_be_understood_breaks_the_channel(sent: bytes) -> None
         channel.post({"kind": "late"})
 
 
-async def test_one_that_does_not_read_is_taken_for_gone() -> None:
+async def test_a_process_that_does_not_read_counts_as_ended() -> None:
     here, there = pair()
 
     def post_for_ever() -> None:

@@ -44,7 +44,7 @@ def test_a_worker_that_dies_gives_its_claim_to_a_request_that_waits_on_another(w
     assert other.kinds == ["claim_granted"]
 
 
-def test_what_it_said_before_it_died_counts(workers) -> None:
+def test_a_reply_sent_before_the_worker_died_counts(workers) -> None:
     dying, other = workers
     dying.claims.claim(1, KEY)
     dying.claims.release(1, REPLY)
@@ -76,7 +76,7 @@ def test_a_request_that_dies_while_it_waits_gets_no_message(workers) -> None:
     assert waiting.kinds == []
 
 
-def test_the_end_of_a_claim_that_is_settled_is_no_news(workers) -> None:
+def test_releasing_a_settled_claim_does_nothing(workers) -> None:
     first, _ = workers
     first.claims.release(7, None)
     first.claims.release(7, REPLY)
@@ -114,7 +114,7 @@ def test_claims_are_bounded(workers, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=repr,
 )
-def test_what_is_no_reply_is_not_kept(workers, reply: object) -> None:
+def test_an_invalid_reply_is_not_stored(workers, reply: object) -> None:
     first, _ = workers
     first.claims.claim(1, KEY)
 

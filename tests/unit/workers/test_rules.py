@@ -1,8 +1,10 @@
-"""Small rules: how many cores, when to replace, when to give up, what was said."""
+"""Small rules: how many cores, when to replace a worker, when to give up, valid messages, imports."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import msgpack
@@ -22,7 +24,7 @@ from alga_runner.workers.worker_pool import Crashes
 
 @pytest.fixture
 def cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """The cores of a machine with four, of which a container's quota says this."""
+    """The cores of a machine with four, within a container's ``quota``."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2, 3})
 
     def count(quota: str | None) -> int:
@@ -35,7 +37,7 @@ def cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("quota", "found"),
+    ("quota", "usable"),
     [
         (None, 4),
         ("max 100000\n", 4),
@@ -47,14 +49,14 @@ def cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         ("1 0", 4),
     ],
 )
-def test_cores_are_those_it_may_run_on_within_the_quota(cores, quota: str | None, found: int) -> None:
-    assert cores(quota) == found
+def test_cores_are_those_it_may_run_on_within_the_quota(cores, quota: str | None, usable: int) -> None:
+    assert cores(quota) == usable
 
 
 # ---- Crashes
 
 
-def test_a_worker_that_dies_is_replaced_at_once_then_later_and_later_then_no_more() -> None:
+def test_a_worker_that_dies_is_replaced_immediately_then_later_and_later_then_no_more() -> None:
     crashes = Crashes()
 
     assert [crashes.pause_s(1.0) for _ in range(5)] == [0.0, 0.5, 1.0, 2.0, None]
@@ -79,23 +81,23 @@ def test_resident_memory_is_that_of_this_process() -> None:
     assert resident_bytes() == pytest.approx(shown, rel=0.2)
 
 
-def test_a_peak_that_passes_is_no_reason() -> None:
-    watermark = MemoryWatch(100)
+def test_a_short_peak_is_not_reported() -> None:
+    watch = MemoryWatch(100)
 
-    assert [watermark.exceeded(reading) for reading in (101, 101, 100, 101, 101)] == [False] * 5
-
-
-def test_what_stays_above_the_watermark_is_told_and_told_again() -> None:
-    watermark = MemoryWatch(100)
-
-    assert [watermark.exceeded(101) for _ in range(6)] == [False, False, True, False, False, True]
+    assert [watch.exceeded(reading) for reading in (101, 101, 100, 101, 101)] == [False] * 5
 
 
-def test_without_a_watermark_nothing_is_too_much() -> None:
+def test_memory_that_stays_above_the_bound_is_reported_again_and_again() -> None:
+    watch = MemoryWatch(100)
+
+    assert [watch.exceeded(101) for _ in range(6)] == [False, False, True, False, False, True]
+
+
+def test_without_a_bound_no_memory_is_too_much() -> None:
     assert not any(MemoryWatch(0).exceeded(10**12) for _ in range(9))
 
 
-# ---- What workers say
+# ---- Messages
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_without_a_watermark_nothing_is_too_much() -> None:
         (None, errors.WorkerFailed),
     ],
 )
-def test_why_a_worker_does_not_start_is_an_error_of_the_same_code(code: object, kind: type) -> None:
+def test_a_start_failure_becomes_an_error_of_the_same_code(code: object, kind: type) -> None:
     error = failure_of(code, "It cannot.", None)
 
     assert type(error) is kind
@@ -134,12 +136,12 @@ EXECUTIONS = "alga_runner_executions_total"
     ],
     ids=repr,
 )
-def test_what_cannot_be_added_to_other_counts_is_refused(value: object) -> None:
+def test_a_snapshot_that_cannot_be_added_is_refused(value: object) -> None:
     with pytest.raises(ChannelBroken):
         snapshot_of(value)
 
 
-def test_a_snapshot_comes_through_messagepack() -> None:
+def test_a_snapshot_survives_messagepack() -> None:
     counted = Metrics()
     counted.host_call("scheduler.list", "ok", 0.1)
     counted.http_request("/metrics", 200)
@@ -147,3 +149,17 @@ def test_a_snapshot_comes_through_messagepack() -> None:
     sent = msgpack.unpackb(msgpack.packb(counted.snapshot()))
 
     assert render(FAMILIES, [snapshot_of(sent)]) == counted.render()
+
+
+# ---- Imports
+
+
+@pytest.mark.parametrize("module", ["alga_runner.workers", "alga_runner.workers.supervisor"])
+def test_the_supervisor_does_not_load_the_engine(module: str) -> None:
+    script = f"import sys, {module}; print(*sys.modules)"
+
+    completed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    loaded = completed.stdout.split()
+    assert module in loaded
+    assert [name for name in loaded if name.startswith(("wasmtime", "alga_runner.engine"))] == []
