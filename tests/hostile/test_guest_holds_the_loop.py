@@ -1,16 +1,12 @@
-"""A guest cannot keep the event loop, nor have the host's memory filled, by what it asks of the host."""
+"""A guest can neither hold the event loop nor fill the host's memory with its host calls."""
 
 from __future__ import annotations
 
 import struct
-import sys
-import threading
 
 import msgpack
 import pytest
 
-from alga_runner import Settings
-from alga_runner.engine import Guest
 from alga_runner.errors import InvalidResponse
 from alga_runner.guests.http import RESPONSE_OVERHEAD_BYTES, decode_response
 
@@ -71,46 +67,6 @@ async def test_a_write_of_many_lines_ends_at_the_deadline(observe, guest_wat):
     observation = await observe(guest, timeout_ms=1)
 
     assert observation.error.code == "deadline_exceeded"
-
-
-class TestMuchMemory:
-    """Memory of one guest is given back beside the loop: 9 ms for 256 MiB in use."""
-
-    FILLS = "(memory.fill (i32.const 65536) (i32.const 1) (i32.const 16711680))"
-
-    @pytest.fixture
-    def settings(self) -> Settings:
-        return Settings(max_guests=8, max_memory_mb=16)
-
-    @pytest.fixture
-    def freed(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """In which threads guests were freed."""
-        monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "OVERRUN_S", 0.0)
-        threads: list[str] = []
-        close = Guest.close
-
-        def record(guest: Guest, *, release_gil: bool = False) -> None:
-            if guest._store is not None:
-                threads.append(threading.current_thread().name)
-            close(guest, release_gil=release_gil)
-
-        monkeypatch.setattr(Guest, "close", record)
-        return threads
-
-    async def test_of_a_guest_that_responds(self, observe, guest_wat, freed: list[str]):
-        guest = guest_wat(f"{self.FILLS} (call $respond (i32.const 0) (global.get $ok))", pages=256)
-
-        observation = await observe(guest)
-
-        assert observation.response is not None
-        assert freed == ["alga-runner-cpu"]
-
-    async def test_of_a_guest_that_traps_for_want_of_more(self, observe, guest_wat, freed: list[str]):
-        observation = await observe(guest_wat(f"{self.FILLS} unreachable", pages=256))
-
-        assert observation.error.code == "memory_limit"
-        assert "16777216 of 16777216 bytes" in str(observation.error)
-        assert freed == ["alga-runner-cpu"]
 
 
 NESTED_WITH_A_TIMESTAMP = b"\x91" * 900 + b"\xd6\xff\0\0\0\0"

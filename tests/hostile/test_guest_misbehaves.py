@@ -1,4 +1,4 @@
-"""Whatever a guest does, its execution ends with a sentence and a code, and the next one runs."""
+"""A guest that misbehaves in any way ends its execution with a sentence and a code, and the next one runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A guest that goes for a limit by a side door meets it there, too, with the limit's own code."""
+"""A guest that approaches a limit by an unusual way meets it there, too, with the limit's own code."""
 
 from __future__ import annotations
 
@@ -89,9 +89,6 @@ async def test_endless_recursion_ends_at_the_stack_however_it_goes(observe, gues
 
     assert observation.error.code in {"stack_limit", "host_call_limit"}
     assert (await observe(guest_wat())).response is not None, "the runner must survive"
-
-
-# ---- Every limit is told
 
 
 def test_every_limit_of_a_guest_is_listed_with_its_setting_and_its_code():

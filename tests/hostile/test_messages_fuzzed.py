@@ -1,4 +1,4 @@
-"""Whatever bytes a guest sends, reading them ends in a value, a refusal or a breach, and framing is judged right."""
+"""Reading any bytes a guest sends ends in a value, a refusal or a breach, and framing is judged right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alga_runner.guests import http, messages
 from alga_runner.guests.http import decode_response
 
 DEEPEST = 500
-"""Deeper documents are refused whatever follows, so their framing is not judged."""
+"""Deeper documents are refused in any case, so their framing is not judged."""
 
 
 LENGTH_GIVEN = {
@@ -64,8 +64,8 @@ def end_of_document(data: bytes) -> int | None:
             width, more = LENGTH_GIVEN[first]
             take(size(width) + more)
         elif first in COUNT_GIVEN:
-            width, each = COUNT_GIVEN[first]
-            open_members.append(each * size(width))
+            width, members_per_item = COUNT_GIVEN[first]
+            open_members.append(members_per_item * size(width))
         elif 0x80 <= first <= 0x9F:
             open_members.append((first & 0x0F) * (2 if first < 0x90 else 1))
         elif 0xA0 <= first <= 0xBF:
@@ -148,7 +148,7 @@ def test_reading_ends_in_a_value_a_refusal_or_a_breach(data: bytes, max_items: i
 
 
 def outcome(decode: Callable[[], object]) -> str:
-    """What comes of it, in words: a value by its literal, which tells 1 from True and from 1.0."""
+    """The outcome, in words: a value by its literal, which differs for 1, True and 1.0."""
     try:
         return repr(decode())
     except AlgaError as error:

@@ -16,11 +16,22 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"max_compile_cpu_ms": 100, "max_compile_memory_mb": 64})
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """Little time and memory for the compiler, unless a mark below gives it more."""
+    cpu_ms, memory_mb = getattr(request, "param", (100, 64))
+    return settings.model_copy(update={"max_compile_cpu_ms": cpu_ms, "max_compile_memory_mb": memory_mb})
 
 
-async def test_a_module_that_compiles_for_ever_is_refused(
+much_time = pytest.mark.parametrize("settings", [pytest.param((600_000, 64), id="much time")], indirect=True)
+"""Then the bound on memory is met first."""
+
+much_of_both = pytest.mark.parametrize(
+    "settings", [pytest.param((600_000, 1_024), id="much time and memory")], indirect=True
+)
+"""Then the compiler is busy for much longer than the test takes."""
+
+
+async def test_a_module_that_compiles_without_end_is_refused(
     observe, slow_module: Callable[[int], bytes]
 ) -> None:
     observation = await observe(slow_module(500))
@@ -36,90 +47,78 @@ async def test_the_deadline_of_an_execution_ends_the_wait_for_the_compiler(
     assert observation.error.code == "deadline_exceeded"
 
 
-class TestWithLittleMemory:
-    """Time to spare, so that the bound on memory is the one that is met."""
+@much_time
+async def test_a_module_that_fills_the_compiler_s_memory_is_refused(observe, greedy_module: bytes) -> None:
+    observation = await observe(greedy_module)
 
-    @pytest.fixture
-    def settings(self, settings: Settings) -> Settings:
-        return settings.model_copy(update={"max_compile_cpu_ms": 600_000, "max_compile_memory_mb": 64})
-
-    async def test_a_module_that_fills_the_compiler_s_memory_is_refused(
-        self, observe, greedy_module: bytes
-    ) -> None:
-        observation = await observe(greedy_module)
-
-        assert observation.error.code == "compile_memory"
+    assert observation.error.code == "compile_memory"
 
 
-class TestWithTimeToSpare:
-    """The compiler is busy for much longer than the test takes."""
+@much_of_both
+async def test_debug_information_that_fills_memory_costs_its_lines_alone(observe, guest_wat) -> None:
+    wasm = bytes(wat2wasm(guest_wat("unreachable")))
+    small = guest_wat()
+    served = 0
+    ended = anyio.Event()
 
-    @pytest.fixture
-    def settings(self, settings: Settings) -> Settings:
-        return settings.model_copy(update={"max_compile_cpu_ms": 600_000, "max_compile_memory_mb": 1_024})
+    async def serve() -> None:
+        nonlocal served
+        while not ended.is_set():
+            assert (await observe(small)).response is not None
+            served += 1
 
-    async def test_debug_information_that_fills_memory_costs_its_lines_alone(
-        self, observe, guest_wat
-    ) -> None:
-        wasm = bytes(wat2wasm(guest_wat("unreachable")))
-        small = guest_wat()
-        served = 0
-        ended = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve)
+        observation = await observe(wasm + _million_long_paths())
+        ended.set()
 
-        async def serve() -> None:
-            nonlocal served
-            while not ended.is_set():
-                assert (await observe(small)).response is not None
-                served += 1
+    assert observation.error.code == "guest_trap"
+    assert all(frame.file is None for frame in observation.error.frames)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1024 * 1024  # KiB; naively it takes 4 GiB
+    assert served > 1
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(serve)
-            observation = await observe(wasm + _million_long_paths())
-            ended.set()
 
-        assert observation.error.code == "guest_trap"
-        assert all(frame.file is None for frame in observation.error.frames)
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1024 * 1024  # KiB; naively it takes 4 GiB
-        assert served > 1
+@much_of_both
+async def test_others_are_served_while_a_module_compiles(
+    observe, guest_wat, slow_module: Callable[[int], bytes]
+) -> None:
+    ended: list[object] = []
 
-    async def test_others_are_served_while_a_module_compiles(
-        self, observe, guest_wat, slow_module: Callable[[int], bytes]
-    ) -> None:
-        ended: list[object] = []
+    async def hostile() -> None:
+        ended.append(await observe(slow_module(5_000)))
 
-        async def hostile() -> None:
-            ended.append(await observe(slow_module(5_000)))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hostile)
+        await anyio.wait_all_tasks_blocked()
+        served = [await observe(guest_wat()) for _ in range(20)]
+        assert ended == []
+        tasks.cancel_scope.cancel()
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(hostile)
-            await anyio.wait_all_tasks_blocked()
-            served = [await observe(guest_wat()) for _ in range(20)]
-            assert ended == []
-            tasks.cancel_scope.cancel()
+    assert [observation.error for observation in served] == [None] * 20
 
-        assert [observation.error for observation in served] == [None] * 20
 
-    async def test_twelve_megabytes_are_loaded_off_the_loop(self, observe, guest_wat) -> None:
-        functions = "(func (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))" * 1_000
-        large = bytes(wat2wasm(guest_wat(module=f'{functions} (data "{"x" * 12_000_000}")')))
-        small = guest_wat()
-        await observe(small)
-        served = 0
-        loaded = anyio.Event()
+@much_of_both
+async def test_twelve_megabytes_are_loaded_off_the_loop(observe, guest_wat) -> None:
+    functions = "(func (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))" * 1_000
+    large = bytes(wat2wasm(guest_wat(module=f'{functions} (data "{"x" * 12_000_000}")')))
+    small = guest_wat()
+    await observe(small)
+    served = 0
+    loaded = anyio.Event()
 
-        async def serve() -> None:
-            nonlocal served
-            while not loaded.is_set():
-                assert (await observe(small)).response is not None
-                served += 1
+    async def serve() -> None:
+        nonlocal served
+        while not loaded.is_set():
+            assert (await observe(small)).response is not None
+            served += 1
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(serve)
-            observation = await observe(large)
-            loaded.set()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve)
+        observation = await observe(large)
+        loaded.set()
 
-        assert observation.response is not None
-        assert served > 1
+    assert observation.response is not None
+    assert served > 1
 
 
 def _million_long_paths() -> bytes:

@@ -153,15 +153,17 @@ async def test_a_module_against_the_abi(observe, parts: tuple[str, ...], code: s
 
 
 @pytest.mark.parametrize(
-    ("wanted", "nearest"),
+    ("imported", "nearest"),
     [
         ("alga:scheduler getEndpoints", "alga:scheduler get-endpoints"),
         ("alga:schedulers list", "alga:scheduler list"),
         ("wasi_unstable fd_write", "wasi_snapshot_preview1 fd_write"),
     ],
 )
-async def test_an_unknown_import_is_told_the_nearest_known_one(observe, wanted: str, nearest: str):
-    module, name = wanted.split()
+async def test_the_error_of_an_unknown_import_names_the_nearest_known_one(
+    observe, imported: str, nearest: str
+):
+    module, name = imported.split()
 
     error = await refusal(observe, f'(module (import "{module}" "{name}" (func)) {MARKER} {HANDLE} {MEMORY})')
 

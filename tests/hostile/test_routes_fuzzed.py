@@ -1,4 +1,4 @@
-"""Every route of the OpenAPI document, asked whatever the document allows and what it does not.
+"""Every route of the OpenAPI document, asked with all that the document allows, and with what it does not allow.
 
 None may fail, and every answer must be one that the document names, in its shape. ``FUZZ_EXAMPLES`` is how many
 requests each route gets (``make fuzz``).
@@ -64,8 +64,8 @@ def document() -> dict[str, Any]:
             ) as client:
                 return (await client.get("/openapi.json")).json()
 
-        found: dict[str, Any] = portal.call(fetch)
-    return found
+        document: dict[str, Any] = portal.call(fetch)
+    return document
 
 
 DOCUMENT = document()
@@ -112,8 +112,8 @@ class Target:
         root = f"/tenants/{TENANT}/installs/{install_id}"
         # As they were: enabled, granted, with room.
         self.admin("PATCH", root, json={"enabled": True, "grants": ["cap:scheduler.manage"]})
-        for each in self.admin("GET", f"{root}/schedules")["schedules"]:
-            self.admin("DELETE", f"{root}/schedules/{each['id']}")
+        for schedule in self.admin("GET", f"{root}/schedules")["schedules"]:
+            self.admin("DELETE", f"{root}/schedules/{schedule['id']}")
         schedule = self.admin("POST", f"{root}/schedules", json={"endpoint": "/sync", "cron": "0 4 1 1 *"})
         return {
             "tenant_id": TENANT,
@@ -205,5 +205,5 @@ def test_a_route_never_fails_and_answers_as_it_says(target: Target, method: str,
 
     ask()
 
-    # What is only ever refused was not tried. (A second install of one extension is a conflict at best.)
+    # A route that refused every request was not tried. (A second install of one extension is a conflict at best.)
     assert statuses & {200, 201, 202, 204, 409}, statuses

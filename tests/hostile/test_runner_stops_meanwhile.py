@@ -38,30 +38,30 @@ class NeverArrives:
 class Silent(NoAlgaServer):
     """An Alga server that does not answer, and may not even let itself be cancelled."""
 
-    def __init__(self, *, deaf: bool = False) -> None:
+    def __init__(self, *, shielded: bool = False) -> None:
         self.asked = anyio.Event()
         self.answers = anyio.Event()
-        self._deaf = deaf
+        self._shielded = shielded
 
     async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
         self.asked.set()
-        with anyio.CancelScope(shield=self._deaf):
+        with anyio.CancelScope(shield=self._shielded):
             await self.answers.wait()
         return []
 
 
-def told(seen: Observation) -> tuple[str, str]:
+def code_and_text(seen: Observation) -> tuple[str, str]:
     assert seen.error is not None
     return seen.error.code, str(seen.error)
 
 
-async def test_an_execution_that_waits_for_its_bundle_is_told_that_the_runner_stopped(settings):
+async def test_an_execution_that_waits_for_its_bundle_ends_with_the_reason_that_the_runner_stopped(settings):
     bundles = NeverArrives()
     async with Runner(settings, bundles=bundles) as runner:
         waiting = asyncio.ensure_future(runner.observe(request_for("sha256:0")))
         await bundles.asked.wait()
 
-    assert told(await waiting) == (
+    assert code_and_text(await waiting) == (
         "engine_unavailable",
         "The runner stopped while the extension was being loaded.",
     )
@@ -96,7 +96,7 @@ async def test_guests_that_compute_are_ended_before_the_runner_is_left(settings,
             await anyio.lowlevel.checkpoint()
 
     assert ticker.live == 0
-    assert [told(await task) for task in tasks] == [STOPPED] * 5
+    assert [code_and_text(await task) for task in tasks] == [STOPPED] * 5
 
 
 async def test_a_guest_in_a_host_call_is_ended_before_the_runner_is_left(settings, bundles_of):
@@ -107,23 +107,23 @@ async def test_a_guest_in_a_host_call_is_ended_before_the_runner_is_left(setting
         await server.asked.wait()
 
     seen = await task
-    assert told(seen) == STOPPED
+    assert code_and_text(seen) == STOPPED
     assert [call.status for call in seen.host_calls] == ["cancelled"]
 
 
-async def test_a_runner_does_not_wait_for_ever_for_a_host_call_that_cannot_be_cancelled(
+async def test_a_runner_does_not_wait_without_end_for_a_host_call_that_cannot_be_cancelled(
     settings, bundles_of, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("alga_runner.runner.STRAGGLERS_S", 0)
     bundles, request = bundles_of(CALLS)
-    server = Silent(deaf=True)
+    server = Silent(shielded=True)
     async with Runner(settings, bundles=bundles, alga=server) as runner:
         task = asyncio.ensure_future(runner.observe(request))
         await server.asked.wait()
 
     assert not task.done()
     server.answers.set()
-    assert told(await task)[0] == "no_response"  # it was done before it had to wait again
+    assert code_and_text(await task)[0] == "no_response"  # it was done before it had to wait again
 
 
 async def test_an_execution_whose_module_arrives_as_the_runner_stops_does_not_run(
@@ -139,5 +139,5 @@ async def test_an_execution_whose_module_arrives_as_the_runner_stops_does_not_ru
         while programs.loaded(context.tenant_id, context.extension_id, context.content_hash) is None:
             await anyio.lowlevel.checkpoint()
 
-    assert told(await task)[0] == "engine_unavailable"
+    assert code_and_text(await task)[0] == "engine_unavailable"
     assert made == []

@@ -47,7 +47,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--executions", type=int, default=SCALED_TO, help="of each kind (default: %(default)s)"
     )
-    parser.add_argument("--in-flight", type=int, default=40, help="executions at once (default: %(default)s)")
+    parser.add_argument(
+        "--in-flight", type=int, default=40, help="concurrent executions (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=secrets.randbits(32), help="default: a new one")
     parser.add_argument(
         "--max-kb", type=int, default=2048, help="memory that may be left per 200,000 (default: %(default)s)"
@@ -98,9 +100,9 @@ def _run_child(kind: str, options: argparse.Namespace) -> tuple[Outcome | None, 
 def _faults(outcome: Outcome | None, status: int, options: argparse.Namespace) -> list[str]:
     faults = [] if status == 0 else [f"its process ended with {status}"]
     if outcome is None:
-        return faults or ["its process told nothing"]
+        return faults or ["its process wrote no outcome"]
     if outcome.wrong:
-        faults += [f"{outcome.wrong} wrong outcomes", *outcome.told]
+        faults += [f"{outcome.wrong} wrong outcomes", *outcome.faults]
     if outcome.slots_lost:
         faults.append(f"{outcome.slots_lost} slots lost")
     if outcome.left_kb > SPARE_KB and _scaled_kb(outcome) > options.max_kb:

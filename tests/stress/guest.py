@@ -1,6 +1,6 @@
-"""The guest of the storm: it proves whose request it had, whose replies it was given, and that nobody was there before.
+"""The guest of the storm: it proves that request and replies were its own, and that no guest used its instance before.
 
-Its request's path has a nonce and a letter that says how it is to end. Its response's body is a checksum of the
+Its request's path has a nonce and a letter for how it is to end. Its response's body is a checksum of the
 whole request, one of all replies, the nonce, how often this instance was called, its tenant's mark, and the last reply.
 """
 
@@ -19,10 +19,10 @@ OK, DIVIDES, UNREACHABLE, WILD, ABORTS, EXITS, BREACHES, BREACHES_LATER, SPINS, 
 """How a guest ends. The first and the last respond."""
 
 ROUNDS = 2
-"""Host calls of a guest that moves; before each it computes, so that it comes from the thread beside the loop."""
+"""Host calls of a guest that moves; before each it computes, so that it is in the CPU thread."""
 
 _SPINS = 3_000_000
-"""LoopScheduler of its loop: longer than a slice, so that the next of its kind starts beside the loop."""
+"""Iterations of its loop: longer than a slice, so that the next guest of its module starts in the CPU thread."""
 
 _REQUEST, _RESPONSE, _BODY = 4096, 65536, 65554
 _REPLY = _BODY + 4 + 4 + NONCE_CHARACTERS + 2

@@ -1,4 +1,4 @@
-"""How executions of the storm end, what is asked for, and what must come of it: a function of the nonce alone."""
+"""The kinds of executions of the storm: the limits each asks for, and the outcome it must have, by its nonce alone."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from . import guest
 
 @dataclass(slots=True)
 class Plan:
-    """One execution: ``ending`` is what the guest does, ``cancel_after`` turns of the loop it is cancelled.
+    """One execution: ``ending`` is what the guest does, ``cancel_after`` iterations of the loop it is cancelled.
 
     ``silent``: its host call is never answered, and once it has been made the execution is cancelled.
-    ``turns``: how long the answer of a host call takes, in turns of the loop.
+    ``iterations``: how long the answer of a host call takes, in iterations of the loop.
     """
 
     nonce: str
@@ -34,7 +34,7 @@ class Plan:
     limits: dict[str, int]
     cancel_after: int | None = None
     silent: bool = False
-    turns: int = 0
+    iterations: int = 0
 
     @property
     def may_be_cancelled(self) -> bool:
@@ -45,7 +45,7 @@ Kind = Callable[[Random, str], Plan]
 
 
 def _ok(random: Random, nonce: str) -> Plan:
-    return Plan(nonce, guest.OK, _responds, {}, turns=random.randrange(3))
+    return Plan(nonce, guest.OK, _responds, {}, iterations=random.randrange(3))
 
 
 def _trap(random: Random, nonce: str) -> Plan:
@@ -65,7 +65,7 @@ def _cancelled(random: Random, nonce: str) -> Plan:
     ending, expects = random.choice(
         ((guest.SPINS, _unexpected), (guest.MOVES, _responds), (guest.OK, _responds), (guest.WILD, _traps))
     )
-    return Plan(nonce, ending, expects, {}, cancel_after=random.randrange(40), turns=random.randrange(3))
+    return Plan(nonce, ending, expects, {}, cancel_after=random.randrange(40), iterations=random.randrange(3))
 
 
 def _timeout(random: Random, nonce: str) -> Plan:
@@ -77,7 +77,7 @@ def _cpu_limit(_random: Random, nonce: str) -> Plan:
 
 
 def _moved(random: Random, nonce: str) -> Plan:
-    return Plan(nonce, guest.MOVES, _responds, {}, turns=random.randrange(3))
+    return Plan(nonce, guest.MOVES, _responds, {}, iterations=random.randrange(3))
 
 
 KINDS: dict[str, Kind] = {
@@ -101,11 +101,11 @@ ALL: dict[str, Kind] = {**KINDS, "mixed": _mixed}
 
 
 def _responds(plan: Plan, seen: Observation) -> str | None:
-    return None if seen.response is not None else f"it ended with {_told(seen.error)}"
+    return None if seen.response is not None else f"it ended with {_described(seen.error)}"
 
 
 def _unexpected(_plan: Plan, seen: Observation) -> str | None:
-    return f"nobody cancelled it, and it ended with {_told(seen.error)}"
+    return f"it was not cancelled, and ended with {_described(seen.error)}"
 
 
 _TRAP_CODES = {
@@ -122,7 +122,11 @@ def _traps(plan: Plan, seen: Observation) -> str | None:
     if plan.ending == guest.EXITS:
         return _is(error, GuestExit, f"status {text}")
     code = error.trap_code if isinstance(error, GuestTrap) else None
-    return None if code == _TRAP_CODES[plan.ending] else f"not {_TRAP_CODES[plan.ending]}, but {_told(error)}"
+    return (
+        None
+        if code == _TRAP_CODES[plan.ending]
+        else f"not {_TRAP_CODES[plan.ending]}, but {_described(error)}"
+    )
 
 
 def _breaches(plan: Plan, seen: Observation) -> str | None:
@@ -140,8 +144,8 @@ def _spent(plan: Plan, seen: Observation) -> str | None:
 def _is(error: AlgaError | None, expected: type[AlgaError], text: str) -> str | None:
     if isinstance(error, expected) and text in str(error):
         return None
-    return f"not {expected.__name__} with {text!r}, but {_told(error)}"
+    return f"not {expected.__name__} with {text!r}, but {_described(error)}"
 
 
-def _told(error: AlgaError | None) -> str:
+def _described(error: AlgaError | None) -> str:
     return "a response" if error is None else f"{type(error).__name__}: {error}"

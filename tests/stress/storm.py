@@ -1,4 +1,4 @@
-"""Executions of many tenants at once, each checked against its own nonce, on a pool with a slot for each in flight."""
+"""Concurrent executions of many tenants, each checked against its own nonce, with a slot for each in flight."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ EXTENSION = "com.example.storm"
 WARM_AT = 20_000
 """Executions after which memory is measured: by then pools, caches and malloc's arenas have what they keep."""
 
-MAX_TOLD = 5
-"""Wrong outcomes that are told in words; the others are counted."""
+MAX_DESCRIBED = 5
+"""Wrong outcomes that are described; the others are only counted."""
 
 TIME = {"timeout_ms": 120_000, "cpu_ms": 60_000}
 """The limits of executions that are not to meet them."""
@@ -41,12 +41,13 @@ TIME = {"timeout_ms": 120_000, "cpu_ms": 60_000}
 
 @dataclass
 class Outcome:
-    """What a storm came to. Memory is in KB, time in seconds."""
+    """The result of a storm. Memory is in KB, time in seconds."""
 
     executions: int = 0
     endings: dict[str, int] = field(default_factory=dict)
     wrong: int = 0
-    told: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    """The first wrong outcomes, in words."""
     moved: int = 0
     """Times that a guest was run by another thread than the time before."""
     slots_lost: int = 0
@@ -60,12 +61,12 @@ class Outcome:
 
     def note_wrong(self, sentence: str) -> None:
         self.wrong += 1
-        if len(self.told) < MAX_TOLD:
-            self.told.append(sentence)
+        if len(self.faults) < MAX_DESCRIBED:
+            self.faults.append(sentence)
 
 
 class Server(NoAlgaServer):
-    """Answers each host call with what its caller's plan says, and complains of callers without one."""
+    """Answers each host call by its caller's plan, and complains of callers without one."""
 
     def __init__(self) -> None:
         self.plans: dict[str, tuple[Plan, str]] = {}
@@ -84,7 +85,7 @@ class Server(NoAlgaServer):
             self.waiting += 1
             self.asked[nonce].set()
             await anyio.sleep_forever()
-        for _ in range(plan.turns):
+        for _ in range(plan.iterations):
             await anyio.lowlevel.checkpoint()
         return [schedule_of(identity.tenant_id, nonce)]
 
@@ -103,7 +104,7 @@ def schedule_of(tenant: str, nonce: str) -> ScheduleInfo:
 
 
 class Storm:
-    """``in_flight`` executions at once, on as many slots. The same ``seed`` gives the same plans."""
+    """``in_flight`` concurrent executions, on as many slots. The same ``seed`` gives the same plans."""
 
     def __init__(self, kind: Kind, *, executions: int, in_flight: int, seed: int) -> None:
         self.outcome = Outcome()
@@ -120,7 +121,7 @@ class Storm:
         self._begun = 0
 
     async def run(self) -> Outcome:
-        """Carry all out, then see whether every slot has come back."""
+        """Carry all out, then check that every slot is free again."""
         settings = Settings(
             max_guests=self._in_flight,
             max_guests_per_tenant=self._in_flight,
@@ -161,7 +162,7 @@ class Storm:
         self._server.asked[nonce] = anyio.Event()
         try:
             seen = await self._observe(runner, request, plan)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is an outcome, and a wrong one
+        except Exception as error:  # noqa: BLE001 - any is an outcome, and a wrong one
             seen, wrong = None, f"{type(error).__name__}: {error}"
         else:
             wrong = None if seen is None else self._fault(plan, tenant, request, seen)
@@ -169,7 +170,7 @@ class Storm:
             del self._server.plans[nonce], self._server.asked[nonce]
         self.outcome.note_ending(_ending(seen))
         if seen is None and wrong is None and not plan.may_be_cancelled:
-            wrong = "it was cancelled by nobody"
+            wrong = "it was cancelled without a plan for that"
         if wrong is not None:
             self.outcome.note_wrong(f"{tenant} {nonce} ({plan.ending}): {wrong}")
 
@@ -196,7 +197,7 @@ class Storm:
         )
 
     async def _observe(self, runner: Runner, request: ExecuteRequest, plan: Plan) -> Observation | None:
-        """How it went; ``None`` when it was cancelled as planned."""
+        """The outcome; ``None`` when it was cancelled as planned."""
         if not plan.may_be_cancelled:
             return await runner.observe(request)
         task = asyncio.get_running_loop().create_task(runner.observe(request))
@@ -213,11 +214,11 @@ class Storm:
             return None
 
     def _fault(self, plan: Plan, tenant: str, request: ExecuteRequest, seen: Observation) -> str | None:
-        """What is wrong with an execution's outcome: not its own, or not as planned."""
+        """The fault of an execution's outcome, if it is not its own, or not as planned."""
         if any(line.message != plan.nonce for line in seen.log):
             return f"its log has {[line.message for line in seen.log]}"
         if seen.error is not None and seen.error.where.get("request_id") != plan.nonce:
-            return f"it was told of {seen.error.where}"
+            return f"its error names {seen.error.where}"
         if seen.response is not None:
             rounds = guest.ROUNDS if plan.ending == guest.MOVES else 1
             reply = [schedule_of(tenant, plan.nonce).model_dump(by_alias=True, exclude_none=True)]
@@ -265,17 +266,17 @@ def _ending(seen: Observation | None) -> str:
 def _counted_moves(outcome: Outcome) -> Iterator[None]:
     """While this lasts, ``outcome.moved`` counts how often guests changed threads."""
     poll, close = Guest.poll, Guest.close
-    beside: set[int] = set()
+    in_cpu_thread: set[int] = set()
 
     def counted_poll(seen: Guest, *, release_gil: bool = False) -> bool:
-        if release_gil != (id(seen) in beside):
+        if release_gil != (id(seen) in in_cpu_thread):
             outcome.moved += 1
-            (beside.add if release_gil else beside.remove)(id(seen))
+            (in_cpu_thread.add if release_gil else in_cpu_thread.remove)(id(seen))
         return poll(seen, release_gil=release_gil)
 
     def noted_close(seen: Guest) -> None:
         close(seen)
-        beside.discard(id(seen))
+        in_cpu_thread.discard(id(seen))
 
     Guest.poll, Guest.close = counted_poll, noted_close  # type: ignore[method-assign]
     try:

@@ -1,6 +1,6 @@
-"""A short storm of executions that end in every way: none is told another's outcome, and every slot comes back.
+"""A short storm of executions that end in every way: none has another's outcome, and every slot is free again.
 
-``make soak`` runs a long one, and sees that memory stays flat.
+``make soak`` runs a long one, and checks that memory stays flat.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def test_no_execution_of_a_storm_goes_wrong(environment: dict[str, str], executi
 
     assert (done.returncode, done.stderr) == (0, ""), again
     outcome = json.loads(done.stdout)
-    assert outcome["wrong"] == 0, f"{outcome['told']}; {again}"
+    assert outcome["wrong"] == 0, f"{outcome['faults']}; {again}"
     assert outcome["slots_lost"] == 0, again
     assert outcome["executions"] == executions, again
     assert outcome["moved"] > 0, again
