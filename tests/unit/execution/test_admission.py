@@ -1,4 +1,4 @@
-"""What the bounds are, and what those who are refused are told."""
+"""The bounds on executions, and the errors of those that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FairLimiter are bounded, handed to whoever holds the fewest, and never lost."""
+"""Places are bounded, given to the holder with the fewest, and never lost."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ async def settle() -> None:
 
 
 class Line:
-    """Those who ask for places: who got one, in which order, and how the others ended."""
+    """Tasks that ask for places: those that were served, in order, and how the others ended."""
 
-    def __init__(self, places: FairLimiter) -> None:
-        self.places = places
+    def __init__(self, limiter: FairLimiter) -> None:
+        self.limiter = limiter
         self.served: list[str] = []
         self.ended: dict[str, Entry] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def ask(self, *names: str, patience_s: float = FOREVER) -> None:
-        """Ask for one place for each name, whose first letter is its holder, and see who gets one at once."""
+        """Ask for one place for each name, whose first letter is its holder, one after the other."""
         for name in names:
             self.tasks[name] = asyncio.ensure_future(self._ask(name, patience_s))
             await settle()
 
     async def _ask(self, name: str, patience_s: float) -> None:
-        entry = await self.places.take(name[0], patience_s)
+        entry = await self.limiter.take(name[0], patience_s)
         if entry is Entry.TAKEN:
             self.served.append(name)
         else:
@@ -43,12 +43,18 @@ class Line:
     async def free(self, *holders: str) -> None:
         """Give a place of each holder back, one after the other."""
         for holder in holders:
-            self.places.free(holder)
+            self.limiter.free(holder)
             await settle()
 
 
-def nothing_is_left(places: FairLimiter) -> bool:
-    return (places.taken, places.queued, places._held, places._lines, places._by_held) == (0, 0, {}, {}, {})
+def nothing_is_left(limiter: FairLimiter) -> bool:
+    return (limiter.taken, limiter.queued, limiter._held, limiter._lines, limiter._by_held) == (
+        0,
+        0,
+        {},
+        {},
+        {},
+    )
 
 
 async def test_one_holder_has_no_more_than_its_share_though_there_is_room():
@@ -59,7 +65,7 @@ async def test_one_holder_has_no_more_than_its_share_though_there_is_room():
     assert line.served == ["a1", "a2", "b1"]
 
 
-async def test_a_place_that_comes_free_goes_to_whoever_holds_the_fewest():
+async def test_a_freed_place_goes_to_the_holder_with_the_fewest():
     line = Line(FairLimiter(4, 3, queue=9))
     await line.ask("a1", "a2", "a3", "b1")
     await line.ask("a4", "a5", "b2", "c1")
@@ -78,7 +84,7 @@ async def test_one_request_is_served_next_however_many_another_has_waiting():
     assert line.served == ["a0", "b1", "a1"]
 
 
-async def test_equals_take_turns():
+async def test_holders_with_equally_many_are_served_in_turn():
     line = Line(FairLimiter(1, 1, queue=99))
     await line.ask("x1", "a1", "a2", "a3", "b1", "b2", "c1")
 
@@ -87,7 +93,7 @@ async def test_equals_take_turns():
     assert line.served[1:] == ["a1", "b1", "c1", "a2", "b2", "a3"]
 
 
-async def test_the_line_is_bounded_in_all():
+async def test_the_queue_is_bounded_in_total():
     line = Line(FairLimiter(1, 1, queue=2))
 
     await line.ask("a1", "b1", "c1", "d1")
@@ -95,25 +101,25 @@ async def test_the_line_is_bounded_in_all():
     assert line.ended == {"d1": Entry.FULL}
 
 
-async def test_the_line_is_bounded_for_one_holder_while_others_may_wait():
+async def test_the_queue_is_bounded_for_one_holder_while_others_may_wait():
     line = Line(FairLimiter(1, 1, queue=3, holder_queue=1))
 
     await line.ask("x1", "a1", "a2", "b1")
 
     assert line.ended == {"a2": Entry.HOLDER_FULL}
-    assert line.places.queued == 2
+    assert line.limiter.queued == 2
 
 
-async def test_without_a_line_it_is_told_apart_who_is_full():
-    mine, whole = Line(FairLimiter(2, 1)), Line(FairLimiter(1, 1))
+async def test_without_a_queue_a_full_holder_is_distinguished_from_a_full_limiter():
+    holder, whole = Line(FairLimiter(2, 1)), Line(FairLimiter(1, 1))
 
-    await mine.ask("a1", "a2")
+    await holder.ask("a1", "a2")
     await whole.ask("a1", "b1")
 
-    assert (mine.ended, whole.ended) == ({"a2": Entry.HOLDER_FULL}, {"b1": Entry.FULL})
+    assert (holder.ended, whole.ended) == ({"a2": Entry.HOLDER_FULL}, {"b1": Entry.FULL})
 
 
-async def test_who_has_no_time_does_not_wait():
+async def test_a_task_without_time_does_not_wait():
     line = Line(FairLimiter(1, 1, queue=2))
 
     await line.ask("a1")
@@ -122,7 +128,7 @@ async def test_who_has_no_time_does_not_wait():
     assert line.ended == {"b1": Entry.LATE}
 
 
-async def test_who_waited_too_long_leaves_nothing_behind():
+async def test_a_task_that_waited_too_long_leaves_nothing_behind():
     line = Line(FairLimiter(1, 1, queue=2))
     await line.ask("a1")
     await line.ask("b1", patience_s=0.001)
@@ -131,10 +137,10 @@ async def test_who_waited_too_long_leaves_nothing_behind():
     await line.free("a")
 
     assert line.ended == {"b1": Entry.LATE}
-    assert nothing_is_left(line.places)
+    assert nothing_is_left(line.limiter)
 
 
-async def test_who_is_cancelled_while_waiting_leaves_nothing_behind():
+async def test_a_task_cancelled_while_waiting_leaves_nothing_behind():
     line = Line(FairLimiter(1, 1, queue=2))
     await line.ask("a1", "b1")
 
@@ -142,67 +148,67 @@ async def test_who_is_cancelled_while_waiting_leaves_nothing_behind():
     await settle()
     await line.free("a")
 
-    assert nothing_is_left(line.places)
+    assert nothing_is_left(line.limiter)
 
 
-async def test_who_is_cancelled_just_as_a_place_is_given_passes_it_on():
+async def test_a_task_cancelled_just_as_it_is_given_a_place_passes_it_on():
     line = Line(FairLimiter(1, 1, queue=2))
     await line.ask("a1", "b1", "c1")
 
-    line.places.free("a")
+    line.limiter.free("a")
     line.tasks["b1"].cancel()
     await settle()
 
     assert line.served == ["a1", "c1"]
 
 
-async def test_a_place_is_not_given_to_one_who_was_just_cancelled():
+async def test_a_place_is_not_given_to_a_task_that_was_just_cancelled():
     line = Line(FairLimiter(1, 1, queue=2))
     await line.ask("a1", "b1", "c1")
 
     line.tasks["b1"].cancel()
-    line.places.free("a")
+    line.limiter.free("a")
     await settle()
 
     assert line.served == ["a1", "c1"]
 
 
-async def test_when_it_closes_those_who_wait_are_told_and_places_still_come_back():
+async def test_closing_refuses_the_tasks_that_wait_and_places_can_still_be_freed():
     line = Line(FairLimiter(1, 1, queue=2))
     await line.ask("a1", "b1", "c1")
     line.tasks["c1"].cancel()
 
-    line.places.close()
+    line.limiter.close()
     await line.ask("d1")
     await line.free("a")
 
     assert line.ended == {"b1": Entry.CLOSED, "d1": Entry.CLOSED}
-    assert nothing_is_left(line.places)
+    assert nothing_is_left(line.limiter)
 
 
-async def test_the_wait_is_judged_by_who_was_served():
+async def test_the_expected_wait_follows_from_the_pace_at_which_tasks_were_served():
     line = Line(FairLimiter(1, 1, queue=9))
-    assert line.places.wait_s() is None
+    assert line.limiter.wait_s() is None
     await line.ask("x1", "a1", "a2", "a3", "b1")
     await line.free("x", "a")
-    line.places._whole._since -= 10.0
-    line.places._lines["a"]._since -= 3.0
+    line.limiter._whole._since -= 10.0
+    line.limiter._lines["a"]._since -= 3.0
 
-    assert line.places.wait_s() == pytest.approx(
+    assert line.limiter.wait_s() == pytest.approx(
         3 * 5.0, abs=2.0
     )  # two wait, and one more; two were served in 10 s
-    assert line.places.wait_s("a") == pytest.approx(3 * 3.0, abs=2.0)
-    assert line.places.wait_s("nobody") is None
+    assert line.limiter.wait_s("a") == pytest.approx(3 * 3.0, abs=2.0)
+    assert line.limiter.wait_s("unknown") is None
 
 
-async def test_a_line_s_pace_follows_the_last_who_were_served():
+async def test_the_pace_is_that_of_the_last_tasks_served():
     line = Line(FairLimiter(1, 1, queue=200))
     await line.ask("x0", *(f"x{number}" for number in range(1, 100)))
-    line.places._whole._since -= 1_000.0
+    line.limiter._whole._since -= 1_000.0
 
     await line.free(*"x" * 98)
 
-    assert line.places.wait_s() < 1_000.0 / 98 * 2
+    assert line.limiter.wait_s() < 1_000.0 / 98 * 2
 
 
 def test_a_share_is_a_quarter_and_never_nothing():

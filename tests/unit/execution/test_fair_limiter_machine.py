@@ -1,4 +1,4 @@
-"""Whatever comes in whatever order, the bounds hold, nobody waits for a place that is free, and none is lost."""
+"""In any order of events the bounds hold, no task waits for a free place, and no place is lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ holders = st.sampled_from("abc")
 
 
 class Asked:
-    """One who asked for a place."""
+    """A task that asked for a place."""
 
     def __init__(self, holder: str, task: asyncio.Task[Entry]) -> None:
         self.holder = holder
@@ -30,7 +30,7 @@ class Asked:
         return self.task.done() and not self.task.cancelled() and self.task.result() is Entry.TAKEN
 
 
-class PlacesMachine(RuleBasedStateMachine):
+class FairLimiterMachine(RuleBasedStateMachine):
     """Tasks that ask, wait, are cancelled, run out of patience and leave; the event loop runs when a rule lets it."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class PlacesMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.loop = asyncio.new_event_loop()
         self.loop.time = lambda: self.now  # type: ignore[method-assign]
-        self.places = FairLimiter(LIMIT, OF_ONE, queue=QUEUE, holder_queue=QUEUE_OF_ONE)
+        self.limiter = FairLimiter(LIMIT, OF_ONE, queue=QUEUE, holder_queue=QUEUE_OF_ONE)
         self.closed = False
         self.all: list[Asked] = []
 
@@ -48,16 +48,16 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @property
     def having(self) -> list[Asked]:
-        return [one for one in self.all if one.has_place and not one.left]
+        return [asked for asked in self.all if asked.has_place and not asked.left]
 
     @property
     def asking(self) -> list[Asked]:
-        return [one for one in self.all if not one.task.done()]
+        return [asked for asked in self.all if not asked.task.done()]
 
     @rule(asking=st.lists(st.tuples(holders, st.sampled_from((0.0, 1.0, 5.0))), min_size=1, max_size=4))
     def ask(self, asking: list[tuple[str, float]]) -> None:
         for holder, patience_s in asking:
-            task = self.loop.create_task(self.places.take(holder, patience_s))
+            task = self.loop.create_task(self.limiter.take(holder, patience_s))
             self.all.append(Asked(holder, task))
 
     @rule()
@@ -77,65 +77,65 @@ class PlacesMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.having)
     @rule(choice=st.randoms(use_true_random=False))
     def leave(self, choice: Random) -> None:
-        one = choice.choice(self.having)
-        held = Counter(self.places._held)
-        held[one.holder] -= 1
+        asked = choice.choice(self.having)
+        held = Counter(self.limiter._held)
+        held[asked.holder] -= 1
         waiting = {
             holder: held[holder]
-            for holder, line in self.places._lines.items()
+            for holder, line in self.limiter._lines.items()
             if any(not waiter.done() for waiter in line.waiting) and held[holder] < OF_ONE
         }
-        one.left = True
-        self.places.free(one.holder)
+        asked.left = True
+        self.limiter.free(asked.holder)
         if waiting and not self.closed:
-            (served,) = (Counter(self.places._held) - held).elements()
-            assert held[served] == min(waiting.values()), "who holds the fewest is served first"
+            (served,) = (Counter(self.limiter._held) - held).elements()
+            assert held[served] == min(waiting.values()), "the holder with the fewest is served first"
 
     @precondition(lambda self: len(self.all) > 20)  # late, or there is little to see
     @rule()
     def close(self) -> None:
         self.closed = True
-        self.places.close()
+        self.limiter.close()
 
     @invariant()
     def the_bounds_hold(self) -> None:
-        held = self.places._held
-        assert self.places.taken == sum(held.values()) <= LIMIT
+        held = self.limiter._held
+        assert self.limiter.taken == sum(held.values()) <= LIMIT
         assert all(0 < count <= OF_ONE for count in held.values())
-        lines = [len(line.waiting) for line in self.places._lines.values()]
-        assert self.places.queued == sum(lines) <= QUEUE
+        lines = [len(line.waiting) for line in self.limiter._lines.values()]
+        assert self.limiter.queued == sum(lines) <= QUEUE
         assert all(0 < length <= QUEUE_OF_ONE for length in lines)
 
     @invariant()
-    def who_has_a_place_is_counted(self) -> None:
-        having = Counter(one.holder for one in self.having)
-        assert not having - Counter(self.places._held)
+    def tasks_with_a_place_are_counted(self) -> None:
+        having = Counter(asked.holder for asked in self.having)
+        assert not having - Counter(self.limiter._held)
 
     @invariant()
-    def nobody_waits_for_a_place_that_is_free(self) -> None:
-        if self.places.taken < LIMIT and not self.closed:
-            for holder, line in self.places._lines.items():
+    def no_task_waits_for_a_free_place(self) -> None:
+        if self.limiter.taken < LIMIT and not self.closed:
+            for holder, line in self.limiter._lines.items():
                 live = any(not waiter.done() for waiter in line.waiting)
-                assert not live or self.places._held.get(holder, 0) >= OF_ONE
+                assert not live or self.limiter._held.get(holder, 0) >= OF_ONE
 
     def teardown(self) -> None:
-        for one in self.all:
-            one.task.cancel()
+        for asked in self.all:
+            asked.task.cancel()
         for _ in range(4):
             self.run_loop()
-        for one in self.all:
-            assert one.task.done()
-            if one.has_place and not one.left:
-                self.places.free(one.holder)
+        for asked in self.all:
+            assert asked.task.done()
+            if asked.has_place and not asked.left:
+                self.limiter.free(asked.holder)
         for _ in range(4):
             self.run_loop()
-        places = self.places
-        left = (places.taken, places.queued, places._held, places._lines, places._by_held)
+        limiter = self.limiter
+        left = (limiter.taken, limiter.queued, limiter._held, limiter._lines, limiter._by_held)
         self.loop.close()
         assert left == (0, 0, {}, {}, {}), "a place was lost"
 
 
-PlacesMachine.TestCase.settings = settings(
+FairLimiterMachine.TestCase.settings = settings(
     max_examples=80, stateful_step_count=50, deadline=None, database=None
 )
-TestPlaces = PlacesMachine.TestCase
+TestFairLimiter = FairLimiterMachine.TestCase

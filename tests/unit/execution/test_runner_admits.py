@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def load(runner: Runner, alga, request: ExecuteRequest) -> None:
-    """Execute a few times, so that no later execution waits for its module, nor starts beside the loop."""
+    """Execute a few times, so that no later execution waits for its module, nor starts in the CPU thread."""
     for _ in range(3):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(runner.observe, request)
@@ -27,7 +27,7 @@ async def load(runner: Runner, alga, request: ExecuteRequest) -> None:
 
 
 class Executions:
-    """Executions side by side, and how each ended, in that order."""
+    """Concurrent executions, and how each ended, in that order."""
 
     def __init__(self, runner: Runner, tasks: anyio.abc.TaskGroup) -> None:
         self.runner = runner
@@ -49,7 +49,7 @@ class Executions:
 
 
 async def settle() -> None:
-    """Let whatever can go on do so; nothing here waits for a thread or a socket once its module is loaded."""
+    """Let all tasks go on that can; none waits for a thread or a socket once its module is loaded."""
     for _ in range(30):
         await anyio.lowlevel.checkpoint()
 
@@ -63,14 +63,14 @@ async def executions(runner: Runner, alga, request_of):
         tasks.cancel_scope.cancel()
 
 
-async def test_no_more_than_its_share_of_one_tenant_runs_at_once(executions, alga, request_of):
+async def test_one_tenant_runs_no_more_than_its_share_concurrently(executions, alga, request_of):
     await executions.start(*[request_of("acme")] * 4, request_of("globex"))
 
     assert Counter(alga.asked) == {"acme": 2, "globex": 1}
     assert (executions.runner.admission.executing, executions.runner.admission.queued) == (3, 2)
 
 
-async def test_whoever_has_the_least_under_way_is_served_next(executions, alga, request_of):
+async def test_the_tenant_with_the_fewest_executions_is_served_next(executions, alga, request_of):
     await executions.start(*[request_of("acme")] * 2, request_of("globex"))
     await executions.start(*[request_of("acme")] * 3, request_of("initech"))
 

@@ -124,8 +124,8 @@ def vectors() -> Callable[[str], list[dict[str, Any]]]:
     """The vectors of one file, their ``value`` in plain Python."""
 
     def read(name: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads((GUEST_ABI / "vectors" / name).read_text("utf-8"))
-        return [{**vector, "value": _plain(vector.get("value"))} for vector in found]
+        vectors: list[dict[str, Any]] = json.loads((GUEST_ABI / "vectors" / name).read_text("utf-8"))
+        return [{**vector, "value": _plain(vector.get("value"))} for vector in vectors]
 
     return read
 

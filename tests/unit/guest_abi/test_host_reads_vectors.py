@@ -101,14 +101,14 @@ def test_valid_responses_are_read(vectors: Vectors) -> None:
     for vector in vectors("responses.json"):
         if vector["kind"] != "valid":
             continue
-        wanted = vector["value"]
+        expected = vector["value"]
 
         response = decode_response(data(vector), max_body_bytes=1024, max_items=10_000)
 
-        assert response.status == wanted["status"], vector["name"]
-        assert response.headers == {header["name"]: header["value"] for header in wanted["headers"]}
+        assert response.status == expected["status"], vector["name"]
+        assert response.headers == {header["name"]: header["value"] for header in expected["headers"]}
         body = None if response.body_b64 is None else base64.b64decode(response.body_b64)
-        assert body == wanted["body"], vector["name"]
+        assert body == expected["body"], vector["name"]
 
 
 def test_every_invalid_response_is_refused(vectors: Vectors) -> None:

@@ -45,14 +45,14 @@ async def test_bad_documents_are_told_apart(file: str, codec: Call, vectors: Vec
 
 async def test_replies_are_read(codec: Call, vectors: Vectors) -> None:
     for vector in vectors("replies.json"):
-        wanted = vector["value"]
+        expected = vector["value"]
 
         _, body = await ask(codec, "/reply", bytes.fromhex(vector["hex"]))
 
         got = msgpack.unpackb(body)
-        if "err" in wanted and "message" not in wanted["err"]:
+        if "err" in expected and "message" not in expected["err"]:
             assert got["err"].pop("message")
-        assert got == wanted, vector["name"]
+        assert got == expected, vector["name"]
 
 
 async def test_requests_are_read(codec: Call, vectors: Vectors) -> None:

@@ -1,4 +1,4 @@
-"""The vectors are current, and shaped as their README says."""
+"""The vectors are current, and have the shape that their README describes."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ ANSWER = f"""
 
 @pytest.fixture
 def probe(observe, guest_wat):
-    """Run ``handler``, which ends in ``(call $answer value)``; gives that value and what stands at REPLY."""
+    """Run ``handler``, which ends in ``(call $answer value)``; gives that value and the bytes at REPLY."""
 
     async def run(handler: str, data: bytes = b"\x80", **options):
         guest = guest_wat(handler, imports=PROBE, module=ANSWER, data=data)

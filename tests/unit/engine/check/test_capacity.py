@@ -1,4 +1,4 @@
-"""How many guests fit is found out before wasmtime would end the process over it."""
+"""How many guests fit is room out before wasmtime would end the process over it."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def test_a_guest_takes_no_more_memory_maps_than_is_reckoned_with():
 
 
 def test_ten_thousand_guests_fit_where_the_kernel_has_its_usual_bound():
-    found = capacity(10_000, Maps(allowed=65_530, taken=1_000))
+    room = capacity(10_000, Maps(allowed=65_530, taken=1_000))
 
-    assert found.guests == 10_000
-    assert not found.reduced
+    assert room.guests == 10_000
+    assert not room.reduced
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_ten_thousand_guests_fit_where_the_kernel_has_its_usual_bound():
     ],
 )
 def test_more_than_the_kernel_allows_is_held_to_that(maps: Maps, guests: int):
-    found = capacity(1_000, maps)
+    room = capacity(1_000, maps)
 
-    assert (found.guests, found.reduced) == (guests, True)
-    assert f"{maps.taken} are taken" in found.why
+    assert (room.guests, room.reduced) == (guests, True)
+    assert f"{maps.taken} are taken" in room.why
 
 
 def test_a_kernel_that_allows_no_guest_is_named():

@@ -1,4 +1,4 @@
-"""A wasmtime that misbehaves is found out before it runs anybody's guest, and told apart."""
+"""A wasmtime that misbehaves is noticed before it runs a guest, and the error names how."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wasmtime that crashes or hangs does so in a process that nobody misses, and the runner says so."""
+"""A wasmtime that crashes or hangs does so in a process of its own, and the command ends with a sentence."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_installed_wasmtime_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "told"),
+    ("way", "ending"),
     [
         pytest.param("ctypes.string_at(0)", "crashed with SIGSEGV", id="a wild pointer"),
         pytest.param("os.abort()", "crashed with SIGABRT", id="an abort"),
@@ -52,7 +52,7 @@ def test_the_installed_wasmtime_passes() -> None:
         pytest.param("raise KeyError", "ended the process with status 1", id="a fault of ours"),
     ],
 )
-def test_a_crash_is_told_with_what_was_asked(way: str, told: str) -> None:
+def test_the_error_of_a_crash_names_the_step(way: str, ending: str) -> None:
     code, out, err = outcome(f"""
         def check(engine, begins):
             begins("to run into a trap")
@@ -62,10 +62,10 @@ def test_a_crash_is_told_with_what_was_asked(way: str, told: str) -> None:
     """)
 
     assert (code, err) == (0, "")
-    assert out.endswith(f" cannot be used here: when asked to run into a trap, it {told}.\nnone left")
+    assert out.endswith(f" cannot be used here: when asked to run into a trap, it {ending}.\nnone left")
 
 
-def test_a_hang_is_told_with_what_was_asked() -> None:
+def test_the_error_of_a_hang_names_the_step() -> None:
     code, out, err = outcome("""
         def check(engine, begins):
             begins("to kill a guest, wherever it is")
@@ -81,7 +81,7 @@ def test_a_hang_is_told_with_what_was_asked() -> None:
     )
 
 
-def test_a_misbehaviour_is_told_as_the_check_tells_it() -> None:
+def test_the_error_of_a_misbehaviour_is_that_of_the_check() -> None:
     code, out, _ = outcome("""
         _capi.future_poll = lambda future: False
         print(tried())
