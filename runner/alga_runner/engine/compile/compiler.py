@@ -28,7 +28,6 @@ _ATTEMPTS = 2
 _MIB = 1024 * 1024
 _MAX_MESSAGE_BYTES = 4_096
 _MAX_QUOTED_CHARACTERS = 300
-_OUT_OF_TIME = {signal.SIGPROF, signal.SIGXCPU}
 _OUT_OF_MEMORY = "memory allocation of"
 """Rust's message before it aborts for want of memory."""
 
@@ -156,7 +155,7 @@ class _Job:
         code = os.waitstatus_to_exitcode(status)
         if code == REFUSED:
             raise refused(message)
-        if -code in _OUT_OF_TIME:
+        if code == -signal.SIGALRM:
             raise CompileTimeout(
                 f"Compiling the module takes more than {self._bounds.cpu_s:g} s of CPU time.",
                 hint="Split its largest functions, or raise max_compile_cpu_ms.",
