@@ -48,7 +48,7 @@ class Bounds:
 
     def __str__(self) -> str:
         return (
-            f"{self.executing} executions at once, {self.executing_per_tenant} of one tenant;"
+            f"{self.executing} concurrent executions, {self.executing_per_tenant} of one tenant;"
             f" {self.queued} more wait up to {round(self.patience_s * 1000)} ms, {self.queued_per_tenant} of one tenant"
         )
 

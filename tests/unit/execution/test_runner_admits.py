@@ -233,7 +233,7 @@ async def test_the_log_says_at_the_start_what_fits_and_why(settings, bundles, ca
         (record,) = [one for one in caplog.records if getattr(one, "action", None) == "capacity"]
 
     said = record.getMessage()
-    assert said.startswith("Room for 3 executions at once, 2 of one tenant; 4 more wait up to 5000 ms")
+    assert said.startswith("Room for 3 concurrent executions, 2 of one tenant; 4 more wait up to 5000 ms")
     assert "vm.max_map_count" in said
 
 

@@ -20,7 +20,7 @@ CONTRACT_CITED = re.compile(
 DOCUMENT_CITED = re.compile(
     r"(?<![\w/])((?:docs|guest-abi)/[\w/-]+\.md|[A-Z]{5,}\.md)(?:, (\"[^\"]+\"|[A-Z]\w+(?: \d+)?))?"
 )
-GONE = re.compile(r"component-lab")
+GONE = re.compile(r"engine-lab|component-lab|\bPRD\b")
 """Documents that are not in the repository."""
 
 
@@ -67,6 +67,8 @@ def test_every_citation_resolves() -> None:
         "see docs/nowhere.md",
         "(guest-abi/ABI.md, Nothing)",
         "(component-lab, 1)",
+        "(engine-lab, A1)",
+        "(PRD, Internal API)",
     ],
 )
 def test_a_citation_that_leads_nowhere_is_found(text: str) -> None:
