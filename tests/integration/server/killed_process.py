@@ -334,7 +334,7 @@ async def find(order: dict[str, Any]) -> None:
             await here.fire(minutes=minutes)
         tell("passed")
         hear()
-        await here.of_install("DELETE")  # the next one finds a clean house
+        await here.of_install("DELETE")  # the next one finds an empty database
 
 
 def tell(value: Any) -> None:

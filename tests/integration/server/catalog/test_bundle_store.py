@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from alga_runner.errors import SettingsError
 from alga_runner.models import content_hash, pack
 from alga_server import ManualClock, Server, ServerSettings
 from alga_server.catalog.bundle_store import BundleStore, Placement
+from tests.support.server import Alga, Install, extension_archive
 
 pytestmark = pytest.mark.anyio
 
@@ -168,16 +168,16 @@ def test_a_store_that_is_a_file_is_refused_with_a_sentence(tmp_path: Path) -> No
 # ---- The server
 
 
-def has_bundle(root: Path, install: Any) -> bool:
+def has_bundle(root: Path, install: Install) -> bool:
     return archive_of(
         root, Placement(install.tenant, install.extension, content_hash(install.bundle))
     ).is_file()
 
 
 @pytest.fixture
-async def installed(house: Any, make_bundle: Callable[..., bytes]) -> Any:
-    install = await house.install("tenant-a")
-    install.bundle = make_bundle()
+async def installed(alga: Alga) -> Any:
+    install = await alga.install("tenant-a")
+    install.bundle = extension_archive()
     return install
 
 
@@ -185,36 +185,36 @@ async def test_an_install_has_its_bundle_when_it_is_acknowledged(root: Path, ins
     assert has_bundle(root, installed)
 
 
-async def test_publishing_alone_writes_nothing(house: Any, root: Path) -> None:
-    await house.publish()
+async def test_publishing_alone_writes_nothing(alga: Alga, root: Path) -> None:
+    await alga.publish()
 
     assert archives(root) == []
 
 
-async def test_each_tenant_has_a_copy_and_loses_only_its_own(house: Any, root: Path) -> None:
-    first, second = await house.install("tenant-a"), await house.install("tenant-b")
+async def test_each_tenant_has_a_copy_and_loses_only_its_own(alga: Alga, root: Path) -> None:
+    first, second = await alga.install("tenant-a"), await alga.install("tenant-b")
     assert len(archives(root)) == 2
 
-    assert (await house.admin("DELETE", first.admin_path)).status_code == 204
+    assert (await alga.admin("DELETE", first.admin_path)).status_code == 204
 
     [left] = archives(root)
     assert left.is_relative_to(root / "tenants" / second.tenant)
 
 
-async def test_publishing_again_brings_a_lost_copy_back(house: Any, root: Path, installed: Any) -> None:
+async def test_publishing_again_brings_a_lost_copy_back(alga: Alga, root: Path, installed: Any) -> None:
     archives(root)[0].unlink()
 
-    await house.publish()
+    await alga.publish()
 
     assert has_bundle(root, installed)
 
 
 async def test_a_refused_install_leaves_no_bundle_and_takes_none(
-    house: Any, root: Path, installed: Any
+    alga: Alga, root: Path, installed: Any
 ) -> None:
     body = {"extensionId": installed.extension}
-    again = await house.admin("POST", "/api/admin/tenants/tenant-a/installs", json=body)
-    undeclared = await house.admin(
+    again = await alga.admin("POST", "/api/admin/tenants/tenant-a/installs", json=body)
+    undeclared = await alga.admin(
         "POST", "/api/admin/tenants/tenant-b/installs", json={**body, "grants": ["cap:secrets.get"]}
     )
 
@@ -224,18 +224,18 @@ async def test_a_refused_install_leaves_no_bundle_and_takes_none(
 
 
 async def test_an_install_whose_bundle_cannot_be_written_is_taken_back(
-    house: Any, root: Path, monkeypatch: pytest.MonkeyPatch
+    alga: Alga, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extension = (await house.publish())["extensionId"]
+    extension = (await alga.publish())["extensionId"]
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    refused = await house.admin(
+    refused = await alga.admin(
         "POST", "/api/admin/tenants/tenant-a/installs", json={"extensionId": extension}
     )
-    listed = await house.admin("GET", "/api/admin/tenants/tenant-a/installs")
+    listed = await alga.admin("GET", "/api/admin/tenants/tenant-a/installs")
 
     assert (refused.status_code, refused.json()["code"]) == (503, "bundle_store_unavailable")
     assert refused.json()["error"] == "The bundle store cannot be written: No space left on device"
@@ -244,32 +244,32 @@ async def test_an_install_whose_bundle_cannot_be_written_is_taken_back(
 
 
 async def test_uninstalling_succeeds_even_if_the_file_stays(
-    house: Any, root: Path, installed: Any, monkeypatch: pytest.MonkeyPatch
+    alga: Alga, root: Path, installed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stuck(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(Path, "unlink", stuck)
 
-    assert (await house.admin("DELETE", installed.admin_path)).status_code == 204
+    assert (await alga.admin("DELETE", installed.admin_path)).status_code == 204
     assert len(archives(root)) == 1
 
 
 async def test_installs_and_uninstalls_at_once_end_with_exactly_the_bundles_of_what_is_installed(
-    house: Any, root: Path
+    alga: Alga, root: Path
 ) -> None:
     """Uninstall and install again race for the same file."""
-    extension = (await house.publish())["extensionId"]
+    extension = (await alga.publish())["extensionId"]
 
     async def churn(tenant: str, rounds: int) -> None:
         for _ in range(rounds):
-            made = await house.admin(
+            made = await alga.admin(
                 "POST", f"/api/admin/tenants/{tenant}/installs", json={"extensionId": extension}
             )
             if made.status_code == 201:
                 path = f"/api/admin/tenants/{tenant}/installs/{made.json()['installId']}"
                 assert len(archives(root / "tenants" / tenant)) in (0, 1)
-                await house.admin("DELETE", path)
+                await alga.admin("DELETE", path)
 
     async with anyio.create_task_group() as tasks:
         for tenant in ("tenant-a", "tenant-b"):
@@ -277,7 +277,7 @@ async def test_installs_and_uninstalls_at_once_end_with_exactly_the_bundles_of_w
                 tasks.start_soon(churn, tenant, 5)
     assert archives(root) == []
 
-    await house.install("tenant-a")
+    await alga.install("tenant-a")
     assert len(archives(root)) == 1
 
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from alga_server import ServerSettings
+from tests.support.server import Alga, FakeRunner, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -21,89 +22,95 @@ WHY = "Disabled due to missing endpoint on extension update"
 
 
 @pytest.fixture
-def runner_transport(played: Any) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(played)
+def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
+    return httpx.MockTransport(fake_runner)
 
 
-async def publish(mine: Any, *endpoints: dict[str, str], version: str = "2.0.0", **changes: Any) -> Any:
-    return await mine.house.publish(version=version, api={"endpoints": list(endpoints)}, **changes)
+async def publish(
+    install: Install, *endpoints: dict[str, str], version: str = "2.0.0", **changes: Any
+) -> Any:
+    return await install.alga.publish(version=version, api={"endpoints": list(endpoints)}, **changes)
 
 
-async def upgrade(mine: Any, **body: Any) -> httpx.Response:
-    response: httpx.Response = await mine.house.admin("POST", f"{mine.admin_path}/upgrade", json=body)
+async def upgrade(install: Install, **body: Any) -> httpx.Response:
+    response: httpx.Response = await install.alga.admin("POST", f"{install.admin_path}/upgrade", json=body)
     return response
 
 
-async def installed(mine: Any) -> dict[str, Any]:
-    found: dict[str, Any] = (await mine.house.admin("GET", mine.admin_path)).json()
+async def installed(install: Install) -> dict[str, Any]:
+    found: dict[str, Any] = (await install.alga.admin("GET", install.admin_path)).json()
     return found
 
 
-async def admin_view(mine: Any) -> dict[str, dict[str, Any]]:
-    response = await mine.house.admin("GET", f"{mine.admin_path}/schedules")
+async def admin_view(install: Install) -> dict[str, dict[str, Any]]:
+    response = await install.alga.admin("GET", f"{install.admin_path}/schedules")
     return {each["id"]: each for each in response.json()["schedules"]}
 
 
-async def test_without_a_name_it_goes_to_the_newest_version(mine: Any) -> None:
-    await publish(mine, SYNC, version="2.0.0")
-    newest = await publish(mine, SYNC, version="3.0.0")
+async def test_without_a_name_it_goes_to_the_newest_version(install: Install) -> None:
+    await publish(install, SYNC, version="2.0.0")
+    newest = await publish(install, SYNC, version="3.0.0")
 
-    answer = (await upgrade(mine)).json()
+    answer = (await upgrade(install)).json()
 
     assert (answer["version"], answer["previousVersion"]) == ("3.0.0", "1.0.0")
-    assert (await installed(mine))["contentHash"] == newest["contentHash"]
+    assert (await installed(install))["contentHash"] == newest["contentHash"]
 
 
-async def test_an_older_version_is_fine(mine: Any) -> None:
-    old = (await installed(mine))["versionId"]
-    await publish(mine, SYNC)
-    await upgrade(mine)
+async def test_an_older_version_is_fine(install: Install) -> None:
+    old = (await installed(install))["versionId"]
+    await publish(install, SYNC)
+    await upgrade(install)
 
-    assert (await upgrade(mine, versionId=old)).json()["version"] == "1.0.0"
+    assert (await upgrade(install, versionId=old)).json()["version"] == "1.0.0"
 
 
-async def test_a_schedule_runs_the_new_versions_handler_at_the_time_it_had(mine: Any, played: Any) -> None:
-    schedule_id = await mine.create(name="Hourly", payload={"full": True})
-    published = await publish(mine, REPORT, SYNC)
+async def test_a_schedule_runs_the_new_versions_handler_at_the_time_it_had(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    schedule_id = await install.create(name="Hourly", payload={"full": True})
+    published = await publish(install, REPORT, SYNC)
 
-    answer = await upgrade(mine)
-    await mine.house.pass_time(hours=1)
+    answer = await upgrade(install)
+    await install.alga.pass_time(hours=1)
 
     assert answer.json()["schedulesRemapped"] == 1
-    [asked] = played.asked
+    [asked] = fake_runner.asked
     assert (asked["http"]["method"], asked["http"]["path"]) == ("POST", "/sync")
     assert asked["context"]["version_id"] == published["versionId"]
     assert asked["context"]["content_hash"] == published["contentHash"]
-    assert [run["status"] for run in await mine.runs(schedule_id)] == ["success"]
+    assert [run["status"] for run in await install.runs(schedule_id)] == ["success"]
 
 
-async def test_a_disabled_schedule_goes_with_it_and_stays_disabled(mine: Any) -> None:
-    schedule_id = await mine.create(enabled=False)
-    await publish(mine, SYNC)
+async def test_a_disabled_schedule_goes_with_it_and_stays_disabled(install: Install) -> None:
+    schedule_id = await install.create(enabled=False)
+    await publish(install, SYNC)
 
-    await upgrade(mine)
-    assert (await mine.get(schedule_id))["enabled"] is False
-    enabled = await mine.call("update", scheduleId=schedule_id, enabled=True)
+    await upgrade(install)
+    assert (await install.get(schedule_id))["enabled"] is False
+    enabled = await install.call("update", scheduleId=schedule_id, enabled=True)
 
     assert enabled.status_code == 200
 
 
-async def test_a_path_written_otherwise_is_the_same_endpoint(mine: Any) -> None:
-    await mine.create()
-    await publish(mine, {**SYNC, "method": "post", "path": "sync"})
+async def test_a_path_written_otherwise_is_the_same_endpoint(install: Install) -> None:
+    await install.create()
+    await publish(install, {**SYNC, "method": "post", "path": "sync"})
 
-    assert (await upgrade(mine)).json()["schedulesRemapped"] == 1
+    assert (await upgrade(install)).json()["schedulesRemapped"] == 1
 
 
 @pytest.mark.parametrize("there", [REPORT, {**SYNC, "method": "GET"}], ids=["other path", "other method"])
-async def test_a_missing_endpoint_blocks_and_names_every_schedule(mine: Any, there: dict[str, str]) -> None:
-    first, second = await mine.create(name="a"), await mine.create(name="b", enabled=False)
-    await mine.create(name="c", endpoint="/report")
+async def test_a_missing_endpoint_blocks_and_names_every_schedule(
+    install: Install, there: dict[str, str]
+) -> None:
+    first, second = await install.create(name="a"), await install.create(name="b", enabled=False)
+    await install.create(name="c", endpoint="/report")
     await publish(
-        mine, there, {**REPORT, "path": "/report"} if there is not REPORT else SYNC | {"path": "/x"}
+        install, there, {**REPORT, "path": "/report"} if there is not REPORT else SYNC | {"path": "/x"}
     )
 
-    response = await upgrade(mine)
+    response = await upgrade(install)
 
     assert response.status_code == 409
     assert response.json() == {
@@ -114,42 +121,44 @@ async def test_a_missing_endpoint_blocks_and_names_every_schedule(mine: Any, the
     }
 
 
-async def test_a_blocked_update_changes_nothing(mine: Any, played: Any) -> None:
-    await mine.create(name="a")
-    await mine.create(name="b", endpoint="/report")
-    await publish(mine, REPORT)
-    before, schedules = await installed(mine), await admin_view(mine)
+async def test_a_blocked_update_changes_nothing(install: Install, fake_runner: FakeRunner) -> None:
+    await install.create(name="a")
+    await install.create(name="b", endpoint="/report")
+    await publish(install, REPORT)
+    before, schedules = await installed(install), await admin_view(install)
 
-    await upgrade(mine)
+    await upgrade(install)
 
-    assert (await installed(mine), await admin_view(mine)) == (before, schedules)
-    await mine.house.pass_time(hours=1)
-    assert {each["context"]["version_id"] for each in played.asked} == {before["versionId"]}
-    assert len(played.asked) == 2
+    assert (await installed(install), await admin_view(install)) == (before, schedules)
+    await install.alga.pass_time(hours=1)
+    assert {each["context"]["version_id"] for each in fake_runner.asked} == {before["versionId"]}
+    assert len(fake_runner.asked) == 2
 
 
-async def test_on_request_what_lost_its_endpoint_is_disabled_with_the_reason(mine: Any, played: Any) -> None:
-    lost, kept = await mine.create(name="a"), await mine.create(name="b", endpoint="/report")
-    await publish(mine, REPORT)
+async def test_on_request_what_lost_its_endpoint_is_disabled_with_the_reason(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    lost, kept = await install.create(name="a"), await install.create(name="b", endpoint="/report")
+    await publish(install, REPORT)
 
-    answer = (await upgrade(mine, disableMissingSchedules=True)).json()
-    await mine.house.pass_time(hours=1)
+    answer = (await upgrade(install, disableMissingSchedules=True)).json()
+    await install.alga.pass_time(hours=1)
 
     assert answer["schedulesDisabled"] == [{"scheduleId": lost, "method": "POST", "path": "/sync"}]
-    schedules = await admin_view(mine)
+    schedules = await admin_view(install)
     assert (schedules[lost]["enabled"], schedules[lost]["lastError"]) == (False, WHY)
     assert schedules[lost]["nextRunAt"] is None
     assert schedules[kept]["enabled"] is True
-    assert [each["http"]["path"] for each in played.asked] == ["/report"]
+    assert [each["http"]["path"] for each in fake_runner.asked] == ["/report"]
 
 
-async def test_what_lost_its_endpoint_cannot_be_enabled_but_can_be_sent_elsewhere(mine: Any) -> None:
-    lost = await mine.create()
-    await publish(mine, REPORT)
-    await upgrade(mine, disableMissingSchedules=True)
+async def test_what_lost_its_endpoint_cannot_be_enabled_but_can_be_sent_elsewhere(install: Install) -> None:
+    lost = await install.create()
+    await publish(install, REPORT)
+    await upgrade(install, disableMissingSchedules=True)
 
-    refused = await mine.call("update", scheduleId=lost, enabled=True)
-    moved = await mine.call("update", scheduleId=lost, enabled=True, endpoint="/report")
+    refused = await install.call("update", scheduleId=lost, enabled=True)
+    moved = await install.call("update", scheduleId=lost, enabled=True, endpoint="/report")
 
     assert refused.json()["fieldErrors"] == {
         "enabled": "Schedule endpoint does not belong to installed version"
@@ -158,25 +167,25 @@ async def test_what_lost_its_endpoint_cannot_be_enabled_but_can_be_sent_elsewher
 
 
 async def test_a_schedule_that_stopped_earlier_does_not_block_and_comes_back_to_its_endpoint(
-    mine: Any,
+    install: Install,
 ) -> None:
-    lost = await mine.create()
-    await publish(mine, REPORT, version="2.0.0")
-    await upgrade(mine, disableMissingSchedules=True)
-    await publish(mine, REPORT, version="3.0.0", capabilities=["cap:scheduler.manage"])
-    assert (await upgrade(mine)).status_code == 200
+    lost = await install.create()
+    await publish(install, REPORT, version="2.0.0")
+    await upgrade(install, disableMissingSchedules=True)
+    await publish(install, REPORT, version="3.0.0", capabilities=["cap:scheduler.manage"])
+    assert (await upgrade(install)).status_code == 200
 
-    await publish(mine, SYNC, version="4.0.0")
-    assert (await upgrade(mine)).status_code == 200
+    await publish(install, SYNC, version="4.0.0")
+    assert (await upgrade(install)).status_code == 200
 
-    assert (await mine.get(lost))["enabled"] is False
-    assert (await mine.call("update", scheduleId=lost, enabled=True)).status_code == 200
+    assert (await install.get(lost))["enabled"] is False
+    assert (await install.call("update", scheduleId=lost, enabled=True)).status_code == 200
 
 
-async def test_the_same_version_is_no_change(mine: Any) -> None:
-    before = await installed(mine)
+async def test_the_same_version_is_no_change(install: Install) -> None:
+    before = await installed(install)
 
-    answer = await upgrade(mine)
+    answer = await upgrade(install)
 
     assert answer.status_code == 200
     assert answer.json() == before | {
@@ -187,49 +196,51 @@ async def test_the_same_version_is_no_change(mine: Any) -> None:
     }
 
 
-async def test_nothing_new_is_granted_and_what_is_not_declared_ends(house: Any) -> None:
-    mine = await house.install("tenant-a", grants=("cap:scheduler.manage", "cap:storage.kv"))
-    await publish(mine, SYNC, capabilities=["cap:scheduler.manage", "cap:secrets.get"])
+async def test_nothing_new_is_granted_and_what_is_not_declared_ends(alga: Alga) -> None:
+    install = await alga.install("tenant-a", grants=("cap:scheduler.manage", "cap:storage.kv"))
+    await publish(install, SYNC, capabilities=["cap:scheduler.manage", "cap:secrets.get"])
 
-    answer = (await upgrade(mine)).json()
+    answer = (await upgrade(install)).json()
 
     assert answer["grants"] == ["cap:scheduler.manage"]
     assert answer["grantsEnded"] == ["cap:storage.kv"]
 
 
-async def test_a_disabled_install_can_be_moved_and_stays_disabled(mine: Any, played: Any) -> None:
-    await mine.create()
-    await mine.house.admin("PATCH", mine.admin_path, json={"enabled": False})
-    await publish(mine, SYNC)
+async def test_a_disabled_install_can_be_moved_and_stays_disabled(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    await install.create()
+    await install.alga.admin("PATCH", install.admin_path, json={"enabled": False})
+    await publish(install, SYNC)
 
-    assert (await upgrade(mine)).json()["enabled"] is False
-    await mine.house.pass_time(hours=1)
-    assert played.asked == []
+    assert (await upgrade(install)).json()["enabled"] is False
+    await install.alga.pass_time(hours=1)
+    assert fake_runner.asked == []
 
 
-async def test_a_run_under_way_ends_as_it_began(mine: Any, played: Any) -> None:
-    schedule_id = await mine.create()
-    old = (await installed(mine))["contentHash"]
-    await publish(mine, SYNC)
-    played.hold()
+async def test_a_run_under_way_ends_as_it_began(install: Install, fake_runner: FakeRunner) -> None:
+    schedule_id = await install.create()
+    old = (await installed(install))["contentHash"]
+    await publish(install, SYNC)
+    fake_runner.hold()
     async with anyio.create_task_group() as group:
-        group.start_soon(lambda: mine.house.pass_time(hours=1))
-        await played.was_asked(1)
-        assert (await upgrade(mine)).status_code == 200
-        played.let_go()
+        group.start_soon(lambda: install.alga.pass_time(hours=1))
+        await fake_runner.was_asked(1)
+        assert (await upgrade(install)).status_code == 200
+        fake_runner.let_go()
 
-    assert [run["status"] for run in await mine.runs(schedule_id)] == ["success"]
-    await mine.house.pass_time(hours=1)
-    assert [each["context"]["content_hash"] == old for each in played.asked] == [True, False]
+    assert [run["status"] for run in await install.runs(schedule_id)] == ["success"]
+    await install.alga.pass_time(hours=1)
+    assert [each["context"]["content_hash"] == old for each in fake_runner.asked] == [True, False]
 
 
-async def test_another_tenants_install_stays_where_it_is(house: Any, mine: Any) -> None:
-    theirs = await house.install("tenant-b")
+async def test_another_tenants_install_stays_where_it_is(alga: Alga, install: Install) -> None:
+    theirs = await alga.install("tenant-b")
     schedule_id = await theirs.create()
     before = await admin_view(theirs)
-    await publish(mine, SYNC)
+    await publish(install, SYNC)
 
-    await upgrade(mine)
+    await upgrade(install)
 
     assert (await installed(theirs))["version"] == "1.0.0"
     assert await admin_view(theirs) == before
@@ -246,32 +257,32 @@ async def test_another_tenants_install_stays_where_it_is(house: Any, mine: Any) 
     ],
 )
 async def test_a_request_that_cannot_be_carried_out(
-    mine: Any, body: dict[str, Any], status: int, code: str
+    install: Install, body: dict[str, Any], status: int, code: str
 ) -> None:
-    response = await upgrade(mine, **body)
+    response = await upgrade(install, **body)
 
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-async def test_a_version_of_another_extension_is_unknown(mine: Any) -> None:
-    other = await mine.house.publish(name="com.example.other")
+async def test_a_version_of_another_extension_is_unknown(install: Install) -> None:
+    other = await install.alga.publish(name="com.example.other")
 
-    assert (await upgrade(mine, versionId=other["versionId"])).status_code == 404
+    assert (await upgrade(install, versionId=other["versionId"])).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["tenant-b/installs/{id}", "tenant-a/installs/nothing"])
-async def test_an_install_that_is_not_the_tenants_is_unknown(house: Any, mine: Any, path: str) -> None:
-    url = f"/api/admin/tenants/{path.format(id=mine.id)}/upgrade"
+async def test_an_install_that_is_not_the_tenants_is_unknown(alga: Alga, install: Install, path: str) -> None:
+    url = f"/api/admin/tenants/{path.format(id=install.id)}/upgrade"
 
-    response = await house.admin("POST", url, json={})
+    response = await alga.admin("POST", url, json={})
 
     assert (response.status_code, response.json()["error"]) == (404, "Install not found")
 
 
-async def test_every_statement_names_the_tenant_and_the_install(mine: Any) -> None:
-    await mine.create(name="a")
-    await mine.create(name="b", endpoint="/report")
-    await publish(mine, REPORT)
+async def test_every_statement_names_the_tenant_and_the_install(install: Install) -> None:
+    await install.create(name="a")
+    await install.create(name="b", endpoint="/report")
+    await publish(install, REPORT)
     seen: list[str] = []
 
     def keep(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -280,7 +291,7 @@ async def test_every_statement_names_the_tenant_and_the_install(mine: Any) -> No
 
     event.listen(Engine, "before_cursor_execute", keep)
     try:
-        await upgrade(mine, disableMissingSchedules=True)
+        await upgrade(install, disableMissingSchedules=True)
     finally:
         event.remove(Engine, "before_cursor_execute", keep)
 
@@ -306,40 +317,42 @@ class TestBundles:
         return {f"sha256:{each.parent.name}" for each in root.rglob("bundle.tar.zst")}
 
     async def test_the_new_bundle_is_there_and_the_old_one_stays_for_what_runs(
-        self, mine: Any, root: Path
+        self, install: Install, root: Path
     ) -> None:
-        old = (await installed(mine))["contentHash"]
-        new = (await publish(mine, SYNC))["contentHash"]
+        old = (await installed(install))["contentHash"]
+        new = (await publish(install, SYNC))["contentHash"]
 
-        await upgrade(mine)
+        await upgrade(install)
 
         assert self.archives(root) == {old, new}
 
-    async def test_a_blocked_update_leaves_no_bundle(self, mine: Any, root: Path) -> None:
-        await mine.create()
-        await publish(mine, REPORT)
+    async def test_a_blocked_update_leaves_no_bundle(self, install: Install, root: Path) -> None:
+        await install.create()
+        await publish(install, REPORT)
 
-        await upgrade(mine)
+        await upgrade(install)
 
-        assert self.archives(root) == {(await installed(mine))["contentHash"]}
+        assert self.archives(root) == {(await installed(install))["contentHash"]}
 
     async def test_a_bundle_that_cannot_be_written_changes_nothing(
-        self, mine: Any, root: Path, monkeypatch: pytest.MonkeyPatch
+        self, install: Install, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        await publish(mine, SYNC)
+        await publish(install, SYNC)
 
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr("os.fsync", full)
 
-        assert (await upgrade(mine)).status_code == 503
-        assert (await installed(mine))["version"] == "1.0.0"
+        assert (await upgrade(install)).status_code == 503
+        assert (await installed(install))["version"] == "1.0.0"
 
-    async def test_uninstalling_removes_the_bundles_of_every_version(self, mine: Any, root: Path) -> None:
-        await publish(mine, SYNC)
-        await upgrade(mine)
+    async def test_uninstalling_removes_the_bundles_of_every_version(
+        self, install: Install, root: Path
+    ) -> None:
+        await publish(install, SYNC)
+        await upgrade(install)
 
-        await mine.house.admin("DELETE", mine.admin_path)
+        await install.alga.admin("DELETE", install.admin_path)
 
         assert self.archives(root) == set()

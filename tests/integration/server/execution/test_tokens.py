@@ -15,6 +15,7 @@ from alga_server.errors import ExecutionTokenInvalid
 from alga_server.execution.tokens import ExecutionTokens
 from alga_server.storage.database import Database
 from alga_server.storage.tables import server_secret
+from tests.support.server import Alga, Install
 
 pytestmark = pytest.mark.anyio
 
@@ -162,15 +163,15 @@ def settings() -> ServerSettings:
     return ServerSettings(runner_token="runner-token-of-the-test", admin_token="admin-token-of-the-test")
 
 
-async def host_call(install: Any, **headers: str | None) -> Any:
-    response = await install.house.client.post(
+async def host_call(install: Install, **headers: str | None) -> Any:
+    response = await install.alga.client.post(
         install.path, json={"operation": "list"}, headers=install.headers(**headers)
     )
     return response.status_code, response.json().get("code")
 
 
-async def token_for(install: Any, *, request_id: str = "request-1", lifetime_s: float = 40.0) -> str:
-    tokens: ExecutionTokens = install.house.server._services.tokens
+async def token_for(install: Install, *, request_id: str = "request-1", lifetime_s: float = 40.0) -> str:
+    tokens: ExecutionTokens = install.alga.server._services.tokens
     return await tokens.issue(
         tenant_id=install.tenant, install_id=install.id, request_id=request_id, lifetime_s=lifetime_s
     )
@@ -179,62 +180,64 @@ async def token_for(install: Any, *, request_id: str = "request-1", lifetime_s: 
 REFUSED = (401, "EXECUTION_TOKEN_INVALID")
 
 
-async def test_a_host_call_with_its_executions_token_is_answered(mine: Any) -> None:
-    assert await host_call(mine, x_alga_execution_token=await token_for(mine)) == (200, None)
+async def test_a_host_call_with_its_executions_token_is_answered(install: Install) -> None:
+    assert await host_call(install, x_alga_execution_token=await token_for(install)) == (200, None)
 
 
-async def test_the_runners_token_alone_is_worth_nothing(mine: Any) -> None:
-    assert await host_call(mine) == REFUSED
+async def test_the_runners_token_alone_is_worth_nothing(install: Install) -> None:
+    assert await host_call(install) == REFUSED
 
 
-async def test_a_token_without_the_runners_token_is_worth_nothing(mine: Any) -> None:
-    token = await token_for(mine)
+async def test_a_token_without_the_runners_token_is_worth_nothing(install: Install) -> None:
+    token = await token_for(install)
 
-    assert await host_call(mine, x_runner_auth=None, x_alga_execution_token=token) == (401, "UNAUTHORIZED")
-
-
-async def test_a_token_of_another_tenants_install_is_refused(mine: Any, house: Any) -> None:
-    other = await house.install("tenant-b")
-
-    assert await host_call(mine, x_alga_execution_token=await token_for(other)) == REFUSED
+    assert await host_call(install, x_runner_auth=None, x_alga_execution_token=token) == (401, "UNAUTHORIZED")
 
 
-async def test_a_token_of_the_tenants_other_install_is_refused(mine: Any, house: Any) -> None:
-    sibling = await house.install("tenant-a", name="com.example.sibling")
+async def test_a_token_of_another_tenants_install_is_refused(install: Install, alga: Alga) -> None:
+    other = await alga.install("tenant-b")
 
-    assert await host_call(mine, x_alga_execution_token=await token_for(sibling)) == REFUSED
-
-
-async def test_a_token_of_another_request_is_refused(mine: Any) -> None:
-    token = await token_for(mine, request_id="request-2")
-
-    assert await host_call(mine, x_alga_execution_token=token) == REFUSED
+    assert await host_call(install, x_alga_execution_token=await token_for(other)) == REFUSED
 
 
-async def test_a_call_that_names_no_request_is_refused(mine: Any) -> None:
-    token = await token_for(mine)
+async def test_a_token_of_the_tenants_other_install_is_refused(install: Install, alga: Alga) -> None:
+    sibling = await alga.install("tenant-a", name="com.example.sibling")
 
-    assert await host_call(mine, x_alga_execution_token=token, x_request_id=None) == REFUSED
-
-
-async def test_an_expired_token_is_refused(mine: Any, house: Any) -> None:
-    token = await token_for(mine, lifetime_s=40)
-
-    house.clock.advance(timedelta(seconds=40))
-
-    assert await host_call(mine, x_alga_execution_token=token) == REFUSED
+    assert await host_call(install, x_alga_execution_token=await token_for(sibling)) == REFUSED
 
 
-async def test_a_refused_token_does_not_reach_the_log(mine: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_token_of_another_request_is_refused(install: Install) -> None:
+    token = await token_for(install, request_id="request-2")
+
+    assert await host_call(install, x_alga_execution_token=token) == REFUSED
+
+
+async def test_a_call_that_names_no_request_is_refused(install: Install) -> None:
+    token = await token_for(install)
+
+    assert await host_call(install, x_alga_execution_token=token, x_request_id=None) == REFUSED
+
+
+async def test_an_expired_token_is_refused(install: Install, alga: Alga) -> None:
+    token = await token_for(install, lifetime_s=40)
+
+    alga.clock.advance(timedelta(seconds=40))
+
+    assert await host_call(install, x_alga_execution_token=token) == REFUSED
+
+
+async def test_a_refused_token_does_not_reach_the_log(
+    install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("DEBUG")
-    token = await token_for(mine, request_id="request-2")
+    token = await token_for(install, request_id="request-2")
 
-    await host_call(mine, x_alga_execution_token=token)
+    await host_call(install, x_alga_execution_token=token)
 
     assert token[-43:] not in caplog.text + str([vars(record) for record in caplog.records])
 
 
-async def test_a_refused_token_is_counted(mine: Any, house: Any) -> None:
-    await host_call(mine)
+async def test_a_refused_token_is_counted(install: Install, alga: Alga) -> None:
+    await host_call(install)
 
-    assert 'status="execution_token_invalid"} 1.0' in await house.metrics()
+    assert 'status="execution_token_invalid"} 1.0' in await alga.metrics()

@@ -12,6 +12,7 @@ import pytest
 
 from alga_server import ServerSettings
 from alga_server.execution import executions
+from tests.support.server import Install
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +40,7 @@ class Handler:
             x_request_id=self.asked["context"]["request_id"],
             **headers,
         )
-        answer: httpx.Response = await installed.house.client.post(installed.path, json=body, headers=own)
+        answer: httpx.Response = await installed.alga.client.post(installed.path, json=body, headers=own)
         return answer
 
 
@@ -58,8 +59,8 @@ def settings(settings: ServerSettings) -> ServerSettings:
     return settings.model_copy(update={"require_execution_token": True})
 
 
-async def admin_does(mine: Any, method: str, **options: Any) -> None:
-    response = await mine.house.admin(method, mine.admin_path, **options)
+async def admin_does(install: Install, method: str, **options: Any) -> None:
+    response = await install.alga.admin(method, install.admin_path, **options)
     assert response.status_code in {200, 204}, response.text
 
 
@@ -73,17 +74,17 @@ async def admin_does(mine: Any, method: str, **options: Any) -> None:
     ids=["disabled", "revoked", "uninstalled"],
 )
 async def test_what_an_admin_takes_away_holds_for_a_handler_under_way(
-    mine: Any, handler: Handler, method: str, changes: dict[str, Any] | None, refusal: tuple[int, str]
+    install: Install, handler: Handler, method: str, changes: dict[str, Any] | None, refusal: tuple[int, str]
 ) -> None:
     answers: list[httpx.Response] = []
 
     async def meanwhile() -> None:
-        answers.append(await handler.call(mine))
-        await admin_does(mine, method, **({} if changes is None else {"json": changes}))
-        answers.append(await handler.call(mine))
+        answers.append(await handler.call(install))
+        await admin_does(install, method, **({} if changes is None else {"json": changes}))
+        answers.append(await handler.call(install))
 
     handler.meanwhile = meanwhile
-    response = await mine.ask("POST", "/sync")
+    response = await install.ask("POST", "/sync")
 
     assert response.status_code == 200
     before, after = answers
@@ -92,32 +93,32 @@ async def test_what_an_admin_takes_away_holds_for_a_handler_under_way(
 
 
 async def test_a_reinstalled_extension_is_not_spoken_for_by_its_former_install(
-    mine: Any, handler: Handler
+    install: Install, handler: Handler
 ) -> None:
-    await mine.ask("POST", "/sync")
-    await admin_does(mine, "DELETE")
-    again = await mine.house.install(mine.tenant)
+    await install.ask("POST", "/sync")
+    await admin_does(install, "DELETE")
+    again = await install.alga.install(install.tenant)
 
     assert (await handler.call(again)).json()["code"] == "EXECUTION_TOKEN_INVALID"
-    assert (await handler.call(mine)).json()["code"] == "NOT_FOUND"
+    assert (await handler.call(install)).json()["code"] == "NOT_FOUND"
 
 
-async def test_another_tenants_install_is_not_spoken_for(mine: Any, handler: Handler) -> None:
-    other = await mine.house.install("tenant-b")
-    await mine.ask("POST", "/sync")
+async def test_another_tenants_install_is_not_spoken_for(install: Install, handler: Handler) -> None:
+    other = await install.alga.install("tenant-b")
+    await install.ask("POST", "/sync")
 
-    for headers in ({}, {"x_ext_install_id": mine.id}, {"x_alga_tenant": mine.tenant}):
+    for headers in ({}, {"x_ext_install_id": install.id}, {"x_alga_tenant": install.tenant}):
         assert (await handler.call(other, **headers)).status_code in {401, 404}
-    assert (await other.house.admin("GET", f"{other.admin_path}/schedules")).json() == {"schedules": []}
+    assert (await other.alga.admin("GET", f"{other.admin_path}/schedules")).json() == {"schedules": []}
 
 
 async def test_a_token_is_worth_nothing_once_its_execution_must_have_ended(
-    mine: Any, handler: Handler, settings: ServerSettings
+    install: Install, handler: Handler, settings: ServerSettings
 ) -> None:
-    await mine.ask("POST", "/sync")
+    await install.ask("POST", "/sync")
     lifetime = timedelta(seconds=settings.execution_timeout_ms / 1000 + executions.TOKEN_GRACE_S)
 
-    mine.house.clock.advance(lifetime - timedelta(milliseconds=1))
-    assert (await handler.call(mine)).status_code == 201
-    mine.house.clock.advance(timedelta(milliseconds=1))
-    assert (await handler.call(mine)).json()["code"] == "EXECUTION_TOKEN_INVALID"
+    install.alga.clock.advance(lifetime - timedelta(milliseconds=1))
+    assert (await handler.call(install)).status_code == 201
+    install.alga.clock.advance(timedelta(milliseconds=1))
+    assert (await handler.call(install)).json()["code"] == "EXECUTION_TOKEN_INVALID"

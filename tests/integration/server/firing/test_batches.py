@@ -20,6 +20,7 @@ from alga_server.firing.due import Survey
 from alga_server.firing.leases import Ending
 from alga_server.firing.run_recorder import RunRecorder
 from alga_server.storage import tables
+from tests.support.server import Alga, FakeRunner, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -30,14 +31,14 @@ def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
 
 
 @pytest.fixture
-def runner_transport(played: Any) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(played)
+def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
+    return httpx.MockTransport(fake_runner)
 
 
 @pytest.fixture
-def writes(house: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def writes(alga: Alga, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A name for each transaction that wrote."""
-    database = house.server._services.database
+    database = alga.server._services.database
     write = database.write
     names: list[str] = []
 
@@ -50,56 +51,56 @@ def writes(house: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_fifty_schedules_take_few_transactions_and_fire_in_order(
-    mine: Any, played: Any, writes: list[str]
+    install: Install, fake_runner: FakeRunner, writes: list[str]
 ) -> None:
-    ids = [await mine.create() for _ in range(50)]
+    ids = [await install.create() for _ in range(50)]
     writes.clear()
 
-    fired = await mine.house.pass_time(hours=1)
+    fired = await install.alga.pass_time(hours=1)
 
     assert [run.schedule_id for run in fired] == ids
     assert {run.status for run in fired} == {"success"}
-    assert played.most_running <= 40
+    assert fake_runner.most_running <= 40
     assert len(writes) < 50
 
 
-async def test_who_finds_no_room_fires_when_there_is(mine: Any, played: Any) -> None:
-    ids = [await mine.create() for _ in range(50)]
-    played.hold()
+async def test_who_finds_no_room_fires_when_there_is(install: Install, fake_runner: FakeRunner) -> None:
+    ids = [await install.create() for _ in range(50)]
+    fake_runner.hold()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
-            group.start_soon(lambda: mine.house.pass_time(hours=1))
-            await played.was_asked(40)
-            assert played.running == 40
-            played.let_go()
+            group.start_soon(lambda: install.alga.pass_time(hours=1))
+            await fake_runner.was_asked(40)
+            assert fake_runner.running == 40
+            fake_runner.let_go()
 
-    assert sorted(each["context"]["schedule_id"] for each in played.asked) == sorted(ids)
+    assert sorted(each["context"]["schedule_id"] for each in fake_runner.asked) == sorted(ids)
 
 
 async def test_a_time_that_was_fired_already_is_passed_over_and_stops_no_other(
-    mine: Any, played: Any
+    install: Install, fake_runner: FakeRunner
 ) -> None:
     """As when a backup of the schedules is older than that of their history."""
-    fired, other = await mine.create(), await mine.create()
-    await mine.house.pass_time(hours=1)
+    fired, other = await install.create(), await install.create()
+    await install.alga.pass_time(hours=1)
     first = select(tables.schedule.c.next_run_at).where(tables.schedule.c.id == fired)
-    database = mine.house.server._services.database
-    before = {"next_run_at": mine.house.clock.now(), "next_nominal_time": "2026-01-01T01:00:00.000Z"}
+    database = install.alga.server._services.database
+    before = {"next_run_at": install.alga.clock.now(), "next_nominal_time": "2026-01-01T01:00:00.000Z"}
     await database.write(
         lambda c: c.execute(update(tables.schedule).where(tables.schedule.c.id == fired).values(before))
     )
-    played.asked.clear()
+    fake_runner.asked.clear()
 
-    await mine.house.server.dispatcher.run_due()
+    await install.alga.server.dispatcher.run_due()
     moved_on = await database.read(lambda c: c.execute(first).scalar_one())
-    await mine.house.pass_time(hours=1)
+    await install.alga.pass_time(hours=1)
 
-    assert moved_on > mine.house.clock.now().replace(hour=1)
-    assert sorted(played.nominal_times()) == ["2026-01-01T02:00:00.000Z"] * 2
-    assert {each["context"]["schedule_id"] for each in played.asked} == {fired, other}
+    assert moved_on > install.alga.clock.now().replace(hour=1)
+    assert sorted(fake_runner.nominal_times()) == ["2026-01-01T02:00:00.000Z"] * 2
+    assert {each["context"]["schedule_id"] for each in fake_runner.asked} == {fired, other}
 
 
-async def copies(mine: Any, schedule_id: str, changes: list[dict[str, Any]]) -> None:
+async def copies(install: Install, schedule_id: str, changes: list[dict[str, Any]]) -> None:
     """Schedules like that one, but for what is given."""
 
     def add(connection: Any) -> None:
@@ -110,23 +111,25 @@ async def copies(mine: Any, schedule_id: str, changes: list[dict[str, Any]]) -> 
         ]
         connection.execute(insert(tables.schedule), made)
 
-    await mine.house.server._services.database.write(add)
+    await install.alga.server._services.database.write(add)
 
 
 async def test_more_than_it_looks_at_at_once_that_nobody_can_claim_hold_up_no_other(
-    mine: Any, played: Any
+    install: Install, fake_runner: FakeRunner
 ) -> None:
-    first = await mine.create()
-    later = await mine.create(cron="30 1 * * *")
-    await copies(mine, first, [{"cron": "nonsense"}] * (_BATCH + 1))
+    first = await install.create()
+    later = await install.create(cron="30 1 * * *")
+    await copies(install, first, [{"cron": "nonsense"}] * (_BATCH + 1))
 
-    await mine.house.pass_time(minutes=100)
+    await install.alga.pass_time(minutes=100)
 
-    assert sorted(each["context"]["schedule_id"] for each in played.asked) == sorted([first, later])
+    assert sorted(each["context"]["schedule_id"] for each in fake_runner.asked) == sorted([first, later])
 
 
-async def test_looking_on_where_a_look_ended_leaves_nothing_out_and_shows_nothing_twice(mine: Any) -> None:
-    hour = mine.house.clock.now() + timedelta(hours=1)
+async def test_looking_on_where_a_look_ended_leaves_nothing_out_and_shows_nothing_twice(
+    install: Install,
+) -> None:
+    hour = install.alga.clock.now() + timedelta(hours=1)
     nominal = "2026-01-01T0{}:00:00.000Z"
     attempt = {"retry_attempt": 2, "retry_nominal_time": nominal.format(0), "retry_due_at": hour}
     changes: list[dict[str, Any]] = [
@@ -139,8 +142,8 @@ async def test_looking_on_where_a_look_ended_leaves_nothing_out_and_shows_nothin
         {**far, **attempt, "retry_at": hour + timedelta(minutes=at // 2), "created_at": hour}
         for at in range(7)
     ]
-    await copies(mine, await mine.create(), changes)
-    database, now = mine.house.server._services.database, hour + timedelta(hours=1)
+    await copies(install, await install.create(), changes)
+    database, now = install.alga.server._services.database, hour + timedelta(hours=1)
     whole = await database.read(lambda c: due_schedules.survey(c, now, limit=100))
 
     for limit in (1, 2, 3, 5, 27):
@@ -158,31 +161,31 @@ async def test_looking_on_where_a_look_ended_leaves_nothing_out_and_shows_nothin
     assert whole.more is None
 
 
-async def some_runs(mine: Any, count: int) -> list[Any]:
+async def some_runs(install: Install, count: int) -> list[Any]:
     """Runs under way, of nobody who would end them."""
-    worker = leases.Worker(id="test", lease=mine.house.server.dispatcher._worker.lease, history=1000)
-    database = mine.house.server._services.database
+    worker = leases.Worker(id="test", lease=install.alga.server.dispatcher._worker.lease, history=1000)
+    database = install.alga.server._services.database
     found = []
     for _ in range(count):
-        schedule_id = await mine.create()
+        schedule_id = await install.create()
         claim = await database.write(
             lambda c, wanted=schedule_id: claims.claim_now(
-                c, mine.tenant, mine.id, wanted, worker=worker, now=mine.house.clock.now()
+                c, install.tenant, install.id, wanted, worker=worker, now=install.alga.clock.now()
             )
         )
         found.append(claim.run)
     return found
 
 
-async def test_runs_that_end_at_once_are_recorded_together(mine: Any, writes: list[str]) -> None:
-    under_way = await some_runs(mine, 10)
-    endings = RunRecorder(mine.house.server._services.database)
+async def test_runs_that_end_at_once_are_recorded_together(install: Install, writes: list[str]) -> None:
+    under_way = await some_runs(install, 10)
+    endings = RunRecorder(install.alga.server._services.database)
     writes.clear()
     records = []
 
     async def end(run: Any) -> None:
         records.append(
-            await endings.record(run, Ending("success", 200), mine.house.clock.now(), duration_ms=1)
+            await endings.record(run, Ending("success", 200), install.alga.clock.now(), duration_ms=1)
         )
 
     async with anyio.create_task_group() as group:
@@ -191,27 +194,27 @@ async def test_runs_that_end_at_once_are_recorded_together(mine: Any, writes: li
 
     assert len(writes) <= 2
     assert {record.id for record in records if record} == {run.id for run in under_way}
-    assert {run["status"] for run in await mine.runs()} == {"success"}
+    assert {run["status"] for run in await install.runs()} == {"success"}
 
 
-async def test_a_record_is_what_the_history_has(mine: Any) -> None:
-    [run] = await some_runs(mine, 1)
-    endings = RunRecorder(mine.house.server._services.database)
+async def test_a_record_is_what_the_history_has(install: Install) -> None:
+    [run] = await some_runs(install, 1)
+    endings = RunRecorder(install.alga.server._services.database)
     ending = Ending("error", 500, "handler_status", "Runner returned status 500")
 
-    record = await endings.record(run, ending, mine.house.clock.now(), duration_ms=7)
+    record = await endings.record(run, ending, install.alga.clock.now(), duration_ms=7)
 
-    database = mine.house.server._services.database
-    assert record == await database.read(lambda c: runs.get(c, mine.tenant, mine.id, run.id))
+    database = install.alga.server._services.database
+    assert record == await database.read(lambda c: runs.get(c, install.tenant, install.id, run.id))
 
 
 @pytest.mark.parametrize(
     ("failure", "failed"), [(ValueError("it"), 1), (OperationalError("it", None, OSError()), 5)]
 )
 async def test_an_ending_that_cannot_be_recorded_is_nothing_to_the_others_unless_the_database_is_at_fault(
-    mine: Any, monkeypatch: pytest.MonkeyPatch, failure: Exception, failed: int
+    install: Install, monkeypatch: pytest.MonkeyPatch, failure: Exception, failed: int
 ) -> None:
-    under_way = await some_runs(mine, 5)
+    under_way = await some_runs(install, 5)
     finish = leases.finish
 
     def failing(connection: Any, run: Any, *rest: Any, **more: Any) -> Any:
@@ -220,12 +223,12 @@ async def test_an_ending_that_cannot_be_recorded_is_nothing_to_the_others_unless
         return finish(connection, run, *rest, **more)
 
     monkeypatch.setattr(leases, "finish", failing)
-    endings = RunRecorder(mine.house.server._services.database)
+    endings = RunRecorder(install.alga.server._services.database)
     failures: list[Exception] = []
 
     async def end(run: Any) -> None:
         try:
-            await endings.record(run, Ending("success"), mine.house.clock.now(), duration_ms=1)
+            await endings.record(run, Ending("success"), install.alga.clock.now(), duration_ms=1)
         except Exception as error:  # noqa: BLE001 - told below
             failures.append(error)
 
@@ -238,30 +241,30 @@ async def test_an_ending_that_cannot_be_recorded_is_nothing_to_the_others_unless
     await group.__aexit__(None, None, None)
 
     assert failures == [failure] * failed
-    assert [run["status"] for run in await mine.runs()].count("success") == 5 - failed
+    assert [run["status"] for run in await install.runs()].count("success") == 5 - failed
 
 
 async def test_who_comes_too_late_for_all_that_it_saw_looks_again(
-    mine: Any, played: Any, monkeypatch: pytest.MonkeyPatch
+    install: Install, fake_runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would idle until its next look, beside a server that has more than it can do."""
     monkeypatch.setattr("alga_server.firing.dispatcher._BATCH", 5)
     for _ in range(12):
-        await mine.create()
-    database = mine.house.server._services.database
+        await install.create()
+    database = install.alga.server._services.database
     read = database.read
-    others = leases.Worker(id="other", lease=mine.house.server.dispatcher._worker.lease, history=1000)
+    others = leases.Worker(id="other", lease=install.alga.server.dispatcher._worker.lease, history=1000)
 
     async def late(fn: Callable[..., Any]) -> Any:
         """Between its look and its claims another takes what it saw, the first time."""
         found = await read(fn)
         if isinstance(found, Survey) and len(found.due) == 5:
             monkeypatch.setattr(database, "read", read)
-            now = mine.house.clock.now()
+            now = install.alga.clock.now()
             await database.write(lambda c: claims.claim_some(c, found.due, others, now, room=5))
         return found
 
     monkeypatch.setattr(database, "read", late)
-    await mine.house.pass_time(hours=1)
+    await install.alga.pass_time(hours=1)
 
-    assert len(played.asked) == 7
+    assert len(fake_runner.asked) == 7

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import anyio
 import httpx
 import pytest
 
 from alga_server import Server, ServerSettings
+from tests.support.server import FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
 
@@ -19,55 +19,57 @@ def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
     return settings.model_copy(update={"database_url": database_url, "shutdown_grace_seconds": 0})
 
 
-async def serve(mine: Any, settings: ServerSettings, played: Any, schedule_id: str) -> None:
+async def serve(
+    install: Install, settings: ServerSettings, fake_runner: FakeRunner, schedule_id: str
+) -> None:
     """A server with a run under way, until it is cancelled."""
-    transport = httpx.MockTransport(played)
-    async with Server(settings, clock=mine.house.clock, runner_transport=transport) as server:
-        await server.dispatcher.run_now(mine.tenant, mine.id, schedule_id, wait=False)
+    transport = httpx.MockTransport(fake_runner)
+    async with Server(settings, clock=install.alga.clock, runner_transport=transport) as server:
+        await server.dispatcher.run_now(install.tenant, install.id, schedule_id, wait=False)
         await anyio.sleep_forever()
 
 
-async def statuses(mine: Any) -> list[tuple[str, str]]:
-    return [(run["status"], run["reason"]) for run in await mine.runs()]
+async def statuses(install: Install) -> list[tuple[str, str]]:
+    return [(run["status"], run["reason"]) for run in await install.runs()]
 
 
 async def test_cancelling_the_scope_of_a_server_gives_up_its_runs(
-    mine: Any, settings: ServerSettings, played: Any
+    install: Install, settings: ServerSettings, fake_runner: FakeRunner
 ) -> None:
-    schedule_id = await mine.create()
-    played.hold()
+    schedule_id = await install.create()
+    fake_runner.hold()
     async with anyio.create_task_group() as group:
-        group.start_soon(serve, mine, settings, played, schedule_id)
-        await played.was_asked(1)
+        group.start_soon(serve, install, settings, fake_runner, schedule_id)
+        await fake_runner.was_asked(1)
         group.cancel_scope.cancel()
 
-    assert await statuses(mine) == [("lost", "shutdown")]
+    assert await statuses(install) == [("lost", "shutdown")]
 
 
 async def test_cancelling_the_task_of_a_server_gives_up_its_runs(
-    mine: Any, settings: ServerSettings, played: Any
+    install: Install, settings: ServerSettings, fake_runner: FakeRunner
 ) -> None:
     """As asyncio does on Ctrl-C, whatever scopes there are."""
-    schedule_id = await mine.create()
-    played.hold()
-    task = asyncio.get_running_loop().create_task(serve(mine, settings, played, schedule_id))
-    await played.was_asked(1)
+    schedule_id = await install.create()
+    fake_runner.hold()
+    task = asyncio.get_running_loop().create_task(serve(install, settings, fake_runner, schedule_id))
+    await fake_runner.was_asked(1)
 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert await statuses(mine) == [("lost", "shutdown")]
+    assert await statuses(install) == [("lost", "shutdown")]
 
 
 async def test_a_second_cancellation_during_the_grace_still_gives_up_its_runs(
-    mine: Any, settings: ServerSettings, played: Any
+    install: Install, settings: ServerSettings, fake_runner: FakeRunner
 ) -> None:
-    schedule_id = await mine.create()
-    played.hold()
+    schedule_id = await install.create()
+    fake_runner.hold()
     patient = settings.model_copy(update={"shutdown_grace_seconds": 3600})
-    task = asyncio.get_running_loop().create_task(serve(mine, patient, played, schedule_id))
-    await played.was_asked(1)
+    task = asyncio.get_running_loop().create_task(serve(install, patient, fake_runner, schedule_id))
+    await fake_runner.was_asked(1)
 
     task.cancel()
     for _ in range(20):
@@ -76,4 +78,4 @@ async def test_a_second_cancellation_during_the_grace_still_gives_up_its_runs(
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert await statuses(mine) == [("lost", "shutdown")]
+    assert await statuses(install) == [("lost", "shutdown")]

@@ -14,6 +14,7 @@ from alga_common.time import Clock, MovableClock
 from alga_runner.errors import SettingsError
 from alga_server import ManualClock, OffsetClock, Server, ServerSettings, SystemClock
 from alga_server.firing import time_travel
+from tests.support.server import Alga, FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
 
@@ -89,8 +90,8 @@ def settings(settings: ServerSettings) -> ServerSettings:
 
 
 @pytest.fixture
-def runner_transport(played: Any) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(played)
+def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
+    return httpx.MockTransport(fake_runner)
 
 
 @pytest.fixture
@@ -99,18 +100,20 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def house(house: Any, settings: ServerSettings, clock: ManualClock, played: Any) -> AsyncIterator[Any]:
-    """The house, with a server whose clock admins may move."""
+async def alga(
+    alga: Alga, settings: ServerSettings, clock: ManualClock, fake_runner: FakeRunner
+) -> AsyncIterator[Any]:
+    """An Alga with a server whose clock admins may move."""
     async with Server(
-        settings, clock=clock, runner_transport=httpx.MockTransport(played), allow_clock=True
+        settings, clock=clock, runner_transport=httpx.MockTransport(fake_runner), allow_clock=True
     ) as server:
         transport = httpx.ASGITransport(server.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
-            yield type(house)(server, client, clock)
+            yield type(alga)(server, client, clock)
 
 
-async def move(house: Any, **body: Any) -> dict[str, Any]:
-    response = await house.admin("POST", "/api/admin/clock", json=body)
+async def move(alga: Alga, **body: Any) -> dict[str, Any]:
+    response = await alga.admin("POST", "/api/admin/clock", json=body)
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer
@@ -135,22 +138,22 @@ def test_a_clock_that_cannot_be_moved_is_refused(settings: ServerSettings) -> No
         Server(settings, clock=SystemClock(), allow_clock=True)
 
 
-async def test_the_clock_is_for_admins(house: Any) -> None:
-    assert (await house.client.get("/api/admin/clock")).status_code == 401
-    assert (await house.client.post("/api/admin/clock", json={"advance": {"hours": 1}})).status_code == 401
+async def test_the_clock_is_for_admins(alga: Alga) -> None:
+    assert (await alga.client.get("/api/admin/clock")).status_code == 401
+    assert (await alga.client.post("/api/admin/clock", json={"advance": {"hours": 1}})).status_code == 401
 
 
 @pytest.mark.parametrize("peer", ["192.0.2.1", "2001:db8::1", "nonsense", "::ffff:192.0.2.1"])
-async def test_the_clock_is_for_this_machine(house: Any, peer: str) -> None:
-    before = house.clock.now()
-    transport = httpx.ASGITransport(house.server.app, client=(peer, 1234))
+async def test_the_clock_is_for_this_machine(alga: Alga, peer: str) -> None:
+    before = alga.clock.now()
+    transport = httpx.ASGITransport(alga.server.app, client=(peer, 1234))
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
         headers = {"authorization": "Bearer admin-token-of-the-test"}
         shown = await client.get("/api/admin/clock", headers=headers)
         moved = await client.post("/api/admin/clock", headers=headers, json={"advance": {"hours": 1}})
 
     assert (shown.status_code, moved.status_code) == (403, 403)
-    assert house.clock.now() == before
+    assert alga.clock.now() == before
 
 
 @pytest.mark.parametrize(
@@ -176,40 +179,42 @@ async def test_the_clock_is_for_this_machine(house: Any, peer: str) -> None:
     ],
     ids=str,
 )
-async def test_a_move_that_cannot_be_is_refused_and_nothing_moves(house: Any, body: dict[str, Any]) -> None:
-    before = house.clock.now()
+async def test_a_move_that_cannot_be_is_refused_and_nothing_moves(alga: Alga, body: dict[str, Any]) -> None:
+    before = alga.clock.now()
     content = (
         repr(body).replace("'", '"').replace("None", "null").replace("True", "true").replace("inf", "1e400")
     )
 
-    response = await house.admin("POST", "/api/admin/clock", content=content)
+    response = await alga.admin("POST", "/api/admin/clock", content=content)
 
     assert (response.status_code, response.json()["code"]) == (400, "validation_failed")
-    assert house.clock.now() == before
+    assert alga.clock.now() == before
 
 
 # ---- What happens on the way
 
 
-async def test_the_clock_says_where_it_stands(house: Any) -> None:
-    response = await house.admin("GET", "/api/admin/clock")
+async def test_the_clock_says_where_it_stands(alga: Alga) -> None:
+    response = await alga.admin("GET", "/api/admin/clock")
 
     assert response.json() == {"now": "2026-01-01T00:00:00.000Z"}
 
 
-async def test_moving_with_nothing_due_fires_nothing(house: Any) -> None:
-    assert await move(house, advance={"days": 1, "hours": 2, "minutes": 3, "seconds": 4.5}) == {
+async def test_moving_with_nothing_due_fires_nothing(alga: Alga) -> None:
+    assert await move(alga, advance={"days": 1, "hours": 2, "minutes": 3, "seconds": 4.5}) == {
         "now": "2026-01-02T02:03:04.500Z",
         "fired": [],
         "arrived": True,
     }
 
 
-async def test_everything_on_the_way_fires_in_order_and_at_its_own_instant(mine: Any, played: Any) -> None:
-    hourly = await mine.create(cron=HOURLY)
-    daily = await mine.create(cron="30 2 * * *")
+async def test_everything_on_the_way_fires_in_order_and_at_its_own_instant(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    hourly = await install.create(cron=HOURLY)
+    daily = await install.create(cron="30 2 * * *")
 
-    answer = await move(mine.house, advance={"hours": 3})
+    answer = await move(install.alga, advance={"hours": 3})
 
     assert [(run["scheduleId"], run["startedAt"][11:16]) for run in answer["fired"]] == [
         (hourly, "01:00"),
@@ -221,74 +226,80 @@ async def test_everything_on_the_way_fires_in_order_and_at_its_own_instant(mine:
     assert all(run["startedAt"] == run["dueAt"] == run["nominalTime"] for run in answer["fired"])
     assert {(run["status"], run["missed"]) for run in answer["fired"]} == {("success", 0)}
     assert answer["now"] == "2026-01-01T03:00:00.000Z"
-    assert played.nominal_times() == [run["nominalTime"] for run in answer["fired"]]
+    assert fake_runner.nominal_times() == [run["nominalTime"] for run in answer["fired"]]
 
 
-async def test_it_arrives_at_an_instant_in_any_offset(mine: Any) -> None:
-    await mine.create(cron="0 3 * * *")
+async def test_it_arrives_at_an_instant_in_any_offset(install: Install) -> None:
+    await install.create(cron="0 3 * * *")
 
-    answer = await move(mine.house, to="2026-01-01T05:30:00+02:30")
+    answer = await move(install.alga, to="2026-01-01T05:30:00+02:30")
 
     assert answer["now"] == "2026-01-01T03:00:00.000Z"
     assert len(answer["fired"]) == 1
 
 
-async def test_a_handler_that_fails_does_not_stop_the_clock(mine: Any, played: Any) -> None:
-    played.status = 500
-    await mine.create(cron=HOURLY)
+async def test_a_handler_that_fails_does_not_stop_the_clock(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    fake_runner.status = 500
+    await install.create(cron=HOURLY)
 
-    answer = await move(mine.house, advance={"hours": 3})
+    answer = await move(install.alga, advance={"hours": 3})
 
     assert [run["status"] for run in answer["fired"]] == ["error"] * 3
     assert answer["arrived"] is True
 
 
-async def test_what_a_handler_schedules_fires_on_the_same_way(mine: Any, played: Any) -> None:
-    inner = mine.house.server._services.executor
+async def test_what_a_handler_schedules_fires_on_the_same_way(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    inner = install.alga.server._services.executor
 
     class Scheduling:
         async def execute(self, *args: Any, **kwargs: Any) -> Any:
-            if len(played.asked) == 0:
-                await mine.create(cron="30 1 * * *", name="from the handler")
+            if len(fake_runner.asked) == 0:
+                await install.create(cron="30 1 * * *", name="from the handler")
             return await inner.execute(*args, **kwargs)
 
-    mine.house.server.dispatcher._executor = Scheduling()
-    await mine.create(cron="0 1 * * *")
+    install.alga.server.dispatcher._executor = Scheduling()
+    await install.create(cron="0 1 * * *")
 
-    answer = await move(mine.house, advance={"hours": 2})
+    answer = await move(install.alga, advance={"hours": 2})
 
     assert [run["startedAt"][11:16] for run in answer["fired"]] == ["01:00", "01:30"]
 
 
-async def test_what_was_due_before_fires_first(mine: Any) -> None:
-    await mine.create(cron=HOURLY)
-    mine.house.clock.advance(timedelta(minutes=90))
+async def test_what_was_due_before_fires_first(install: Install) -> None:
+    await install.create(cron=HOURLY)
+    install.alga.clock.advance(timedelta(minutes=90))
 
-    answer = await move(mine.house, advance={"hours": 1})
+    answer = await move(install.alga, advance={"hours": 1})
 
     assert [run["startedAt"][11:16] for run in answer["fired"]] == ["01:30", "02:00"]
 
 
-async def test_moves_take_turns(mine: Any) -> None:
-    await mine.create(cron=HOURLY)
+async def test_moves_take_turns(install: Install) -> None:
+    await install.create(cron=HOURLY)
     answers: list[dict[str, Any]] = []
 
     async def one() -> None:
-        answers.append(await move(mine.house, advance={"hours": 2}))
+        answers.append(await move(install.alga, advance={"hours": 2}))
 
     async with anyio.create_task_group() as group:
         for _ in range(3):
             group.start_soon(one)
 
     assert [len(answer["fired"]) for answer in answers] == [2, 2, 2]
-    assert mine.house.clock.now() == datetime(2026, 1, 1, 6, tzinfo=UTC)
+    assert install.alga.clock.now() == datetime(2026, 1, 1, 6, tzinfo=UTC)
 
 
-async def test_a_way_with_too_much_on_it_ends_early(mine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_way_with_too_much_on_it_ends_early(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(time_travel, "MAX_FIRED", 5)
-    await mine.create(cron=HOURLY)
+    await install.create(cron=HOURLY)
 
-    answer = await move(mine.house, advance={"days": 1})
+    answer = await move(install.alga, advance={"days": 1})
 
     assert (answer["now"], answer["arrived"]) == ("2026-01-01T05:00:00.000Z", False)
     assert len(answer["fired"]) == 5
@@ -301,24 +312,28 @@ class TestWithTheServerWatching:
     def settings(self, settings: ServerSettings) -> ServerSettings:
         return settings.model_copy(update={"dispatch_schedules": True})
 
-    async def test_everything_fires_once_and_is_answered(self, mine: Any, played: Any) -> None:
-        await mine.create(cron=HOURLY)
-        await mine.create(cron="*/20 * * * *")
+    async def test_everything_fires_once_and_is_answered(
+        self, install: Install, fake_runner: FakeRunner
+    ) -> None:
+        await install.create(cron=HOURLY)
+        await install.create(cron="*/20 * * * *")
 
-        answer = await move(mine.house, advance={"hours": 12})
+        answer = await move(install.alga, advance={"hours": 12})
 
-        assert len(answer["fired"]) == len(played.asked) == 12 + 36
+        assert len(answer["fired"]) == len(fake_runner.asked) == 12 + 36
         assert all(run["startedAt"] == run["dueAt"] for run in answer["fired"])
 
     async def test_it_works_on_a_clock_that_runs_on(
-        self, settings: ServerSettings, played: Any, house: Any
+        self, settings: ServerSettings, fake_runner: FakeRunner, alga: Alga
     ) -> None:
-        async with Server(settings, runner_transport=httpx.MockTransport(played), allow_clock=True) as server:
+        async with Server(
+            settings, runner_transport=httpx.MockTransport(fake_runner), allow_clock=True
+        ) as server:
             transport = httpx.ASGITransport(server.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
-                mine = await type(house)(server, client, house.clock).install("tenant-a")
-                await mine.create(cron=HOURLY)
-                answer = await move(mine.house, advance={"hours": 6})
+                install = await type(alga)(server, client, alga.clock).install("tenant-a")
+                await install.create(cron=HOURLY)
+                answer = await move(install.alga, advance={"hours": 6})
 
         assert len(answer["fired"]) in {6, 7}  # the hour may strike during the test
         assert answer["arrived"] is True
@@ -383,20 +398,20 @@ class TestOnANight:
     def clock(self, night: Any) -> ManualClock:
         return ManualClock(datetime.fromisoformat(night[2]))
 
-    async def test_a_time_of_day_fires_once_a_day(self, mine: Any, night: Any) -> None:
+    async def test_a_time_of_day_fires_once_a_day(self, install: Install, night: Any) -> None:
         zone, cron, _, expected = night
-        await mine.create(cron=cron, timezone=zone)
+        await install.create(cron=cron, timezone=zone)
 
-        answer = await move(mine.house, advance={"days": 2})
+        answer = await move(install.alga, advance={"days": 2})
 
         assert [run["startedAt"] for run in answer["fired"]] == expected
         assert {run["status"] for run in answer["fired"]} == {"success"}
 
-    async def test_an_hourly_schedule_fires_every_hour(self, mine: Any, night: Any) -> None:
+    async def test_an_hourly_schedule_fires_every_hour(self, install: Install, night: Any) -> None:
         if night[0] == "Australia/Lord_Howe":
             return  # half an hour is not a whole number of them
-        await mine.create(cron=HOURLY, timezone=night[0])
+        await install.create(cron=HOURLY, timezone=night[0])
 
-        answer = await move(mine.house, advance={"days": 2})
+        answer = await move(install.alga, advance={"days": 2})
 
         assert len(answer["fired"]) == 48

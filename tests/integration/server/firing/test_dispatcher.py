@@ -18,6 +18,7 @@ from sqlalchemy import Connection, select, text, update
 from alga_server import Server, ServerSettings
 from alga_server.errors import DispatcherUnavailable
 from alga_server.storage import tables
+from tests.support.server import FakeRunner, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -25,34 +26,38 @@ HOURLY = "0 * * * *"
 
 
 @pytest.fixture
-def runner_transport(played: Any) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(played)
+def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
+    return httpx.MockTransport(fake_runner)
 
 
-async def fire_next(mine: Any, **members: Any) -> str:
+async def fire_next(install: Install, **members: Any) -> str:
     """Create an hourly schedule and let its first hour come."""
-    schedule_id: str = await mine.create(cron=HOURLY, **members)
-    await mine.house.pass_time(hours=1)
+    schedule_id: str = await install.create(cron=HOURLY, **members)
+    await install.alga.pass_time(hours=1)
     return schedule_id
 
 
 # ---- The call
 
 
-async def test_a_post_handler_gets_the_payload_as_its_json_body(mine: Any, played: Any) -> None:
-    await fire_next(mine, payload={"full": False, "name": "Jürgen"})
+async def test_a_post_handler_gets_the_payload_as_its_json_body(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    await fire_next(install, payload={"full": False, "name": "Jürgen"})
 
-    [asked] = played.asked
+    [asked] = fake_runner.asked
     assert (asked["http"]["method"], asked["http"]["path"]) == ("POST", "/sync")
     assert json.loads(base64.b64decode(asked["http"]["body_b64"])) == {"full": False, "name": "Jürgen"}
     assert asked["http"]["headers"]["content-type"] == "application/json"
     assert asked["http"]["query"] == {}
 
 
-async def test_a_get_handler_gets_the_payload_as_a_query_parameter(mine: Any, played: Any) -> None:
-    await fire_next(mine, endpoint="/report", payload=[1, {"a": None}])
+async def test_a_get_handler_gets_the_payload_as_a_query_parameter(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    await fire_next(install, endpoint="/report", payload=[1, {"a": None}])
 
-    [asked] = played.asked
+    [asked] = fake_runner.asked
     assert asked["http"]["method"] == "GET"
     assert json.loads(asked["http"]["query"]["payload"]) == [1, {"a": None}]
     assert "body_b64" not in asked["http"]
@@ -60,34 +65,40 @@ async def test_a_get_handler_gets_the_payload_as_a_query_parameter(mine: Any, pl
 
 
 @pytest.mark.parametrize("endpoint", ["/sync", "/report"])
-async def test_no_payload_is_no_body_and_no_parameter(mine: Any, played: Any, endpoint: str) -> None:
-    await fire_next(mine, endpoint=endpoint)
+async def test_no_payload_is_no_body_and_no_parameter(
+    install: Install, fake_runner: FakeRunner, endpoint: str
+) -> None:
+    await fire_next(install, endpoint=endpoint)
 
-    [asked] = played.asked
+    [asked] = fake_runner.asked
     assert "body_b64" not in asked["http"]
     assert asked["http"]["query"] == {}
     assert set(asked["http"]["headers"]) == {"x-alga-tenant", "x-alga-extension"}
 
 
-async def test_the_handler_is_told_why_and_for_when_it_runs(mine: Any, played: Any) -> None:
-    schedule_id = await fire_next(mine, timezone="Asia/Kolkata", name="Hourly")
+async def test_the_handler_is_told_why_and_for_when_it_runs(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    schedule_id = await fire_next(install, timezone="Asia/Kolkata", name="Hourly")
 
-    context = played.asked[0]["context"]
+    context = fake_runner.asked[0]["context"]
     assert context["trigger"] == "schedule"
     assert context["schedule_id"] == schedule_id
     assert context["nominal_time"] == "2026-01-01T06:00:00.000+05:30"
     assert (context["schedule_name"], context["attempt"]) == ("Hourly", 1)
     assert context["started_at"] == "2026-01-01T01:00:00.000Z"
-    assert (context["tenant_id"], context["install_id"]) == (mine.tenant, mine.id)
+    assert (context["tenant_id"], context["install_id"]) == (install.tenant, install.id)
 
 
-async def test_a_run_has_a_fresh_request_id_and_an_idempotency_key_of_its_own(mine: Any, played: Any) -> None:
-    schedule_id = await fire_next(mine)
-    await mine.house.pass_time(hours=1)
+async def test_a_run_has_a_fresh_request_id_and_an_idempotency_key_of_its_own(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    schedule_id = await fire_next(install)
+    await install.alga.pass_time(hours=1)
 
-    ids = {each["context"]["request_id"] for each in played.asked}
+    ids = {each["context"]["request_id"] for each in fake_runner.asked}
     assert len({UUID(each) for each in ids}) == 2
-    assert [each["x-idempotency-key"] for each in played.headers] == [
+    assert [each["x-idempotency-key"] for each in fake_runner.headers] == [
         f"{schedule_id}:schedule:2026-01-01T01:00:00.000Z",
         f"{schedule_id}:schedule:2026-01-01T02:00:00.000Z",
     ]
@@ -96,19 +107,21 @@ async def test_a_run_has_a_fresh_request_id_and_an_idempotency_key_of_its_own(mi
 # ---- How it went
 
 
-async def test_a_success_is_on_the_schedule_and_in_the_history(mine: Any, played: Any) -> None:
-    played.status = 204
-    schedule_id = await fire_next(mine)
+async def test_a_success_is_on_the_schedule_and_in_the_history(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    fake_runner.status = 204
+    schedule_id = await fire_next(install)
 
-    schedule = await mine.get(schedule_id)
+    schedule = await install.get(schedule_id)
     assert schedule["lastRunStatus"] == "success"
     assert schedule["lastRunAt"] == "2026-01-01T01:00:00.000Z"
     assert schedule["lastError"] is None
-    assert await mine.next_run_at(schedule_id) == "2026-01-01T02:00:00.000Z"
-    [run] = await mine.runs(schedule_id)
+    assert await install.next_run_at(schedule_id) == "2026-01-01T02:00:00.000Z"
+    [run] = await install.runs(schedule_id)
     assert (run["status"], run["httpStatus"], run["attempt"], run["missed"]) == ("success", 204, 1, 0)
     assert run["nominalTime"] == run["dueAt"] == run["startedAt"] == run["finishedAt"]
-    assert run["requestId"] == played.asked[0]["context"]["request_id"]
+    assert run["requestId"] == fake_runner.asked[0]["context"]["request_id"]
 
 
 Failure = tuple[int, httpx.Response | None, str, str]
@@ -145,306 +158,326 @@ FAILURES: dict[str, Failure] = {
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 async def test_a_failure_is_on_the_schedule_and_in_the_history(
-    mine: Any, played: Any, failure: Failure
+    install: Install, fake_runner: FakeRunner, failure: Failure
 ) -> None:
-    played.status, played.answer, code, message = failure
-    schedule_id = await fire_next(mine)
+    fake_runner.status, fake_runner.answer, code, message = failure
+    schedule_id = await fire_next(install)
 
-    schedule = await mine.get(schedule_id)
+    schedule = await install.get(schedule_id)
     assert (schedule["lastRunStatus"], schedule["lastError"]) == ("error", message)
-    [run] = await mine.runs(schedule_id)
+    [run] = await install.runs(schedule_id)
     assert (run["status"], run["errorCode"], run["errorMessage"]) == ("error", code, message)
 
 
-async def test_a_success_clears_the_last_error(mine: Any, played: Any) -> None:
-    played.status = 500
-    schedule_id = await fire_next(mine)
-    played.status = 200
-    await mine.house.pass_time(hours=1)
+async def test_a_success_clears_the_last_error(install: Install, fake_runner: FakeRunner) -> None:
+    fake_runner.status = 500
+    schedule_id = await fire_next(install)
+    fake_runner.status = 200
+    await install.alga.pass_time(hours=1)
 
-    assert (await mine.get(schedule_id))["lastError"] is None
+    assert (await install.get(schedule_id))["lastError"] is None
 
 
-async def test_the_runners_words_are_kept_to_a_bound(mine: Any, played: Any) -> None:
+async def test_the_runners_words_are_kept_to_a_bound(install: Install, fake_runner: FakeRunner) -> None:
     body = {"status": 500, "headers": {}, "body_b64": None, "error": "x" * 100_000}
-    played.answer = httpx.Response(200, json=body)
-    schedule_id = await fire_next(mine)
+    fake_runner.answer = httpx.Response(200, json=body)
+    schedule_id = await fire_next(install)
 
-    assert 100 < len((await mine.get(schedule_id))["lastError"]) <= 4_000
+    assert 100 < len((await install.get(schedule_id))["lastError"]) <= 4_000
 
 
-async def test_a_failed_run_is_not_tried_again_before_its_time(mine: Any, played: Any) -> None:
-    played.status = 500
-    await fire_next(mine)
+async def test_a_failed_run_is_not_tried_again_before_its_time(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    fake_runner.status = 500
+    await fire_next(install)
 
-    assert await mine.house.pass_time(minutes=59) == []
-    assert len(played.asked) == 1
+    assert await install.alga.pass_time(minutes=59) == []
+    assert len(fake_runner.asked) == 1
 
 
 async def test_an_executor_that_breaks_is_an_error_of_the_run(
-    mine: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    install: Install, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(mine.house.server._services.executor, "execute", broken)
-    schedule_id = await fire_next(mine)
+    monkeypatch.setattr(install.alga.server._services.executor, "execute", broken)
+    schedule_id = await fire_next(install)
 
-    assert (await mine.get(schedule_id))["lastError"] == "Internal error"
-    assert [run["errorCode"] for run in await mine.runs()] == ["internal_error"]
+    assert (await install.get(schedule_id))["lastError"] == "Internal error"
+    assert [run["errorCode"] for run in await install.runs()] == ["internal_error"]
     assert "dispatch_failure" in [getattr(each, "action", "") for each in caplog.records]
 
 
 # ---- Order and time
 
 
-async def test_schedules_fire_in_the_order_of_their_instants(mine: Any, played: Any) -> None:
-    late = await mine.create(cron="30 1 * * *")
-    early = await mine.create(cron="5 0 * * *")
-    middle = await mine.create(cron="0 6 * * *", timezone="Asia/Kolkata")
+async def test_schedules_fire_in_the_order_of_their_instants(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    late = await install.create(cron="30 1 * * *")
+    early = await install.create(cron="5 0 * * *")
+    middle = await install.create(cron="0 6 * * *", timezone="Asia/Kolkata")
 
-    await mine.house.pass_time(hours=2)
+    await install.alga.pass_time(hours=2)
 
-    assert [run["scheduleId"] for run in await mine.runs()] == [early, middle, late]
+    assert [run["scheduleId"] for run in await install.runs()] == [early, middle, late]
 
 
-async def test_what_is_not_due_does_not_fire(mine: Any, played: Any) -> None:
-    await mine.create(cron=HOURLY)
+async def test_what_is_not_due_does_not_fire(install: Install, fake_runner: FakeRunner) -> None:
+    await install.create(cron=HOURLY)
 
-    assert await mine.house.pass_time(minutes=59, seconds=59) == []
-    assert played.asked == []
+    assert await install.alga.pass_time(minutes=59, seconds=59) == []
+    assert fake_runner.asked == []
 
 
 async def test_no_more_runs_than_allowed_are_under_way(
-    mine: Any, played: Any, settings: ServerSettings
+    install: Install, fake_runner: FakeRunner, settings: ServerSettings
 ) -> None:
-    ids = [await mine.create(cron=HOURLY) for _ in range(7)]
-    played.hold()
-    mine.house.clock.advance(timedelta(hours=1))
+    ids = [await install.create(cron=HOURLY) for _ in range(7)]
+    fake_runner.hold()
+    install.alga.clock.advance(timedelta(hours=1))
     async with anyio.create_task_group() as group:
-        group.start_soon(mine.house.server.dispatcher.run_due)
-        await played.was_asked(3)
+        group.start_soon(install.alga.server.dispatcher.run_due)
+        await fake_runner.was_asked(3)
         await settle()
-        at_once = len(played.asked)
-        played.let_go()
+        at_once = len(fake_runner.asked)
+        fake_runner.let_go()
 
     assert at_once == settings.max_schedule_runs == 3
-    assert [run["scheduleId"] for run in await mine.runs()] == ids
+    assert [run["scheduleId"] for run in await install.runs()] == ids
 
 
-async def test_times_that_passed_unseen_are_counted_and_the_latest_fires(mine: Any, played: Any) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
+async def test_times_that_passed_unseen_are_counted_and_the_latest_fires(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    schedule_id = await install.create(cron=HOURLY)
 
-    await mine.house.pass_time(hours=5, minutes=10)
+    await install.alga.pass_time(hours=5, minutes=10)
 
-    assert played.nominal_times() == ["2026-01-01T05:00:00.000Z"]
-    [run] = await mine.runs()
+    assert fake_runner.nominal_times() == ["2026-01-01T05:00:00.000Z"]
+    [run] = await install.runs()
     assert (run["status"], run["reason"], run["missed"]) == ("success", "missed", 4)
-    assert await mine.next_run_at(schedule_id) == "2026-01-01T06:00:00.000Z"
-    assert "alga_server_schedule_missed_total 4.0" in await mine.house.metrics()
+    assert await install.next_run_at(schedule_id) == "2026-01-01T06:00:00.000Z"
+    assert "alga_server_schedule_missed_total 4.0" in await install.alga.metrics()
 
 
-async def test_two_times_on_one_instant_run_one_after_the_other(mine: Any, played: Any) -> None:
-    await mine.house.pass_time(days=87)  # 2026-03-29, the clocks of Berlin go forward at 01:00 UTC
-    await mine.create(cron="0,30 2,3 * * *", timezone="Europe/Berlin")
+async def test_two_times_on_one_instant_run_one_after_the_other(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    await install.alga.pass_time(days=87)  # 2026-03-29, the clocks of Berlin go forward at 01:00 UTC
+    await install.create(cron="0,30 2,3 * * *", timezone="Europe/Berlin")
 
-    await mine.house.pass_time(hours=1)
+    await install.alga.pass_time(hours=1)
 
-    assert played.nominal_times() == [
+    assert fake_runner.nominal_times() == [
         "2026-03-29T02:00:00.000+01:00",
         "2026-03-29T02:30:00.000+01:00",
         "2026-03-29T03:00:00.000+02:00",
     ]
-    assert played.most_running == 1
-    assert [run["status"] for run in await mine.runs()] == ["success"] * 3
+    assert fake_runner.most_running == 1
+    assert [run["status"] for run in await install.runs()] == ["success"] * 3
 
 
 # ---- Overlap
 
 
-async def test_a_schedule_does_not_overlap_itself(mine: Any, played: Any) -> None:
-    played.hold()
-    schedule_id = await mine.create(cron=HOURLY)
-    mine.house.clock.advance(timedelta(hours=1))
+async def test_a_schedule_does_not_overlap_itself(install: Install, fake_runner: FakeRunner) -> None:
+    fake_runner.hold()
+    schedule_id = await install.create(cron=HOURLY)
+    install.alga.clock.advance(timedelta(hours=1))
     async with anyio.create_task_group() as group:
-        group.start_soon(mine.house.server.dispatcher.run_due)
-        await played.was_asked(1)
-        mine.house.clock.advance(timedelta(hours=1))
-        group.start_soon(mine.house.server.dispatcher.run_due)
-        while len(await mine.runs()) < 2:
+        group.start_soon(install.alga.server.dispatcher.run_due)
+        await fake_runner.was_asked(1)
+        install.alga.clock.advance(timedelta(hours=1))
+        group.start_soon(install.alga.server.dispatcher.run_due)
+        while len(await install.runs()) < 2:
             await anyio.lowlevel.checkpoint()
-        played.let_go()
+        fake_runner.let_go()
 
-    first, second = await mine.runs(schedule_id)
+    first, second = await install.runs(schedule_id)
     assert (first["status"], first["nominalTime"]) == ("success", "2026-01-01T01:00:00.000Z")
     assert (second["status"], second["reason"]) == ("skipped", "overlap")
     assert second["nominalTime"] == "2026-01-01T02:00:00.000Z"
-    assert len(played.asked) == 1
-    assert (await mine.get(schedule_id))["lastRunStatus"] == "success"
-    assert 'alga_server_schedule_skipped_total{reason="overlap"} 1.0' in await mine.house.metrics()
+    assert len(fake_runner.asked) == 1
+    assert (await install.get(schedule_id))["lastRunStatus"] == "success"
+    assert 'alga_server_schedule_skipped_total{reason="overlap"} 1.0' in await install.alga.metrics()
 
 
-async def test_overlap_is_recorded_even_when_there_is_no_room_for_more(mine: Any, played: Any) -> None:
-    played.hold()
+async def test_overlap_is_recorded_even_when_there_is_no_room_for_more(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    fake_runner.hold()
     for _ in range(3):
-        await mine.create(cron=HOURLY)
-    mine.house.clock.advance(timedelta(hours=1))
+        await install.create(cron=HOURLY)
+    install.alga.clock.advance(timedelta(hours=1))
     async with anyio.create_task_group() as group:
-        group.start_soon(mine.house.server.dispatcher.run_due)
-        await played.was_asked(3)
-        mine.house.clock.advance(timedelta(hours=1))
-        group.start_soon(mine.house.server.dispatcher.run_due)
-        while len(await mine.runs()) < 6:
+        group.start_soon(install.alga.server.dispatcher.run_due)
+        await fake_runner.was_asked(3)
+        install.alga.clock.advance(timedelta(hours=1))
+        group.start_soon(install.alga.server.dispatcher.run_due)
+        while len(await install.runs()) < 6:
             await anyio.lowlevel.checkpoint()
-        played.let_go()
+        fake_runner.let_go()
 
-    assert [run["status"] for run in await mine.runs()] == ["success"] * 3 + ["skipped"] * 3
+    assert [run["status"] for run in await install.runs()] == ["success"] * 3 + ["skipped"] * 3
 
 
 # ---- Enabled, disabled, gone
 
 
 async def test_a_disabled_schedule_has_no_next_time_and_counts_from_when_it_is_enabled(
-    mine: Any, played: Any
+    install: Install, fake_runner: FakeRunner
 ) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    await mine.call("update", scheduleId=schedule_id, enabled=False)
-    assert await mine.next_run_at(schedule_id) is None
-    assert await mine.house.pass_time(hours=3, minutes=30) == []
+    schedule_id = await install.create(cron=HOURLY)
+    await install.call("update", scheduleId=schedule_id, enabled=False)
+    assert await install.next_run_at(schedule_id) is None
+    assert await install.alga.pass_time(hours=3, minutes=30) == []
 
-    await mine.call("update", scheduleId=schedule_id, enabled=True)
+    await install.call("update", scheduleId=schedule_id, enabled=True)
 
-    assert await mine.next_run_at(schedule_id) == "2026-01-01T04:00:00.000Z"
-    assert await mine.house.pass_time(minutes=5) == []
+    assert await install.next_run_at(schedule_id) == "2026-01-01T04:00:00.000Z"
+    assert await install.alga.pass_time(minutes=5) == []
 
 
 async def test_a_disabled_install_fires_nothing_and_counts_from_when_it_is_enabled(
-    mine: Any, played: Any
+    install: Install, fake_runner: FakeRunner
 ) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    off = await mine.create(cron=HOURLY, enabled=False)
-    await mine.house.admin("PATCH", mine.admin_path, json={"enabled": False})
-    assert await mine.next_run_at(schedule_id) is None
-    assert await mine.house.pass_time(hours=3, minutes=30) == []
+    schedule_id = await install.create(cron=HOURLY)
+    off = await install.create(cron=HOURLY, enabled=False)
+    await install.alga.admin("PATCH", install.admin_path, json={"enabled": False})
+    assert await install.next_run_at(schedule_id) is None
+    assert await install.alga.pass_time(hours=3, minutes=30) == []
 
-    await mine.house.admin("PATCH", mine.admin_path, json={"enabled": True})
+    await install.alga.admin("PATCH", install.admin_path, json={"enabled": True})
 
-    assert await mine.next_run_at(schedule_id) == "2026-01-01T04:00:00.000Z"
-    assert await mine.next_run_at(off) is None
-    assert await mine.runs() == []
-
-
-async def test_enabling_what_is_enabled_loses_nothing_that_is_due(mine: Any, played: Any) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    mine.house.clock.advance(timedelta(hours=1))
-
-    await mine.house.admin("PATCH", mine.admin_path, json={"enabled": True})
-    await mine.call("update", scheduleId=schedule_id, enabled=True, name="Renamed", cron=HOURLY)
-
-    assert [run.nominal_time for run in await mine.house.pass_time()] == ["2026-01-01T01:00:00.000Z"]
+    assert await install.next_run_at(schedule_id) == "2026-01-01T04:00:00.000Z"
+    assert await install.next_run_at(off) is None
+    assert await install.runs() == []
 
 
-async def test_schedules_of_a_disabled_install_can_be_made_and_wait(mine: Any, played: Any) -> None:
-    await mine.house.admin("PATCH", mine.admin_path, json={"enabled": False})
+async def test_enabling_what_is_enabled_loses_nothing_that_is_due(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    schedule_id = await install.create(cron=HOURLY)
+    install.alga.clock.advance(timedelta(hours=1))
+
+    await install.alga.admin("PATCH", install.admin_path, json={"enabled": True})
+    await install.call("update", scheduleId=schedule_id, enabled=True, name="Renamed", cron=HOURLY)
+
+    assert [run.nominal_time for run in await install.alga.pass_time()] == ["2026-01-01T01:00:00.000Z"]
+
+
+async def test_schedules_of_a_disabled_install_can_be_made_and_wait(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    await install.alga.admin("PATCH", install.admin_path, json={"enabled": False})
     body = {"endpoint": "/sync", "cron": HOURLY}
-    response = await mine.house.admin("POST", f"{mine.admin_path}/schedules", json=body)
+    response = await install.alga.admin("POST", f"{install.admin_path}/schedules", json=body)
 
     assert response.json()["nextRunAt"] is None
 
 
-async def test_a_new_cron_counts_from_when_it_was_set(mine: Any) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    mine.house.clock.advance(timedelta(minutes=10))
+async def test_a_new_cron_counts_from_when_it_was_set(install: Install) -> None:
+    schedule_id = await install.create(cron=HOURLY)
+    install.alga.clock.advance(timedelta(minutes=10))
 
-    await mine.call("update", scheduleId=schedule_id, cron="*/20 * * * *")
+    await install.call("update", scheduleId=schedule_id, cron="*/20 * * * *")
 
-    assert await mine.next_run_at(schedule_id) == "2026-01-01T00:20:00.000Z"
-
-
-async def test_another_payload_leaves_the_next_time(mine: Any, played: Any) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    mine.house.clock.advance(timedelta(hours=1))
-
-    await mine.call("update", scheduleId=schedule_id, payload={"a": 1})
-
-    assert len(await mine.house.pass_time()) == 1
-    assert json.loads(base64.b64decode(played.asked[0]["http"]["body_b64"])) == {"a": 1}
+    assert await install.next_run_at(schedule_id) == "2026-01-01T00:20:00.000Z"
 
 
-async def test_a_schedule_whose_endpoint_vanished_is_disabled_with_the_reason(mine: Any, played: Any) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    newer = await mine.house.publish(version="2.0.0", api={"endpoints": []})
+async def test_another_payload_leaves_the_next_time(install: Install, fake_runner: FakeRunner) -> None:
+    schedule_id = await install.create(cron=HOURLY)
+    install.alga.clock.advance(timedelta(hours=1))
+
+    await install.call("update", scheduleId=schedule_id, payload={"a": 1})
+
+    assert len(await install.alga.pass_time()) == 1
+    assert json.loads(base64.b64decode(fake_runner.asked[0]["http"]["body_b64"])) == {"a": 1}
+
+
+async def test_a_schedule_whose_endpoint_vanished_is_disabled_with_the_reason(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    schedule_id = await install.create(cron=HOURLY)
+    newer = await install.alga.publish(version="2.0.0", api={"endpoints": []})
 
     def install_it(connection: Connection) -> None:
         connection.execute(update(tables.install).values(version_id=newer["versionId"]))
 
-    await mine.house.server._services.database.write(install_it)
-    await mine.house.pass_time(hours=1)
+    await install.alga.server._services.database.write(install_it)
+    await install.alga.pass_time(hours=1)
 
-    schedule = await mine.get(schedule_id)
+    schedule = await install.get(schedule_id)
     assert schedule["enabled"] is False
     assert schedule["lastRunStatus"] == "error"
     assert schedule["lastError"] == "Schedule endpoint not found; disabling schedule"
-    assert await mine.next_run_at(schedule_id) is None
-    [run] = await mine.runs()
+    assert await install.next_run_at(schedule_id) is None
+    [run] = await install.runs()
     assert (run["status"], run["errorCode"]) == ("error", "endpoint_not_found")
-    assert await mine.house.pass_time(days=1) == []
-    assert played.asked == []
+    assert await install.alga.pass_time(days=1) == []
+    assert fake_runner.asked == []
 
 
-async def while_running(mine: Any, played: Any, change: Any) -> str:
+async def while_running(install: Install, fake_runner: FakeRunner, change: Any) -> str:
     """Do ``change`` while the run of a new schedule is under way; the schedule's id."""
-    played.hold()
-    schedule_id: str = await mine.create(cron=HOURLY)
-    mine.house.clock.advance(timedelta(hours=1))
+    fake_runner.hold()
+    schedule_id: str = await install.create(cron=HOURLY)
+    install.alga.clock.advance(timedelta(hours=1))
     async with anyio.create_task_group() as group:
-        group.start_soon(mine.house.server.dispatcher.run_due)
-        await played.was_asked(1)
+        group.start_soon(install.alga.server.dispatcher.run_due)
+        await fake_runner.was_asked(1)
         await change(schedule_id)
-        played.let_go()
+        fake_runner.let_go()
     return schedule_id
 
 
-async def test_deleting_a_schedule_while_it_runs_keeps_its_history(mine: Any, played: Any) -> None:
+async def test_deleting_a_schedule_while_it_runs_keeps_its_history(
+    install: Install, fake_runner: FakeRunner
+) -> None:
     async def delete(schedule_id: str) -> None:
-        assert (await mine.call("delete", scheduleId=schedule_id)).status_code == 200
+        assert (await install.call("delete", scheduleId=schedule_id)).status_code == 200
 
-    schedule_id = await while_running(mine, played, delete)
+    schedule_id = await while_running(install, fake_runner, delete)
 
-    assert [run["status"] for run in await mine.runs(schedule_id)] == ["success"]
-    assert await mine.list() == []
+    assert [run["status"] for run in await install.runs(schedule_id)] == ["success"]
+    assert await install.list() == []
 
 
-async def test_disabling_a_schedule_while_it_runs_lets_it_end(mine: Any, played: Any) -> None:
+async def test_disabling_a_schedule_while_it_runs_lets_it_end(
+    install: Install, fake_runner: FakeRunner
+) -> None:
     async def disable(schedule_id: str) -> None:
-        await mine.call("update", scheduleId=schedule_id, enabled=False)
+        await install.call("update", scheduleId=schedule_id, enabled=False)
 
-    schedule_id = await while_running(mine, played, disable)
+    schedule_id = await while_running(install, fake_runner, disable)
 
-    assert (await mine.get(schedule_id))["lastRunStatus"] == "success"
-    assert await mine.next_run_at(schedule_id) is None
+    assert (await install.get(schedule_id))["lastRunStatus"] == "success"
+    assert await install.next_run_at(schedule_id) is None
 
 
-async def test_uninstalling_while_it_runs_leaves_nothing(mine: Any, played: Any) -> None:
+async def test_uninstalling_while_it_runs_leaves_nothing(install: Install, fake_runner: FakeRunner) -> None:
     async def uninstall(_schedule_id: str) -> None:
-        assert (await mine.house.admin("DELETE", mine.admin_path)).status_code == 204
+        assert (await install.alga.admin("DELETE", install.admin_path)).status_code == 204
 
-    await while_running(mine, played, uninstall)
+    await while_running(install, fake_runner, uninstall)
 
     def left(connection: Connection) -> int:
         return len(connection.execute(select(tables.schedule_run.c.id)).all())
 
-    assert await mine.house.server._services.database.read(left) == 0
+    assert await install.alga.server._services.database.read(left) == 0
 
 
-async def test_no_transaction_is_open_while_a_handler_runs(mine: Any, played: Any) -> None:
+async def test_no_transaction_is_open_while_a_handler_runs(install: Install, fake_runner: FakeRunner) -> None:
     # In memory there is one connection: a transaction left open would keep everybody else out.
     async def write(_schedule_id: str) -> None:
-        await mine.create(cron=HOURLY, name="Meanwhile")
+        await install.create(cron=HOURLY, name="Meanwhile")
 
-    await while_running(mine, played, write)
+    await while_running(install, fake_runner, write)
 
-    assert [each["name"] for each in await mine.list()] == [None, "Meanwhile"]
+    assert [each["name"] for each in await install.list()] == [None, "Meanwhile"]
 
 
 # ---- The loop
@@ -462,29 +495,31 @@ class TestOnItsOwn:
     def settings(self, settings: ServerSettings) -> ServerSettings:
         return settings.model_copy(update={"dispatch_schedules": True})
 
-    async def test_moving_the_clock_fires_what_comes_due(self, mine: Any, played: Any) -> None:
-        await mine.create(cron=HOURLY)
-        mine.house.clock.advance(timedelta(hours=1))
+    async def test_moving_the_clock_fires_what_comes_due(
+        self, install: Install, fake_runner: FakeRunner
+    ) -> None:
+        await install.create(cron=HOURLY)
+        install.alga.clock.advance(timedelta(hours=1))
 
-        await played.was_asked(1)
+        await fake_runner.was_asked(1)
 
-    async def test_a_new_schedule_is_noticed_at_once(self, mine: Any, played: Any) -> None:
-        await mine.create(cron="0 5 * * *")
-        mine.house.clock.advance(timedelta(seconds=1))
-        await mine.create(cron="0 1 * * *")
-        mine.house.clock.advance(timedelta(hours=1))
+    async def test_a_new_schedule_is_noticed_at_once(self, install: Install, fake_runner: FakeRunner) -> None:
+        await install.create(cron="0 5 * * *")
+        install.alga.clock.advance(timedelta(seconds=1))
+        await install.create(cron="0 1 * * *")
+        install.alga.clock.advance(timedelta(hours=1))
 
-        await played.was_asked(1)
-        assert played.nominal_times() == ["2026-01-01T01:00:00.000Z"]
+        await fake_runner.was_asked(1)
+        assert fake_runner.nominal_times() == ["2026-01-01T01:00:00.000Z"]
 
     @pytest.mark.skipif(
         "ALGA_TEST_POSTGRES" in os.environ, reason="PostgreSQL may take longer than settle() waits"
     )
     async def test_it_looks_again_only_when_there_is_a_reason(
-        self, mine: Any, monkeypatch: pytest.MonkeyPatch
+        self, install: Install, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        database = mine.house.server._services.database
-        await mine.create(cron=HOURLY)
+        database = install.alga.server._services.database
+        await install.create(cron=HOURLY)
         await settle()
         reads = 0
         read = database.read
@@ -495,19 +530,23 @@ class TestOnItsOwn:
             return await read(fn)
 
         monkeypatch.setattr(database, "read", counted)
-        mine.house.clock.advance(timedelta(seconds=14))
+        install.alga.clock.advance(timedelta(seconds=14))
         await settle()
         before_the_poll = reads
-        mine.house.clock.advance(timedelta(seconds=1))
+        install.alga.clock.advance(timedelta(seconds=1))
         await settle()
 
         assert (before_the_poll, reads) == (0, 1)
 
     async def test_a_look_that_fails_is_logged_and_tried_again(
-        self, mine: Any, played: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self,
+        install: Install,
+        fake_runner: FakeRunner,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
-        database = mine.house.server._services.database
-        await mine.create(cron=HOURLY)
+        database = install.alga.server._services.database
+        await install.create(cron=HOURLY)
         await settle()
 
         async def broken(_fn: Any) -> None:
@@ -515,12 +554,12 @@ class TestOnItsOwn:
 
         with monkeypatch.context() as patch:
             patch.setattr(database, "read", broken)
-            mine.house.clock.advance(timedelta(hours=1))
+            install.alga.clock.advance(timedelta(hours=1))
             while "dispatch_failure" not in [getattr(each, "action", "") for each in caplog.records]:
                 await anyio.lowlevel.checkpoint()
-        mine.house.clock.advance(timedelta(seconds=15))
+        install.alga.clock.advance(timedelta(seconds=15))
 
-        await played.was_asked(1)
+        await fake_runner.was_asked(1)
 
 
 async def settle() -> None:
@@ -578,18 +617,18 @@ async def test_a_server_can_be_entered_again(settings: ServerSettings) -> None:
 
 
 async def test_a_run_is_one_log_line_without_payload(
-    mine: Any, played: Any, caplog: pytest.LogCaptureFixture
+    install: Install, fake_runner: FakeRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "alga_server")
-    schedule_id = await fire_next(mine, payload={"secret": "hunter2"})
+    schedule_id = await fire_next(install, payload={"secret": "hunter2"})
 
     [line] = [each for each in caplog.records if getattr(each, "action", "") == "schedule_run"]
     shown = {
         name: getattr(line, name) for name in ("tenant_id", "install_id", "schedule_id", "status", "trigger")
     }
     assert shown == {
-        "tenant_id": mine.tenant,
-        "install_id": mine.id,
+        "tenant_id": install.tenant,
+        "install_id": install.id,
         "schedule_id": schedule_id,
         "status": "success",
         "trigger": "schedule",
@@ -597,29 +636,29 @@ async def test_a_run_is_one_log_line_without_payload(
     assert "hunter2" not in str(vars(line))
 
 
-async def test_a_run_is_counted_with_its_lag(mine: Any, played: Any) -> None:
-    await mine.create(cron=HOURLY)
-    await mine.house.pass_time(hours=1, seconds=3)
+async def test_a_run_is_counted_with_its_lag(install: Install, fake_runner: FakeRunner) -> None:
+    await install.create(cron=HOURLY)
+    await install.alga.pass_time(hours=1, seconds=3)
 
-    metrics = await mine.house.metrics()
+    metrics = await install.alga.metrics()
     assert 'alga_server_schedule_runs_total{status="success",trigger="schedule"} 1.0' in metrics
     assert "alga_server_schedule_lag_seconds_sum 3.0" in metrics
 
 
-async def test_firing_costs_the_history_its_oldest_runs(mine: Any, played: Any) -> None:
-    dispatcher = mine.house.server.dispatcher
+async def test_firing_costs_the_history_its_oldest_runs(install: Install, fake_runner: FakeRunner) -> None:
+    dispatcher = install.alga.server.dispatcher
     dispatcher._worker = type(dispatcher._worker)(dispatcher._worker.id, dispatcher._worker.lease, history=3)
-    await mine.create(cron=HOURLY)
+    await install.create(cron=HOURLY)
     for _ in range(6):
-        await mine.house.pass_time(hours=1)
+        await install.alga.pass_time(hours=1)
 
-    kept = [run["nominalTime"] for run in await mine.runs()]
+    kept = [run["nominalTime"] for run in await install.runs()]
     assert kept == [f"2026-01-01T0{hour}:00:00.000Z" for hour in (4, 5, 6)]
 
 
-async def test_a_runs_row_cannot_be_there_twice(mine: Any, played: Any) -> None:
+async def test_a_runs_row_cannot_be_there_twice(install: Install, fake_runner: FakeRunner) -> None:
     """What the once-only rule rests on, asked of the database itself."""
-    await fire_next(mine)
+    await fire_next(install)
 
     def copy(connection: Connection) -> None:
         columns = ", ".join(
@@ -629,4 +668,4 @@ async def test_a_runs_row_cannot_be_there_twice(mine: Any, played: Any) -> None:
         connection.execute(text(f"INSERT INTO {name} (id, {columns}) SELECT 'copy', {columns} FROM {name}"))
 
     with pytest.raises(Exception, match=r"(?i)unique constraint"):
-        await mine.house.server._services.database.write(copy)
+        await install.alga.server._services.database.write(copy)

@@ -16,6 +16,7 @@ from sqlalchemy import update
 from alga_server import Server, ServerSettings
 from alga_server.firing import claims, leases
 from alga_server.storage import tables
+from tests.support.server import FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
 
@@ -28,30 +29,30 @@ def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
 
 
 @pytest.fixture
-def runner_transport(played: Any) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(played)
+def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
+    return httpx.MockTransport(fake_runner)
 
 
-async def spoil(mine: Any, schedule_id: str, **values: Any) -> None:
+async def spoil(install: Install, schedule_id: str, **values: Any) -> None:
     """Leave in the database what no request could have put there."""
     statement = update(tables.schedule).where(tables.schedule.c.id == schedule_id).values(**values)
-    await mine.house.server._services.database.write(lambda c: c.execute(statement))
+    await install.alga.server._services.database.write(lambda c: c.execute(statement))
 
 
 @pytest.mark.parametrize(
     "values", [{"timezone": "Mars/Olympus"}, {"cron": "0 0 31 2 *"}, {"cron": "nonsense"}]
 )
 async def test_a_schedule_that_cannot_be_claimed_stops_no_other(
-    mine: Any, played: Any, caplog: pytest.LogCaptureFixture, values: dict[str, str]
+    install: Install, fake_runner: FakeRunner, caplog: pytest.LogCaptureFixture, values: dict[str, str]
 ) -> None:
-    spoilt = await mine.create(cron=HOURLY)
-    sound = await mine.create(cron=HOURLY)
-    await spoil(mine, spoilt, **values)
+    spoilt = await install.create(cron=HOURLY)
+    sound = await install.create(cron=HOURLY)
+    await spoil(install, spoilt, **values)
 
     for _ in range(2):
-        await mine.house.pass_time(hours=1)
+        await install.alga.pass_time(hours=1)
 
-    assert [asked["context"]["schedule_id"] for asked in played.asked] == [sound, sound]
+    assert [asked["context"]["schedule_id"] for asked in fake_runner.asked] == [sound, sound]
     failures = [each for each in caplog.records if getattr(each, "action", "") == "dispatch_failure"]
     assert {(each.levelno, getattr(each, "schedule_id", None)) for each in failures} == {
         (logging.ERROR, spoilt)
@@ -60,11 +61,11 @@ async def test_a_schedule_that_cannot_be_claimed_stops_no_other(
 
 @pytest.mark.parametrize("by_hand", [False, True], ids=["by the clock", "by an admin"])
 async def test_a_run_that_is_claimed_while_the_server_stops_is_carried_out(
-    mine: Any, played: Any, monkeypatch: pytest.MonkeyPatch, by_hand: bool
+    install: Install, fake_runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, by_hand: bool
 ) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    mine.house.clock.advance(timedelta(hours=1))
-    settings = mine.house.server._services.settings
+    schedule_id = await install.create(cron=HOURLY)
+    install.alga.clock.advance(timedelta(hours=1))
+    settings = install.alga.server._services.settings
     claimed, stopping = anyio.Event(), anyio.Event()
 
     def slow(write: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,13 +80,13 @@ async def test_a_run_that_is_claimed_while_the_server_stops_is_carried_out(
 
     async def fire(server: Server) -> None:
         if by_hand:
-            await server.dispatcher.run_now(mine.tenant, mine.id, schedule_id)
+            await server.dispatcher.run_now(install.tenant, install.id, schedule_id)
         else:
-            await server.dispatcher._look(mine.house.clock.now(), may_fire=True)
+            await server.dispatcher._look(install.alga.clock.now(), may_fire=True)
 
     async with (
         anyio.create_task_group() as group,
-        Server(settings, clock=mine.house.clock, runner_transport=httpx.MockTransport(played)) as ends,
+        Server(settings, clock=install.alga.clock, runner_transport=httpx.MockTransport(fake_runner)) as ends,
     ):
         database = ends._services.database
         monkeypatch.setattr(database, "write", slow(database.write))
@@ -99,29 +100,29 @@ async def test_a_run_that_is_claimed_while_the_server_stops_is_carried_out(
 
         group.start_soon(stop)
 
-    assert len(played.asked) == 1
-    assert [run["status"] for run in await mine.runs()] == ["success"]
+    assert len(fake_runner.asked) == 1
+    assert [run["status"] for run in await install.runs()] == ["success"]
 
 
 @pytest.mark.parametrize("removed", [False, True], ids=["given up", "uninstalled"])
 async def test_a_handler_whose_run_is_no_longer_held_is_cut_off(
-    mine: Any, played: Any, removed: bool
+    install: Install, fake_runner: FakeRunner, removed: bool
 ) -> None:
     """Else it would go on beside the next run of its schedule."""
-    await mine.create(cron=HOURLY)
-    played.hold()
-    mine.house.clock.advance(timedelta(hours=1))
-    dispatcher = mine.house.server.dispatcher
+    await install.create(cron=HOURLY)
+    fake_runner.hold()
+    install.alga.clock.advance(timedelta(hours=1))
+    dispatcher = install.alga.server.dispatcher
     with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             group.start_soon(dispatcher.run_due)
-            await played.was_asked(1)
+            await fake_runner.was_asked(1)
             if removed:
-                await mine.house.admin("DELETE", mine.admin_path)
+                await install.alga.admin("DELETE", install.admin_path)
             else:
-                later = mine.house.clock.now() + timedelta(hours=1)
-                await mine.house.server._services.database.write(partial(leases.reap, now=later))
-            mine.house.clock.advance(timedelta(seconds=30))
+                later = install.alga.clock.now() + timedelta(hours=1)
+                await install.alga.server._services.database.write(partial(leases.reap, now=later))
+            install.alga.clock.advance(timedelta(seconds=30))
             await dispatcher.run_due()
 
-    assert played.running == 0
+    assert fake_runner.running == 0

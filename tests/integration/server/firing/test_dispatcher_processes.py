@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -17,6 +16,7 @@ from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
 from alga_server import ServerSettings
+from tests.support.server import Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -63,9 +63,9 @@ def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
 
 
 async def test_two_processes_fire_each_time_of_fifty_schedules_once(
-    mine: Any, settings: ServerSettings
+    install: Install, settings: ServerSettings
 ) -> None:
-    ids = [await mine.create(cron="0 * * * *") for _ in range(50)]
+    ids = [await install.create(cron="0 * * * *") for _ in range(50)]
     hours = 3
     ran: list[str] = []
     url = settings.database_url
@@ -79,7 +79,7 @@ async def test_two_processes_fire_each_time_of_fifty_schedules_once(
                         group.start_soon(each.fire, START + timedelta(hours=hour), ran)
 
     assert len(ran) == len(set(ran)) == 50 * hours
-    runs = await mine.runs()
+    runs = await install.runs()
     assert {run["status"] for run in runs} == {"success"}
     assert Counter(run["scheduleId"] for run in runs) == dict.fromkeys(ids, hours)
     assert len({(run["scheduleId"], run["nominalTime"]) for run in runs}) == 50 * hours

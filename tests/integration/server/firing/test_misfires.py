@@ -13,6 +13,7 @@ from alga_server.firing import misfires
 from alga_server.firing.misfires import MAX_COUNTED, MAX_MADE_UP, MisfirePolicy, Plan
 from alga_server.schedules.occurrences import after, following
 from alga_server.schedules.policies import MISFIRE_KINDS
+from tests.support.server import FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
 
@@ -127,13 +128,13 @@ def test_a_server_that_was_away_for_years_is_back_quickly(cron: str, kind: str) 
 
 
 @pytest.fixture
-def runner_transport(played: Any) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(played)
+def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
+    return httpx.MockTransport(fake_runner)
 
 
-async def make(mine: Any, **members: Any) -> str:
+async def make(install: Install, **members: Any) -> str:
     body = {"endpoint": "/sync", "cron": HOURLY, **members}
-    response = await mine.house.admin("POST", f"{mine.admin_path}/schedules", json=body)
+    response = await install.alga.admin("POST", f"{install.admin_path}/schedules", json=body)
     assert response.status_code == 201, response.text
     made: str = response.json()["id"]
     return made
@@ -143,107 +144,111 @@ def history(runs: list[dict[str, Any]]) -> list[tuple[str, str, str | None, int]
     return [(run["nominalTime"][11:16], run["status"], run["reason"], run["missed"]) for run in runs]
 
 
-async def test_skip_records_what_passed_and_runs_nothing(mine: Any, played: Any) -> None:
-    schedule_id = await make(mine, missedRuns="skip")
+async def test_skip_records_what_passed_and_runs_nothing(install: Install, fake_runner: FakeRunner) -> None:
+    schedule_id = await make(install, missedRuns="skip")
 
-    await mine.house.pass_time(hours=3, minutes=30)
+    await install.alga.pass_time(hours=3, minutes=30)
 
-    assert played.asked == []
-    assert history(await mine.runs(schedule_id)) == [("03:00", "skipped", "missed", 3)]
-    shown = await mine.house.metrics()
+    assert fake_runner.asked == []
+    assert history(await install.runs(schedule_id)) == [("03:00", "skipped", "missed", 3)]
+    shown = await install.alga.metrics()
     assert "alga_server_schedule_missed_total 3.0" in shown
     assert 'alga_server_schedule_skipped_total{reason="missed"} 1.0' in shown
-    assert (await mine.get(schedule_id))["lastRunStatus"] is None
-    await mine.house.pass_time(minutes=30)
-    assert played.nominal_times() == ["2026-01-01T04:00:00.000Z"]
+    assert (await install.get(schedule_id))["lastRunStatus"] is None
+    await install.alga.pass_time(minutes=30)
+    assert fake_runner.nominal_times() == ["2026-01-01T04:00:00.000Z"]
 
 
-async def test_latest_runs_once_and_is_the_default(mine: Any, played: Any) -> None:
-    schedule_id = await make(mine)
+async def test_latest_runs_once_and_is_the_default(install: Install, fake_runner: FakeRunner) -> None:
+    schedule_id = await make(install)
 
-    await mine.house.pass_time(hours=3, minutes=30)
+    await install.alga.pass_time(hours=3, minutes=30)
 
-    assert history(await mine.runs(schedule_id)) == [("03:00", "success", "missed", 2)]
-    assert "alga_server_schedule_made_up_total 1.0" in await mine.house.metrics()
-
-
-async def test_a_single_time_that_runs_late_says_so(mine: Any, played: Any) -> None:
-    schedule_id = await make(mine)
-
-    await mine.house.pass_time(hours=1, minutes=30)
-
-    assert history(await mine.runs(schedule_id)) == [("01:00", "success", "missed", 0)]
+    assert history(await install.runs(schedule_id)) == [("03:00", "success", "missed", 2)]
+    assert "alga_server_schedule_made_up_total 1.0" in await install.alga.metrics()
 
 
-async def test_all_runs_each_time_in_order_one_at_a_time(mine: Any, played: Any) -> None:
-    schedule_id = await make(mine, missedRuns="all")
+async def test_a_single_time_that_runs_late_says_so(install: Install, fake_runner: FakeRunner) -> None:
+    schedule_id = await make(install)
 
-    await mine.house.pass_time(hours=3, minutes=30)
+    await install.alga.pass_time(hours=1, minutes=30)
 
-    assert [each[11:16] for each in played.nominal_times()] == ["01:00", "02:00", "03:00"]
-    assert played.most_running == 1
-    assert history(await mine.runs(schedule_id)) == [
+    assert history(await install.runs(schedule_id)) == [("01:00", "success", "missed", 0)]
+
+
+async def test_all_runs_each_time_in_order_one_at_a_time(install: Install, fake_runner: FakeRunner) -> None:
+    schedule_id = await make(install, missedRuns="all")
+
+    await install.alga.pass_time(hours=3, minutes=30)
+
+    assert [each[11:16] for each in fake_runner.nominal_times()] == ["01:00", "02:00", "03:00"]
+    assert fake_runner.most_running == 1
+    assert history(await install.runs(schedule_id)) == [
         (hour, "success", "missed", 0) for hour in ("01:00", "02:00", "03:00")
     ]
-    assert "alga_server_schedule_missed_total 0.0" in await mine.house.metrics()
+    assert "alga_server_schedule_missed_total 0.0" in await install.alga.metrics()
 
 
-async def test_with_all_a_time_that_comes_during_a_run_overlaps_as_ever(mine: Any, played: Any) -> None:
-    schedule_id = await make(mine, missedRuns="all")
-    played.hold()
-    mine.house.clock.advance(timedelta(hours=1))
+async def test_with_all_a_time_that_comes_during_a_run_overlaps_as_ever(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    schedule_id = await make(install, missedRuns="all")
+    fake_runner.hold()
+    install.alga.clock.advance(timedelta(hours=1))
     async with anyio.create_task_group() as group:
-        group.start_soon(mine.house.server.dispatcher.run_due)
-        await played.was_asked(1)
-        mine.house.clock.advance(timedelta(hours=1))
-        group.start_soon(mine.house.server.dispatcher.run_due)
-        while len(await mine.runs()) < 2:
+        group.start_soon(install.alga.server.dispatcher.run_due)
+        await fake_runner.was_asked(1)
+        install.alga.clock.advance(timedelta(hours=1))
+        group.start_soon(install.alga.server.dispatcher.run_due)
+        while len(await install.runs()) < 2:
             await anyio.lowlevel.checkpoint()
-        played.let_go()
+        fake_runner.let_go()
 
-    assert history(await mine.runs(schedule_id)) == [
+    assert history(await install.runs(schedule_id)) == [
         ("01:00", "success", None, 0),
         ("02:00", "skipped", "overlap", 0),
     ]
 
 
-async def test_a_restart_goes_on_where_it_was(mine: Any, played: Any) -> None:
-    await make(mine, missedRuns="all")
-    played.hold()
-    mine.house.clock.advance(timedelta(hours=3))
-    dispatcher = mine.house.server.dispatcher
+async def test_a_restart_goes_on_where_it_was(install: Install, fake_runner: FakeRunner) -> None:
+    await make(install, missedRuns="all")
+    fake_runner.hold()
+    install.alga.clock.advance(timedelta(hours=3))
+    dispatcher = install.alga.server.dispatcher
     async with anyio.create_task_group() as group:
         group.start_soon(dispatcher.run_due)
-        await played.was_asked(1)
+        await fake_runner.was_asked(1)
         group.cancel_scope.cancel()
-    played.let_go()
+    fake_runner.let_go()
 
-    await mine.house.pass_time()
+    await install.alga.pass_time()
 
-    assert [each[11:16] for each in played.nominal_times()] == ["01:00", "02:00", "03:00"]
+    assert [each[11:16] for each in fake_runner.nominal_times()] == ["01:00", "02:00", "03:00"]
 
 
-async def test_the_policy_is_shown_and_can_be_changed(mine: Any, played: Any) -> None:
-    schedule_id = await make(mine, missedRuns="all", missedWindowSeconds=3600)
-    path = f"{mine.admin_path}/schedules/{schedule_id}"
-    before = (await mine.house.admin("GET", f"{mine.admin_path}/schedules")).json()["schedules"][0]
+async def test_the_policy_is_shown_and_can_be_changed(install: Install, fake_runner: FakeRunner) -> None:
+    schedule_id = await make(install, missedRuns="all", missedWindowSeconds=3600)
+    path = f"{install.admin_path}/schedules/{schedule_id}"
+    before = (await install.alga.admin("GET", f"{install.admin_path}/schedules")).json()["schedules"][0]
 
-    after_it = await mine.house.admin("PATCH", path, json={"missedRuns": "skip", "missedWindowSeconds": None})
+    after_it = await install.alga.admin(
+        "PATCH", path, json={"missedRuns": "skip", "missedWindowSeconds": None}
+    )
 
     assert (before["missedRuns"], before["missedWindowSeconds"]) == ("all", 3600)
     assert (after_it.json()["missedRuns"], after_it.json()["missedWindowSeconds"]) == ("skip", None)
     assert after_it.json()["nextRunAt"] == before["nextRunAt"]
 
 
-async def test_what_extensions_see_of_a_schedule_has_not_changed(mine: Any) -> None:
-    seen = await mine.get(await make(mine, missedRuns="all"))
+async def test_what_extensions_see_of_a_schedule_has_not_changed(install: Install) -> None:
+    seen = await install.get(await make(install, missedRuns="all"))
 
     assert not {"missedRuns", "missedWindowSeconds"} & set(seen)
 
 
-async def test_a_window_is_a_whole_number_however_json_writes_it(mine: Any) -> None:
+async def test_a_window_is_a_whole_number_however_json_writes_it(install: Install) -> None:
     body = {"endpoint": "/sync", "cron": HOURLY, "missedWindowSeconds": 60.0}
 
-    response = await mine.house.admin("POST", f"{mine.admin_path}/schedules", json=body)
+    response = await install.alga.admin("POST", f"{install.admin_path}/schedules", json=body)
 
     assert response.json()["missedWindowSeconds"] == 60

@@ -18,6 +18,7 @@ from alga_server.firing.reconcile import reconciliation
 from alga_server.firing.reconcile.checks import Calendar
 from alga_server.schedules.occurrences import after, following
 from alga_server.storage import tables
+from tests.support.server import FakeRunner, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -40,13 +41,13 @@ def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
 
 
 @pytest.fixture
-def runner_transport(played: Any) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(played)
+def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
+    return httpx.MockTransport(fake_runner)
 
 
-def by_hand(mine: Any, *statements: Any) -> None:
+def by_hand(install: Install, *statements: Any) -> None:
     """Leave in the database what no request could have put there, and what its keys forbid."""
-    engine = create_engine(mine.house.server._services.settings.database_url)
+    engine = create_engine(install.alga.server._services.settings.database_url)
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET session_replication_role = replica")
@@ -55,54 +56,54 @@ def by_hand(mine: Any, *statements: Any) -> None:
     engine.dispose()
 
 
-def spoil(mine: Any, schedule_id: str, **values: Any) -> None:
-    by_hand(mine, update(tables.schedule).where(tables.schedule.c.id == schedule_id).values(**values))
+def spoil(install: Install, schedule_id: str, **values: Any) -> None:
+    by_hand(install, update(tables.schedule).where(tables.schedule.c.id == schedule_id).values(**values))
 
 
-async def row_of(mine: Any, schedule_id: str) -> Any:
+async def row_of(install: Install, schedule_id: str) -> Any:
     query = select(tables.schedule).where(tables.schedule.c.id == schedule_id)
-    return await mine.house.server._services.database.read(lambda c: c.execute(query).one_or_none())
+    return await install.alga.server._services.database.read(lambda c: c.execute(query).one_or_none())
 
 
-async def everything(mine: Any) -> list[list[tuple[Any, ...]]]:
+async def everything(install: Install) -> list[list[tuple[Any, ...]]]:
     def rows(connection: Connection) -> list[list[tuple[Any, ...]]]:
         return [[tuple(row) for row in connection.execute(select(t))] for t in tables.metadata.sorted_tables]
 
-    found: list[list[tuple[Any, ...]]] = await mine.house.server._services.database.read(rows)
+    found: list[list[tuple[Any, ...]]] = await install.alga.server._services.database.read(rows)
     return found
 
 
-async def reconcile(mine: Any, method: str = "POST") -> list[tuple[str, bool]]:
+async def reconcile(install: Install, method: str = "POST") -> list[tuple[str, bool]]:
     """What was wrong, by an admin's call, and whether it was healed."""
-    response = await mine.house.admin(method, "/api/admin/reconciliation")
+    response = await install.alga.admin(method, "/api/admin/reconciliation")
     assert response.status_code == 200, response.text
     return [(each["discrepancy"], each["healed"]) for each in response.json()["discrepancies"]]
 
 
-async def test_what_is_right_is_left_as_it_is(mine: Any, played: Any) -> None:
-    played.status = 500
-    house = mine.house
-    retried = await mine.create(cron="0 0 * * *")
-    await house.admin("PATCH", f"{mine.admin_path}/schedules/{retried}", json={"maxAttempts": 3})
-    await house.pass_time(days=1)
+async def test_what_is_right_is_left_as_it_is(install: Install, fake_runner: FakeRunner) -> None:
+    fake_runner.status = 500
+    alga = install.alga
+    retried = await install.create(cron="0 0 * * *")
+    await alga.admin("PATCH", f"{install.admin_path}/schedules/{retried}", json={"maxAttempts": 3})
+    await alga.pass_time(days=1)
     for each in ("*/5 * * * *", "30 2 * * *", "0,30 2 * * *", "0 0 29 2 *"):
         for zone in ("UTC", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia"):
-            await mine.create(cron=each, timezone=zone)
-    await mine.create(enabled=False)
-    other = await house.install("tenant-b")
+            await install.create(cron=each, timezone=zone)
+    await install.create(enabled=False)
+    other = await alga.install("tenant-b")
     await other.create()
-    await house.admin("PATCH", other.admin_path, json={"enabled": False})
-    running = await mine.create()
-    house.clock.advance(timedelta(days=3))  # all of them are overdue now, and the attempt that waits
-    played.hold()
-    await mine.run_now(running, wait="false")
-    await played.was_asked(2)
-    before = await everything(mine)
+    await alga.admin("PATCH", other.admin_path, json={"enabled": False})
+    running = await install.create()
+    alga.clock.advance(timedelta(days=3))  # all of them are overdue now, and the attempt that waits
+    fake_runner.hold()
+    await install.run_now(running, wait="false")
+    await fake_runner.was_asked(2)
+    before = await everything(install)
 
-    assert (await row_of(mine, retried)).retry_attempt == 2
-    assert await reconcile(mine) == []
-    assert await everything(mine) == before
-    played.let_go()
+    assert (await row_of(install, retried)).retry_attempt == 2
+    assert await reconcile(install) == []
+    assert await everything(install) == before
+    fake_runner.let_go()
 
 
 @pytest.mark.parametrize(
@@ -131,27 +132,27 @@ async def test_what_is_right_is_left_as_it_is(mine: Any, played: Any) -> None:
     ],
 )
 async def test_a_next_time_that_is_not_the_next_is_computed_anew(
-    mine: Any, values: dict[str, Any], kind: str, then: tuple[datetime, str]
+    install: Install, values: dict[str, Any], kind: str, then: tuple[datetime, str]
 ) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    spoil(mine, schedule_id, **values)
+    schedule_id = await install.create(cron=HOURLY)
+    spoil(install, schedule_id, **values)
 
-    assert await reconcile(mine) == [(kind, True)]
+    assert await reconcile(install) == [(kind, True)]
 
-    row = await row_of(mine, schedule_id)
+    row = await row_of(install, schedule_id)
     assert (row.next_run_at, row.next_nominal_time) == then
-    assert await reconcile(mine) == []
+    assert await reconcile(install) == []
 
 
 @pytest.mark.parametrize("column", ["last_run_at", "updated_at"])
-async def test_a_next_time_is_left_to_a_server_whose_clock_is_ahead(mine: Any, column: str) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
+async def test_a_next_time_is_left_to_a_server_whose_clock_is_ahead(install: Install, column: str) -> None:
+    schedule_id = await install.create(cron=HOURLY)
     later = {"next_run_at": START.replace(hour=6), "next_nominal_time": "2026-01-01T06:00:00.000Z"}
-    spoil(mine, schedule_id, **later, **{column: START.replace(hour=5)})
+    spoil(install, schedule_id, **later, **{column: START.replace(hour=5)})
 
-    assert await reconcile(mine) == []
+    assert await reconcile(install) == []
 
-    row = await row_of(mine, schedule_id)
+    row = await row_of(install, schedule_id)
     assert (row.next_run_at, row.next_nominal_time) == tuple(later.values())
 
 
@@ -159,14 +160,14 @@ async def test_a_next_time_is_left_to_a_server_whose_clock_is_ahead(mine: Any, c
     "values", [{"next_run_at": START + timedelta(hours=1, minutes=1)}, {"next_nominal_time": "torn"}]
 )
 async def test_a_wrong_time_that_is_over_does_not_lose_what_was_missed(
-    mine: Any, values: dict[str, Any]
+    install: Install, values: dict[str, Any]
 ) -> None:
-    schedule_id = await mine.create(cron="1 * * * *")
-    spoil(mine, schedule_id, **values)
-    mine.house.clock.advance(timedelta(hours=5))
+    schedule_id = await install.create(cron="1 * * * *")
+    spoil(install, schedule_id, **values)
+    install.alga.clock.advance(timedelta(hours=5))
 
-    await reconcile(mine)
-    [run] = await mine.house.server.dispatcher.run_due()
+    await reconcile(install)
+    [run] = await install.alga.server.dispatcher.run_due()
 
     assert run.nominal_time == "2026-01-01T04:01:00.000Z"
     assert run.missed >= 3
@@ -183,13 +184,13 @@ async def test_a_wrong_time_that_is_over_does_not_lose_what_was_missed(
         RETRY | {"retry_at": START + timedelta(days=2)},
     ],
 )
-async def test_an_attempt_that_can_never_be_does_not_wait(mine: Any, values: dict[str, Any]) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    spoil(mine, schedule_id, **values)
+async def test_an_attempt_that_can_never_be_does_not_wait(install: Install, values: dict[str, Any]) -> None:
+    schedule_id = await install.create(cron=HOURLY)
+    spoil(install, schedule_id, **values)
 
-    assert await reconcile(mine) == [("wrong_retry", True)]
+    assert await reconcile(install) == [("wrong_retry", True)]
 
-    row = await row_of(mine, schedule_id)
+    row = await row_of(install, schedule_id)
     assert {name: getattr(row, name) for name in RETRY} == NO_RETRY
     assert (row.next_run_at, row.next_nominal_time) == ONE
 
@@ -197,61 +198,65 @@ async def test_an_attempt_that_can_never_be_does_not_wait(mine: Any, values: dic
 @pytest.mark.parametrize("values", [{"next_run_at": START}, {"next_nominal_time": ONE[1]}, RETRY])
 @pytest.mark.parametrize("whose", ["schedule", "install"])
 async def test_what_is_disabled_does_not_fire(
-    mine: Any, played: Any, values: dict[str, Any], whose: str
+    install: Install, fake_runner: FakeRunner, values: dict[str, Any], whose: str
 ) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    path = mine.admin_path if whose == "install" else f"{mine.admin_path}/schedules/{schedule_id}"
-    await mine.house.admin("PATCH", path, json={"enabled": False})
-    spoil(mine, schedule_id, **values)
+    schedule_id = await install.create(cron=HOURLY)
+    path = install.admin_path if whose == "install" else f"{install.admin_path}/schedules/{schedule_id}"
+    await install.alga.admin("PATCH", path, json={"enabled": False})
+    spoil(install, schedule_id, **values)
 
-    assert await reconcile(mine) == [("still_scheduled", True)]
+    assert await reconcile(install) == [("still_scheduled", True)]
 
-    row = await row_of(mine, schedule_id)
+    row = await row_of(install, schedule_id)
     assert (row.next_run_at, row.next_nominal_time) == NEVER
     assert {name: getattr(row, name) for name in RETRY} == NO_RETRY
-    await mine.house.pass_time(days=1)
-    assert played.asked == []
+    await install.alga.pass_time(days=1)
+    assert fake_runner.asked == []
 
 
 @pytest.mark.parametrize(
     "values", [{"cron": "nonsense"}, {"cron": "0 0 31 2 *"}, {"timezone": "Mars/Olympus"}]
 )
-async def test_an_expression_that_nobody_can_read_is_told_and_left(mine: Any, values: dict[str, Any]) -> None:
+async def test_an_expression_that_nobody_can_read_is_told_and_left(
+    install: Install, values: dict[str, Any]
+) -> None:
     """What it should say, no server can know."""
-    schedule_id = await mine.create(cron=HOURLY)
-    spoil(mine, schedule_id, **values)
-    before = await everything(mine)
+    schedule_id = await install.create(cron=HOURLY)
+    spoil(install, schedule_id, **values)
+    before = await everything(install)
 
     for _ in range(2):
-        assert await reconcile(mine) == [("unusable_expression", False)]
-    assert await everything(mine) == before
+        assert await reconcile(install) == [("unusable_expression", False)]
+    assert await everything(install) == before
 
 
-async def test_a_schedule_without_an_endpoint_is_disabled_and_can_be_mended(mine: Any, played: Any) -> None:
-    schedule_id = await mine.create(endpoint="/report", name="Report")
-    by_hand(mine, delete(tables.endpoint).where(tables.endpoint.c.path == "/report"))
+async def test_a_schedule_without_an_endpoint_is_disabled_and_can_be_mended(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    schedule_id = await install.create(endpoint="/report", name="Report")
+    by_hand(install, delete(tables.endpoint).where(tables.endpoint.c.path == "/report"))
 
-    assert await reconcile(mine) == [("endpoint_gone", True)]
-    [shown] = await mine.list()
-    mended = await mine.call("update", scheduleId=schedule_id, endpoint="/sync", enabled=True)
-    await mine.house.pass_time(hours=1)
+    assert await reconcile(install) == [("endpoint_gone", True)]
+    [shown] = await install.list()
+    mended = await install.call("update", scheduleId=schedule_id, endpoint="/sync", enabled=True)
+    await install.alga.pass_time(hours=1)
 
     assert (shown["id"], shown["enabled"], shown["endpointPath"]) == (schedule_id, False, "")
     assert shown["lastError"] == "Schedule endpoint not found; disabling schedule"
     assert mended.status_code == 200
-    assert [asked["http"]["path"] for asked in played.asked] == ["/sync"]
-    assert await reconcile(mine) == []
+    assert [asked["http"]["path"] for asked in fake_runner.asked] == ["/sync"]
+    assert await reconcile(install) == []
 
 
-async def test_a_schedule_without_an_install_goes(mine: Any) -> None:
-    gone = await mine.house.install("tenant-b")
-    schedule_id, left = await gone.create(), await mine.create()
-    by_hand(mine, delete(tables.install).where(tables.install.c.id == gone.id))
+async def test_a_schedule_without_an_install_goes(install: Install) -> None:
+    gone = await install.alga.install("tenant-b")
+    schedule_id, left = await gone.create(), await install.create()
+    by_hand(install, delete(tables.install).where(tables.install.c.id == gone.id))
 
-    assert await reconcile(mine) == [("install_gone", True)]
+    assert await reconcile(install) == [("install_gone", True)]
 
-    assert await row_of(mine, schedule_id) is None
-    assert await row_of(mine, left) is not None
+    assert await row_of(install, schedule_id) is None
+    assert await row_of(install, left) is not None
 
 
 @pytest.mark.parametrize(
@@ -259,121 +264,124 @@ async def test_a_schedule_without_an_install_goes(mine: Any) -> None:
     [(None, "run_without_lease"), (START + timedelta(days=400), "distant_lease")],
 )
 async def test_a_dead_workers_run_that_would_block_its_schedule_for_ever_is_lost(
-    mine: Any, played: Any, expires: datetime | None, kind: str
+    install: Install, fake_runner: FakeRunner, expires: datetime | None, kind: str
 ) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    await dead_run(mine, schedule_id)
-    by_hand(mine, update(tables.schedule_run).values(lease_expires_at=expires))
+    schedule_id = await install.create(cron=HOURLY)
+    await dead_run(install, schedule_id)
+    by_hand(install, update(tables.schedule_run).values(lease_expires_at=expires))
 
-    assert await reconcile(mine) == [(kind, True)]
-    assert await reconcile(mine) == []
-    await mine.house.pass_time(hours=1)
+    assert await reconcile(install) == [(kind, True)]
+    assert await reconcile(install) == []
+    await install.alga.pass_time(hours=1)
 
-    assert [(run["status"], run["trigger"]) for run in await mine.runs()] == [
+    assert [(run["status"], run["trigger"]) for run in await install.runs()] == [
         ("lost", "run_now"),
         ("success", "schedule"),
     ]
 
 
-async def dead_run(mine: Any, schedule_id: str) -> None:
+async def dead_run(install: Install, schedule_id: str) -> None:
     """A run that a server held which is no more."""
     worker = leases.Worker(id="gone", lease=timedelta(minutes=1), history=1000)
-    claim = partial(claims.claim_now, worker=worker, now=mine.house.clock.now())
-    database = mine.house.server._services.database
-    await database.write(lambda c: claim(c, mine.tenant, mine.id, schedule_id))
+    claim = partial(claims.claim_now, worker=worker, now=install.alga.clock.now())
+    database = install.alga.server._services.database
+    await database.write(lambda c: claim(c, install.tenant, install.id, schedule_id))
 
 
-async def test_a_live_workers_run_without_a_lease_goes_on(mine: Any, played: Any) -> None:
-    played.hold()
-    schedule_id = await mine.create(cron=HOURLY)
-    await mine.run_now(schedule_id, wait="false")
-    await played.was_asked(1)
-    by_hand(mine, update(tables.schedule_run).values(lease_expires_at=None))
+async def test_a_live_workers_run_without_a_lease_goes_on(install: Install, fake_runner: FakeRunner) -> None:
+    fake_runner.hold()
+    schedule_id = await install.create(cron=HOURLY)
+    await install.run_now(schedule_id, wait="false")
+    await fake_runner.was_asked(1)
+    by_hand(install, update(tables.schedule_run).values(lease_expires_at=None))
 
-    assert await reconcile(mine) == [("run_without_lease", True)]
-    mine.house.clock.advance(timedelta(seconds=59))
-    await mine.house.server.dispatcher._look(mine.house.clock.now(), may_fire=True)
-    mine.house.clock.advance(timedelta(seconds=59))
-    await mine.house.server.dispatcher._look(mine.house.clock.now(), may_fire=True)
-    played.let_go()
+    assert await reconcile(install) == [("run_without_lease", True)]
+    install.alga.clock.advance(timedelta(seconds=59))
+    await install.alga.server.dispatcher._look(install.alga.clock.now(), may_fire=True)
+    install.alga.clock.advance(timedelta(seconds=59))
+    await install.alga.server.dispatcher._look(install.alga.clock.now(), may_fire=True)
+    fake_runner.let_go()
     with anyio.fail_after(30):
-        while mine.house.server.dispatcher._live:
+        while install.alga.server.dispatcher._live:
             await anyio.lowlevel.checkpoint()
 
-    assert [run["status"] for run in await mine.runs()] == ["success"]
+    assert [run["status"] for run in await install.runs()] == ["success"]
 
 
 async def test_several_things_wrong_with_one_schedule_are_told_one_by_one(
-    mine: Any, caplog: pytest.LogCaptureFixture
+    install: Install, caplog: pytest.LogCaptureFixture
 ) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    spoil(mine, schedule_id, next_run_at=None, retry_attempt=3)
+    schedule_id = await install.create(cron=HOURLY)
+    spoil(install, schedule_id, next_run_at=None, retry_attempt=3)
 
-    assert await reconcile(mine) == [("wrong_next_time", True), ("wrong_retry", True)]
+    assert await reconcile(install) == [("wrong_next_time", True), ("wrong_retry", True)]
 
     lines = [each for each in caplog.records if getattr(each, "action", "") == "schedule_reconciled"]
     assert [
         (each.levelno, each.discrepancy, each.healed, each.tenant_id, each.install_id, each.schedule_id)  # type: ignore[attr-defined]
         for each in lines
     ] == [
-        (logging.WARNING, kind, True, mine.tenant, mine.id, schedule_id)
+        (logging.WARNING, kind, True, install.tenant, install.id, schedule_id)
         for kind in ("wrong_next_time", "wrong_retry")
     ]
-    metrics = await mine.house.metrics()
+    metrics = await install.alga.metrics()
     assert (
         'alga_server_schedule_discrepancies_total{discrepancy="wrong_retry",outcome="healed"} 1.0' in metrics
     )
 
 
-async def test_a_look_changes_and_counts_nothing(mine: Any) -> None:
-    spoil(mine, await mine.create(cron=HOURLY), next_run_at=None)
-    before = await everything(mine)
+async def test_a_look_changes_and_counts_nothing(install: Install) -> None:
+    spoil(install, await install.create(cron=HOURLY), next_run_at=None)
+    before = await everything(install)
 
-    assert await reconcile(mine, "GET") == [("wrong_next_time", False)]
+    assert await reconcile(install, "GET") == [("wrong_next_time", False)]
 
-    assert await everything(mine) == before
-    assert "alga_server_schedule_discrepancies_total{" not in await mine.house.metrics()
-
-
-async def test_a_server_heals_when_it_starts(mine: Any, settings: ServerSettings) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
-    spoil(mine, schedule_id, next_run_at=None)
-
-    async with Server(settings, clock=mine.house.clock):
-        assert (await row_of(mine, schedule_id)).next_run_at == ONE[0]
+    assert await everything(install) == before
+    assert "alga_server_schedule_discrepancies_total{" not in await install.alga.metrics()
 
 
-async def test_a_server_heals_from_time_to_time(mine: Any) -> None:
-    schedule_id = await mine.create(cron="0 0 * * *")
+async def test_a_server_heals_when_it_starts(install: Install, settings: ServerSettings) -> None:
+    schedule_id = await install.create(cron=HOURLY)
+    spoil(install, schedule_id, next_run_at=None)
+
+    async with Server(settings, clock=install.alga.clock):
+        assert (await row_of(install, schedule_id)).next_run_at == ONE[0]
+
+
+async def test_a_server_heals_from_time_to_time(install: Install) -> None:
+    schedule_id = await install.create(cron="0 0 * * *")
     for _ in range(3):
-        spoil(mine, schedule_id, next_run_at=None)
-        mine.house.clock.advance(timedelta(seconds=300))
+        spoil(install, schedule_id, next_run_at=None)
+        install.alga.clock.advance(timedelta(seconds=300))
         with anyio.fail_after(30):
-            while (await row_of(mine, schedule_id)).next_run_at is None:
+            while (await row_of(install, schedule_id)).next_run_at is None:
                 await anyio.lowlevel.checkpoint()
 
 
 async def test_what_the_reconciler_heals_fires_without_waiting_for_the_next_look(
-    mine: Any, settings: ServerSettings, played: Any
+    install: Install, settings: ServerSettings, fake_runner: FakeRunner
 ) -> None:
-    schedule_id = await mine.create(cron=HOURLY)
+    schedule_id = await install.create(cron=HOURLY)
     firing = settings.model_copy(update={"dispatch_schedules": True})
-    clock, transport = mine.house.clock, httpx.MockTransport(played)
+    clock, transport = install.alga.clock, httpx.MockTransport(fake_runner)
     async with Server(firing, clock=clock, runner_transport=transport) as server:
-        spoil(mine, schedule_id, next_run_at=START - timedelta(hours=9), next_nominal_time=None)
+        spoil(install, schedule_id, next_run_at=START - timedelta(hours=9), next_nominal_time=None)
         await server._services.reconciler.reconcile()
         with anyio.fail_after(30):
-            await played.was_asked(1)
+            await fake_runner.was_asked(1)
 
 
 async def test_a_reconciler_that_fails_does_not_keep_the_server_from_serving(
-    mine: Any, settings: ServerSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    install: Install,
+    settings: ServerSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the index is torn")
 
     monkeypatch.setattr(reconciliation, "schedules", fail)
-    async with Server(settings, clock=mine.house.clock) as server:
+    async with Server(settings, clock=install.alga.clock) as server:
         await server.dispatcher.run_due()
 
     assert [
@@ -382,64 +390,64 @@ async def test_a_reconciler_that_fails_does_not_keep_the_server_from_serving(
 
 
 async def test_more_schedules_than_a_page_are_all_looked_at(
-    mine: Any, monkeypatch: pytest.MonkeyPatch
+    install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciliation, "PAGE", 3)
-    ids = [await mine.create(cron=HOURLY) for _ in range(7)]
-    by_hand(mine, update(tables.schedule).values(next_run_at=None))
+    ids = [await install.create(cron=HOURLY) for _ in range(7)]
+    by_hand(install, update(tables.schedule).values(next_run_at=None))
 
-    response = await mine.house.admin("POST", "/api/admin/reconciliation")
+    response = await install.alga.admin("POST", "/api/admin/reconciliation")
 
     assert response.json()["examined"] == 7
     assert sorted(each["scheduleId"] for each in response.json()["discrepancies"]) == sorted(ids)
 
 
-async def a_change(mine: Any, schedule_id: str, change: str) -> None:
-    path = f"{mine.admin_path}/schedules/{schedule_id}"
+async def a_change(install: Install, schedule_id: str, change: str) -> None:
+    path = f"{install.admin_path}/schedules/{schedule_id}"
     if change == "delete":
-        await mine.call("delete", scheduleId=schedule_id)
+        await install.call("delete", scheduleId=schedule_id)
     elif change == "disable":
-        await mine.house.admin("PATCH", path, json={"enabled": False})
+        await install.alga.admin("PATCH", path, json={"enabled": False})
     elif change == "disable install":
-        await mine.house.admin("PATCH", mine.admin_path, json={"enabled": False})
+        await install.alga.admin("PATCH", install.admin_path, json={"enabled": False})
     elif change == "uninstall":
-        await mine.house.admin("DELETE", mine.admin_path)
+        await install.alga.admin("DELETE", install.admin_path)
     else:
-        await mine.house.admin("PATCH", path, json={"cron": "0 7 * * *"})
+        await install.alga.admin("PATCH", path, json={"cron": "0 7 * * *"})
 
 
 @pytest.mark.parametrize("change", ["delete", "disable", "disable install", "uninstall", "cron"])
-async def test_what_changed_since_it_looked_wrong_is_left_as_it_is(mine: Any, change: str) -> None:
-    database = mine.house.server._services.database
-    schedule_id = await mine.create(cron=HOURLY)
-    spoil(mine, schedule_id, next_run_at=None, next_nominal_time=None)
-    calendar = Calendar(mine.house.clock.now())
+async def test_what_changed_since_it_looked_wrong_is_left_as_it_is(install: Install, change: str) -> None:
+    database = install.alga.server._services.database
+    schedule_id = await install.create(cron=HOURLY)
+    spoil(install, schedule_id, next_run_at=None, next_nominal_time=None)
+    calendar = Calendar(install.alga.clock.now())
     page = await database.read(lambda c: reconciliation.schedules(c, "", calendar))
-    await a_change(mine, schedule_id, change)
-    before = await everything(mine)
+    await a_change(install, schedule_id, change)
+    before = await everything(install)
 
     healed = await database.write(lambda c: reconciliation.heal(c, page.suspects, calendar))
 
     assert [each.kind for each in page.suspects] == ["not_scheduled"]
     assert healed == []
-    assert await everything(mine) == before
+    assert await everything(install) == before
 
 
 async def test_beside_live_changes_it_finds_nothing(
-    mine: Any, played: Any, caplog: pytest.LogCaptureFixture
+    install: Install, fake_runner: FakeRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reconciler = mine.house.server._services.reconciler
+    reconciler = install.alga.server._services.reconciler
     looks = 0
 
     async def change(number: int) -> None:
-        schedule_id = await mine.create(cron=HOURLY, name=f"Number {number}")
+        schedule_id = await install.create(cron=HOURLY, name=f"Number {number}")
         for members in ({"cron": "*/5 * * * *"}, {"enabled": False}, {"enabled": True}):
-            await a_call(mine, schedule_id, **members)
-        await mine.run_now(schedule_id)
-        await mine.house.pass_time(hours=1)
-        await mine.house.admin("PATCH", mine.admin_path, json={"enabled": False})
-        await mine.house.admin("PATCH", mine.admin_path, json={"enabled": True})
-        await mine.house.admin("DELETE", f"{mine.admin_path}/schedules/{schedule_id}")
+            await a_call(install, schedule_id, **members)
+        await install.run_now(schedule_id)
+        await install.alga.pass_time(hours=1)
+        await install.alga.admin("PATCH", install.admin_path, json={"enabled": False})
+        await install.alga.admin("PATCH", install.admin_path, json={"enabled": True})
+        await install.alga.admin("DELETE", f"{install.admin_path}/schedules/{schedule_id}")
 
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
@@ -460,21 +468,21 @@ async def test_beside_live_changes_it_finds_nothing(
     assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
-async def a_call(mine: Any, schedule_id: str, **members: Any) -> None:
-    path = f"{mine.admin_path}/schedules/{schedule_id}"
-    response = await mine.house.admin("PATCH", path, json=members)
+async def a_call(install: Install, schedule_id: str, **members: Any) -> None:
+    path = f"{install.admin_path}/schedules/{schedule_id}"
+    response = await install.alga.admin("PATCH", path, json=members)
     assert response.status_code == 200, response.text
 
 
 async def test_of_several_reconcilers_one_heals_and_tells(
-    mine: Any, settings: ServerSettings, caplog: pytest.LogCaptureFixture
+    install: Install, settings: ServerSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(5):
-        await mine.create(cron=HOURLY)
-    async with Server(settings, clock=mine.house.clock) as other:
-        by_hand(mine, update(tables.schedule).values(next_run_at=None))
+        await install.create(cron=HOURLY)
+    async with Server(settings, clock=install.alga.clock) as other:
+        by_hand(install, update(tables.schedule).values(next_run_at=None))
         async with anyio.create_task_group() as group:
-            for each in (mine.house.server, other, mine.house.server, other):
+            for each in (install.alga.server, other, install.alga.server, other):
                 group.start_soon(each._services.reconciler.reconcile)
 
     lines = [each for each in caplog.records if getattr(each, "action", "") == "schedule_reconciled"]
@@ -482,33 +490,33 @@ async def test_of_several_reconcilers_one_heals_and_tells(
 
 
 async def test_old_idempotency_keys_of_idle_installs_are_forgotten(
-    mine: Any, monkeypatch: pytest.MonkeyPatch
+    install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("alga_server.schedules.idempotency._BATCH", 3)
     for number in range(7):
-        await mine.create(idempotencyKey=f"old-{number}")
-    mine.house.clock.advance(timedelta(hours=23, minutes=59))
-    await mine.create(idempotencyKey="new")
+        await install.create(idempotencyKey=f"old-{number}")
+    install.alga.clock.advance(timedelta(hours=23, minutes=59))
+    await install.create(idempotencyKey="new")
 
-    await reconcile(mine)
-    kept = await keys(mine)
-    mine.house.clock.advance(timedelta(minutes=1))
-    await reconcile(mine)
+    await reconcile(install)
+    kept = await keys(install)
+    install.alga.clock.advance(timedelta(minutes=1))
+    await reconcile(install)
 
     assert len(kept) == 8
-    assert await keys(mine) == ["new"]
+    assert await keys(install) == ["new"]
 
 
-async def keys(mine: Any) -> list[str]:
+async def keys(install: Install) -> list[str]:
     query = select(tables.schedule_creation.c.idempotency_key)
-    database = mine.house.server._services.database
+    database = install.alga.server._services.database
     found: list[str] = await database.read(lambda c: list(c.execute(query).scalars()))
     return found
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_only_admins_reconcile(mine: Any, method: str) -> None:
-    response = await mine.house.client.request(method, "/api/admin/reconciliation")
+async def test_only_admins_reconcile(install: Install, method: str) -> None:
+    response = await install.alga.client.request(method, "/api/admin/reconciliation")
 
     assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
 

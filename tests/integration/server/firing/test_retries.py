@@ -14,6 +14,7 @@ from alga_server.firing import claims
 from alga_server.firing.due import DueSchedule
 from alga_server.firing.leases import Worker
 from alga_server.schedules.policies import RetryPolicy
+from tests.support.server import Alga, FakeRunner, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -22,20 +23,20 @@ THRICE = {"maxAttempts": 3, "retryDelaySeconds": 60}
 
 
 @pytest.fixture
-def runner_transport(played: Any) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(played)
+def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
+    return httpx.MockTransport(fake_runner)
 
 
-async def make(mine: Any, **members: Any) -> str:
+async def make(install: Install, **members: Any) -> str:
     body = {"endpoint": "/sync", "cron": HOURLY, **members}
-    response = await mine.house.admin("POST", f"{mine.admin_path}/schedules", json=body)
+    response = await install.alga.admin("POST", f"{install.admin_path}/schedules", json=body)
     assert response.status_code == 201, response.text
     made: str = response.json()["id"]
     return made
 
 
-async def shown(mine: Any) -> dict[str, Any]:
-    response = await mine.house.admin("GET", f"{mine.admin_path}/schedules")
+async def shown(install: Install) -> dict[str, Any]:
+    response = await install.alga.admin("GET", f"{install.admin_path}/schedules")
     found: dict[str, Any] = response.json()["schedules"][0]
     return found
 
@@ -60,195 +61,205 @@ def test_the_waits_grow_by_their_factor_to_a_day(policy: RetryPolicy, waits: lis
     assert [policy.wait_after(attempt) for attempt in range(1, len(waits) + 1)] == expected
 
 
-async def test_without_a_policy_a_failed_run_is_not_tried_again(mine: Any, played: Any) -> None:
-    played.status = 500
-    await make(mine)
-    await mine.house.pass_time(hours=1)
+async def test_without_a_policy_a_failed_run_is_not_tried_again(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    fake_runner.status = 500
+    await make(install)
+    await install.alga.pass_time(hours=1)
 
-    assert (await shown(mine))["retryAt"] is None
-    assert await mine.house.pass_time(minutes=59) == []
+    assert (await shown(install))["retryAt"] is None
+    assert await install.alga.pass_time(minutes=59) == []
 
 
 async def test_a_failed_run_is_tried_again_after_each_wait_and_no_more_than_it_may(
-    mine: Any, played: Any
+    install: Install, fake_runner: FakeRunner
 ) -> None:
-    played.status = 500
-    schedule_id = await make(mine, **THRICE)
-    await mine.house.pass_time(hours=1)
-    assert (await shown(mine))["retryAt"] == "2026-01-01T01:01:00.000Z"
+    fake_runner.status = 500
+    schedule_id = await make(install, **THRICE)
+    await install.alga.pass_time(hours=1)
+    assert (await shown(install))["retryAt"] == "2026-01-01T01:01:00.000Z"
 
-    assert await mine.house.pass_time(seconds=59) == []
-    assert [run.attempt for run in await mine.house.pass_time(seconds=1)] == [2]
-    assert await mine.house.pass_time(seconds=119) == []
-    assert [run.attempt for run in await mine.house.pass_time(seconds=1)] == [3]
+    assert await install.alga.pass_time(seconds=59) == []
+    assert [run.attempt for run in await install.alga.pass_time(seconds=1)] == [2]
+    assert await install.alga.pass_time(seconds=119) == []
+    assert [run.attempt for run in await install.alga.pass_time(seconds=1)] == [3]
 
-    assert (await shown(mine))["retryAt"] is None
-    assert history(await mine.runs(schedule_id)) == [("01:00", n, "error", None) for n in (1, 2, 3)]
-    assert (await mine.get(schedule_id))["lastRunStatus"] == "error"
+    assert (await shown(install))["retryAt"] is None
+    assert history(await install.runs(schedule_id)) == [("01:00", n, "error", None) for n in (1, 2, 3)]
+    assert (await install.get(schedule_id))["lastRunStatus"] == "error"
 
 
-async def test_a_success_ends_it(mine: Any, played: Any) -> None:
-    played.status = 500
-    schedule_id = await make(mine, **THRICE)
-    await mine.house.pass_time(hours=1)
-    played.status = 200
+async def test_a_success_ends_it(install: Install, fake_runner: FakeRunner) -> None:
+    fake_runner.status = 500
+    schedule_id = await make(install, **THRICE)
+    await install.alga.pass_time(hours=1)
+    fake_runner.status = 200
 
-    await mine.house.pass_time(minutes=1)
+    await install.alga.pass_time(minutes=1)
 
-    assert await mine.house.pass_time(minutes=30) == []
-    assert history(await mine.runs(schedule_id))[-1] == ("01:00", 2, "success", None)
-    assert (await mine.get(schedule_id))["lastError"] is None
+    assert await install.alga.pass_time(minutes=30) == []
+    assert history(await install.runs(schedule_id))[-1] == ("01:00", 2, "success", None)
+    assert (await install.get(schedule_id))["lastError"] is None
 
 
 async def test_every_attempt_has_the_same_key_and_nominal_time_and_a_request_id_of_its_own(
-    mine: Any, played: Any
+    install: Install, fake_runner: FakeRunner
 ) -> None:
-    played.status = 500
-    schedule_id = await make(mine, **THRICE)
-    await mine.house.pass_time(hours=1)
-    await mine.house.pass_time(minutes=1)
+    fake_runner.status = 500
+    schedule_id = await make(install, **THRICE)
+    await install.alga.pass_time(hours=1)
+    await install.alga.pass_time(minutes=1)
 
-    assert [each["x-idempotency-key"] for each in played.headers] == [
+    assert [each["x-idempotency-key"] for each in fake_runner.headers] == [
         f"{schedule_id}:schedule:2026-01-01T01:00:00.000Z"
     ] * 2
-    assert played.nominal_times() == ["2026-01-01T01:00:00.000Z"] * 2
-    assert [each["context"]["attempt"] for each in played.asked] == [1, 2]
-    assert [each["context"]["started_at"][11:16] for each in played.asked] == ["01:00", "01:01"]
-    assert len({each["context"]["request_id"] for each in played.asked}) == 2
+    assert fake_runner.nominal_times() == ["2026-01-01T01:00:00.000Z"] * 2
+    assert [each["context"]["attempt"] for each in fake_runner.asked] == [1, 2]
+    assert [each["context"]["started_at"][11:16] for each in fake_runner.asked] == ["01:00", "01:01"]
+    assert len({each["context"]["request_id"] for each in fake_runner.asked}) == 2
 
 
-async def test_a_runner_that_is_down_is_tried_again_too(mine: Any, played: Any) -> None:
-    played.answer = httpx.Response(503)
-    await make(mine, **THRICE)
-    await mine.house.pass_time(hours=1)
-    played.answer = None
+async def test_a_runner_that_is_down_is_tried_again_too(install: Install, fake_runner: FakeRunner) -> None:
+    fake_runner.answer = httpx.Response(503)
+    await make(install, **THRICE)
+    await install.alga.pass_time(hours=1)
+    fake_runner.answer = None
 
-    [run] = await mine.house.pass_time(minutes=1)
+    [run] = await install.alga.pass_time(minutes=1)
 
     assert (run.attempt, run.status) == (2, "success")
 
 
-async def test_run_now_is_not_tried_again(mine: Any, played: Any) -> None:
-    played.status = 500
-    schedule_id = await make(mine, **THRICE)
+async def test_run_now_is_not_tried_again(install: Install, fake_runner: FakeRunner) -> None:
+    fake_runner.status = 500
+    schedule_id = await make(install, **THRICE)
 
-    await mine.run_now(schedule_id)
+    await install.run_now(schedule_id)
 
-    assert (await shown(mine))["retryAt"] is None
+    assert (await shown(install))["retryAt"] is None
 
 
 async def test_the_next_time_takes_the_place_of_an_attempt_that_waits_and_says_so(
-    mine: Any, played: Any
+    install: Install, fake_runner: FakeRunner
 ) -> None:
-    played.status = 500
-    schedule_id = await make(mine, maxAttempts=2, retryDelaySeconds=3600)
-    await mine.house.pass_time(hours=1)
-    played.status = 200
+    fake_runner.status = 500
+    schedule_id = await make(install, maxAttempts=2, retryDelaySeconds=3600)
+    await install.alga.pass_time(hours=1)
+    fake_runner.status = 200
 
-    await mine.house.pass_time(hours=1)
+    await install.alga.pass_time(hours=1)
 
-    assert history(await mine.runs(schedule_id)) == [
+    assert history(await install.runs(schedule_id)) == [
         ("01:00", 1, "error", None),
         ("01:00", 2, "skipped", "superseded"),
         ("02:00", 1, "success", None),
     ]
-    assert 'alga_server_schedule_skipped_total{reason="superseded"} 1.0' in await mine.house.metrics()
+    assert 'alga_server_schedule_skipped_total{reason="superseded"} 1.0' in await install.alga.metrics()
 
 
-async def test_with_all_the_next_time_waits_for_the_attempts(mine: Any, played: Any) -> None:
-    played.status = 500
-    schedule_id = await make(mine, maxAttempts=2, retryDelaySeconds=3600 + 60, missedRuns="all")
-    await mine.house.pass_time(hours=1)
-    played.status = 200
-    assert await mine.house.pass_time(hours=1) == []
+async def test_with_all_the_next_time_waits_for_the_attempts(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    fake_runner.status = 500
+    schedule_id = await make(install, maxAttempts=2, retryDelaySeconds=3600 + 60, missedRuns="all")
+    await install.alga.pass_time(hours=1)
+    fake_runner.status = 200
+    assert await install.alga.pass_time(hours=1) == []
 
-    await mine.house.pass_time(minutes=1)
+    await install.alga.pass_time(minutes=1)
 
-    assert history(await mine.runs(schedule_id)) == [
+    assert history(await install.runs(schedule_id)) == [
         ("01:00", 1, "error", None),
         ("01:00", 2, "success", None),
         ("02:00", 1, "success", None),
     ]
 
 
-async def test_a_time_that_comes_during_an_attempt_overlaps_it(mine: Any, played: Any) -> None:
-    played.status = 500
-    schedule_id = await make(mine, maxAttempts=2, retryDelaySeconds=59 * 60)
-    await mine.house.pass_time(hours=1)
-    played.hold()
-    mine.house.clock.advance(timedelta(minutes=59))
+async def test_a_time_that_comes_during_an_attempt_overlaps_it(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    fake_runner.status = 500
+    schedule_id = await make(install, maxAttempts=2, retryDelaySeconds=59 * 60)
+    await install.alga.pass_time(hours=1)
+    fake_runner.hold()
+    install.alga.clock.advance(timedelta(minutes=59))
     async with anyio.create_task_group() as group:
-        group.start_soon(mine.house.server.dispatcher.run_due)
-        await played.was_asked(2)
-        mine.house.clock.advance(timedelta(minutes=1))
-        group.start_soon(mine.house.server.dispatcher.run_due)
-        while len(await mine.runs()) < 3:
+        group.start_soon(install.alga.server.dispatcher.run_due)
+        await fake_runner.was_asked(2)
+        install.alga.clock.advance(timedelta(minutes=1))
+        group.start_soon(install.alga.server.dispatcher.run_due)
+        while len(await install.runs()) < 3:
             await anyio.lowlevel.checkpoint()
-        played.let_go()
+        fake_runner.let_go()
 
-    assert history(await mine.runs(schedule_id))[-1] == ("02:00", 1, "skipped", "overlap")
+    assert history(await install.runs(schedule_id))[-1] == ("02:00", 1, "skipped", "overlap")
 
 
-async def test_an_attempt_waits_while_an_admins_run_is_under_way(mine: Any, played: Any) -> None:
-    played.status = 500
-    schedule_id = await make(mine, **THRICE)
-    await mine.house.pass_time(hours=1)
-    played.hold()
+async def test_an_attempt_waits_while_an_admins_run_is_under_way(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    fake_runner.status = 500
+    schedule_id = await make(install, **THRICE)
+    await install.alga.pass_time(hours=1)
+    fake_runner.hold()
     async with anyio.create_task_group() as group:
-        group.start_soon(mine.run_now, schedule_id)
-        await played.was_asked(2)
-        mine.house.clock.advance(timedelta(minutes=1))
-        assert await mine.house.server.dispatcher.run_due() == []
-        played.let_go()
+        group.start_soon(install.run_now, schedule_id)
+        await fake_runner.was_asked(2)
+        install.alga.clock.advance(timedelta(minutes=1))
+        assert await install.alga.server.dispatcher.run_due() == []
+        fake_runner.let_go()
 
-    [run] = await mine.house.pass_time()
+    [run] = await install.alga.pass_time()
     assert (run.trigger, run.attempt) == ("schedule", 2)
 
 
 @pytest.mark.parametrize("what", ["schedule", "install"])
-async def test_disabling_ends_the_attempts(mine: Any, played: Any, what: str) -> None:
-    played.status = 500
-    schedule_id = await make(mine, **THRICE)
-    await mine.house.pass_time(hours=1)
-    path = mine.admin_path + (f"/schedules/{schedule_id}" if what == "schedule" else "")
+async def test_disabling_ends_the_attempts(install: Install, fake_runner: FakeRunner, what: str) -> None:
+    fake_runner.status = 500
+    schedule_id = await make(install, **THRICE)
+    await install.alga.pass_time(hours=1)
+    path = install.admin_path + (f"/schedules/{schedule_id}" if what == "schedule" else "")
 
-    await mine.house.admin("PATCH", path, json={"enabled": False})
-    await mine.house.admin("PATCH", path, json={"enabled": True})
+    await install.alga.admin("PATCH", path, json={"enabled": False})
+    await install.alga.admin("PATCH", path, json={"enabled": True})
 
-    assert await mine.house.pass_time(minutes=30) == []
+    assert await install.alga.pass_time(minutes=30) == []
 
 
-async def test_a_schedule_that_was_disabled_during_its_run_is_not_tried_again(mine: Any, played: Any) -> None:
-    played.status = 500
-    played.hold()
-    schedule_id = await make(mine, **THRICE)
-    mine.house.clock.advance(timedelta(hours=1))
+async def test_a_schedule_that_was_disabled_during_its_run_is_not_tried_again(
+    install: Install, fake_runner: FakeRunner
+) -> None:
+    fake_runner.status = 500
+    fake_runner.hold()
+    schedule_id = await make(install, **THRICE)
+    install.alga.clock.advance(timedelta(hours=1))
     async with anyio.create_task_group() as group:
-        group.start_soon(mine.house.server.dispatcher.run_due)
-        await played.was_asked(1)
-        await mine.call("update", scheduleId=schedule_id, enabled=False)
-        played.let_go()
+        group.start_soon(install.alga.server.dispatcher.run_due)
+        await fake_runner.was_asked(1)
+        await install.call("update", scheduleId=schedule_id, enabled=False)
+        fake_runner.let_go()
 
-    assert (await shown(mine))["retryAt"] is None
-
-
-async def test_deleting_the_schedule_ends_the_attempts(mine: Any, played: Any) -> None:
-    played.status = 500
-    schedule_id = await make(mine, **THRICE)
-    await mine.house.pass_time(hours=1)
-
-    await mine.call("delete", scheduleId=schedule_id)
-
-    assert await mine.house.pass_time(minutes=30) == []
+    assert (await shown(install))["retryAt"] is None
 
 
-async def test_attempts_are_counted_apart_from_firings(mine: Any, played: Any) -> None:
-    played.status = 500
-    await make(mine, **THRICE)
-    await mine.house.pass_time(hours=1)
-    await mine.house.pass_time(minutes=1)
+async def test_deleting_the_schedule_ends_the_attempts(install: Install, fake_runner: FakeRunner) -> None:
+    fake_runner.status = 500
+    schedule_id = await make(install, **THRICE)
+    await install.alga.pass_time(hours=1)
 
-    text = await mine.house.metrics()
+    await install.call("delete", scheduleId=schedule_id)
+
+    assert await install.alga.pass_time(minutes=30) == []
+
+
+async def test_attempts_are_counted_apart_from_firings(install: Install, fake_runner: FakeRunner) -> None:
+    fake_runner.status = 500
+    await make(install, **THRICE)
+    await install.alga.pass_time(hours=1)
+    await install.alga.pass_time(minutes=1)
+
+    text = await install.alga.metrics()
     assert 'alga_server_schedule_fired_total{trigger="schedule"} 1.0' in text
     assert "alga_server_schedule_retries_total 1.0" in text
     assert 'alga_server_schedule_runs_total{status="error",trigger="schedule"} 2.0' in text
@@ -256,18 +267,18 @@ async def test_attempts_are_counted_apart_from_firings(mine: Any, played: Any) -
 
 
 async def test_putting_the_clock_forward_meets_each_attempt_at_its_own_instant(
-    house: Any, settings: ServerSettings, played: Any
+    alga: Alga, settings: ServerSettings, fake_runner: FakeRunner
 ) -> None:
-    played.status = 500
+    fake_runner.status = 500
     settings = settings.model_copy(update={"development": True})
-    carrier = httpx.MockTransport(played)
+    carrier = httpx.MockTransport(fake_runner)
     async with Server(settings, clock=ManualClock(), runner_transport=carrier, allow_clock=True) as server:
         transport = httpx.ASGITransport(server.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
-            mine = await type(house)(server, client, ManualClock()).install("tenant-a")
-            await make(mine, **THRICE)
+            install = await type(alga)(server, client, ManualClock()).install("tenant-a")
+            await make(install, **THRICE)
 
-            moved = await mine.house.admin("POST", "/api/admin/clock", json={"advance": {"minutes": 90}})
+            moved = await install.alga.admin("POST", "/api/admin/clock", json={"advance": {"minutes": 90}})
 
     assert [(run["attempt"], run["startedAt"][11:19]) for run in moved.json()["fired"]] == [
         (1, "01:00:00"),
@@ -276,41 +287,41 @@ async def test_putting_the_clock_forward_meets_each_attempt_at_its_own_instant(
     ]
 
 
-async def test_a_run_whose_worker_died_is_tried_again(mine: Any, played: Any) -> None:
-    schedule_id = await make(mine, **THRICE)
-    mine.house.clock.advance(timedelta(hours=1))
+async def test_a_run_whose_worker_died_is_tried_again(install: Install, fake_runner: FakeRunner) -> None:
+    schedule_id = await make(install, **THRICE)
+    install.alga.clock.advance(timedelta(hours=1))
     dead = Worker("dead", timedelta(seconds=60), 1000)
-    due = DueSchedule(mine.tenant, mine.id, schedule_id, running=False)
-    now = mine.house.clock.now()
-    await mine.house.server._services.database.write(
+    due = DueSchedule(install.tenant, install.id, schedule_id, running=False)
+    now = install.alga.clock.now()
+    await install.alga.server._services.database.write(
         lambda c: claims.claim(c, due=due, worker=dead, now=now, may_run=True)
     )
 
-    await mine.house.pass_time(minutes=1)
-    [again] = await mine.house.pass_time(minutes=1)
+    await install.alga.pass_time(minutes=1)
+    [again] = await install.alga.pass_time(minutes=1)
 
     assert (again.attempt, again.status) == (2, "success")
-    assert history(await mine.runs(schedule_id))[0] == ("01:00", 1, "lost", "lease_expired")
+    assert history(await install.runs(schedule_id))[0] == ("01:00", 1, "lost", "lease_expired")
 
 
 async def test_an_attempt_survives_a_restart(
-    house: Any, settings: ServerSettings, played: Any, database_url: str
+    alga: Alga, settings: ServerSettings, fake_runner: FakeRunner, database_url: str
 ) -> None:
     """A stopped server's run is lost; the next server tries it again."""
     changes = {"database_url": database_url, "shutdown_grace_seconds": 0}
     settings = settings.model_copy(update=changes)
-    clock, carrier = ManualClock(), httpx.MockTransport(played)
-    played.hold()
+    clock, carrier = ManualClock(), httpx.MockTransport(fake_runner)
+    fake_runner.hold()
     async with Server(settings, clock=clock, runner_transport=carrier) as first:
         transport = httpx.ASGITransport(first.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
-            await make(await type(house)(first, client, clock).install("tenant-a"), **THRICE)
+            await make(await type(alga)(first, client, clock).install("tenant-a"), **THRICE)
         clock.advance(timedelta(hours=1))
         async with anyio.create_task_group() as group:
             group.start_soon(first.dispatcher.run_due)
-            await played.was_asked(1)
+            await fake_runner.was_asked(1)
             group.cancel_scope.cancel()
-    played.let_go()
+    fake_runner.let_go()
 
     async with Server(settings, clock=clock, runner_transport=carrier) as second:
         clock.advance(timedelta(minutes=1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from alga_runner.models import content_hash
 from alga_runner.models.archive import pack
 from alga_server import Server, ServerSettings
 from alga_server.storage.tables import grant, schedule
+from tests.support.server import Alga, Install, extension_archive
 
 pytestmark = pytest.mark.anyio
 
@@ -21,10 +21,10 @@ INSTALLS = "/api/admin/tenants/tenant-a/installs"
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
 
-async def test_publishing_answers_with_the_version(house: Any, make_bundle: Callable[..., bytes]) -> None:
-    archive = make_bundle()
+async def test_publishing_answers_with_the_version(alga: Alga) -> None:
+    archive = extension_archive()
 
-    response = await house.admin("POST", "/api/admin/extensions", content=archive)
+    response = await alga.admin("POST", "/api/admin/extensions", content=archive)
 
     assert response.status_code == 201
     answer = response.json()
@@ -36,38 +36,38 @@ async def test_publishing_answers_with_the_version(house: Any, make_bundle: Call
     assert (sync["method"], sync["path"], sync["schedulable"]) == ("POST", "/sync", True)
 
 
-async def test_publishing_the_same_again_is_fine(house: Any, make_bundle: Callable[..., bytes]) -> None:
-    first = await house.admin("POST", "/api/admin/extensions", content=make_bundle())
-    again = await house.admin("POST", "/api/admin/extensions", content=make_bundle())
+async def test_publishing_the_same_again_is_fine(alga: Alga) -> None:
+    first = await alga.admin("POST", "/api/admin/extensions", content=extension_archive())
+    again = await alga.admin("POST", "/api/admin/extensions", content=extension_archive())
 
     assert again.status_code == 200
     assert again.json() == first.json()
 
 
-async def test_a_version_never_changes(house: Any, make_bundle: Callable[..., bytes]) -> None:
-    await house.publish()
+async def test_a_version_never_changes(alga: Alga) -> None:
+    await alga.publish()
 
-    response = await house.admin("POST", "/api/admin/extensions", content=make_bundle(capabilities=[]))
+    response = await alga.admin("POST", "/api/admin/extensions", content=extension_archive(capabilities=[]))
 
     assert response.status_code == 409
     assert response.json()["code"] == "version_exists"
 
 
-async def test_another_publisher_has_its_own_extension_of_that_name(house: Any) -> None:
-    ours = await house.publish()
-    others = await house.publish(publisher="Somebody else")
+async def test_another_publisher_has_its_own_extension_of_that_name(alga: Alga) -> None:
+    ours = await alga.publish()
+    others = await alga.publish(publisher="Somebody else")
 
     assert ours["extensionId"] != others["extensionId"]
 
 
-async def test_an_open_patch_number_takes_the_next_one(house: Any) -> None:
-    await house.publish(version="1.2.9")
+async def test_an_open_patch_number_takes_the_next_one(alga: Alga) -> None:
+    await alga.publish(version="1.2.9")
 
-    assert (await house.publish(version="1.2.*"))["version"] == "1.2.10"
-    assert (await house.publish(version="1.2.*", capabilities=[]))["version"] == "1.2.11"
-    assert (await house.publish(version="1.3.*"))["version"] == "1.3.0"
+    assert (await alga.publish(version="1.2.*"))["version"] == "1.2.10"
+    assert (await alga.publish(version="1.2.*", capabilities=[]))["version"] == "1.2.11"
+    assert (await alga.publish(version="1.3.*"))["version"] == "1.3.0"
     # The same bytes again are the version they became, not the next one.
-    assert (await house.publish(version="1.2.*"))["version"] == "1.2.10"
+    assert (await alga.publish(version="1.2.*"))["version"] == "1.2.10"
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ async def test_an_open_patch_number_takes_the_next_one(house: Any) -> None:
     ],
 )
 async def test_a_manifest_that_breaks_a_rule_names_the_field(
-    house: Any, make_bundle: Callable[..., bytes], changes: dict[str, Any], field: str
+    alga: Alga, changes: dict[str, Any], field: str
 ) -> None:
-    response = await house.admin("POST", "/api/admin/extensions", content=make_bundle(**changes))
+    response = await alga.admin("POST", "/api/admin/extensions", content=extension_archive(**changes))
 
     assert response.status_code == 400
     assert response.json()["code"] == "bundle_invalid"
@@ -107,22 +107,22 @@ async def test_a_manifest_that_breaks_a_rule_names_the_field(
 
 
 @pytest.mark.parametrize("archive", [b"", b"no archive", pack({"dist/main.wasm": b"x"})])
-async def test_a_bundle_that_is_none(house: Any, archive: bytes) -> None:
-    response = await house.admin("POST", "/api/admin/extensions", content=archive)
+async def test_a_bundle_that_is_none(alga: Alga, archive: bytes) -> None:
+    response = await alga.admin("POST", "/api/admin/extensions", content=archive)
 
     assert response.status_code == 400
     assert response.json()["code"] == "bundle_invalid"
 
 
-async def test_an_install_has_what_was_granted_and_the_defaults(house: Any) -> None:
-    published = await house.publish()
+async def test_an_install_has_what_was_granted_and_the_defaults(alga: Alga) -> None:
+    published = await alga.publish()
     body = {
         "extensionId": published["extensionId"],
         "grants": [" CAP:Storage.KV "],
         "config": {"region": "eu"},
     }
 
-    response = await house.admin("POST", INSTALLS, json=body)
+    response = await alga.admin("POST", INSTALLS, json=body)
 
     assert response.status_code == 201
     answer = response.json()
@@ -142,14 +142,14 @@ async def test_an_install_has_what_was_granted_and_the_defaults(house: Any) -> N
         "createdAt": "2026-01-01T00:00:00.000Z",
         "updatedAt": "2026-01-01T00:00:00.000Z",
     }
-    assert (await house.admin("GET", f"{INSTALLS}/{answer['installId']}")).json() == answer
-    assert (await house.admin("GET", INSTALLS)).json() == {"installs": [answer]}
+    assert (await alga.admin("GET", f"{INSTALLS}/{answer['installId']}")).json() == answer
+    assert (await alga.admin("GET", INSTALLS)).json() == {"installs": [answer]}
 
 
-async def test_nothing_is_granted_that_was_not_listed(house: Any) -> None:
-    extension = (await house.publish())["extensionId"]
+async def test_nothing_is_granted_that_was_not_listed(alga: Alga) -> None:
+    extension = (await alga.publish())["extensionId"]
 
-    answer = (await house.admin("POST", INSTALLS, json={"extensionId": extension})).json()
+    answer = (await alga.admin("POST", INSTALLS, json={"extensionId": extension})).json()
 
     assert answer["grants"] == []
     assert "cap:scheduler.manage" not in answer["providers"]
@@ -165,28 +165,28 @@ async def test_nothing_is_granted_that_was_not_listed(house: Any) -> None:
 )
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 async def test_a_grant_must_exist_and_be_declared(
-    house: Any, method: str, grants: list[str], named: str
+    alga: Alga, method: str, grants: list[str], named: str
 ) -> None:
-    extension = (await house.publish())["extensionId"]
+    extension = (await alga.publish())["extensionId"]
     path, body = INSTALLS, {"extensionId": extension, "grants": grants}
     if method == "PATCH":
-        install = await house.install("tenant-a")
+        install = await alga.install("tenant-a")
         path, body = install.admin_path, {"grants": grants}
 
-    response = await house.admin(method, path, json=body)
+    response = await alga.admin(method, path, json=body)
 
     assert response.status_code == 400
     assert response.json()["code"] == "validation_failed"
     assert named in response.json()["fieldErrors"]["grants"]
 
 
-async def test_the_newest_version_is_installed_unless_one_is_named(house: Any) -> None:
-    first = await house.publish(version="2.0.0")
-    second = await house.publish(version="1.0.0")
+async def test_the_newest_version_is_installed_unless_one_is_named(alga: Alga) -> None:
+    first = await alga.publish(version="2.0.0")
+    second = await alga.publish(version="1.0.0")
     body = {"extensionId": first["extensionId"]}
 
-    newest = await house.admin("POST", INSTALLS, json=body)
-    named = await house.admin(
+    newest = await alga.admin("POST", INSTALLS, json=body)
+    named = await alga.admin(
         "POST", "/api/admin/tenants/tenant-b/installs", json={**body, "versionId": first["versionId"]}
     )
 
@@ -195,25 +195,25 @@ async def test_the_newest_version_is_installed_unless_one_is_named(house: Any) -
 
 
 @pytest.mark.parametrize("extension_id", [UNKNOWN_ID, "nonsense"])
-async def test_an_unknown_extension_cannot_be_installed(house: Any, extension_id: str) -> None:
-    response = await house.admin("POST", INSTALLS, json={"extensionId": extension_id})
+async def test_an_unknown_extension_cannot_be_installed(alga: Alga, extension_id: str) -> None:
+    response = await alga.admin("POST", INSTALLS, json={"extensionId": extension_id})
 
     assert response.status_code == 404
     assert response.json()["error"] == "Extension not found"
 
 
-async def test_a_version_of_another_extension_cannot_be_installed(house: Any) -> None:
-    extension = (await house.publish())["extensionId"]
-    version = (await house.publish(name="com.example.other"))["versionId"]
+async def test_a_version_of_another_extension_cannot_be_installed(alga: Alga) -> None:
+    extension = (await alga.publish())["extensionId"]
+    version = (await alga.publish(name="com.example.other"))["versionId"]
 
-    response = await house.admin("POST", INSTALLS, json={"extensionId": extension, "versionId": version})
+    response = await alga.admin("POST", INSTALLS, json={"extensionId": extension, "versionId": version})
 
     assert response.status_code == 404
     assert response.json()["error"] == "Extension version not found"
 
 
-async def test_an_extension_is_installed_once_for_a_tenant(house: Any, mine: Any) -> None:
-    response = await house.admin("POST", INSTALLS, json={"extensionId": mine.extension})
+async def test_an_extension_is_installed_once_for_a_tenant(alga: Alga, install: Install) -> None:
+    response = await alga.admin("POST", INSTALLS, json={"extensionId": install.extension})
 
     assert response.status_code == 409
     assert response.json()["code"] == "already_installed"
@@ -232,16 +232,16 @@ async def test_an_extension_is_installed_once_for_a_tenant(house: Any, mine: Any
     ],
 )
 async def test_an_install_request_without_the_shape_names_the_field(
-    house: Any, body: dict[str, Any], field: str
+    alga: Alga, body: dict[str, Any], field: str
 ) -> None:
-    response = await house.admin("POST", INSTALLS, json=body)
+    response = await alga.admin("POST", INSTALLS, json=body)
 
     assert response.status_code == 400
     assert list(response.json()["fieldErrors"]) == [field]
 
 
-async def test_a_request_names_every_field_that_breaks_a_rule(house: Any) -> None:
-    response = await house.admin("POST", INSTALLS, json={"grants": 1, "config": {"a": "\0"}, "more": 1})
+async def test_a_request_names_every_field_that_breaks_a_rule(alga: Alga) -> None:
+    response = await alga.admin("POST", INSTALLS, json={"grants": 1, "config": {"a": "\0"}, "more": 1})
 
     assert response.status_code == 400
     body = response.json()
@@ -252,67 +252,69 @@ async def test_a_request_names_every_field_that_breaks_a_rule(house: Any) -> Non
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"null", b"{", b'{"extensionId": NaN}', b"\xff", b"[" * 9999]
 )
-async def test_a_body_that_is_no_json_object_is_refused(house: Any, content: bytes) -> None:
-    response = await house.admin("POST", INSTALLS, content=content)
+async def test_a_body_that_is_no_json_object_is_refused(alga: Alga, content: bytes) -> None:
+    response = await alga.admin("POST", INSTALLS, content=content)
 
     assert (response.status_code, response.json()["error"]) == (400, "Invalid JSON body")
 
 
-async def test_a_body_past_its_limit_is_refused(house: Any) -> None:
-    response = await house.admin(
-        "POST", INSTALLS, content=b" " * (house.server._services.settings.max_request_bytes + 1)
+async def test_a_body_past_its_limit_is_refused(alga: Alga) -> None:
+    response = await alga.admin(
+        "POST", INSTALLS, content=b" " * (alga.server._services.settings.max_request_bytes + 1)
     )
 
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", None])
-async def test_a_body_is_json_under_any_content_type(house: Any, mine: Any, content_type: str | None) -> None:
+async def test_a_body_is_json_under_any_content_type(
+    alga: Alga, install: Install, content_type: str | None
+) -> None:
     headers = {"authorization": "Bearer admin-token-of-the-test"}
     if content_type is not None:
         headers["content-type"] = content_type
 
-    response = await house.client.patch(mine.admin_path, content=b'{"enabled": false}', headers=headers)
+    response = await alga.client.patch(install.admin_path, content=b'{"enabled": false}', headers=headers)
 
     assert (response.status_code, response.json()["enabled"]) == (200, False)
 
 
 @pytest.mark.parametrize("tenant", ["a b", "..%2fb", "%00", "ä", "t" * 129, "-x"])
-async def test_a_strange_tenant_has_no_installs(house: Any, tenant: str) -> None:
-    extension = (await house.publish())["extensionId"]
+async def test_a_strange_tenant_has_no_installs(alga: Alga, tenant: str) -> None:
+    extension = (await alga.publish())["extensionId"]
     path = f"/api/admin/tenants/{tenant}/installs"
 
-    created = await house.admin("POST", path, json={"extensionId": extension})
-    listed = await house.admin("GET", path)
+    created = await alga.admin("POST", path, json={"extensionId": extension})
+    listed = await alga.admin("GET", path)
 
     assert created.status_code in (400, 404)
     assert listed.status_code == 404 or listed.json() == {"installs": []}
 
 
-async def test_an_install_changes_what_is_given(house: Any, mine: Any) -> None:
-    before = (await house.admin("GET", mine.admin_path)).json()
-    house.clock.advance(timedelta(minutes=1))
+async def test_an_install_changes_what_is_given(alga: Alga, install: Install) -> None:
+    before = (await alga.admin("GET", install.admin_path)).json()
+    alga.clock.advance(timedelta(minutes=1))
 
-    response = await house.admin("PATCH", mine.admin_path, json={"config": {"a": "b"}})
+    response = await alga.admin("PATCH", install.admin_path, json={"config": {"a": "b"}})
 
     assert response.status_code == 200
     changed = {"config": {"a": "b"}, "updatedAt": "2026-01-01T00:01:00.000Z"}
     assert response.json() == {**before, **changed}
 
 
-async def test_a_refused_change_leaves_everything(house: Any, mine: Any) -> None:
-    before = (await house.admin("GET", mine.admin_path)).json()
+async def test_a_refused_change_leaves_everything(alga: Alga, install: Install) -> None:
+    before = (await alga.admin("GET", install.admin_path)).json()
 
-    await house.admin("PATCH", mine.admin_path, json={"enabled": False, "grants": ["cap:nothing"]})
+    await alga.admin("PATCH", install.admin_path, json={"enabled": False, "grants": ["cap:nothing"]})
 
-    assert (await house.admin("GET", mine.admin_path)).json() == before
+    assert (await alga.admin("GET", install.admin_path)).json() == before
 
 
-async def test_uninstalling_takes_schedules_and_grants_along(house: Any, mine: Any) -> None:
+async def test_uninstalling_takes_schedules_and_grants_along(alga: Alga, install: Install) -> None:
 
-    await mine.create()
+    await install.create()
 
-    response = await house.admin("DELETE", mine.admin_path)
+    response = await alga.admin("DELETE", install.admin_path)
 
     def left(connection: Connection) -> list[int]:
         return [
@@ -321,81 +323,83 @@ async def test_uninstalling_takes_schedules_and_grants_along(house: Any, mine: A
         ]
 
     assert response.status_code == 204
-    assert await house.server._services.database.read(left) == [0, 0]
-    assert (await mine.call("list")).status_code == 404
-    assert (await house.admin("DELETE", mine.admin_path)).status_code == 404
+    assert await alga.server._services.database.read(left) == [0, 0]
+    assert (await install.call("list")).status_code == 404
+    assert (await alga.admin("DELETE", install.admin_path)).status_code == 404
 
 
-async def test_an_admins_schedule_says_so_and_when_it_runs_next(house: Any, mine: Any) -> None:
-    path = f"{mine.admin_path}/schedules"
+async def test_an_admins_schedule_says_so_and_when_it_runs_next(alga: Alga, install: Install) -> None:
+    path = f"{install.admin_path}/schedules"
     body = {"endpoint": "/sync", "cron": "0 4 * * *", "timezone": "Europe/Berlin", "name": "Nightly"}
 
-    response = await house.admin("POST", path, json=body)
+    response = await alga.admin("POST", path, json=body)
 
     assert response.status_code == 201
     answer = response.json()
     assert answer["trigger"] == "admin_api"
     assert answer["nextRunAt"] == "2026-01-01T03:00:00.000Z"
-    assert (await house.admin("GET", path)).json() == {"schedules": [answer]}
-    assert (await mine.get(answer["id"]))["name"] == "Nightly"
+    assert (await alga.admin("GET", path)).json() == {"schedules": [answer]}
+    assert (await install.get(answer["id"]))["name"] == "Nightly"
 
 
-async def test_a_host_calls_schedule_says_so_too(house: Any, mine: Any) -> None:
-    await mine.create()
+async def test_a_host_calls_schedule_says_so_too(alga: Alga, install: Install) -> None:
+    await install.create()
 
-    [schedule] = (await house.admin("GET", f"{mine.admin_path}/schedules")).json()["schedules"]
+    [schedule] = (await alga.admin("GET", f"{install.admin_path}/schedules")).json()["schedules"]
 
     assert schedule["trigger"] == "host_api"
 
 
-async def test_the_next_run_stays_due_until_it_fires_and_is_null_when_disabled(house: Any, mine: Any) -> None:
-    schedule_id = await mine.create(cron="0 4 * * *")
-    path = f"{mine.admin_path}/schedules/{schedule_id}"
-    house.clock.advance(timedelta(hours=5))
+async def test_the_next_run_stays_due_until_it_fires_and_is_null_when_disabled(
+    alga: Alga, install: Install
+) -> None:
+    schedule_id = await install.create(cron="0 4 * * *")
+    path = f"{install.admin_path}/schedules/{schedule_id}"
+    alga.clock.advance(timedelta(hours=5))
 
-    moved = await house.admin("PATCH", path, json={})
-    disabled = await house.admin("PATCH", path, json={"enabled": False})
+    moved = await alga.admin("PATCH", path, json={})
+    disabled = await alga.admin("PATCH", path, json={"enabled": False})
 
     assert moved.json()["nextRunAt"] == "2026-01-01T04:00:00.000Z"
     assert disabled.json()["nextRunAt"] is None
 
 
-async def test_admins_meet_the_same_rules(house: Any, mine: Any) -> None:
+async def test_admins_meet_the_same_rules(alga: Alga, install: Install) -> None:
     body = {"endpoint": "/both", "cron": "* * * * *"}
 
-    response = await house.admin("POST", f"{mine.admin_path}/schedules", json=body)
+    response = await alga.admin("POST", f"{install.admin_path}/schedules", json=body)
 
     assert response.status_code == 400
     assert response.json()["code"] == "validation_failed"
     assert set(response.json()["fieldErrors"]) == {"cron", "endpoint"}
 
 
-async def test_admins_meet_the_same_quota(house: Any, mine: Any) -> None:
+async def test_admins_meet_the_same_quota(alga: Alga, install: Install) -> None:
     for _ in range(50):
-        await mine.create()
+        await install.create()
 
-    response = await house.admin(
-        "POST", f"{mine.admin_path}/schedules", json={"endpoint": "/sync", "cron": "0 * * * *"}
+    response = await alga.admin(
+        "POST", f"{install.admin_path}/schedules", json={"endpoint": "/sync", "cron": "0 * * * *"}
     )
 
     assert response.json()["code"] == "quota_exceeded"
 
 
-async def test_an_admin_may_prepare_schedules_of_a_disabled_install(house: Any, mine: Any) -> None:
-    await house.admin("PATCH", mine.admin_path, json={"enabled": False})
+async def test_an_admin_may_prepare_schedules_of_a_disabled_install(alga: Alga, install: Install) -> None:
+    await alga.admin("PATCH", install.admin_path, json={"enabled": False})
 
-    response = await house.admin(
-        "POST", f"{mine.admin_path}/schedules", json={"endpoint": "/sync", "cron": "0 * * * *"}
+    response = await alga.admin(
+        "POST", f"{install.admin_path}/schedules", json={"endpoint": "/sync", "cron": "0 * * * *"}
     )
 
     assert response.status_code == 201
 
 
-async def test_an_admin_deletes_a_schedule_once(house: Any, mine: Any) -> None:
-    path = f"{mine.admin_path}/schedules/{await mine.create()}"
+async def test_an_admin_deletes_a_schedule_once(alga: Alga, install: Install) -> None:
+    path = f"{install.admin_path}/schedules/{await install.create()}"
 
-    assert (await house.admin("DELETE", path)).status_code == 204
-    assert (await house.admin("DELETE", path)).status_code == 404
+    assert (await alga.admin("DELETE", path)).status_code == 204
+    assert (await alga.admin("DELETE", path)).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -426,11 +430,11 @@ async def test_an_admin_deletes_a_schedule_once(house: Any, mine: Any) -> None:
     ],
 )
 async def test_every_admin_call_wants_the_token_before_it_reads_anything(
-    house: Any, method: str, path: str, authorization: str | None
+    alga: Alga, method: str, path: str, authorization: str | None
 ) -> None:
     headers = {} if authorization is None else {"authorization": authorization}
 
-    response = await house.client.request(method, path, headers=headers, content=b"{")
+    response = await alga.client.request(method, path, headers=headers, content=b"{")
 
     assert response.status_code == 401
     assert response.json() == {"error": "Invalid admin token", "code": "unauthorized", "details": None}
@@ -446,7 +450,7 @@ async def test_without_a_usable_token_every_admin_call_is_refused(token: str | N
     assert response.status_code == 401
 
 
-async def test_a_bundle_past_its_limit_is_refused(make_bundle: Callable[..., bytes]) -> None:
+async def test_a_bundle_past_its_limit_is_refused() -> None:
     settings = ServerSettings(admin_token="a-token", max_bundle_bytes=1024)
     async with Server(settings) as server:
         transport = httpx.ASGITransport(server.app)
@@ -463,9 +467,9 @@ async def test_a_bundle_past_its_limit_is_refused(make_bundle: Callable[..., byt
     ("method", "path", "status"), [("GET", "/nowhere", 404), ("PUT", "/api/admin/extensions", 405)]
 )
 async def test_routes_that_do_not_exist_answer_in_json(
-    house: Any, method: str, path: str, status: int
+    alga: Alga, method: str, path: str, status: int
 ) -> None:
-    response = await house.admin(method, path)
+    response = await alga.admin(method, path)
 
     assert response.status_code == status
     assert set(response.json()) == {"error", "code", "details"}

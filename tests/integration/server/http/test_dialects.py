@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from alga_server import ServerSettings
+from tests.support.server import Alga, Install
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +34,7 @@ class Asking:
         if self.dialect == "prd":
             path = f"/api/internal/extensions/scheduler/{SEGMENTS[operation]}"
         sent = self.installed.headers() if headers is None else headers
-        response: httpx.Response = await self.installed.house.client.post(path, content=content, headers=sent)
+        response: httpx.Response = await self.installed.alga.client.post(path, content=content, headers=sent)
         return response
 
     async def call(self, operation: str, /, **members: Any) -> httpx.Response:
@@ -42,9 +43,9 @@ class Asking:
 
 
 @pytest.fixture
-async def both(house: Any) -> list[Asking]:
+async def both(alga: Alga) -> list[Asking]:
     """Two installs in the same state, each asked in its own dialect."""
-    return [Asking(await house.install(f"tenant-{dialect}"), dialect) for dialect in ("alga", "prd")]
+    return [Asking(await alga.install(f"tenant-{dialect}"), dialect) for dialect in ("alga", "prd")]
 
 
 def alike(answers: list[httpx.Response], *different: str) -> None:
@@ -133,9 +134,9 @@ async def test_a_caller_who_may_not_is_refused_alike(
 
 
 @pytest.mark.parametrize("operation", SEGMENTS)
-async def test_the_capability_is_needed_in_both(both: list[Asking], house: Any, operation: str) -> None:
+async def test_the_capability_is_needed_in_both(both: list[Asking], alga: Alga, operation: str) -> None:
     for each in both:
-        await house.admin("PATCH", each.installed.admin_path, json={"grants": []})
+        await alga.admin("PATCH", each.installed.admin_path, json={"grants": []})
 
     answers = [await each.call(operation) for each in both]
 
@@ -145,10 +146,10 @@ async def test_the_capability_is_needed_in_both(both: list[Asking], house: Any, 
 
 @pytest.mark.parametrize("operation", SEGMENTS)
 async def test_an_execution_token_is_needed_in_both(
-    house: Any, both: list[Asking], settings: ServerSettings, operation: str
+    alga: Alga, both: list[Asking], settings: ServerSettings, operation: str
 ) -> None:
     object.__setattr__(
-        house.server._services, "settings", settings.model_copy(update={"require_execution_token": True})
+        alga.server._services, "settings", settings.model_copy(update={"require_execution_token": True})
     )
 
     answers = [await each.call(operation) for each in both]
@@ -157,9 +158,9 @@ async def test_an_execution_token_is_needed_in_both(
     alike(answers)
 
 
-async def test_both_dialects_spend_one_rate(mine: Any) -> None:
-    schedule_id = await mine.create()
-    asking = [Asking(mine, "alga"), Asking(mine, "prd")]
+async def test_both_dialects_spend_one_rate(install: Install) -> None:
+    schedule_id = await install.create()
+    asking = [Asking(install, "alga"), Asking(install, "prd")]
     for number in range(49):
         answer = await asking[number % 2].call("update", scheduleId=schedule_id, name=f"{number}")
         assert answer.status_code == 200
@@ -167,23 +168,23 @@ async def test_both_dialects_spend_one_rate(mine: Any) -> None:
     alike([await each.call("delete", scheduleId=schedule_id) for each in asking])
 
 
-async def test_an_idempotency_key_holds_across_the_dialects(mine: Any) -> None:
+async def test_an_idempotency_key_holds_across_the_dialects(install: Install) -> None:
     answers = [
-        await Asking(mine, dialect).call("create", **HOURLY, idempotencyKey="k")
+        await Asking(install, dialect).call("create", **HOURLY, idempotencyKey="k")
         for dialect in ("alga", "prd")
     ]
 
     assert answers[0].json() == answers[1].json()
-    assert len(await mine.list()) == 1
+    assert len(await install.list()) == 1
 
 
 async def test_in_the_prd_dialect_the_body_cannot_name_another_operation_or_install(
-    mine: Any, house: Any
+    install: Install, alga: Alga
 ) -> None:
-    other = await house.install("tenant-b")
+    other = await alga.install("tenant-b")
     theirs = await other.create()
 
-    answer = await Asking(mine, "prd").call(
+    answer = await Asking(install, "prd").call(
         "list", operation="delete", scheduleId=theirs, installId=other.id, tenantId=other.tenant
     )
 
@@ -192,10 +193,12 @@ async def test_in_the_prd_dialect_the_body_cannot_name_another_operation_or_inst
 
 
 @pytest.mark.parametrize("segment", ["getEndpoints", "LIST", "drop", "list/", ""])
-async def test_an_operation_that_there_is_not_has_no_route(mine: Any, house: Any, segment: str) -> None:
+async def test_an_operation_that_there_is_not_has_no_route(
+    install: Install, alga: Alga, segment: str
+) -> None:
     path = f"/api/internal/extensions/scheduler/{segment}"
 
-    assert (await house.client.post(path, content="{}", headers=mine.headers())).status_code == 404
+    assert (await alga.client.post(path, content="{}", headers=install.headers())).status_code == 404
 
 
 @pytest.mark.parametrize("operation", SEGMENTS)
@@ -215,5 +218,5 @@ async def test_a_call_is_audited_the_same_in_both(
     assert [line.tenant_id for line in lines] == ["tenant-alga", "tenant-prd"]  # type: ignore[attr-defined]
     assert (
         f'operation="{operation}",status="{told[0]["status"]}"}} 2.0'
-        in await both[0].installed.house.metrics()
+        in await both[0].installed.alga.metrics()
     )

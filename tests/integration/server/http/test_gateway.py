@@ -14,6 +14,7 @@ import pytest
 
 from alga_server import Server, ServerSettings
 from alga_server.execution import executions
+from tests.support.server import Alga, Install
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +69,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[Any]:
 # ---- The guest's answer
 
 
-async def test_the_guests_status_body_and_headers_come_back(mine: Any, runner: Runner) -> None:
+async def test_the_guests_status_body_and_headers_come_back(install: Install, runner: Runner) -> None:
     runner.responds(
         418,
         headers={
@@ -80,7 +81,7 @@ async def test_the_guests_status_body_and_headers_come_back(mine: Any, runner: R
         body_b64="dGVhcG90",
     )
 
-    response = await mine.ask("POST", "/sync")
+    response = await install.ask("POST", "/sync")
 
     assert (response.status_code, response.text) == (418, "teapot")
     assert response.headers["content-type"] == "text/plain"
@@ -89,7 +90,7 @@ async def test_the_guests_status_body_and_headers_come_back(mine: Any, runner: R
     assert response.headers["x-ext-request-id"] == "e1"
 
 
-async def test_no_other_header_of_the_guest_comes_back(mine: Any, runner: Runner) -> None:
+async def test_no_other_header_of_the_guest_comes_back(install: Install, runner: Runner) -> None:
     headers = {
         "set-cookie": "session=stolen",
         "location": "http://elsewhere.test/",
@@ -103,7 +104,7 @@ async def test_no_other_header_of_the_guest_comes_back(mine: Any, runner: Runner
     }
     runner.responds(headers=headers, body_b64="aGk=")
 
-    response = await mine.ask("POST", "/sync", headers={"x-request-id": "request-7"})
+    response = await install.ask("POST", "/sync", headers={"x-request-id": "request-7"})
 
     assert dict(response.headers) == {
         "cache-control": "no-store",
@@ -114,17 +115,19 @@ async def test_no_other_header_of_the_guest_comes_back(mine: Any, runner: Runner
     }
 
 
-async def test_the_guest_decides_how_long_its_answer_is_kept(mine: Any, runner: Runner) -> None:
+async def test_the_guest_decides_how_long_its_answer_is_kept(install: Install, runner: Runner) -> None:
     runner.responds(headers={"cache-control": "private, max-age=60"})
 
-    assert (await mine.ask("GET", "/report")).headers["cache-control"] == "private, max-age=60"
+    assert (await install.ask("GET", "/report")).headers["cache-control"] == "private, max-age=60"
 
 
 @pytest.mark.parametrize("value", ["a\r\nset-cookie: b=c", "a\0b", "\u2713", "x" * 5000])
-async def test_a_header_that_http_cannot_carry_is_left_out(mine: Any, runner: Runner, value: str) -> None:
+async def test_a_header_that_http_cannot_carry_is_left_out(
+    install: Install, runner: Runner, value: str
+) -> None:
     runner.responds(headers={"x-ext-warning": value})
 
-    response = await mine.ask("POST", "/sync")
+    response = await install.ask("POST", "/sync")
 
     assert response.status_code == 200
     assert "x-ext-warning" not in response.headers
@@ -132,10 +135,10 @@ async def test_a_header_that_http_cannot_carry_is_left_out(mine: Any, runner: Ru
 
 
 @pytest.mark.parametrize("status", [204, 205, 304])
-async def test_a_status_without_a_body_has_none(mine: Any, runner: Runner, status: int) -> None:
+async def test_a_status_without_a_body_has_none(install: Install, runner: Runner, status: int) -> None:
     runner.responds(status, body_b64="aGk=")
 
-    response = await mine.ask("POST", "/sync")
+    response = await install.ask("POST", "/sync")
 
     assert (response.status_code, response.content) == (status, b"")
 
@@ -143,13 +146,13 @@ async def test_a_status_without_a_body_has_none(mine: Any, runner: Runner, statu
 # ---- What the guest is asked
 
 
-async def test_a_call_becomes_an_execution_of_the_install(mine: Any, runner: Runner) -> None:
-    await mine.ask("POST", "/sync?a=1&b=2&a=3", content=b"\x00\xff", headers={"x-request-id": "request-7"})
+async def test_a_call_becomes_an_execution_of_the_install(install: Install, runner: Runner) -> None:
+    await install.ask("POST", "/sync?a=1&b=2&a=3", content=b"\x00\xff", headers={"x-request-id": "request-7"})
 
     context, http = runner.document["context"], runner.document["http"]
-    assert context["tenant_id"] == mine.tenant
-    assert context["extension_id"] == mine.extension
-    assert context["install_id"] == mine.id
+    assert context["tenant_id"] == install.tenant
+    assert context["extension_id"] == install.extension
+    assert context["install_id"] == install.id
     assert context["request_id"] not in {None, "request-7"}
     assert (http["method"], http["path"], http["body_b64"]) == ("POST", "/sync", "AP8=")
     assert http["query"] == {"a": "3", "b": "2"}
@@ -157,7 +160,7 @@ async def test_a_call_becomes_an_execution_of_the_install(mine: Any, runner: Run
     assert "user" not in runner.document
 
 
-async def test_only_named_headers_reach_the_guest(mine: Any, runner: Runner) -> None:
+async def test_only_named_headers_reach_the_guest(install: Install, runner: Runner) -> None:
     headers = {
         "accept": "text/plain",
         "accept-encoding": "br",
@@ -170,7 +173,7 @@ async def test_only_named_headers_reach_the_guest(mine: Any, runner: Runner) -> 
         "x-request-id": "request-7",
     }
 
-    await mine.ask("POST", "/sync", content=b"a,b", headers=headers)
+    await install.ask("POST", "/sync", content=b"a,b", headers=headers)
 
     assert runner.document["http"]["headers"] == {
         "accept": "text/plain",
@@ -178,12 +181,12 @@ async def test_only_named_headers_reach_the_guest(mine: Any, runner: Runner) -> 
         "content-type": "text/csv",
         "user-agent": "browser",
         "x-request-id": "request-7",
-        "x-alga-tenant": mine.tenant,
-        "x-alga-extension": mine.extension,
+        "x-alga-tenant": install.tenant,
+        "x-alga-extension": install.extension,
     }
 
 
-async def test_the_authenticated_person_is_passed_on(mine: Any, runner: Runner) -> None:
+async def test_the_authenticated_person_is_passed_on(install: Install, runner: Runner) -> None:
     headers = {
         "x-alga-user-id": "u1",
         "x-alga-user-email": "zoe@example.com",
@@ -191,7 +194,7 @@ async def test_the_authenticated_person_is_passed_on(mine: Any, runner: Runner) 
         "x-alga-user-type": "client",
     }
 
-    await mine.ask("POST", "/sync", headers=headers)
+    await install.ask("POST", "/sync", headers=headers)
 
     user = runner.document["user"]
     assert (user["user_id"], user["user_email"]) == ("u1", "zoe@example.com")
@@ -199,23 +202,27 @@ async def test_the_authenticated_person_is_passed_on(mine: Any, runner: Runner) 
 
 
 @pytest.mark.parametrize("name", [b"\xff", b"n" * 257])
-async def test_a_person_whose_name_cannot_be_read_is_refused(mine: Any, runner: Runner, name: bytes) -> None:
+async def test_a_person_whose_name_cannot_be_read_is_refused(
+    install: Install, runner: Runner, name: bytes
+) -> None:
     headers = {"x-alga-user-id": b"u1", "x-alga-user-name": name}
 
-    response = await mine.ask("POST", "/sync", headers=headers)
+    response = await install.ask("POST", "/sync", headers=headers)
 
     assert (response.status_code, response.json()["error"]) == (400, "validation_failed")
     assert runner.asked == []
 
 
-async def test_a_user_named_twice_is_refused_and_not_taken_for_nobody(mine: Any, runner: Runner) -> None:
+async def test_a_user_named_twice_is_refused_and_not_taken_for_nobody(
+    install: Install, runner: Runner
+) -> None:
     headers = [
         ("authorization", "Bearer gateway-token-of-the-test"),
-        ("x-alga-tenant", mine.tenant),
+        ("x-alga-tenant", install.tenant),
         ("x-alga-user-id", ""),
         ("x-alga-user-id", "u1"),
     ]
-    response = await mine.house.client.post(f"/api/ext/{mine.extension}/sync", headers=headers)
+    response = await install.alga.client.post(f"/api/ext/{install.extension}/sync", headers=headers)
 
     assert (response.status_code, runner.asked) == (400, [])
 
@@ -229,49 +236,49 @@ async def test_a_user_named_twice_is_refused_and_not_taken_for_nobody(mine: Any,
         "/api/ext/%20{id}/sync",
     ],
 )
-async def test_a_path_that_reads_two_ways_calls_nothing(mine: Any, runner: Runner, path: str) -> None:
-    headers = {"authorization": "Bearer gateway-token-of-the-test", "x-alga-tenant": mine.tenant}
-    response = await mine.house.client.post(path.format(id=mine.extension), headers=headers)
+async def test_a_path_that_reads_two_ways_calls_nothing(install: Install, runner: Runner, path: str) -> None:
+    headers = {"authorization": "Bearer gateway-token-of-the-test", "x-alga-tenant": install.tenant}
+    response = await install.alga.client.post(path.format(id=install.extension), headers=headers)
 
     assert (response.status_code, response.json()["error"]) == (404, "endpoint_not_found")
     assert runner.asked == []
 
 
 @pytest.mark.parametrize("request_id", ["two words", "x" * 129, "caf\u00e9".encode()])
-async def test_a_strange_request_id_is_replaced(mine: Any, runner: Runner, request_id: Any) -> None:
-    response = await mine.ask("POST", "/sync", headers={"x-request-id": request_id})
+async def test_a_strange_request_id_is_replaced(install: Install, runner: Runner, request_id: Any) -> None:
+    response = await install.ask("POST", "/sync", headers={"x-request-id": request_id})
 
     fresh = response.headers["x-request-id"]
     assert runner.document["context"]["request_id"] == fresh
     assert len(fresh) == 36
 
 
-async def test_a_change_is_idempotent_under_the_clients_key(mine: Any, runner: Runner) -> None:
-    await mine.ask("POST", "/sync", headers={"x-idempotency-key": "key-1"})
+async def test_a_change_is_idempotent_under_the_clients_key(install: Install, runner: Runner) -> None:
+    await install.ask("POST", "/sync", headers={"x-idempotency-key": "key-1"})
 
     assert runner.asked[0].headers["x-idempotency-key"] == "key-1"
 
 
-async def test_a_change_without_a_key_has_its_request_id(mine: Any, runner: Runner) -> None:
-    response = await mine.ask("POST", "/sync")
+async def test_a_change_without_a_key_has_its_request_id(install: Install, runner: Runner) -> None:
+    response = await install.ask("POST", "/sync")
 
     assert runner.asked[0].headers["x-idempotency-key"] == response.headers["x-request-id"]
 
 
-async def test_two_calls_with_one_request_id_are_two_executions(mine: Any, runner: Runner) -> None:
+async def test_two_calls_with_one_request_id_are_two_executions(install: Install, runner: Runner) -> None:
     """A caller's request id is for tracing: one goes with everything that one click does."""
-    ids = [await execution_of(mine, runner, headers={"x-request-id": "request-7"}) for _ in range(2)]
+    ids = [await execution_of(install, runner, headers={"x-request-id": "request-7"}) for _ in range(2)]
 
     assert ids[0] != ids[1]
     assert [each.headers["x-idempotency-key"] for each in runner.asked] == ids
 
 
-async def test_a_call_sent_again_under_its_key_is_one_execution(mine: Any, runner: Runner) -> None:
+async def test_a_call_sent_again_under_its_key_is_one_execution(install: Install, runner: Runner) -> None:
     """By its id a server knows what it created already, whatever the runner has forgotten."""
     headers = {"x-idempotency-key": "key-1", "x-alga-user-id": "ann"}
-    first = await execution_of(mine, runner, headers={**headers, "x-request-id": "request-7"})
+    first = await execution_of(install, runner, headers={**headers, "x-request-id": "request-7"})
 
-    assert await execution_of(mine, runner, headers=headers) == first
+    assert await execution_of(install, runner, headers=headers) == first
     assert UUID(first)
 
 
@@ -285,30 +292,32 @@ async def test_a_call_sent_again_under_its_key_is_one_execution(mine: Any, runne
     ],
 )
 async def test_nobody_else_and_no_other_call_comes_by_its_id(
-    mine: Any, runner: Runner, path: str, changes: dict[str, str]
+    install: Install, runner: Runner, path: str, changes: dict[str, str]
 ) -> None:
     headers = {"x-idempotency-key": "key-1", "x-alga-user-id": "ann"}
-    first = await execution_of(mine, runner, headers=headers)
+    first = await execution_of(install, runner, headers=headers)
 
-    assert await execution_of(mine, runner, path, headers={**headers, **changes}) != first
-    assert await execution_of(mine, runner, headers={"x-request-id": first}) != first
+    assert await execution_of(install, runner, path, headers={**headers, **changes}) != first
+    assert await execution_of(install, runner, headers={"x-request-id": first}) != first
 
 
-async def execution_of(mine: Any, runner: Runner, path: str = "/sync", **options: Any) -> str:
+async def execution_of(install: Install, runner: Runner, path: str = "/sync", **options: Any) -> str:
     """The id of the execution that a call becomes."""
-    await mine.ask("POST", path, **options)
+    await install.ask("POST", path, **options)
     found: str = json.loads(runner.asked[-1].content)["context"]["request_id"]
     return found
 
 
-async def test_a_read_has_no_idempotency_key(mine: Any, runner: Runner) -> None:
-    await mine.ask("GET", "/report", headers={"x-idempotency-key": "key-1"})
+async def test_a_read_has_no_idempotency_key(install: Install, runner: Runner) -> None:
+    await install.ask("GET", "/report", headers={"x-idempotency-key": "key-1"})
 
     assert "x-idempotency-key" not in runner.asked[0].headers
 
 
-async def test_a_key_that_cannot_be_used_is_refused_rather_than_ignored(mine: Any, runner: Runner) -> None:
-    response = await mine.ask("POST", "/sync", headers={"x-idempotency-key": "k" * 129})
+async def test_a_key_that_cannot_be_used_is_refused_rather_than_ignored(
+    install: Install, runner: Runner
+) -> None:
+    response = await install.ask("POST", "/sync", headers={"x-idempotency-key": "k" * 129})
 
     assert response.status_code == 400
     assert runner.asked == []
@@ -330,9 +339,9 @@ async def test_a_key_that_cannot_be_used_is_refused_rather_than_ignored(mine: An
     ],
 )
 async def test_a_caller_that_is_not_known_is_refused(
-    mine: Any, runner: Runner, headers: dict[str, str]
+    install: Install, runner: Runner, headers: dict[str, str]
 ) -> None:
-    response = await mine.ask("POST", "/sync", headers={**headers, "x-request-id": "request-7"})
+    response = await install.ask("POST", "/sync", headers={**headers, "x-request-id": "request-7"})
 
     assert response.status_code == 401
     assert response.json() == {"error": "unauthenticated", "requestId": "request-7"}
@@ -355,38 +364,42 @@ async def test_without_a_usable_token_every_call_is_refused(token: str | None) -
 
 
 @pytest.mark.parametrize("extension", [UNKNOWN_ID, "com.example.sync", "%00", "x" * 300])
-async def test_an_unknown_extension_is_not_available(mine: Any, runner: Runner, extension: str) -> None:
-    mine.extension = extension
+async def test_an_unknown_extension_is_not_available(
+    install: Install, runner: Runner, extension: str
+) -> None:
+    install.extension = extension
 
-    response = await mine.ask("POST", "/sync", headers={"x-request-id": "request-7"})
+    response = await install.ask("POST", "/sync", headers={"x-request-id": "request-7"})
 
     assert response.status_code == 404
     assert response.json() == {"error": "extension_not_available", "requestId": "request-7"}
     assert runner.asked == []
 
 
-async def test_an_extension_of_another_tenant_is_not_available(house: Any, mine: Any, runner: Runner) -> None:
-    response = await mine.ask("POST", "/sync", headers={"x-alga-tenant": "tenant-b"})
+async def test_an_extension_of_another_tenant_is_not_available(
+    alga: Alga, install: Install, runner: Runner
+) -> None:
+    response = await install.ask("POST", "/sync", headers={"x-alga-tenant": "tenant-b"})
 
     assert (response.status_code, response.json()["error"]) == (404, "extension_not_available")
     assert runner.asked == []
 
 
-async def test_a_disabled_install_is_not_available(house: Any, mine: Any, runner: Runner) -> None:
-    await house.admin("PATCH", mine.admin_path, json={"enabled": False})
+async def test_a_disabled_install_is_not_available(alga: Alga, install: Install, runner: Runner) -> None:
+    await alga.admin("PATCH", install.admin_path, json={"enabled": False})
 
-    response = await mine.ask("POST", "/sync")
+    response = await install.ask("POST", "/sync")
 
     assert (response.status_code, response.json()["error"]) == (404, "extension_not_available")
     assert runner.asked == []
 
 
-async def test_each_tenant_reaches_its_own_install(house: Any, mine: Any, runner: Runner) -> None:
-    theirs = await house.install("tenant-b")
+async def test_each_tenant_reaches_its_own_install(alga: Alga, install: Install, runner: Runner) -> None:
+    theirs = await alga.install("tenant-b")
 
     await theirs.ask("POST", "/sync")
 
-    assert runner.document["context"]["install_id"] == theirs.id != mine.id
+    assert runner.document["context"]["install_id"] == theirs.id != install.id
 
 
 # ---- The body
@@ -397,28 +410,28 @@ def settings(settings: ServerSettings) -> ServerSettings:
     return settings.model_copy(update={"max_gateway_body_bytes": 1000})
 
 
-async def test_the_largest_body_passes(mine: Any, runner: Runner) -> None:
-    assert (await mine.ask("POST", "/sync", content=b"x" * 1000)).status_code == 200
+async def test_the_largest_body_passes(install: Install, runner: Runner) -> None:
+    assert (await install.ask("POST", "/sync", content=b"x" * 1000)).status_code == 200
 
 
 @pytest.mark.parametrize("declared", [True, False])
-async def test_a_body_past_the_limit_is_too_large(mine: Any, runner: Runner, declared: bool) -> None:
+async def test_a_body_past_the_limit_is_too_large(install: Install, runner: Runner, declared: bool) -> None:
     async def chunks() -> Any:
         for _ in range(11):
             yield b"x" * 91
 
-    response = await mine.ask("POST", "/sync", content=b"x" * 1001 if declared else chunks())
+    response = await install.ask("POST", "/sync", content=b"x" * 1001 if declared else chunks())
 
     assert (response.status_code, response.json()["error"]) == (413, "payload_too_large")
     assert runner.asked == []
 
 
-async def test_a_body_for_no_endpoint_is_not_read(mine: Any) -> None:
+async def test_a_body_for_no_endpoint_is_not_read(install: Install) -> None:
     async def chunks() -> Any:
         yield b"x" * 10
         pytest.fail("nobody wants this body")
 
-    assert (await mine.ask("POST", "/missing", content=chunks())).status_code == 404
+    assert (await install.ask("POST", "/missing", content=chunks())).status_code == 404
 
 
 # ---- Failures
@@ -456,12 +469,12 @@ def failed(error: str) -> Handler:
     ],
 )
 async def test_a_failure_is_told_in_codes_and_not_in_the_runners_words(
-    mine: Any, runner: Runner, answer: Handler, told: tuple[int, str, str]
+    install: Install, runner: Runner, answer: Handler, told: tuple[int, str, str]
 ) -> None:
     runner.answer = answer
     status, error, code = told
 
-    response = await mine.ask("POST", "/sync", headers={"x-request-id": "request-7"})
+    response = await install.ask("POST", "/sync", headers={"x-request-id": "request-7"})
 
     assert response.status_code == status
     assert response.json() == {"error": error, "code": code, "requestId": "request-7"}
@@ -471,7 +484,7 @@ async def test_a_failure_is_told_in_codes_and_not_in_the_runners_words(
 
 
 async def test_a_runner_that_does_not_answer_is_a_timeout(
-    mine: Any, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    install: Install, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hang(_: httpx.Request) -> httpx.Response:
         await anyio.sleep_forever()
@@ -480,42 +493,42 @@ async def test_a_runner_that_does_not_answer_is_a_timeout(
     monkeypatch.setattr(executions, "ANSWER_GRACE_S", -29.999)
     runner.answer = hang
 
-    response = await mine.ask("POST", "/sync")
+    response = await install.ask("POST", "/sync")
 
     assert (response.status_code, response.json()["error"]) == (504, "gateway_timeout")
     assert response.json()["code"] == "runner_timeout"
 
 
 async def test_a_failure_of_the_server_itself_is_an_answer_too(
-    mine: Any, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    install: Install, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError(PRIVATE)
 
     monkeypatch.setattr("alga_server.http.gateway.routing.matching", broken)
 
-    response = await mine.ask("POST", "/sync", headers={"x-request-id": "request-7"})
+    response = await install.ask("POST", "/sync", headers={"x-request-id": "request-7"})
 
     assert response.status_code == 500
     assert response.json() == {"error": "internal_error", "requestId": "request-7"}
 
 
-async def test_a_failure_inside_the_runners_call_is_not_wrapped(mine: Any, runner: Runner) -> None:
+async def test_a_failure_inside_the_runners_call_is_not_wrapped(install: Install, runner: Runner) -> None:
     async def broken(_: httpx.Request) -> httpx.Response:
         raise RuntimeError("not one of httpx's own")
 
     runner.answer = broken
 
-    assert (await mine.ask("POST", "/sync")).json()["error"] == "internal_error"
+    assert (await install.ask("POST", "/sync")).json()["error"] == "internal_error"
 
 
 # ---- HEAD and OPTIONS
 
 
-async def test_head_is_get_without_the_body(mine: Any, runner: Runner) -> None:
+async def test_head_is_get_without_the_body(install: Install, runner: Runner) -> None:
     runner.responds(headers={"content-type": "text/plain"}, body_b64="aGk=")
 
-    response = await mine.ask("HEAD", "/report")
+    response = await install.ask("HEAD", "/report")
 
     assert runner.document["http"]["method"] == "GET"
     assert (response.status_code, response.content) == (200, b"")
@@ -523,27 +536,27 @@ async def test_head_is_get_without_the_body(mine: Any, runner: Runner) -> None:
     assert response.headers["content-type"] == "text/plain"
 
 
-async def test_head_of_what_has_no_get_is_no_endpoint(mine: Any, runner: Runner) -> None:
-    assert (await mine.ask("HEAD", "/sync")).status_code == 404
+async def test_head_of_what_has_no_get_is_no_endpoint(install: Install, runner: Runner) -> None:
+    assert (await install.ask("HEAD", "/sync")).status_code == 404
     assert runner.asked == []
 
 
-async def test_options_tells_the_methods_and_executes_nothing(mine: Any, runner: Runner) -> None:
-    response = await mine.ask("OPTIONS", "/both")
+async def test_options_tells_the_methods_and_executes_nothing(install: Install, runner: Runner) -> None:
+    response = await install.ask("OPTIONS", "/both")
 
     assert (response.status_code, response.headers["allow"]) == (204, "GET, HEAD, OPTIONS, POST")
     assert runner.asked == []
 
 
-async def test_options_of_no_endpoint_is_no_endpoint(mine: Any) -> None:
-    assert (await mine.ask("OPTIONS", "/missing")).status_code == 404
+async def test_options_of_no_endpoint_is_no_endpoint(install: Install) -> None:
+    assert (await install.ask("OPTIONS", "/missing")).status_code == 404
 
 
-async def test_an_extension_may_answer_head_and_options_itself(house: Any, runner: Runner) -> None:
+async def test_an_extension_may_answer_head_and_options_itself(alga: Alga, runner: Runner) -> None:
     endpoints = [
         {"method": method, "path": "/own", "handler": "own"} for method in ("HEAD", "OPTIONS", "GET")
     ]
-    install = await house.install(name="com.example.own", api={"endpoints": endpoints})
+    install = await alga.install(name="com.example.own", api={"endpoints": endpoints})
 
     await install.ask("HEAD", "/own")
     await install.ask("OPTIONS", "/own")
@@ -556,7 +569,7 @@ async def test_an_extension_may_answer_head_and_options_itself(house: Any, runne
 
 
 async def test_when_the_caller_leaves_the_runners_call_ends(
-    mine: Any, house: Any, runner: Runner, caplog: pytest.LogCaptureFixture
+    install: Install, alga: Alga, runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "alga_server")
     executing, ended = anyio.Event(), anyio.Event()
@@ -580,8 +593,8 @@ async def test_when_the_caller_leaves_the_runners_call_ends(
 
     async def send(_message: Any) -> None: ...
 
-    path = f"/api/ext/{mine.extension}/sync"
-    headers = {"authorization": "Bearer gateway-token-of-the-test", "x-alga-tenant": mine.tenant}
+    path = f"/api/ext/{install.extension}/sync"
+    headers = {"authorization": "Bearer gateway-token-of-the-test", "x-alga-tenant": install.tenant}
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -593,7 +606,7 @@ async def test_when_the_caller_leaves_the_runners_call_ends(
         "root_path": "",
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
     }
-    await house.server.app(scope, receive, send)
+    await alga.server.app(scope, receive, send)
 
     assert ended.is_set()
     [line] = lines(caplog)
@@ -604,52 +617,58 @@ async def test_when_the_caller_leaves_the_runners_call_ends(
 
 
 async def test_a_call_is_one_line_in_the_log(
-    mine: Any, runner: Runner, caplog: pytest.LogCaptureFixture
+    install: Install, runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "alga_server")
     runner.responds(201)
 
-    await mine.ask("POST", "/sync", headers={"x-request-id": "request-7"})
+    await install.ask("POST", "/sync", headers={"x-request-id": "request-7"})
 
     [line] = lines(caplog)
     assert line.getMessage() == "Gateway call POST /sync: success"
-    assert (line.tenant_id, line.extension_id, line.install_id) == (mine.tenant, mine.extension, mine.id)
+    assert (line.tenant_id, line.extension_id, line.install_id) == (
+        install.tenant,
+        install.extension,
+        install.id,
+    )
     assert (line.caller_request_id, line.http_status, line.status) == ("request-7", 201, "success")
     assert line.request_id == runner.document["context"]["request_id"]
 
 
 async def test_a_refused_call_is_one_line_too(
-    mine: Any, runner: Runner, caplog: pytest.LogCaptureFixture
+    install: Install, runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "alga_server")
     runner.fails("execute_failed: guest_trap: It trapped.")
 
-    await mine.ask("POST", "/sync")
+    await install.ask("POST", "/sync")
 
     [line] = lines(caplog)
     assert (line.status, line.detail, line.http_status) == ("execution_failed", "guest_trap", 502)
 
 
-async def test_calls_are_counted_by_codes_of_the_server_alone(mine: Any, house: Any, runner: Runner) -> None:
-    await mine.ask("POST", "/sync")
-    await mine.ask("POST", "/missing")
+async def test_calls_are_counted_by_codes_of_the_server_alone(
+    install: Install, alga: Alga, runner: Runner
+) -> None:
+    await install.ask("POST", "/sync")
+    await install.ask("POST", "/missing")
     runner.fails("made_up_by_a_runner: words")
-    await mine.ask("POST", "/sync")
+    await install.ask("POST", "/sync")
 
-    metrics = await house.metrics()
+    metrics = await alga.metrics()
     for outcome in ("success", "endpoint_not_found", "execution_failed"):
         assert f'alga_server_gateway_calls_total{{outcome="{outcome}"}} 1.0' in metrics
     assert "made_up_by_a_runner" not in metrics
 
 
 async def test_no_line_carries_a_body_a_query_a_token_or_the_path_as_sent(
-    mine: Any, runner: Runner, caplog: pytest.LogCaptureFixture
+    install: Install, runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     runner.fails("execute_failed: guest_abort: private-words", 500)
 
-    await mine.ask("GET", "/items/private-id?q=private-query", headers={"cookie": "private-cookie"})
-    await mine.ask("POST", "/sync", content=b"private-body")
+    await install.ask("GET", "/items/private-id?q=private-query", headers={"cookie": "private-cookie"})
+    await install.ask("POST", "/sync", content=b"private-body")
 
     text = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("alga_server"))
     assert "gateway_call" in text

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, delete, event, update
 from sqlalchemy.exc import IntegrityError
 
 from alga_server.storage.tables import endpoint, schedule
+from tests.support.server import Alga, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -18,33 +19,33 @@ MISSING = {"error": "Install not found", "code": "NOT_FOUND"}
 
 
 @pytest.fixture
-async def theirs(house: Any) -> Any:
-    return await house.install("tenant-b")
+async def theirs(alga: Alga) -> Install:
+    return await alga.install("tenant-b")
 
 
 def request_of(operation: str, schedule_id: str) -> dict[str, Any]:
     return {"operation": operation, "scheduleId": schedule_id, "endpoint": "/sync", "cron": "0 * * * *"}
 
 
-async def test_each_install_lists_its_own(mine: Any, theirs: Any) -> None:
-    own, foreign = await mine.create(), await theirs.create()
+async def test_each_install_lists_its_own(install: Install, theirs: Any) -> None:
+    own, foreign = await install.create(), await theirs.create()
 
-    assert [each["id"] for each in await mine.list()] == [own]
+    assert [each["id"] for each in await install.list()] == [own]
     assert [each["id"] for each in await theirs.list()] == [foreign]
 
 
-async def test_a_foreign_schedule_id_reads_as_unknown(mine: Any, theirs: Any) -> None:
+async def test_a_foreign_schedule_id_reads_as_unknown(install: Install, theirs: Any) -> None:
     foreign = await theirs.create(name="Secret plan")
 
-    assert await mine.get(foreign) is None
+    assert await install.get(foreign) is None
 
 
 @pytest.mark.parametrize("operation", ["update", "delete"])
-async def test_a_foreign_schedule_id_cannot_be_changed(mine: Any, theirs: Any, operation: str) -> None:
+async def test_a_foreign_schedule_id_cannot_be_changed(install: Install, theirs: Any, operation: str) -> None:
     foreign = await theirs.create(name="Secret plan")
     before = await theirs.get(foreign)
 
-    response = await mine.call(operation, scheduleId=foreign, enabled=False)
+    response = await install.call(operation, scheduleId=foreign, enabled=False)
 
     assert response.status_code == 404
     assert response.json() == {"success": False, "error": "Schedule not found", "code": "NOT_FOUND"}
@@ -64,65 +65,65 @@ async def test_a_foreign_schedule_id_cannot_be_changed(mine: Any, theirs: Any, o
     ],
 )
 async def test_a_call_whose_parts_do_not_belong_together(
-    house: Any, mine: Any, theirs: Any, operation: str, forgery: set[str]
+    alga: Alga, install: Install, theirs: Any, operation: str, forgery: set[str]
 ) -> None:
     foreign = await theirs.create(name="Secret plan")
-    own = await mine.create(name="My plan")
-    stranger = (await house.publish(name="com.example.other"))["extensionId"]
+    own = await install.create(name="My plan")
+    stranger = (await alga.publish(name="com.example.other"))["extensionId"]
     values = {
         "x_ext_install_id": theirs.id,
         "x_alga_tenant": theirs.tenant,
         "x_alga_extension": stranger,
     }
-    headers = mine.headers(**{name: values[name] for name in forgery - {"path"}})
-    path = theirs.path if "path" in forgery else mine.path
+    headers = install.headers(**{name: values[name] for name in forgery - {"path"}})
+    path = theirs.path if "path" in forgery else install.path
 
-    response = await house.client.post(path, json=request_of(operation, foreign), headers=headers)
+    response = await alga.client.post(path, json=request_of(operation, foreign), headers=headers)
 
     assert response.status_code == 404
     assert {key: response.json()[key] for key in MISSING} == MISSING
     assert [each["id"] for each in await theirs.list()] == [foreign]
-    assert [each["id"] for each in await mine.list()] == [own]
+    assert [each["id"] for each in await install.list()] == [own]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_a_foreign_install_looks_exactly_like_a_missing_one(
-    house: Any, mine: Any, theirs: Any, operation: str
+    alga: Alga, install: Install, theirs: Any, operation: str
 ) -> None:
     nobody = "00000000-0000-4000-8000-000000000000"
     answers = []
     for install_id in (theirs.id, nobody, "nonsense"):
-        path = mine.path.replace(mine.id, install_id)
-        response = await house.client.post(
-            path, json=request_of(operation, nobody), headers=mine.headers(x_ext_install_id=install_id)
+        path = install.path.replace(install.id, install_id)
+        response = await alga.client.post(
+            path, json=request_of(operation, nobody), headers=install.headers(x_ext_install_id=install_id)
         )
         answers.append((response.status_code, response.content, sorted(response.headers)))
 
     assert answers[0] == answers[1] == answers[2]
 
 
-async def test_a_foreign_install_without_the_grant_looks_missing_too(house: Any, mine: Any) -> None:
-    ungranted = await house.install("tenant-b", grants=())
+async def test_a_foreign_install_without_the_grant_looks_missing_too(alga: Alga, install: Install) -> None:
+    ungranted = await alga.install("tenant-b", grants=())
 
-    response = await house.client.post(
-        ungranted.path, json={"operation": "list"}, headers=mine.headers(x_ext_install_id=ungranted.id)
+    response = await alga.client.post(
+        ungranted.path, json={"operation": "list"}, headers=install.headers(x_ext_install_id=ungranted.id)
     )
 
     assert response.status_code == 404
 
 
-async def test_two_extensions_of_one_tenant_are_strangers(house: Any, mine: Any) -> None:
-    neighbour = await house.install(mine.tenant, name="com.example.neighbour")
+async def test_two_extensions_of_one_tenant_are_strangers(alga: Alga, install: Install) -> None:
+    neighbour = await alga.install(install.tenant, name="com.example.neighbour")
     foreign = await neighbour.create(name="Neighbour's")
 
-    assert await mine.list() == []
-    assert await mine.get(foreign) is None
-    assert (await mine.call("delete", scheduleId=foreign)).status_code == 404
+    assert await install.list() == []
+    assert await install.get(foreign) is None
+    assert (await install.call("delete", scheduleId=foreign)).status_code == 404
 
 
-async def test_one_install_at_its_quota_leaves_room_for_others(mine: Any, theirs: Any) -> None:
+async def test_one_install_at_its_quota_leaves_room_for_others(install: Install, theirs: Any) -> None:
     for _ in range(50):
-        await mine.create()
+        await install.create()
 
     assert await theirs.create()
 
@@ -137,19 +138,19 @@ async def test_one_install_at_its_quota_leaves_room_for_others(mine: Any, theirs
         ("POST", "/api/admin/tenants/tenant-a/installs/{install}/schedules"),
         ("PATCH", "/api/admin/tenants/tenant-a/installs/{install}/schedules/{schedule}"),
         ("DELETE", "/api/admin/tenants/tenant-a/installs/{install}/schedules/{schedule}"),
-        ("PATCH", "/api/admin/tenants/tenant-a/installs/{mine}/schedules/{schedule}"),
-        ("DELETE", "/api/admin/tenants/tenant-a/installs/{mine}/schedules/{schedule}"),
+        ("PATCH", "/api/admin/tenants/tenant-a/installs/{own}/schedules/{schedule}"),
+        ("DELETE", "/api/admin/tenants/tenant-a/installs/{own}/schedules/{schedule}"),
     ],
 )
 async def test_an_admin_path_through_one_tenant_does_not_reach_another(
-    house: Any, mine: Any, theirs: Any, method: str, path: str
+    alga: Alga, install: Install, theirs: Any, method: str, path: str
 ) -> None:
     foreign = await theirs.create()
     before = await theirs.get(foreign)
     body = {} if method == "GET" else {"enabled": False}
-    address = path.format(install=theirs.id, schedule=foreign, mine=mine.id)
+    address = path.format(install=theirs.id, schedule=foreign, own=install.id)
 
-    response = await house.admin(method, address, json=body)
+    response = await alga.admin(method, address, json=body)
 
     assert response.status_code == 404
     assert response.json()["code"] == "not_found"
@@ -157,26 +158,26 @@ async def test_an_admin_path_through_one_tenant_does_not_reach_another(
 
 
 async def test_the_database_itself_refuses_a_row_of_one_tenant_in_anothers_install(
-    house: Any, mine: Any, theirs: Any
+    alga: Alga, install: Install, theirs: Any
 ) -> None:
 
-    schedule_id = await mine.create()
+    schedule_id = await install.create()
     statement = update(schedule).where(schedule.c.id == schedule_id).values(install_id=theirs.id)
 
     with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
-        await house.server._services.database.write(lambda connection: connection.execute(statement))
+        await alga.server._services.database.write(lambda connection: connection.execute(statement))
 
 
-async def test_the_database_keeps_an_endpoint_that_a_schedule_uses(house: Any, mine: Any) -> None:
+async def test_the_database_keeps_an_endpoint_that_a_schedule_uses(alga: Alga, install: Install) -> None:
 
-    await mine.create()
+    await install.create()
 
     with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
-        await house.server._services.database.write(lambda connection: connection.execute(delete(endpoint)))
+        await alga.server._services.database.write(lambda connection: connection.execute(delete(endpoint)))
 
 
 async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_install(
-    house: Any, mine: Any
+    alga: Alga, install: Install
 ) -> None:
     statements: list[str] = []
 
@@ -186,21 +187,21 @@ async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_ins
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
-        path = f"{mine.admin_path}/schedules"
+        path = f"{install.admin_path}/schedules"
         for _ in range(2):
-            schedule_id = await mine.create(name="One")
+            schedule_id = await install.create(name="One")
             for operation in OPERATIONS:
                 members = {"scheduleId": schedule_id, "endpoint": "/sync", "cron": "0 * * * *", "name": "Two"}
-                await mine.call(operation, **members)
-            await house.admin("POST", path, json={"endpoint": "/sync", "cron": "0 * * * *", "name": "Three"})
-            await house.admin("GET", path)
-            await mine.call("list")
-            [*_, last] = await mine.list()
-            await house.admin("PATCH", f"{path}/{last['id']}", json={"enabled": False})
-            for each in await mine.list():
-                await house.admin("DELETE", f"{path}/{each['id']}")
-        await house.admin("PATCH", mine.admin_path, json={"grants": [], "enabled": False})
-        await house.admin("DELETE", mine.admin_path)
+                await install.call(operation, **members)
+            await alga.admin("POST", path, json={"endpoint": "/sync", "cron": "0 * * * *", "name": "Three"})
+            await alga.admin("GET", path)
+            await install.call("list")
+            [*_, last] = await install.list()
+            await alga.admin("PATCH", f"{path}/{last['id']}", json={"enabled": False})
+            for each in await install.list():
+                await alga.admin("DELETE", f"{path}/{each['id']}")
+        await alga.admin("PATCH", install.admin_path, json={"grants": [], "enabled": False})
+        await alga.admin("DELETE", install.admin_path)
     finally:
         event.remove(Engine, "before_cursor_execute", note)
 

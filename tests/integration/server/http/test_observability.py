@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from alga_runner.errors import SettingsError
 from alga_server import ManualClock, Server, ServerSettings, SystemClock, create_app
+from tests.support.server import Alga, Install
 
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
@@ -25,8 +26,8 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if getattr(record, "action", "") == "scheduler_api_call"]
 
 
-async def test_health_is_ok(house: Any) -> None:
-    response = await house.client.get("/healthz")
+async def test_health_is_ok(alga: Alga) -> None:
+    response = await alga.client.get("/healthz")
 
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
@@ -43,51 +44,51 @@ async def test_health_is_ok(house: Any) -> None:
     ],
 )
 async def test_a_call_is_counted_and_logged_once(
-    mine: Any, caplog: pytest.LogCaptureFixture, operation: str, members: dict[str, Any], status: str
+    install: Install, caplog: pytest.LogCaptureFixture, operation: str, members: dict[str, Any], status: str
 ) -> None:
     caplog.set_level(logging.INFO, "alga_server")
 
-    await mine.call(operation, **members)
+    await install.call(operation, **members)
 
-    metrics = await mine.house.metrics()
+    metrics = await install.alga.metrics()
     assert f'{CALLS}{{operation="{operation}",status="{status}"}} 1.0' in metrics
     assert f'extension_scheduler_api_duration_seconds_count{{operation="{operation}"}} 1.0' in metrics
     [line] = lines(caplog)
     assert (line.operation, line.status) == (operation, status)  # type: ignore[attr-defined]
-    assert line.tenant_id == mine.tenant  # type: ignore[attr-defined]
-    assert line.extension_id == mine.extension  # type: ignore[attr-defined]
-    assert line.install_id == mine.id  # type: ignore[attr-defined]
+    assert line.tenant_id == install.tenant  # type: ignore[attr-defined]
+    assert line.extension_id == install.extension  # type: ignore[attr-defined]
+    assert line.install_id == install.id  # type: ignore[attr-defined]
     assert line.request_id == "request-1"  # type: ignore[attr-defined]
     assert line.duration_ms == 0.0  # type: ignore[attr-defined]
 
 
-async def test_over_quota_is_counted_as_such(mine: Any, house: Any) -> None:
+async def test_over_quota_is_counted_as_such(install: Install, alga: Alga) -> None:
     for _ in range(51):
-        await mine.call("create", endpoint="/sync", cron="0 * * * *")
+        await install.call("create", endpoint="/sync", cron="0 * * * *")
 
-    assert f'{CALLS}{{operation="create",status="quota_exceeded"}} 1.0' in await house.metrics()
+    assert f'{CALLS}{{operation="create",status="quota_exceeded"}} 1.0' in await alga.metrics()
 
 
-async def test_denied_and_unauthorized_are_counted(house: Any) -> None:
-    install = await house.install(grants=())
+async def test_denied_and_unauthorized_are_counted(alga: Alga) -> None:
+    install = await alga.install(grants=())
     await install.call("list")
-    await house.client.post(install.path, headers=install.headers(x_runner_auth="wrong"))
+    await alga.client.post(install.path, headers=install.headers(x_runner_auth="wrong"))
 
-    metrics = await house.metrics()
+    metrics = await alga.metrics()
     assert f'{CALLS}{{operation="list",status="denied"}} 1.0' in metrics
     assert f'{CALLS}{{operation="unknown",status="unauthorized"}} 1.0' in metrics
 
 
-async def test_a_made_up_operation_makes_no_new_series(mine: Any, house: Any) -> None:
-    await mine.call("made-up")
+async def test_a_made_up_operation_makes_no_new_series(install: Install, alga: Alga) -> None:
+    await install.call("made-up")
 
-    metrics = await house.metrics()
+    metrics = await alga.metrics()
     assert "made-up" not in metrics
     assert f'{CALLS}{{operation="unknown",status="validation_failed"}} 1.0' in metrics
 
 
-async def test_two_servers_count_apart(house: Any, mine: Any, settings: ServerSettings) -> None:
-    await mine.call("list")
+async def test_two_servers_count_apart(alga: Alga, install: Install, settings: ServerSettings) -> None:
+    await install.call("list")
 
     async with Server(settings) as other:
         transport = httpx.ASGITransport(other.app)
@@ -99,36 +100,36 @@ async def test_two_servers_count_apart(house: Any, mine: Any, settings: ServerSe
     ("operation", "members"), [("list", {}), ("get", {"scheduleId": UNKNOWN_ID}), ("getEndpoints", {})]
 )
 async def test_a_read_that_the_database_fails_is_a_failure_and_not_nothing(
-    mine: Any, operation: str, members: dict[str, Any]
+    install: Install, operation: str, members: dict[str, Any]
 ) -> None:
-    database = mine.house.server._services.database
+    database = install.alga.server._services.database
     for table in ("tenant_extension_schedule", "extension_api_endpoint"):
         away = text(f"ALTER TABLE {table} RENAME TO {table}_away")
         await database.write(lambda c, away=away: c.execute(away))
 
-    response = await mine.call(operation, **members)
+    response = await install.call(operation, **members)
 
     assert response.status_code == 500
     assert "away" not in response.text
     assert "no such table" not in response.text
 
 
-async def test_an_admins_call_is_not_counted_as_a_host_call(house: Any, mine: Any) -> None:
-    await house.admin("GET", f"{mine.admin_path}/schedules")
+async def test_an_admins_call_is_not_counted_as_a_host_call(alga: Alga, install: Install) -> None:
+    await alga.admin("GET", f"{install.admin_path}/schedules")
 
-    assert "status=" not in await house.metrics()
+    assert "status=" not in await alga.metrics()
 
 
 async def test_no_log_line_carries_a_payload_a_name_or_a_token(
-    mine: Any, house: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    install: Install, alga: Alga, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)
     members = {"endpoint": "/sync", "cron": "0 * * * *", "payload": {"k": "private-payload"}}
-    await mine.call("create", name="private-name", **members)
-    await mine.call("create", name="private-name", **members)
+    await install.call("create", name="private-name", **members)
+    await install.call("create", name="private-name", **members)
     # A failure inside a statement, which SQLAlchemy's messages would spell out with its parameters.
     monkeypatch.setattr("alga_server.schedules.schedules._extent", lambda *_: (0, 0))
-    failed = await mine.call("create", name="private-other", **members)
+    failed = await install.call("create", name="private-other", **members)
 
     assert failed.status_code == 500
     text = caplog.text + str([vars(record) for record in caplog.records])
@@ -138,13 +139,13 @@ async def test_no_log_line_carries_a_payload_a_name_or_a_token(
 
 
 async def test_a_strange_request_id_does_not_reach_the_log(
-    mine: Any, house: Any, caplog: pytest.LogCaptureFixture
+    install: Install, alga: Alga, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "alga_server")
 
     for request_id in ("x" * 129, "a b", "tab\there"):
-        await house.client.post(
-            mine.path, json={"operation": "list"}, headers=mine.headers(x_request_id=request_id)
+        await alga.client.post(
+            install.path, json={"operation": "list"}, headers=install.headers(x_request_id=request_id)
         )
 
     assert [line.request_id for line in lines(caplog)] == [None] * 3  # type: ignore[attr-defined]

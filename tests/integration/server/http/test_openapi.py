@@ -9,19 +9,20 @@ from fastapi.routing import APIRoute
 
 from alga_server.http.admin import extensions, installs, maintenance, runs, schedules
 from alga_server.http.internal import routes as internal
+from tests.support.server import Alga, Install
 
 pytestmark = pytest.mark.anyio
 
 
-async def fetch(house: Any) -> dict[str, Any]:
-    response = await house.client.get("/openapi.json")
+async def fetch(alga: Alga) -> dict[str, Any]:
+    response = await alga.client.get("/openapi.json")
     assert response.status_code == 200
     found: dict[str, Any] = response.json()
     return found
 
 
-async def test_every_route_of_runners_and_admins_is_in_the_document(house: Any) -> None:
-    document = await fetch(house)
+async def test_every_route_of_runners_and_admins_is_in_the_document(alga: Alga) -> None:
+    document = await fetch(alga)
 
     served = {
         (route.path, method.lower())
@@ -35,12 +36,12 @@ async def test_every_route_of_runners_and_admins_is_in_the_document(house: Any) 
     assert served <= described
 
 
-async def test_the_gateway_is_not_in_the_document(house: Any) -> None:
-    assert not [path for path in (await fetch(house))["paths"] if path.startswith("/api/ext/")]
+async def test_the_gateway_is_not_in_the_document(alga: Alga) -> None:
+    assert not [path for path in (await fetch(alga))["paths"] if path.startswith("/api/ext/")]
 
 
-async def test_each_operation_names_its_refusals_and_no_422(house: Any) -> None:
-    for path, methods in (await fetch(house))["paths"].items():
+async def test_each_operation_names_its_refusals_and_no_422(alga: Alga) -> None:
+    for path, methods in (await fetch(alga))["paths"].items():
         for operation in methods.values():
             statuses = set(operation["responses"])
             assert "422" not in statuses
@@ -48,8 +49,8 @@ async def test_each_operation_names_its_refusals_and_no_422(house: Any) -> None:
             assert "requestBody" not in operation or {"400", "413"} <= statuses
 
 
-async def test_every_reference_leads_somewhere(house: Any) -> None:
-    document = await fetch(house)
+async def test_every_reference_leads_somewhere(alga: Alga) -> None:
+    document = await fetch(alga)
     wanted: list[str] = []
 
     def look(value: Any) -> None:
@@ -67,8 +68,8 @@ async def test_every_reference_leads_somewhere(house: Any) -> None:
     )
 
 
-async def test_the_document_shows_no_token_and_no_tenant(house: Any, mine: Any) -> None:
-    text = (await house.client.get("/openapi.json")).text
+async def test_the_document_shows_no_token_and_no_tenant(alga: Alga, install: Install) -> None:
+    text = (await alga.client.get("/openapi.json")).text
 
-    for secret in ("-token-of-the-test", mine.tenant, mine.id, mine.extension):
+    for secret in ("-token-of-the-test", install.tenant, install.id, install.extension):
         assert secret not in text

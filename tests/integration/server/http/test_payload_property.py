@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from alga_server import ServerSettings
+from tests.support.server import Install
 
 pytestmark = pytest.mark.anyio
 
@@ -46,15 +47,15 @@ def settings(settings: ServerSettings) -> ServerSettings:
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-async def test_a_payload_survives_create_and_update_exactly(mine: Any, payload: Any) -> None:
-    created = await mine.create(payload=payload)
-    updated = await mine.create(payload={"before": 1})
-    await mine.call("update", scheduleId=updated, payload=payload)
+async def test_a_payload_survives_create_and_update_exactly(install: Install, payload: Any) -> None:
+    created = await install.create(payload=payload)
+    updated = await install.create(payload={"before": 1})
+    await install.call("update", scheduleId=updated, payload=payload)
 
-    shown = {each["id"]: json.dumps(each["payload"]) for each in await mine.list()}
-    by_admin = await mine.house.admin("GET", f"{mine.admin_path}/schedules")
+    shown = {each["id"]: json.dumps(each["payload"]) for each in await install.list()}
+    by_admin = await install.alga.admin("GET", f"{install.admin_path}/schedules")
     for schedule_id in (created, updated):
-        await mine.call("delete", scheduleId=schedule_id)
+        await install.call("delete", scheduleId=schedule_id)
 
     assert shown == {created: json.dumps(payload), updated: json.dumps(payload)}
     assert [json.dumps(each["payload"]) for each in by_admin.json()["schedules"]] == [json.dumps(payload)] * 2

@@ -10,23 +10,24 @@ import httpx
 import pytest
 
 from alga_server import Server, ServerSettings
+from tests.support.server import Alga, Install
 
 pytestmark = pytest.mark.anyio
 
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
 
-async def test_create_answers_201_with_the_id(mine: Any) -> None:
-    response = await mine.call("create", endpoint="/sync", cron="0 * * * *")
+async def test_create_answers_201_with_the_id(install: Install) -> None:
+    response = await install.call("create", endpoint="/sync", cron="0 * * * *")
 
     assert response.status_code == 201
     answer = response.json()
     assert answer == {"success": True, "scheduleId": answer["scheduleId"]}
 
 
-async def test_a_schedule_comes_back_as_it_was_created(mine: Any, house: Any) -> None:
+async def test_a_schedule_comes_back_as_it_was_created(install: Install, alga: Alga) -> None:
     payload = {"full": False, "z": 1, "a": [1, 2.5, None, "ä\N{ROCKET}"]}
-    schedule_id = await mine.create(
+    schedule_id = await install.create(
         endpoint="POST /sync",
         cron=" */15 9-17 * * MON-FRI ",
         timezone="Europe/Berlin",
@@ -35,7 +36,7 @@ async def test_a_schedule_comes_back_as_it_was_created(mine: Any, house: Any) ->
         enabled=False,
     )
 
-    assert await mine.get(schedule_id) == {
+    assert await install.get(schedule_id) == {
         "id": schedule_id,
         "endpointPath": "/sync",
         "endpointMethod": "POST",
@@ -51,9 +52,9 @@ async def test_a_schedule_comes_back_as_it_was_created(mine: Any, house: Any) ->
     }
 
 
-async def test_absent_and_null_members_of_create_take_defaults(mine: Any) -> None:
+async def test_absent_and_null_members_of_create_take_defaults(install: Install) -> None:
     for members in ({}, {"timezone": None, "enabled": None, "name": None, "payload": None}):
-        found = await mine.get(await mine.create(**members))
+        found = await install.get(await install.create(**members))
 
         assert found["timezone"] == "UTC"
         assert found["enabled"] is True
@@ -64,35 +65,35 @@ async def test_absent_and_null_members_of_create_take_defaults(mine: Any) -> Non
 @pytest.mark.parametrize(
     "payload", [[], {}, [[]], [{}], [None], {"": ""}, [1, "1", 1.5, True], {"b": 1, "a": 2}, ["\ud800", "\0"]]
 )
-async def test_a_payload_survives_exactly(mine: Any, payload: Any) -> None:
-    found = await mine.get(await mine.create(payload=payload))
+async def test_a_payload_survives_exactly(install: Install, payload: Any) -> None:
+    found = await install.get(await install.create(payload=payload))
 
     assert json.dumps(found["payload"]) == json.dumps(payload)
 
 
-async def test_list_is_oldest_first(mine: Any, house: Any) -> None:
+async def test_list_is_oldest_first(install: Install, alga: Alga) -> None:
     ids = []
     for _ in range(3):
-        ids += [await mine.create(), await mine.create()]
-        house.clock.advance(timedelta(seconds=1))
+        ids += [await install.create(), await install.create()]
+        alga.clock.advance(timedelta(seconds=1))
 
-    assert [each["id"] for each in await mine.list()] == ids
-
-
-async def test_a_list_of_nothing_is_empty(mine: Any) -> None:
-    assert (await mine.call("list")).json() == {"schedules": []}
+    assert [each["id"] for each in await install.list()] == ids
 
 
-async def test_get_of_an_unknown_id_is_null(mine: Any) -> None:
-    response = await mine.call("get", scheduleId=UNKNOWN_ID)
+async def test_a_list_of_nothing_is_empty(install: Install) -> None:
+    assert (await install.call("list")).json() == {"schedules": []}
+
+
+async def test_get_of_an_unknown_id_is_null(install: Install) -> None:
+    response = await install.call("get", scheduleId=UNKNOWN_ID)
 
     assert response.status_code == 200
     assert response.json() == {"schedule": None}
 
 
 @pytest.mark.parametrize("operation", ["update", "delete"])
-async def test_update_and_delete_of_an_unknown_id_are_not_found(mine: Any, operation: str) -> None:
-    response = await mine.call(operation, scheduleId=UNKNOWN_ID, cron="nonsense")
+async def test_update_and_delete_of_an_unknown_id_are_not_found(install: Install, operation: str) -> None:
+    response = await install.call(operation, scheduleId=UNKNOWN_ID, cron="nonsense")
 
     assert response.status_code == 404
     assert response.json() == {"success": False, "error": "Schedule not found", "code": "NOT_FOUND"}
@@ -100,8 +101,10 @@ async def test_update_and_delete_of_an_unknown_id_are_not_found(mine: Any, opera
 
 @pytest.mark.parametrize("operation", ["get", "update", "delete"])
 @pytest.mark.parametrize("schedule_id", ["nonsense", "%", "\ud800", "\0", "' OR 1=1 --", "x" * 10_000])
-async def test_an_id_that_is_none_is_a_validation_error(mine: Any, operation: str, schedule_id: str) -> None:
-    response = await mine.call(operation, scheduleId=schedule_id)
+async def test_an_id_that_is_none_is_a_validation_error(
+    install: Install, operation: str, schedule_id: str
+) -> None:
+    response = await install.call(operation, scheduleId=schedule_id)
 
     assert response.status_code == 400
     answer = response.json()
@@ -110,8 +113,10 @@ async def test_an_id_that_is_none_is_a_validation_error(mine: Any, operation: st
 
 @pytest.mark.parametrize("operation", ["get", "update", "delete"])
 @pytest.mark.parametrize("members", [{}, {"scheduleId": None}, {"scheduleId": 5}, {"scheduleId": " "}])
-async def test_a_missing_id_is_a_validation_error(mine: Any, operation: str, members: dict[str, Any]) -> None:
-    response = await mine.call(operation, **members)
+async def test_a_missing_id_is_a_validation_error(
+    install: Install, operation: str, members: dict[str, Any]
+) -> None:
+    response = await install.call(operation, **members)
 
     assert response.status_code == 400
     answer = response.json()
@@ -119,53 +124,53 @@ async def test_a_missing_id_is_a_validation_error(mine: Any, operation: str, mem
     assert answer["details"] == {"formErrors": [], "fieldErrors": {"scheduleId": ["Missing scheduleId"]}}
 
 
-async def test_update_leaves_what_is_absent(mine: Any) -> None:
-    schedule_id = await mine.create(name="Kept", payload=[1], timezone="Europe/Berlin")
-    before = await mine.get(schedule_id)
+async def test_update_leaves_what_is_absent(install: Install) -> None:
+    schedule_id = await install.create(name="Kept", payload=[1], timezone="Europe/Berlin")
+    before = await install.get(schedule_id)
 
-    response = await mine.call("update", scheduleId=schedule_id, enabled=False)
+    response = await install.call("update", scheduleId=schedule_id, enabled=False)
 
     assert response.status_code == 200
     assert response.json() == {"success": True}
-    assert await mine.get(schedule_id) == {**before, "enabled": False}
+    assert await install.get(schedule_id) == {**before, "enabled": False}
 
 
-async def test_update_clears_name_and_payload_with_null(mine: Any) -> None:
-    schedule_id = await mine.create(name="Gone", payload=[1])
+async def test_update_clears_name_and_payload_with_null(install: Install) -> None:
+    schedule_id = await install.create(name="Gone", payload=[1])
 
-    await mine.call("update", scheduleId=schedule_id, name=None, payload=None)
+    await install.call("update", scheduleId=schedule_id, name=None, payload=None)
 
-    found = await mine.get(schedule_id)
+    found = await install.get(schedule_id)
     assert (found["name"], found["payload"]) == (None, None)
 
 
-async def test_update_changes_everything(mine: Any) -> None:
-    schedule_id = await mine.create(name="Old", payload={"a": 1})
+async def test_update_changes_everything(install: Install) -> None:
+    schedule_id = await install.create(name="Old", payload={"a": 1})
     changes = {"cron": "5 4 * * *", "timezone": "Asia/Tokyo", "enabled": False, "name": "New", "payload": []}
 
-    response = await mine.call("update", scheduleId=schedule_id.upper(), endpoint="/report", **changes)
+    response = await install.call("update", scheduleId=schedule_id.upper(), endpoint="/report", **changes)
 
     assert response.status_code == 200
-    found = await mine.get(schedule_id)
+    found = await install.get(schedule_id)
     assert {key: found[key] for key in changes} == changes
     assert (found["endpointMethod"], found["endpointPath"]) == ("GET", "/report")
 
 
-async def test_a_refused_update_changes_nothing(mine: Any) -> None:
-    schedule_id = await mine.create(name="Same")
-    before = await mine.get(schedule_id)
+async def test_a_refused_update_changes_nothing(install: Install) -> None:
+    schedule_id = await install.create(name="Same")
+    before = await install.get(schedule_id)
 
-    response = await mine.call("update", scheduleId=schedule_id, name="Other", cron="* * * * *")
+    response = await install.call("update", scheduleId=schedule_id, name="Other", cron="* * * * *")
 
     assert response.status_code == 400
-    assert await mine.get(schedule_id) == before
+    assert await install.get(schedule_id) == before
 
 
 @pytest.mark.parametrize("field", ["cron", "endpoint", "enabled"])
-async def test_update_cannot_clear_what_a_schedule_needs(mine: Any, field: str) -> None:
-    schedule_id = await mine.create()
+async def test_update_cannot_clear_what_a_schedule_needs(install: Install, field: str) -> None:
+    schedule_id = await install.create()
 
-    response = await mine.call("update", scheduleId=schedule_id, **{field: None})
+    response = await install.call("update", scheduleId=schedule_id, **{field: None})
 
     assert response.status_code == 400
     assert response.json()["fieldErrors"] == {
@@ -173,24 +178,24 @@ async def test_update_cannot_clear_what_a_schedule_needs(mine: Any, field: str) 
     }
 
 
-async def test_a_schedule_may_keep_its_own_name(mine: Any) -> None:
-    schedule_id = await mine.create(name="Mine")
+async def test_a_schedule_may_keep_its_own_name(install: Install) -> None:
+    schedule_id = await install.create(name="Mine")
 
-    assert (await mine.call("update", scheduleId=schedule_id, name="Mine")).status_code == 200
+    assert (await install.call("update", scheduleId=schedule_id, name="Mine")).status_code == 200
 
 
-async def test_delete_removes_the_schedule(mine: Any) -> None:
-    schedule_id = await mine.create()
+async def test_delete_removes_the_schedule(install: Install) -> None:
+    schedule_id = await install.create()
 
-    response = await mine.call("delete", scheduleId=schedule_id)
+    response = await install.call("delete", scheduleId=schedule_id)
 
     assert (response.status_code, response.json()) == (200, {"success": True})
-    assert await mine.get(schedule_id) is None
-    assert (await mine.call("delete", scheduleId=schedule_id)).status_code == 404
+    assert await install.get(schedule_id) is None
+    assert (await install.call("delete", scheduleId=schedule_id)).status_code == 404
 
 
-async def test_endpoints_are_ordered_by_path_and_say_what_is_schedulable(mine: Any) -> None:
-    found = (await mine.call("getEndpoints")).json()["endpoints"]
+async def test_endpoints_are_ordered_by_path_and_say_what_is_schedulable(install: Install) -> None:
+    found = (await install.call("getEndpoints")).json()["endpoints"]
 
     assert [(each["method"], each["path"], each["handler"], each["schedulable"]) for each in found] == [
         ("GET", "/both", "both_get", True),
@@ -224,13 +229,13 @@ async def test_endpoints_are_ordered_by_path_and_say_what_is_schedulable(mine: A
 )
 @pytest.mark.parametrize("operation", ["create", "update"])
 async def test_a_field_that_breaks_a_rule(
-    mine: Any, operation: str, field: str, value: Any, message: str
+    install: Install, operation: str, field: str, value: Any, message: str
 ) -> None:
     members = {"endpoint": "/sync", "cron": "0 * * * *", field: value}
     if operation == "update":
-        members = {"scheduleId": await mine.create(), field: value}
+        members = {"scheduleId": await install.create(), field: value}
 
-    response = await mine.call(operation, **members)
+    response = await install.call(operation, **members)
 
     assert response.status_code == 400
     assert response.json() == {
@@ -241,10 +246,10 @@ async def test_a_field_that_breaks_a_rule(
     }
 
 
-async def test_every_field_error_comes_at_once(mine: Any) -> None:
-    await mine.create(name="Taken")
+async def test_every_field_error_comes_at_once(install: Install) -> None:
+    await install.create(name="Taken")
 
-    response = await mine.call(
+    response = await install.call(
         "create", endpoint="/both", cron="* * * * *", timezone="../x", name="Taken", payload=1
     )
 
@@ -255,8 +260,8 @@ async def test_every_field_error_comes_at_once(mine: Any) -> None:
     assert "details" not in answer
 
 
-async def test_errors_of_shape_and_of_rule_come_together(mine: Any) -> None:
-    response = await mine.call("create", cron=5, timezone="Nowhere", enabled="yes")
+async def test_errors_of_shape_and_of_rule_come_together(install: Install) -> None:
+    response = await install.call("create", cron=5, timezone="Nowhere", enabled="yes")
 
     assert response.status_code == 400
     fields = {
@@ -274,12 +279,12 @@ async def test_errors_of_shape_and_of_rule_come_together(mine: Any) -> None:
     }
 
 
-async def test_a_name_is_unique_within_its_install(mine: Any, house: Any) -> None:
-    other = await house.install("tenant-b")
-    await mine.create(name="Nightly")
+async def test_a_name_is_unique_within_its_install(install: Install, alga: Alga) -> None:
+    other = await alga.install("tenant-b")
+    await install.create(name="Nightly")
     await other.create(name="Nightly")
 
-    response = await mine.call("create", endpoint="/sync", cron="0 * * * *", name=" Nightly ")
+    response = await install.call("create", endpoint="/sync", cron="0 * * * *", name=" Nightly ")
 
     message = "Schedule name already in use for this extension"
     assert response.status_code == 400
@@ -287,22 +292,22 @@ async def test_a_name_is_unique_within_its_install(mine: Any, house: Any) -> Non
 
 
 async def test_the_index_speaks_when_the_check_was_overtaken(
-    mine: Any, monkeypatch: pytest.MonkeyPatch
+    install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await mine.create(name="Nightly")
+    await install.create(name="Nightly")
     monkeypatch.setattr("alga_server.schedules.schedules._name_taken", lambda *_: False)
 
-    response = await mine.call("create", endpoint="/sync", cron="0 * * * *", name="Nightly")
+    response = await install.call("create", endpoint="/sync", cron="0 * * * *", name="Nightly")
 
     assert response.status_code == 400
     assert response.json()["fieldErrors"] == {"name": "Schedule name already in use for this extension"}
 
 
-async def test_the_fifty_first_schedule_is_over_quota_and_disabled_ones_count(mine: Any) -> None:
+async def test_the_fifty_first_schedule_is_over_quota_and_disabled_ones_count(install: Install) -> None:
     for number in range(50):
-        await mine.create(enabled=number % 2 == 0)
+        await install.create(enabled=number % 2 == 0)
 
-    response = await mine.call("create", endpoint="/sync", cron="0 * * * *")
+    response = await install.call("create", endpoint="/sync", cron="0 * * * *")
 
     assert response.status_code == 400
     assert response.json() == {
@@ -312,18 +317,18 @@ async def test_the_fifty_first_schedule_is_over_quota_and_disabled_ones_count(mi
     }
 
 
-async def test_deleting_makes_room_again(mine: Any, house: Any) -> None:
-    ids = [await mine.create() for _ in range(50)]
-    house.clock.advance(timedelta(minutes=1))
+async def test_deleting_makes_room_again(install: Install, alga: Alga) -> None:
+    ids = [await install.create() for _ in range(50)]
+    alga.clock.advance(timedelta(minutes=1))
 
-    await mine.call("delete", scheduleId=ids[0])
+    await install.call("delete", scheduleId=ids[0])
 
-    assert await mine.create() not in ids
+    assert await install.create() not in ids
 
 
 @pytest.mark.parametrize("operation", ["", "LIST", "drop", None, 5, ["list"]])
-async def test_an_unknown_operation_is_a_validation_error(mine: Any, operation: Any) -> None:
-    response = await mine.call(operation)
+async def test_an_unknown_operation_is_a_validation_error(install: Install, operation: Any) -> None:
+    response = await install.call(operation)
 
     assert response.status_code == 400
     answer = response.json()
@@ -345,25 +350,25 @@ async def test_an_unknown_operation_is_a_validation_error(mine: Any, operation: 
         '{"operation":"list"}'.encode("utf-16"),
     ],
 )
-async def test_a_body_that_is_no_json_object(mine: Any, house: Any, body: bytes) -> None:
-    response = await house.client.post(mine.path, content=body, headers=mine.headers())
+async def test_a_body_that_is_no_json_object(install: Install, alga: Alga, body: bytes) -> None:
+    response = await alga.client.post(install.path, content=body, headers=install.headers())
 
     assert response.status_code == 400
     assert response.json() == {"error": "Invalid JSON body", "code": "VALIDATION_FAILED", "details": None}
 
 
 async def test_a_body_that_breaks_off_is_refused_quietly(
-    mine: Any, house: Any, caplog: pytest.LogCaptureFixture
+    install: Install, alga: Alga, caplog: pytest.LogCaptureFixture
 ) -> None:
     sent: list[dict[str, Any]] = []
     messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
     scope = {
         "type": "http",
         "method": "POST",
-        "path": mine.path,
-        "raw_path": mine.path.encode(),
+        "path": install.path,
+        "raw_path": install.path.encode(),
         "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in mine.headers().items()],
+        "headers": [(name.encode(), value.encode()) for name, value in install.headers().items()],
     }
 
     async def receive() -> dict[str, Any]:
@@ -372,14 +377,14 @@ async def test_a_body_that_breaks_off_is_refused_quietly(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await house.server.app(scope, receive, send)
+    await alga.server.app(scope, receive, send)
 
     assert sent[0]["status"] == 400
     assert not [record for record in caplog.records if record.exc_info]
 
 
-async def test_a_body_that_is_too_large_is_refused(mine: Any) -> None:
-    response = await mine.call("create", payload=["x" * 1024 * 1024])
+async def test_a_body_that_is_too_large_is_refused(install: Install) -> None:
+    response = await install.call("create", payload=["x" * 1024 * 1024])
 
     assert response.status_code == 413
     assert response.json()["code"] == "BODY_TOO_LARGE"
@@ -387,9 +392,11 @@ async def test_a_body_that_is_too_large_is_refused(mine: Any) -> None:
 
 @pytest.mark.parametrize("token", [None, "", "wrong", "Bearer runner-token-of-the-test"])
 async def test_a_wrong_runner_token_is_refused_before_anything_else(
-    mine: Any, house: Any, token: str | None
+    install: Install, alga: Alga, token: str | None
 ) -> None:
-    response = await house.client.post(mine.path, content=b"{", headers=mine.headers(x_runner_auth=token))
+    response = await alga.client.post(
+        install.path, content=b"{", headers=install.headers(x_runner_auth=token)
+    )
 
     assert response.status_code == 401
     assert response.json() == {"error": "Invalid runner token", "code": "UNAUTHORIZED", "details": None}
@@ -398,44 +405,44 @@ async def test_a_wrong_runner_token_is_refused_before_anything_else(
 @pytest.mark.parametrize("header", ["x_alga_tenant", "x_alga_extension", "x_ext_install_id"])
 @pytest.mark.parametrize("value", [None, "", "two words", "x" * 129])
 async def test_an_identity_header_that_is_missing_or_strange(
-    mine: Any, house: Any, header: str, value: str | None
+    install: Install, alga: Alga, header: str, value: str | None
 ) -> None:
-    response = await house.client.post(
-        mine.path, json={"operation": "list"}, headers=mine.headers(**{header: value})
+    response = await alga.client.post(
+        install.path, json={"operation": "list"}, headers=install.headers(**{header: value})
     )
 
     assert response.status_code == 401
     assert response.json() == {"error": "Missing identity headers", "code": "UNAUTHORIZED", "details": None}
 
 
-async def test_an_identity_header_that_stands_twice_is_refused(mine: Any, house: Any) -> None:
-    headers = [*mine.headers().items(), ("x-alga-tenant", "tenant-b")]
+async def test_an_identity_header_that_stands_twice_is_refused(install: Install, alga: Alga) -> None:
+    headers = [*install.headers().items(), ("x-alga-tenant", "tenant-b")]
 
-    response = await house.client.post(mine.path, json={"operation": "list"}, headers=headers)
+    response = await alga.client.post(install.path, json={"operation": "list"}, headers=headers)
 
     assert response.status_code == 401
 
 
-async def test_the_request_id_is_optional(mine: Any, house: Any) -> None:
-    headers = mine.headers(x_request_id=None)
+async def test_the_request_id_is_optional(install: Install, alga: Alga) -> None:
+    headers = install.headers(x_request_id=None)
 
     assert (
-        await house.client.post(mine.path, json={"operation": "list"}, headers=headers)
+        await alga.client.post(install.path, json={"operation": "list"}, headers=headers)
     ).status_code == 200
 
 
-async def test_a_disabled_install_looks_like_none(mine: Any, house: Any) -> None:
-    await house.admin("PATCH", mine.admin_path, json={"enabled": False})
+async def test_a_disabled_install_looks_like_none(install: Install, alga: Alga) -> None:
+    await alga.admin("PATCH", install.admin_path, json={"enabled": False})
 
-    response = await mine.call("list")
+    response = await install.call("list")
 
     assert response.status_code == 404
     assert response.json() == {"error": "Install not found", "code": "NOT_FOUND", "details": None}
 
 
 @pytest.mark.parametrize("operation", ["list", "get", "create", "update", "delete", "getEndpoints"])
-async def test_without_the_grant_every_operation_is_denied(house: Any, operation: str) -> None:
-    install = await house.install("tenant-c", grants=("cap:storage.kv",))
+async def test_without_the_grant_every_operation_is_denied(alga: Alga, operation: str) -> None:
+    install = await alga.install("tenant-c", grants=("cap:storage.kv",))
 
     response = await install.call(operation, scheduleId=UNKNOWN_ID)
 
@@ -444,30 +451,30 @@ async def test_without_the_grant_every_operation_is_denied(house: Any, operation
     assert response.json()["error"] == "Permission denied: cap:scheduler.manage not granted"
 
 
-async def test_a_withdrawn_grant_counts_at_once(mine: Any, house: Any) -> None:
-    await house.admin("PATCH", mine.admin_path, json={"grants": []})
+async def test_a_withdrawn_grant_counts_at_once(install: Install, alga: Alga) -> None:
+    await alga.admin("PATCH", install.admin_path, json={"grants": []})
 
-    assert (await mine.call("list")).status_code == 403
+    assert (await install.call("list")).status_code == 403
 
 
-async def test_a_schedule_names_endpoints_of_the_installed_version(mine: Any, house: Any) -> None:
+async def test_a_schedule_names_endpoints_of_the_installed_version(install: Install, alga: Alga) -> None:
     newer = {"endpoints": [{"method": "GET", "path": "/only-in-two", "handler": "two"}]}
-    await house.publish(version="2.0.0", api=newer)
+    await alga.publish(version="2.0.0", api=newer)
 
-    response = await mine.call("create", endpoint="/only-in-two", cron="0 * * * *")
+    response = await install.call("create", endpoint="/only-in-two", cron="0 * * * *")
 
     assert response.json()["fieldErrors"] == {"endpoint": "Endpoint not found or not schedulable"}
 
 
 async def test_an_unexpected_failure_is_an_answer_without_detail(
-    mine: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    install: Install, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_args: object) -> None:
         raise RuntimeError("what went wrong inside")
 
     monkeypatch.setattr("alga_server.schedules.schedules.list_all", broken)
 
-    response = await mine.call("list")
+    response = await install.call("list")
 
     assert response.status_code == 500
     assert response.json() == {"error": "Internal error", "code": "INTERNAL_ERROR", "details": None}

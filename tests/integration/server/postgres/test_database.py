@@ -15,6 +15,7 @@ from alga_runner.errors import SettingsError
 from alga_server import ServerSettings
 from alga_server.storage import tables
 from alga_server.storage.database import Database
+from tests.support.server import Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -184,16 +185,16 @@ async def test_the_server_says_who_it_is_to_the_database(database_url: str) -> N
         [[[[[[[[]]]]]]]],
     ],
 )
-async def test_a_payload_comes_back_exactly(mine: Any, payload: Any) -> None:
-    schedule_id = await mine.create(payload=payload)
+async def test_a_payload_comes_back_exactly(install: Install, payload: Any) -> None:
+    schedule_id = await install.create(payload=payload)
 
-    found = await mine.get(schedule_id)
+    found = await install.get(schedule_id)
 
     assert repr(found["payload"]) == repr(payload)
 
 
-async def test_a_name_that_cannot_be_stored_is_nobodys(mine: Any) -> None:
-    answer = await mine.house.admin("GET", "/api/admin/extensions", params={"name": "a\0b"})
+async def test_a_name_that_cannot_be_stored_is_nobodys(install: Install) -> None:
+    answer = await install.alga.admin("GET", "/api/admin/extensions", params={"name": "a\0b"})
 
     assert (answer.status_code, answer.json()) == (200, {"extensions": []})
 

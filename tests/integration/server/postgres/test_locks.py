@@ -1,6 +1,6 @@
 """Who meets whom on PostgreSQL: a claim, and what changes or ends its schedule at the same moment.
 
-Each meeting is played exactly: the one is held inside its transaction until the other waits for it, or has finished.
+Each meeting is controlled exactly: one side is held inside its transaction until the other waits for it, or has ended.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from alga_server.firing.runs import Run
 from alga_server.schedules import schedules
 from alga_server.schedules.schedules import Limits
 from alga_server.storage.database import Database
+from tests.support.server import Alga, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -41,15 +42,15 @@ Work = Callable[[Connection], Any]
 
 
 @pytest.fixture
-def database(house: Any) -> Database:
-    found: Database = house.server._services.database
+def database(alga: Alga) -> Database:
+    found: Database = alga.server._services.database
     return found
 
 
 @pytest.fixture
-async def schedule_id(mine: Any) -> str:
+async def schedule_id(install: Install) -> str:
     """Of a schedule that is due at noon."""
-    created: str = await mine.create(cron="0 12 * * *")
+    created: str = await install.create(cron="0 12 * * *")
     return created
 
 
@@ -82,27 +83,27 @@ async def meet(database: Database, first: Work, second: Work) -> tuple[Any, Any]
     return results["first"], results["second"]
 
 
-def claiming(mine: Any, schedule_id: str, worker: Worker = WORKER) -> Work:
-    due = DueSchedule(mine.tenant, mine.id, schedule_id, running=False)
+def claiming(install: Install, schedule_id: str, worker: Worker = WORKER) -> Work:
+    due = DueSchedule(install.tenant, install.id, schedule_id, running=False)
     return partial(claims.claim, due=due, worker=worker, now=NOON, may_run=True)
 
 
-def running_now(mine: Any, schedule_id: str) -> Work:
+def running_now(install: Install, schedule_id: str) -> Work:
     return partial(
         claims.claim_now,
-        tenant_id=mine.tenant,
-        install_id=mine.id,
+        tenant_id=install.tenant,
+        install_id=install.id,
         schedule_id=schedule_id,
         worker=WORKER,
         now=NOON,
     )
 
 
-def enabling(mine: Any, enabled: bool) -> Work:
+def enabling(install: Install, enabled: bool) -> Work:
     return partial(
         installs.change,
-        tenant_id=mine.tenant,
-        install_id=mine.id,
+        tenant_id=install.tenant,
+        install_id=install.id,
         enabled=enabled,
         grants=None,
         config=None,
@@ -110,180 +111,186 @@ def enabling(mine: Any, enabled: bool) -> Work:
     )
 
 
-def uninstalling(mine: Any) -> Work:
-    return partial(installs.remove, tenant_id=mine.tenant, install_id=mine.id)
+def uninstalling(install: Install) -> Work:
+    return partial(installs.remove, tenant_id=install.tenant, install_id=install.id)
 
 
-def changing(mine: Any, schedule_id: str, **members: Any) -> Work:
+def changing(install: Install, schedule_id: str, **members: Any) -> Work:
     def work(connection: Connection) -> None:
-        install = installs.require(connection, mine.tenant, mine.id, lock=True)
-        schedules.change(connection, install, schedule_id, members, limits=Limits(), now=NOON)
+        row = installs.require(connection, install.tenant, install.id, lock=True)
+        schedules.change(connection, row, schedule_id, members, limits=Limits(), now=NOON)
 
     return work
 
 
-def deleting(mine: Any, schedule_id: str) -> Work:
+def deleting(install: Install, schedule_id: str) -> Work:
     def work(connection: Connection) -> None:
-        install = installs.require(connection, mine.tenant, mine.id, lock=True)
-        schedules.remove(connection, install, schedule_id, now=NOON)
+        row = installs.require(connection, install.tenant, install.id, lock=True)
+        schedules.remove(connection, row, schedule_id, now=NOON)
 
     return work
 
 
-def creating(mine: Any) -> Work:
+def creating(install: Install) -> Work:
     def work(connection: Connection) -> str:
-        install = installs.require(connection, mine.tenant, mine.id, lock=True)
+        row = installs.require(connection, install.tenant, install.id, lock=True)
         members = {"cron": "0 * * * *", "endpoint": "/sync"}
-        return schedules.create(connection, install, members, trigger="t", limits=Limits(), now=NOON)
+        return schedules.create(connection, row, members, trigger="t", limits=Limits(), now=NOON)
 
     return work
 
 
-async def upgrading(mine: Any) -> Work:
-    version = (await mine.house.publish(version="1.1.0"))["versionId"]
+async def upgrading(install: Install) -> Work:
+    version = (await install.alga.publish(version="1.1.0"))["versionId"]
     return partial(
         upgrades.upgrade,
-        tenant_id=mine.tenant,
-        install_id=mine.id,
+        tenant_id=install.tenant,
+        install_id=install.id,
         version_id=version,
         disable_missing=False,
         now=NOON,
     )
 
 
-async def test_of_two_claims_one_wins(database: Database, mine: Any, schedule_id: str) -> None:
-    won, lost = await meet(database, claiming(mine, schedule_id), claiming(mine, schedule_id, worker=OTHER))
+async def test_of_two_claims_one_wins(database: Database, install: Install, schedule_id: str) -> None:
+    won, lost = await meet(
+        database, claiming(install, schedule_id), claiming(install, schedule_id, worker=OTHER)
+    )
 
     assert isinstance(won, Claim)
     assert lost is None
 
 
 async def test_a_claim_that_waited_for_an_upgrade_runs_at_the_new_version(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    upgraded, claimed = await meet(database, await upgrading(mine), claiming(mine, schedule_id))
+    upgraded, claimed = await meet(database, await upgrading(install), claiming(install, schedule_id))
 
     assert claimed.install.version_id == upgraded.install.version_id
     assert claimed.run.status == "running"
 
 
 async def test_an_upgrade_waits_for_a_claim_and_takes_its_schedule_along(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    claimed, upgraded = await meet(database, claiming(mine, schedule_id), await upgrading(mine))
+    claimed, upgraded = await meet(database, claiming(install, schedule_id), await upgrading(install))
 
     assert claimed.install.version_id == upgraded.before.version_id
     assert upgraded.remapped == 1
 
 
 async def test_a_run_now_that_waited_for_an_upgrade_finds_its_install(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    upgraded, claimed = await meet(database, await upgrading(mine), running_now(mine, schedule_id))
+    upgraded, claimed = await meet(database, await upgrading(install), running_now(install, schedule_id))
 
     assert claimed.install.version_id == upgraded.install.version_id
 
 
-async def test_a_create_that_waited_for_an_upgrade_finds_its_install(database: Database, mine: Any) -> None:
-    _, created = await meet(database, await upgrading(mine), creating(mine))
+async def test_a_create_that_waited_for_an_upgrade_finds_its_install(
+    database: Database, install: Install
+) -> None:
+    _, created = await meet(database, await upgrading(install), creating(install))
 
-    assert [each["id"] for each in await mine.list()] == [created]
+    assert [each["id"] for each in await install.list()] == [created]
 
 
 async def test_a_claim_that_waited_for_a_disabled_install_takes_nothing(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    _, claimed = await meet(database, enabling(mine, False), claiming(mine, schedule_id))
+    _, claimed = await meet(database, enabling(install, False), claiming(install, schedule_id))
 
     assert claimed is None
-    assert await mine.runs() == []
+    assert await install.runs() == []
 
 
 async def test_disabling_an_install_during_a_claim_leaves_no_next_time(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    claimed, _ = await meet(database, claiming(mine, schedule_id), enabling(mine, False))
+    claimed, _ = await meet(database, claiming(install, schedule_id), enabling(install, False))
 
     assert isinstance(claimed, Claim)
-    assert await mine.next_run_at(schedule_id) is None
+    assert await install.next_run_at(schedule_id) is None
 
 
 async def test_a_claim_that_waited_for_a_delete_takes_nothing(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    _, claimed = await meet(database, deleting(mine, schedule_id), claiming(mine, schedule_id))
+    _, claimed = await meet(database, deleting(install, schedule_id), claiming(install, schedule_id))
 
     assert claimed is None
 
 
 async def test_a_schedule_that_is_deleted_during_its_claim_is_gone_and_its_run_is_kept(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    claimed, _ = await meet(database, claiming(mine, schedule_id), deleting(mine, schedule_id))
+    claimed, _ = await meet(database, claiming(install, schedule_id), deleting(install, schedule_id))
 
-    assert await mine.list() == []
-    assert [each["id"] for each in await mine.runs()] == [claimed.run.id]
+    assert await install.list() == []
+    assert [each["id"] for each in await install.runs()] == [claimed.run.id]
 
 
 async def test_a_claim_that_waited_for_an_uninstall_takes_nothing(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    _, claimed = await meet(database, uninstalling(mine), claiming(mine, schedule_id))
+    _, claimed = await meet(database, uninstalling(install), claiming(install, schedule_id))
 
     assert claimed is None
 
 
 async def test_a_claim_keeps_its_install_until_it_is_recorded(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    claimed, _ = await meet(database, claiming(mine, schedule_id), uninstalling(mine))
+    claimed, _ = await meet(database, claiming(install, schedule_id), uninstalling(install))
 
     assert isinstance(claimed, Claim)
-    assert (await mine.house.admin("GET", mine.admin_path)).status_code == 404
+    assert (await install.alga.admin("GET", install.admin_path)).status_code == 404
 
 
-async def test_a_create_does_not_wait_for_a_claim(database: Database, mine: Any, schedule_id: str) -> None:
-    claimed, created = await meet(database, claiming(mine, schedule_id), creating(mine))
+async def test_a_create_does_not_wait_for_a_claim(
+    database: Database, install: Install, schedule_id: str
+) -> None:
+    claimed, created = await meet(database, claiming(install, schedule_id), creating(install))
 
     assert isinstance(claimed, Claim)
-    assert {each["id"] for each in await mine.list()} == {schedule_id, created}
+    assert {each["id"] for each in await install.list()} == {schedule_id, created}
 
 
 async def test_a_change_that_waited_for_a_claim_keeps_what_the_claim_did(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    await meet(database, claiming(mine, schedule_id), changing(mine, schedule_id, name="New"))
+    await meet(database, claiming(install, schedule_id), changing(install, schedule_id, name="New"))
 
-    assert await mine.next_run_at(schedule_id) == "2026-01-02T12:00:00.000Z"
-    assert (await mine.get(schedule_id))["name"] == "New"
+    assert await install.next_run_at(schedule_id) == "2026-01-02T12:00:00.000Z"
+    assert (await install.get(schedule_id))["name"] == "New"
 
 
 async def test_a_run_that_ends_during_an_uninstall_is_nobodys(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    claimed = await database.write(claiming(mine, schedule_id))
+    claimed = await database.write(claiming(install, schedule_id))
     finish = partial(leases.finish, run=claimed.run, ending=Ending("success"), now=NOON, duration_ms=1)
 
-    _, ended = await meet(database, uninstalling(mine), finish)
+    _, ended = await meet(database, uninstalling(install), finish)
 
     assert ended is None
 
 
 async def test_an_uninstall_waits_for_a_run_that_ends(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    claimed = await database.write(claiming(mine, schedule_id))
+    claimed = await database.write(claiming(install, schedule_id))
     finish = partial(leases.finish, run=claimed.run, ending=Ending("success"), now=NOON, duration_ms=1)
 
-    ended, _ = await meet(database, finish, uninstalling(mine))
+    ended, _ = await meet(database, finish, uninstalling(install))
 
     assert ended.status == "success"
 
 
 async def test_a_run_that_ends_while_it_is_given_up_is_given_up(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    claimed = await database.write(claiming(mine, schedule_id))
+    claimed = await database.write(claiming(install, schedule_id))
     late = NOON + timedelta(hours=1)
     finish = partial(leases.finish, run=claimed.run, ending=Ending("success"), now=late, duration_ms=1)
 
@@ -293,9 +300,9 @@ async def test_a_run_that_ends_while_it_is_given_up_is_given_up(
     assert ended is None
 
 
-async def test_two_that_give_up_the_same_runs_give_up_each_once(database: Database, mine: Any) -> None:
+async def test_two_that_give_up_the_same_runs_give_up_each_once(database: Database, install: Install) -> None:
     for _ in range(5):
-        await database.write(claiming(mine, await mine.create(cron="0 12 * * *")))
+        await database.write(claiming(install, await install.create(cron="0 12 * * *")))
     reap = partial(leases.reap, now=NOON + timedelta(hours=1))
 
     first, second = await meet(database, reap, reap)
@@ -304,38 +311,40 @@ async def test_two_that_give_up_the_same_runs_give_up_each_once(database: Databa
 
 
 async def test_a_claim_whose_run_ends_meanwhile_is_an_overlap_or_runs(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    running: Claim = await database.write(running_now(mine, schedule_id))
+    running: Claim = await database.write(running_now(install, schedule_id))
     finish = partial(leases.finish, run=running.run, ending=Ending("success"), now=NOON, duration_ms=1)
 
-    _, claimed = await meet(database, finish, claiming(mine, schedule_id))
+    _, claimed = await meet(database, finish, claiming(install, schedule_id))
 
     assert isinstance(claimed, Claim)
 
 
 async def test_a_claim_during_a_run_is_an_overlap_and_does_not_hold_up_its_end(
-    database: Database, mine: Any, schedule_id: str
+    database: Database, install: Install, schedule_id: str
 ) -> None:
-    running: Claim = await database.write(running_now(mine, schedule_id))
+    running: Claim = await database.write(running_now(install, schedule_id))
     finish = partial(leases.finish, run=running.run, ending=Ending("success"), now=NOON, duration_ms=1)
 
-    skipped, ended = await meet(database, claiming(mine, schedule_id), finish)
+    skipped, ended = await meet(database, claiming(install, schedule_id), finish)
 
     assert isinstance(skipped, Run)
     assert (skipped.reason, ended.status) == ("overlap", "success")
 
 
-def claiming_some(mine: Any, ids: list[str], worker: Worker = WORKER) -> Work:
-    due = [DueSchedule(mine.tenant, mine.id, each, running=False) for each in ids]
+def claiming_some(install: Install, ids: list[str], worker: Worker = WORKER) -> Work:
+    due = [DueSchedule(install.tenant, install.id, each, running=False) for each in ids]
     return partial(claims.claim_some, due=due, worker=worker, now=NOON, room=50)
 
 
-async def test_two_that_claim_many_in_opposite_orders_claim_each_once(database: Database, mine: Any) -> None:
-    ids = [await mine.create(cron="0 12 * * *") for _ in range(8)]
+async def test_two_that_claim_many_in_opposite_orders_claim_each_once(
+    database: Database, install: Install
+) -> None:
+    ids = [await install.create(cron="0 12 * * *") for _ in range(8)]
 
     first, second = await meet(
-        database, claiming_some(mine, ids), claiming_some(mine, ids[::-1], worker=OTHER)
+        database, claiming_some(install, ids), claiming_some(install, ids[::-1], worker=OTHER)
     )
 
     assert [each.run.schedule_id for each in first.taken] == ids
@@ -344,40 +353,41 @@ async def test_two_that_claim_many_in_opposite_orders_claim_each_once(database: 
 
 @pytest.mark.parametrize("first", [True, False])
 async def test_claims_of_many_and_an_uninstall_do_not_wait_in_a_circle(
-    database: Database, mine: Any, first: bool
+    database: Database, install: Install, first: bool
 ) -> None:
-    ids = [await mine.create(cron="0 12 * * *") for _ in range(8)]
-    claim, uninstall = claiming_some(mine, ids[::-1]), uninstalling(mine)
+    ids = [await install.create(cron="0 12 * * *") for _ in range(8)]
+    claim, uninstall = claiming_some(install, ids[::-1]), uninstalling(install)
 
     results = await meet(database, *((claim, uninstall) if first else (uninstall, claim)))
 
     batch = results[0] if first else results[1]
     assert len(batch.taken) == (8 if first else 0)
-    assert (await mine.house.admin("GET", mine.admin_path)).status_code == 404
+    assert (await install.alga.admin("GET", install.admin_path)).status_code == 404
 
 
 async def test_ends_of_many_runs_and_a_disabled_install_do_not_wait_in_a_circle(
-    database: Database, mine: Any
+    database: Database, install: Install
 ) -> None:
-    ids = [await mine.create(cron="0 12 * * *") for _ in range(8)]
-    held = (await database.write(claiming_some(mine, ids))).taken
+    ids = [await install.create(cron="0 12 * * *") for _ in range(8)]
+    held = (await database.write(claiming_some(install, ids))).taken
     endings = RunRecorder(database)
 
     async with anyio.create_task_group() as group:
         for claimed in reversed(held):
             group.start_soon(partial(endings.record, claimed.run, Ending("success"), NOON, duration_ms=1))
-        group.start_soon(database.write, enabling(mine, False))
+        group.start_soon(database.write, enabling(install, False))
 
-    assert [each["status"] for each in await mine.runs()] == ["success"] * 8
+    assert [each["status"] for each in await install.runs()] == ["success"] * 8
 
 
 async def test_heartbeats_and_an_uninstall_do_not_wait_for_each_other_in_a_circle(
-    database: Database, mine: Any
+    database: Database, install: Install
 ) -> None:
     runs = [
-        (await database.write(claiming(mine, await mine.create(cron="0 12 * * *")))).run.id for _ in range(8)
+        (await database.write(claiming(install, await install.create(cron="0 12 * * *")))).run.id
+        for _ in range(8)
     ]
 
-    kept, _ = await meet(database, lambda c: leases.renew(c, WORKER, runs[::-1], NOON), uninstalling(mine))
+    kept, _ = await meet(database, lambda c: leases.renew(c, WORKER, runs[::-1], NOON), uninstalling(install))
 
     assert kept == set(runs)

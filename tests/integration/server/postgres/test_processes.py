@@ -15,6 +15,7 @@ import pytest
 from anyio.streams.text import TextReceiveStream
 
 from alga_server import ServerSettings
+from tests.support.server import Alga, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -85,53 +86,53 @@ async def everywhere(settings: ServerSettings) -> AsyncIterator[Everywhere]:
         yield make
 
 
-def asking(mine: Any, operation: str, **members: Any) -> Call:
+def asking(install: Install, operation: str, **members: Any) -> Call:
     body = {"operation": operation, **members}
-    return {"method": "POST", "url": mine.path, "headers": mine.headers(), "json": body}
+    return {"method": "POST", "url": install.path, "headers": install.headers(), "json": body}
 
 
-def creating(mine: Any, **members: Any) -> Call:
-    return asking(mine, "create", endpoint="/sync", cron="0 * * * *", **members)
+def creating(install: Install, **members: Any) -> Call:
+    return asking(install, "create", endpoint="/sync", cron="0 * * * *", **members)
 
 
-async def test_a_hundred_creates_leave_fifty(mine: Any, everywhere: Everywhere) -> None:
-    answers = await everywhere([creating(mine, name=f"{number}") for number in range(100)])
+async def test_a_hundred_creates_leave_fifty(install: Install, everywhere: Everywhere) -> None:
+    answers = await everywhere([creating(install, name=f"{number}") for number in range(100)])
 
     codes = Counter((status, body.get("code")) for status, body in answers)
     assert codes == {(201, None): 50, (400, "QUOTA_EXCEEDED"): 50}
-    assert len(await mine.list()) == 50
+    assert len(await install.list()) == 50
 
 
-async def test_of_one_name_there_is_one(mine: Any, everywhere: Everywhere) -> None:
-    answers = await everywhere([creating(mine, name="One") for _ in range(40)])
+async def test_of_one_name_there_is_one(install: Install, everywhere: Everywhere) -> None:
+    answers = await everywhere([creating(install, name="One") for _ in range(40)])
 
     refused = [body["fieldErrors"] for status, body in answers if status == 400]
     assert refused == [{"name": "Schedule name already in use for this extension"}] * 39
-    assert len(await mine.list()) == 1
+    assert len(await install.list()) == 1
 
 
-async def test_of_one_key_there_is_one_result(mine: Any, everywhere: Everywhere) -> None:
-    answers = await everywhere([creating(mine, idempotencyKey="request:1") for _ in range(40)])
+async def test_of_one_key_there_is_one_result(install: Install, everywhere: Everywhere) -> None:
+    answers = await everywhere([creating(install, idempotencyKey="request:1") for _ in range(40)])
 
     assert {status for status, _ in answers} == {201}
     assert len({body["scheduleId"] for _, body in answers}) == 1
-    assert len(await mine.list()) == 1
+    assert len(await install.list()) == 1
 
 
-async def test_the_rate_is_one_for_all_of_them(mine: Any, everywhere: Everywhere) -> None:
-    schedule_id = await mine.create()
+async def test_the_rate_is_one_for_all_of_them(install: Install, everywhere: Everywhere) -> None:
+    schedule_id = await install.create()
 
     answers = await everywhere(
-        [asking(mine, "update", scheduleId=schedule_id, payload={"n": number}) for number in range(100)]
+        [asking(install, "update", scheduleId=schedule_id, payload={"n": number}) for number in range(100)]
     )
 
     assert Counter(status for status, _ in answers) == {200: 49, 429: 51}
 
 
 async def test_installs_of_two_tenants_do_not_wait_for_each_others_quota(
-    house: Any, everywhere: Everywhere
+    alga: Alga, everywhere: Everywhere
 ) -> None:
-    ours, theirs = await house.install("tenant-a"), await house.install("tenant-b")
+    ours, theirs = await alga.install("tenant-a"), await alga.install("tenant-b")
 
     answers = await everywhere([creating(each) for each in (ours, theirs) for _ in range(40)])
 
@@ -139,10 +140,10 @@ async def test_installs_of_two_tenants_do_not_wait_for_each_others_quota(
     assert len(await ours.list()) == len(await theirs.list()) == 40
 
 
-async def test_a_tenant_installs_an_extension_once(house: Any, everywhere: Everywhere) -> None:
-    extension = (await house.publish())["extensionId"]
+async def test_a_tenant_installs_an_extension_once(alga: Alga, everywhere: Everywhere) -> None:
+    extension = (await alga.publish())["extensionId"]
     url = "/api/admin/tenants/tenant-a/installs"
-    headers = {"authorization": f"Bearer {house.server._services.settings.admin_token.get_secret_value()}"}
+    headers = {"authorization": f"Bearer {alga.server._services.settings.admin_token.get_secret_value()}"}
     call = {"method": "POST", "url": url, "headers": headers, "json": {"extensionId": extension}}
 
     answers = await everywhere([call] * 20)

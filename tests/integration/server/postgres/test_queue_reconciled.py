@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 
 from alga_server import Server, ServerSettings
 from alga_server.cli import main
+from tests.support.server import extension_archive
 
 pytestmark = pytest.mark.postgres
 
@@ -81,10 +82,10 @@ def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
 
 
 @pytest.fixture
-def place(settings: ServerSettings, make_bundle: Any) -> Iterator[Place]:
+def place(settings: ServerSettings) -> Iterator[Place]:
     assert settings.admin_token is not None
     made = Place(Server(settings), settings.database_url, settings.admin_token.get_secret_value())
-    extension = made.admin("POST", "/extensions", content=make_bundle())["extensionId"]
+    extension = made.admin("POST", "/extensions", content=extension_archive())["extensionId"]
     installed = made.admin("POST", "/tenants/tenant-a/installs", json={"extensionId": extension})
     made.install_id = installed["installId"]
     yield made

@@ -21,6 +21,7 @@ from sqlalchemy import text, update
 
 from alga_server import ServerSettings
 from alga_server.storage import tables
+from tests.support.server import Alga, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -78,27 +79,27 @@ def settings(settings: ServerSettings) -> ServerSettings:
 
 
 @pytest.fixture
-async def mine(house: Any) -> Any:
-    house.clock.move_to(datetime.now(UTC))  # where the queue's is
-    return await house.install("tenant-a")
+async def install(alga: Alga) -> Any:
+    alga.clock.move_to(datetime.now(UTC))  # where the queue's is
+    return await alga.install("tenant-a")
 
 
-async def by_hand(mine: Any, statement: str) -> list[Any]:
+async def by_hand(install: Install, statement: str) -> list[Any]:
     def work(connection: Any) -> list[Any]:
         result = connection.execute(text(statement))
         return [tuple(row) for row in result] if result.returns_rows else []
 
-    found: list[Any] = await mine.house.server._services.database.write(work)
+    found: list[Any] = await install.alga.server._services.database.write(work)
     return found
 
 
-async def make_due(mine: Any, schedule_id: str) -> list[str]:
+async def make_due(install: Install, schedule_id: str) -> list[str]:
     """The schedule is due since two hours; the nominal times from then on."""
     first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 2 * HOUR
     times = [f"{first + at * HOUR:%Y-%m-%dT%H:%M:%S.000Z}" for at in range(3)]
     due = {"next_run_at": first, "next_nominal_time": times[0]}
     change = update(tables.schedule).where(tables.schedule.c.id == schedule_id).values(due)
-    await mine.house.server._services.database.write(lambda c: c.execute(change))
+    await install.alga.server._services.database.write(lambda c: c.execute(change))
     return times
 
 
@@ -110,38 +111,40 @@ async def killed_meanwhile(settings: ServerSettings) -> dict[str, Any]:
     return asked
 
 
-async def silent_for_long(mine: Any) -> None:
+async def silent_for_long(install: Install) -> None:
     """Of all workers there were so far."""
     await by_hand(
-        mine, "UPDATE procrastinate_workers SET last_heartbeat = last_heartbeat - interval '1 minute'"
+        install, "UPDATE procrastinate_workers SET last_heartbeat = last_heartbeat - interval '1 minute'"
     )
 
 
-async def ended(mine: Any, count: int, schedule_id: str | None = None) -> list[tuple[str, str, str | None]]:
+async def ended(
+    install: Install, count: int, schedule_id: str | None = None
+) -> list[tuple[str, str, str | None]]:
     """The first runs once so many are over: nominal time, status, reason."""
     with anyio.fail_after(AT_MOST_S):
         while True:
-            runs = (await mine.runs(schedule_id))[:count]
+            runs = (await install.runs(schedule_id))[:count]
             if len(runs) == count and all(run["status"] != "running" for run in runs):
                 return [(run["nominalTime"], run["status"], run["reason"]) for run in runs]
             await anyio.lowlevel.checkpoint()
 
 
-async def reconciled(mine: Any, method: str) -> list[str]:
-    answer = await mine.house.admin(method, "/api/admin/reconciliation")
+async def reconciled(install: Install, method: str) -> list[str]:
+    answer = await install.alga.admin(method, "/api/admin/reconciliation")
     return [each["discrepancy"] for each in answer.json()["discrepancies"]]
 
 
 async def test_when_its_lease_is_over_its_run_is_lost_and_the_schedule_goes_on(
-    mine: Any, settings: ServerSettings
+    install: Install, settings: ServerSettings
 ) -> None:
-    times = await make_due(mine, await mine.create(missedRuns="all"))
+    times = await make_due(install, await install.create(missedRuns="all"))
     first = await killed_meanwhile(settings)
-    await silent_for_long(mine)
+    await silent_for_long(install)
 
     async with working(settings, ahead_s=2 * LEASE_S) as other:
         then = [await other.asks(), await other.asks()]
-        runs = await ended(mine, 3)
+        runs = await ended(install, 3)
 
     assert [asked["nominal_time"] for asked in (first, *then)] == times
     assert [run[:2] for run in runs] == list(zip(times, ["lost", "success", "success"], strict=True))
@@ -149,53 +152,53 @@ async def test_when_its_lease_is_over_its_run_is_lost_and_the_schedule_goes_on(
 
 
 async def test_its_jobs_are_replaced_by_one_when_it_is_silent_for_long(
-    mine: Any, settings: ServerSettings
+    install: Install, settings: ServerSettings
 ) -> None:
-    schedule_id = await mine.create(missedRuns="all")
-    await make_due(mine, schedule_id)
+    schedule_id = await install.create(missedRuns="all")
+    await make_due(install, schedule_id)
     await killed_meanwhile(settings)
-    before = await reconciled(mine, "GET")
+    before = await reconciled(install, "GET")
 
-    await silent_for_long(mine)
+    await silent_for_long(install)
 
     assert before == []
     # It may have taken the next time's job, too, which waited for the run's end.
-    assert set(await reconciled(mine, "POST")) == {"job_stalled"}
-    jobs = await by_hand(mine, "SELECT queueing_lock, status::text FROM procrastinate_jobs")
+    assert set(await reconciled(install, "POST")) == {"job_stalled"}
+    jobs = await by_hand(install, "SELECT queueing_lock, status::text FROM procrastinate_jobs")
     assert jobs == [(schedule_id, "todo")]
 
 
 async def test_while_its_lease_lasts_nobody_fires_the_schedule_though_its_job_is_replaced(
-    mine: Any, settings: ServerSettings
+    install: Install, settings: ServerSettings
 ) -> None:
-    schedule_id, other_id = await mine.create(missedRuns="all"), await mine.create(missedRuns="all")
-    times = await make_due(mine, schedule_id)
+    schedule_id, other_id = await install.create(missedRuns="all"), await install.create(missedRuns="all")
+    times = await make_due(install, schedule_id)
     await killed_meanwhile(settings)
-    await silent_for_long(mine)
+    await silent_for_long(install)
 
-    await reconciled(mine, "POST")
-    await make_due(mine, other_id)  # so that its job comes after the other's
+    await reconciled(install, "POST")
+    await make_due(install, other_id)  # so that its job comes after the other's
     async with working(settings) as other:
         asked = [(await other.asks())["schedule_id"] for _ in range(3)]
 
     assert asked == [other_id] * 3
-    runs = await mine.runs(schedule_id)
+    runs = await install.runs(schedule_id)
     assert [(run["nominalTime"], run["status"]) for run in runs] == [(times[0], "running")]
 
 
 async def test_with_a_retry_policy_the_next_attempt_has_the_same_key(
-    mine: Any, settings: ServerSettings
+    install: Install, settings: ServerSettings
 ) -> None:
-    schedule_id = await mine.create(missedRuns="all", maxAttempts=2, retryDelaySeconds=86_400)
-    times = await make_due(mine, schedule_id)
+    schedule_id = await install.create(missedRuns="all", maxAttempts=2, retryDelaySeconds=86_400)
+    times = await make_due(install, schedule_id)
     await killed_meanwhile(settings)
-    await silent_for_long(mine)
+    await silent_for_long(install)
 
     async with working(settings, ahead_s=2 * LEASE_S) as other:
-        await ended(mine, 1)
-        await by_hand(mine, "UPDATE tenant_extension_schedule SET retry_at = now() AT TIME ZONE 'UTC'")
+        await ended(install, 1)
+        await by_hand(install, "UPDATE tenant_extension_schedule SET retry_at = now() AT TIME ZONE 'UTC'")
         again = await other.asks()
-        runs = await ended(mine, 2)
+        runs = await ended(install, 2)
 
     assert (again["nominal_time"], again["attempt"]) == (times[0], 2)
     assert [run[:2] for run in runs] == [(times[0], "lost"), (times[0], "success")]

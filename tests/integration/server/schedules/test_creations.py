@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from alga_server import ServerSettings
 from alga_server.storage.tables import schedule_creation
+from tests.support.server import Alga, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -23,26 +24,26 @@ def settings(settings: ServerSettings, each_database_url: str) -> ServerSettings
     return settings.model_copy(update={"database_url": each_database_url})
 
 
-async def test_the_same_key_gives_the_first_result(mine: Any) -> None:
-    first = await mine.call("create", **HOURLY)
-    again = await mine.call("create", **HOURLY)
+async def test_the_same_key_gives_the_first_result(install: Install) -> None:
+    first = await install.call("create", **HOURLY)
+    again = await install.call("create", **HOURLY)
 
     assert (again.status_code, again.json()) == (201, first.json())
-    assert len(await mine.list()) == 1
+    assert len(await install.list()) == 1
 
 
-async def test_other_keys_and_no_key_create_another(mine: Any) -> None:
+async def test_other_keys_and_no_key_create_another(install: Install) -> None:
     for key in ("request-1:2", "request-1:3", "request-2:2", None, None):
-        await mine.create(idempotencyKey=key)
+        await install.create(idempotencyKey=key)
 
-    assert len(await mine.list()) == 5
+    assert len(await install.list()) == 5
 
 
-async def test_the_order_of_members_and_members_that_are_null_do_not_matter(mine: Any) -> None:
+async def test_the_order_of_members_and_members_that_are_null_do_not_matter(install: Install) -> None:
     payload = {"a": 1, "b": {"c": 2, "d": 3}}
-    first = await mine.create(idempotencyKey="k", payload=payload, name=None)
+    first = await install.create(idempotencyKey="k", payload=payload, name=None)
 
-    assert await mine.create(payload={"b": {"d": 3, "c": 2}, "a": 1}, idempotencyKey="k") == first
+    assert await install.create(payload={"b": {"d": 3, "c": 2}, "a": 1}, idempotencyKey="k") == first
 
 
 @pytest.mark.parametrize(
@@ -59,11 +60,13 @@ async def test_the_order_of_members_and_members_that_are_null_do_not_matter(mine
         {"cron": "nonsense"},
     ],
 )
-async def test_the_same_key_with_another_request_is_a_conflict(mine: Any, other: dict[str, Any]) -> None:
-    await mine.create(idempotencyKey="k", payload={"a": 1})
+async def test_the_same_key_with_another_request_is_a_conflict(
+    install: Install, other: dict[str, Any]
+) -> None:
+    await install.create(idempotencyKey="k", payload={"a": 1})
 
     members = {"endpoint": "/sync", "cron": "0 * * * *", "payload": {"a": 1}, "idempotencyKey": "k"}
-    response = await mine.call("create", **{**members, **other})
+    response = await install.call("create", **{**members, **other})
 
     assert response.status_code == 409
     assert response.json() == {
@@ -71,79 +74,79 @@ async def test_the_same_key_with_another_request_is_a_conflict(mine: Any, other:
         "error": "Idempotency key was used with another request",
         "code": "CONFLICT",
     }
-    assert len(await mine.list()) == 1
+    assert len(await install.list()) == 1
 
 
-async def test_a_changed_schedule_does_not_change_the_first_result(mine: Any) -> None:
-    first = await mine.create(idempotencyKey="k")
-    await mine.call("update", scheduleId=first, cron="5 * * * *", name="Changed")
+async def test_a_changed_schedule_does_not_change_the_first_result(install: Install) -> None:
+    first = await install.create(idempotencyKey="k")
+    await install.call("update", scheduleId=first, cron="5 * * * *", name="Changed")
 
-    assert await mine.create(idempotencyKey="k") == first
-    assert [(each["id"], each["name"]) for each in await mine.list()] == [(first, "Changed")]
-
-
-async def test_a_deleted_schedule_does_not_come_back(mine: Any) -> None:
-    first = await mine.create(idempotencyKey="k")
-    await mine.call("delete", scheduleId=first)
-
-    assert await mine.create(idempotencyKey="k") == first
-    assert await mine.list() == []
+    assert await install.create(idempotencyKey="k") == first
+    assert [(each["id"], each["name"]) for each in await install.list()] == [(first, "Changed")]
 
 
-async def test_asking_again_needs_no_room_and_no_rate(mine: Any) -> None:
-    first = await mine.create(idempotencyKey="k")
+async def test_a_deleted_schedule_does_not_come_back(install: Install) -> None:
+    first = await install.create(idempotencyKey="k")
+    await install.call("delete", scheduleId=first)
+
+    assert await install.create(idempotencyKey="k") == first
+    assert await install.list() == []
+
+
+async def test_asking_again_needs_no_room_and_no_rate(install: Install) -> None:
+    first = await install.create(idempotencyKey="k")
     for _ in range(49):
-        await mine.create()
-    assert (await mine.call("create", endpoint="/sync", cron="0 * * * *")).status_code == 400
+        await install.create()
+    assert (await install.call("create", endpoint="/sync", cron="0 * * * *")).status_code == 400
 
-    assert await mine.create(idempotencyKey="k") == first
+    assert await install.create(idempotencyKey="k") == first
 
 
-async def test_a_refused_create_leaves_its_key_free(mine: Any) -> None:
-    refused = await mine.call("create", endpoint="/sync", cron="nonsense", idempotencyKey="k")
+async def test_a_refused_create_leaves_its_key_free(install: Install) -> None:
+    refused = await install.call("create", endpoint="/sync", cron="nonsense", idempotencyKey="k")
 
     assert refused.status_code == 400
-    assert await mine.create(idempotencyKey="k") == (await mine.list())[0]["id"]
+    assert await install.create(idempotencyKey="k") == (await install.list())[0]["id"]
 
 
-async def test_parallel_creates_with_one_key_make_one_schedule(mine: Any) -> None:
+async def test_parallel_creates_with_one_key_make_one_schedule(install: Install) -> None:
     ids: list[str] = []
 
     async def one() -> None:
-        ids.append(await mine.create(idempotencyKey="k"))
+        ids.append(await install.create(idempotencyKey="k"))
 
     async with anyio.create_task_group() as group:
         for _ in range(30):
             group.start_soon(one)
 
     assert (len(ids), len(set(ids))) == (30, 1)
-    assert len(await mine.list()) == 1
+    assert len(await install.list()) == 1
 
 
-async def test_the_key_of_one_install_means_nothing_to_another(mine: Any, house: Any) -> None:
-    other = await house.install("tenant-b")
+async def test_the_key_of_one_install_means_nothing_to_another(install: Install, alga: Alga) -> None:
+    other = await alga.install("tenant-b")
 
-    assert await mine.create(idempotencyKey="k") != await other.create(idempotencyKey="k")
-    assert (len(await mine.list()), len(await other.list())) == (1, 1)
+    assert await install.create(idempotencyKey="k") != await other.create(idempotencyKey="k")
+    assert (len(await install.list()), len(await other.list())) == (1, 1)
 
 
-async def test_a_key_holds_for_a_day(mine: Any, house: Any) -> None:
-    first = await mine.create(idempotencyKey="k")
-    house.clock.advance(timedelta(hours=23, minutes=59))
-    within = await mine.create(idempotencyKey="k")
-    house.clock.advance(timedelta(minutes=1))
+async def test_a_key_holds_for_a_day(install: Install, alga: Alga) -> None:
+    first = await install.create(idempotencyKey="k")
+    alga.clock.advance(timedelta(hours=23, minutes=59))
+    within = await install.create(idempotencyKey="k")
+    alga.clock.advance(timedelta(minutes=1))
 
     assert within == first
-    assert await mine.create(idempotencyKey="k") != first
+    assert await install.create(idempotencyKey="k") != first
 
 
-async def test_old_keys_are_forgotten(mine: Any, house: Any) -> None:
+async def test_old_keys_are_forgotten(install: Install, alga: Alga) -> None:
     for number in range(10):
-        await mine.create(idempotencyKey=f"old-{number}")
-    house.clock.advance(timedelta(days=1))
-    await mine.create(idempotencyKey="new")
+        await install.create(idempotencyKey=f"old-{number}")
+    alga.clock.advance(timedelta(days=1))
+    await install.create(idempotencyKey="new")
 
-    count = await house.server._services.database.read(
+    count = await alga.server._services.database.read(
         lambda connection: connection.execute(
             select(func.count()).select_from(schedule_creation)
         ).scalar_one()
@@ -162,25 +165,25 @@ async def test_old_keys_are_forgotten(mine: Any, house: Any) -> None:
         ("\ud800", "Invalid idempotencyKey"),
     ],
 )
-async def test_a_key_that_is_none_is_refused(mine: Any, key: Any, message: str) -> None:
-    response = await mine.call("create", endpoint="/sync", cron="0 * * * *", idempotencyKey=key)
+async def test_a_key_that_is_none_is_refused(install: Install, key: Any, message: str) -> None:
+    response = await install.call("create", endpoint="/sync", cron="0 * * * *", idempotencyKey=key)
 
     assert response.status_code == 400
     assert message in json.dumps(response.json())
-    assert await mine.list() == []
+    assert await install.list() == []
 
 
-async def test_a_payload_too_deep_for_json_is_a_validation_error_for_known_keys_too(mine: Any) -> None:
-    await mine.create(idempotencyKey="k")
+async def test_a_payload_too_deep_for_json_is_a_validation_error_for_known_keys_too(install: Install) -> None:
+    await install.create(idempotencyKey="k")
     body = '{"operation":"create","endpoint":"/sync","cron":"0 * * * *","idempotencyKey":"k","payload":'
     deep = body + "[" * 900 + "]" * 900 + "}"
 
-    response = await mine.house.client.post(mine.path, content=deep, headers=mine.headers())
+    response = await install.alga.client.post(install.path, content=deep, headers=install.headers())
 
     assert response.status_code in {400, 409}
 
 
-async def test_uninstalling_takes_the_keys_with_it(mine: Any, house: Any) -> None:
-    await mine.create(idempotencyKey="k")
+async def test_uninstalling_takes_the_keys_with_it(install: Install, alga: Alga) -> None:
+    await install.create(idempotencyKey="k")
 
-    assert (await house.admin("DELETE", mine.admin_path)).status_code == 204
+    assert (await alga.admin("DELETE", install.admin_path)).status_code == 204

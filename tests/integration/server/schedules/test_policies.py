@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.server import Install
+
 pytestmark = pytest.mark.anyio
 
 WHOLE = "Expected a whole number"
@@ -29,9 +31,11 @@ WHOLE = "Expected a whole number"
         ("retryFactor", 11, "Expected a number from 1 to 10"),
     ],
 )
-async def test_a_policy_that_cannot_be_is_refused(mine: Any, field: str, value: Any, message: str) -> None:
+async def test_a_policy_that_cannot_be_is_refused(
+    install: Install, field: str, value: Any, message: str
+) -> None:
     body = {"endpoint": "/sync", "cron": "0 * * * *", field: value}
 
-    response = await mine.house.admin("POST", f"{mine.admin_path}/schedules", json=body)
+    response = await install.alga.admin("POST", f"{install.admin_path}/schedules", json=body)
 
     assert (response.status_code, response.json()["fieldErrors"]) == (400, {field: message})
