@@ -91,11 +91,11 @@ class Server:
 
     @property
     def dispatcher(self) -> Dispatcher:
-        """What fires the schedules, while the server is entered."""
+        """Fires the schedules while the server is entered."""
         return self._services.dispatcher
 
     async def start(self) -> None:
-        """Create missing tables and bundles; warn of a surface that refuses everything."""
+        """Create missing tables and bundles; warn of a missing token, without which calls are refused."""
         await self._services.database.start()
         await self._services.bundles.keep_all()
         settings = self._services.settings
@@ -112,13 +112,13 @@ class Server:
                 )
 
     async def aclose(self) -> None:
-        """Close the connections to the runner, then the storage, cancelled or not. A database in memory ends here."""
+        """Close the connections to the runner, then the storage, even if cancelled. A database in memory is lost."""
         with CancelScope(shield=True):
             await self._runner.aclose()
             await self._services.database.aclose()
 
     async def __aenter__(self) -> Self:
-        """Start, repair inconsistent jobs, and begin to fire schedules."""
+        """Start, repair inconsistent jobs, and start to fire schedules."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.aclose)
             await self.start()

@@ -1,4 +1,4 @@
-"""Every refusal the server answers with: each class names its ``code`` and ``http_status``; a subclass inherits both.
+"""Every refusal the server answers with. A class names its ``code``, and its status unless it inherits that.
 
 A code is stable: lower case in admin answers, upper case in internal ones. The docstring's first line is the message
 unless another is given. docs/errors.md lists the codes, each with what to do.
@@ -183,8 +183,8 @@ class RunnerTimeout(RunnerFailure, code="runner_timeout", status=504):
 class ExecutionFailed(RunnerFailure, code="execution_failed"):
     """The execution ended without a response of the guest's
 
-    ``status`` and ``error`` are the runner's own words (alga-contract 1.3). ``runner_code`` is the stable part of
-    ``error``: ``guest_trap`` of ``execute_failed: guest_trap: ...``, or the contract's string where that is all.
+    ``status`` and ``error`` are those of the runner's answer (alga-contract 1.3). ``runner_code`` is the stable part of
+    ``error``: ``guest_trap`` of ``execute_failed: guest_trap: ...``, or the whole string where it is only a code.
     """
 
     def __init__(self, status: int = 500, error: str = "") -> None:
@@ -194,7 +194,7 @@ class ExecutionFailed(RunnerFailure, code="execution_failed"):
 
     @property
     def runner_code(self) -> str:
-        """The runner's code; this error's own where ``error`` does not begin with one."""
+        """Return the runner's code, or this error's own if ``error`` does not begin with one."""
         match = _RUNNER_CODE.match(self.error)
         return (match[2] or match[1]) if match else self.code
 

@@ -10,7 +10,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """What ``GET /metrics`` shows. Labels are bounded: known operations, and codes of the error tree."""
+    """The metrics of ``GET /metrics``. Labels are bounded: known operations, and codes of the error tree."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -49,18 +49,18 @@ class Metrics:
         )
         self._lost = Counter(
             "alga_server_schedule_lost",
-            "Runs of schedules whose server did not see their end.",
+            "Runs of schedules whose server stopped before they ended.",
             ["reason"],
             registry=self._registry,
         )
         self._missed = Counter(
             "alga_server_schedule_missed",
-            "Times of schedules that passed without a run of their own.",
+            "Occurrences of schedules that passed without a run of their own.",
             registry=self._registry,
         )
         self._made_up = Counter(
             "alga_server_schedule_made_up",
-            "Runs of schedules that made up for missed times.",
+            "Runs of schedules that made up for missed occurrences.",
             registry=self._registry,
         )
         self._fired = Counter(
@@ -76,7 +76,7 @@ class Metrics:
         )
         self._lag = Histogram(
             "alga_server_schedule_lag_seconds",
-            "From when a schedule was due to when its run began.",
+            "Time from when a schedule was due to when its run began.",
             buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 3600, 86400),
             registry=self._registry,
         )
@@ -97,7 +97,7 @@ class Metrics:
         self._duration.labels(operation).observe(duration_s)
 
     def schedule_run(self, status: str, trigger: str, reason: str | None, missed: int) -> None:
-        """Count one run that is over, or was skipped; ``missed`` are the times passed over."""
+        """Count one run that ended or was skipped; ``missed`` is how many occurrences it passed over."""
         self._runs.labels(status, trigger).inc()
         if status == "skipped":
             self._skipped.labels(reason).inc()
@@ -108,7 +108,7 @@ class Metrics:
         self._missed.inc(missed)
 
     def schedule_fired(self, trigger: str, lag: timedelta, *, again: bool) -> None:
-        """Count one run that began, ``lag`` after it was due; ``again`` says that an earlier attempt failed."""
+        """Count one run that began, ``lag`` after it was due; ``again`` if an earlier attempt failed."""
         if again:
             self._retried.inc()
         else:
@@ -121,5 +121,5 @@ class Metrics:
         self._gateway_duration.observe(duration_s)
 
     def text(self) -> bytes:
-        """Prometheus' text format."""
+        """Return the metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""The command ``alga-server``. What a command needs is imported when it runs, so that help is quick."""
+"""The command ``alga-server``. A command imports its modules when it runs, so that help is quick."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Admin:
         self._client = httpx.AsyncClient(
             transport=transport,
             timeout=httpx.Timeout(_ANSWER_S, connect=_CONNECT_S),
-            # A proxy of the environment is not for what answers on this machine.
+            # A server on this machine is not reached through a proxy of the environment.
             trust_env=not is_loopback(urlsplit(url).hostname or ""),
             headers={"accept": "application/json"},
         )
@@ -46,7 +46,7 @@ class Admin:
         await self._client.aclose()
 
     async def get(self, *path: str, **query: Any) -> Any:
-        """See ``call``."""
+        """GET a document; see ``call``."""
         _, document = await self.call("GET", *path, query=query)
         return document
 
@@ -59,9 +59,9 @@ class Admin:
         content: bytes | None = None,
         answer_s: float = _ANSWER_S,
     ) -> tuple[int, Any]:
-        """Status and JSON of one request below ``/api/admin``, ``None`` where there is no body.
+        """Make one request below ``/api/admin``; return its status and JSON, ``None`` if there is no body.
 
-        ``path`` are its segments, ``answer_s`` the longest wait for a sign of the server. Raises ``Failure``:
+        ``path`` are its segments, ``answer_s`` the longest wait for an answer. Raises ``Failure``:
         ``server_unreachable``, ``server_timeout``, ``not_alga_server``, or the server's own code.
         """
         url = "/".join([self._url, "api", "admin", *(quote(segment, safe="") for segment in path)])
@@ -106,7 +106,7 @@ class Admin:
             raise self._refusal(response.status_code, document)
         raise Failure(
             "not_alga_server",
-            f"What answers at {self._url} is not an Alga server of this version (status {response.status_code}).",
+            f"The answer of {self._url} is not that of an Alga server of this version (status {response.status_code}).",
             hint="Check --server, or ALGA_SERVER_URL.",
         )
 

@@ -1,4 +1,4 @@
-"""From what an admin typed to the one thing meant: an id, or a name where only one thing has it."""
+"""Find what an admin named by its id, or by its name if no other has that name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Document = dict[str, Any]
 
 
 async def find_extension(admin: Admin, name: str) -> Document:
-    """The extension with that id or name. Raises ``Failure`` with ``not_found`` or ``ambiguous``."""
+    """Return the extension with that id or name. Raises ``Failure`` with ``not_found`` or ``ambiguous``."""
     if is_uuid(name.lower()):
         matches: Document = await admin.get("extensions", name)
         return matches
@@ -33,7 +33,7 @@ async def find_extension(admin: Admin, name: str) -> Document:
 
 
 def find_version(extension: Document, name: str | None) -> Document:
-    """The version with that number, or the newest. Raises ``Failure`` with ``not_found``."""
+    """Return the version with that number, or the newest. Raises ``Failure`` with ``not_found``."""
     versions: list[Document] = extension["versions"]
     if name is None:
         return versions[-1]
@@ -48,7 +48,7 @@ def find_version(extension: Document, name: str | None) -> Document:
 
 
 async def find_install(admin: Admin, tenant: str, name: str) -> Document:
-    """The tenant's install with that id, or of the extension with that id or name. Raises ``Failure``."""
+    """Return the tenant's install with that id, or of the extension with that id or name. Raises ``Failure``."""
     installs = (await admin.get("tenants", tenant, "installs"))["installs"]
     matches = [
         item
@@ -67,7 +67,7 @@ async def find_install(admin: Admin, tenant: str, name: str) -> Document:
 
 
 async def find_schedule(admin: Admin, tenant: str, name: str, install: Document | None) -> Document:
-    """The tenant's schedule with that id or name, of ``install`` if one is given. Raises ``Failure``."""
+    """Return the tenant's schedule with that id or name, of ``install`` if one is given. Raises ``Failure``."""
     schedules = (await admin.get("tenants", tenant, "schedules"))["schedules"]
     here = [item for item in schedules if install is None or item["installId"] == install["installId"]]
     matches = [item for item in here if name.lower() == item["id"] or name == item["name"]]

@@ -13,7 +13,7 @@ from ..storage.migrations import head
 
 
 def migrate(database_url: str | None, *, check: bool, as_json: bool) -> bool:
-    """Migrate the database, or only ``check`` it, and print its revision; whether it is this version's now."""
+    """Migrate the database, or only ``check`` it, and print its revision; return whether it is this version's."""
     settings = ServerSettings.load(**({} if database_url is None else {"database_url": database_url}))
     if "database_url" not in settings.model_fields_set:
         raise click.UsageError("Name the database, such as --database alga.db.")

@@ -1,4 +1,4 @@
-"""Types and options of ``alga-server`` alone. Their messages say what to type instead."""
+"""Types and options of ``alga-server``. Their messages name what to type instead."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DEFAULT_URL = "http://127.0.0.1:8090"
 
 
 class ServerUrl(click.ParamType[str]):
-    """Where a server answers."""
+    """The URL of a server."""
 
     name = "url"
 

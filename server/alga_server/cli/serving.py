@@ -24,7 +24,7 @@ from alga_common.logging import configure_logging, stream_handler
 
 from ..app import Server
 from ..settings import ServerSettings
-from .tokens import TOKENS, made_tokens, read_tokens
+from .tokens import RUNNER_NAMES, TOKENS, made_tokens, read_tokens
 
 DRAIN_S = 30
 """Seconds that calls under way have to finish once the server was asked to stop."""
@@ -73,7 +73,7 @@ def log_to_stderr() -> None:
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:
-    """Drop tracebacks of calls that were cut off when the server ended."""
+    """Drop tracebacks of calls that were cancelled when the server ended."""
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
@@ -88,20 +88,18 @@ def _announce(url: str, environment: dict[str, str], *, as_json: bool) -> None:
 
 
 def _environment(url: str, settings: ServerSettings, made: dict[str, str]) -> dict[str, str]:
-    """Return what other terminals need: admins and callers of the gateway, then a runner on this machine."""
-    of_callers = {name: TOKENS[name] for name in ("admin_token", "gateway_token")}
-    of_runner = {"runner_token": "RUNNER_STORAGE_API_TOKEN", "runner_service_token": "RUNNER_SERVICE_TOKEN"}
+    """Return the variables for other terminals: for admins and callers of the gateway, then for a local runner."""
     return {
         "ALGA_SERVER_URL": url,
-        **{of_callers[name]: value for name, value in made.items() if name in of_callers},
+        **{TOKENS[name]: value for name, value in made.items() if name not in RUNNER_NAMES},
         "STORAGE_API_BASE_URL": url,
         "BUNDLE_STORE_BASE": str(settings.bundle_store),
-        **{of_runner[name]: value for name, value in made.items() if name in of_runner},
+        **{RUNNER_NAMES[name]: value for name, value in made.items() if name in RUNNER_NAMES},
     }
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; with ``port`` 0 on a free one. Raises ``Failure``: ``port_in_use``, ``cannot_listen``."""
+    """Return a bound socket; ``port`` 0 takes a free one. Raises ``Failure``: ``port_in_use``, ``cannot_listen``."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -121,12 +119,12 @@ def listen(host: str, port: int) -> socket.socket:
                 f"Something else listens on {host}, port {port}.",
                 hint="Choose another with --port; 0 takes a free one.",
             ) from None
-        raise Failure("cannot_listen", f"{host}, port {port} is not to be had: {error.strerror}.") from None
+        raise Failure("cannot_listen", f"{host}, port {port} cannot be used: {error.strerror}.") from None
     return listener
 
 
 def url_of(listener: socket.socket) -> str:
-    """Where a client finds what listens there."""
+    """Return the URL at which a client reaches ``listener``."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -134,23 +132,23 @@ def url_of(listener: socket.socket) -> str:
 def serve_until_signal(
     settings: ServerSettings, listener: socket.socket, *, allow_clock: bool, ready: Callable[[], None]
 ) -> int:
-    """Serve on ``listener``; the exit status. ``ready`` is called once requests are answered.
+    """Serve on ``listener`` and return the exit status. ``ready`` is called once requests are answered.
 
-    The first SIGTERM or SIGINT lets the calls under way finish, for ``DRAIN_S`` seconds, and the status is 0; a second
-    one cuts them off, and the status is 128 and its number. Runs of schedules have their own grace after that. Raises
+    After the first SIGTERM or SIGINT, calls under way have ``DRAIN_S`` seconds to finish, and the status is 0. A second
+    one ends them, and the status is 128 and its number. Runs of schedules have their own grace after that. Raises
     ``SettingsError``.
     """
 
     async def serve() -> int:
         async with Server(settings, allow_clock=allow_clock) as server:
-            return await _Serving(server, ready).until_told(listener)
+            return await _Serving(server, ready).until_signal(listener)
 
     with listener:
         return anyio.run(serve)
 
 
 class _Serving(uvicorn.Server):
-    """uvicorn, which tells when it is ready, and leaves the signals to us."""
+    """uvicorn that calls ``ready``, and handles signals as ``serve_until_signal`` describes."""
 
     def __init__(self, server: Server, ready: Callable[[], None]) -> None:
         super().__init__(
@@ -168,33 +166,33 @@ class _Serving(uvicorn.Server):
             )
         )
         self._ready = ready
-        self._told: list[signal.Signals] = []
+        self._signals: list[signal.Signals] = []
 
-    async def until_told(self, listener: socket.socket) -> int:
-        """Serve until a signal; the exit status."""
+    async def until_signal(self, listener: socket.socket) -> int:
+        """Serve until a signal and return the exit status."""
         loop = asyncio.get_running_loop()
         signals = (signal.SIGINT, signal.SIGTERM)
         for number in signals:
-            loop.add_signal_handler(number, self._tell, number)
+            loop.add_signal_handler(number, self._on_signal, number)
         try:
             await self.serve(sockets=[listener])
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
-        return 0 if len(self._told) < 2 else 128 + self._told[1]
+        return 0 if len(self._signals) < 2 else 128 + self._signals[1]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
+        """Start, then call ``ready``."""
         await super().startup(sockets=sockets)
         self._ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """uvicorn would raise the signals again at the end; the exit status is enough."""
+        """Do nothing: uvicorn would raise the signals again at the end, and the exit status is enough."""
         yield
 
-    def _tell(self, which: signal.Signals) -> None:
-        self._told.append(which)
+    def _on_signal(self, number: signal.Signals) -> None:
+        self._signals.append(number)
         if self.should_exit:
             self.force_exit = True
             for connection in list(self.server_state.connections):

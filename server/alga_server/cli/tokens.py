@@ -1,4 +1,4 @@
-"""The tokens a server is started with: from the environment, from a file, or made for a day of development."""
+"""The tokens of a server: from the environment, from a file, or made up for development."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ TOKENS = {
     "runner_token": "ALGA_SERVER_RUNNER_TOKEN",
     "runner_service_token": "ALGA_SERVER_RUNNER_SERVICE_TOKEN",
 }
-"""Setting to the name it has in the environment and in a file."""
+"""Setting to its variable, in the environment and in a file."""
 
 RUNNER_NAMES = {"runner_token": "RUNNER_STORAGE_API_TOKEN", "runner_service_token": "RUNNER_SERVICE_TOKEN"}
-"""Setting to the name that the runner knows the same token by (alga-contract 6)."""
+"""Setting to the runner's variable for the same token (alga-contract 6)."""
 
 _FILE_BYTES = 64 * 1024
 _SETTING = {variable: setting for setting, variable in TOKENS.items()}
@@ -27,15 +27,15 @@ _RUNNER_VARIABLES = frozenset(RUNNER_NAMES.values())
 
 
 def read_tokens(path: Path) -> dict[str, str]:
-    """The settings in a file of lines ``ALGA_SERVER_ADMIN_TOKEN=...``; ``export`` before them is fine.
+    """Return the settings of a file of lines ``ALGA_SERVER_ADMIN_TOKEN=...``, with or without ``export``.
 
-    Empty lines and those that start with ``#`` count for nothing. Raises ``Failure`` with ``token_file_unusable``.
+    Empty lines and those that start with ``#`` are ignored. Raises ``Failure`` with ``token_file_unusable``.
     """
     try:
         with path.open("rb") as file:
             text = file.read(_FILE_BYTES).decode()
         if path.stat().st_mode & 0o007:
-            say("warning", f"Everyone on this machine can read {path}; `chmod 600 {path}` mends that.")
+            say("warning", f"Everyone on this machine can read {path}; `chmod 600 {path}` prevents that.")
     except OSError as error:
         raise _unusable(path, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -54,7 +54,7 @@ def read_tokens(path: Path) -> dict[str, str]:
 
 
 def made_tokens(settings: ServerSettings) -> dict[str, str]:
-    """A random token for each that ``settings`` lack."""
+    """Return a random token for each that ``settings`` lack."""
     return {name: secrets.token_urlsafe(24) for name in TOKENS if getattr(settings, name) is None}
 
 

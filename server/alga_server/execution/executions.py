@@ -1,4 +1,4 @@
-"""Run one endpoint of one install: what the gateway, the dispatcher and an admin's run-now have in common."""
+"""Run one endpoint of one install, for the gateway, the dispatcher and an admin's run-now."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .runner_client import RunnerClient
 from .tokens import ExecutionTokens
 
 ANSWER_GRACE_S = 5.0
-"""How much longer than the execution's own time the runner's answer may take: its deadline answers before ours."""
+"""How much longer than the execution's own time the runner's answer may take, so that the runner's deadline ends it."""
 
 TOKEN_GRACE_S = 10.0
-"""How much longer than the execution's own time its token is good."""
+"""How much longer than the execution's own time its token is valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """What a handler is told of the schedule's run that it is. Times are RFC 3339; ``attempt`` counts from 1."""
+    """The run of a schedule, as the handler sees it. Times are RFC 3339; ``attempt`` counts from 1."""
 
     trigger: str
     schedule_id: str
@@ -44,7 +44,7 @@ class Firing:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one execution went: the guest's ``response``, or the ``failure`` in its place; exactly one is there."""
+    """The result of one execution: either the guest's ``response`` or a ``failure``."""
 
     request_id: str
     response: ExecuteResponse | None
@@ -52,7 +52,7 @@ class Outcome:
     duration_s: float
 
     def unwrap(self) -> ExecuteResponse:
-        """The response. Raises the failure."""
+        """Return the response. Raises the failure."""
         if self.response is None:
             raise self.failure or RunnerFailure
         return self.response
@@ -89,9 +89,9 @@ class Executor:
     ) -> Outcome:
         """Execute ``method path`` of ``install``; a failure is returned, not raised.
 
-        Whether the install is enabled and has that endpoint is the caller's to check. ``headers`` reach the guest as
-        they are, with ``x-alga-tenant`` and ``x-alga-extension`` beside them. ``timeout_ms`` is the execution's wall
-        time, ``execution_timeout_ms`` unless given. ``request_id`` is fresh unless given. ``firing`` is of a schedule.
+        The caller checks that the install is enabled and has that endpoint. ``headers`` reach the guest unchanged, and
+        ``x-alga-tenant`` and ``x-alga-extension`` are added. ``timeout_ms`` is the execution's wall time, by default
+        ``execution_timeout_ms``; ``request_id`` is fresh by default. ``firing`` is set for a run of a schedule.
         """
         request_id = request_id or str(uuid4())
         timeout_ms = timeout_ms or self._settings.execution_timeout_ms

@@ -1,4 +1,4 @@
-"""Execution tokens: proof that a host call comes from an execution that this server started.
+"""Execution tokens: proof that an execution which this server started makes a host call.
 
 A token is signed over tenant, install, request id and expiry (ARCHITECTURE.md). A host call names the first three in
 its headers, so the token carries only the expiry: ``v1.<generation>.<expiry>.<signature>``, the expiry in milliseconds
@@ -31,7 +31,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ExecutionTokens:
-    """Issues and verifies. The key is made once per database, so that servers on one database agree."""
+    """Issues and verifies tokens. The key is made once per database, so that all its servers accept each token."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -39,7 +39,7 @@ class ExecutionTokens:
         self._keys: Mapping[int, bytes] = {}
 
     async def issue(self, *, tenant_id: str, install_id: str, request_id: str, lifetime_s: float) -> str:
-        """A token for one execution, good for ``lifetime_s`` seconds of the server's clock."""
+        """Return a token for one execution, valid for ``lifetime_s`` seconds of the server's clock."""
         keys = await self._load()
         generation = max(keys)
         expiry = str(_milliseconds(self._clock.now() + timedelta(seconds=lifetime_s)))
@@ -47,7 +47,7 @@ class ExecutionTokens:
         return f"{_VERSION}.{generation}.{expiry}.{_signature(keys[generation], claims)}"
 
     async def verify(self, token: str, *, tenant_id: str, install_id: str, request_id: str) -> None:
-        """Raises ``ExecutionTokenInvalid`` unless ``token`` was issued for exactly this and has not expired."""
+        """Raise ``ExecutionTokenInvalid`` unless ``token`` was issued for this execution and has not expired."""
         match = _FORM.fullmatch(token)
         if match is None:
             raise ExecutionTokenInvalid
@@ -60,7 +60,7 @@ class ExecutionTokens:
             raise ExecutionTokenInvalid
 
     async def _load(self) -> Mapping[int, bytes]:
-        """The keys by generation, from the database once."""
+        """Return the keys by generation, read from the database once."""
         if not self._keys:
             keys = await self._database.read(_stored)
             self._keys = keys or await self._database.write(self._stored_or_made)
@@ -79,7 +79,7 @@ class ExecutionTokens:
             with connection.begin_nested():
                 connection.execute(insert(tables.server_secret).values(first))
         except IntegrityError:
-            pass  # another server on this database was faster: its key is the one
+            pass  # another server inserted its key first, and every server uses that one
         return _stored(connection)
 
 
@@ -90,7 +90,7 @@ def _stored(connection: Connection) -> Mapping[int, bytes]:
 
 
 def _signature(key: bytes, claims: tuple[str, ...]) -> str:
-    # JSON keeps the claims apart: no two lists of texts have the same one.
+    # JSON separates the claims: two different lists never give the same text.
     text = json.dumps([_PURPOSE, _VERSION, *claims], separators=(",", ":"))
     mac = hmac.new(key, text.encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()

@@ -36,15 +36,15 @@ class Services:
     dispatcher: Dispatcher
     reconciler: Reconciler
     movable_clock: MovableClock | None
-    """The clock, where admins may put it forward."""
+    """The clock, if admins may put it forward."""
     clock_moves: anyio.Lock = field(default_factory=anyio.Lock)
     """One move of the clock at a time."""
     unpacking: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
-    """One bundle at a time: an unpacked one is hundreds of megabytes."""
+    """One bundle at a time: unpacked, a bundle takes hundreds of megabytes."""
 
     @property
     def limits(self) -> Limits:
-        """How many schedules an install may have, and how often they may fire."""
+        """Return how many schedules an install may have, and how often they may fire."""
         return Limits(
             max_schedules=self.settings.max_schedules_per_install,
             min_interval_minutes=self.settings.min_schedule_interval_minutes,
@@ -52,14 +52,14 @@ class Services:
 
     @property
     def rate(self) -> Rate:
-        """How often an extension may change its schedules."""
+        """Return how often an extension may change its schedules."""
         return Rate(
             per_minute=self.settings.schedule_changes_per_minute, burst=self.settings.schedule_changes_burst
         )
 
 
 def services_of(request: Request) -> Services:
-    """The services of the app that serves ``request``."""
+    """Return the services of the app that serves ``request``."""
     services: Services = request.app.state.services
     return services
 

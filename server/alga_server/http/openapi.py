@@ -1,5 +1,5 @@
-"""The OpenAPI document: FastAPI derives it from the routes of runners and admins. The gateway is left out: its routes
-are the extensions'."""
+"""The OpenAPI document of the routes for runners and admins, derived by FastAPI. The gateway is left out: extensions
+declare its endpoints."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _FASTAPI_OWN = ("HTTPValidationError", "ValidationError")
 
 
 class DescribedApp(FastAPI):
-    """An app whose document names no 422: a request that breaks its declaration is answered with 400."""
+    """An app whose document has no 422: the server answers 400 to a request that breaks its declaration."""
 
     def openapi(self) -> dict[str, Any]:
-        """The document, made once."""
+        """Return the document, made once."""
         if self.openapi_schema is None:
             document = super().openapi()
             for operations in document["paths"].values():
@@ -28,13 +28,13 @@ class DescribedApp(FastAPI):
 
 
 def json_body(*models: type[BaseModel]) -> dict[str, Any]:
-    """A request body that the route reads itself: one of ``models``, which must not refer to others."""
+    """Describe a body that the route reads itself: one of ``models``, which must not refer to others."""
     schemas = [model.model_json_schema() for model in models]
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
 def header(name: str, *, required: bool = True) -> dict[str, Any]:
-    """A header that is sent once, in up to 128 printable ASCII characters."""
+    """Describe a header that is sent once, in 1 to 128 printable ASCII characters."""
     schema = {"type": "string", "pattern": "^[!-~]{1,128}$"}
     return {"name": name, "in": "header", "required": required, "schema": schema}

@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 from alga_common.wire import is_tenant_id, is_uuid
 
 UNKNOWN_ID = ""
-"""An id that nothing has."""
+"""An id that no object has."""
 
 
 def parse_uuid(text: str) -> str:

@@ -17,15 +17,15 @@ _PLAIN = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class Answer(JSONResponse):
-    """JSON in ASCII: text that UTF-8 cannot hold, half a surrogate pair, leaves as it arrived."""
+    """JSON in ASCII, so that half a surrogate pair, which UTF-8 cannot hold, leaves as it arrived."""
 
     def render(self, content: Any) -> bytes:
-        """The body."""
+        """Return the body."""
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def answer_error(error: ServerError) -> Answer:
-    """The plain shape of a refusal: ``{error, code, details}``, and ``fieldErrors`` or ``missing`` if there are any."""
+    """Return the answer ``{error, code, details}``, with ``fieldErrors`` or ``missing`` if there are any."""
     body: dict[str, Any] = {"error": str(error), "code": error.code, "details": None}
     if isinstance(error, ValidationFailed) and error.field_errors:
         body["fieldErrors"] = error.field_errors
@@ -35,30 +35,30 @@ def answer_error(error: ServerError) -> Answer:
 
 
 def validation_failed(error: RequestValidationError) -> ValidationFailed:
-    """The refusal of a request that breaks its route's declaration: every field, with pydantic's message."""
+    """Return the refusal of a request that breaks its route's declaration: every field with pydantic's message."""
     fields = {".".join(map(str, fault["loc"][1:])): fault["msg"] for fault in error.errors()}
     return ValidationFailed(field_errors=fields, schema=True)
 
 
 def bearer_is(request: Request, expected: str | None) -> bool:
-    """Whether the request carries ``authorization: Bearer`` and the secret; never when none is configured."""
+    """Return whether the request has ``authorization: Bearer`` with the secret; never if none is configured."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     return same_secret(given.strip(), expected) and scheme.lower() == "bearer"
 
 
 def same_secret(given: str, expected: str | None) -> bool:
-    """Whether ``given`` is the secret, in constant time; never when none is configured."""
+    """Return whether ``given`` is the secret, in constant time; never if none is configured."""
     return expected is not None and hmac.compare_digest(given.encode(), expected.encode())
 
 
 def single_header(request: Request, name: str) -> str | None:
-    """The header's value if it was sent once and is plain (1 to 128 printable ASCII characters), else ``None``."""
+    """Return the header's value if it was sent once, in 1 to 128 printable ASCII characters, else ``None``."""
     values = request.headers.getlist(name)
     return values[0] if len(values) == 1 and _PLAIN.fullmatch(values[0]) else None
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body. Raises ``BodyTooLarge`` once it is past ``limit`` bytes, ``ValidationFailed`` if it breaks off."""
+    """Read the body. Raises ``BodyTooLarge`` beyond ``limit`` bytes, ``ValidationFailed`` if it is incomplete."""
     body = bytearray()
     try:
         async for chunk in request.stream():
@@ -71,7 +71,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 async def read_json_object(request: Request, limit: int) -> dict[str, Any]:
-    """The body as a JSON object, of any content type. Raises ``ValidationFailed``, ``BodyTooLarge``."""
+    """Read the body as a JSON object, of any content type. Raises ``ValidationFailed``, ``BodyTooLarge``."""
     body = await read_body(request, limit)
     try:
         value = json.loads(body.decode(), parse_constant=_no_constant)

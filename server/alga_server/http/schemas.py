@@ -1,7 +1,7 @@
-"""The shapes of requests and answers: the base classes, refusals, and all about schedules that both surfaces share.
+"""Models of requests and answers: base classes, refusals, and the schedules that host calls and admins share.
 
-Rules about schedules are in ``schedules``, with the contract's messages: their requests are described here, and checked
-there. Every other request is checked by its model. Fuzzed answers are compared with the models (tests/hostile).
+Requests about schedules are only described here; ``schedules`` checks them, with the contract's messages. The model of
+every other request checks it. Fuzzed answers are compared with the models (tests/hostile).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Payload = dict[str, Any] | list[Any] | None
 
 
 class Input(BaseModel):
-    """A request, checked strictly: an unknown member is a typing mistake, and is refused."""
+    """A request, checked strictly: an unknown member, most often a typing mistake, is refused."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, alias_generator=to_camel, populate_by_name=True
@@ -37,7 +37,7 @@ class Input(BaseModel):
 
 
 class Output(BaseModel):
-    """An answer, read off the attributes of what it shows."""
+    """An answer, made from the attributes of the object it shows."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True)
 
@@ -55,7 +55,7 @@ def _storable(text: str) -> str:
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_storable)]
-"""Text of a request, short enough, that every database can hold."""
+"""Text of a request: its length is bounded, and every database can store it."""
 
 Instant = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 """Shown as RFC 3339 in UTC."""
@@ -65,7 +65,7 @@ Names = Annotated[frozenset[str], PlainSerializer(sorted, return_type=list[str])
 
 
 def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """A route's ``responses`` for the refusals it may answer with."""
+    """Return a route's ``responses`` for the refusals it may answer with."""
     return {status: {"model": Refusal, "description": HTTPStatus(status).phrase} for status in statuses}
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _HELP = """Show the clock of a development server, or put it forward; schedules that become due fire, in order.
 
 Only a server that was started with --dev lets its clock be moved, and only from its own machine. The command waits for
-the runs on the way to end. A clock does not go back.
+the runs that fire meanwhile to end. A clock does not go back.
 
 \b
 Examples:
@@ -38,7 +38,7 @@ Exit status: 0 done, however the runs ended; 1 failed; 2 for bad usage.
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _STEP = re.compile(r"(?:\d+[dhms])+")
-_JOURNEY_S = 3600.0
+_MOVE_S = 3600.0
 
 
 class Step(click.ParamType[dict[str, int]]):
@@ -47,7 +47,7 @@ class Step(click.ParamType[dict[str, int]]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
-        """Unit to how many."""
+        """Return the count of each unit."""
         text = str(value).strip().lower()
         parts = re.findall(r"(\d+)([dhms])", text)
         units = [unit for _, unit in parts]
@@ -62,7 +62,7 @@ class Instant(click.ParamType[datetime]):
     name = "instant"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """An aware instant."""
+        """Return an aware instant."""
         try:
             instant = datetime.fromisoformat(str(value))
         except ValueError:
@@ -88,7 +88,7 @@ def clock(session: Session, *, advance: dict[str, int] | None, to: datetime | No
             if advance is None and to is None:
                 return await admin.get("clock")
             move = {"advance": advance} if to is None else {"to": to.isoformat()}
-            _, moved = await admin.call("POST", "clock", json=move, answer_s=_JOURNEY_S)
+            _, moved = await admin.call("POST", "clock", json=move, answer_s=_MOVE_S)
         except Failure as failure:
             if failure.code != "not_found":
                 raise
@@ -102,7 +102,6 @@ def clock(session: Session, *, advance: dict[str, int] | None, to: datetime | No
     shown = session.ask(work)
 
     def report(page: Page) -> None:
-
         page.line(f"It is {shown['now']}.")
         if shown.get("fired"):
             page.line()
@@ -110,4 +109,7 @@ def clock(session: Session, *, advance: dict[str, int] | None, to: datetime | No
 
     session.answer(shown, report)
     if not shown.get("arrived", True):
-        say("hint", "So much fired that the clock stopped on the way; give the command again to go on.")
+        say(
+            "hint",
+            "So many runs fired that the clock stopped before its target; repeat the command to continue.",
+        )

@@ -1,4 +1,4 @@
-"""``alga-server environment``: fresh tokens for a server and its runner, as a shell takes them."""
+"""``alga-server environment``: fresh tokens for a server and its runner, as lines for a shell."""
 
 from __future__ import annotations
 

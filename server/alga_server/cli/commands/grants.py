@@ -1,4 +1,4 @@
-"""``alga-server grant`` and ``revoke``: what an install may do."""
+"""``alga-server grant`` and ``revoke``: the capabilities of an install."""
 
 from __future__ import annotations
 
@@ -78,7 +78,6 @@ def revoke(session: Session, *, install: str, tenant: str, caps: tuple[str, ...]
 
 
 def _change(session: Session, install: str, tenant: str, change: dict[str, list[str]]) -> Any:
-
     async def work(admin: Admin) -> Any:
         current = await find_install(admin, tenant, install)
         place = ("tenants", tenant, "installs", current["installId"])

@@ -1,4 +1,4 @@
-"""``alga-server install``, ``uninstall``, ``enable``, ``disable``, ``installs``: what a tenant has."""
+"""``alga-server install``, ``uninstall``, ``enable``, ``disable``, ``installs``: the installs of a tenant."""
 
 from __future__ import annotations
 
@@ -200,7 +200,6 @@ def installs(session: Session, *, tenant: str) -> None:
 
 
 def _switch(session: Session, install: str, tenant: str, *, enabled: bool) -> None:
-
     async def work(admin: Admin) -> Any:
         current = await find_install(admin, tenant, install)
         place = ("tenants", tenant, "installs", current["installId"])

@@ -11,9 +11,8 @@ from ..options import database_url
 
 _HELP = """Bring the database's schema up to this version, or see whether it is.
 
-A server does the same as it starts, so this is for who wants it done before: to see that it works, or because the
-server's own user may not change tables. Several may run concurrently, next to servers too: one does the work. Existing
-data stays.
+A server does the same when it starts. Run this earlier to see that it works, or because the server's own user may not
+change tables. Several commands and servers may run concurrently: one of them does the work. Existing data stays.
 
 \b
 Examples:

@@ -1,4 +1,4 @@
-"""``alga-server publish`` and ``extensions``: what there is to install."""
+"""``alga-server publish`` and ``extensions``: the extensions that tenants can install."""
 
 from __future__ import annotations
 

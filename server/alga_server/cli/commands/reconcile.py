@@ -35,7 +35,7 @@ _ANSWER_S = 600.0
 
 
 @click.command(help=_HELP, short_help="Repair schedules that would not fire as they should.")
-@click.option("--check", is_flag=True, help="Only look.")
+@click.option("--check", is_flag=True, help="List what is wrong and change nothing.")
 @client
 def reconcile(session: Session, *, check: bool) -> None:
     """See ``_HELP``."""
@@ -48,7 +48,6 @@ def reconcile(session: Session, *, check: bool) -> None:
     discrepancies = answer["discrepancies"]
 
     def report(page: Page) -> None:
-
         columns = ["TENANT", "INSTALL", "SCHEDULE", "WRONG", "NOW"]
         rows = [
             [

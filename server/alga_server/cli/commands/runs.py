@@ -102,8 +102,7 @@ def run_now(session: Session, *, schedule: str, tenant: str, install: str | None
 
 
 def print_runs(page: Page, runs: list[Any], *, empty: str) -> None:
-    """Runs as a table; a schedule has its name where ``runs`` knew it, else its id."""
-
+    """Print runs as a table; a schedule is shown by its name if ``runs`` has it, else by its id."""
     columns = ["DUE (UTC)", "SCHEDULE", "TRIGGER", "STATUS", "HTTP", "TOOK", "WHY"]
     rows = [
         [
@@ -123,7 +122,6 @@ def print_runs(page: Page, runs: list[Any], *, empty: str) -> None:
 async def _newest(
     admin: Admin, tenant: str, install: str | None, schedule: str | None, limit: int
 ) -> list[Any]:
-
     place = None if install is None else await find_install(admin, tenant, install)
     if schedule is not None:
         target = await find_schedule(admin, tenant, schedule, place)

@@ -1,4 +1,4 @@
-"""``alga-server schedules``: what fires, and when."""
+"""``alga-server schedules``: the schedules of a tenant and when they fire."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``alga-server upgrade``: an install goes to another version."""
+"""``alga-server upgrade``: move an install to another version."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def upgrade(
             _, changed = await admin.call("POST", *place, "upgrade", json=body)
         except Failure as failure:
             if failure.code == "SCHEDULE_REMAP_FAILED":
-                failure.hint = "With --disable-missing-schedules they are disabled, and the update goes on."
+                failure.hint = "With --disable-missing-schedules they are disabled, and the upgrade goes on."
             raise
         return changed, sorted(set(version["capabilities"]) - set(changed["providers"]))
 

@@ -32,7 +32,7 @@ _TextId = Annotated[Text, AfterValidator(parse_uuid)]
 
 
 class InstallInput(Input):
-    """An extension to install: the newest version unless one is named, exactly the listed capabilities."""
+    """An extension to install: the newest version unless one is named, with the listed capabilities and no others."""
 
     extension_id: _TextId
     version_id: _TextId | None = None
@@ -43,7 +43,7 @@ class InstallInput(Input):
 class InstallChanges(Input):
     """Changes to an install; an absent or null member changes nothing, ``config`` and ``grants`` replace the old ones.
 
-    ``add_grants`` and ``remove_grants`` change single capabilities, also while another admin changes others.
+    ``add_grants`` and ``remove_grants`` change single capabilities, so that two admins can change grants concurrently.
     """
 
     enabled: bool | None = None
@@ -80,7 +80,7 @@ class InstallShown(Output):
 
 
 class UpgradedInstall(InstallShown):
-    """An install at another version, and what became of its schedules and grants."""
+    """An install at another version, and the changes to its schedules and grants."""
 
     previous_version: str
     grants_ended: Names
@@ -210,22 +210,20 @@ async def upgrade(
             "schedules_disabled": upgraded.disabled,
         }
 
-    # The bundle is stored before anything runs at its version; if it cannot be written, nothing changes.
+    # Store the bundle before any execution at its version; if it cannot be written, nothing changes.
     await services.bundles.bring(placement)
     try:
         members = await services.database.write(transaction)
     except ServerError:
         await services.bundles.drop(placement)
         raise
-    await services.bundles.keep(
-        placement
-    )  # a refused upgrade to the same version may have dropped it meanwhile
+    await services.bundles.keep(placement)  # a refused upgrade to this version may have dropped it meanwhile
     services.dispatcher.wake()
     return members
 
 
 def _members(connection: Connection, install: Install) -> dict[str, Any]:
-    """The members of an ``InstallShown``."""
+    """Return the members of an ``InstallShown``."""
     return {
         **asdict(install),
         "providers": install.providers,

@@ -78,7 +78,7 @@ class ClockShown(Output):
 
 
 class Travelled(ClockShown):
-    """The runs on the way; ``arrived`` is false when the clock stopped before its target."""
+    """The runs that fired meanwhile; ``arrived`` is false when the clock stopped before its target."""
 
     fired: list[RunShown]
     arrived: bool
@@ -90,7 +90,7 @@ def _check_local(request: Request) -> None:
 
 
 clock_router = admin_router()
-"""Only where the server allows its clock to be moved, and only for callers on this machine."""
+"""Included only if the server allows its clock to be moved; answers only callers on this machine."""
 
 clock_router.dependencies.append(Depends(_check_local))
 

@@ -1,4 +1,4 @@
-"""What every route of the admin API has in common: the admin's token first, then the body within its limit."""
+"""The routes of the admin API check the admin's token first, then read the body up to its limit."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ INSTALL = INSTALLS + "/{install_id}"
 
 
 def admin_router() -> APIRouter:
-    """A router for a part of the admin API."""
+    """Return a router for a part of the admin API."""
     return APIRouter(
         prefix="/api/admin",
         route_class=_AdminRoute,
-        # For the document only: FastAPI runs dependencies after it has read the body.
+        # Only for the OpenAPI document: FastAPI runs dependencies after it has read the body.
         dependencies=[Security(HTTPBearer(scheme_name="admin", auto_error=False))],
         responses=refused(401),
     )
 
 
 class _AdminRoute(APIRoute):
-    """Checks the admin's token before a byte of the body is read, and reads the body as every surface does."""
+    """Checks the admin's token before it reads the body, with ``read_json_object`` like every other route."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -59,9 +59,9 @@ class _Read(Request):
         self._document = document
 
     async def body(self) -> bytes:
-        """Not empty, so that FastAPI asks for the JSON."""
+        """Return a body that is not empty, so that FastAPI asks for the JSON."""
         return b"{}"
 
     async def json(self) -> dict[str, Any]:
-        """The document."""
+        """Return the document."""
         return self._document

@@ -93,7 +93,7 @@ async def of_schedule(
             limit=limit,
             cursor=_number(cursor),
         )
-        # A deleted schedule is known by its history.
+        # The history of a deleted schedule shows that it existed.
         if not page.runs and cursor is None and schedules.get(connection, install, schedule_id) is None:
             raise NotFound("Schedule not found")
         return page

@@ -1,4 +1,4 @@
-"""Schedules of installs, as admins see and change them; the rules are those of host calls, in ``schedules``."""
+"""Schedules of installs, shown to and changed by admins. The rules are those of host calls, in ``schedules``."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _ONE = _ROOT + "/{schedule_id}"
 
 router = admin_router()
 
-# Described by a model and checked by ``schedules``, whose messages the contract fixes.
+# The models describe these requests; ``schedules`` checks them, with the contract's messages.
 _NewSchedule = Annotated[dict[str, Any], Body(), WithJsonSchema(AdminSchedule.model_json_schema())]
 _Changes = Annotated[dict[str, Any], Body(), WithJsonSchema(AdminChanges.model_json_schema())]
 
 
 class ScheduleShown(ScheduleInfo):
-    """A schedule, who made it, when it fires next, and its policies for misfires and failed runs."""
+    """A schedule, its creator, when it fires next, and its policies for misfires and failed runs."""
 
     trigger: str
     next_run_at: Instant | None
@@ -158,5 +158,5 @@ def _members(schedule: Schedule) -> dict[str, Any]:
 
 
 def _answer(shown: ScheduleShown | SchedulesShown | TenantSchedulesShown, status: int = 200) -> Answer:
-    """Not by FastAPI: a payload's keys may hold half a surrogate pair, which pydantic's JSON cannot."""
+    """Return the answer as ASCII JSON: a payload may hold half a surrogate pair, which pydantic cannot serialize."""
     return Answer(shown.model_dump(by_alias=True), status_code=status)

@@ -1,7 +1,7 @@
 """The gateway: ``/api/ext/{extensionId}/{path}`` calls an endpoint of the tenant's install (alga-contract 1.9).
 
-It stands behind the layer that authenticates people, and trusts who carries its token to say for which tenant and
-which person it calls. Order: the caller, the install, the endpoint, the body, the runner.
+Alga's session layer authenticates people and calls the gateway with the gateway's token; the gateway trusts the tenant
+and the person that it names. The checks run in this order: caller, install, endpoint, body; then the runner is called.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _READS = frozenset({"GET", "HEAD"})
 _WITHOUT_BODY = frozenset({204, 205, 304})
 _CLIENT_GONE = 499
-"""Stands in the log for a caller that closed the connection; nobody is sent it."""
+"""The status in the log when the caller closed the connection; it is never sent."""
 
 logger = logging.getLogger("alga_server")
 
@@ -70,7 +70,7 @@ async def call(request: Request, extension_id: str) -> Response:
 
 
 class _Call:
-    """One call of the gateway, from its headers to its log line."""
+    """One gateway call, from its headers to its log line."""
 
     def __init__(self, services: Services, request: Request, extension_id: str) -> None:
         self._services = services
@@ -78,9 +78,9 @@ class _Call:
         self._extension_id = parse_uuid(extension_id)
         self._caller_request_id = single_header(request, "x-request-id")
         self._request_id = self._caller_request_id or str(uuid4())
-        """What the caller and the guest see."""
+        """The id that the caller and the guest see."""
         self._execution_id = self._request_id if self._caller_request_id is None else str(uuid4())
-        """What the execution goes by: never what a caller made up, since creates are told apart by it."""
+        """The id of the execution. A caller cannot choose it, since the id tells creates of schedules apart."""
         self._tenant_id: str | None = None
         self._install: Install | None = None
         self._endpoint: EndpointInfo | None = None
@@ -88,7 +88,7 @@ class _Call:
         self._detail: str | None = None
 
     async def answer(self) -> Response:
-        """Carry it out. Whatever happens is an answer and one line in the log."""
+        """Carry out the call. Every outcome gives an answer and one log line."""
         started = self._services.clock.monotonic()
         status: int | None = None
         try:
@@ -108,7 +108,7 @@ class _Call:
         except ServerError as error:
             return self._refusal(error)
         except Exception:
-            logger.exception("A call of the gateway failed", extra={"action": "gateway_failure"})
+            logger.exception("Gateway call failed", extra={"action": "gateway_failure"})
             return self._refusal(ServerError())
         self._outcome = "success"
         return response
@@ -122,36 +122,36 @@ class _Call:
         self._install = install
         method, path = self._request.method, self._raw_path()
         segments = None if path is None else routing.split_path(path)
-        found = {} if segments is None else routing.matching(endpoints, segments)
-        if method == "OPTIONS" and found and method not in found:
-            return _allowed(found)
-        # A HEAD that nobody declared is the GET without its body (RFC 9110, 9.3.2).
-        asked = "GET" if method == "HEAD" and method not in found else method
-        if segments is None or asked not in found:
+        by_method = {} if segments is None else routing.matching(endpoints, segments)
+        if method == "OPTIONS" and by_method and method not in by_method:
+            return _allowed(by_method)
+        # Without an endpoint for HEAD, the GET answers, and its body is left out (RFC 9110, 9.3.2).
+        called = "GET" if method == "HEAD" and method not in by_method else method
+        if segments is None or called not in by_method:
             raise EndpointNotFound
-        self._endpoint = found[asked]
-        key = self._idempotency_key(asked)
+        self._endpoint = by_method[called]
+        key = self._idempotency_key(called)
         if key is not None:
-            self._execution_id = _execution_id(install, user, asked, path, key)
+            self._execution_id = _execution_id(install, user, called, path, key)
         body = await self._body()
         outcome = await _unless_gone(
             self._request,
             lambda: self._services.executor.execute(
                 install,
-                asked,
+                called,
                 routing.join_path(segments),
                 query=dict(self._request.query_params),
                 headers=headers.for_guest(self._request.headers, self._request_id),
                 body=body or None,
                 user=user,
                 request_id=self._execution_id,
-                idempotency_key=None if asked in _READS else key or self._execution_id,
+                idempotency_key=None if called in _READS else key or self._execution_id,
             ),
         )
         return _response(outcome.unwrap(), with_body=method != "HEAD")
 
     def _authenticated(self) -> str:
-        """The tenant for whom the caller may speak."""
+        """Return the tenant for whom the caller calls. Raises ``Unauthenticated``."""
         settings = self._services.settings
         if not bearer_is(self._request, settings.usable_token(settings.gateway_token)):
             raise Unauthenticated
@@ -167,10 +167,10 @@ class _Call:
         return install, endpoints(connection, install.version_id)
 
     def _raw_path(self) -> bytes | None:
-        """What stands behind the extension's id, as it was sent.
+        """Return the path after the extension's id, still percent-encoded.
 
-        ``None`` where the path as it was sent divides elsewhere than the decoded one, by which the id was found: what
-        filters paths before the gateway must not see another call than the gateway carries out.
+        ``None`` if the encoded path is divided differently from the decoded one, from which the route took the id: a
+        proxy that filters by path must see the same call as the gateway.
         """
         scope = self._request.scope
         raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
@@ -180,7 +180,7 @@ class _Call:
         return path if same else None
 
     def _idempotency_key(self, method: str) -> str | None:
-        """The client's key; a read has none."""
+        """Return the caller's key; ``None`` for a read. Raises ``ValidationFailed``."""
         if method in _READS or "x-idempotency-key" not in self._request.headers:
             return None
         key = single_header(self._request, "x-idempotency-key")
@@ -195,7 +195,7 @@ class _Call:
             raise PayloadTooLarge(str(error)) from None
 
     def _refusal(self, error: ServerError) -> Answer:
-        """``{error, requestId}``, and for a failure of the runner its ``code``; never its words."""
+        """Return ``{error, requestId}``, with a ``code`` if the runner failed; never the runner's message."""
         status, name, headers = error.http_status, error.code, {"cache-control": "no-store"}
         body: dict[str, str] = {}
         if isinstance(error, RunnerFailure):
@@ -213,15 +213,15 @@ class _Call:
     def _record(self, status: int | None, duration_s: float) -> None:
         install, endpoint = self._install, self._endpoint
         self._services.metrics.gateway_call(self._outcome, duration_s)
-        # The endpoint as the manifest has it: the path that was sent may hold anything.
-        place = f"{endpoint.method} {endpoint.path}" if endpoint else None
+        # The manifest's path: the path in the request may hold personal data or secrets.
+        declared = f"{endpoint.method} {endpoint.path}" if endpoint else None
         logger.info(
             "Gateway call %s: %s",
-            place or "of no endpoint",
+            declared or "of no endpoint",
             self._outcome,
             extra={
                 "action": "gateway_call",
-                "endpoint": place,
+                "endpoint": declared,
                 "tenant_id": self._tenant_id,
                 "extension_id": self._extension_id or None,
                 "install_id": install.install_id if install else None,
@@ -237,8 +237,8 @@ class _Call:
 
 
 def _execution_id(install: Install, user: User | None, method: str, path: bytes | None, key: str) -> str:
-    """The same for a call that is sent again under its key, by the same person; nobody else can come by it."""
-    asked = [
+    """Return the same id when the same person repeats a call with its key. No other call gets that id."""
+    parts = [
         install.tenant_id,
         install.install_id,
         user and user.user_id,
@@ -246,11 +246,11 @@ def _execution_id(install: Install, user: User | None, method: str, path: bytes 
         (path or b"").decode("latin-1"),
         key,
     ]
-    return str(UUID(bytes=sha256(json.dumps(asked).encode()).digest()[:16], version=5))
+    return str(UUID(bytes=sha256(json.dumps(parts).encode()).digest()[:16], version=5))
 
 
 async def _unless_gone(request: Request, work: Callable[[], Awaitable[T]]) -> T:
-    """What ``work`` returns. When the caller closes the connection, cancels it and raises ``_ClientGone``."""
+    """Return the result of ``work``; cancel it and raise ``_ClientGone`` if the caller closes the connection."""
     results: list[T] = []
     failures: list[Exception] = []
     async with anyio.create_task_group() as tasks:
@@ -263,7 +263,7 @@ async def _unless_gone(request: Request, work: Callable[[], Awaitable[T]]) -> T:
         tasks.start_soon(watch)
         try:
             results.append(await work())
-        except Exception as error:  # noqa: BLE001 - raised below, outside of the group, which would wrap it
+        except Exception as error:  # noqa: BLE001 - raised below: the group would wrap it
             failures.append(error)
         tasks.cancel_scope.cancel()
     for failure in failures:
@@ -274,16 +274,16 @@ async def _unless_gone(request: Request, work: Callable[[], Awaitable[T]]) -> T:
 
 
 def _response(response: ExecuteResponse, *, with_body: bool) -> Response:
-    """The guest's status, body and permitted headers; the runner's own never (alga-contract 7, fault 44)."""
-    answered = headers.for_caller(response.headers)
+    """Return the guest's status, body and permitted headers; no header of the runner (alga-contract 7, fault 44)."""
+    passed = headers.for_caller(response.headers)
     if response.status in _WITHOUT_BODY:
-        return Response(status_code=response.status, headers=answered)
+        return Response(status_code=response.status, headers=passed)
     body = response.body()
     if not with_body:
-        answered["content-length"] = str(len(body))
-    return Response(body if with_body else b"", response.status, answered)
+        passed["content-length"] = str(len(body))
+    return Response(body if with_body else b"", response.status, passed)
 
 
-def _allowed(found: Mapping[str, EndpointInfo]) -> Response:
-    methods = {*found, "OPTIONS", *(("HEAD",) if "GET" in found else ())}
+def _allowed(by_method: Mapping[str, EndpointInfo]) -> Response:
+    methods = {*by_method, "OPTIONS", *(("HEAD",) if "GET" in by_method else ())}
     return Response(status_code=204, headers={"allow": ", ".join(sorted(methods))})

@@ -1,4 +1,4 @@
-"""Which headers pass the gateway, both ways: named ones, and nothing else (alga-contract 1.9)."""
+"""Headers that pass the gateway in each direction: those listed here and no others (alga-contract 1.9)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from alga_runner.models import User
 from ...errors import ValidationFailed
 
 TO_GUEST = ("accept", "accept-encoding", "content-type", "user-agent")
-"""Of the caller's headers; ``x-request-id`` goes with them. Cookies and ``authorization`` never do."""
+"""The caller's headers that reach the guest, besides ``x-request-id``. Cookies and ``authorization`` never do."""
 
 TO_CALLER = ("content-type", "cache-control", "etag", "x-ext-request-id", "x-ext-warning")
-"""Of the guest's headers. ``set-cookie`` and what governs a connection never are."""
+"""The guest's headers that reach the caller. ``set-cookie`` and the headers of a connection never do."""
 
 _ALWAYS = {
-    # An extension's answer comes from Alga's own origin, and must not become a page with its rights.
+    # The browser sees the answer as one of Alga's origin: it must not run as a page with the rights of that origin.
     "content-security-policy": "sandbox",
     "x-content-type-options": "nosniff",
 }
@@ -27,22 +27,22 @@ _MAX_USER_FIELD = 256
 
 
 def for_guest(headers: Headers, request_id: str) -> dict[str, str]:
-    """What the guest sees of the caller's ``headers``; several of one name are joined as HTTP joins them."""
+    """Return the caller's ``headers`` that the guest sees; values of one name are joined by commas."""
     passed = {name: ", ".join(headers.getlist(name)) for name in TO_GUEST if name in headers}
     return {**passed, "x-request-id": request_id}
 
 
 def for_caller(headers: Mapping[str, str]) -> dict[str, str]:
-    """What the caller sees of the guest's ``headers``; a value that HTTP cannot carry is left out."""
+    """Return the guest's ``headers`` that the caller sees; a value that HTTP cannot carry is left out."""
     given = {name.lower(): value for name, value in headers.items()}
     passed = {name: given[name] for name in TO_CALLER if _VALUE.fullmatch(given.get(name, "\0"))}
     return {"cache-control": "no-store", **passed, **_ALWAYS}
 
 
 def user(headers: Headers) -> User | None:
-    """The person whom the layer before the gateway has authenticated; ``None`` without ``x-alga-user-id``.
+    """Return the person whom Alga's session layer authenticated; ``None`` without ``x-alga-user-id``.
 
-    Values are UTF-8. Raises ``ValidationFailed`` for one that is too long or is not.
+    Raises ``ValidationFailed`` for a value that is too long, or is not UTF-8.
     """
     if not any(headers.getlist("x-alga-user-id")):
         return None
@@ -57,5 +57,5 @@ def _text(headers: Headers, name: str) -> str:
     except UnicodeDecodeError:
         raise ValidationFailed(f"The header {name} is not UTF-8") from None
     if len(values) > 1 or len(text) > _MAX_USER_FIELD:
-        raise ValidationFailed(f"The header {name} stands there twice or is too long")
+        raise ValidationFailed(f"The header {name} was sent twice or is too long")
     return text

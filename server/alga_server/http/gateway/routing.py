@@ -1,4 +1,4 @@
-"""From a request's path to the endpoint that answers: method and segments, ``:name`` or ``{name}`` for any one segment
+"""Find the endpoint for a path: segments match literally, ``:name`` and ``{name}`` match any one segment
 (alga-contract 1.9)."""
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _PLAIN_IN_SEGMENT = "-._~!$&'()*+,;=:@"
 
 
 def split_path(raw: bytes) -> tuple[str, ...] | None:
-    """The decoded segments of a path in percent-encoding, without its leading slash; ``None`` if they are not UTF-8.
+    """Return the decoded segments of a percent-encoded path without its leading slash; ``None`` if one is not UTF-8.
 
-    Decoded one by one: an encoded slash is part of its segment, and divides nothing.
+    Each segment is decoded by itself, so that an encoded slash stays in its segment.
     """
     try:
         return tuple(unquote_to_bytes(part).decode() for part in raw.split(b"/"))
@@ -25,21 +25,21 @@ def split_path(raw: bytes) -> tuple[str, ...] | None:
 
 
 def join_path(segments: Iterable[str]) -> str:
-    """The path of ``segments``, with a leading slash, in its one percent-encoded form."""
+    """Return the path of ``segments`` with a leading slash, percent-encoded; equal segments give equal text."""
     return "/" + "/".join(quote(segment, safe=_PLAIN_IN_SEGMENT) for segment in segments)
 
 
 def matching(endpoints: Iterable[EndpointT], segments: Sequence[str]) -> dict[str, EndpointT]:
-    """The endpoints whose path is ``segments``, by method. A segment spelled out goes before a parameter."""
-    found: dict[str, EndpointT] = {}
-    for endpoint in sorted(endpoints, key=lambda each: [_is_parameter(part) for part in _own(each.path)]):
-        own = _own(endpoint.path)
-        if len(own) == len(segments) and all(map(_answers, own, segments)):
-            found.setdefault(endpoint.method, endpoint)
-    return found
+    """Return the endpoints that match ``segments``, by method. A literal segment wins over a parameter."""
+    by_method: dict[str, EndpointT] = {}
+    for endpoint in sorted(endpoints, key=lambda endpoint: [*map(_is_parameter, _declared(endpoint.path))]):
+        declared = _declared(endpoint.path)
+        if len(declared) == len(segments) and all(map(_matches, declared, segments)):
+            by_method.setdefault(endpoint.method, endpoint)
+    return by_method
 
 
-def _own(path: str) -> list[str]:
+def _declared(path: str) -> list[str]:
     return path.removeprefix("/").split("/")
 
 
@@ -47,6 +47,6 @@ def _is_parameter(segment: str) -> bool:
     return _PARAMETER.fullmatch(segment) is not None
 
 
-def _answers(own: str, asked: str) -> bool:
-    # A parameter is a name of something, and never a way around: no empty segment, no dots that climb.
-    return own == asked or (_is_parameter(own) and asked not in {"", ".", ".."})
+def _matches(declared: str, sent: str) -> bool:
+    # A parameter never matches an empty segment, nor dots, which a guest may take for another folder.
+    return declared == sent or (_is_parameter(declared) and sent not in {"", ".", ".."})

@@ -1,7 +1,7 @@
-"""One call of the scheduler API, whichever dialect it is asked in.
+"""One call of the scheduler API, in either dialect.
 
-Order: the runner's token, the identity headers, the execution's token, the body, the operation; then, in one
-transaction, the install, its capability and the operation itself.
+The checks run in this order: the runner's token, the identity headers, the execution's token, the body, the operation;
+then, in one transaction, the install and its capability. The operation runs in the same transaction.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ logger = logging.getLogger("alga_server")
 class SchedulerCall:
     """One call, from its headers to its log line.
 
-    ``operation`` and ``install_id`` are what the route says. Where it does not, the body names the operation, and the
-    headers alone the install.
+    ``operation`` and ``install_id`` are those of the route. Where the route has none, the body names the operation and
+    the identity headers name the install.
     """
 
     def __init__(
@@ -41,24 +41,24 @@ class SchedulerCall:
         self._request = request
         self._route_operation = operation
         self._route_install_id = install_id
-        self._asked: str | None = None
-        """The operation, once the call was found fit to name one: it says what shape a refusal has."""
+        self._operation: str | None = None
+        """The operation, once the call passed the checks before it; it decides the shape of a refusal."""
         self._status = "cancelled"
 
     async def answer(self) -> Answer:
-        """Carry it out. Whatever happens is an answer, is counted, and is one line in the log."""
+        """Carry out the call. Every outcome gives an answer, one count in the metrics and one log line."""
         started = self._services.clock.monotonic()
         try:
             reply = await self._carry_out()
             self._status = "success"
         except ServerError as error:
             self._status = error.label
-            reply = _refusal(self._asked, error)
+            reply = _refusal(self._operation, error)
         except Exception:
             failure = ServerError()
             self._status = failure.label
-            logger.exception("A scheduler call failed", extra={"action": "scheduler_api_failure"})
-            reply = _refusal(self._asked, failure)
+            logger.exception("Scheduler call failed", extra={"action": "scheduler_api_failure"})
+            reply = _refusal(self._operation, failure)
         finally:
             self._record(self._services.clock.monotonic() - started)
         return Answer(reply.body, status_code=reply.status, headers=reply.headers)
@@ -75,7 +75,7 @@ class SchedulerCall:
         name = self._route_operation or body.get("operation")
         if not isinstance(name, str) or name not in OPERATIONS:
             raise ValidationFailed(field_errors={"operation": "Unsupported operation"}, schema=True)
-        self._asked = name
+        self._operation = name
         operation = OPERATIONS[name]
 
         def transaction(connection: Connection) -> Reply:
@@ -98,7 +98,7 @@ class SchedulerCall:
         return Caller(tenant_id, extension_id, install_id, self._route_install_id or install_id)
 
     async def _check_execution(self, caller: Caller) -> None:
-        """The call comes from an execution under way: the runner's token alone speaks for nobody."""
+        """Check that an execution under way makes the call: the runner's token alone is not enough."""
         token = single_header(self._request, "x-alga-execution-token")
         request_id = single_header(self._request, "x-request-id")
         if not (token and request_id):
@@ -108,7 +108,7 @@ class SchedulerCall:
         )
 
     def _record(self, duration_s: float) -> None:
-        operation = self._asked or self._route_operation or "unknown"
+        operation = self._operation or self._route_operation or "unknown"
         self._services.metrics.scheduler_call(operation, self._status, duration_s)
         logger.info(
             "Scheduler call %s: %s",
@@ -128,7 +128,7 @@ class SchedulerCall:
 
 
 def _refusal(operation: str | None, error: ServerError) -> Reply:
-    """``{error, code, details}``; for the operations that answer with a result, ``success: false`` besides."""
+    """Return ``{error, code, details}``; for an operation that writes, ``{success, error, code}``."""
     body: dict[str, Any] = {"error": str(error), "code": error.code.upper()}
     field_errors = error.field_errors if isinstance(error, ValidationFailed) else {}
     if operation is not None and OPERATIONS[operation].writes:

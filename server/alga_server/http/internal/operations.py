@@ -1,7 +1,7 @@
-"""What extensions may ask about schedules: six operations, the same on whichever route they come (alga-contract 5).
+"""The six operations of extensions on schedules, the same in both dialects (alga-contract 5).
 
-Functions run in one transaction. Those that write hold the install's row, and count against its rate once they have
-succeeded: what is refused is rolled back, and costs nothing.
+Each runs in one transaction. One that writes locks the install's row and counts against its rate; if it is refused, the
+transaction is rolled back and nothing is counted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Body = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer to be."""
+    """Body, status and headers of an answer."""
 
     body: dict[str, Any]
     status: int = 200
@@ -37,20 +37,20 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. One that ``writes`` answers with a result, ``success`` and what belongs to it."""
+    """One operation. The answer of one that ``writes`` has the member ``success``."""
 
     run: Callable[[Services, Connection, Install, Body], Reply]
     writes: bool
 
 
 def _list(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
-    found = schedules.list_all(connection, install)
-    return Reply({"schedules": [each.info.model_dump(by_alias=True) for each in found]})
+    listed = schedules.list_all(connection, install)
+    return Reply({"schedules": [schedule.info.model_dump(by_alias=True) for schedule in listed]})
 
 
 def _get(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
-    found = schedules.get(connection, install, _schedule_id(body))
-    return Reply({"schedule": found.info.model_dump(by_alias=True) if found else None})
+    schedule = schedules.get(connection, install, _schedule_id(body))
+    return Reply({"schedule": schedule.info.model_dump(by_alias=True) if schedule else None})
 
 
 def _create(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
@@ -82,8 +82,8 @@ def _delete(services: Services, connection: Connection, install: Install, body: 
 
 
 def _endpoints(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
-    found = endpoints(connection, install.version_id)
-    return Reply({"endpoints": [each.model_dump(by_alias=True) for each in found]})
+    declared = endpoints(connection, install.version_id)
+    return Reply({"endpoints": [endpoint.model_dump(by_alias=True) for endpoint in declared]})
 
 
 def _schedule_id(body: Body) -> str:

@@ -42,7 +42,7 @@ _HEADERS = [
     header("x-alga-execution-token", required=False),
 ]
 
-# A call checks its token and its body itself, with the contract's messages; what is declared here is the document's.
+# ``SchedulerCall`` checks token and body, with the contract's messages; these declarations are for the document.
 router = APIRouter(
     dependencies=[Security(APIKeyHeader(name="x-runner-auth", scheme_name="runner", auto_error=False))],
     responses=refused(400, 401, 403, 404, 413),

@@ -867,7 +867,7 @@ def test_a_move_shows_what_fired_on_the_way(alga: Run) -> None:
 
     assert result.exit_code == 0
     assert result.stdout.startswith("It is 2026-01-01T06:00:00.000Z.\n\nDUE (UTC)")
-    assert "give the command again to go on" in result.stderr
+    assert "repeat the command to continue" in result.stderr
     assert json.loads(asked[-1].content) == {"advance": {"days": 1, "hours": 12, "minutes": 30}}
 
 
