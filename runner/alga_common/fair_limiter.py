@@ -1,9 +1,9 @@
-"""A bounded number of places, shared fairly among those who hold them.
+"""Bounds concurrency, and shares it fairly between owners such as tenants.
 
-While there is room, taking a place is two comparisons. Otherwise one waits in a line of bounded length, and a place
-that comes free goes to whoever holds the fewest; among equals, to whoever has been at that for longest. So a holder
-who asks for one place gets the next, however many another waits for, and holders who all want more than there is end up
-with as many each.
+While slots are free, acquiring one is two comparisons. Otherwise the caller waits, in a queue of bounded length for
+each owner. A released slot goes to the waiting owner that holds the fewest slots; among equals, to the one that has
+held that number for longest. So an owner's only request is served next, however many requests of another owner wait,
+and owners that all want more than their part end up with equally many slots.
 """
 
 from __future__ import annotations
@@ -14,213 +14,225 @@ from enum import Enum, auto
 from time import monotonic
 
 SHARE = 4
-"""One holder has at most one part in so many, unless the settings say otherwise."""
+"""One owner gets at most a fourth of a limit, unless the settings give another bound."""
 
 FOREVER = float("inf")
 
 _SERVED_REMEMBERED = 64
-"""How many places the pace of a line is judged by, at most; older ones count half."""
+"""Served requests that the pace of a queue is computed from, at most; older ones count half."""
 
 
 def share(whole: int) -> int:
-    """One holder's part of ``whole``, unless the settings say otherwise."""
+    """Return one owner's part of ``whole``, rounded up, where the settings give no other bound."""
     return -(-whole // SHARE)
 
 
-class Entry(Enum):
-    """How asking for a place ended."""
+class Outcome(Enum):
+    """How a request for a slot ended."""
 
-    TAKEN = auto()
+    ACQUIRED = auto()
     FULL = auto()
-    """Everybody's line is as long as it may be."""
-    HOLDER_FULL = auto()
-    """The holder's own line is."""
-    LATE = auto()
-    """None came free in time."""
+    """No slot is free and as many requests wait as may."""
+    OWNER_FULL = auto()
+    """No slot is free for this owner and as many of its requests wait as may."""
+    TIMED_OUT = auto()
+    """No slot became free in time."""
     CLOSED = auto()
 
 
-class _Line:
-    """Who waits, and how fast they are served. Times are readings of ``time.monotonic()``."""
+class _Queue:
+    """Waiting requests, and how fast they are served. Times are readings of ``time.monotonic()``."""
 
     __slots__ = ("_served", "_since", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: OrderedDict[asyncio.Future[Entry], None] = OrderedDict()
+        self.waiting: OrderedDict[asyncio.Future[Outcome], None] = OrderedDict()
         self._since = monotonic()
         self._served = 0
 
-    def served(self) -> None:
-        """One who waited got a place."""
+    def count_served(self) -> None:
+        """Count one waiting request that got its slot."""
         self._served += 1
         if self._served >= _SERVED_REMEMBERED:
             self._served //= 2
             self._since = (self._since + monotonic()) / 2
 
     def wait_s(self, count: int) -> float:
-        """Seconds until ``count`` more are served, going by those who were since the line formed."""
+        """Estimate the seconds until ``count`` more requests are served, at the pace since the queue began."""
         return count * (monotonic() - self._since) / max(self._served, 1)
 
 
 class FairLimiter:
-    """``limit`` places, at most ``holder_limit`` of them one holder's; ``queue`` may wait, ``holder_queue`` of one.
+    """Gives out ``limit`` slots, at most ``owner_limit`` of them to one owner.
 
-    Every place that is taken is given back with ``free``. For one event loop.
+    Up to ``max_waiting`` requests wait for a slot, up to ``owner_max_waiting`` of them for one owner. Release every
+    acquired slot. All calls belong to one event loop::
+
+        if await limiter.acquire(tenant, timeout_s=5) is Outcome.ACQUIRED:
+            try:
+                ...
+            finally:
+                limiter.release(tenant)
     """
 
     def __init__(
-        self, limit: int, holder_limit: int, *, queue: int = 0, holder_queue: int | None = None
+        self, limit: int, owner_limit: int, *, max_waiting: int = 0, owner_max_waiting: int | None = None
     ) -> None:
         self.limit = limit
-        self.holder_limit = holder_limit
-        self.queue = queue
-        self.holder_queue = queue if holder_queue is None else holder_queue
-        self.taken = 0
-        """How many are taken."""
-        self.queued = 0
-        """How many wait."""
+        self.owner_limit = owner_limit
+        self.max_waiting = max_waiting
+        self.owner_max_waiting = max_waiting if owner_max_waiting is None else owner_max_waiting
+        self.used = 0
+        """How many slots are acquired."""
+        self.waiting = 0
+        """How many requests wait."""
         self._held: dict[str, int] = {}
-        self._lines: dict[str, _Line] = {}
+        """Slots in use, by owner."""
+        self._queues: dict[str, _Queue] = {}
+        """Waiting requests, by owner."""
         self._by_held: dict[int, OrderedDict[str, None]] = {}
-        """Those who wait, by how many places they hold, in the order they came to hold as many."""
-        self._whole = _Line()
-        """All lines as one, for its pace alone."""
+        """Waiting owners by the number of slots they hold, in the order in which they reached that number."""
+        self._overall = _Queue()
+        """Measures the pace of all queues together; holds no requests."""
 
-    def try_take(self, holder: str) -> bool:
-        """Take a place for ``holder`` if one is free. Nobody who waits is passed: they wait because they cannot."""
-        held = self._held.get(holder, 0)
-        if held >= self.holder_limit or self.taken >= self.limit:
+    def try_acquire(self, owner: str) -> bool:
+        """Acquire a slot for ``owner`` if one is free.
+
+        This overtakes no waiting request: where a slot is free, the waiting owners have reached their own limit.
+        """
+        held = self._held.get(owner, 0)
+        if held >= self.owner_limit or self.used >= self.limit:
             return False
-        self._held[holder] = held + 1
-        self.taken += 1
+        self._held[owner] = held + 1
+        self.used += 1
         return True
 
-    def free(self, holder: str) -> None:
-        """Give one of ``holder``'s places back; whoever is next has it at once."""
-        held = self._held[holder] - 1
+    def release(self, owner: str) -> None:
+        """Return one of ``owner``'s slots; the next waiting request gets it immediately."""
+        held = self._held[owner] - 1
         if held:
-            self._held[holder] = held
+            self._held[owner] = held
         else:
-            del self._held[holder]
-        self.taken -= 1
-        if self.queued:
-            if holder in self._lines:
-                self._move(holder, held + 1, held)
+            del self._held[owner]
+        self.used -= 1
+        if self.waiting:
+            if owner in self._queues:
+                self._move(owner, held + 1, held)
             self._serve()
 
-    async def take(self, holder: str, patience_s: float) -> Entry:
-        """A place for ``holder``, waiting up to ``patience_s`` seconds for it. Cancelled, it leaves nothing behind."""
-        if self.try_take(holder):
-            return Entry.TAKEN
+    async def acquire(self, owner: str, timeout_s: float) -> Outcome:
+        """Acquire a slot for ``owner``, waiting up to ``timeout_s`` seconds. Cancellation leaves no slot acquired."""
+        if self.try_acquire(owner):
+            return Outcome.ACQUIRED
         if self.limit <= 0:
-            return Entry.CLOSED
-        line = self._lines.get(holder)
-        if self.queued >= self.queue or self.holder_queue <= (len(line.waiting) if line else 0):
-            return self._refusal(holder)
-        if patience_s <= 0:
-            return Entry.LATE
+            return Outcome.CLOSED
+        queue = self._queues.get(owner)
+        if self.waiting >= self.max_waiting or self.owner_max_waiting <= (len(queue.waiting) if queue else 0):
+            return self._refusal(owner)
+        if timeout_s <= 0:
+            return Outcome.TIMED_OUT
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Entry] = loop.create_future()
-        self._join(holder, waiter)
-        timer = loop.call_later(patience_s, self._give_up, holder, waiter) if patience_s < FOREVER else None
+        waiter: asyncio.Future[Outcome] = loop.create_future()
+        self._enqueue(owner, waiter)
+        timer = loop.call_later(timeout_s, self._time_out, owner, waiter) if timeout_s < FOREVER else None
         try:
             return await waiter
         except BaseException:
-            if waiter.done() and not waiter.cancelled() and waiter.result() is Entry.TAKEN:
-                self.free(holder)
+            if waiter.done() and not waiter.cancelled() and waiter.result() is Outcome.ACQUIRED:
+                self.release(owner)
             else:
-                self._leave(holder, waiter)
+                self._dequeue(owner, waiter)
             raise
         finally:
             if timer is not None:
                 timer.cancel()
 
-    def has_its_share(self, holder: str) -> bool:
-        """Whether ``holder`` has as many places as one may while there are others free."""
-        return self.taken < self.limit and self._held.get(holder, 0) >= self.holder_limit
+    def has_its_share(self, owner: str) -> bool:
+        """Whether ``owner`` has reached its own limit while slots are free for others."""
+        return self.used < self.limit and self._held.get(owner, 0) >= self.owner_limit
 
-    def wait_s(self, holder: str | None = None) -> float | None:
-        """Seconds until one who queued now would be served, at the pace of ``holder``'s line, or of all lines.
+    def wait_s(self, owner: str | None = None) -> float | None:
+        """Estimate how long a new request would wait, at the pace of ``owner``'s queue or of all queues together.
 
-        ``None`` where nobody waits.
+        ``None`` if no request waits: then there is no pace.
         """
-        if holder is None:
-            return self._whole.wait_s(self.queued + 1) if self.queued else None
-        line = self._lines.get(holder)
-        return line.wait_s(len(line.waiting) + 1) if line else None
+        if owner is None:
+            return self._overall.wait_s(self.waiting + 1) if self.waiting else None
+        queue = self._queues.get(owner)
+        return queue.wait_s(len(queue.waiting) + 1) if queue else None
 
     def close(self) -> None:
-        """Nobody gets a place any more, and nobody waits; places that are taken are given back as ever."""
+        """Refuse all requests, waiting ones included. Acquired slots are released as before."""
         self.limit = 0
-        lines, self._lines, self._by_held, self.queued = self._lines, {}, {}, 0
-        for line in lines.values():
-            for waiter in line.waiting:
-                _tell(waiter, Entry.CLOSED)
+        queues, self._queues, self._by_held, self.waiting = self._queues, {}, {}, 0
+        for queue in queues.values():
+            for waiter in queue.waiting:
+                _resolve(waiter, Outcome.CLOSED)
 
-    def _refusal(self, holder: str) -> Entry:
-        others_may_wait = self.queued < self.queue and self.holder_queue > 0
-        return Entry.HOLDER_FULL if others_may_wait or self.has_its_share(holder) else Entry.FULL
+    def _refusal(self, owner: str) -> Outcome:
+        others_may_wait = self.waiting < self.max_waiting and self.owner_max_waiting > 0
+        return Outcome.OWNER_FULL if others_may_wait or self.has_its_share(owner) else Outcome.FULL
 
-    def _join(self, holder: str, waiter: asyncio.Future[Entry]) -> None:
-        if not self.queued:
-            self._whole = _Line()
-        self.queued += 1
-        line = self._lines.get(holder)
-        if line is None:
-            line = self._lines[holder] = _Line()
-            self._by_held.setdefault(self._held.get(holder, 0), OrderedDict())[holder] = None
-        line.waiting[waiter] = None
+    def _enqueue(self, owner: str, waiter: asyncio.Future[Outcome]) -> None:
+        if not self.waiting:
+            self._overall = _Queue()
+        self.waiting += 1
+        queue = self._queues.get(owner)
+        if queue is None:
+            queue = self._queues[owner] = _Queue()
+            self._by_held.setdefault(self._held.get(owner, 0), OrderedDict())[owner] = None
+        queue.waiting[waiter] = None
 
-    def _leave(self, holder: str, waiter: asyncio.Future[Entry]) -> bool:
-        line = self._lines.get(holder)
-        if line is None or waiter not in line.waiting:
+    def _dequeue(self, owner: str, waiter: asyncio.Future[Outcome]) -> bool:
+        queue = self._queues.get(owner)
+        if queue is None or waiter not in queue.waiting:
             return False
-        del line.waiting[waiter]
-        self.queued -= 1
-        if not line.waiting:
-            del self._lines[holder]
-            self._move(holder, self._held.get(holder, 0), None)
+        del queue.waiting[waiter]
+        self.waiting -= 1
+        if not queue.waiting:
+            del self._queues[owner]
+            self._move(owner, self._held.get(owner, 0), None)
         return True
 
-    def _give_up(self, holder: str, waiter: asyncio.Future[Entry]) -> None:
-        if self._leave(holder, waiter):
-            _tell(waiter, Entry.LATE)
+    def _time_out(self, owner: str, waiter: asyncio.Future[Outcome]) -> None:
+        if self._dequeue(owner, waiter):
+            _resolve(waiter, Outcome.TIMED_OUT)
 
     def _serve(self) -> None:
-        """Hand out what is free."""
-        while self.taken < self.limit and self._by_held:
+        """Give the free slots to waiting requests."""
+        while self.used < self.limit and self._by_held:
             held = min(self._by_held)
-            if held >= self.holder_limit:
+            if held >= self.owner_limit:
                 return
-            holder = next(iter(self._by_held[held]))
-            line = self._lines[holder]
-            waiter, _ = line.waiting.popitem(last=False)
-            self.queued -= 1
-            served = _tell(waiter, Entry.TAKEN)
+            owner = next(iter(self._by_held[held]))
+            queue = self._queues[owner]
+            waiter, _ = queue.waiting.popitem(last=False)
+            self.waiting -= 1
+            served = _resolve(waiter, Outcome.ACQUIRED)
             if served:
-                line.served()
-                self._whole.served()
-                self._held[holder] = held + 1
-                self.taken += 1
-            if not line.waiting:
-                del self._lines[holder]
-                self._move(holder, held, None)
+                queue.count_served()
+                self._overall.count_served()
+                self._held[owner] = held + 1
+                self.used += 1
+            if not queue.waiting:
+                del self._queues[owner]
+                self._move(owner, held, None)
             elif served:
-                self._move(holder, held, held + 1)
+                self._move(owner, held, held + 1)
 
-    def _move(self, holder: str, held: int, now: int | None) -> None:
-        """``holder`` waits with ``now`` places instead of ``held``, or no longer."""
-        equals = self._by_held[held]
-        del equals[holder]
-        if not equals:
-            del self._by_held[held]
+    def _move(self, owner: str, before: int, now: int | None) -> None:
+        """Record that waiting ``owner`` holds ``now`` slots instead of ``before``; ``None``: it waits no longer."""
+        owners = self._by_held[before]
+        del owners[owner]
+        if not owners:
+            del self._by_held[before]
         if now is not None:
-            self._by_held.setdefault(now, OrderedDict())[holder] = None
+            self._by_held.setdefault(now, OrderedDict())[owner] = None
 
 
-def _tell(waiter: asyncio.Future[Entry], entry: Entry) -> bool:
-    """Tell one who waits how it ended, unless it was cancelled meanwhile; whether it was told."""
+def _resolve(waiter: asyncio.Future[Outcome], outcome: Outcome) -> bool:
+    """Give a waiting request its ``outcome``; ``False`` if the request was cancelled before."""
     if waiter.done():
         return False
-    waiter.set_result(entry)
+    waiter.set_result(outcome)
     return True

@@ -47,15 +47,15 @@ class Connections(httpx.AsyncBaseTransport):
     ) -> None:
         self._tls: ssl.SSLContext | None = None
         self._idle: deque[_Connection] = deque()
-        self._places = FairLimiter(max_connections, min(max_connections, max_of_one), queue=sys.maxsize)
+        self._slots = FairLimiter(max_connections, min(max_connections, max_of_one), max_waiting=sys.maxsize)
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send ``request`` and return its whole response."""
         message = _serialised(request, await request.aread())
         holder = request.extensions.get(HOLDER, "")
-        if not self._places.try_take(holder):
-            await self._places.take(holder, FOREVER)
+        if not self._slots.try_acquire(holder):
+            await self._slots.acquire(holder, FOREVER)
         try:
             connection = self._reusable() or await self._open(request.url)
             reader = await connection.exchange(message)
@@ -64,7 +64,7 @@ class Connections(httpx.AsyncBaseTransport):
             else:
                 connection.abort()
         finally:
-            self._places.free(holder)
+            self._slots.release(holder)
         body = httpx.ByteStream(bytes(reader.body))
         return httpx.Response(reader.status, headers=reader.headers, stream=body)
 

@@ -86,7 +86,7 @@ async def test_calls_that_are_given_up_give_their_connection_back(alga: HttpAlga
                 await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
 
-    assert alga._connections._places.taken == 0
+    assert alga._connections._slots.used == 0
     assert await ask(alga, "quiet") == []
 
 
@@ -104,5 +104,5 @@ async def test_the_settings_say_how_many_there_are(given: dict[str, int], bounds
     alga = connect(settings)
 
     assert isinstance(alga, HttpAlgaServer)
-    places = alga._connections._places
-    assert (places.limit, places.holder_limit) == bounds
+    slots = alga._connections._slots
+    assert (slots.limit, slots.owner_limit) == bounds

@@ -1,4 +1,4 @@
-"""A runner with few places, whose guests wait for a server that answers when a test lets it."""
+"""A runner with few slots, whose guests wait for a server that answers when a test lets it."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ async def test_who_waited_for_nothing_is_told_how_long(admission):
 
     error = await refusal(full, "globex")
 
-    assert str(error).startswith("No place came free within 4 ms: the runner may have 1 executions")
+    assert str(error).startswith("No slot became free within 4 ms: the runner may have 1 executions")
 
 
 async def test_nobody_waits_past_the_deadline(admission):
@@ -90,7 +90,7 @@ async def test_nobody_waits_past_the_deadline(admission):
 
     error = await refusal(full, "globex", until=monotonic() - 1)
 
-    assert str(error).startswith("No place came free within 0 ms")
+    assert str(error).startswith("No slot became free within 0 ms")
     assert full.queued == 0
 
 
@@ -101,17 +101,17 @@ async def test_where_nobody_waits_there_is_no_pace_to_go_by(admission):
     assert (await refusal(full, "globex")).retry_after_ms == DEFAULT_RETRY_AFTER_MS
 
 
-async def test_when_to_come_back_follows_from_how_fast_places_came_free(admission):
+async def test_when_to_try_again_follows_from_how_fast_slots_became_free(admission):
     full = admission(executing=1, queued=2, queued_per_tenant=2)
     full.try_enter("acme")
     async with anyio.create_task_group() as tasks:
         for _ in range(2):
             tasks.start_soon(full.enter, "globex", LATER)
         await anyio.lowlevel.checkpoint()
-        full._places._whole._since -= 4.0
+        full._slots._overall._since -= 4.0
 
         error = await refusal(full, "initech")
-        full._places._whole._since -= 4_000.0
+        full._slots._overall._since -= 4_000.0
         later = await refusal(full, "initech")
         tasks.cancel_scope.cancel()
 

@@ -212,11 +212,11 @@ async def test_no_place_is_lost_after_thousands_of_random_endings(
                     await anyio.lowlevel.checkpoint()
                 alga.let_go()
                 tasks.start_soon(_keep_letting_go, alga, ends, 20 * (number + 1))
-        places = runner.admission._places
+        slots = runner.admission._slots
 
     assert sum(ends.values()) == 3_000
     assert {"ok", "overloaded", "cancelled", "guest_trap", "deadline_exceeded"} <= set(ends)
-    assert (places.taken, places.queued, places._held, places._lines) == (0, 0, {}, {})
+    assert (slots.used, slots.waiting, slots._held, slots._queues) == (0, 0, {}, {})
     assert live_guests() == before
 
 
