@@ -44,7 +44,7 @@ def module_loader(settings: Settings, engine: Engine, telemetry: Telemetry) -> M
             cpu_s=settings.max_compile_cpu_ms / 1000,
             wall_s=settings.max_compile_ms / 1000,
             memory_bytes=settings.max_compile_memory_mb * MIB,
-            at_once=settings.max_compilations,
+            concurrent=settings.max_compilations,
         ),
         folder=_cache_folder(settings.code_cache),
         max_cache_bytes=settings.max_code_cache_mb * MIB,

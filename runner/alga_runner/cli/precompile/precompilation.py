@@ -150,7 +150,7 @@ class _Work:
                 self._watcher.done(source, None)
                 return None
             obtained = await self._modules.obtain(wasm, str(source.path))
-            result.cached = obtained.found
+            result.cached = obtained.cached
             await anyio.to_thread.run_sync(check_module, obtained.module, self._imports)
             if not obtained.kept:
                 result.refusal = self._modules.trouble or CodeCacheUnusable(

@@ -31,7 +31,7 @@ sys.modules[engine.__name__] = engine
 from alga_runner.engine.compile.process import main
 main(0)
 """
-"""The program. An empty package stands for ``engine``: all of that would take the process 150 ms and 13 MB more."""
+"""The program. ``engine`` is an empty package in it: importing the whole engine takes 150 ms and 13 MB."""
 
 _INHERITED = ("LD_LIBRARY_PATH",)
 """Variables that the process gets: what its Python may need to start. No secret is in them."""
@@ -150,7 +150,7 @@ class CompilerClient:
             control.close()
         if process is None or reaper is None or self._pid != os.getpid():
             return
-        with suppress(KeyboardInterrupt):  # whoever presses Ctrl-C again while the runner ends is in a hurry
+        with suppress(KeyboardInterrupt):  # a second Ctrl-C while the runner ends only cuts the wait short
             reaper.join(_END_S)
         if reaper.is_alive():
             with suppress(ProcessLookupError):

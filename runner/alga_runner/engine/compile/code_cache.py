@@ -1,8 +1,8 @@
 """Compiled code on disk, in a private folder that any number of processes share.
 
-Entries are named by what they are compiled from and for, sealed (``code_seal``), written under another name, renamed,
-and never changed: a process may have one mapped, so one that is not wanted any more is unlinked. The name an entry
-is written under is claimed (``file_claim``), so that one process compiles a module while others wait.
+An entry is named by its module and engine, sealed (``code_seal``), written under another name, renamed, and never
+changed: a process may have it mapped, so one that is no longer needed is unlinked. The name an entry is written under
+is locked (``file_lock``), so that one process compiles a module while others wait.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _KEY_ATTEMPTS = 5
 
 
 class Discarded(Exception):
-    """There was an entry that could not be trusted; it is gone. The message says what was wrong with it."""
+    """An entry could not be trusted and was removed. The message names its fault."""
 
 
 class CodeCache:
@@ -38,7 +38,7 @@ class CodeCache:
         self._max_bytes = max_bytes
         self._place = open_private(folder)
         try:
-            # Asked of the folder, since root may write where nobody is to.
+            # By the folder's mode, since root may write to a read-only folder.
             self._read_only = not os.fstat(self._place).st_mode & 0o200
             self._key = self._read_key()
         except BaseException as error:
@@ -51,15 +51,15 @@ class CodeCache:
             raise
 
     def close(self) -> None:
-        """Close the folder. What was loaded from it stays as it is."""
+        """Close the folder. Modules loaded from it stay as they are."""
         place, self._place = self._place, -1
         if place >= 0:
             os.close(place)
 
     def find(self, name: str) -> int | None:
-        """A descriptor of the verified entry ``name``, which is now the one used last; ``None`` if there is none.
+        """A descriptor of the verified entry ``name``, which is now the one used last; ``None`` if it is missing.
 
-        Raises ``Discarded`` for one that is not ours, not private, or not what was written; and ``OSError``.
+        Raises ``Discarded`` for one that belongs to another user, is not private, or was changed; and ``OSError``.
         """
         try:
             entry = os.open(name + _ENTRY, os.O_RDONLY | _FLAGS, dir_fd=self._place)
@@ -72,7 +72,7 @@ class CodeCache:
             raise Discarded("it was a link") from None
         try:
             self._check(entry, name)
-            with suppress(OSError):  # on a read-only volume nothing needs to be told from what is older
+            with suppress(OSError):  # on a read-only volume no entry is ever removed
                 os.utime(entry)
         except BaseException:
             os.close(entry)
@@ -117,7 +117,7 @@ class CodeCache:
         return True
 
     def tidy(self) -> None:
-        """Remove the entries unused for longest until the rest may stay, and what killed writers left.
+        """Remove the entries unused for longest until the rest may stay, and the files that killed writers left.
 
         Raises ``OSError``.
         """
@@ -128,8 +128,8 @@ class CodeCache:
                     remove_if_abandoned(self._place, file.name)
                 elif file.name.endswith(_ENTRY):
                     with suppress(FileNotFoundError):  # another process tidies, too
-                        found = file.stat(follow_symlinks=False)
-                        entries.append((found.st_mtime_ns, file.name, found.st_size))
+                        status = file.stat(follow_symlinks=False)
+                        entries.append((status.st_mtime_ns, file.name, status.st_size))
         excess = sum(size for _, _, size in entries) - self._max_bytes
         for _, name, size in sorted(entries):
             if excess <= 0:
@@ -163,7 +163,9 @@ class CodeCache:
             os.write(descriptor, secrets.token_bytes(KEY_BYTES))
             os.fchmod(descriptor, 0o400)
             os.fsync(descriptor)
-            with suppress(FileExistsError, FileNotFoundError):  # the latter: somebody tidied the draft away
+            with suppress(
+                FileExistsError, FileNotFoundError
+            ):  # the latter: another process tidied the draft away
                 os.link(draft, _KEY, src_dir_fd=self._place, dst_dir_fd=self._place)
         finally:
             os.close(descriptor)

@@ -1,6 +1,6 @@
-"""What decides how modules are compiled: the same in the runner's process and in the compiler's.
+"""The configuration that modules are compiled with, the same in the runner's process and in the compiler's.
 
-Code that was compiled with this configuration is loaded by every engine of ``EngineConfig``, whatever its pool.
+Every engine of ``EngineConfig`` loads code that was compiled with it, with a pool of any size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BACKTRACE_DETAILS = "WASMTIME_BACKTRACE_DETAILS"
 
 
 def _plain_config() -> wasmtime.Config:
-    """Wasmtime's defaults, whatever ``WASMTIME_BACKTRACE_DETAILS`` says.
+    """Wasmtime's defaults, without regard to ``WASMTIME_BACKTRACE_DETAILS``.
 
     With it, wasmtime reads a module's debug information whenever it makes a trap, without bounds: a module of 60 KB,
     made for it, takes seconds and half a gigabyte. The C API has no other switch. ``debuginfo`` reads it with care.

@@ -1,9 +1,8 @@
-"""The seal on an entry of the code cache: compiled code is native code, so nothing is run that we did not write.
+"""The seal on an entry of the code cache: compiled code is native code, so only code that a runner wrote is run.
 
-An entry is the code as wasmtime wrote it, then a mark and an HMAC-SHA256 under a key that lies in the cache's folder
-and nowhere else. It covers the code and the entry's name, which says of what module and for which engine the code is:
-an entry that was damaged, cut off, renamed, or brought from another folder does not verify. wasmtime ignores what
-stands behind the code.
+An entry is the code as wasmtime wrote it, then a mark and an HMAC-SHA256 under a key that is stored in the cache's
+folder and nowhere else. It covers the code and the entry's name, which identifies module and engine: an entry that was
+damaged, cut off, renamed, or brought from another folder does not verify. wasmtime ignores the bytes after the code.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 class BrokenSeal(Exception):
-    """The entry is not what was sealed under this name with this key; the message says what is wrong with it."""
+    """The entry was not sealed with this content, name and key; the message names the fault."""
 
 
 def copy_sealed(source: int, target: int, name: str, key: bytes) -> None:
@@ -34,10 +33,10 @@ def verify(entry: int, name: str, key: bytes) -> None:
     size = os.fstat(entry).st_size - SEAL_BYTES
     if size < 0:
         raise BrokenSeal("it is cut off")
-    found = os.pread(entry, SEAL_BYTES, size)
-    if not found.startswith(_MARK):
+    seal = os.pread(entry, SEAL_BYTES, size)
+    if not seal.startswith(_MARK):
         raise BrokenSeal("it is cut off")
-    if not hmac.compare_digest(_MARK + _seal(entry, size, name, key, lambda _: None), found):
+    if not hmac.compare_digest(_MARK + _seal(entry, size, name, key, lambda _: None), seal):
         raise BrokenSeal("its checksum does not match")
 
 

@@ -39,10 +39,10 @@ class CompileBounds:
     cpu_s: float = 60.0
     wall_s: float = 180.0
     memory_bytes: int = 1024 * 1024 * 1024
-    at_once: int = 3
+    concurrent: int = 3
 
 
-READ_BOUNDS = CompileBounds(cpu_s=10.0, wall_s=30.0, memory_bytes=256 * _MIB, at_once=2)
+READ_BOUNDS = CompileBounds(cpu_s=10.0, wall_s=30.0, memory_bytes=256 * _MIB, concurrent=2)
 """For reading debug information: the largest that is read whole takes a second or two."""
 
 
@@ -67,7 +67,7 @@ class Compiler:
 
     def __init__(self, bounds: CompileBounds) -> None:
         self._bounds = bounds
-        self._slots = anyio.CapacityLimiter(bounds.at_once)
+        self._slots = anyio.CapacityLimiter(bounds.concurrent)
 
     async def compile(self, wasm: bytes) -> CompiledCode:
         """The code of ``wasm``. Cancelled, it ends the compilation.

@@ -15,7 +15,7 @@ _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class FileLock:
-    """A claim to the file ``name`` in the folder that the descriptor ``place`` stands for. Release it."""
+    """A claim to the file ``name`` in the folder that is open as ``place``. Release it."""
 
     def __init__(self, place: int, name: str) -> None:
         self._place = place
@@ -48,7 +48,7 @@ class FileLock:
                 except BaseException:
                     os.close(descriptor)
                     raise
-                os.close(descriptor)  # somebody thought it abandoned, in the moment before it was locked
+                os.close(descriptor)  # another process took it for abandoned, just before it was locked
             raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
 
     def release(self) -> None:
@@ -66,7 +66,7 @@ class FileLock:
 
 
 def remove_if_abandoned(place: int, name: str) -> bool:
-    """Remove a file that nobody writes any more, or a link; ``False`` if somebody does. Raises ``OSError``."""
+    """Remove a file that no process writes any more, or a link; ``False`` if one writes it. Raises ``OSError``."""
     try:
         descriptor = os.open(name, os.O_RDONLY | _FLAGS, dir_fd=place)
     except FileNotFoundError:
@@ -95,13 +95,13 @@ def is_named(place: int, descriptor: int, name: str) -> bool:
 
 
 def unlink(place: int, name: str) -> None:
-    """Remove ``name``, if it is there. Whoever has the file open or mapped keeps it."""
+    """Remove ``name``, if it is there. A process that has the file open or mapped keeps it."""
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=place)
 
 
 def _lock(place: int, descriptor: int, name: str) -> bool:
-    """Lock the file, if nobody has it locked and it is still the one that is named so."""
+    """Lock the file, if no process has it locked and it still has that name."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Shut a process in with what it has open: it opens no file, connects to nothing and signals nobody from then on.
+"""Restrict a process to the files it has open: from then on it opens none, connects to nothing and sends no signal.
 
 Landlock is Linux's way for a process without any right to give up the rights of its user, for good
 (https://docs.kernel.org/userspace-api/landlock.html). Later kernels can take away more; older ones take what they can.
@@ -24,7 +24,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 
 def restrict_self() -> bool:
-    """Shut this process in. ``False`` where the kernel has no Landlock: then nothing has changed."""
+    """Restrict this process. ``False`` where the kernel has no Landlock: then nothing has changed."""
     libc = ctypes.CDLL(None, use_errno=True)
     version = libc.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)
     if version < 1:
@@ -34,7 +34,7 @@ def restrict_self() -> bool:
     if version >= _NET_SINCE:
         rules.append(_EVERYTHING)  # TCP: bind, connect
     if version >= _SCOPES_SINCE:
-        rules.append(_EVERYTHING)  # abstract sockets and signals, outside of what is shut in
+        rules.append(_EVERYTHING)  # abstract sockets and signals of other processes
     packed = struct.pack(f"={len(rules)}Q", *rules)
     ruleset = libc.syscall(_CREATE_RULESET, packed, ctypes.c_size_t(len(packed)), 0)
     if ruleset < 0:

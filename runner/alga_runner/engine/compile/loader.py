@@ -23,7 +23,7 @@ from .file_lock import FileLock
 from .module_cache import ModuleCache
 
 FAILURE_KEPT_S = 60.0
-"""How long a module that the compiler did not finish with is refused at once: it would keep a core busy again."""
+"""How long a module that the compiler did not finish with is refused immediately: it would keep a core busy again."""
 
 _MAX_FAILURES = 1_000
 
@@ -33,7 +33,7 @@ class Obtained:
     """A module, whether it was in the code cache before, and whether it is in there now."""
 
     module: Module
-    found: bool
+    cached: bool
     kept: bool
 
 
@@ -75,7 +75,7 @@ class ModuleLoader:
         self._kept.close()
 
     async def load(self, wasm: bytes, owner: str) -> Module:
-        """``wasm`` as a module. However many one ``owner`` loads at once, others have a place to compile.
+        """``wasm`` as a module. However many one ``owner`` loads concurrently, others have a place to compile.
 
         Raises what ``obtain`` does.
         """
@@ -90,16 +90,16 @@ class ModuleLoader:
         name = await anyio.to_thread.run_sync(self._name, wasm)
         self._require_no_failure(name)
         if (module := await self._kept.find(name)) is not None:
-            return Obtained(module, found=True, kept=True)
+            return Obtained(module, cached=True, kept=True)
         async with (
             self._share(owner),
             self._kept.claimed(name, self._bounds.wall_s) as claim,
         ):
-            # Whoever had the claim before may have kept it.
+            # The process that had the claim before may have kept the module.
             if (module := await self._kept.find(name)) is not None:
-                return Obtained(module, found=True, kept=True)
+                return Obtained(module, cached=True, kept=True)
             module, kept = await self._made(name, wasm, claim)
-            return Obtained(module, found=False, kept=kept)
+            return Obtained(module, cached=False, kept=kept)
 
     async def read_lines(self, wasm: bytes, source_map: bytes | None, owner: str) -> LineTable:
         """The lines of ``wasm``. One ``owner`` reads one module at a time, and compilations do not wait for it.
@@ -111,7 +111,7 @@ class ModuleLoader:
 
     def _share(self, owner: str) -> anyio.CapacityLimiter:
         """All places but one, which is for the others."""
-        return self._shares.setdefault(owner, anyio.CapacityLimiter(max(1, self._bounds.at_once - 1)))
+        return self._shares.setdefault(owner, anyio.CapacityLimiter(max(1, self._bounds.concurrent - 1)))
 
     def _name(self, wasm: bytes) -> str:
         require_core_module(wasm)

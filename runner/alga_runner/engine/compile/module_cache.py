@@ -1,4 +1,4 @@
-"""Modules as they lie in the code cache. Trouble with the cache is told once, and never keeps a module from running."""
+"""Modules in the code cache. Trouble with the cache is reported once, and never keeps a module from running."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .compiler import CompiledCode
 from .file_lock import FileLock
 
 _LOOK_AGAIN_S = 0.02
-"""How often is looked whether another process is done with what this one needs, too."""
+"""Time between two looks whether another process has finished the module that this one waits for."""
 
 
 class ModuleCache:

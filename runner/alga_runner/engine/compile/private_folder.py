@@ -1,4 +1,4 @@
-"""A folder that is ours alone: what lies in it was put there by this user, and nobody else could change it."""
+"""A folder of this user alone: this user made all files in it, and no other user could change them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHARED = 0o077
 def open_private(folder: Path) -> int:
     """A descriptor of ``folder``, which is made if it is not there. Raises ``CodeCacheUnusable``.
 
-    The folder itself may not be a link, since whoever can write where the link stands could turn it elsewhere.
+    The folder itself may not be a link, since a user who can replace the link could point it elsewhere.
     """
     try:
         _make(folder)
@@ -27,16 +27,16 @@ def open_private(folder: Path) -> int:
         raise CodeCacheUnusable(
             f"The folder for compiled code, {folder}, cannot be opened: {error.strerror}.", hint=_HINT
         ) from None
-    found = os.fstat(descriptor)
-    if found.st_uid != os.geteuid():
+    status = os.fstat(descriptor)
+    if status.st_uid != os.geteuid():
         fault = "belongs to another user"
-    elif stat.S_IMODE(found.st_mode) & _SHARED:
-        fault = f"is open to others (mode {stat.S_IMODE(found.st_mode):04o})"
+    elif stat.S_IMODE(status.st_mode) & _SHARED:
+        fault = f"is open to others (mode {stat.S_IMODE(status.st_mode):04o})"
     else:
         return descriptor
     os.close(descriptor)
     raise CodeCacheUnusable(
-        f"The folder for compiled code, {folder}, {fault}: what lies in it is run, so it must be this user's alone.",
+        f"The folder for compiled code, {folder}, {fault}: its code is run, so it must be this user's alone.",
         hint="Give a folder of its own with mode 0700. " + _HINT,
     )
 
@@ -52,7 +52,7 @@ def _make(folder: Path) -> None:
                 raise
 
 
-def is_private_file(found: os.stat_result) -> bool:
-    """Whether this is a regular file of this user that nobody else can touch, and this user not by mistake."""
-    private = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
-    return private and stat.S_IMODE(found.st_mode) == 0o400
+def is_private_file(status: os.stat_result) -> bool:
+    """Whether this is a regular file of this user that no other user can read or write, and this one only read."""
+    private = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+    return private and stat.S_IMODE(status.st_mode) == 0o400

@@ -14,7 +14,7 @@ from typing import NamedTuple
 READY = b"ready"
 
 FILES = 4
-"""Descriptors that come with an order."""
+"""Descriptors that are passed with an order."""
 
 REFUSED = 10
 """Exit status: the module is refused. The reason is in the file for messages."""

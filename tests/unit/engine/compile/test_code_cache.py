@@ -1,4 +1,4 @@
-"""The code cache's folder: what is found in it, what is not, and what goes first."""
+"""The code cache's folder: the entries it gives, those it discards, and those it removes first."""
 
 from __future__ import annotations
 
@@ -67,9 +67,6 @@ def entries(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.cwasm"))
 
 
-# ---- Kept and found
-
-
 def test_what_was_kept_is_found(cache: CodeCache, store: Store) -> None:
     assert store()
 
@@ -115,9 +112,6 @@ def test_an_entry_that_is_open_outlives_its_replacement_unchanged(cache: CodeCac
     assert os.pread(entry, 5, 0) == b"first"
     assert read(cache) == b"second"
     os.close(entry)
-
-
-# ---- Not trusted
 
 
 def damage(folder: Path, name: str = "module.cwasm") -> None:
@@ -242,7 +236,7 @@ def test_a_key_that_cannot_be_trusted_is_replaced_and_with_it_all_that_it_sealed
             renewed.find("module")
 
 
-def test_many_that_open_a_new_cache_at_once_share_one_key(folder: Path) -> None:
+def test_many_that_open_a_new_cache_concurrently_share_one_key(folder: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from alga_runner.engine.compile.code_cache import CodeCache\n"
         "print(flush=True); sys.stdin.readline(); print(CodeCache(Path(sys.argv[1]), 1)._key.hex())"
@@ -263,9 +257,6 @@ def test_many_that_open_a_new_cache_at_once_share_one_key(folder: Path) -> None:
 
     assert keys == {(folder / "key").read_bytes().hex() + "\n"}
     assert [path.name for path in folder.iterdir()] == ["key"]
-
-
-# ---- Bounded
 
 
 def size(code: bytes) -> int:
@@ -350,9 +341,6 @@ def test_files_that_are_not_the_cache_s_are_left_alone(folder: Path, store: Stor
         store(into=small)
 
     assert (folder / "notes.txt").exists()
-
-
-# ---- Not writable
 
 
 @pytest.fixture

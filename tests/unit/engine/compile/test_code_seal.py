@@ -1,4 +1,4 @@
-"""Nothing is taken for compiled code but what was sealed, whole, for that module and engine, with that key."""
+"""Only bytes sealed whole, for that module and engine and with that key, are taken for compiled code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiling other people's modules: what comes of it, and that the kernel ends what takes too much."""
+"""Compiling modules that are not trusted: the results, and that the kernel ends a job that takes too much."""
 
 from __future__ import annotations
 
@@ -86,9 +86,6 @@ async def test_a_module_with_too_many_names_is_refused(engine: Engine, what: str
         await compiled(engine, named(allowed + 1))
 
 
-# ---- Bounds
-
-
 async def test_a_module_that_takes_too_much_cpu_time_is_ended(slow_module: Slow) -> None:
     with pytest.raises(CompileTimeout, match=r"more than 0\.1 s of CPU time") as raised:
         await Compiler(CompileBounds(cpu_s=0.1)).compile(slow_module(500))
@@ -120,10 +117,10 @@ async def test_a_module_whose_code_takes_too_much_memory_is_ended() -> None:
         await Compiler(CompileBounds(memory_bytes=100_000)).compile(wasm)
 
 
-async def test_no_more_than_so_many_are_compiled_at_once(
+async def test_no_more_than_so_many_are_compiled_concurrently(
     slow_module: Slow, jobs: Callable[[], list[int]], until
 ) -> None:
-    compiler = Compiler(CompileBounds(at_once=2))
+    compiler = Compiler(CompileBounds(concurrent=2))
 
     async with anyio.create_task_group() as tasks:
         for _ in range(4):
@@ -133,9 +130,6 @@ async def test_no_more_than_so_many_are_compiled_at_once(
             await anyio.lowlevel.checkpoint()
         assert len(jobs()) == 2
         tasks.cancel_scope.cancel()
-
-
-# ---- Ends
 
 
 async def test_a_job_that_is_killed_is_a_crash(

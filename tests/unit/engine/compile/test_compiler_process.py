@@ -49,9 +49,6 @@ def files(pid: int) -> set[str]:
     return {name.partition(" ")[0].partition("[")[0] for name in named}
 
 
-# ---- What a job has of its runner
-
-
 async def test_neither_process_nor_job_inherits_a_secret(
     monkeypatch: pytest.MonkeyPatch, slow_module: Slow, jobs: Jobs, until
 ) -> None:
@@ -62,20 +59,20 @@ async def test_neither_process_nor_job_inherits_a_secret(
         tasks.start_soon(Compiler(CompileBounds()).compile, slow_module(2_000))
         await until(jobs)
         environments = [(Path("/proc") / str(pid) / "environ") for pid in (process(), jobs()[0])]
-        found = [environment.read_bytes() for environment in environments]
+        contents = [environment.read_bytes() for environment in environments]
         tasks.cancel_scope.cancel()
 
-    assert found == [b"", b""]
+    assert contents == [b"", b""]
 
 
 async def test_a_job_has_its_own_files_open_and_nothing_else(slow_module: Slow, jobs: Jobs, until) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Compiler(CompileBounds()).compile, slow_module(2_000))
         await until(lambda: jobs() and limits(jobs()[0])["Max processes"] == "0")
-        found = files(jobs()[0])
+        opened = files(jobs()[0])
         tasks.cancel_scope.cancel()
 
-    assert found - {"anon_inode:"} == {
+    assert opened - {"anon_inode:"} == {
         "/memfd:alga-runner-input",
         "/memfd:alga-runner-output",
         "/memfd:alga-runner-messages",
@@ -89,13 +86,13 @@ async def test_a_job_is_bounded_by_the_kernel(slow_module: Slow, jobs: Jobs, unt
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Compiler(bounds).compile, slow_module(2_000))
         await until(lambda: jobs() and limits(jobs()[0])["Max processes"] == "0")
-        found = limits(jobs()[0])
+        job_limits = limits(jobs()[0])
         nice = os.getpriority(os.PRIO_PROCESS, jobs()[0]) - os.getpriority(os.PRIO_PROCESS, 0)
         tasks.cancel_scope.cancel()
 
-    assert (found["Max cpu time"], found["Max file size"]) == ("32", str(100 * MIB))
-    assert found["Max core file size"] == "0"
-    assert 100 * MIB < int(found["Max address space"]) < 400 * MIB
+    assert (job_limits["Max cpu time"], job_limits["Max file size"]) == ("32", str(100 * MIB))
+    assert job_limits["Max core file size"] == "0"
+    assert 100 * MIB < int(job_limits["Max address space"]) < 400 * MIB
     assert nice == 5
 
 
@@ -127,9 +124,6 @@ def test_a_process_that_is_shut_in_reaches_only_what_it_has_open() -> None:
     if first == "False":
         pytest.skip("this kernel has no Landlock")
     assert others == ["b'open before'", *["refused"] * 5]
-
-
-# ---- Ends
 
 
 async def test_the_process_is_replaced_when_it_ends_under_a_job(engine: Engine) -> None:
@@ -229,7 +223,7 @@ anyio.run(main)
     "ending",
     [
         pytest.param("tasks.cancel_scope.cancel()", id="it ends"),
-        pytest.param("os._exit(1)", id="it exits at once"),
+        pytest.param("os._exit(1)", id="it exits"),
         pytest.param("os.kill(os.getpid(), 9)", id="it is killed"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A module is compiled once, whoever asks, and what cannot be trusted is compiled again, never run."""
+"""A module is compiled once for all who load it; an entry that cannot be trusted is compiled again, never run."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Loading:
 
     @property
     def log(self) -> list[str]:
-        """What was logged, apart from compilations."""
+        """The lines of the log, apart from compilations."""
         self._telemetry.flush()
         return [line.getMessage() for line in self._lines if line.action == "code_cache"]
 
@@ -147,9 +147,6 @@ def rewrite(entry: Path, content: bytes) -> None:
     entry.chmod(0o400)
 
 
-# ---- Once
-
-
 async def test_a_module_is_compiled_once_for_all_processes(opened: Open) -> None:
     async with opened() as first, opened() as second:
         await first.load(module())
@@ -162,12 +159,12 @@ async def test_a_module_from_the_cache_describes_itself_as_a_fresh_one(opened: O
     expected = Module(engine, module())
     async with opened() as first, opened() as second:
         await first.load(module())
-        found = await second.load(module())
+        loaded = await second.load(module())
 
-    assert (found.imports, found.exports) == (expected.imports, expected.exports)
+    assert (loaded.imports, loaded.exports) == (expected.imports, expected.exports)
 
 
-async def test_many_that_load_one_module_at_once_compile_it_once(opened: Open) -> None:
+async def test_a_module_loaded_concurrently_is_compiled_once(opened: Open) -> None:
     async with opened() as loading, anyio.create_task_group() as tasks:
         for _ in range(5):
             tasks.start_soon(loading.load, module())
@@ -254,9 +251,6 @@ async def test_what_one_that_was_killed_left_is_nothing(opened: Open, folder: Pa
     assert names(folder) == [entry.name, "key"]
 
 
-# ---- Not trusted
-
-
 @pytest.mark.parametrize("place", [0, 1, 64, 5_000, -SEAL_BYTES - 1, -SEAL_BYTES, -33, -32, -1])
 async def test_a_damaged_entry_is_compiled_again(opened: Open, folder: Path, place: int) -> None:
     async with opened() as first:
@@ -266,10 +260,10 @@ async def test_a_damaged_entry_is_compiled_again(opened: Open, folder: Path, pla
     rewrite(only_entry(folder), bytes(content))
 
     async with opened() as second, opened() as third:
-        found = await second.load(module())
+        loaded = await second.load(module())
         await third.load(module())
 
-    assert [export.name for export in found.exports] == ["f1"]
+    assert [export.name for export in loaded.exports] == ["f1"]
     assert second.counts == {"discarded": 1, "miss": 1}
     assert third.counts == {"hit": 1}
 
@@ -295,9 +289,9 @@ async def test_another_module_s_code_under_its_name_is_not_run(opened: Open, fol
     rewrite(one, two.read_bytes())
 
     async with opened() as second:
-        found = await second.load(module(1))
+        loaded = await second.load(module(1))
 
-    assert [export.name for export in found.exports] == ["f1"]
+    assert [export.name for export in loaded.exports] == ["f1"]
     assert second.counts == {"discarded": 1, "miss": 1}
 
 
@@ -348,9 +342,6 @@ async def test_a_module_in_the_cache_is_held_to_this_engine_s_limits(opened: Ope
 
         assert (await first.load(wasm)).exports == ()
     assert first.counts == {"miss": 1, "hit": 1}
-
-
-# ---- Without a cache
 
 
 async def test_without_a_cache_every_loader_compiles(opened: Open) -> None:
@@ -436,9 +427,6 @@ def test_code_that_may_not_be_run_where_it_lies_is_copied(folder: Path) -> None:
     ]
 
 
-# ---- Refused
-
-
 async def test_what_is_no_module_is_refused_before_anything_is_compiled(opened: Open) -> None:
     async with opened() as loading:
         with pytest.raises(NotWasm):
@@ -456,7 +444,7 @@ async def test_a_module_that_is_refused_leaves_nothing_behind(opened: Open, fold
     assert loading.compilations == {"module_unsupported": 1}
 
 
-async def test_a_module_that_took_too_much_is_refused_at_once_for_a_while(
+async def test_a_module_that_took_too_much_is_refused_immediately_for_a_while(
     opened: Open, slow_module: Callable[[int], bytes]
 ) -> None:
     now = [0.0]
@@ -478,11 +466,14 @@ async def test_a_module_that_took_too_much_keeps_no_other_from_loading(
         assert (await loading.load(module())).exports
 
 
-@pytest.mark.parametrize("at_once", [2, 3])
+@pytest.mark.parametrize("concurrent", [2, 3])
 async def test_one_owner_s_modules_leave_room_for_another_s(
-    opened: Open, slow_module: Callable[[int], bytes], at_once: int
+    opened: Open, slow_module: Callable[[int], bytes], concurrent: int
 ) -> None:
-    async with opened(bounds=CompileBounds(at_once=at_once)) as loading, anyio.create_task_group() as tasks:
+    async with (
+        opened(bounds=CompileBounds(concurrent=concurrent)) as loading,
+        anyio.create_task_group() as tasks,
+    ):
         for functions in range(2_000, 2_005):
             tasks.start_soon(loading.load, slow_module(functions), "flood")
         await anyio.lowlevel.checkpoint()
