@@ -1,6 +1,10 @@
-"""What extension authors test with: an Alga server and a runner in this process, and the pytest plugin on top.
+"""Test extensions against an Alga server and a runner in the test's process, with pytest's fixture ``alga``.
 
-Importing this package is cheap: pytest imports the plugin on every run, and most runs never use it.
+    def test_setup(alga):
+        ext = alga.install("path/to/extension")
+        assert ext.call("POST", "/setup").status == 200
+
+Its names are loaded when first used: pytest imports the plugin on every run, and most runs never use it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An admin's hands: the Alga server's admin API, as its REST clients see it."""
+"""A client of the Alga server's admin API."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..errors import AdminRefused
 
 
 class Admin:
-    """Publishes, installs and manages over ``client``. What the server refuses raises ``AdminRefused``."""
+    """Asks the admin API over ``client``. A request that the server refuses raises ``AdminRefused``."""
 
     def __init__(self, client: httpx.AsyncClient, token: SecretStr) -> None:
         self._client = client
         self._headers = {"authorization": f"Bearer {token.get_secret_value()}"}
 
     async def publish(self, archive: bytes) -> dict[str, Any]:
-        """Publish a packed bundle. What was published already is answered alike."""
+        """Publish a packed bundle. Publishing the same bundle again returns the same answer."""
         return await self._ask("publish the bundle", "POST", "extensions", content=archive)
 
     async def install(
@@ -44,11 +44,11 @@ class Admin:
         return await self._ask(purpose, "POST", f"tenants/{tenant_id}/installs", json=document)
 
     async def get(self, tenant_id: str, install_id: str) -> dict[str, Any]:
-        """An install as it stands: ``grants``, ``providers``, ``config``, ``enabled``, ``endpoints`` ..."""
+        """The install as it is now: ``grants``, ``providers``, ``config``, ``enabled``, ``endpoints`` ..."""
         return await self._ask("show the install", "GET", _install(tenant_id, install_id))
 
     async def change(self, tenant_id: str, install_id: str, **changes: object) -> dict[str, Any]:
-        """Change ``enabled``, ``grants`` or ``config``; the latter two replace what was there."""
+        """Change ``enabled``, ``grants`` or ``config``; the latter two replace the old values."""
         path = _install(tenant_id, install_id)
         return await self._ask("change the install", "PATCH", path, json=changes)
 
@@ -58,29 +58,29 @@ class Admin:
 
     async def schedules(self, tenant_id: str, install_id: str) -> list[dict[str, Any]]:
         """The install's schedules, oldest first, each with ``trigger`` and ``nextRunAt``."""
-        path = _install(tenant_id, install_id) + "/schedules"
-        found: list[dict[str, Any]] = (await self._ask("list the schedules", "GET", path))["schedules"]
-        return found
+        return await self._list(_install(tenant_id, install_id) + "/schedules")
 
     async def schedules_of_tenant(self, tenant_id: str) -> list[dict[str, Any]]:
         """The schedules of all the tenant's installs."""
-        path = f"tenants/{tenant_id}/schedules"
-        found: list[dict[str, Any]] = (await self._ask("list the schedules", "GET", path))["schedules"]
-        return found
+        return await self._list(f"tenants/{tenant_id}/schedules")
 
     async def run_now(self, tenant_id: str, install_id: str, schedule_id: str) -> dict[str, Any]:
-        """Run a schedule at once; its run, which has ended or was skipped."""
+        """Run a schedule immediately, and return its run when it has ended or was skipped."""
         path = f"{_install(tenant_id, install_id)}/schedules/{quote(schedule_id, safe='')}/run-now"
         return await self._ask("run the schedule", "POST", path)
 
     async def advance_clock(self, step: timedelta) -> dict[str, Any]:
-        """Put the server's clock forward: ``now``, the runs ``fired`` on the way, whether it ``arrived``."""
+        """Put the server's clock forward; returns ``now``, the runs that ``fired``, whether the clock ``arrived``."""
         document = {"advance": {"seconds": step.total_seconds()}}
         return await self._ask("move the clock", "POST", "clock", json=document)
 
     async def metrics(self) -> str:
         """The server's metrics in Prometheus' text form."""
         return (await self._client.get("/metrics")).text
+
+    async def _list(self, path: str) -> list[dict[str, Any]]:
+        schedules: list[dict[str, Any]] = (await self._ask("list the schedules", "GET", path))["schedules"]
+        return schedules
 
     async def _ask(
         self, purpose: str, method: str, path: str, *, json: object = None, content: bytes | None = None

@@ -1,7 +1,4 @@
-"""The clock of an embedded Alga: it is put forward, and what comes due on the way fires.
-
-The clock of a test, without ``async``.
-"""
+"""The clock of an embedded Alga, with ``async`` and without: while it is put forward, schedules fire."""
 
 from __future__ import annotations
 
@@ -16,11 +13,14 @@ from .loop import Loop
 from .runs import Chronicle, Runs
 
 _LEAP = timedelta(days=366)
-"""How far the server's clock is moved at once."""
+"""The longest step that the server's clock is asked to make."""
 
 
 class EmbeddedClock:
-    """What time it is for the server and for guests, and moving on. Schedules fire while it is moved, and only then."""
+    """The clock of the server and of guests. Schedules fire while it is put forward, and only then.
+
+    runs = await alga.clock.advance(hours=24)
+    """
 
     def __init__(self, clock: MovableClock, admin: Admin, chronicle: Chronicle) -> None:
         self._clock = clock
@@ -42,9 +42,9 @@ class EmbeddedClock:
     ) -> Runs:
         """Put the clock forward by ``step`` and the rest together; the runs that fired, oldest first.
 
-        What comes due on the way fires in order, each run with the clock at its own instant, and has ended before
-        the clock goes on. A run that fails is one of the runs, and nothing is raised. Raises ``ValueError`` for a
-        step back.
+        Occurrences on the way fire in order, each run with the clock at its own instant, and each run has ended before
+        the clock goes on. A run that fails does not raise; it is one of the runs. Raises ``ValueError`` for a negative
+        step.
         """
         whole = step + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
         if whole < timedelta():
@@ -67,14 +67,14 @@ class EmbeddedClock:
         fired = Runs()
         while True:
             left = max(target - self.now(), timedelta())
-            journey = await self._admin.advance_clock(min(left, _LEAP))
-            fired += await self._chronicle.add(journey["fired"])
-            if journey["arrived"] and left <= _LEAP:
+            answer = await self._admin.advance_clock(min(left, _LEAP))
+            fired += await self._chronicle.add(answer["fired"])
+            if answer["arrived"] and left <= _LEAP:
                 return fired
 
 
 def read_instant(instant: datetime | str) -> datetime:
-    """``instant`` in UTC. Raises ``ValueError`` if it is no RFC 3339, or has no offset."""
+    """``instant`` in UTC. Raises ``ValueError`` if it is not RFC 3339, or has no offset."""
     read = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
     if read.tzinfo is None:
         raise ValueError(f"{instant} has no offset from UTC: write {read.isoformat()}Z, or give a time zone")
@@ -82,10 +82,13 @@ def read_instant(instant: datetime | str) -> datetime:
 
 
 class Clock:
-    """What time it is for the server and for guests: it stands still until it is put forward.
+    """The clock of the server and of guests. It does not advance by itself; a test puts it forward.
 
-    What comes due on the way fires in order, each run with the clock at its own instant, and has ended before the
-    clock goes on. A run that fails does not raise: it is one of the runs.
+        runs = alga.clock.advance(hours=2)
+        assert not runs.failed
+
+    Occurrences on the way fire in order, each run with the clock at its own instant, and each run has ended before the
+    clock goes on. A run that fails does not raise; it is one of the runs.
     """
 
     def __init__(self, loop: Loop, clock: EmbeddedClock) -> None:
@@ -110,7 +113,7 @@ class Clock:
     ) -> Runs:
         """Put the clock forward by ``step`` and the rest together; the runs that fired, oldest first.
 
-        Raises ``ValueError`` for a step back.
+        Raises ``ValueError`` for a negative step.
         """
         __tracebackhide__ = True
         parts = {"days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
@@ -124,8 +127,8 @@ class Clock:
         __tracebackhide__ = True
         return self._noted(partial(self._clock.travel_to, instant))
 
-    def _noted(self, go: Callable[[], Awaitable[Runs]]) -> Runs:
+    def _noted(self, move: Callable[[], Awaitable[Runs]]) -> Runs:
         __tracebackhide__ = True
-        runs = self._loop.run(go)
+        runs = self._loop.run(move)
         self._loop.note(run.response for run in runs if run.response)
         return runs

@@ -39,19 +39,23 @@ _LONGER_THAN_RUNNERS_ALLOW_MS = 3_600_000
 
 
 class EmbeddedAlga:
-    """The reference Alga server and a runner in one process. Use it as ``async with EmbeddedAlga() as alga``.
+    """Runs the reference Alga server and a runner in one process.
 
-    The server's state lives in memory and ends with it, or in the database that ``database_url`` names; tokens are
-    random; everything between the parts goes through the same HTTP applications that a deployment serves. ``settings``
-    are the runner's. ``clock`` is the wall clock of the server and of guests (default: the machine's, which can be put
-    forward). ``around`` may put something between the runner and the server, such as failures. ``shared`` lends its
+        async with EmbeddedAlga() as alga:
+            ext = await alga.install("path/to/extension")
+            observation = await ext.call("POST", "/setup")
+
+    The server's state is in memory and ends with it, or in the database that ``database_url`` names; tokens are
+    random; server and runner talk through the same HTTP applications that a deployment serves. ``settings`` are the
+    runner's. ``clock`` is the wall clock of the server and of guests (default: the machine's, which can be put
+    forward). ``around`` wraps the server as the runner sees it, to make it fail for instance. ``shared`` lends its
     runner, settings included. Needs the asyncio backend.
     """
 
     runner: Runner
-    """What executes; it runs while the context is entered."""
+    """Runs while the context is entered."""
     clock: EmbeddedClock
-    """What time it is; schedules fire while it is put forward, and only then."""
+    """Schedules fire while it is put forward, and only then."""
 
     def __init__(
         self,
@@ -135,7 +139,9 @@ class EmbeddedAlga:
     ) -> Installed:
         """Publish ``extension`` (a bundle, an extension's folder, a packed archive) and install it for a tenant.
 
-        Exactly ``grants`` are granted, besides what every execution has. Raises a ``BundleError``, or
+            ext = await alga.install("path/to/extension", grants=["cap:scheduler.manage"])
+
+        ``grants`` are all capabilities it gets, except those that every execution has. Raises a ``BundleError``, or
         ``AdminRefused``: a capability that the manifest does not declare, an extension that the tenant has already.
         """
         archive = await anyio.to_thread.run_sync(_archive, extension)
@@ -182,7 +188,7 @@ def _through(app: AsgiApp) -> httpx.ASGITransport:
 
 
 def _bare_client(transport: httpx.ASGITransport) -> httpx.AsyncClient:
-    """A client that sends what it is told and nothing of its own."""
+    """A client that adds no headers of its own."""
     client = httpx.AsyncClient(transport=transport, base_url="http://embedded", trust_env=False)
     for name in ("accept", "accept-encoding", "user-agent"):
         del client.headers[name]
@@ -190,10 +196,10 @@ def _bare_client(transport: httpx.ASGITransport) -> httpx.AsyncClient:
 
 
 def _archive(extension: Bundle | Path | str) -> bytes:
-    """What a publish uploads: of a folder or a bundle the packed files, of an archive its own bytes."""
+    """The bytes to publish: the packed files of a folder or a bundle, or the archive itself."""
     if not isinstance(extension, Bundle):
-        place = Path(extension)
-        if place.is_file():
-            return read_archive(place)
-        extension = read_bundle(place)
+        path = Path(extension)
+        if path.is_file():
+            return read_archive(path)
+        extension = read_bundle(path)
     return pack(extension.files)

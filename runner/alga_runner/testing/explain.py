@@ -1,4 +1,4 @@
-"""What pytest shows below a failure: where it happened, the next step, and what the guest did until then."""
+"""The notes that pytest shows below a failure: where it happened, the hint, the guest's log and host calls."""
 
 from __future__ import annotations
 
@@ -12,21 +12,17 @@ from ..frames import stack_lines
 _SHOWN = 20
 _WIDTH = 160
 
+_OMITTED = frozenset({"extension", "version", "handler", "request_id"})
+"""Fields of ``AlgaError.where`` that the call names in an author's words."""
 
-_UNTOLD = frozenset({"extension", "version", "handler", "request_id"})
-"""What ``call`` says in an author's words instead of in identifiers."""
 
-
-def explained(
+def add_notes(
     error: AlgaError,
     call: str = "",
     log: Sequence[LogLine] = (),
     host_calls: Sequence[HostCallRecord] = (),
 ) -> AlgaError:
-    """``error`` with notes, and without the frames it came through. ``call`` is what was called.
-
-    Notes are added once.
-    """
+    """Add notes to ``error``, unless it has some, and drop its traceback. ``call`` names the call, in words."""
     if not getattr(error, "__notes__", None):
         for note in _notes(error, call, log, host_calls):
             error.add_note(note)
@@ -39,7 +35,7 @@ def _notes(
     if call:
         yield f"in {call}"
     for key, value in error.where.items():
-        if key not in _UNTOLD:
+        if key not in _OMITTED:
             yield f"{key.replace('_', ' ')}: {value}"
     if isinstance(error, ExecutionError) and error.frames:
         yield "the guest's stack:"

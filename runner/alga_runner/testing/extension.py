@@ -1,4 +1,4 @@
-"""An installed extension in the hands of a test."""
+"""An installed extension, as a test uses it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import anyio
 from ..errors import AlgaError
 from ..models import Manifest
 from ..runner import Observation
-from .explain import explained
+from .explain import add_notes
 from .gateway import CallOptions
 from .installed import Installed
 from .loop import Loop
@@ -20,7 +20,10 @@ from .runs import Run, Runs, Schedule
 
 
 class Call:
-    """One call for ``Extension.call_many``; takes what ``Extension.call`` takes."""
+    """One call for ``Extension.call_many``, with the arguments of ``Extension.call``.
+
+    ext.call_many([Call("POST", "/items", json={"name": "first"})])
+    """
 
     def __init__(self, method: str, path: str, **options: Unpack[CallOptions]) -> None:
         self.method = method
@@ -29,7 +32,7 @@ class Call:
 
 
 class Extension:
-    """An extension as one tenant has it installed. Calls go the way that Alga's gateway sends them."""
+    """An extension that a tenant has installed; ``Alga.install`` returns it. Calls go through the server's gateway."""
 
     removed: bool = False
     """It was uninstalled."""
@@ -57,31 +60,36 @@ class Extension:
         return self._install.manifest
 
     def call(self, method: str, path: str, *, check: bool = True, **options: Unpack[CallOptions]) -> Response:
-        """Call an endpoint and return the response, whatever its status.
+        """Call an endpoint and return the response, of any status.
 
-        An execution that ends without one raises its ``ExecutionError``; with ``check=False`` it is the response's
-        ``error``. Raises ``EndpointNotFound``, and ``ExtensionNotAvailable`` for an install that is disabled or gone.
+            response = ext.call("POST", "/items", json={"name": "first"})
+
+        An execution that ends without a response raises its ``ExecutionError``; with ``check=False`` that is the
+        response's ``error``. Raises ``EndpointNotFound``, and ``ExtensionNotAvailable`` for an install that is disabled
+        or gone.
         """
         __tracebackhide__ = True
         return self.call_many([Call(method, path, **options)], check=check)[0]
 
     def call_many(self, calls: Iterable[Call | tuple[str, str]], *, check: bool = True) -> list[Response]:
-        """Carry out all ``calls`` at once; their responses, in the order of the calls.
+        """Make all ``calls`` concurrently, and return their responses in the order of the calls.
 
-        ``("POST", "/setup")`` stands for ``Call("POST", "/setup")``. Errors are those of ``call``, the first one.
+            responses = ext.call_many([("POST", "/setup")] * 20)
+
+        ``("POST", "/setup")`` is short for ``Call("POST", "/setup")``. Raises the errors of ``call``, the first one.
         """
         __tracebackhide__ = True
-        wanted = [each if isinstance(each, Call) else Call(*each) for each in calls]
-        outcomes = self._loop.run(partial(self._at_once, wanted))
-        mistake = next((each for each in outcomes if isinstance(each, Exception)), None)
+        whole_calls = [call if isinstance(call, Call) else Call(*call) for call in calls]
+        outcomes = self._loop.run(partial(self._call_all, whole_calls))
+        refused = next((outcome for outcome in outcomes if isinstance(outcome, Exception)), None)
         responses = [
-            Response(seen, f"{call.method} {call.path} of {self._install.described()}")
-            for call, seen in zip(wanted, outcomes, strict=True)
-            if isinstance(seen, Observation)
+            Response(outcome, f"{call.method} {call.path} of {self._install.described()}")
+            for call, outcome in zip(whole_calls, outcomes, strict=True)
+            if isinstance(outcome, Observation)
         ]
         self._loop.note(responses)
-        if mistake is not None:
-            raise explained(mistake) if isinstance(mistake, AlgaError) else mistake
+        if refused is not None:
+            raise add_notes(refused) if isinstance(refused, AlgaError) else refused
         if check:
             for response in responses:
                 response.raise_for_error()
@@ -90,14 +98,16 @@ class Extension:
     def schedules(self) -> list[Schedule]:
         """The install's schedules as an admin sees them, oldest first."""
         __tracebackhide__ = True
-        return [Schedule.model_validate(each) for each in self._loop.run(self._install.schedules)]
+        return [Schedule.model_validate(schedule) for schedule in self._loop.run(self._install.schedules)]
 
     def runs(self) -> Runs:
         """Every run of the install's schedules so far, in the order in which they fired."""
         return Runs(run for run in self._loop.runs() if run.install_id == self.install_id)
 
     def run_now(self, schedule: Schedule | str) -> Run:
-        """Run a schedule, given itself or by its id, at once; its run, which has ended or was skipped.
+        """Run a schedule (or the one with this id) immediately, and return its run when it has ended or was skipped.
+
+            run = ext.run_now(ext.schedules()[0])
 
         A run that fails does not raise. Raises ``AdminRefused`` for a schedule that the install does not have.
         """
@@ -138,8 +148,8 @@ class Extension:
         self._loop.run(self._install.uninstall)
         self.removed = True
 
-    async def _at_once(self, calls: list[Call]) -> list[Observation | Exception]:
-        """How each call went; an error is one that was raised before anything ran."""
+    async def _call_all(self, calls: list[Call]) -> list[Observation | Exception]:
+        """The observation of each call, or the error of one that was refused before anything ran."""
         outcomes: dict[int, Observation | Exception] = {}
 
         async def carry_out(number: int, call: Call) -> None:

@@ -1,7 +1,4 @@
-"""What stands before Alga's gateway: it authenticates the caller and hands the request on for the tenant.
-
-What the gateway refused, as the error that says so to an author.
-"""
+"""Calls endpoints through the server's gateway, and turns its refusals into errors for an extension's author."""
 
 from __future__ import annotations
 
@@ -26,23 +23,23 @@ from ..errors import (
 from ..models import ExecuteResponse
 
 _OWN_HEADERS = ("authorization", "x-alga-")
-"""What begins like this says for whom the layer before the gateway calls; a caller's own never gets past it."""
+"""Prefixes of headers that name the tenant and the token; a caller's own headers of that name are dropped."""
 
 _PLAIN_IN_PATH = "/%:@!$&'()*+,;=-._~"
 
 
 class HttpOptions(TypedDict, total=False):
-    """What a call may say besides its method and path."""
+    """The arguments of a call besides its method and path."""
 
     json: object
-    """Sent as the body in JSON; ``None`` is no body."""
+    """The body, sent as JSON; ``None`` is no body."""
     body: bytes | None
     headers: Mapping[str, str] | None
     query: Mapping[str, str] | None
 
 
 class CallOptions(HttpOptions, total=False):
-    """What a test may say of a call."""
+    """The arguments of a test's call besides its method and path."""
 
     timeout_ms: int | None
 
@@ -66,10 +63,10 @@ class Gateway:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """The gateway's answer to one request of the tenant.
+        """Send one request for the tenant, and return the gateway's answer.
 
-        ``path`` begins with a slash and may hold what is percent-encoded already. Raises ``ValueError`` when both
-        ``json`` and ``body`` are given.
+        ``path`` begins with a slash and may be percent-encoded already. Raises ``ValueError`` when both ``json`` and
+        ``body`` are given.
         """
         if json is not None and body is not None:
             raise ValueError("a call has one body: give json or body, not both")
@@ -93,7 +90,7 @@ def _is_own(name: str) -> bool:
 
 
 def _in_url(path: str) -> str:
-    """``path`` as a URL has it; dots stay what they are instead of climbing out of the extension."""
+    """``path``, percent-encoded; the segments ``.`` and ``..`` are encoded too, so that they stay in the extension."""
     return "/".join(
         part.replace(".", "%2E") if part in {".", ".."} else quote(part, safe=_PLAIN_IN_PATH)
         for part in path.split("/")
@@ -110,31 +107,31 @@ _BY_STATUS: Mapping[int, type[AlgaError]] = {
 
 
 def is_refusal(answer: httpx.Response) -> bool:
-    """Whether the gateway speaks for itself: a guest's answer it would put into a sandbox."""
+    """Whether the gateway itself refused: to a guest's answer it adds a content security policy."""
     return answer.status_code >= 400 and "content-security-policy" not in answer.headers
 
 
 def refusal(answer: httpx.Response, install: Mapping[str, Any], method: str, path: str) -> AlgaError:
-    """Why nothing ran. ``install`` is as the admin API shows it."""
-    name, wanted = install["extensionName"], f"{method.upper()} {path}"
+    """The error for a refused call, of which nothing ran. ``install`` is the admin API's answer."""
+    name, endpoint = install["extensionName"], f"{method.upper()} {path}"
     if answer.status_code == 404:
         if install["enabled"]:
-            return unknown_endpoint(install, wanted)
+            return unknown_endpoint(install, endpoint)
         return ExtensionNotAvailable(
             f"The install of {name} for tenant {install['tenantId']} is disabled.", hint="Enable it first."
         )
     document = answer.json()
-    said = document.get("code", document["error"])
+    code = document.get("code", document["error"])
     kind = _BY_STATUS.get(answer.status_code, AlgaError)
-    return kind(f"The gateway refused {wanted} of {name} with HTTP {answer.status_code}: {said}.")
+    return kind(f"The gateway refused {endpoint} of {name} with HTTP {answer.status_code}: {code}.")
 
 
-def unknown_endpoint(install: Mapping[str, Any], wanted: str) -> EndpointNotFound:
-    """The endpoints that there are, and the nearest."""
-    known = [f"{each['method']} {each['path']}" for each in install["endpoints"]]
-    nearest = difflib.get_close_matches(wanted, known, n=1)
+def unknown_endpoint(install: Mapping[str, Any], called: str) -> EndpointNotFound:
+    """The error for a call of an endpoint that the manifest does not declare; it lists those that it does."""
+    known = [f"{endpoint['method']} {endpoint['path']}" for endpoint in install["endpoints"]]
+    nearest = difflib.get_close_matches(called, known, n=1)
     return EndpointNotFound(
-        f"{install['extensionName']} has no endpoint {wanted}. It has {', '.join(known) or 'none'}.",
+        f"{install['extensionName']} has no endpoint {called}. It has {', '.join(known) or 'none'}.",
         hint=f"Did you mean {nearest[0]}?"
         if nearest
         else "Endpoints are declared in manifest.json, api.endpoints.",
@@ -142,9 +139,9 @@ def unknown_endpoint(install: Mapping[str, Any], wanted: str) -> EndpointNotFoun
 
 
 def withheld(answer: httpx.Response, response: ExecuteResponse) -> AlgaError:
-    """The guest responded, and the gateway did not hand that on."""
+    """The error for a guest's response that the gateway did not forward."""
     return InvalidResponse(
-        f"The gateway did not hand on the guest's response, whose status is {response.status}, and answered "
+        f"The gateway did not forward the guest's response, whose status is {response.status}, and answered "
         f"HTTP {answer.status_code}.",
         hint="A response has a status from 200 to 599.",
     )

@@ -1,4 +1,4 @@
-"""The fixture ``alga``: an Alga of its own for one test, without ``async`` in the test."""
+"""The fixture ``alga``: an embedded Alga for each test, which tests use without ``async``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..errors import AlgaError
 from ..settings import Settings
 from .clock import Clock
 from .embedded import EmbeddedAlga
-from .explain import explained
+from .explain import add_notes
 from .extension import Extension
 from .response import Response
 from .runner import SharedRunner
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class Bench:
-    """An event loop in a thread and a runner on it, for any number of tests, one after the other."""
+    """Runs an event loop in a thread and a runner on it, for any number of tests, one after the other."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings
@@ -53,9 +53,9 @@ class Bench:
 
     @contextmanager
     def alga(self, root: Path, *, database_url: str = "sqlite://") -> Iterator[Alga]:
-        """An Alga without any state; its clock stands still at the beginning of 2026. Paths start at ``root``.
+        """An Alga without any state, whose clock starts at 2026-01-01. Relative paths of extensions start at ``root``.
 
-        The database is an empty one.
+        The database that ``database_url`` names must be empty.
         """
         from alga_server import ManualClock  # noqa: PLC0415 - only where a server is embedded (ARCHITECTURE.md)
 
@@ -73,12 +73,17 @@ class Bench:
 
 
 class Alga:
-    """An Alga server and a runner, both real, for one test."""
+    """Runs a real Alga server and a real runner for one test; pytest's fixture ``alga`` is one.
+
+    def test_setup(alga):
+        ext = alga.install("path/to/extension", grant=["cap:scheduler.manage"])
+        assert ext.call("POST", "/setup").status == 200
+    """
 
     clock: Clock
-    """What time it is for the server and for guests. It stands still until a test puts it forward."""
+    """The clock of the server and of guests. It does not advance by itself; a test puts it forward."""
     server: ScriptedServer
-    """The server as host calls meet it: a test can make it fail."""
+    """The server that host calls reach; a test can make it fail."""
     host_calls: list[HostCallRecord]
     """Every host call of every execution so far, apart from those that write the log."""
     log: list[LogLine]
@@ -97,7 +102,7 @@ class Alga:
         self._extensions: list[Extension] = []
 
     def __repr__(self) -> str:
-        installed = ", ".join(repr(each) for each in self._extensions if not each.removed)
+        installed = ", ".join(map(repr, self._installed()))
         return f"<Alga with {installed or 'nothing installed'}>"
 
     def install(
@@ -108,7 +113,9 @@ class Alga:
         grant: Iterable[str] = (),
         config: Mapping[str, str] | None = None,
     ) -> Extension:
-        """Install an extension for a tenant and grant it exactly ``grant``, besides what every execution has.
+        """Install an extension for a tenant, with the capabilities of ``grant`` and those that every execution has.
+
+            ext = alga.install("path/to/extension", grant=["cap:scheduler.manage"])
 
         ``extension`` is its folder or packed archive, absolute or from pytest's root directory, or a ``Bundle``.
         Raises a ``BundleError``, or ``AdminRefused`` with the server's reason.
@@ -132,10 +139,10 @@ class Alga:
     def schedules(self) -> list[Schedule]:
         """The schedules of everything installed here, install by install, oldest first."""
         __tracebackhide__ = True
-        return [schedule for each in self._extensions if not each.removed for schedule in each.schedules()]
+        return [schedule for extension in self._installed() for schedule in extension.schedules()]
 
     def runs(self) -> Runs:
-        """Every run of a schedule so far, of whatever install, in the order in which they fired."""
+        """Every run of a schedule so far, of all installs, in the order in which they fired."""
         return self._embedded.runs()
 
     def server_metrics(self) -> str:
@@ -150,13 +157,16 @@ class Alga:
         try:
             return future.result()
         except AlgaError as error:
-            raise explained(error) from None
+            raise add_notes(error) from None
         finally:
             future.cancel()  # without effect unless the wait was interrupted
 
     def note(self, responses: Iterable[Response]) -> None:
-        """Keep what executions logged and called; the runner's own log lines belong to this test, too."""
+        """Add the log lines and host calls of ``responses``; flush the runner's own log, which belongs to the test."""
         self._embedded.runner.telemetry.flush()
         for response in responses:
             self.log += response.log
             self.host_calls += response.host_calls
+
+    def _installed(self) -> list[Extension]:
+        return [extension for extension in self._extensions if not extension.removed]

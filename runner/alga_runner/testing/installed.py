@@ -1,4 +1,4 @@
-"""One install of an extension, called through Alga's gateway."""
+"""One install of an extension, called through the server's gateway."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from .runs import Chronicle, Run
 
 
 class Installed:
-    """An install, and what a gateway and an admin can do with it.
+    """An extension that a tenant has installed; ``EmbeddedAlga.install`` returns it.
+
+        observation = await install.call("POST", "/setup")
 
     ``tenant_id``, ``install_id``, ``extension_id``, ``version_id``, ``version`` and ``content_hash`` name it;
-    ``manifest`` is its bundle's. What an admin can change is asked of the server for each call.
+    ``manifest`` is its bundle's. Values that an admin can change are requested from the server each time.
     """
 
     def __init__(
@@ -55,28 +57,28 @@ class Installed:
     async def call(
         self, method: str, path: str, *, timeout_ms: int | None = None, **options: Unpack[HttpOptions]
     ) -> Observation:
-        """Call an endpoint through the gateway and say how it went; a failed execution does not raise.
+        """Call an endpoint through the gateway, and return the observation; a failed execution does not raise.
 
-        Its response is the guest's as far as the gateway hands it on. Raises ``EndpointNotFound``,
+        Its response is the part of the guest's response that the gateway forwards. Raises ``EndpointNotFound``,
         ``ExtensionNotAvailable`` when the install is disabled or gone, ``RequestInvalid``, ``Overloaded``.
         """
         if not path.startswith("/"):
             raise unknown_endpoint(await self.show(), f"{method.upper()} {path}")
         with watch(timeout_ms) as watched:
             answer = await self._gateway.call(self.tenant_id, self.extension_id, method, path, **options)
-        seen = watched.observation
-        if seen is None and is_refusal(answer):
+        observation = watched.observation
+        if observation is None and is_refusal(answer):
             raise refusal(answer, await self.show(), method, path)
-        if seen is None:  # answered for an idempotency key that was used before, or by the gateway itself
+        if observation is None:  # a stored reply for the idempotency key, or an answer of the gateway itself
             return Observation(_response(answer), None, (), (), 0.0)
-        if seen.response is None:
-            return seen
+        if observation.response is None:
+            return observation
         if is_refusal(answer):
-            return replace(seen, response=None, error=withheld(answer, seen.response))
-        return replace(seen, response=_handed_on(seen.response, answer))
+            return replace(observation, response=None, error=withheld(answer, observation.response))
+        return replace(observation, response=_forwarded(observation.response, answer))
 
     async def run_now(self, schedule_id: str) -> Run:
-        """Run a schedule at once, by the rules of the clock's runs; its run. Raises ``AdminRefused``."""
+        """Run a schedule immediately, and return its run when it has ended or was skipped. Raises ``AdminRefused``."""
         await self._chronicle.learn_names()
         answer = await self._admin.run_now(self.tenant_id, self.install_id, schedule_id)
         return (await self._chronicle.add([answer]))[0]
@@ -111,7 +113,7 @@ class Installed:
         await self._admin.change(self.tenant_id, self.install_id, config=dict(config))
 
     async def disable(self) -> None:
-        """Switch the install off: neither calls nor its host calls are answered."""
+        """Switch the install off: the server refuses calls of it, and its host calls."""
         await self._admin.change(self.tenant_id, self.install_id, enabled=False)
 
     async def enable(self) -> None:
@@ -128,8 +130,8 @@ def _response(answer: httpx.Response) -> ExecuteResponse:
     return ExecuteResponse(status=answer.status_code, headers=dict(answer.headers), body_b64=body)
 
 
-def _handed_on(response: ExecuteResponse, answer: httpx.Response) -> ExecuteResponse:
-    """What the caller got of the guest's response; what the gateway adds to every answer is not the guest's."""
+def _forwarded(response: ExecuteResponse, answer: httpx.Response) -> ExecuteResponse:
+    """The guest's response without what the gateway dropped; headers that the gateway added are not the guest's."""
     headers = {name: value for name, value in response.headers.items() if answer.headers.get(name) == value}
     body = response.body_b64 if answer.content else None
     return response.model_copy(update={"headers": headers, "body_b64": body})

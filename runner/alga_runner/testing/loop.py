@@ -1,4 +1,4 @@
-"""What the synchronous front of an embedded Alga runs on."""
+"""The interface of ``Alga`` that its extensions and its clock use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ T = TypeVar("T")
 
 
 class Loop(Protocol):
-    """Where calls run, and where what they leave is kept."""
+    """Runs calls on an event loop, and collects their log lines and host calls."""
 
     def run(self, do: Callable[[], Awaitable[T]]) -> T:
         """Run ``do`` on the event loop."""
         ...
 
     def note(self, responses: Iterable[Response]) -> None:
-        """Keep what executions logged and called."""
+        """Add the log lines and host calls of ``responses``."""
         ...
 
     def runs(self) -> Runs:

@@ -1,4 +1,4 @@
-"""What a call of an extension came to, for assertions."""
+"""The outcome of one execution, for assertions."""
 
 from __future__ import annotations
 
@@ -12,30 +12,36 @@ from ..capabilities import HostCallRecord, LogLine
 from ..errors import AlgaError
 from ..models import ExecuteResponse
 from ..runner import Observation
-from .explain import explained
+from .explain import add_notes
 
 LOG_EMIT = "log.emit"
 """The host call that writes the log; it is shown as a log line, not as a host call."""
 
 
 class Response:
-    """The response of a handler, with the guest's log and host calls, or the error it ended with.
+    """The response of a handler, or the error it ended with, and the guest's log lines and host calls.
 
-    Where there is an ``error``, asking for the response raises it.
+        response = ext.call("GET", "/items", check=False)
+        assert response.error is None
+        assert response.json() == []
+
+    If there is an ``error``, every attribute of the response raises it.
     """
 
     error: AlgaError | None
     log: list[LogLine]
     host_calls: list[HostCallRecord]
-    """Every host call, numbered in order from 1, without those that write the log."""
+    """Every host call but those that write the log, numbered in order from 1."""
 
     def __init__(self, observation: Observation, call: str) -> None:
-        """``call`` is what was called, in words."""
+        """``call`` names the call, in words."""
         self._call = call
         self.error = observation.error
         self.log = list(observation.log)
-        calls = [each for each in observation.host_calls if each.operation != LOG_EMIT]
-        self.host_calls = [replace(each, number=number) for number, each in enumerate(calls, start=1)]
+        calls = (call for call in observation.host_calls if call.operation != LOG_EMIT)
+        self.host_calls = [
+            replace(host_call, number=number) for number, host_call in enumerate(calls, start=1)
+        ]
         self._response = observation.response
 
     def __repr__(self) -> str:
@@ -49,13 +55,13 @@ class Response:
 
     @property
     def headers(self) -> httpx.Headers:
-        """The headers; names are found in any case."""
+        """The headers; a name matches in any case."""
         __tracebackhide__ = True
         return httpx.Headers(self._given().headers)
 
     @property
     def body(self) -> bytes:
-        """The body, empty when there is none."""
+        """The body, empty without one."""
         __tracebackhide__ = True
         return self._given().body()
 
@@ -66,7 +72,7 @@ class Response:
         return self.body.decode()
 
     def json(self) -> Any:
-        """The body, decoded from JSON. Raises ``ValueError``, which shows the beginning of what is none."""
+        """The body, decoded from JSON. Raises ``ValueError``, which quotes the beginning of a body that is not JSON."""
         __tracebackhide__ = True
         try:
             return json.loads(self.body)
@@ -77,7 +83,7 @@ class Response:
         """Raise the ``error``, if there is one, with the guest's log and host calls below it."""
         __tracebackhide__ = True
         if self.error is not None:
-            raise explained(self.error, self._call, self.log, self.host_calls) from None
+            raise add_notes(self.error, self._call, self.log, self.host_calls) from None
 
     def _given(self) -> ExecuteResponse:
         __tracebackhide__ = True

@@ -1,7 +1,4 @@
-"""A runner that keeps what its service only answers with: how each execution went, log and host calls included.
-
-One runner for many embedded servers, one after the other: what was compiled stays compiled.
-"""
+"""A runner that keeps the observation of each execution, and can be lent to one embedded server after the other."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from .scripted import Relay
 
 @dataclass(slots=True)
 class Watched:
-    """One call from this process: how long its execution may take, and how it went if there was one."""
+    """One call from this process: the timeout of its execution, and the observation if there was an execution."""
 
     timeout_ms: int | None = None
     observation: Observation | None = None
@@ -35,7 +32,7 @@ _watched: ContextVar[Watched | None] = ContextVar("watched", default=None)
 
 @contextmanager
 def watch(timeout_ms: int | None = None) -> Iterator[Watched]:
-    """Whatever is executed for what happens inside is kept in what this gives. Calls at once do not mix."""
+    """Keep the observation of the execution that the block causes. Concurrent blocks in other tasks do not mix."""
     watched = Watched(timeout_ms)
     token = _watched.set(watched)
     try:
@@ -45,10 +42,10 @@ def watch(timeout_ms: int | None = None) -> Iterator[Watched]:
 
 
 class ObservedRunner(Runner):
-    """A runner whose executions are kept: for who watches them, or else until ``take`` asks by request id.
+    """A runner that keeps the observations of its executions: in the caller's ``watch``, or else until ``take``.
 
-    How long an execution may take is for who watches and this runner's settings to say, not for the server: what is
-    under test is one extension on one machine.
+    The caller's timeout or this runner's default bounds an execution, not the server's: the test is of one extension on
+    one machine.
     """
 
     def __init__(
@@ -63,7 +60,7 @@ class ObservedRunner(Runner):
         self._kept: dict[str | None, Observation] = {}
 
     async def execute(self, request: ExecuteRequest) -> ExecuteResponse:
-        """The response, as of every runner."""
+        """See ``Runner.execute``."""
         watched = _watched.get()
         limits = ExecutionLimits(timeout_ms=watched.timeout_ms if watched else None)
         observation = await self.observe(request.model_copy(update={"limits": limits}))
@@ -77,19 +74,19 @@ class ObservedRunner(Runner):
         return observation.response
 
     def take(self, request_id: str) -> Observation | None:
-        """How the execution of that request went; ``None`` if there was none. It is not kept any longer."""
+        """Remove and return the observation of that request; ``None`` if nothing was executed."""
         return self._kept.pop(request_id, None)
 
     def forget(self) -> None:
-        """Keep nothing of what was executed so far."""
+        """Drop all observations."""
         self._kept.clear()
 
 
 class SharedRunner:
-    """A runner that is lent out. Use it as ``async with SharedRunner(settings) as shared``.
+    """Lends one runner to several embedded servers, one at a time, so that modules stay compiled.
 
-    Whoever borrows it brings the server, the bundles and the clock, and takes them along; there is one borrower at a
-    time.
+    async with SharedRunner() as shared, EmbeddedAlga(shared=shared) as alga:
+        ...
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -116,7 +113,7 @@ class SharedRunner:
     def lend(
         self, alga: AlgaServer, bundles: BundleSource, clock_ns: Callable[[], int]
     ) -> Iterator[ObservedRunner]:
-        """The runner, working with these parts. Raises ``RuntimeError`` while somebody else has it."""
+        """Lend the runner, with this server, bundles and clock. Raises ``RuntimeError`` if it is lent already."""
         if self._lent:
             raise RuntimeError("the runner is lent already")
         self._lent = True
@@ -134,7 +131,7 @@ class SharedRunner:
 
 
 class _RelayedBundles(BundleSource):
-    """Whatever the borrower's source has."""
+    """The bundles of the borrower."""
 
     def __init__(self) -> None:
         self.source: BundleSource = MemoryBundles()

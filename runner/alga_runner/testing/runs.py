@@ -1,9 +1,4 @@
-"""A schedule as an admin sees it.
-
-Runs of schedules, as a test looks at them.
-
-Every run of a schedule so far: the server's record of it, and what its handler did meanwhile.
-"""
+"""Schedules and their runs, as a test sees them: the server's record, and the observation of the execution."""
 
 from __future__ import annotations
 
@@ -19,7 +14,7 @@ from .runner import ObservedRunner
 
 
 class Schedule(ScheduleInfo):
-    """What its extension sees, who made it (``host_api`` or ``admin_api``), and when it fires next (RFC 3339)."""
+    """A schedule as an admin sees it: ``trigger`` is ``host_api`` or ``admin_api``, ``next_run_at`` is RFC 3339."""
 
     trigger: str
     next_run_at: str | None = None
@@ -27,14 +22,18 @@ class Schedule(ScheduleInfo):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a schedule, or one that was skipped, as the server recorded it. Instants are RFC 3339 in UTC."""
+    """One run of a schedule, or one that was skipped, as the server recorded it. Instants are RFC 3339 in UTC.
+
+    [run] = alga.clock.advance(hours=1)
+    assert run.status == "success"
+    """
 
     id: str
     tenant: str
     install_id: str
     schedule_id: str
     name: str | None
-    """The schedule's name; ``None`` when it has none, or was gone before anybody could ask."""
+    """The schedule's name; ``None`` without one, or if the schedule was deleted before its name was known."""
     trigger: str
     """``schedule``, or ``run_now``."""
     nominal_time: str
@@ -47,19 +46,19 @@ class Run:
     status: str
     """``success``, ``error``, ``skipped`` or ``lost``."""
     reason: str | None
-    """Why it was skipped or lost; ``missed`` when it made up for what was missed."""
+    """Why it was skipped or lost; ``missed`` when it fired late for a missed occurrence."""
     missed: int
-    """How many times were passed over: earlier ones, and itself if it did not run."""
+    """How many occurrences were passed over: earlier ones, and its own if it was skipped."""
     http_status: int | None
     error_code: str | None
     error: str | None
-    """What went wrong, in words."""
+    """The error, in words."""
     response: Response | None
-    """What the handler answered, with its log and host calls; ``None`` when nothing was executed."""
+    """The handler's response, with its log and host calls; ``None`` when nothing was executed."""
 
     @classmethod
     def read(cls, answer: Mapping[str, Any], name: str | None, response: Response | None) -> Self:
-        """``answer`` is the admin API's."""
+        """The run in ``answer``, the admin API's."""
         return cls(
             id=answer["id"],
             tenant=answer["tenantId"],
@@ -81,9 +80,11 @@ class Run:
         )
 
     def __repr__(self) -> str:
-        told = " ".join(filter(None, [self.reason, self.error_code])) or self.http_status
-        words = f": {self.error}" if self.error else ""
-        return f"<Run of {self.name or self.schedule_id} at {self.nominal_time}: {self.status} {told}{words}>"
+        detail = " ".join(filter(None, [self.reason, self.error_code])) or self.http_status
+        error = f": {self.error}" if self.error else ""
+        return (
+            f"<Run of {self.name or self.schedule_id} at {self.nominal_time}: {self.status} {detail}{error}>"
+        )
 
     @property
     def log(self) -> list[LogLine]:
@@ -97,16 +98,19 @@ class Run:
 
 
 class Runs(list[Run]):
-    """Runs in the order in which they fired."""
+    """Runs in the order in which they fired.
+
+    assert not alga.clock.advance(days=1).failed
+    """
 
     @property
     def failed(self) -> Runs:
-        """Those that ended with an error or were lost. A run that was skipped did not fail."""
+        """The runs that ended with an error or were lost. A skipped run did not fail."""
         return Runs(run for run in self if run.status in {"error", "lost"})
 
 
 class Chronicle:
-    """The runs that ``admin`` made fire on ``runner``, oldest first."""
+    """Collects the runs that fired on ``runner``, oldest first."""
 
     def __init__(self, admin: Admin, runner: ObservedRunner) -> None:
         self.runs = Runs()
@@ -116,21 +120,21 @@ class Chronicle:
         self._names: dict[str, str | None] = {}
 
     def include(self, tenant_id: str) -> None:
-        """The tenant has installed something."""
+        """Ask for the schedules of this tenant, too."""
         self._tenants.add(tenant_id)
 
     async def learn_names(self) -> None:
-        """Ask how the schedules are called that there are now: a run may delete its own."""
+        """Ask for the names of all schedules, before they fire: a run may delete its own schedule."""
         for tenant_id in self._tenants:
-            for each in await self._admin.schedules_of_tenant(tenant_id):
-                self._names[each["id"]] = each["name"]
+            for schedule in await self._admin.schedules_of_tenant(tenant_id):
+                self._names[schedule["id"]] = schedule["name"]
 
     async def add(self, answers: Iterable[Mapping[str, Any]]) -> Runs:
-        """Take down what fired, as the admin API answers it."""
+        """Add the runs in ``answers``, the admin API's, and return them."""
         answers = list(answers)
-        if any(each["scheduleId"] not in self._names for each in answers):
+        if any(answer["scheduleId"] not in self._names for answer in answers):
             await self.learn_names()
-        runs = Runs(self._run(each) for each in answers)
+        runs = Runs(map(self._run, answers))
         self.runs += runs
         return runs
 

@@ -1,7 +1,4 @@
-"""An Alga server that hands every operation on to another one.
-
-A real server that refuses when a test tells it to.
-"""
+"""Alga servers that forward to another one: all operations, or all but those that a test makes fail."""
 
 from __future__ import annotations
 
@@ -24,17 +21,17 @@ RELAYED = (
     "scheduler.delete",
     "scheduler.get-endpoints",
 )
-"""The operations that an Alga server answers."""
+"""The operations that reach an Alga server."""
 
 
 class Relay(AlgaServer):
-    """Asks ``server``, which may be exchanged. Subclasses step in at ``carry``."""
+    """Forwards every operation to ``server``, which may be exchanged. Subclasses override ``carry``."""
 
     def __init__(self, server: AlgaServer) -> None:
         self.server = server
 
     async def carry(self, operation: str, ask: Callable[[], Awaitable[T]]) -> T:
-        """Carry out ``operation``: what ``ask`` returns is the server's answer."""
+        """Carry out ``operation``; ``ask`` asks the server and returns its answer."""
         return await ask()
 
     async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
@@ -95,7 +92,10 @@ class _Failure:
 
 
 class ScriptedServer(Relay):
-    """Answers like the server behind it, apart from the failures a test asked for."""
+    """Answers like the server behind it, except for the failures that a test asks for.
+
+    alga.server.fail("scheduler.create", code="rate-limited", retry_after_ms=1000)
+    """
 
     def __init__(self, server: AlgaServer) -> None:
         super().__init__(server)
@@ -116,14 +116,16 @@ class ScriptedServer(Relay):
     ) -> None:
         """Fail the next ``times`` host calls of ``operation`` (``None``: all that follow) with ``code``.
 
-        With ``acted`` the server does its work first and only its answer is lost. A failure that no host call has
-        met when the test ends fails the test, unless it is ``optional``. Raises ``ValueError`` for an operation that
-        does not reach the server, or an unknown code.
+            alga.server.fail("scheduler.create", code="unavailable", acted=True)
+
+        With ``acted`` the server carries the call out first, and only its answer is lost. A failure that no host call
+        has met when the test ends fails the test, unless it is ``optional``. Raises ``ValueError`` for an operation
+        that does not reach the server, or an unknown code.
         """
         __tracebackhide__ = True
         if operation not in RELAYED:
             raise ValueError(f"no host call {operation!r} reaches the server; these do: {', '.join(RELAYED)}")
-        if code not in (known := [each.value for each in HostCallCode]):
+        if code not in (known := [known_code.value for known_code in HostCallCode]):
             raise ValueError(f"a host call has no error {code!r}; it has {', '.join(known)}")
 
         def error() -> HostCallError:
@@ -138,7 +140,11 @@ class ScriptedServer(Relay):
 
     @contextmanager
     def down(self) -> Iterator[None]:
-        """While this lasts, the server cannot be reached: its host calls are ``unavailable``."""
+        """Make every host call to the server fail with ``unavailable`` until the block ends.
+
+        with alga.server.down():
+            ext.call("POST", "/setup")
+        """
         self._down += 1
         try:
             yield
@@ -146,19 +152,20 @@ class ScriptedServer(Relay):
             self._down -= 1
 
     def unmet(self) -> list[str]:
-        """What is left of the failures that are not optional, in words."""
+        """A sentence for each failure that host calls should have met and did not."""
         return [
-            f"alga.server.fail({each.operation!r}) was met {each.met} of {each.met + (each.left or 1)} times"
-            for each in self._failures
-            if not each.optional and (each.left or not each.met)
+            f"alga.server.fail({failure.operation!r}) was met {failure.met} of "
+            f"{failure.met + (failure.left or 1)} times"
+            for failure in self._failures
+            if not failure.optional and (failure.left or not failure.met)
         ]
 
     async def carry(self, operation: str, ask: Callable[[], Awaitable[T]]) -> T:
-        """The server's answer, or the failure that stands in line."""
+        """The server's answer, or the next failure of ``operation``."""
         if self._down:
             raise HostCallError(HostCallCode.UNAVAILABLE, "The Alga server cannot be reached.")
         failure = next(
-            (each for each in self._failures if each.operation == operation and each.left != 0), None
+            (entry for entry in self._failures if entry.operation == operation and entry.left != 0), None
         )
         if failure is None:
             return await ask()

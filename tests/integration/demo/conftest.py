@@ -30,7 +30,7 @@ if "ALGA_TEST_POSTGRES" in os.environ:
 
 @pytest.fixture
 def install(alga: Alga) -> Install:
-    """Install the demo for a tenant, with the scheduler granted unless ``grant`` says otherwise."""
+    """Install the demo for a tenant, with the scheduler granted by default."""
 
     def carry_out(tenant: str = "acme", grant: tuple[str, ...] = (SCHEDULER,), **config: str) -> Extension:
         return alga.install(DEMO, tenant=tenant, grant=grant, config=config)

@@ -164,7 +164,7 @@ def test_a_refusal_says_when_to_try_again(alga: Alga, demo: Extension, attempt: 
 def test_too_many_changes_are_refused_until_the_time_that_the_guest_was_told(
     alga: Alga, demo: Extension, attempt: Attempt
 ) -> None:
-    """By the server's own count: fifty at once, ten a minute after that."""
+    """By the server's own count: fifty immediately, then ten a minute."""
     for _ in range(25):
         created = attempt(demo, "create", **GOOD)
         attempt(demo, "delete", scheduleId=created["ok"]["scheduleId"])

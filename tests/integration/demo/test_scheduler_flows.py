@@ -41,13 +41,13 @@ def test_after_setup_the_schedules_are_active(demo: Extension) -> None:
     hourly, nightly = demo.schedules()
     assert (hourly.endpoint_method, hourly.endpoint_path, hourly.cron) == ("POST", "/sync", "0 * * * *")
     assert (nightly.timezone, nightly.payload) == ("Europe/Berlin", {"full": True})
-    assert all(each.enabled and each.next_run_at for each in (hourly, nightly))
+    assert all(schedule.enabled and schedule.next_run_at for schedule in (hourly, nightly))
 
 
 def test_a_schedule_made_by_the_extension_says_so(demo: Extension) -> None:
     demo.call("POST", "/setup")
 
-    assert [each.trigger for each in demo.schedules()] == ["host_api", "host_api"]
+    assert [schedule.trigger for schedule in demo.schedules()] == ["host_api", "host_api"]
 
 
 def test_setup_creates_only_what_is_missing(demo: Extension) -> None:
@@ -56,18 +56,20 @@ def test_setup_creates_only_what_is_missing(demo: Extension) -> None:
 
     again = demo.call("POST", "/setup").json()
 
-    assert [each["name"] for each in again["created"]] == ["Hourly sync"]
-    assert [each["name"] for each in again["existing"]] == ["Nightly full sync"]
+    assert [schedule["name"] for schedule in again["created"]] == ["Hourly sync"]
+    assert [schedule["name"] for schedule in again["existing"]] == ["Nightly full sync"]
 
 
-def test_setups_of_two_tenants_at_once_do_not_meet(install: Install) -> None:
+def test_concurrent_setups_of_two_tenants_do_not_meet(install: Install) -> None:
     ours, theirs = install("acme"), install("globex")
 
     ours.call_many([("POST", "/setup")] * 5)
     theirs.call_many([("POST", "/setup")] * 5)
 
     assert len(ours.schedules()) == len(theirs.schedules()) == 2
-    assert {each.id for each in ours.schedules()}.isdisjoint(each.id for each in theirs.schedules())
+    assert {schedule.id for schedule in ours.schedules()}.isdisjoint(
+        schedule.id for schedule in theirs.schedules()
+    )
 
 
 def test_the_capability_is_not_granted_by_default(alga: Alga, install: Install) -> None:
@@ -233,7 +235,7 @@ def test_the_server_counts_runs_by_status_and_trigger(alga: Alga, demo: Extensio
 
 def test_cleanup_lists_and_deletes_each_schedule(alga: Alga, demo: Extension) -> None:
     demo.call("POST", "/setup")
-    ids = [each.id for each in demo.schedules()]
+    ids = [schedule.id for schedule in demo.schedules()]
 
     response = demo.call("POST", "/cleanup")
 

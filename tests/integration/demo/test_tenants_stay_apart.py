@@ -36,7 +36,7 @@ BY_ID: list[dict[str, Any]] = [
 
 @pytest.fixture(params=["another tenant", "another extension of the same tenant"])
 def theirs(request: pytest.FixtureRequest, alga: Alga, install: Install) -> Extension:
-    """Somebody else's install, with schedules."""
+    """Another install, with schedules."""
     if request.param == "another tenant":
         other = install("globex")
     else:
@@ -62,7 +62,7 @@ def test_a_schedule_of_another_is_answered_like_one_that_does_not_exist(
 def test_a_list_holds_only_ones_own(demo: Extension, theirs: Extension, attempt: Attempt) -> None:
     created = attempt(demo, "create", **GOOD)["ok"]["scheduleId"]
 
-    assert [each["id"] for each in attempt(demo, "list")["ok"]] == [created]
+    assert [schedule["id"] for schedule in attempt(demo, "list")["ok"]] == [created]
 
 
 def test_a_create_adds_nothing_to_another(demo: Extension, theirs: Extension, attempt: Attempt) -> None:
@@ -84,9 +84,9 @@ def test_a_full_quota_of_another_does_not_count(demo: Extension, theirs: Extensi
 def test_endpoints_are_those_of_ones_own_manifest(
     demo: Extension, theirs: Extension, attempt: Attempt
 ) -> None:
-    seen = {(each["method"], each["path"]) for each in attempt(demo, "get-endpoints")["ok"]}
+    seen = {(endpoint["method"], endpoint["path"]) for endpoint in attempt(demo, "get-endpoints")["ok"]}
 
-    assert seen == {(each.method, each.path) for each in demo.manifest.endpoints}
+    assert seen == {(endpoint.method, endpoint.path) for endpoint in demo.manifest.endpoints}
 
 
 def test_a_cleanup_deletes_only_ones_own(demo: Extension, theirs: Extension) -> None:
@@ -134,7 +134,8 @@ def test_installs_that_work_at_once_keep_their_own(
     demo.call_many([("POST", "/setup"), ("POST", "/cleanup")] * 10)
 
     assert theirs.schedules() == before
-    assert {each["id"] for each in attempt(demo, "list")["ok"]} == {each.id for each in demo.schedules()}
+    listed = {schedule["id"] for schedule in attempt(demo, "list")["ok"]}
+    assert listed == {schedule.id for schedule in demo.schedules()}
 
 
 def _renamed(name: str) -> Bundle:

@@ -19,7 +19,7 @@ _BODY = 1024 + len(_HEAD)
 
 @pytest.fixture(scope="session")
 def extension(guest_wat: Callable[..., str]) -> Build:
-    """An extension with ``endpoints``, each a method and a path, whose guest does what ``handler`` says."""
+    """An extension with ``endpoints``, each a method and a path, whose guest runs ``handler``."""
 
     def build(handler: str, *, endpoints: Sequence[str] = ("POST /run",), **guest: Any) -> Bundle:
         return make_bundle(

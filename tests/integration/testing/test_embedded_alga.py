@@ -58,7 +58,7 @@ async def test_an_installed_extension_is_called(alga: EmbeddedAlga) -> None:
 
     assert seen.response is not None
     assert seen.response.status == 200
-    assert [each["name"] for each in await demo.schedules()] == ["Hourly sync", "Nightly full sync"]
+    assert [schedule["name"] for schedule in await demo.schedules()] == ["Hourly sync", "Nightly full sync"]
 
 
 async def test_a_bundle_and_an_archive_are_the_folder_they_came_from(
@@ -73,8 +73,8 @@ async def test_a_bundle_and_an_archive_are_the_folder_they_came_from(
         for number, source in enumerate([DEMO, str(DEMO), bundle, archive])
     ]
 
-    assert {each.content_hash for each in installed} == {bundle.content_hash}
-    assert len({each.version_id for each in installed}) == 1
+    assert {install.content_hash for install in installed} == {bundle.content_hash}
+    assert len({install.version_id for install in installed}) == 1
 
 
 async def test_a_tenant_has_an_extension_once(alga: EmbeddedAlga) -> None:

@@ -1,4 +1,4 @@
-"""A call of a test goes through the server's gateway: what arrives, what comes back, what is refused on the way."""
+"""Calls of a test go through the server's gateway: the request that arrives, the response, the refusals."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def arrived(response: Response) -> dict[str, Any]:
 
 
 def headers_of(response: Response) -> dict[str, str]:
-    return {each["name"]: each["value"] for each in arrived(response)["http"]["headers"]}
+    return {header["name"]: header["value"] for header in arrived(response)["http"]["headers"]}
 
 
-# ---- What arrives
+# ---- The request
 
 
 def test_method_path_and_query_arrive(items: Extension) -> None:
@@ -73,11 +73,13 @@ def test_a_caller_cannot_name_another_tenant_or_show_another_token(items: Extens
     assert seen["x-alga-tenant"] == "acme"
 
 
-def test_calls_at_once_keep_their_own_log(items: Extension) -> None:
+def test_concurrent_calls_keep_their_own_log(items: Extension) -> None:
     responses = items.call_many([Call("POST", "/items", body=b"%d" % number) for number in range(20)])
 
-    assert [arrived(each)["http"]["body"] for each in responses] == [b"%d" % number for number in range(20)]
-    assert [len(each.log) for each in responses] == [1] * 20
+    assert [arrived(response)["http"]["body"] for response in responses] == [
+        b"%d" % number for number in range(20)
+    ]
+    assert [len(response.log) for response in responses] == [1] * 20
 
 
 # ---- Which endpoint
@@ -111,10 +113,10 @@ def test_the_nearest_endpoint_is_the_hint(items: Extension) -> None:
     assert refused.value.hint == "Did you mean POST /items?"
 
 
-# ---- What comes back
+# ---- The response
 
 
-def test_headers_that_a_gateway_does_not_hand_on_are_not_in_the_response(
+def test_headers_that_a_gateway_does_not_forward_are_not_in_the_response(
     alga: Alga, responding: Bundles
 ) -> None:
     headers = [
@@ -201,8 +203,8 @@ def test_a_call_has_one_body(items: Extension) -> None:
         items.call("POST", "/items", json={}, body=b"")
 
 
-def test_nobody_is_warned_of_a_token(alga: Alga, items: Extension, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_token_causes_a_warning(alga: Alga, items: Extension, caplog: pytest.LogCaptureFixture) -> None:
     items.call("GET", "/items")
 
-    assert [each for each in caplog.get_records("setup") if each.levelno >= logging.WARNING] == []
-    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+    assert [record for record in caplog.get_records("setup") if record.levelno >= logging.WARNING] == []
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

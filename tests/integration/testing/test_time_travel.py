@@ -1,4 +1,4 @@
-"""``alga.clock``, ``alga.runs()`` and ``ext.run_now``: what fires, in which order, and what is kept of it."""
+"""``alga.clock``, ``alga.runs()`` and ``ext.run_now``: which runs fire, in which order, and their records."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_a_travel_longer_than_a_year_misses_no_run(alga: Alga, demo: Extension) 
     assert {run.missed for run in runs} == {0}
 
 
-# ---- What is kept
+# ---- Records
 
 
 def test_runs_of_all_installs_are_in_one_order_and_each_install_has_its_own(
@@ -246,7 +246,7 @@ def test_a_run_now_is_one_of_the_runs_in_its_place(alga: Alga, demo: Extension) 
     alga.clock.advance(hours=1)
 
     assert run.started_at == "2026-01-01T01:00:00.000Z"
-    assert [each.trigger for each in demo.runs()] == ["schedule", "run_now", "schedule", "schedule"]
+    assert [other.trigger for other in demo.runs()] == ["schedule", "run_now", "schedule", "schedule"]
     assert run.log[0] in alga.log
 
 
