@@ -27,7 +27,7 @@ UNREACHABLE = (
     "ENETUNREACH",
     "ENOTCACHED",
 )
-"""What npm says when the registry cannot be reached."""
+"""Texts of npm when the registry cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ BUILT = tuple(f"{package.folder}/{name}" for package in PACKAGES for name in pac
 
 
 class ToolMissing(Exception):
-    """The build cannot run on this machine; the text says what it lacks."""
+    """The build cannot run on this machine; the text names the missing tool."""
 
 
 class BuildFailed(Exception):
@@ -89,7 +89,7 @@ def build(root: Path) -> None:
 
 
 def install(root: Path) -> None:
-    """Install what the locks say, whatever is there."""
+    """Install the locked packages, and replace installed ones."""
     for package in PACKAGES:
         npm(root / package.folder, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 
@@ -147,12 +147,12 @@ def main(arguments: list[str]) -> int:
     for difference in differences:
         say(difference)
     if not differences:
-        say(f"What is committed of {len(BUILT)} files is what their source gives, from two folders.")
+        say(f"The {len(BUILT)} committed files are what their source gives, from two folders.")
     return 1 if differences else 0
 
 
 def say(line: str) -> None:
-    """Print at once."""
+    """Print and flush."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

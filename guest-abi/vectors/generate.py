@@ -30,7 +30,7 @@ def render(name: str) -> str:
 
 
 def main() -> None:
-    """Write every file beside this script, or into the folder that the first argument names."""
+    """Write every file next to this script, or into the folder that the first argument names."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     for name in FILES:
         (folder / name).write_text(render(name), encoding="utf-8")

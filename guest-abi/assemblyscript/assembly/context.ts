@@ -1,6 +1,6 @@
 import { Value } from "./value";
 
-/** Who calls, and why. `trigger` is `schedule` when a schedule fired; then what is below it is set, the name if there is one. */
+/** Who calls, and why. `trigger` is `schedule` when a schedule fired; then the fields below it are set, and the name if there is one. */
 export class ContextData {
   requestId: string | null = null;
   tenantId: string = "";
@@ -20,7 +20,7 @@ export class ContextData {
   startedAt: string | null = null;
 }
 
-/** The context that `value` is; what is missing stays empty. */
+/** The context that `value` holds; missing members stay empty. */
 export function decodeContext(value: Value | null): ContextData {
   const result = new ContextData();
   if (value === null) return result;

@@ -3,7 +3,7 @@ import { HostBindings } from "./host";
 import { decodeRequest } from "./http";
 import { Handler } from "./router";
 
-/** The ABI's version. Its presence is what counts; nobody calls it. */
+/** The ABI's version. Its presence counts; it is never called. */
 export function alga_abi_v1(): void {}
 
 /** Read the request, have `handler` answer it, respond: the body of an extension's `alga_handle`. */

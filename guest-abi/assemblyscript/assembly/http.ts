@@ -25,7 +25,7 @@ export class HttpRequest {
     return query < 0 ? this.url : this.url.substring(0, query);
   }
 
-  /** The first header of that name, in any case; `null` when there is none. */
+  /** The first header of that name, in any case; `null` when it is absent. */
   header(name: string): string | null {
     const wanted = name.toLowerCase();
     for (let i = 0; i < this.headers.length; i++) {
@@ -40,7 +40,7 @@ export class HttpRequest {
     return body !== null && body.length > 0;
   }
 
-  /** The body as text; empty when there is none. Bytes that are not UTF-8 come out as other characters. */
+  /** The body as text; empty without a body. Bytes that are not UTF-8 come out as other characters. */
   text(): string {
     const body = this.body;
     return body === null ? "" : String.UTF8.decodeUnsafe(body.dataStart, body.length);

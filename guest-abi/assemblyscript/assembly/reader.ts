@@ -36,7 +36,7 @@ export class Reader {
     return new Reader(bytes.dataStart, bytes.length);
   }
 
-  /** The document's value; `fault` says whether it is one. */
+  /** The document's value; `fault` tells whether it is valid. */
   document(): Value {
     const value = this.value(1);
     if (!this.stopped && this.at != this.end) this.broken("bytes follow the document");

@@ -67,7 +67,7 @@ export class Reply {
   constructor(readonly value: Value, readonly error: HostError | null) {}
 }
 
-/** Where replies land in one crossing; a longer one is fetched. Static: nobody has to clear it first. */
+/** Where replies land in one crossing; a longer one is fetched. Static, so it needs no clearing first. */
 export const SCRATCH: usize = memory.data(4096);
 export const SCRATCH_SIZE: u32 = 4096;
 

@@ -54,7 +54,7 @@ export class EndpointInfo {
   }
 }
 
-/** What a schedule does about missed times and failed runs. What is not set takes the server's default. */
+/** What a schedule does about missed times and failed runs. Unset fields take the server's defaults. */
 export class SchedulePolicies {
   /** `skip`, `latest` or `all`. */
   missedRuns: string | null = null;
@@ -63,7 +63,7 @@ export class SchedulePolicies {
   retryDelaySeconds: i64 = 0;
   retryFactor: i64 = 0;
 
-  /** Add what is set to `map`. */
+  /** Add the fields that are set to `map`. */
   addTo(map: Value): void {
     map.setText("missedRuns", this.missedRuns);
     add(map, "missedWindowSeconds", this.missedWindowSeconds);
@@ -104,7 +104,7 @@ export class CreateScheduleInput {
 }
 
 /**
- * Changes to a schedule. What is not called is left as it is; `clearName`, `clearPayload` and `clearMissedWindow` remove.
+ * Changes to a schedule. Members without a call stay as they are; `clearName`, `clearPayload` and `clearMissedWindow` remove.
  *
  * `new UpdateScheduleInput().setCron("30 2 * * *").clearPayload()`
  */
@@ -182,7 +182,7 @@ export class UpdateScheduleInput {
   }
 }
 
-/** What `create`, `update` and `delete` give, whatever happens: they never end the handler. */
+/** The result of `create`, `update` and `delete` in every case: they never end the handler. */
 export class ScheduleResult {
   readonly success: bool;
   /** The host's message when it refused. */

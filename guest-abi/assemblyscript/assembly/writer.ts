@@ -9,7 +9,7 @@ export class Writer {
     this.buffer = new Uint8Array(capacity);
   }
 
-  /** What was written so far. */
+  /** The bytes written so far. */
   bytes(): Uint8Array {
     return this.buffer.subarray(0, this.at);
   }

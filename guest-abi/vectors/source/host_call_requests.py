@@ -166,7 +166,7 @@ def _calls_against_a_rule() -> Iterator[Vector]:
     yield refused(
         "unknown member too deep",
         _with(text("colour"), nested(100)),
-        "the rule holds for what is ignored, too",
+        "the rule holds for ignored members, too",
         rule="depth",
         **create,
     )
@@ -323,7 +323,7 @@ def _broken_calls() -> Iterator[Vector]:
     yield breach("trailing byte", whole + b"\x00", "bytes follow the document", **create)
     yield breach("two documents", whole + whole, "bytes follow the document", **create)
     yield breach("0xc1", b"\xc1", "the byte that MessagePack never uses", **create)
-    yield breach("0xc1 in the payload", _with(text("payload"), b"\xc1"), "wherever it stands", **create)
+    yield breach("0xc1 in the payload", _with(text("payload"), b"\xc1"), "at any place", **create)
     yield breach("JSON", b'{"endpoint": "/sync"}', "JSON is an integer and more bytes", **create)
     yield breach("map of 4 Gi pairs", b"\xdf\xff\xff\xff\xff", "must not be allocated", **create)
     yield breach("array of 4 Gi items", b"\xdd\xff\xff\xff\xff", "must not be allocated", **create)

@@ -91,6 +91,6 @@ def vectors() -> Iterator[Vector]:
         ("neither ok nor err", write({}), "a reply that is no envelope reads as internal"),
         ("not a map", write([1]), "a reply that is no envelope reads as internal"),
         ("truncated", write({"ok": "abc"})[:-1], "a reply that cannot be read reads as internal"),
-        ("err without members", write({"err": {}}), "what is missing reads as internal"),
+        ("err without members", write({"err": {}}), "missing members read as internal"),
     ):
         yield valid(name, data, {"err": {"code": "internal"}}, meaning)

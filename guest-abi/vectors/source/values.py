@@ -1,4 +1,4 @@
-"""Every form of MessagePack as a document of its own, and what is none."""
+"""Every form of MessagePack as a document of its own, and documents that are not MessagePack."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _refused_values() -> Iterator[Vector]:
         ("timestamp of 8 bytes as ext8", "c708ff" + "00" * 8),
         ("timestamp of 12 bytes as ext16", "c8000cff" + "00" * 12),
         ("timestamp of 4 bytes as ext32", "c900000004ff00000000"),
-        ("timestamp of a length that is none", "d4ff00"),
+        ("timestamp of an unknown length", "d4ff00"),
     ):
         yield refused(
             name, bytes.fromhex(data), "extension types and timestamps have no place", rule="extension"
@@ -174,14 +174,14 @@ def _refused_values() -> Iterator[Vector]:
     yield refused(
         "timestamp in a map in an array",
         array(document(at=bytes.fromhex("d6ff00000000"))),
-        "however deep it lies",
+        "at any depth",
         rule="extension",
     )
     yield refused("depth 33", nested(33), "containers nest deeper than 32", rule="depth")
     yield refused(
         "depth 33 in maps",
         (b"\x81" + text("a")) * 33 + NIL,
-        "containers nest deeper than 32, whatever they are",
+        "containers of any kind nest deeper than 32",
         rule="depth",
     )
     yield refused("depth 2000", nested(2000), "a decoder must not overflow its stack", rule="depth")
@@ -217,7 +217,7 @@ def _refused_values() -> Iterator[Vector]:
 def _broken_values() -> Iterator[Vector]:
     yield breach("empty", b"", "no document")
     yield breach("0xc1", b"\xc1", "the byte that MessagePack never uses")
-    yield breach("0xc1 inside", array(NIL, b"\xc1"), "it is not MessagePack, wherever it stands")
+    yield breach("0xc1 inside", array(NIL, b"\xc1"), "it is not MessagePack, at any place")
     yield breach("two documents", NIL + NIL, "bytes follow the document")
     yield breach("trailing zero byte", mapping() + b"\x00", "bytes follow the document")
     yield breach(

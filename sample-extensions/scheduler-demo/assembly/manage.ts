@@ -4,7 +4,7 @@ import {
 } from "alga-guest";
 import { HOURLY, named, SYNC_PATH, wanted } from "./plan";
 
-/** `POST /setup`: create what is missing. Running it again, or twenty times at once, changes nothing more. */
+/** `POST /setup`: create missing schedules. Running it again, or twenty times concurrently, changes nothing more. */
 export function setup(request: ExecuteRequest, host: HostBindings): ExecuteResponse {
   const endpoints = host.scheduler.getEndpoints();
   if (endpoints.error !== null) return refused(endpoints.error!);
@@ -74,7 +74,7 @@ export function schedules(request: ExecuteRequest, host: HostBindings): ExecuteR
   return jsonResponse(Value.map().set("schedules", list));
 }
 
-/** `POST /cleanup`: delete every schedule of this install. One that somebody else deletes meanwhile is no error. */
+/** `POST /cleanup`: delete every schedule of this install. One that another call deletes meanwhile is no error. */
 export function cleanup(request: ExecuteRequest, host: HostBindings): ExecuteResponse {
   const all = host.scheduler.list();
   if (all.error !== null) return refused(all.error!);

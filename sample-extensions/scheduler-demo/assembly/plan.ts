@@ -12,7 +12,7 @@ export function wanted(): Array<CreateScheduleInput> {
   ];
 }
 
-/** The schedule of that name; `null` if there is none. */
+/** The schedule of that name; `null` if it is absent. */
 export function named(schedules: Array<ScheduleInfo>, name: string): ScheduleInfo | null {
   for (let i = 0; i < schedules.length; i++) {
     if (schedules[i].name == name) return schedules[i];

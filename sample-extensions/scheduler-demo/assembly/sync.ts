@@ -1,6 +1,6 @@
 import { ExecuteRequest, ExecuteResponse, HostBindings, jsonResponse, problem, toJson, Value } from "alga-guest";
 
-/** `POST /sync`: the scheduled job. It says in the log why it runs and what it was given. */
+/** `POST /sync`: the scheduled job. It logs why it runs and with which payload. */
 export function sync(request: ExecuteRequest, host: HostBindings): ExecuteResponse {
   const payload = request.http.hasBody() ? request.http.json() : Value.nil();
   if (payload === null) return problem(400, "validation-failed", "The body is not JSON.");

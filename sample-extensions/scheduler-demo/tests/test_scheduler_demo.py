@@ -26,8 +26,8 @@ def test_setup_creates_the_schedules(alga: Alga, demo: Extension) -> None:
 
     created = response.json()["created"]
     assert response.status == 200
-    assert created == [{"name": each.name, "scheduleId": each.id} for each in alga.schedules()]
-    assert [each.name for each in alga.schedules()] == NAMES
+    assert created == [{"name": schedule.name, "scheduleId": schedule.id} for schedule in alga.schedules()]
+    assert [schedule.name for schedule in alga.schedules()] == NAMES
 
 
 def test_setup_looks_first_and_creates_then(alga: Alga, demo: Extension) -> None:
@@ -57,8 +57,8 @@ def test_setup_says_in_the_log_what_it_created(alga: Alga, demo: Extension) -> N
 def test_the_schedules_belong_to_the_extension_and_have_a_next_run(demo: Extension) -> None:
     demo.call("POST", "/setup")
 
-    assert {each.trigger for each in demo.schedules()} == {"host_api"}
-    assert all(each.next_run_at for each in demo.schedules())
+    assert {schedule.trigger for schedule in demo.schedules()} == {"host_api"}
+    assert all(schedule.next_run_at for schedule in demo.schedules())
 
 
 def test_a_second_setup_changes_nothing(demo: Extension) -> None:
@@ -68,7 +68,7 @@ def test_a_second_setup_changes_nothing(demo: Extension) -> None:
     again = demo.call("POST", "/setup").json()
 
     assert again["created"] == []
-    assert [each["name"] for each in again["existing"]] == NAMES
+    assert [schedule["name"] for schedule in again["existing"]] == NAMES
     assert demo.schedules() == before
 
 
@@ -76,7 +76,7 @@ def test_twenty_setups_at_once_leave_each_schedule_once(demo: Extension) -> None
     responses = demo.call_many([("POST", "/setup")] * 20)
 
     assert [response.status for response in responses] == [200] * 20
-    assert sorted(str(each.name) for each in demo.schedules()) == NAMES
+    assert sorted(str(schedule.name) for schedule in demo.schedules()) == NAMES
 
 
 def test_a_setup_whose_answer_was_lost_finds_its_schedule(alga: Alga, demo: Extension) -> None:
@@ -84,9 +84,9 @@ def test_a_setup_whose_answer_was_lost_finds_its_schedule(alga: Alga, demo: Exte
 
     response = demo.call("POST", "/setup").json()
 
-    assert [each["name"] for each in response["existing"]] == ["Hourly sync"]
-    assert [each["name"] for each in response["created"]] == ["Nightly full sync"]
-    assert [each.name for each in demo.schedules()] == NAMES
+    assert [schedule["name"] for schedule in response["existing"]] == ["Hourly sync"]
+    assert [schedule["name"] for schedule in response["created"]] == ["Nightly full sync"]
+    assert [schedule.name for schedule in demo.schedules()] == NAMES
 
 
 def test_setup_without_the_grant_says_that_it_was_denied(alga: Alga) -> None:
@@ -111,7 +111,7 @@ def test_setup_can_be_repeated_once_the_server_is_back(alga: Alga, demo: Extensi
         demo.call("POST", "/setup")
 
     assert demo.call("POST", "/setup").status == 200
-    assert [each.name for each in alga.schedules()] == NAMES
+    assert [schedule.name for schedule in alga.schedules()] == NAMES
 
 
 # Configure
@@ -123,7 +123,7 @@ def test_configure_takes_the_interval_from_the_body(demo: Extension) -> None:
     response = demo.call("POST", "/configure", json={"intervalHours": 6})
 
     assert response.json()["cron"] == "0 */6 * * *"
-    assert [each.cron for each in demo.schedules()] == ["0 */6 * * *", "30 2 * * *"]
+    assert [schedule.cron for schedule in demo.schedules()] == ["0 */6 * * *", "30 2 * * *"]
 
 
 def test_configure_takes_the_interval_from_the_configuration(alga: Alga) -> None:
@@ -176,7 +176,7 @@ def test_schedules_shows_what_there_is(demo: Extension) -> None:
 
     shown = demo.call("GET", "/schedules").json()["schedules"]
 
-    assert [each["id"] for each in shown] == [each.id for each in demo.schedules()]
+    assert [schedule["id"] for schedule in shown] == [schedule.id for schedule in demo.schedules()]
 
 
 def test_cleanup_deletes_every_schedule(demo: Extension) -> None:
@@ -259,7 +259,7 @@ def test_a_day_has_24_hourly_runs_and_a_nightly_one_in_order(alga: Alga, demo: E
         pytest.param(
             "2026-10-24",
             ["2026-10-24T00:30:00.000Z", "2026-10-25T00:30:00.000Z", "2026-10-26T01:30:00.000Z"],
-            id="02:30 comes twice on the 25th and the first counts",
+            id="02:30 happens twice on the 25th and the first counts",
         ),
     ],
 )
@@ -338,10 +338,10 @@ def test_a_scheduled_setup_fails_while_the_server_is_down(alga: Alga, demo: Exte
 
     with alga.server.down():
         (failed,) = alga.clock.advance(hours=1).failed
-    (healed,) = alga.clock.advance(hours=1)
+    (retried,) = alga.clock.advance(hours=1)
 
     assert (failed.http_status, failed.host_calls[-1].status) == (503, "unavailable")
-    assert healed.status == "success"
+    assert retried.status == "success"
 
 
 def test_a_schedule_runs_now_when_an_admin_wants_it(alga: Alga, demo: Extension) -> None:
