@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -43,6 +44,10 @@ MANIFEST: dict[str, Any] = {
 def extension_archive(**changes: Any) -> bytes:
     """A packed bundle with ``MANIFEST`` and these changes."""
     return make_archive(**{**MANIFEST, **changes})
+
+
+SUCCESS: dict[str, Any] = {"status": 200, "headers": {}, "body_b64": None, "error": None}
+"""The runner's document for a handler that answered 200."""
 
 
 class FakeRunner:
@@ -90,11 +95,38 @@ class FakeRunner:
                 await self._gate.wait()
             if self.answer is not None:
                 return self.answer
-            return httpx.Response(
-                200, json={"status": self.status, "headers": {}, "body_b64": None, "error": None}
-            )
+            return httpx.Response(200, json={**SUCCESS, "status": self.status})
         finally:
             self.running -= 1
+
+
+Answer = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
+
+
+class ScriptedRunner:
+    """Keeps the requests it gets, and answers each with ``answer``, which a test sets."""
+
+    def __init__(self) -> None:
+        self.asked: list[httpx.Request] = []
+        self.answer: Answer = lambda _: httpx.Response(200, json=SUCCESS)
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        answer = self.answer(request)
+        return answer if isinstance(answer, httpx.Response) else await answer
+
+    def responds(self, status: int = 200, **members: Any) -> None:
+        document = {**SUCCESS, "status": status, **members}
+        # Upstream's runner sends cache-control with every reply (alga-contract 7, fault 15); the cookie is its own.
+        headers = {"cache-control": "public, max-age=31536000, immutable", "set-cookie": "runner=1"}
+        self.answer = lambda _: httpx.Response(200, json=document, headers=headers)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The execute request, of which there is one."""
+        [request] = self.asked
+        document: dict[str, Any] = json.loads(request.content)
+        return document
 
 
 @dataclass

@@ -1,8 +1,7 @@
-"""What the server asks a runner, and what it makes of every answer."""
+"""The request that the server sends a runner, and the outcome of every answer."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +29,7 @@ from alga_server.execution.executions import Executor, Firing, Outcome
 from alga_server.execution.runner_client import RunnerClient
 from alga_server.execution.tokens import ExecutionTokens
 from alga_server.storage.database import Database
+from tests.support.server import SUCCESS, Answer, ScriptedRunner
 
 pytestmark = pytest.mark.anyio
 
@@ -49,34 +49,12 @@ INSTALL = Install(
     updated_at=NOW,
 )
 SERVICE_TOKEN = "service-token-of-the-test"
-OK = {"status": 200, "headers": {}, "body_b64": None, "error": None}
-
-Handler = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
 Execute = Callable[..., Awaitable[Outcome]]
 
 
-class Runner:
-    """A runner that answers as it is told and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[httpx.Request] = []
-        self.answer: Handler = lambda _: httpx.Response(200, json=OK)
-
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        answer = self.answer(request)
-        return answer if isinstance(answer, httpx.Response) else await answer
-
-    @property
-    def document(self) -> dict[str, Any]:
-        [request] = self.asked
-        document: dict[str, Any] = json.loads(request.content)
-        return document
-
-
 @pytest.fixture
-def runner() -> Runner:
-    return Runner()
+def runner() -> ScriptedRunner:
+    return ScriptedRunner()
 
 
 @pytest.fixture
@@ -97,7 +75,7 @@ async def tokens(quick_database_url: str) -> AsyncIterator[ExecutionTokens]:
 
 @pytest.fixture
 async def execute(
-    runner: Runner, settings: ServerSettings, tokens: ExecutionTokens
+    runner: ScriptedRunner, settings: ServerSettings, tokens: ExecutionTokens
 ) -> AsyncIterator[Execute]:
     client = RunnerClient(settings, httpx.MockTransport(runner))
     executor = Executor(settings, ManualClock(), tokens, client)
@@ -109,10 +87,10 @@ async def execute(
     await client.aclose()
 
 
-# ---- What is asked
+# ---- The request to the runner
 
 
-async def test_the_runner_is_told_who_executes_what(runner: Runner, execute: Execute) -> None:
+async def test_the_runner_is_told_who_executes_what(runner: ScriptedRunner, execute: Execute) -> None:
     outcome = await execute(
         firing=Firing(
             trigger="schedule",
@@ -147,7 +125,7 @@ async def test_the_runner_is_told_who_executes_what(runner: Runner, execute: Exe
     assert runner.document["limits"] == {"timeout_ms": 30_000, "memory_mb": 256}
 
 
-async def test_the_guests_request_is_the_callers(runner: Runner, execute: Execute) -> None:
+async def test_the_guests_request_is_the_callers(runner: ScriptedRunner, execute: Execute) -> None:
     await execute("PUT", "/items/1", query={"a": "b"}, headers={"accept": "text/plain"}, body=b"\xff")
 
     assert runner.document["http"] == {
@@ -159,13 +137,15 @@ async def test_the_guests_request_is_the_callers(runner: Runner, execute: Execut
     }
 
 
-async def test_a_caller_cannot_name_another_tenant_to_the_guest(runner: Runner, execute: Execute) -> None:
+async def test_a_caller_cannot_name_another_tenant_to_the_guest(
+    runner: ScriptedRunner, execute: Execute
+) -> None:
     await execute(headers={"x-alga-tenant": "tenant-b"})
 
     assert runner.document["http"]["headers"]["x-alga-tenant"] == "tenant-a"
 
 
-async def test_the_user_is_passed_on(runner: Runner, execute: Execute) -> None:
+async def test_the_user_is_passed_on(runner: ScriptedRunner, execute: Execute) -> None:
     user = User(user_id="u1", user_email="u@example.com", user_name="U", user_type="internal")
 
     await execute(user=user)
@@ -173,7 +153,7 @@ async def test_the_user_is_passed_on(runner: Runner, execute: Execute) -> None:
     assert ExecuteRequest.model_validate(runner.document).user == user
 
 
-async def test_the_call_carries_its_headers_and_no_others(runner: Runner, execute: Execute) -> None:
+async def test_the_call_carries_its_headers_and_no_others(runner: ScriptedRunner, execute: Execute) -> None:
     await execute(request_id="request-7", idempotency_key="key-1")
 
     [request] = runner.asked
@@ -195,7 +175,7 @@ async def test_the_call_carries_its_headers_and_no_others(runner: Runner, execut
 
 
 async def test_each_execution_gets_a_token_of_its_own(
-    runner: Runner, execute: Execute, tokens: ExecutionTokens
+    runner: ScriptedRunner, execute: Execute, tokens: ExecutionTokens
 ) -> None:
     outcome = await execute()
 
@@ -207,17 +187,19 @@ async def test_each_execution_gets_a_token_of_its_own(
     )
 
 
-async def test_a_shorter_time_is_passed_on(runner: Runner, execute: Execute) -> None:
+async def test_a_shorter_time_is_passed_on(runner: ScriptedRunner, execute: Execute) -> None:
     await execute(timeout_ms=1_500)
 
     assert runner.document["limits"]["timeout_ms"] == 1_500
 
 
-# ---- What is answered
+# ---- The answer of the runner
 
 
-async def test_a_guests_response_is_the_outcome_whatever_its_status(runner: Runner, execute: Execute) -> None:
-    runner.answer = lambda _: httpx.Response(200, json={**OK, "status": 503, "body_b64": "aGk="})
+async def test_a_guests_response_is_the_outcome_whatever_its_status(
+    runner: ScriptedRunner, execute: Execute
+) -> None:
+    runner.answer = lambda _: httpx.Response(200, json={**SUCCESS, "status": 503, "body_b64": "aGk="})
 
     outcome = await execute()
 
@@ -247,7 +229,7 @@ async def endless() -> AsyncIterator[bytes]:
         yield b"x" * 1024
 
 
-def answers(status: int, **options: Any) -> Handler:
+def answers(status: int, **options: Any) -> Answer:
     return lambda _: httpx.Response(status, **options)
 
 
@@ -264,30 +246,30 @@ def answers(status: int, **options: Any) -> Handler:
         (answers(429), RunnerBusy),
         (answers(401), RunnerRefused),
         (answers(413), RunnerRefused),
-        (answers(422, json=OK), RunnerRefused),
+        (answers(422, json=SUCCESS), RunnerRefused),
         (answers(302, headers={"location": "http://elsewhere.test/"}), RunnerProtocolError),
         (answers(204), RunnerProtocolError),
         (answers(200), RunnerProtocolError),
         (answers(200, text="<html>"), RunnerProtocolError),
         (answers(200, json=[]), RunnerProtocolError),
         (answers(200, json={"headers": {}}), RunnerProtocolError),
-        (answers(200, json={**OK, "headers": {"a": 1}}), RunnerProtocolError),
-        (answers(200, json={**OK, "status": 101}), RunnerProtocolError),
-        (answers(200, json={**OK, "status": 600}), RunnerProtocolError),
-        (answers(200, json={**OK, "body_b64": "not base64!"}), RunnerProtocolError),
-        (answers(200, json={**OK, "body_b64": "\u00e9"}), RunnerProtocolError),
-        (answers(200, json={**OK, "body_b64": "A" * 5000}), RunnerProtocolError),
+        (answers(200, json={**SUCCESS, "headers": {"a": 1}}), RunnerProtocolError),
+        (answers(200, json={**SUCCESS, "status": 101}), RunnerProtocolError),
+        (answers(200, json={**SUCCESS, "status": 600}), RunnerProtocolError),
+        (answers(200, json={**SUCCESS, "body_b64": "not base64!"}), RunnerProtocolError),
+        (answers(200, json={**SUCCESS, "body_b64": "\u00e9"}), RunnerProtocolError),
+        (answers(200, json={**SUCCESS, "body_b64": "A" * 5000}), RunnerProtocolError),
         (lambda _: httpx.Response(200, content=endless()), RunnerProtocolError),
         (lambda _: httpx.Response(200, content=breaks_off()), RunnerUnavailable),
         (
             answers(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"x")),
             RunnerProtocolError,
         ),
-        (answers(200, json={**OK, "status": 500, "error": "execute_failed: x"}), ExecutionFailed),
+        (answers(200, json={**SUCCESS, "status": 500, "error": "execute_failed: x"}), ExecutionFailed),
     ],
 )
 async def test_a_failure_has_a_kind_and_is_asked_for_once(
-    runner: Runner, execute: Execute, answer: Handler, kind: type[RunnerFailure]
+    runner: ScriptedRunner, execute: Execute, answer: Answer, kind: type[RunnerFailure]
 ) -> None:
     runner.answer = answer
 
@@ -305,7 +287,7 @@ async def test_a_failure_has_a_kind_and_is_asked_for_once(
     [("7", 7), ("0", 1), ("-1", 1), ("soon", 1), ("9" * 9, 3600), ("9" * 5000, 1)],
 )
 async def test_a_busy_runner_says_when_to_come_back(
-    runner: Runner, execute: Execute, header: str, seconds: int
+    runner: ScriptedRunner, execute: Execute, header: str, seconds: int
 ) -> None:
     runner.answer = answers(503, headers={"retry-after": header})
 
@@ -320,7 +302,7 @@ async def test_a_busy_runner_says_when_to_come_back(
     [
         ("execute_failed: guest_trap: The guest trapped.", "guest_trap"),
         ("execute_failed: it trapped", "execute_failed"),
-        ("bundle_fetch_failed: bundle_not_found: There is none.", "bundle_not_found"),
+        ("bundle_fetch_failed: bundle_not_found: The store has no such bundle.", "bundle_not_found"),
         ("unknown_capabilities: reboot", "unknown_capabilities"),
         ("secret_decrypt_failed", "secret_decrypt_failed"),
         ("Something else", "execution_failed"),
@@ -328,9 +310,9 @@ async def test_a_busy_runner_says_when_to_come_back(
     ],
 )
 async def test_the_runners_words_are_kept_and_its_code_found(
-    runner: Runner, execute: Execute, error: str, code: str
+    runner: ScriptedRunner, execute: Execute, error: str, code: str
 ) -> None:
-    runner.answer = answers(200, json={**OK, "status": 502, "error": error})
+    runner.answer = answers(200, json={**SUCCESS, "status": 502, "error": error})
 
     failure = (await execute()).failure
 
@@ -338,8 +320,8 @@ async def test_the_runners_words_are_kept_and_its_code_found(
     assert (failure.status, failure.error, failure.runner_code) == (502, error, code)
 
 
-async def test_an_error_without_end_is_cut(runner: Runner, execute: Execute) -> None:
-    runner.answer = answers(200, json={**OK, "error": "execute_failed: " + "x" * 3_000})
+async def test_an_error_without_end_is_cut(runner: ScriptedRunner, execute: Execute) -> None:
+    runner.answer = answers(200, json={**SUCCESS, "error": "execute_failed: " + "x" * 3_000})
 
     failure = (await execute()).failure
 
@@ -347,14 +329,14 @@ async def test_an_error_without_end_is_cut(runner: Runner, execute: Execute) -> 
     assert len(failure.error) == 2_000
 
 
-async def test_a_guest_past_its_deadline_timed_out(runner: Runner, execute: Execute) -> None:
-    runner.answer = answers(200, json={**OK, "error": "execute_failed: deadline_exceeded: Too slow."})
+async def test_a_guest_past_its_deadline_timed_out(runner: ScriptedRunner, execute: Execute) -> None:
+    runner.answer = answers(200, json={**SUCCESS, "error": "execute_failed: deadline_exceeded: Too slow."})
 
     assert isinstance((await execute()).failure, ExecutionTimedOut)
 
 
 async def test_a_runner_that_does_not_answer_is_left(
-    runner: Runner, execute: Execute, monkeypatch: pytest.MonkeyPatch
+    runner: ScriptedRunner, execute: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = anyio.Event()
 
@@ -374,7 +356,7 @@ async def test_a_runner_that_does_not_answer_is_left(
 
 
 async def test_a_runner_that_trickles_is_left_too(
-    runner: Runner, execute: Execute, monkeypatch: pytest.MonkeyPatch
+    runner: ScriptedRunner, execute: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def trickle() -> AsyncIterator[bytes]:
         yield b"{"
@@ -386,7 +368,7 @@ async def test_a_runner_that_trickles_is_left_too(
     assert isinstance((await execute(timeout_ms=1)).failure, RunnerTimeout)
 
 
-async def test_no_failure_tells_a_secret(runner: Runner, execute: Execute) -> None:
+async def test_no_failure_tells_a_secret(runner: ScriptedRunner, execute: Execute) -> None:
     async def quote(request: httpx.Request) -> httpx.Response:
         raise httpx.LocalProtocolError(f"bad header {request.headers['x-runner-service-token']}")
 
@@ -425,7 +407,7 @@ def test_a_service_token_that_no_header_carries_is_refused_unseen(token: str) ->
     assert token not in str(refused.value)
 
 
-async def test_without_a_service_token_none_is_sent(runner: Runner) -> None:
+async def test_without_a_service_token_none_is_sent(runner: ScriptedRunner) -> None:
     client = RunnerClient(ServerSettings(), httpx.MockTransport(runner))
     document = {
         "context": {"tenant_id": "t", "extension_id": "e", "content_hash": "h"},

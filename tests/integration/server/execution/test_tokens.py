@@ -1,4 +1,4 @@
-"""Execution tokens: a host call is believed only for the execution it comes from."""
+"""Execution tokens: a host call is accepted only for the execution that makes it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ API = manifest_api("POST /run")
 
 
 class HostCalls(httpx.AsyncBaseTransport):
-    """The runner's way to the server: keeps what passes; once ``held``, lets nothing through and says when it does."""
+    """Carries the runner's calls to the server and keeps them; once ``held``, sets ``arrived`` and carries none."""
 
     def __init__(self) -> None:
         self.kept: list[httpx.Request] = []
@@ -206,7 +206,7 @@ async def test_creates_of_two_calls_with_one_request_id_are_two_schedules(town: 
 
     made = [await town.client.post(url, headers=headers, json=create) for _ in range(2)]
 
-    assert len({each.json()["ok"]["scheduleId"] for each in made}) == 2
+    assert len({answer.json()["ok"]["scheduleId"] for answer in made}) == 2
 
 
 async def test_a_bundle_that_is_not_there_is_a_bad_gateway(town: Town) -> None:
