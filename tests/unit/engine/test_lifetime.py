@@ -100,7 +100,7 @@ def test_a_process_may_end_while_guests_compute_beside_a_loop_that_stopped():
         + """
 loop = asyncio.new_event_loop()
 loop.set_exception_handler(lambda *_: None)
-tasks = [loop.create_task(run(link(2), "spin")), loop.create_task(run(link(3), "spin"))]  # the worker before an engine
+tasks = [loop.create_task(run(link(2), "spin")), loop.create_task(run(link(3), "spin"))]  # the CPU thread before an engine
 loop.run_until_complete(until_in_the_worker(*tasks))
 print("ends")
 """

@@ -82,14 +82,14 @@ def test_a_loop_that_ended_before_the_moment_was_over_does_not_keep_the_next_one
 ):
     monkeypatch.setattr("alga_runner.engine.ticker.IDLE_S", 0)
 
-    async def live(turns: int) -> None:
+    async def live(iterations: int) -> None:
         ticker.acquire()
         ticker.release()
-        for _ in range(turns):
+        for _ in range(iterations):
             await asyncio.sleep(0)
 
-    asyncio.run(live(turns=0))
-    asyncio.run(live(turns=3))
+    asyncio.run(live(iterations=0))
+    asyncio.run(live(iterations=3))
 
     assert armed[-1] is False
     assert not ticker._stops_in

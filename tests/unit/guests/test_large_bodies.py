@@ -1,4 +1,4 @@
-"""Bodies that take milliseconds are decoded and encoded in their tenant's turn, and come through as they are."""
+"""Bodies that take milliseconds are decoded and encoded one at a time for each tenant, and arrive unchanged."""
 
 from __future__ import annotations
 
