@@ -87,7 +87,7 @@ def test_a_process_may_end_while_the_timers_of_several_engines_run():
 
 
 SPINNING = """
-async def until_in_the_worker(*tasks):
+async def until_in_the_cpu_thread(*tasks):
     from alga_runner.engine.context import engine_context
     while engine_context.cpu_thread.waiting + (engine_context.cpu_thread._running is not None) < len(tasks):
         await asyncio.sleep(0)
@@ -100,8 +100,8 @@ def test_a_process_may_end_while_guests_compute_beside_a_loop_that_stopped():
         + """
 loop = asyncio.new_event_loop()
 loop.set_exception_handler(lambda *_: None)
-tasks = [loop.create_task(run(link(2), "spin")), loop.create_task(run(link(3), "spin"))]  # the CPU thread before an engine
-loop.run_until_complete(until_in_the_worker(*tasks))
+tasks = [loop.create_task(run(link(2), "spin")), loop.create_task(run(link(3), "spin"))]
+loop.run_until_complete(until_in_the_cpu_thread(*tasks))
 print("ends")
 """
     )
@@ -141,7 +141,7 @@ async def main():
     guest.poll()
     guest.call("spin", 1)
     task = asyncio.ensure_future(run_call(guest, None))
-    await until_in_the_worker(task)
+    await until_in_the_cpu_thread(task)
     while engine_context.cpu_thread._running is None:
         await asyncio.sleep(0)
     child = os.fork()
@@ -168,7 +168,7 @@ def test_ctrl_c_while_guests_compute_beside_the_loop_ends_the_process_as_an_inte
 async def main():
     linked = link()
     tasks = [asyncio.ensure_future(run(linked, "spin")) for _ in range(3)]
-    await until_in_the_worker(*tasks)
+    await until_in_the_cpu_thread(*tasks)
     with deferred_interrupts():
         for _ in range({interrupts}):
             signal.raise_signal(signal.SIGINT)
