@@ -5,13 +5,13 @@ Functions take a connection and run in its transaction. Every query that touches
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, Select, and_, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from alga_runner.models import DEFAULT_CAPABILITIES, normalise_capabilities, unknown_capabilities
@@ -78,6 +78,21 @@ def require(connection: Connection, tenant_id: str, install_id: str, *, lock: bo
     if found is None:
         raise NotFound(_NOT_FOUND)
     return found
+
+
+def several(connection: Connection, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], Install]:
+    """The installs of these tenants and install ids, by both; one that is gone is absent."""
+    owner = tuple_(tables.install.c.tenant_id, tables.install.c.id)
+    rows = connection.execute(_query().where(owner.in_(sorted(owners)))).all()
+    grants: dict[tuple[str, str], set[str]] = {(row.tenant_id, row.install_id): set() for row in rows}
+    grant = tables.grant.c
+    query = select(grant.tenant_id, grant.install_id, grant.capability)
+    for row in connection.execute(query.where(tuple_(grant.tenant_id, grant.install_id).in_(sorted(grants)))):
+        grants[row.tenant_id, row.install_id].add(row.capability)
+    return {
+        (row.tenant_id, row.install_id): _install(row, frozenset(grants[row.tenant_id, row.install_id]))
+        for row in rows
+    }
 
 
 def enabled(connection: Connection, tenant_id: str, extension_id: str) -> Install | None:

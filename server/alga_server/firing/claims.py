@@ -1,20 +1,21 @@
-"""Taking runs: the transactions by which one worker gets what is due.
+"""Claims due schedules: the transaction by which one server takes occurrences and attempts, and no other server does.
 
-Functions take a connection and run in its transaction. To claim is to insert the run's row and to move the schedule
-on, both or neither; the table's unique keys decide who claims, whatever the number of workers.
+Functions take a connection and run in its transaction. A claim inserts the run's row and moves the schedule on, both or
+neither. The table's unique keys decide which server claims, whatever the number of servers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
 
 from ..catalog import installs
 from ..catalog.installs import Install
@@ -23,21 +24,21 @@ from ..schedules import next_run
 from ..schedules.policies import NONE_WAITING
 from ..schedules.schedules import rfc3339
 from ..storage import locks, tables
-from . import misfires, runs
+from . import due as due_schedules
+from . import misfires, recording, runs
 from .due import DueSchedule
-from .leases import Worker, note
 from .misfires import MisfirePolicy
-from .runs import Reason, Run, Status, Trigger
+from .recording import Worker
+from .runs import Reason, Run, Status
 
-_ENOUGH = 25
-"""Claims in one transaction: others that write wait meanwhile."""
+logger = logging.getLogger("alga_server")
 
 ENDPOINT_GONE = "Schedule endpoint not found; disabling schedule"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run that this worker holds, and what to call for it; ``name`` is the schedule's, if it has one."""
+    """A run that this server holds, and what to call for it; ``name`` is the schedule's, if it has one."""
 
     run: Run
     install: Install
@@ -47,32 +48,17 @@ class Claim:
     payload: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What was taken together; whether others have taken any; what they held; what was not looked at any more."""
+Outcome = Claim | Run | Literal["locked", "nothing", "no_room", "failed"]
+"""What became of a due schedule: a ``Claim`` to carry out, or a ``Run`` that was recorded and is over.
 
-    taken: list[Claim | Run]
-    others: bool
-    held: list[DueSchedule]
-    rest: Sequence[DueSchedule]
+Otherwise ``locked`` by another server, ``nothing`` to claim any more, ``no_room`` for a run, or ``failed`` and logged.
+"""
 
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What claims in one transaction need to look up only once."""
-
-    installs: dict[tuple[str, str], Install] = field(default_factory=dict)
-    pruned: set[tuple[str, str]] = field(default_factory=set)
-
-    def install(self, connection: Connection, row: Row[Any]) -> Install:
-        """The schedule's install."""
-        place = (row.tenant_id, row.install_id)
-        if place not in self.installs:
-            self.installs[place] = installs.require(connection, *place)
-        return self.installs[place]
+_Planned = tuple[Row[Any], Install, Run, dict[str, Any]]
+"""A schedule, its install, the run to insert, and the columns that move the schedule on."""
 
 
-def claim_some(
+def claim_many(
     connection: Connection,
     due: Sequence[DueSchedule],
     worker: Worker,
@@ -80,127 +66,21 @@ def claim_some(
     *,
     room: int,
     wait: bool = True,
-) -> Batch:
-    """Take what is due of the first of the schedules, in their order, until ``room`` runs begin or it is enough.
+) -> list[Outcome]:
+    """Claim the occurrence or attempt that each of the schedules is due for; their outcomes, in the same order.
 
-    As ``claim`` of each, in one transaction. Where one of them cannot be taken it raises, and nothing was. Without
-    ``wait`` those that somebody else has at that moment are left for later.
+    At most ``room`` of the runs begin. Unless it is to ``wait``, it passes over schedules that another server has
+    locked. A schedule that cannot be claimed is logged and costs the others nothing; an ``OperationalError`` is the
+    database's, and is raised.
     """
-    seen = Seen()
-    taken: list[Claim | Run] = []
-    left = _still_due(connection, due, now)
-    others = len(left) < len(due)
-    some = [at for at, each in enumerate(due) if each.schedule_id in left][:_ENOUGH]
-    end = some[-1] + 1 if len(some) == _ENOUGH else len(due)
-    free = locks.claim_several(
-        connection,
-        [(due[at].tenant_id, due[at].install_id) for at in some],
-        [due[at].schedule_id for at in some],
-        wait=wait,
-    )
-    held: list[DueSchedule] = []
-    for at in some:
-        each = due[at]
-        if each.schedule_id not in free:
-            held.append(each)
-            continue
-        if room <= 0 and not each.running:
-            return Batch(taken, others, held, due[at:])
-        claimed = claim(connection, each, worker, now, may_run=room > 0, seen=seen)
-        if claimed is not None:
-            taken.append(claimed)
-            room -= isinstance(claimed, Claim)
-    return Batch(taken, others, held, due[end:])
-
-
-def _still_due(connection: Connection, due: Sequence[DueSchedule], now: datetime) -> set[str]:
-    """What others took meanwhile is not worth a look each."""
-    schedule = tables.schedule.c
-    wanted = schedule.id.in_([each.schedule_id for each in due])
-    query = select(schedule.id).where(wanted, or_(schedule.next_run_at <= now, schedule.retry_at <= now))
-    return set(connection.execute(query).scalars())
-
-
-def claim(
-    connection: Connection,
-    due: DueSchedule,
-    worker: Worker,
-    now: datetime,
-    *,
-    may_run: bool,
-    seen: Seen | None = None,
-) -> Claim | Run | None:
-    """Take what is due of the schedule: a ``Claim`` to carry out, or a ``Run`` that was recorded and is over.
-
-    An occurrence, or the attempt that waits. A new occurrence takes its place, which is recorded first.
-
-    ``None`` when there is nothing to take: another worker did, its turn has not come, or it would run and
-    ``may_run`` is false. With ``seen`` it is one of several in its transaction, and raises ``IntegrityError`` where
-    another worker recorded the same.
-    """
-    if seen is None:
-        locks.keep_install(connection, due.tenant_id, due.install_id)
-        locks.change_schedule(connection, due.tenant_id, due.install_id, due.schedule_id)
-    row = _schedule(connection, due.tenant_id, due.install_id, due.schedule_id)
-    if row is None or row.next_run_at is None:
-        return None
-    running = _running(connection, row)
-    if running is None and not may_run:
-        return None
-    if row.next_run_at > now or (row.missed_policy == "all" and row.retry_at is not None):
-        due_now = running is None and row.retry_at is not None and row.retry_at <= now
-        return _claim_attempt(connection, row, worker, now, reason=None, seen=seen) if due_now else None
-    if running is not None and _waits(row, running):
-        return None
-    if running is None and row.retry_at is not None:
-        return _claim_attempt(connection, row, worker, now, reason="superseded", seen=seen)
-    install = (seen or Seen()).install(connection, row)
-    first = next_run.read(row.next_run_at, row.next_nominal_time)
-    plan = misfires.plan(row.cron, row.timezone, first, now, _policy(row, worker))
-    _change_schedule(connection, row, next_run.columns(plan.then))
-    reason: Reason | None = "missed" if plan.made_up or plan.missed else None
-    if plan.runs:
-        reason = _obstacle(install, row, running) or reason
-    return _record(
-        connection,
-        row,
-        install,
-        worker,
-        now,
-        trigger="schedule",
-        nominal_time=plan.occurrence.nominal_time,
-        due_at=plan.occurrence.due_at,
-        reason=reason,
-        missed=plan.missed,
-        too_late=not plan.runs,
-        seen=seen,
-    )
-
-
-def _claim_attempt(
-    connection: Connection,
-    row: Row[Any],
-    worker: Worker,
-    now: datetime,
-    *,
-    reason: Reason | None,
-    seen: Seen | None,
-) -> Claim | Run | None:
-    """Take the attempt that waits, or record for which ``reason`` it will not be."""
-    _change_schedule(connection, row, NONE_WAITING)
-    return _record(
-        connection,
-        row,
-        (seen or Seen()).install(connection, row),
-        worker,
-        now,
-        trigger="schedule",
-        nominal_time=row.retry_nominal_time,
-        due_at=row.retry_due_at,
-        reason=reason,
-        attempt=row.retry_attempt,
-        seen=seen,
-    )
+    owners = [(schedule.tenant_id, schedule.install_id) for schedule in due]
+    free = locks.claim_several(connection, owners, [schedule.schedule_id for schedule in due], wait=wait)
+    locked = [schedule for schedule in due if schedule.schedule_id in free]
+    outcomes = _claim(connection, locked, worker, now, room=room) if locked else {}
+    absent: Outcome = (
+        "nothing" if wait else "locked"
+    )  # who waited did not get the lock of a schedule that is gone
+    return [outcomes.get(schedule.schedule_id, absent) for schedule in due]
 
 
 def claim_now(
@@ -212,166 +92,251 @@ def claim_now(
     worker: Worker,
     now: datetime,
 ) -> Claim | Run:
-    """Take a run that somebody asked for, by the same rules. Raises ``NotFound``."""
+    """Claim a run that an admin asked for; it is skipped by the same rules. Raises ``NotFound``."""
     install = installs.require(connection, tenant_id, install_id, lock=True)
     locks.change_schedule(connection, tenant_id, install_id, schedule_id)
-    row = _schedule(connection, tenant_id, install_id, schedule_id)
+    row = _rows(connection, [schedule_id]).get((tenant_id, install_id, schedule_id))
     if row is None:
         raise NotFound("Schedule not found")
-    nominal_time = rfc3339(now) or ""
-    claimed = _record(
-        connection,
-        row,
-        install,
-        worker,
-        now,
+    reason = _obstacle(row, install)
+    run = replace(
+        _new_run(row, install, worker, now, skipped=reason is not None),
         trigger="run_now",
-        nominal_time=nominal_time,
-        due_at=now,
-        reason=_obstacle(install, row, _running(connection, row)),
-        attempt=_attempts(connection, row, nominal_time) + 1,
+        nominal_time=rfc3339(now) or "",
+        reason=reason,
     )
+    run = replace(run, attempt=_attempts(connection, run) + 1)
+    claimed = _record(connection, [(row, install, run, {})], worker).get(schedule_id)
     if claimed is None:
         raise LookupError("a run under a lock was recorded twice")
     return claimed
 
 
-def _policy(row: Row[Any], worker: Worker) -> MisfirePolicy:
-    seconds = row.missed_window_s
-    window = None if seconds is None else timedelta(seconds=seconds)
-    return MisfirePolicy(row.missed_policy, window, worker.grace)
+def _claim(
+    connection: Connection, due: Sequence[DueSchedule], worker: Worker, now: datetime, *, room: int
+) -> dict[str, Outcome]:
+    """Claim locked schedules together; if that fails, each half by itself, down to the one that fails."""
+    try:
+        with connection.begin_nested():
+            return _claim_together(connection, due, worker, now, room=room)
+    except OperationalError:
+        raise
+    except Exception as error:  # noqa: BLE001 - logged with the schedule that it is about
+        if len(due) == 1:
+            return {due[0].schedule_id: _failed(due[0], error)}
+    half = len(due) // 2
+    first = _claim(connection, due[:half], worker, now, room=room)
+    begun = sum(isinstance(outcome, Claim) for outcome in first.values())
+    return first | _claim(connection, due[half:], worker, now, room=room - begun)
 
 
-def _waits(row: Row[Any], running: Row[Any]) -> bool:
-    """Whether the due occurrence waits for the run under way, as ``survey`` has it."""
-    if running.trigger == "schedule" and running.due_at == row.next_run_at:
-        return True
-    return bool(row.missed_policy == "all" and row.next_run_at <= running.started_at)
+def _claim_together(
+    connection: Connection, due: Sequence[DueSchedule], worker: Worker, now: datetime, *, room: int
+) -> dict[str, Outcome]:
+    rows = _rows(connection, [schedule.schedule_id for schedule in due])
+    found = installs.several(connection, {(row.tenant_id, row.install_id) for row in rows.values()})
+    outcomes: dict[str, Outcome] = {}
+    planned: list[_Planned] = []
+    for schedule in due:
+        row = rows.get((schedule.tenant_id, schedule.install_id, schedule.schedule_id))
+        outcomes[schedule.schedule_id] = "nothing"
+        if row is None:
+            continue
+        if room <= 0 and not row.running:
+            outcomes[row.id] = "no_room"
+            continue
+        try:
+            plan = _plan(row, found[row.tenant_id, row.install_id], worker, now)
+        except Exception as error:  # noqa: BLE001 - an unknown zone, say: logged, and costs the others nothing
+            outcomes[row.id] = _failed(schedule, error)
+            continue
+        if plan is not None:
+            planned.append(plan)
+            room -= plan[2].status == "running"
+    if planned:
+        outcomes.update(_record(connection, planned, worker))
+    return outcomes
 
 
-def _obstacle(install: Install, row: Row[Any], running: Row[Any] | None) -> Reason | None:
+def _failed(due: DueSchedule, error: Exception) -> Literal["failed"]:
+    logger.error(
+        "Claiming a due schedule failed",
+        exc_info=error,
+        extra={
+            "action": "dispatch_failure",
+            "tenant_id": due.tenant_id,
+            "install_id": due.install_id,
+            "schedule_id": due.schedule_id,
+        },
+    )
+    return "failed"
+
+
+def _plan(row: Row[Any], install: Install, worker: Worker, now: datetime) -> _Planned | None:
+    """Decide what to record of a schedule, and how it moves on; ``None`` if nothing of it may be claimed now."""
+    if row.next_run_at is None:
+        return None
+    if row.next_run_at > now or row.waits_for_attempt:
+        attempt_is_due = not row.running and row.retry_at is not None and row.retry_at <= now
+        return _plan_attempt(row, install, worker, now, reason=None) if attempt_is_due else None
+    if row.waits:
+        return None
+    if not row.running and row.retry_at is not None:
+        return _plan_attempt(row, install, worker, now, reason="superseded")
+    first = next_run.read(row.next_run_at, row.next_nominal_time)
+    window = None if row.missed_window_s is None else timedelta(seconds=row.missed_window_s)
+    policy = MisfirePolicy(row.missed_policy, window, worker.grace)
+    plan = misfires.plan(row.cron, row.timezone, first, now, policy)
+    obstacle = _obstacle(row, install) if plan.runs else None
+    run = replace(
+        _new_run(row, install, worker, now, skipped=obstacle is not None or not plan.runs),
+        nominal_time=plan.occurrence.nominal_time,
+        due_at=plan.occurrence.due_at,
+        reason=obstacle or ("missed" if plan.made_up or plan.missed else None),
+        missed=plan.missed,
+    )
+    return row, install, run, next_run.columns(plan.then)
+
+
+def _plan_attempt(
+    row: Row[Any], install: Install, worker: Worker, now: datetime, *, reason: Reason | None
+) -> _Planned:
+    """The attempt that waits; with a ``reason``, it is skipped for that."""
+    run = replace(
+        _new_run(row, install, worker, now, skipped=reason is not None),
+        nominal_time=row.retry_nominal_time,
+        due_at=row.retry_due_at,
+        attempt=row.retry_attempt,
+        reason=reason,
+    )
+    return row, install, run, NONE_WAITING
+
+
+def _obstacle(row: Row[Any], install: Install) -> Reason | None:
     """Why a run of the schedule is skipped."""
     if not install.enabled:
         return "install_disabled"
     if not row.enabled:
         return "schedule_disabled"
-    return None if running is None else "overlap"
+    return "overlap" if row.running else None
 
 
-def _record(
-    connection: Connection,
-    row: Row[Any],
-    install: Install,
-    worker: Worker,
-    now: datetime,
-    *,
-    trigger: Trigger,
-    nominal_time: str,
-    due_at: datetime,
-    reason: Reason | None,
-    missed: int = 0,
-    too_late: bool = False,
-    attempt: int = 1,
-    seen: Seen | None = None,
-) -> Claim | Run | None:
-    """Insert the run; ``None`` if the database has it already."""
-    skipped = too_late or reason not in {None, "missed"}
+def _new_run(row: Row[Any], install: Install, worker: Worker, now: datetime, *, skipped: bool) -> Run:
+    """A run of the schedule, not inserted yet; it is over if it is ``skipped`` or its endpoint is gone."""
     gone = row.version_id != install.version_id
     status: Status = "skipped" if skipped else "error" if gone else "running"
-    values: dict[str, Any] = {
-        "id": str(uuid4()),
-        "tenant_id": row.tenant_id,
-        "install_id": row.install_id,
-        "schedule_id": row.id,
-        "trigger": trigger,
-        "nominal_time": nominal_time,
-        "due_at": due_at,
-        "attempt": attempt,
-        "status": status,
-        "reason": reason,
-        "missed": missed,
-        "request_id": str(uuid4()),
-        "worker_id": worker.id,
-        "started_at": now,
-    }
-    if status == "running":
-        values["lease_expires_at"] = now + worker.lease
-    else:
-        values |= {"finished_at": now, "duration_ms": 0}
-    if status == "error":
-        values |= {"error_code": "endpoint_not_found", "error_message": ENDPOINT_GONE}
-    try:
-        # Of several claims none makes up for another; they fail together, and are made again one by one.
-        with connection.begin_nested() if seen is None else nullcontext():
-            added = connection.execute(insert(tables.schedule_run).values(values))
-    except IntegrityError:
-        if seen is not None:
-            raise
-        return None
-    place = (row.tenant_id, row.install_id)
-    if seen is None or place not in seen.pruned:
-        runs.prune(connection, *place, keep=worker.history)
-    if seen is not None:
-        seen.pruned.add(place)
-    run = runs.added(values, added.inserted_primary_key)
-    if status == "error":
-        _change_schedule(connection, row, {"enabled": False, **next_run.NOTHING})
-        note(connection, run, "error", ENDPOINT_GONE)
-    if status == "running":
-        return Claim(run, install, row.name, row.method, row.path, row.payload)
-    return run
-
-
-def _schedule(connection: Connection, tenant_id: str, install_id: str, schedule_id: str) -> Row[Any] | None:
-    """The schedule with its endpoint; the caller has locked it."""
-    endpoint = tables.endpoint
-    query = (
-        select(tables.schedule, endpoint.c.method, endpoint.c.path, endpoint.c.version_id)
-        .join(endpoint, endpoint.c.id == tables.schedule.c.endpoint_id)
-        .where(locks.of_install(tenant_id, install_id), tables.schedule.c.id == schedule_id)
+    return Run(
+        ordinal=0,
+        id=str(uuid4()),
+        tenant_id=row.tenant_id,
+        install_id=row.install_id,
+        schedule_id=row.id,
+        trigger="schedule",
+        nominal_time="",
+        due_at=now,
+        attempt=1,
+        status=status,
+        reason=None,
+        missed=0,
+        http_status=None,
+        error_code="endpoint_not_found" if status == "error" else None,
+        error_message=ENDPOINT_GONE if status == "error" else None,
+        request_id=str(uuid4()),
+        worker_id=worker.id,
+        started_at=now,
+        finished_at=None if status == "running" else now,
+        duration_ms=None if status == "running" else 0,
     )
-    return connection.execute(query).one_or_none()
 
 
-def _running(connection: Connection, row: Row[Any]) -> Row[Any] | None:
-    """The schedule's run under way: its trigger, its instant, and when it began."""
-    return connection.execute(_RUNNING, _named(row)).one_or_none()
+def _record(connection: Connection, planned: Sequence[_Planned], worker: Worker) -> dict[str, Claim | Run]:
+    """Insert the runs and move their schedules on; by schedule, those that the database did not have already."""
+    values = [
+        {name: getattr(run, name) for name in _RUN_COLUMNS}
+        | {"lease_expires_at": run.started_at + worker.lease if run.status == "running" else None}
+        for _, _, run, _ in planned
+    ]
+    ordinals = {row.id: row.ordinal for row in connection.execute(_INSERT[connection.dialect.name], values)}
+    moved = [
+        {f"new_{name}": changes.get(name, getattr(row, name)) for name in next_run.NOTHING}
+        | {"of_tenant": row.tenant_id, "of_install": row.install_id, "of_schedule": row.id}
+        for row, _, _, changes in planned
+        if changes
+    ]
+    if moved:
+        connection.execute(_MOVE_ON, moved)
+    recorded: dict[str, Claim | Run] = {}
+    for row, install, run, _ in planned:
+        if run.id not in ordinals:
+            continue
+        inserted = replace(run, ordinal=ordinals[run.id])
+        if run.status == "running":
+            recorded[row.id] = Claim(inserted, install, row.name, row.method, row.path, row.payload)
+            continue
+        recorded[row.id] = inserted
+        if run.status == "error":
+            this = locks.of_install(row.tenant_id, row.install_id) & (tables.schedule.c.id == row.id)
+            disabled = {"enabled": False, **next_run.NOTHING}
+            connection.execute(update(tables.schedule).where(this).values(disabled))
+            recording.note(connection, run, "error", ENDPOINT_GONE)
+    for tenant_id, install_id in sorted({(row.tenant_id, row.install_id) for row, *_ in planned}):
+        runs.prune(connection, tenant_id, install_id, keep=worker.history)
+    return recorded
 
 
-def _attempts(connection: Connection, row: Row[Any], nominal_time: str) -> int:
-    run = tables.schedule_run.c
-    query = select(func.coalesce(func.max(run.attempt), 0)).where(
-        runs.of_install(row.tenant_id, row.install_id),
-        run.schedule_id == row.id,
-        run.trigger == "run_now",
-        run.nominal_time == nominal_time,
+def _rows(connection: Connection, schedule_ids: Iterable[str]) -> dict[tuple[str, str, str], Row[Any]]:
+    """The schedules with their endpoints, by tenant, install and id; the caller has locked them.
+
+    ``running``: a run is under way. ``waits``, ``waits_for_attempt``: its occurrence waits for that, or for an attempt.
+    """
+    rows = connection.execute(_SCHEDULES, {"ids": list(schedule_ids)})
+    return {(row.tenant_id, row.install_id, row.id): row for row in rows}
+
+
+def _attempts(connection: Connection, run: Run) -> int:
+    """How many runs of the same schedule an admin asked for at the same instant."""
+    table = tables.schedule_run.c
+    query = select(func.coalesce(func.max(table.attempt), 0)).where(
+        runs.of_install(run.tenant_id, run.install_id),
+        table.schedule_id == run.schedule_id,
+        table.trigger == "run_now",
+        table.nominal_time == run.nominal_time,
     )
     highest: int = connection.execute(query).scalar_one()
     return highest
 
 
-def _change_schedule(connection: Connection, row: Row[Any], values: dict[str, Any]) -> None:
-    connection.execute(_CHANGE, {**values, **_named(row)})
-
-
-def _named(row: Row[Any]) -> dict[str, str]:
-    """A schedule, for the statements below."""
-    return {"of_tenant": row.tenant_id, "of_install": row.install_id, "of_schedule": row.id}
-
-
-# Made once: what is asked for every firing.
-_TENANT: BindParameter[str] = bindparam("of_tenant")
-_INSTALL: BindParameter[str] = bindparam("of_install")
-_SCHEDULE: BindParameter[str] = bindparam("of_schedule")
-_RUN = tables.schedule_run.c
-_RUNNING: Select[Any] = select(_RUN.trigger, _RUN.due_at, _RUN.started_at).where(
-    _RUN.tenant_id == _TENANT,
-    _RUN.install_id == _INSTALL,
-    _RUN.schedule_id == _SCHEDULE,
-    _RUN.status == "running",
+# Built once: every firing executes these.
+_RUN_COLUMNS = [field.name for field in fields(Run) if field.name != "ordinal"]
+_ONCE = ["schedule_id", "trigger", "nominal_time", "attempt"]
+# Passes over a run that was recorded already. A second one under way is an error: the schedule does not move on.
+_INSERT = {
+    "sqlite": sqlite.insert(tables.schedule_run)
+    .on_conflict_do_nothing(index_elements=_ONCE)
+    .returning(tables.schedule_run.c.ordinal, tables.schedule_run.c.id),
+    "postgresql": postgresql.insert(tables.schedule_run)
+    .on_conflict_do_nothing(index_elements=_ONCE)
+    .returning(tables.schedule_run.c.ordinal, tables.schedule_run.c.id),
+}
+_MOVE_ON = (
+    update(tables.schedule)
+    .where(
+        tables.schedule.c.tenant_id == bindparam("of_tenant"),
+        tables.schedule.c.install_id == bindparam("of_install"),
+        tables.schedule.c.id == bindparam("of_schedule"),
+    )
+    .values({name: bindparam(f"new_{name}") for name in next_run.NOTHING})
 )
-_CHANGE = update(tables.schedule).where(
-    tables.schedule.c.tenant_id == _TENANT,
-    tables.schedule.c.install_id == _INSTALL,
-    tables.schedule.c.id == _SCHEDULE,
+_SCHEDULES = (
+    select(
+        tables.schedule,
+        tables.endpoint.c.method,
+        tables.endpoint.c.path,
+        tables.endpoint.c.version_id,
+        due_schedules.RUNNING.label("running"),
+        due_schedules.WAITS.label("waits"),
+        due_schedules.WAITS_FOR_ATTEMPT.label("waits_for_attempt"),
+    )
+    .join(tables.endpoint, tables.endpoint.c.id == tables.schedule.c.endpoint_id)
+    .where(tables.schedule.c.id.in_(bindparam("ids", expanding=True)))
 )

@@ -17,7 +17,6 @@ from uuid import uuid4
 
 import anyio
 from anyio.abc import TaskGroup
-from sqlalchemy.exc import OperationalError
 
 from ..clock import Clock
 from ..errors import DispatcherUnavailable, NotFound
@@ -25,18 +24,20 @@ from ..execution.executions import Executor
 from ..metrics import Metrics
 from ..settings import ServerSettings
 from ..storage.database import Database
-from . import claims, leases, runs
+from . import claims, recording, runs
 from . import due as due_schedules
-from .claims import Batch, Claim
+from .claims import Claim, Outcome
 from .due import DueSchedule, Position, Survey
 from .handler import call_handler
-from .leases import Ending, Worker, report
 from .queue.jobs import JobRunner
-from .run_recorder import RunRecorder
+from .recording import Ending, RunRecorder, Worker, report
 from .runs import Run
 
 _BATCH = 500
-"""Due schedules looked at in one go."""
+"""Due schedules that one query reads."""
+
+_TOGETHER = 25
+"""Schedules claimed in one transaction: others that write wait meanwhile."""
 
 logger = logging.getLogger("alga_server")
 
@@ -49,15 +50,6 @@ class _Live:
     ended: anyio.Event = field(default_factory=anyio.Event)
     call: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     """Around the call of the handler."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Round:
-    """What one look did: whether it or others fired any, whether some wait for room, when to look again."""
-
-    fired: bool
-    crowded: bool
-    next_at: datetime
 
 
 class Dispatcher:
@@ -136,7 +128,7 @@ class Dispatcher:
             async with self._turn:  # whoever claims yet is done
                 pass
             try:
-                await self._give_up(partial(leases.release, worker=self._worker, now=self._clock.now()))
+                await self._give_up(partial(recording.release, worker=self._worker, now=self._clock.now()))
             except Exception:
                 logger.exception("Giving up the runs failed", extra={"action": "dispatch_failure"})
         self.wake()
@@ -156,10 +148,10 @@ class Dispatcher:
         while True:
             self._running_group()
             changed = self._woken
-            this = await self._look(now, may_fire=True)
-            if this.crowded or any(_was_due(each.run, now) for each in self._live.values()):
+            fired, crowded, _ = await self._look(now, may_fire=True)
+            if crowded or any(_was_due(live.run, now) for live in self._live.values()):
                 await changed.wait()
-            elif not this.fired:
+            elif not fired:
                 break
         return await self._database.read(lambda c: runs.scheduled_since(c, before, self._worker.id))
 
@@ -173,7 +165,7 @@ class Dispatcher:
             with anyio.CancelScope(shield=True):
                 now = self._clock.now()
                 await self._keep(now)
-                await self._give_up(partial(leases.reap, now=now))
+                await self._give_up(partial(recording.reap, now=now))
                 if self._room() <= 0:
                     raise DispatcherUnavailable("Too many runs are under way; try again later")
                 claimed = await self._database.write(
@@ -196,7 +188,7 @@ class Dispatcher:
             now = self._clock.now()
             try:
                 looks = self._settings.dispatch_schedules and self._jobs.dispatcher_looks
-                next_at = (await self._look(now, may_fire=looks)).next_at
+                _, _, next_at = await self._look(now, may_fire=looks)
             except Exception:
                 logger.exception("Looking for due schedules failed", extra={"action": "dispatch_failure"})
                 next_at = now + self._poll
@@ -218,17 +210,14 @@ class Dispatcher:
                     return
                 async with self._turn:
                     take = partial(
-                        claims.claim, due=due, worker=self._worker, now=now, may_run=self._room() > 0
+                        claims.claim_many, due=[due], worker=self._worker, now=now, room=self._room()
                     )
-                    claimed = await self._database.write(take)
-                    if claimed is not None:
-                        _, live = self._take(claimed)
+                    [outcome] = await self._database.write(take)
+                    if claimed := isinstance(outcome, Claim | Run):
+                        _, live = self._take(outcome)
                 if live is not None:
                     await live.ended.wait()
-                if (
-                    claimed is not None
-                    or await self._database.read(partial(due_schedules.due_at, due=due)) != due_at
-                ):
+                if claimed or await self._database.read(partial(due_schedules.due_at, due=due)) != due_at:
                     return
             except Exception:
                 logger.exception(
@@ -237,8 +226,11 @@ class Dispatcher:
                 )
             await _first_of(woken.wait, partial(self._clock.sleep_until, max(due_at, now + self._poll)))
 
-    async def _look(self, now: datetime, *, may_fire: bool) -> _Round:
-        """One look at the schedules, all that are due, a part at a time. Whoever cancels it cuts nothing in two."""
+    async def _look(self, now: datetime, *, may_fire: bool) -> tuple[bool, bool, datetime]:
+        """Fire every schedule that is due, a page at a time. Cancelling it interrupts no transaction.
+
+        Returns whether this or another server fired any, whether some lack room, and when to look again.
+        """
         fired = crowded = False
         times = [now + self._poll]
         after: Position | None = None
@@ -252,7 +244,7 @@ class Dispatcher:
             if after is None or crowded:
                 break
         times += [self._renewed_at + self._worker.lease / 3] if self._live else []
-        return _Round(fired, crowded, min(times))
+        return fired, crowded, min(times)
 
     async def _survey(self, now: datetime, limit: int, after: Position | None) -> Survey:
         with anyio.CancelScope(shield=True):
@@ -260,72 +252,48 @@ class Dispatcher:
             look = partial(due_schedules.survey, now=now, limit=limit, after=after)
             survey = await self._database.read(look)
             if survey.expired:
-                await self._give_up(partial(leases.reap, now=now))
+                await self._give_up(partial(recording.reap, now=now))
                 survey = await self._database.read(look)
         return survey
 
     async def _fire_all(self, due: Sequence[DueSchedule], now: datetime) -> tuple[bool, bool]:
-        """Claim them, and start their runs; whether this or others fired any, and whether some wait for room."""
+        """Claim schedules and start their runs.
+
+        Returns whether this or another server fired any, and whether some lack room.
+        """
         fired = crowded = wait = False
-        rest, held = due, list[DueSchedule]()
-        while rest or held:
+        rest, locked = due, list[DueSchedule]()
+        while rest or locked:
             if not rest:
-                rest, held, wait = held, [], True  # whoever held them may have let go
-            if self._room() <= 0:
+                rest, locked, wait = locked, [], True  # the other server may have released them by now
+            if (room := self._room()) <= 0:
                 waiting = len(rest)
-                rest = [each for each in rest if each.running]  # to be skipped, which takes no room
+                rest = [schedule for schedule in rest if schedule.running]  # skipped, which takes no room
                 crowded |= len(rest) < waiting
-            with anyio.CancelScope(shield=True):
-                batch = await self._fire_some(rest, now, wait=wait)
-            fired |= bool(batch.taken) or batch.others
-            held += batch.held
-            rest = batch.rest
+            some = rest[: min(room, _TOGETHER) if room > 0 else _TOGETHER]
+            rest = rest[len(some) :]
+            for schedule, outcome in zip(some, await self._claim(some, now, wait=wait), strict=True):
+                if outcome == "locked":
+                    locked.append(schedule)
+                crowded |= outcome == "no_room"
+                fired |= outcome == "nothing" or isinstance(outcome, Claim | Run)
         return fired, crowded
 
-    async def _fire_some(self, due: Sequence[DueSchedule], now: datetime, *, wait: bool) -> Batch:
-        """Claim the first of them together and start their runs."""
+    async def _claim(self, due: Sequence[DueSchedule], now: datetime, *, wait: bool) -> list[Outcome]:
+        """Claim schedules in one transaction and start their runs."""
         if not due:
-            return Batch([], others=False, held=[], rest=[])
-        take = partial(claims.claim_some, due=due, worker=self._worker, now=now, room=self._room(), wait=wait)
-        try:
-            batch = await self._database.write(take)
-        except OperationalError:
-            raise  # the database's own trouble: others would have it too
-        except Exception:  # noqa: BLE001 - whoever's fault it is says so by itself
-            fired = [await self._fire(each, now, may_run=self._room() > 0) for each in due]
-            return Batch([], others=any(fired), held=[], rest=[])
-        for claimed in batch.taken:
-            self._begin(claimed)
-        return batch
-
-    async def _fire(self, due: DueSchedule, now: datetime, *, may_run: bool) -> bool:
-        """Claim one due schedule and start its run; whether anything was recorded."""
-        take = partial(claims.claim, due=due, worker=self._worker, now=now, may_run=may_run)
-        try:
-            claimed = await self._database.write(take)
-        except OperationalError:
-            raise  # the database's own trouble: the next schedule would have it too
-        except Exception:
-            # A schedule that cannot be claimed, say for a zone that is no longer known, stops no other.
-            logger.exception(
-                "Claiming a due schedule failed",
-                extra={
-                    "action": "dispatch_failure",
-                    "tenant_id": due.tenant_id,
-                    "install_id": due.install_id,
-                    "schedule_id": due.schedule_id,
-                },
-            )
-            return False
-        if claimed is None:
-            return False
-        self._begin(claimed)
-        return True
-
-    def _begin(self, claimed: Claim | Run) -> None:
-        run, _ = self._take(claimed)
-        if run.reason == "superseded":
-            self.wake()  # for the time that took its place
+            return []
+        claim = partial(
+            claims.claim_many, due=due, worker=self._worker, now=now, room=self._room(), wait=wait
+        )
+        with anyio.CancelScope(shield=True):
+            outcomes = await self._database.write(claim)
+        for outcome in outcomes:
+            if isinstance(outcome, Claim | Run):
+                run, _ = self._take(outcome)
+                if run.reason == "superseded":
+                    self.wake()  # for the occurrence that took its place
+        return outcomes
 
     def _take(self, claimed: Claim | Run) -> tuple[Run, _Live | None]:
         """Start what was claimed, or report what is over already."""
@@ -377,7 +345,7 @@ class Dispatcher:
         if self._live and now < self._renewed_at + self._worker.lease / 3:
             return
         if live := dict(self._live):
-            kept = await self._database.write(lambda c: leases.renew(c, self._worker, list(live), now))
+            kept = await self._database.write(lambda c: recording.renew(c, self._worker, list(live), now))
             for run_id in live.keys() - kept:
                 # Somebody gave it up, and may start the next one: a schedule does not run beside itself.
                 live[run_id].call.cancel()

@@ -52,11 +52,11 @@ class Survey:
 _schedule, _run = tables.schedule.c, tables.schedule_run.c
 _now, _most = bindparam("now", type_=tables.schedule.c.next_run_at.type), bindparam("most", type_=Integer())
 
-_RUNNING = exists().where(_run.schedule_id == _schedule.id, _run.status == "running")
+RUNNING = exists().where(_run.schedule_id == _schedule.id, _run.status == "running")
 
 # Occurrences that share an instant wait for one another, and so do missed ones that all run: what had come when the
 # run began is no overlap.
-_WAITS = exists().where(
+WAITS = exists().where(
     _run.schedule_id == _schedule.id,
     _run.status == "running",
     or_(
@@ -66,7 +66,9 @@ _WAITS = exists().where(
 )
 
 # With "all", a time does not take the place of an attempt that waits.
-_WAITS_FOR_ATTEMPT = and_(_schedule.missed_policy == "all", _schedule.retry_at.is_not(None))
+WAITS_FOR_ATTEMPT = and_(
+    _schedule.missed_policy == "all", _schedule.retry_at.is_not(None), _schedule.next_run_at.is_not(None)
+)
 
 _TIMES = (
     _schedule.next_run_at,
@@ -80,15 +82,15 @@ _ATTEMPTS = (_schedule.retry_at, _schedule.id)
 
 def _statements(order: tuple[ColumnElement[Any], ...], *which: ColumnElement[bool]) -> tuple[Any, Any]:
     """From the first on, and from after the row that ``key_0`` and so on name."""
-    found = select(_schedule.tenant_id, _schedule.install_id, _schedule.id, _RUNNING, *order).where(*which)
+    found = select(_schedule.tenant_id, _schedule.install_id, _schedule.id, RUNNING, *order).where(*which)
     found = found.order_by(*order).limit(_most)
     key = [bindparam(f"key_{at}", type_=each.type) for at, each in enumerate(order)]
     return found, found.where(order[0] >= key[0], tuple_(*order) > tuple_(*key))
 
 
-_DUE_TIMES = _statements(_TIMES, _schedule.next_run_at <= _now, ~_WAITS, ~_WAITS_FOR_ATTEMPT)
+_DUE_TIMES = _statements(_TIMES, _schedule.next_run_at <= _now, ~WAITS, ~WAITS_FOR_ATTEMPT)
 _DUE_ATTEMPTS = _statements(
-    _ATTEMPTS, _schedule.retry_at <= _now, ~_RUNNING, or_(_schedule.next_run_at > _now, _WAITS_FOR_ATTEMPT)
+    _ATTEMPTS, _schedule.retry_at <= _now, ~RUNNING, or_(_schedule.next_run_at > _now, WAITS_FOR_ATTEMPT)
 )
 
 _NEXT_LEASE = select(func.min(_run.lease_expires_at)).where(_run.status == "running")

@@ -13,7 +13,7 @@ from ..errors import ExecutionFailed, RunnerFailure
 from ..execution.executions import Executor, Firing
 from ..schedules.schedules import rfc3339
 from .claims import Claim
-from .leases import Ending
+from .recording import Ending
 from .runs import Run
 
 logger = logging.getLogger("alga_server")

@@ -6,7 +6,6 @@ oldest runs of an install make room for new ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
@@ -91,14 +90,6 @@ def get(connection: Connection, tenant_id: str, install_id: str, run_id: str) ->
     )
     row = connection.execute(query).one_or_none()
     return None if row is None else read(row)
-
-
-def added(values: Mapping[str, Any], key: Row[Any] | None) -> Run:
-    """The run that an insert of ``values`` made, under that primary key; what they do not name is null."""
-    if key is None:
-        raise LookupError("an insert has no primary key")
-    known: dict[str, Any] = {each.name: values.get(each.name) for each in fields(Run)}
-    return Run(**known | {"ordinal": key[0]})
 
 
 def last_ordinal(connection: Connection) -> int:

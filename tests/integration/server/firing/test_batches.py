@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,12 +14,11 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import OperationalError
 
 from alga_server import ServerSettings
-from alga_server.firing import claims, leases, runs
+from alga_server.firing import claims, recording, runs
 from alga_server.firing import due as due_schedules
 from alga_server.firing.dispatcher import _BATCH
 from alga_server.firing.due import Survey
-from alga_server.firing.leases import Ending
-from alga_server.firing.run_recorder import RunRecorder
+from alga_server.firing.recording import Ending, RunRecorder
 from alga_server.storage import tables
 from tests.support.server import Alga, FakeRunner, Install
 
@@ -100,6 +100,52 @@ async def test_a_time_that_was_fired_already_is_passed_over_and_stops_no_other(
     assert {each["context"]["schedule_id"] for each in fake_runner.asked} == {fired, other}
 
 
+async def test_a_run_that_the_database_refuses_costs_the_others_nothing_and_loses_no_occurrence(
+    install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = [await install.create() for _ in range(9)]
+    refused = ids[4]
+    install.alga.clock.advance(timedelta(hours=1))
+    database, now = install.alga.server._services.database, install.alga.clock.now()
+    due = (await database.read(lambda c: due_schedules.survey(c, now, limit=100))).due
+    worker = recording.Worker(id="test", lease=timedelta(minutes=1), history=1000)
+    plan = claims._plan
+
+    def refusing(row: Any, *rest: Any) -> Any:
+        planned = plan(row, *rest)
+        if planned is None or row.id != refused:
+            return planned
+        row, owner, run, changes = planned
+        return row, owner, replace(run, install_id="unknown"), changes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(claims, "_plan", refusing)
+        outcomes = await database.write(lambda c: claims.claim_many(c, due, worker, now, room=9))
+    again = await database.write(lambda c: claims.claim_many(c, due, worker, now, room=9))
+
+    assert [outcome if isinstance(outcome, str) else outcome.run.schedule_id for outcome in outcomes] == [
+        "failed" if schedule_id == refused else schedule_id for schedule_id in ids
+    ]
+    [failure] = [record for record in caplog.records if getattr(record, "action", "") == "dispatch_failure"]
+    assert failure.schedule_id == refused  # type: ignore[attr-defined]
+    assert [outcome.run.schedule_id for outcome in again if isinstance(outcome, claims.Claim)] == [refused]
+
+
+async def test_no_more_runs_begin_than_there_is_room_for_and_the_rest_stay_due(install: Install) -> None:
+    ids = [await install.create() for _ in range(4)]
+    install.alga.clock.advance(timedelta(hours=1))
+    database, now = install.alga.server._services.database, install.alga.clock.now()
+    due = (await database.read(lambda c: due_schedules.survey(c, now, limit=100))).due
+    worker = recording.Worker(id="test", lease=timedelta(minutes=1), history=1000)
+
+    outcomes = await database.write(lambda c: claims.claim_many(c, due, worker, now, room=2))
+    left = (await database.read(lambda c: due_schedules.survey(c, now, limit=100))).due
+
+    assert [isinstance(outcome, claims.Claim) for outcome in outcomes] == [True, True, False, False]
+    assert outcomes[2:] == ["no_room", "no_room"]
+    assert [schedule.schedule_id for schedule in left] == ids[2:]
+
+
 async def copies(install: Install, schedule_id: str, changes: list[dict[str, Any]]) -> None:
     """Schedules like that one, but for what is given."""
 
@@ -163,7 +209,7 @@ async def test_looking_on_where_a_look_ended_leaves_nothing_out_and_shows_nothin
 
 async def some_runs(install: Install, count: int) -> list[Any]:
     """Runs under way, of nobody who would end them."""
-    worker = leases.Worker(id="test", lease=install.alga.server.dispatcher._worker.lease, history=1000)
+    worker = recording.Worker(id="test", lease=install.alga.server.dispatcher._worker.lease, history=1000)
     database = install.alga.server._services.database
     found = []
     for _ in range(count):
@@ -215,14 +261,14 @@ async def test_an_ending_that_cannot_be_recorded_is_nothing_to_the_others_unless
     install: Install, monkeypatch: pytest.MonkeyPatch, failure: Exception, failed: int
 ) -> None:
     under_way = await some_runs(install, 5)
-    finish = leases.finish
+    finish = recording.finish
 
     def failing(connection: Any, run: Any, *rest: Any, **more: Any) -> Any:
         if run.id == under_way[2].id:
             raise failure
         return finish(connection, run, *rest, **more)
 
-    monkeypatch.setattr(leases, "finish", failing)
+    monkeypatch.setattr(recording, "finish", failing)
     endings = RunRecorder(install.alga.server._services.database)
     failures: list[Exception] = []
 
@@ -253,7 +299,7 @@ async def test_who_comes_too_late_for_all_that_it_saw_looks_again(
         await install.create()
     database = install.alga.server._services.database
     read = database.read
-    others = leases.Worker(id="other", lease=install.alga.server.dispatcher._worker.lease, history=1000)
+    others = recording.Worker(id="other", lease=install.alga.server.dispatcher._worker.lease, history=1000)
 
     async def late(fn: Callable[..., Any]) -> Any:
         """Between its look and its claims another takes what it saw, the first time."""
@@ -261,7 +307,7 @@ async def test_who_comes_too_late_for_all_that_it_saw_looks_again(
         if isinstance(found, Survey) and len(found.due) == 5:
             monkeypatch.setattr(database, "read", read)
             now = install.alga.clock.now()
-            await database.write(lambda c: claims.claim_some(c, found.due, others, now, room=5))
+            await database.write(lambda c: claims.claim_many(c, found.due, others, now, room=5))
         return found
 
     monkeypatch.setattr(database, "read", late)

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import update
 
 from alga_server import Server, ServerSettings
-from alga_server.firing import claims, leases
+from alga_server.firing import claims, recording
 from alga_server.storage import tables
 from tests.support.server import FakeRunner, Install
 
@@ -71,7 +71,8 @@ async def test_a_run_that_is_claimed_while_the_server_stops_is_carried_out(
     def slow(write: Callable[..., Any]) -> Callable[..., Any]:
         async def wrapped(transaction: Any) -> Any:
             result = await write(transaction)
-            if isinstance(result, claims.Claim) or (isinstance(result, claims.Batch) and result.taken):
+            outcomes = result if isinstance(result, list) else [result]
+            if any(isinstance(outcome, claims.Claim) for outcome in outcomes):
                 claimed.set()
                 await stopping.wait()
             return result
@@ -121,7 +122,7 @@ async def test_a_handler_whose_run_is_no_longer_held_is_cut_off(
                 await install.alga.admin("DELETE", install.admin_path)
             else:
                 later = install.alga.clock.now() + timedelta(hours=1)
-                await install.alga.server._services.database.write(partial(leases.reap, now=later))
+                await install.alga.server._services.database.write(partial(recording.reap, now=later))
             install.alga.clock.advance(timedelta(seconds=30))
             await dispatcher.run_due()
 

@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 
 from alga_server import ManualClock, Server, ServerSettings
 from alga_server.errors import DispatcherUnavailable
-from alga_server.firing import claims, leases
+from alga_server.firing import claims, recording
 from alga_server.firing.claims import Claim
 from alga_server.firing.due import DueSchedule
-from alga_server.firing.leases import Worker
+from alga_server.firing.recording import Worker
 from alga_server.storage.database import Database
 from tests.support.server import FakeRunner, Install
 
@@ -50,7 +50,7 @@ async def another(install: Install, fake_runner: FakeRunner, **changes: Any) -> 
 def take(worker: Worker, install: Install, schedule_id: str, now: datetime) -> Callable[[Connection], Any]:
     """The transaction by which ``worker`` claims the schedule."""
     due = DueSchedule(install.tenant, install.id, schedule_id, running=False)
-    return partial(claims.claim, due=due, worker=worker, now=now, may_run=True)
+    return lambda connection: claims.claim_many(connection, [due], worker, now, room=1)[0]
 
 
 def worker(name: str, *, lease: float = 60) -> Worker:
@@ -113,10 +113,10 @@ async def test_of_many_claims_at_once_one_wins(install: Install, settings: Serve
         async with anyio.create_task_group() as group:
             for number in range(12):
                 group.start_soon(one, number, START + timedelta(hours=hour), claimed)
-        [won] = [each for each in claimed if each is not None]
+        [won] = [outcome for outcome in claimed if outcome != "nothing"]
         assert isinstance(won, Claim)
-        ended = leases.Ending("success")
-        finish = partial(leases.finish, run=won.run, ending=ended, now=START, duration_ms=0)
+        ended = recording.Ending("success")
+        finish = partial(recording.finish, run=won.run, ending=ended, now=START, duration_ms=0)
         assert await databases[0].write(finish) is not None
     for database in databases:
         await database.aclose()
@@ -204,7 +204,7 @@ async def test_a_run_given_up_keeps_that_though_it_ends_later(
         group.start_soon(install.alga.server.dispatcher.run_due)
         await fake_runner.was_asked(1)
         later = install.alga.clock.now() + timedelta(hours=1)
-        await install.alga.server._services.database.write(partial(leases.reap, now=later))
+        await install.alga.server._services.database.write(partial(recording.reap, now=later))
         fake_runner.let_go()
 
     assert [run["status"] for run in await install.runs()] == ["lost"]
@@ -343,7 +343,7 @@ async def test_wherever_a_server_is_cut_off_no_schedule_stays_stuck(
     schedule_id = await install.create(cron=HOURLY)
     clock: ManualClock = install.alga.clock
     if crash:  # then nobody tidies up either
-        monkeypatch.setattr(leases, "release", lambda *_, **__: [])
+        monkeypatch.setattr(recording, "release", lambda *_, **__: [])
     at = 0
     while True:
         at += 1

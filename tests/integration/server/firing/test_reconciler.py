@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, delete, select, update
 
 from alga_server import Server, ServerSettings
-from alga_server.firing import claims, leases
+from alga_server.firing import claims, recording
 from alga_server.firing.reconcile import reconciliation
 from alga_server.firing.reconcile.checks import Calendar
 from alga_server.schedules.occurrences import after, following
@@ -282,7 +282,7 @@ async def test_a_dead_workers_run_that_would_block_its_schedule_for_ever_is_lost
 
 async def dead_run(install: Install, schedule_id: str) -> None:
     """A run that a server held which is no more."""
-    worker = leases.Worker(id="gone", lease=timedelta(minutes=1), history=1000)
+    worker = recording.Worker(id="gone", lease=timedelta(minutes=1), history=1000)
     claim = partial(claims.claim_now, worker=worker, now=install.alga.clock.now())
     database = install.alga.server._services.database
     await database.write(lambda c: claim(c, install.tenant, install.id, schedule_id))

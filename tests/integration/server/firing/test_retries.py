@@ -12,7 +12,7 @@ import pytest
 from alga_server import ManualClock, Server, ServerSettings
 from alga_server.firing import claims
 from alga_server.firing.due import DueSchedule
-from alga_server.firing.leases import Worker
+from alga_server.firing.recording import Worker
 from alga_server.schedules.policies import RetryPolicy
 from tests.support.server import Alga, FakeRunner, Install
 
@@ -294,7 +294,7 @@ async def test_a_run_whose_worker_died_is_tried_again(install: Install, fake_run
     due = DueSchedule(install.tenant, install.id, schedule_id, running=False)
     now = install.alga.clock.now()
     await install.alga.server._services.database.write(
-        lambda c: claims.claim(c, due=due, worker=dead, now=now, may_run=True)
+        lambda c: claims.claim_many(c, [due], dead, now, room=1)
     )
 
     await install.alga.pass_time(minutes=1)

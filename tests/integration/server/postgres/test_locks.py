@@ -17,11 +17,10 @@ from sqlalchemy import Connection, text
 
 from alga_server.catalog import installs, upgrades
 from alga_server.errors import NotFound
-from alga_server.firing import claims, leases
+from alga_server.firing import claims, recording
 from alga_server.firing.claims import Claim
 from alga_server.firing.due import DueSchedule
-from alga_server.firing.leases import Ending, Worker
-from alga_server.firing.run_recorder import RunRecorder
+from alga_server.firing.recording import Ending, RunRecorder, Worker
 from alga_server.firing.runs import Run
 from alga_server.schedules import schedules
 from alga_server.schedules.schedules import Limits
@@ -85,7 +84,7 @@ async def meet(database: Database, first: Work, second: Work) -> tuple[Any, Any]
 
 def claiming(install: Install, schedule_id: str, worker: Worker = WORKER) -> Work:
     due = DueSchedule(install.tenant, install.id, schedule_id, running=False)
-    return partial(claims.claim, due=due, worker=worker, now=NOON, may_run=True)
+    return lambda connection: claims.claim_many(connection, [due], worker, NOON, room=1)[0]
 
 
 def running_now(install: Install, schedule_id: str) -> Work:
@@ -158,7 +157,7 @@ async def test_of_two_claims_one_wins(database: Database, install: Install, sche
     )
 
     assert isinstance(won, Claim)
-    assert lost is None
+    assert lost == "nothing"
 
 
 async def test_a_claim_that_waited_for_an_upgrade_runs_at_the_new_version(
@@ -200,7 +199,7 @@ async def test_a_claim_that_waited_for_a_disabled_install_takes_nothing(
 ) -> None:
     _, claimed = await meet(database, enabling(install, False), claiming(install, schedule_id))
 
-    assert claimed is None
+    assert claimed == "nothing"
     assert await install.runs() == []
 
 
@@ -218,7 +217,7 @@ async def test_a_claim_that_waited_for_a_delete_takes_nothing(
 ) -> None:
     _, claimed = await meet(database, deleting(install, schedule_id), claiming(install, schedule_id))
 
-    assert claimed is None
+    assert claimed == "nothing"
 
 
 async def test_a_schedule_that_is_deleted_during_its_claim_is_gone_and_its_run_is_kept(
@@ -235,7 +234,7 @@ async def test_a_claim_that_waited_for_an_uninstall_takes_nothing(
 ) -> None:
     _, claimed = await meet(database, uninstalling(install), claiming(install, schedule_id))
 
-    assert claimed is None
+    assert claimed == "nothing"
 
 
 async def test_a_claim_keeps_its_install_until_it_is_recorded(
@@ -269,7 +268,7 @@ async def test_a_run_that_ends_during_an_uninstall_is_nobodys(
     database: Database, install: Install, schedule_id: str
 ) -> None:
     claimed = await database.write(claiming(install, schedule_id))
-    finish = partial(leases.finish, run=claimed.run, ending=Ending("success"), now=NOON, duration_ms=1)
+    finish = partial(recording.finish, run=claimed.run, ending=Ending("success"), now=NOON, duration_ms=1)
 
     _, ended = await meet(database, uninstalling(install), finish)
 
@@ -280,7 +279,7 @@ async def test_an_uninstall_waits_for_a_run_that_ends(
     database: Database, install: Install, schedule_id: str
 ) -> None:
     claimed = await database.write(claiming(install, schedule_id))
-    finish = partial(leases.finish, run=claimed.run, ending=Ending("success"), now=NOON, duration_ms=1)
+    finish = partial(recording.finish, run=claimed.run, ending=Ending("success"), now=NOON, duration_ms=1)
 
     ended, _ = await meet(database, finish, uninstalling(install))
 
@@ -292,9 +291,9 @@ async def test_a_run_that_ends_while_it_is_given_up_is_given_up(
 ) -> None:
     claimed = await database.write(claiming(install, schedule_id))
     late = NOON + timedelta(hours=1)
-    finish = partial(leases.finish, run=claimed.run, ending=Ending("success"), now=late, duration_ms=1)
+    finish = partial(recording.finish, run=claimed.run, ending=Ending("success"), now=late, duration_ms=1)
 
-    lost, ended = await meet(database, partial(leases.reap, now=late), finish)
+    lost, ended = await meet(database, partial(recording.reap, now=late), finish)
 
     assert [each.status for each in lost] == ["lost"]
     assert ended is None
@@ -303,7 +302,7 @@ async def test_a_run_that_ends_while_it_is_given_up_is_given_up(
 async def test_two_that_give_up_the_same_runs_give_up_each_once(database: Database, install: Install) -> None:
     for _ in range(5):
         await database.write(claiming(install, await install.create(cron="0 12 * * *")))
-    reap = partial(leases.reap, now=NOON + timedelta(hours=1))
+    reap = partial(recording.reap, now=NOON + timedelta(hours=1))
 
     first, second = await meet(database, reap, reap)
 
@@ -314,7 +313,7 @@ async def test_a_claim_whose_run_ends_meanwhile_is_an_overlap_or_runs(
     database: Database, install: Install, schedule_id: str
 ) -> None:
     running: Claim = await database.write(running_now(install, schedule_id))
-    finish = partial(leases.finish, run=running.run, ending=Ending("success"), now=NOON, duration_ms=1)
+    finish = partial(recording.finish, run=running.run, ending=Ending("success"), now=NOON, duration_ms=1)
 
     _, claimed = await meet(database, finish, claiming(install, schedule_id))
 
@@ -325,7 +324,7 @@ async def test_a_claim_during_a_run_is_an_overlap_and_does_not_hold_up_its_end(
     database: Database, install: Install, schedule_id: str
 ) -> None:
     running: Claim = await database.write(running_now(install, schedule_id))
-    finish = partial(leases.finish, run=running.run, ending=Ending("success"), now=NOON, duration_ms=1)
+    finish = partial(recording.finish, run=running.run, ending=Ending("success"), now=NOON, duration_ms=1)
 
     skipped, ended = await meet(database, claiming(install, schedule_id), finish)
 
@@ -335,7 +334,7 @@ async def test_a_claim_during_a_run_is_an_overlap_and_does_not_hold_up_its_end(
 
 def claiming_some(install: Install, ids: list[str], worker: Worker = WORKER) -> Work:
     due = [DueSchedule(install.tenant, install.id, each, running=False) for each in ids]
-    return partial(claims.claim_some, due=due, worker=worker, now=NOON, room=50)
+    return partial(claims.claim_many, due=due, worker=worker, now=NOON, room=50)
 
 
 async def test_two_that_claim_many_in_opposite_orders_claim_each_once(
@@ -347,8 +346,8 @@ async def test_two_that_claim_many_in_opposite_orders_claim_each_once(
         database, claiming_some(install, ids), claiming_some(install, ids[::-1], worker=OTHER)
     )
 
-    assert [each.run.schedule_id for each in first.taken] == ids
-    assert second.taken == []
+    assert [claim.run.schedule_id for claim in first] == ids
+    assert second == ["nothing"] * 8
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -360,8 +359,8 @@ async def test_claims_of_many_and_an_uninstall_do_not_wait_in_a_circle(
 
     results = await meet(database, *((claim, uninstall) if first else (uninstall, claim)))
 
-    batch = results[0] if first else results[1]
-    assert len(batch.taken) == (8 if first else 0)
+    outcomes = results[0] if first else results[1]
+    assert sum(isinstance(outcome, Claim) for outcome in outcomes) == (8 if first else 0)
     assert (await install.alga.admin("GET", install.admin_path)).status_code == 404
 
 
@@ -369,7 +368,7 @@ async def test_ends_of_many_runs_and_a_disabled_install_do_not_wait_in_a_circle(
     database: Database, install: Install
 ) -> None:
     ids = [await install.create(cron="0 12 * * *") for _ in range(8)]
-    held = (await database.write(claiming_some(install, ids))).taken
+    held = await database.write(claiming_some(install, ids))
     endings = RunRecorder(database)
 
     async with anyio.create_task_group() as group:
@@ -388,6 +387,8 @@ async def test_heartbeats_and_an_uninstall_do_not_wait_for_each_other_in_a_circl
         for _ in range(8)
     ]
 
-    kept, _ = await meet(database, lambda c: leases.renew(c, WORKER, runs[::-1], NOON), uninstalling(install))
+    kept, _ = await meet(
+        database, lambda c: recording.renew(c, WORKER, runs[::-1], NOON), uninstalling(install)
+    )
 
     assert kept == set(runs)

@@ -1,8 +1,7 @@
-"""Keeping and closing runs. A claim is a lease: a worker that does not renew it loses the run, and frees the schedule.
+"""Records what becomes of claimed runs: leases kept, runs given up, how they ended, which attempt comes next.
 
-Functions take a connection and run in its transaction.
-
-What operators see of a run: one log line and the counters.
+A claim is a lease: a server that does not renew it loses the run, and its schedule is free again. Functions take a
+connection and run in its transaction.
 """
 
 from __future__ import annotations
@@ -11,14 +10,19 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import anyio
 from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy.exc import OperationalError
 
 from ..metrics import Metrics
 from ..schedules.policies import policy_of
 from ..schedules.validation import storable_part
 from ..storage import locks, tables
+from ..storage.database import Database
 from . import runs
 from .runs import MAX_MESSAGE, Reason, Run, Status
+
+logger = logging.getLogger("alga_server")
 
 _LOST: dict[Reason, str] = {
     "lease_expired": "The run was lost: the server that ran it stopped answering",
@@ -155,9 +159,6 @@ def _lose(connection: Connection, which: ColumnElement[bool], reason: Reason, no
     return lost
 
 
-logger = logging.getLogger("alga_server")
-
-
 def report(run: Run, metrics: Metrics) -> None:
     """Log and count a run that is over or was skipped; neither shows its payload or its handler's words."""
     metrics.schedule_run(run.status, run.trigger, run.reason, run.missed)
@@ -211,3 +212,70 @@ def _schedule_retry(connection: Connection, run: Run, now: datetime) -> None:
             "retry_due_at": run.due_at,
         }
         connection.execute(update(tables.schedule).where(mine).values(values))
+
+
+@dataclass(slots=True)
+class _Ended:
+    """A run that ended, and once it is ``done`` what became of its record."""
+
+    run: Run
+    ending: Ending
+    at: datetime
+    duration_ms: int
+    done: bool = False
+    record: Run | None = None
+    failure: BaseException | None = None
+
+
+class RunRecorder:
+    """Those that end while others are being recorded wait for that, and are recorded together."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._turn = anyio.Lock()
+        self._waiting: list[_Ended] = []
+
+    async def record(self, run: Run, ending: Ending, at: datetime, *, duration_ms: int) -> Run | None:
+        """As ``finish``. Raises what the database raises. Cancelling the caller is for it to prevent."""
+        mine = _Ended(run, ending, at, duration_ms)
+        self._waiting.append(mine)
+        async with self._turn:
+            if not mine.done:
+                batch, self._waiting = self._waiting, []
+                await self._write(batch)
+        if mine.failure is not None:
+            raise mine.failure
+        return mine.record
+
+    async def _write(self, batch: list[_Ended]) -> None:
+        try:
+            await self._together(batch)
+        except OperationalError as failure:
+            _fail(batch, failure)
+        except Exception as failure:  # noqa: BLE001 - told to whom it concerns
+            if len(batch) == 1:
+                _fail(batch, failure)
+                return
+            for each in batch:  # one of them cannot be recorded, and is nothing to the others
+                await self._write([each])
+        except BaseException as failure:
+            _fail(batch, failure)
+            raise
+
+    async def _together(self, batch: list[_Ended]) -> None:
+        def transaction(connection: Connection) -> list[Run | None]:
+            locks.change_schedules(
+                connection, tables.schedule.c.id.in_([each.run.schedule_id for each in batch])
+            )
+            return [
+                finish(connection, each.run, each.ending, each.at, duration_ms=each.duration_ms)
+                for each in batch
+            ]
+
+        for each, record in zip(batch, await self._database.write(transaction), strict=True):
+            each.record, each.done = record, True
+
+
+def _fail(batch: list[_Ended], failure: BaseException) -> None:
+    for each in batch:
+        each.failure, each.done = failure, True
