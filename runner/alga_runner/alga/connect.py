@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NoReturn
 
 from alga_common.fair_limiter import share
+from alga_common.http.transport import Connections
 
 from ..errors import HostCallCode, HostCallError, SettingsError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
 from ..settings import Settings
-from .connections import Connections
 from .dialects import AlgaDialect, Dialect, PrdDialect
 from .http import HttpAlgaServer
 from .port import AlgaServer, Identity

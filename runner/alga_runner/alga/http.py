@@ -13,12 +13,13 @@ import httpx
 from pydantic import SecretStr
 from pydantic_core import from_json
 
+from alga_common.http.response import HttpProtocolError
+from alga_common.http.transport import HOLDER, MAX_ANSWER_BYTES, Connections
+
 from ..errors import HostCallCode, HostCallError, SettingsError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
 from . import answers
-from .connections import HOLDER, MAX_ANSWER_BYTES, Connections
 from .dialects import AlgaDialect, Dialect
-from .http1 import HttpProtocolError
 from .port import AlgaServer, Identity
 
 _READS = frozenset({"list", "get", "getEndpoints"})

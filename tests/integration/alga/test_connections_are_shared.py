@@ -12,9 +12,9 @@ import anyio.lowlevel
 import pytest
 from pydantic import SecretStr
 
+from alga_common.http.transport import Connections
 from alga_runner import Settings
 from alga_runner.alga import Identity, connect
-from alga_runner.alga.connections import Connections
 from alga_runner.alga.http import HttpAlgaServer
 
 pytestmark = pytest.mark.anyio

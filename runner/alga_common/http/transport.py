@@ -2,7 +2,7 @@
 
 httpx's own pool searches all its connections for each request, which costs milliseconds of CPU with dozens in flight,
 and reuses a connection that holds bytes beyond an answer. Here a free connection is popped from a queue, answers are
-read whole (``http1``), and a connection about which anything is doubtful is closed.
+read whole (``response``), and a connection about which anything is doubtful is closed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import httpx
 
 from alga_common.fair_limiter import FOREVER, FairLimiter
 
-from .http1 import HttpProtocolError, ResponseReader
+from .response import HttpProtocolError, ResponseReader
 
 MAX_CONNECTIONS = 200
 MAX_CONNECTIONS_OF_ONE = 50
