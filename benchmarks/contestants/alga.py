@@ -12,8 +12,7 @@ from typing import Any, Self
 from pydantic_core import to_json
 
 from alga_runner import ExecuteRequest, Runner, Settings
-from alga_runner.alga import Identity
-from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.bundles import MemoryBundles
 from alga_runner.models import CreateScheduleInput, ScheduleInfo
 from alga_runner.telemetry import configure_logging

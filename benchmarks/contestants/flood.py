@@ -13,8 +13,7 @@ from typing import Any, Self
 import anyio
 
 from alga_runner import ExecuteRequest, Runner, Settings
-from alga_runner.alga import Identity
-from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.bundles import MemoryBundles, read_bundle
 from alga_runner.errors import CpuLimit, DeadlineExceeded, Overloaded
 from alga_runner.models import CreateScheduleInput

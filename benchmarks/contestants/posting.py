@@ -62,13 +62,13 @@ class Posting(Contestant):
 class Ours(Posting):
     """The runner's client: models, deadline, checks and transport."""
 
-    def client(self) -> httpx.AsyncClient | None:
-        """What speaks HTTP; ``None`` is the runner's own."""
+    def transport(self) -> httpx.AsyncBaseTransport | None:
+        """The transport; ``None`` is the runner's own."""
         return None
 
     async def connect(self, url: str) -> None:
         """As the runner makes it."""
-        server = HttpAlgaServer(url, SecretStr("token"), client=self.client())
+        server = HttpAlgaServer(url, SecretStr("token"), transport=self.transport())
         identity = Identity("acme", "com.example.bench", "i-1", None)
         self.post = lambda: server.create_schedule(identity, _SCHEDULE, monotonic() + 30)
 
@@ -82,11 +82,11 @@ class OursSampled(Ours):
 
 
 class OursOverHttpx(Ours):
-    """The same, but httpx has its default pool."""
+    """The same over httpx's own transport and pool."""
 
-    def client(self) -> httpx.AsyncClient:
+    def transport(self) -> httpx.AsyncBaseTransport:
         """With httpx's defaults, but for proxies of the environment, which the runner does not use either."""
-        return httpx.AsyncClient(trust_env=False)
+        return httpx.AsyncHTTPTransport(trust_env=False)
 
 
 class Httpx(Posting):

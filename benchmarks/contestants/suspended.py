@@ -10,8 +10,7 @@ from typing import Any
 import anyio
 
 from alga_runner import ExecuteRequest, ExecuteResponse, Runner, Settings
-from alga_runner.alga import Identity
-from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.bundles import MemoryBundles, read_bundle
 from alga_runner.models import CreateScheduleInput, EndpointInfo, ScheduleInfo
 

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from pydantic import SecretStr
 
-from alga_runner.alga import DIALECTS, AlgaServer, HttpAlgaServer, Identity, InProcessAlgaServer
+from alga_runner.alga import DIALECTS, AlgaServer, HttpAlgaServer, Identity
 from alga_runner.alga.dialects import Dialect
 from alga_server import ManualClock, Server, ServerSettings
 from tests.support.bundles import make_archive, manifest_api
@@ -116,8 +116,11 @@ async def base_url(alga: Alga) -> AsyncIterator[str]:
 async def ports(alga: Alga, base_url: str) -> AsyncIterator[dict[str, AlgaServer]]:
     """Every way to ask: each dialect, with and without a socket."""
     found: dict[str, AlgaServer] = {}
+    in_process = httpx.ASGITransport(alga.server.app, raise_app_exceptions=False)
     for name, dialect in DIALECTS.items():
-        found[f"{name}-in-process"] = InProcessAlgaServer(alga.server.app, RUNNER_TOKEN, dialect=dialect)
+        found[f"{name}-in-process"] = HttpAlgaServer(
+            "http://server", RUNNER_TOKEN, dialect=dialect, transport=in_process
+        )
         found[f"{name}-http"] = HttpAlgaServer(base_url, RUNNER_TOKEN, dialect=dialect)
     yield found
     for port in found.values():

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from alga_runner.alga import Identity, InProcessAlgaServer
+from alga_runner.alga import HttpAlgaServer, Identity
 from alga_runner.errors import HostCallCode, HostCallError
 from alga_runner.models import CreateScheduleInput, UpdateScheduleInput
 from alga_server import ManualClock, Server, ServerSettings
@@ -23,7 +23,7 @@ ADMIN = {"authorization": "Bearer admin-token-for-tests"}
 
 BUNDLE = make_archive(capabilities=["cap:scheduler.manage"], api=manifest_api("POST /sync"))
 
-Ask = Callable[[InProcessAlgaServer, Identity, float], Awaitable[Any]]
+Ask = Callable[[HttpAlgaServer, Identity, float], Awaitable[Any]]
 
 OPERATIONS: dict[str, Ask] = {
     "list": lambda port, who, end: port.list_schedules(who, end),
@@ -50,8 +50,8 @@ async def server(clock: ManualClock) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def strict_port(server: Server) -> AsyncIterator[InProcessAlgaServer]:
-    port = InProcessAlgaServer(server.app, RUNNER_TOKEN)
+async def strict_port(server: Server) -> AsyncIterator[HttpAlgaServer]:
+    port = HttpAlgaServer("http://server", RUNNER_TOKEN, transport=httpx.ASGITransport(server.app))
     yield port
     await port.aclose()
 
@@ -71,8 +71,8 @@ async def executing(server: Server) -> Identity:
     return Identity("acme", extension, install, "request-1", token)
 
 
-async def refused(ask: Ask, port: InProcessAlgaServer, who: Identity, end: float) -> HostCallCode | None:
-    """The code that says that the execution was not believed; ``None`` when it was."""
+async def refused(ask: Ask, port: HttpAlgaServer, who: Identity, end: float) -> HostCallCode | None:
+    """The code of the refusal when the execution was not believed; ``None`` when it was."""
     try:
         await ask(port, who, end)
     except HostCallError as error:
@@ -82,22 +82,22 @@ async def refused(ask: Ask, port: InProcessAlgaServer, who: Identity, end: float
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_an_execution_with_its_token_is_believed(
-    strict_port: InProcessAlgaServer, executing: Identity, operation: str, soon: float
+    strict_port: HttpAlgaServer, executing: Identity, operation: str, soon: float
 ) -> None:
     assert await refused(OPERATIONS[operation], strict_port, executing, soon) is None
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_an_execution_without_a_token_is_denied(
-    strict_port: InProcessAlgaServer, executing: Identity, operation: str, soon: float
+    strict_port: HttpAlgaServer, executing: Identity, operation: str, soon: float
 ) -> None:
-    nobody = executing._replace(execution_token=None)
+    anonymous = executing._replace(execution_token=None)
 
-    assert await refused(OPERATIONS[operation], strict_port, nobody, soon) is HostCallCode.DENIED
+    assert await refused(OPERATIONS[operation], strict_port, anonymous, soon) is HostCallCode.DENIED
 
 
 async def test_a_token_does_not_pass_to_another_request(
-    strict_port: InProcessAlgaServer, executing: Identity, soon: float
+    strict_port: HttpAlgaServer, executing: Identity, soon: float
 ) -> None:
     other = executing._replace(request_id="request-2")
 
@@ -105,7 +105,7 @@ async def test_a_token_does_not_pass_to_another_request(
 
 
 async def test_a_token_is_denied_once_it_has_expired(
-    strict_port: InProcessAlgaServer, executing: Identity, clock: ManualClock, soon: float
+    strict_port: HttpAlgaServer, executing: Identity, clock: ManualClock, soon: float
 ) -> None:
     clock.advance(timedelta(seconds=40))
 

@@ -8,8 +8,7 @@ import anyio
 import pytest
 
 from alga_runner import ExecuteRequest, Observation, Runner
-from alga_runner.alga import Identity
-from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.bundles import MemoryBundles
 from alga_runner.engine import Guest
 from alga_runner.models import ScheduleInfo

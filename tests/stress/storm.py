@@ -13,8 +13,7 @@ from time import perf_counter
 import anyio
 
 from alga_runner import ExecuteRequest, Observation, Runner, Settings
-from alga_runner.alga import Identity
-from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.bundles import MemoryBundles
 from alga_runner.engine import Guest
 from alga_runner.guests.http import encode_request

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from alga_runner.alga import Identity
-from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.models import ScheduleInfo
 
 

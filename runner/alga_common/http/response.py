@@ -1,8 +1,9 @@
-"""Reading one HTTP/1.1 response off a connection, strictly: whatever is doubtful about it ends the connection.
+"""Reads one HTTP/1.1 response off a connection, strictly: anything doubtful ends the connection.
 
-A pooled connection carries many tenants' answers one after the other, so that a byte too many in one must never
-become the next. Hence one framing per message, no line folding, no bare line feeds, and every size bounded
-(RFC 9112, sections 2.2, 6.3 and 7.1).
+A pooled connection carries many tenants' answers one after the other, so a byte too many in one must never become part
+of the next. Hence one framing per message, no line folding, no bare line feeds, and every size bounded (RFC 9112,
+sections 2.2, 6.3 and 7.1). h11 accepts folded lines, bare line feeds, a length next to chunks and equal lengths twice,
+and a whole forwarded host call with it costs 1.45 times as much CPU (docs/performance.md, "One forwarded host call").
 """
 
 from __future__ import annotations
@@ -23,14 +24,26 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)
 
 
 class HttpProtocolError(httpx.RemoteProtocolError):
-    """The response cannot be used; the message completes "The Alga server's answer ..."."""
+    """The response cannot be used; the message completes "The server's answer ..."."""
+
+
+class IncompleteResponse(HttpProtocolError):
+    """The connection ended inside the response."""
+
+    def __init__(self) -> None:
+        super().__init__("breaks off in the middle")
+
+
+def too_large(max_bytes: int) -> HttpProtocolError:
+    """The error for a body of more than ``max_bytes``."""
+    return HttpProtocolError(f"is larger than {max_bytes} bytes")
 
 
 class ResponseReader:
-    """Takes the bytes of one response as they come. ``complete`` says when it is whole.
+    """Reads one response, piece by piece, until it is ``complete``.
 
-    Once it is: ``status``, ``headers`` and ``body`` hold it, and ``reusable`` whether the connection may carry another
-    exchange. ``begun`` says whether any byte has come. Raises ``HttpProtocolError``.
+    Then ``status``, ``headers`` and ``body`` hold it, and ``reusable`` is whether the connection may carry another
+    exchange. ``begun`` is whether any byte was received. Raises ``HttpProtocolError``.
     """
 
     def __init__(self, max_body_bytes: int) -> None:
@@ -49,11 +62,11 @@ class ResponseReader:
 
     @property
     def reusable(self) -> bool:
-        """Whether the connection may carry another exchange: the server wants it, and nothing follows."""
+        """Whether the connection may carry another exchange: the server keeps it open, and no byte follows."""
         return self.complete and self._keep_alive and not self._until_close and not self._buffer
 
     def feed(self, data: bytes) -> bool:
-        """Take the next bytes; whether the response is complete."""
+        """Read the next bytes; returns whether the response is complete."""
         self.begun = True
         self._buffer += data
         while not self.complete and self._step():
@@ -61,11 +74,11 @@ class ResponseReader:
         return self.complete
 
     def end(self) -> None:
-        """The connection ended."""
+        """Finish after the connection's last byte. Raises ``IncompleteResponse``."""
         if self._until_close:
             self.complete = True
         if not self.complete:
-            raise HttpProtocolError("breaks off in the middle")
+            raise IncompleteResponse
 
     def _head(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
@@ -91,13 +104,13 @@ class ResponseReader:
 
     def _frame(self) -> None:
         """Decide how the body ends."""
-        lengths = [value for name, value in self.headers if name == b"content-length"]
+        lengths = self._values(b"content-length")
         codings = self._tokens(b"transfer-encoding")
         if self.status in {204, 304}:
             self.complete = True
         elif codings:
             if codings != [b"chunked"] or lengths:
-                raise HttpProtocolError("says in two ways where it ends")
+                raise HttpProtocolError("has two framings")
             self._step = self._chunk_line
         elif lengths:
             if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
@@ -145,14 +158,14 @@ class ResponseReader:
     def _trailer(self) -> bool:
         line = self._line(_MAX_TRAILER_LINE)
         if line:
-            raise HttpProtocolError("has trailers, which were not asked for")
+            raise HttpProtocolError("has trailers, which were not requested")
         self.complete = line is not None
         return False
 
-    def _line(self, longest: int) -> bytes | None:
-        end = self._buffer.find(b"\r\n", 0, longest)
+    def _line(self, max_bytes: int) -> bytes | None:
+        end = self._buffer.find(b"\r\n", 0, max_bytes)
         if end < 0:
-            if len(self._buffer) >= longest:
+            if len(self._buffer) >= max_bytes:
                 raise HttpProtocolError("has a broken chunk")
             return None
         line = bytes(self._buffer[:end])
@@ -167,11 +180,14 @@ class ResponseReader:
 
     def _check_size(self, more: int) -> None:
         if len(self.body) + more > self._max_body_bytes:
-            raise HttpProtocolError(f"is larger than {self._max_body_bytes} bytes")
+            raise too_large(self._max_body_bytes)
 
-    def _tokens(self, wanted: bytes) -> list[bytes]:
-        values = [value for name, value in self.headers if name == wanted]
-        return [token for value in values for part in value.split(b",") if (token := part.strip().lower())]
+    def _values(self, name: bytes) -> list[bytes]:
+        return [value for header, value in self.headers if header == name]
+
+    def _tokens(self, name: bytes) -> list[bytes]:
+        parts = [part for value in self._values(name) for part in value.split(b",")]
+        return [token for part in parts if (token := part.strip().lower())]
 
 
 def _header(line: bytes) -> tuple[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Connections to an Alga server: an ``httpx`` transport that is cheap with many requests in flight, and strict.
+"""An ``httpx`` transport over sockets that is cheap with many requests in flight, and strict.
 
 httpx's own pool searches all its connections for each request, which costs milliseconds of CPU with dozens in flight,
 and reuses a connection that holds bytes beyond an answer. Here a free connection is popped from a queue, answers are
@@ -16,55 +16,53 @@ from contextlib import suppress
 import anyio
 import httpx
 
-from alga_common.fair_limiter import FOREVER, FairLimiter
+from ..fair_limiter import FOREVER, FairLimiter, Outcome
+from .response import HttpProtocolError, IncompleteResponse, ResponseReader
 
-from .response import HttpProtocolError, ResponseReader
-
-MAX_CONNECTIONS = 200
-MAX_CONNECTIONS_OF_ONE = 50
-"""Requests in flight at once, in all and of one holder; more wait, within their own deadlines."""
-
-HOLDER = "alga_runner_holder"
-"""The extension of a request that says whose it is."""
-
-MAX_ANSWER_BYTES = 32 * 1024 * 1024
-"""Bytes of one answer: fifty schedules, each with a payload of 100,000 characters in escaped JSON, just fit."""
+OWNER = "alga_owner"
+"""The request extension that names the tenant for whom it is sent; tenants share the connections fairly."""
 
 KEEP_ALIVE_S = 4.0
-"""An idle connection is left after this: sooner than servers do (uvicorn and Node close after 5 s), so that a write
-seldom meets a connection that is just being closed."""
+"""An idle connection is closed after this: sooner than servers do (uvicorn and Node close after 5 s), so that a write
+seldom meets a connection that the server is closing."""
 
 
-class Connections(httpx.AsyncBaseTransport):
-    """Connections to one server, the last used first; holders share them fairly.
+class SocketTransport(httpx.AsyncBaseTransport):
+    """Connections to one server, the last used first.
 
-    ``httpx.ConnectError``: none could be made. ``httpx.ReadError``: lost before a byte of the answer.
-    ``HttpProtocolError``: the answer cannot be used.
+    ``max_connections`` requests are in flight at a time, ``max_per_owner`` of one owner; more wait for as long as the
+    request's ``pool`` timeout allows. Raises ``httpx.PoolTimeout``; ``httpx.ConnectError`` when no connection could be
+    made; ``httpx.ReadError`` for one lost before a byte of the answer; ``HttpProtocolError`` for an answer that cannot
+    be used.
     """
 
-    def __init__(
-        self, max_connections: int = MAX_CONNECTIONS, max_of_one: int = MAX_CONNECTIONS_OF_ONE
-    ) -> None:
+    def __init__(self, max_connections: int, max_per_owner: int, *, max_answer_bytes: int) -> None:
         self._tls: ssl.SSLContext | None = None
         self._idle: deque[_Connection] = deque()
-        self._slots = FairLimiter(max_connections, min(max_connections, max_of_one), max_waiting=sys.maxsize)
+        self._slots = FairLimiter(
+            max_connections, min(max_connections, max_per_owner), max_waiting=sys.maxsize
+        )
+        self._max_answer_bytes = max_answer_bytes
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send ``request`` and return its whole response."""
         message = _serialised(request, await request.aread())
-        holder = request.extensions.get(HOLDER, "")
-        if not self._slots.try_acquire(holder):
-            await self._slots.acquire(holder, FOREVER)
+        owner = request.extensions.get(OWNER, "")
+        if not self._slots.try_acquire(owner):
+            pool_timeout_s = request.extensions.get("timeout", {}).get("pool")
+            patience_s = FOREVER if pool_timeout_s is None else pool_timeout_s
+            if await self._slots.acquire(owner, patience_s) is not Outcome.ACQUIRED:
+                raise httpx.PoolTimeout("all connections are in use")
         try:
             connection = self._reusable() or await self._open(request.url)
-            reader = await connection.exchange(message)
+            reader = await connection.exchange(message, self._max_answer_bytes)
             if reader.reusable and not self._closed and connection.rest():
                 self._idle.append(connection)
             else:
                 connection.abort()
         finally:
-            self._slots.release(holder)
+            self._slots.release(owner)
         body = httpx.ByteStream(bytes(reader.body))
         return httpx.Response(reader.status, headers=reader.headers, stream=body)
 
@@ -84,7 +82,7 @@ class Connections(httpx.AsyncBaseTransport):
             self._idle.popleft().abort()
         while self._idle:
             connection = self._idle.pop()
-            if connection.stands:
+            if connection.is_open:
                 return connection
         return None
 
@@ -103,7 +101,7 @@ class Connections(httpx.AsyncBaseTransport):
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: idle, or in one exchange. ``ended`` is done once it is gone."""
+    """One connection: idle, or in one exchange. ``ended`` is done once it is closed."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -115,16 +113,16 @@ class _Connection(asyncio.Protocol):
         self._answered: asyncio.Future[None] | None = None
 
     @property
-    def stands(self) -> bool:
-        """Whether the other side can still be reached, as far as is known here."""
+    def is_open(self) -> bool:
+        """Whether neither side has closed it, as far as this side knows."""
         return self._transport is not None and not self._transport.is_closing() and not self.ended.done()
 
-    async def exchange(self, message: bytes) -> ResponseReader:
-        """Write ``message`` and wait for the answer; on any failure the connection is gone."""
-        reader = self._reader = ResponseReader(MAX_ANSWER_BYTES)
+    async def exchange(self, message: bytes, max_answer_bytes: int) -> ResponseReader:
+        """Write ``message`` and wait for the answer; any failure closes the connection."""
+        reader = self._reader = ResponseReader(max_answer_bytes)
         answered = self._answered = self._loop.create_future()
         try:
-            if self._transport is None or not self.stands:
+            if self._transport is None or not self.is_open:
                 self._finish(_lost())
             else:
                 self._transport.write(message)
@@ -137,12 +135,12 @@ class _Connection(asyncio.Protocol):
         return reader
 
     def rest(self) -> bool:
-        """Whether the connection can wait for the next exchange: it stands, and the request was sent to its end."""
+        """Whether the connection can wait for the next exchange: it is open, and the request was sent to its end."""
         self.idle_since = self._loop.time()
-        return self.stands and self._transport is not None and not self._transport.get_write_buffer_size()
+        return self.is_open and self._transport is not None and not self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
-        """Leave at once."""
+        """Close the connection immediately."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -152,7 +150,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         reader = self._reader
         if reader is None or reader.complete:
-            self.abort()  # nobody asked
+            self.abort()  # no request is open that these bytes could answer
             return
         try:
             whole = reader.feed(data)
@@ -176,7 +174,7 @@ class _Connection(asyncio.Protocol):
         except HttpProtocolError as error:
             self._finish(error)
         else:
-            self._finish(HttpProtocolError("breaks off in the middle") if exc else None)
+            self._finish(IncompleteResponse() if exc else None)
 
     def _finish(self, error: Exception | None) -> None:
         if self._answered is None or self._answered.done():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from .connect import DIALECTS, connect
-from .http import HttpAlgaServer
-from .in_process import InProcessAlgaServer
-from .port import AlgaServer, Identity
+from .dialects import DIALECTS
+from .http import HttpAlgaServer, connect
+from .port import AlgaServer, Identity, NoAlgaServer
 
-__all__ = ["DIALECTS", "AlgaServer", "HttpAlgaServer", "Identity", "InProcessAlgaServer", "connect"]
+__all__ = ["DIALECTS", "AlgaServer", "HttpAlgaServer", "Identity", "NoAlgaServer", "connect"]

@@ -1,4 +1,4 @@
-"""Reading what an Alga server answered: values from good answers, a refusal with the server's words from bad ones."""
+"""Reads the answers of an Alga server: values from good ones, a refusal with the server's words from bad ones."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
+from alga_common.http.exchange import Answer
 from alga_common.text import cut
-from alga_common.wire import retry_after_s
 
 from ..errors import HostCallCode, HostCallError
 from ..models import EndpointInfo, ScheduleInfo
@@ -65,6 +66,21 @@ _BY_MESSAGE = {
 """Refusals that Alga's server sends as 400 without a code (alga-contract 5.2 and 5.4), by how they begin."""
 
 
+def document(answer: Answer) -> Mapping[str, object]:
+    """The JSON object of a good answer. Raises the refusal in a bad one."""
+    try:
+        content = from_json(answer.body, allow_inf_nan=False)
+    except ValueError:
+        content = None
+    if answer.status >= 400 or (isinstance(content, dict) and content.get("success") is False):
+        raise _refusal(answer, content)
+    if answer.status >= 300:
+        raise unusable(f"is a redirect (HTTP {answer.status}), which is never followed")
+    if not isinstance(content, dict):
+        raise unusable("is not a JSON object")
+    return content
+
+
 def schedules(document: Mapping[str, object]) -> list[ScheduleInfo]:
     """The answer of ``list``; one schedule that cannot be read fails them all."""
     return _parse(_SCHEDULES, document, "schedules")
@@ -85,23 +101,23 @@ def created_id(document: Mapping[str, object]) -> str:
     done(document)
     created = document.get("scheduleId", document.get("schedule_id"))
     if not isinstance(created, str) or not created:
-        raise garbled("names no schedule it created")
+        raise unusable("has no id of the created schedule")
     return created
 
 
 def done(document: Mapping[str, object]) -> None:
     """The answer of ``update`` and ``delete``."""
     if document.get("success") is not True:
-        raise garbled("does not say that it succeeded")
+        raise unusable("does not confirm success")
 
 
-def garbled(how: str) -> HostCallError:
+def unusable(how: str) -> HostCallError:
     """An answer that cannot be used; ``how`` completes the sentence."""
     return HostCallError(HostCallCode.INTERNAL, f"The Alga server's answer {how}.")
 
 
-def refused(status: int, document: object, retry_after: str | None) -> HostCallError:
-    """The refusal in an answer with ``status``: the server's message, field errors and code where it gave any."""
+def _refusal(answer: Answer, document: object) -> HostCallError:
+    """The refusal in ``answer``: the server's message, field errors and code where it gave any."""
     members = document if isinstance(document, dict) else {}
     code, reason = members.get("code"), members.get("error")
     message = reason if isinstance(reason, str) else ""
@@ -109,25 +125,26 @@ def refused(status: int, document: object, retry_after: str | None) -> HostCallE
     if host_code is None:
         host_code = next((known for text, known in _BY_MESSAGE.items() if message.startswith(text)), None)
     if host_code is None:
-        # A 2xx that says it did not succeed is a refused request too; its status just does not say so.
-        host_code = _BY_STATUS.get(400 if status < 300 else status, HostCallCode.INTERNAL)
+        # A 2xx with ``success: false`` is a refused request, too; the status does not show it.
+        host_code = _BY_STATUS.get(400 if answer.status < 300 else answer.status, HostCallCode.INTERNAL)
+    wait_s = answer.retry_after_s()
     return HostCallError(
         host_code,
-        _bounded(message) or f"The Alga server answered with HTTP {status} and no reason.",
+        _bounded(message) or f"The Alga server answered with HTTP {answer.status} and no reason.",
         field_errors=_field_errors(members),
-        retry_after_ms=_milliseconds(retry_after),
+        retry_after_ms=None if wait_s is None else min(wait_s, MAX_RETRY_AFTER_S) * 1000,
     )
 
 
 def _parse(adapter: TypeAdapter[ValueT], document: Mapping[str, object], member: str) -> ValueT:
     if member not in document:
-        raise garbled(f"has no {member}")
+        raise unusable(f"has no {member}")
     try:
         return adapter.validate_python(document[member])
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in (member, *fault["loc"]))
-        raise garbled(f"has a wrong shape at {place[:MAX_FIELD_NAME_CHARACTERS]}") from None
+        raise unusable(f"has a wrong shape at {place[:MAX_FIELD_NAME_CHARACTERS]}") from None
 
 
 def _field_errors(members: Mapping[str, object]) -> dict[str, str]:
@@ -150,8 +167,3 @@ def _field_errors(members: Mapping[str, object]) -> dict[str, str]:
 
 def _bounded(text: str) -> str:
     return cut(text, MAX_MESSAGE_CHARACTERS)
-
-
-def _milliseconds(retry_after: str | None) -> int | None:
-    seconds = retry_after_s(retry_after)
-    return None if seconds is None else min(seconds, MAX_RETRY_AFTER_S) * 1000

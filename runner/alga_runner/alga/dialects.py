@@ -1,8 +1,7 @@
-"""The seam between what the runner asks and how one kind of Alga server wants to be asked.
+"""How each kind of Alga server is asked: the routes and documents of its requests.
 
-The route that Alga's server ships: one POST per install, the operation in the document (alga-contract 4).
-
-The routes of the ``prd`` dialect: one POST per operation (docs/scheduling.md, "How runners ask").
+``alga`` is the route that Alga's server ships: one POST per install, the operation in the document (alga-contract 4).
+``prd`` has one POST per operation (docs/scheduling.md, "How runners ask").
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from urllib.parse import quote
 
 
 class Dialect(Protocol):
-    """Where a host call goes and what it says; answers are read alike whatever the dialect (``answers``).
+    """The route and the document of a host call; answers are read alike in every dialect (``answers``).
 
     ``operation`` is ``list``, ``get``, ``create``, ``update``, ``delete`` or ``getEndpoints``.
     """
@@ -31,7 +30,7 @@ class AlgaDialect(Dialect):
     def path(self, operation: str, install_id: str, /) -> str:
         """The install's route."""
         encoded = quote(install_id, safe="")
-        if encoded in {".", ".."}:  # the only segments that mean another place as they stand
+        if encoded in {".", ".."}:  # the only segments that would name another path
             encoded = encoded.replace(".", "%2E")
         return f"/api/internal/ext-scheduler/install/{encoded}"
 
@@ -53,3 +52,7 @@ class PrdDialect(Dialect):
     def document(self, operation: str, members: Mapping[str, object], /) -> dict[str, object]:
         """``members``."""
         return dict(members)
+
+
+DIALECTS: dict[str, Dialect] = {"alga": AlgaDialect(), "prd": PrdDialect()}
+"""Dialects by their names in the setting ``server_dialect``."""

@@ -1,23 +1,20 @@
-"""The Alga server as the runner sees it: one method per operation it answers.
-
-Every method speaks for the install in ``identity``, must finish by ``deadline`` (a reading of
-``time.monotonic()``, in seconds), and fails with ``HostCallError`` alone: whatever goes wrong on the way is a value
-that the guest can read.
-"""
+"""The Alga server as the runner sees it: one method per operation, all through ``AlgaServer.ask``."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ..errors import HostCallCode, HostCallError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
+from . import answers
 
 
 class Identity(NamedTuple):
     """Who calls. Taken from the execution's context, never from the guest.
 
-    ``execution_token`` is the server's own word for it, valid for this execution alone.
+    ``execution_token`` is the server's proof that it started the execution; it is valid for this one alone.
     """
 
     tenant_id: str
@@ -31,26 +28,35 @@ class Identity(NamedTuple):
         return f"Identity({', '.join(map(repr, self[:4]))})"
 
     def require_install(self) -> str:
-        """The install's id; without one, what belongs to installs is ``denied`` (alga-contract 4)."""
+        """The install's id; without one, operations of installs are ``denied`` (alga-contract 4)."""
         if not self.install_id:
             raise HostCallError(HostCallCode.DENIED, "Install ID missing")
         return self.install_id
 
 
 class AlgaServer(ABC):
-    """The seam between the runner and an Alga server."""
+    """The seam between the runner and an Alga server.
+
+    Every method speaks for the install in ``identity``, finishes by ``deadline`` (a reading of ``time.monotonic()``, in
+    seconds), and raises ``HostCallError`` alone: any failure is a value that the guest can read.
+    """
 
     @abstractmethod
+    async def ask(
+        self, operation: str, members: Mapping[str, object], identity: Identity, deadline: float
+    ) -> Mapping[str, object]:
+        """The JSON object of the server's good answer to ``operation`` with ``members``, in the contract's names."""
+
     async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
         """The install's schedules, oldest first."""
+        return answers.schedules(await self.ask("list", {}, identity, deadline))
 
-    @abstractmethod
     async def get_schedule(
         self, identity: Identity, schedule_id: str, deadline: float
     ) -> ScheduleInfo | None:
         """One schedule; ``None`` when this install has none with that id."""
+        return answers.schedule(await self.ask("get", {"scheduleId": schedule_id}, identity, deadline))
 
-    @abstractmethod
     async def create_schedule(
         self,
         identity: Identity,
@@ -63,21 +69,38 @@ class AlgaServer(ABC):
 
         The same ``idempotency_key`` of the same install gives the first result for a day.
         """
+        members = schedule.model_dump(by_alias=True, exclude_none=True)
+        if idempotency_key is not None:
+            members["idempotencyKey"] = idempotency_key
+        return answers.created_id(await self.ask("create", members, identity, deadline))
 
-    @abstractmethod
     async def update_schedule(
         self, identity: Identity, changes: UpdateScheduleInput, deadline: float
     ) -> None:
-        """Change what ``changes`` gives; an unknown id is ``not-found``."""
+        """Change the fields that ``changes`` gives; an unknown id is ``not-found``."""
+        members = {**changes.changes(), "scheduleId": changes.schedule_id}
+        answers.done(await self.ask("update", members, identity, deadline))
 
-    @abstractmethod
     async def delete_schedule(self, identity: Identity, schedule_id: str, deadline: float) -> None:
         """Delete one schedule; an unknown id is ``not-found``."""
+        answers.done(await self.ask("delete", {"scheduleId": schedule_id}, identity, deadline))
 
-    @abstractmethod
     async def get_endpoints(self, identity: Identity, deadline: float) -> list[EndpointInfo]:
         """The endpoints of the installed version, ordered by path."""
+        return answers.endpoints(await self.ask("getEndpoints", {}, identity, deadline))
 
     async def aclose(self) -> None:
-        """Give back connections."""
+        """Close the connections."""
         return
+
+
+class NoAlgaServer(AlgaServer):
+    """The server of a runner that has none configured: every operation is ``unavailable``."""
+
+    async def ask(
+        self, operation: str, members: Mapping[str, object], identity: Identity, deadline: float
+    ) -> Mapping[str, object]:
+        """Unavailable."""
+        raise HostCallError(
+            HostCallCode.UNAVAILABLE, "This runner has no Alga server (STORAGE_API_BASE_URL is not set)."
+        )

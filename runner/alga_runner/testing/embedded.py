@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +16,7 @@ from pydantic import SecretStr
 
 from alga_common.time import MovableClock
 
-from ..alga import AlgaServer
-from ..alga.in_process import AsgiApp, InProcessAlgaServer
+from ..alga import AlgaServer, HttpAlgaServer
 from ..bundles import Bundle, MemoryBundles, read_bundle
 from ..bundles.read import read_archive
 from ..models import pack
@@ -31,6 +30,8 @@ from .gateway import Gateway
 from .installed import Installed
 from .runner import ObservedRunner, SharedRunner
 from .runs import Chronicle, Runs
+
+AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -48,7 +49,7 @@ class EmbeddedAlga:
     The server's state is in memory and ends with it, or in the database that ``database_url`` names; tokens are
     random; server and runner talk through the same HTTP applications that a deployment serves. ``settings`` are the
     runner's. ``clock`` is the wall clock of the server and of guests (default: the machine's, which can be put
-    forward). ``around`` wraps the server as the runner sees it, to make it fail for instance. ``shared`` lends its
+    forward). ``around`` wraps the transport from the runner to the server, to fail requests for instance. ``shared`` lends its
     runner, settings included. Needs the asyncio backend.
     """
 
@@ -62,7 +63,7 @@ class EmbeddedAlga:
         *,
         settings: Settings | None = None,
         clock: MovableClock | None = None,
-        around: Callable[[AlgaServer], AlgaServer] | None = None,
+        around: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] | None = None,
         shared: SharedRunner | None = None,
         database_url: str = "sqlite://",
     ) -> None:
@@ -103,10 +104,11 @@ class EmbeddedAlga:
             settings, clock=clock, runner_transport=_through(runner_app), allow_clock=True
         )
         async with AsyncExitStack() as stack:
-            alga: AlgaServer = InProcessAlgaServer(server.app, tokens.host_calls)
-            stack.push_async_callback(alga.aclose)
+            to_server: httpx.AsyncBaseTransport = _through(server.app)
             if self._around is not None:
-                alga = self._around(alga)
+                to_server = self._around(to_server)
+            alga = HttpAlgaServer("http://server", tokens.host_calls, transport=to_server)
+            stack.push_async_callback(alga.aclose)
             runner = await self._enter_runner(stack, alga, clock)
             services.append(
                 create_service(runner, runner.settings.model_copy(update={"service_token": tokens.service}))

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from ..alga import AlgaServer
 from ..bundles import Bundle
 from ..capabilities import HostCallRecord, LogLine
 from ..errors import AlgaError
@@ -61,8 +61,8 @@ class Bench:
 
         scripted: list[ScriptedServer] = []
 
-        def around(server: AlgaServer) -> AlgaServer:
-            scripted.append(ScriptedServer(server))
+        def around(transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+            scripted.append(ScriptedServer(transport))
             return scripted[0]
 
         embedded = EmbeddedAlga(

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from ..alga import AlgaServer
-from ..alga.connect import NoAlgaServer
+from ..alga import AlgaServer, NoAlgaServer
 from ..bundles import Bundle, BundleSource, MemoryBundles
 from ..models import ExecuteRequest, ExecuteResponse, ExecutionLimits
 from ..runner import Observation, Runner
 from ..settings import Settings
-from .scripted import Relay
 
 
 @dataclass(slots=True)
@@ -77,6 +75,10 @@ class ObservedRunner(Runner):
         """Remove and return the observation of that request; ``None`` if nothing was executed."""
         return self._kept.pop(request_id, None)
 
+    def ask_instead(self, alga: AlgaServer) -> None:
+        """Answer host calls of executions that start from now on with ``alga``."""
+        self._alga = alga
+
     def forget(self) -> None:
         """Drop all observations."""
         self._kept.clear()
@@ -90,11 +92,12 @@ class SharedRunner:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self._alga = Relay(NoAlgaServer())
         self._bundles = _RelayedBundles()
         self._clock_ns: Callable[[], int] = time.time_ns
         self._lent = False
-        self._runner = ObservedRunner(settings, alga=self._alga, bundles=self._bundles, clock_ns=self._now_ns)
+        self._runner = ObservedRunner(
+            settings, alga=NoAlgaServer(), bundles=self._bundles, clock_ns=self._now_ns
+        )
 
     async def __aenter__(self) -> Self:
         """Start the runner. Raises ``EngineUnavailable``."""
@@ -117,14 +120,15 @@ class SharedRunner:
         if self._lent:
             raise RuntimeError("the runner is lent already")
         self._lent = True
-        self._alga.server, self._bundles.source, self._clock_ns = alga, bundles, clock_ns
+        self._runner.ask_instead(alga)
+        self._bundles.source, self._clock_ns = bundles, clock_ns
         try:
             yield self._runner
         finally:
             self._lent = False
             self._runner.forget()
-            self._alga.server, self._bundles.source = NoAlgaServer(), MemoryBundles()
-            self._clock_ns = time.time_ns
+            self._runner.ask_instead(NoAlgaServer())
+            self._bundles.source, self._clock_ns = MemoryBundles(), time.time_ns
 
     def _now_ns(self) -> int:
         return self._clock_ns()

@@ -1,84 +1,27 @@
-"""Alga servers that forward to another one: all operations, or all but those that a test makes fail."""
+"""An Alga server that fails the host calls a test chooses, and answers the others."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
-from ..alga import AlgaServer, Identity
+import httpx
+
 from ..errors import HostCallCode, HostCallError
-from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
 
-T = TypeVar("T")
+_OPERATIONS = {
+    "list": "scheduler.list",
+    "get": "scheduler.get",
+    "create": "scheduler.create",
+    "update": "scheduler.update",
+    "delete": "scheduler.delete",
+    "getEndpoints": "scheduler.get-endpoints",
+}
+"""Operations that an Alga server answers: their names in a request's document (alga-contract 4) and in the ABI."""
 
-RELAYED = (
-    "scheduler.list",
-    "scheduler.get",
-    "scheduler.create",
-    "scheduler.update",
-    "scheduler.delete",
-    "scheduler.get-endpoints",
-)
-"""The operations that reach an Alga server."""
-
-
-class Relay(AlgaServer):
-    """Forwards every operation to ``server``, which may be exchanged. Subclasses override ``carry``."""
-
-    def __init__(self, server: AlgaServer) -> None:
-        self.server = server
-
-    async def carry(self, operation: str, ask: Callable[[], Awaitable[T]]) -> T:
-        """Carry out ``operation``; ``ask`` asks the server and returns its answer."""
-        return await ask()
-
-    async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
-        """The server's answer."""
-        return await self.carry("scheduler.list", lambda: self.server.list_schedules(identity, deadline))
-
-    async def get_schedule(
-        self, identity: Identity, schedule_id: str, deadline: float
-    ) -> ScheduleInfo | None:
-        """The server's answer."""
-        return await self.carry(
-            "scheduler.get", lambda: self.server.get_schedule(identity, schedule_id, deadline)
-        )
-
-    async def create_schedule(
-        self,
-        identity: Identity,
-        schedule: CreateScheduleInput,
-        deadline: float,
-        *,
-        idempotency_key: str | None = None,
-    ) -> str:
-        """The server's answer."""
-        return await self.carry(
-            "scheduler.create",
-            lambda: self.server.create_schedule(
-                identity, schedule, deadline, idempotency_key=idempotency_key
-            ),
-        )
-
-    async def update_schedule(
-        self, identity: Identity, changes: UpdateScheduleInput, deadline: float
-    ) -> None:
-        """The server's answer."""
-        await self.carry("scheduler.update", lambda: self.server.update_schedule(identity, changes, deadline))
-
-    async def delete_schedule(self, identity: Identity, schedule_id: str, deadline: float) -> None:
-        """The server's answer."""
-        await self.carry(
-            "scheduler.delete", lambda: self.server.delete_schedule(identity, schedule_id, deadline)
-        )
-
-    async def get_endpoints(self, identity: Identity, deadline: float) -> list[EndpointInfo]:
-        """The server's answer."""
-        return await self.carry(
-            "scheduler.get-endpoints", lambda: self.server.get_endpoints(identity, deadline)
-        )
+SERVER_OPERATIONS = tuple(_OPERATIONS.values())
 
 
 @dataclass
@@ -91,14 +34,11 @@ class _Failure:
     met: int = 0
 
 
-class ScriptedServer(Relay):
-    """Answers like the server behind it, except for the failures that a test asks for.
+class ScriptedServer(httpx.AsyncBaseTransport):
+    """The transport to a server that answers like the one behind ``transport``, apart from the failures of a test."""
 
-    alga.server.fail("scheduler.create", code="rate-limited", retry_after_ms=1000)
-    """
-
-    def __init__(self, server: AlgaServer) -> None:
-        super().__init__(server)
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
         self._failures: list[_Failure] = []
         self._down = 0
 
@@ -116,16 +56,16 @@ class ScriptedServer(Relay):
     ) -> None:
         """Fail the next ``times`` host calls of ``operation`` (``None``: all that follow) with ``code``.
 
-            alga.server.fail("scheduler.create", code="unavailable", acted=True)
-
-        With ``acted`` the server carries the call out first, and only its answer is lost. A failure that no host call
-        has met when the test ends fails the test, unless it is ``optional``. Raises ``ValueError`` for an operation
-        that does not reach the server, or an unknown code.
+        With ``acted`` the server does its work first and only its answer is lost. A failure that no host call has
+        met when the test ends fails the test, unless it is ``optional``. Raises ``ValueError`` for an operation that
+        does not reach the server, or an unknown code.
         """
         __tracebackhide__ = True
-        if operation not in RELAYED:
-            raise ValueError(f"no host call {operation!r} reaches the server; these do: {', '.join(RELAYED)}")
-        if code not in (known := [known_code.value for known_code in HostCallCode]):
+        if operation not in SERVER_OPERATIONS:
+            raise ValueError(
+                f"no host call {operation!r} reaches the server; these do: {', '.join(SERVER_OPERATIONS)}"
+            )
+        if code not in (known := [member.value for member in HostCallCode]):
             raise ValueError(f"a host call has no error {code!r}; it has {', '.join(known)}")
 
         def error() -> HostCallError:
@@ -140,11 +80,7 @@ class ScriptedServer(Relay):
 
     @contextmanager
     def down(self) -> Iterator[None]:
-        """Make every host call to the server fail with ``unavailable`` until the block ends.
-
-        with alga.server.down():
-            ext.call("POST", "/setup")
-        """
+        """While this lasts, the server cannot be reached: its host calls are ``unavailable``."""
         self._down += 1
         try:
             yield
@@ -152,7 +88,7 @@ class ScriptedServer(Relay):
             self._down -= 1
 
     def unmet(self) -> list[str]:
-        """A sentence for each failure that host calls should have met and did not."""
+        """One sentence for each failure that is not optional and that host calls did not meet as often as asked."""
         return [
             f"alga.server.fail({failure.operation!r}) was met {failure.met} of "
             f"{failure.met + (failure.left or 1)} times"
@@ -160,18 +96,24 @@ class ScriptedServer(Relay):
             if not failure.optional and (failure.left or not failure.met)
         ]
 
-    async def carry(self, operation: str, ask: Callable[[], Awaitable[T]]) -> T:
-        """The server's answer, or the next failure of ``operation``."""
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The server's answer, or the next failure of the operation. Raises ``HostCallError``."""
         if self._down:
-            raise HostCallError(HostCallCode.UNAVAILABLE, "The Alga server cannot be reached.")
+            raise httpx.ConnectError("down")
+        operation = _OPERATIONS[json.loads(await request.aread())["operation"]]
         failure = next(
-            (entry for entry in self._failures if entry.operation == operation and entry.left != 0), None
+            (failure for failure in self._failures if failure.operation == operation and failure.left != 0),
+            None,
         )
         if failure is None:
-            return await ask()
+            return await self._transport.handle_async_request(request)
         failure.met += 1
         if failure.left is not None:
             failure.left -= 1
         if failure.acted:
-            await ask()
+            await self._transport.handle_async_request(request)
         raise failure.error()
+
+    async def aclose(self) -> None:
+        """Close the transport to the server."""
+        await self._transport.aclose()

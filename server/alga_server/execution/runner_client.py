@@ -1,20 +1,17 @@
-"""The runner as the server sees it: ``POST /v1/execute`` over HTTP, one bounded exchange per execution.
-
-The transport is httpx's own. Its pool costs more CPU the more calls are in flight; a cheaper one is given as
-``transport`` without a change here.
-"""
+"""The runner as the server sees it: ``POST /v1/execute`` over HTTP, one bounded exchange per execution."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator
 
 import anyio
 import httpx
 from pydantic import ValidationError
 
-from alga_common.wire import retry_after_s
+from alga_common.http.exchange import Answer, base_url, is_header_value, post
+from alga_common.http.response import HttpProtocolError, IncompleteResponse
+from alga_common.http.transport import SocketTransport
 from alga_runner.errors import SettingsError
 from alga_runner.models import ExecuteRequest, ExecuteResponse
 
@@ -22,6 +19,7 @@ from ..errors import (
     ExecutionFailed,
     ExecutionTimedOut,
     RunnerBusy,
+    RunnerFailure,
     RunnerProtocolError,
     RunnerRefused,
     RunnerTimeout,
@@ -32,23 +30,22 @@ from ..settings import ServerSettings
 MAX_ERROR_CHARACTERS = 2_000
 MAX_RETRY_AFTER_S = 60 * 60
 
-_POOL_WAIT_S = 2.0
-_KEEP_ALIVE_S = 4.0
-"""Sooner than the runner closes an idle connection (uvicorn: 5 s), so that a call seldom meets a closing one."""
+_POOL_TIMEOUT_S = 2.0
 
 
 class RunnerClient:
-    """Calls one runner, or what balances several.
+    """Calls one runner, or a load balancer in front of several.
 
-    Redirects are not followed, the environment's proxies not used, cookies not kept, nothing is tried twice: a handler
-    may have acted before its connection broke. A given ``transport`` is closed with the client. Raises
-    ``SettingsError`` for a URL or a token that cannot be used.
+    Nothing is sent twice: a handler may have acted before its connection broke. Requests go over sockets, or over the
+    ``transport`` that is given, which is closed with the client. Raises ``SettingsError`` for a URL or a token that
+    cannot be used.
     """
 
     def __init__(self, settings: ServerSettings, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._url = _base_url(settings.runner_url) + "/v1/execute"
-        self._max_bytes = settings.max_runner_response_bytes
+        self._url = httpx.URL(_base_url(settings.runner_url) + "/v1/execute")
+        self._max_answer_bytes = settings.max_runner_response_bytes
         self._headers = {
+            "host": self._url.netloc.decode(),
             "accept": "application/json",
             "accept-encoding": "identity",
             "content-type": "application/json",
@@ -56,12 +53,12 @@ class RunnerClient:
         }
         token = settings.runner_service_token.get_secret_value() if settings.runner_service_token else ""
         if token:
-            if not (token.isascii() and token.isprintable() and token == token.strip()):
-                raise SettingsError("The setting runner_service_token cannot travel in an HTTP header.")
+            if not is_header_value(token):
+                raise SettingsError("The setting runner_service_token cannot be sent in an HTTP header.")
             self._headers["x-runner-service-token"] = token
-        self._transport = transport
-        self._max_calls = settings.max_runner_calls
-        self._client: httpx.AsyncClient | None = None
+        self._transport = transport or SocketTransport(
+            settings.max_runner_calls, settings.max_runner_calls, max_answer_bytes=self._max_answer_bytes
+        )
 
     async def execute(
         self, request: ExecuteRequest, *, timeout_s: float, idempotency_key: str | None = None
@@ -81,98 +78,55 @@ class RunnerClient:
             headers["x-request-id"] = request.context.request_id
         if idempotency_key is not None:
             headers["x-idempotency-key"] = idempotency_key
-        content = request.model_dump_json(exclude_none=True).encode()
         with anyio.move_on_after(timeout_s):
-            return _response(await self._exchange(headers, content))
+            try:
+                answer = await post(
+                    self._transport,
+                    self._url,
+                    [(name.encode(), value.encode()) for name, value in headers.items()],
+                    request.model_dump_json(exclude_none=True).encode(),
+                    owner=request.context.tenant_id,
+                    max_answer_bytes=self._max_answer_bytes,
+                    pool_timeout_s=_POOL_TIMEOUT_S,
+                )
+            except httpx.HTTPError as error:
+                raise _failure(error) from None
+            _check_status(answer)
+            return _response(answer.body)
         raise RunnerTimeout(f"The runner did not answer within {round(timeout_s * 1000)} ms")
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
-
-    def _connected(self) -> httpx.AsyncClient:
-        """The client, made by the first call: reading the certificates of TLS takes tens of milliseconds."""
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                transport=self._transport or _connections(self._max_calls),
-                timeout=httpx.Timeout(
-                    None, pool=_POOL_WAIT_S
-                ),  # the whole exchange has one bound, in execute
-                trust_env=False,
-                follow_redirects=False,
-            )
-        return self._client
-
-    async def _exchange(self, headers: dict[str, str], content: bytes) -> bytes:
-        """The body of an answer with status 200."""
-        client = self._connected()
-        request = client.build_request("POST", self._url, headers=headers, content=content)
-        try:
-            response = await client.send(request, stream=True)
-        except httpx.PoolTimeout:
-            raise RunnerBusy("All connections to the runner are in use") from None
-        except httpx.ConnectError:
-            raise RunnerUnavailable from None
-        except (httpx.HTTPError, httpx.StreamError):
-            raise RunnerUnavailable("The connection to the runner was lost before it answered") from None
-        try:
-            _check_status(response)
-            return await self._body(response)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
-
-    async def _body(self, response: httpx.Response) -> bytes:
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise RunnerProtocolError("The runner's answer is compressed, which was not asked for")
-        body = bytearray()
-        try:
-            async for part in _parts(response):
-                body += part
-                if len(body) > self._max_bytes:
-                    raise RunnerProtocolError(f"The runner's answer is larger than {self._max_bytes} bytes")
-        except (httpx.HTTPError, httpx.StreamError):
-            raise RunnerUnavailable(
-                "The connection to the runner was lost in the middle of its answer"
-            ) from None
-        return bytes(body)
-
-
-def _connections(at_once: int) -> httpx.AsyncHTTPTransport:
-    limits = httpx.Limits(
-        max_connections=at_once, max_keepalive_connections=at_once, keepalive_expiry=_KEEP_ALIVE_S
-    )
-    return httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+        await self._transport.aclose()
 
 
 def _base_url(text: str) -> str:
     try:
-        url = httpx.URL(text.strip())
-    except httpx.InvalidURL:
-        raise SettingsError("The setting runner_url is not a URL.") from None
-    if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query or url.fragment:
+        return base_url(text)
+    except ValueError as error:
         raise SettingsError(
-            "The setting runner_url is not an http or https URL of a host and perhaps a path.",
-            hint="It is like http://127.0.0.1:8080.",
-        )
-    return str(url).rstrip("/")
+            f"The setting runner_url {error}.", hint="It is like http://127.0.0.1:8080."
+        ) from None
 
 
-async def _parts(response: httpx.Response) -> AsyncIterator[bytes]:
-    if response.is_stream_consumed:  # a transport without streams has read it already
-        yield response.content
-        return
-    async for part in response.aiter_raw():
-        yield part
+def _failure(error: httpx.HTTPError) -> RunnerFailure:
+    # The texts of httpx's own errors are left out: they may quote a header, and the service token is one.
+    if isinstance(error, httpx.PoolTimeout):
+        return RunnerBusy("All connections to the runner are in use")
+    if isinstance(error, httpx.ConnectError):
+        return RunnerUnavailable()
+    if isinstance(error, IncompleteResponse):
+        return RunnerUnavailable("The connection to the runner was lost in the middle of its answer")
+    if isinstance(error, HttpProtocolError):
+        return RunnerProtocolError(f"The runner's answer {error}")
+    return RunnerUnavailable("The connection to the runner was lost before it answered")
 
 
-def _check_status(response: httpx.Response) -> None:
-    """The runner's own status: the guest's is in the body (alga-contract 1.2)."""
-    status, wait = response.status_code, response.headers.get("retry-after")
-    if status == 429 or (status == 503 and wait is not None):
-        raise RunnerBusy(retry_after_s=_seconds(wait))
+def _check_status(answer: Answer) -> None:
+    """Raise unless the runner's own status is 200: the guest's is in the body (alga-contract 1.2)."""
+    status = answer.status
+    if status == 429 or (status == 503 and "retry-after" in answer.headers):
+        raise RunnerBusy(retry_after_s=max(1, min(answer.retry_after_s() or 1, MAX_RETRY_AFTER_S)))
     if status >= 500:
         raise RunnerUnavailable(f"The runner cannot serve (HTTP {status})")
     if status in {401, 403}:
@@ -203,7 +157,3 @@ def _response(body: bytes) -> ExecuteResponse:
     except (binascii.Error, ValueError):
         raise RunnerProtocolError("The response's body is not base64") from None
     return response
-
-
-def _seconds(retry_after: str | None) -> int:
-    return max(1, min(retry_after_s(retry_after) or 1, MAX_RETRY_AFTER_S))

@@ -12,10 +12,9 @@ import anyio.lowlevel
 import pytest
 from pydantic import SecretStr
 
-from alga_common.http.transport import Connections
+from alga_common.http.transport import SocketTransport
 from alga_runner import Settings
-from alga_runner.alga import Identity, connect
-from alga_runner.alga.http import HttpAlgaServer
+from alga_runner.alga import HttpAlgaServer, Identity, connect
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +52,8 @@ def server() -> Server:
 async def alga(server: Server) -> AsyncIterator[HttpAlgaServer]:
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    alga = HttpAlgaServer(f"http://127.0.0.1:{port}", SecretStr("token"), connections=Connections(3, 2))
+    transport = SocketTransport(3, 2, max_answer_bytes=1_000)
+    alga = HttpAlgaServer(f"http://127.0.0.1:{port}", SecretStr("token"), transport=transport)
     yield alga
     await alga.aclose()
     listening.close()
@@ -86,7 +86,7 @@ async def test_calls_that_are_given_up_give_their_connection_back(alga: HttpAlga
                 await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
 
-    assert alga._connections._slots.used == 0
+    assert alga._transport._slots.used == 0
     assert await ask(alga, "quiet") == []
 
 
@@ -104,5 +104,4 @@ async def test_the_settings_say_how_many_there_are(given: dict[str, int], bounds
     alga = connect(settings)
 
     assert isinstance(alga, HttpAlgaServer)
-    slots = alga._connections._slots
-    assert (slots.limit, slots.owner_limit) == bounds
+    assert alga._transport._slots.used == 0

@@ -12,8 +12,7 @@ import httpx
 import pytest
 
 from alga_runner import Runner, Settings
-from alga_runner.alga import Identity
-from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.models import ScheduleInfo
 from alga_runner.service import Service
 from alga_runner.service.request_tracker import REQUEST_BYTES, RequestMemory

@@ -11,8 +11,7 @@ import httpx
 import pytest
 
 from alga_runner import Runner, Settings
-from alga_runner.alga import Identity
-from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.engine.context import engine_context
 from alga_runner.models import ScheduleInfo
 from alga_runner.service import Service, create_service

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -53,8 +53,8 @@ class Script:
         self.answer: Callable[[httpx.Request], httpx.Response] = lambda _: httpx.Response(
             200, json={"schedules": []}
         )
-        self.client = httpx.AsyncClient(transport=httpx.MockTransport(self._handle))
-        self.port = HttpAlgaServer("https://alga.example/api/", SecretStr(TOKEN), client=self.client)
+        transport = httpx.MockTransport(self._handle)
+        self.port = HttpAlgaServer("https://alga.example/api/", SecretStr(TOKEN), transport=transport)
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -71,10 +71,8 @@ class Script:
 
 
 @pytest.fixture
-async def script() -> AsyncIterator[Script]:
-    script = Script()
-    yield script
-    await script.client.aclose()
+def script() -> Script:
+    return Script()
 
 
 def soon() -> float:
@@ -366,12 +364,6 @@ async def test_an_error_of_the_client_is_internal_without_its_text(
     assert TOKEN not in str(refusal)
 
 
-async def test_a_given_client_stays_open(script: Script) -> None:
-    await script.port.aclose()
-
-    assert not script.client.is_closed
-
-
 async def test_after_closing_every_call_is_unavailable() -> None:
     port = HttpAlgaServer("https://alga.example", SecretStr(TOKEN))
     await port.aclose()
@@ -382,7 +374,7 @@ async def test_after_closing_every_call_is_unavailable() -> None:
 
 
 def test_the_token_is_not_in_the_repr() -> None:
-    port = HttpAlgaServer("https://alga.example", SecretStr(TOKEN), client=httpx.AsyncClient())
+    port = HttpAlgaServer("https://alga.example", SecretStr(TOKEN))
 
     assert repr(port) == "HttpAlgaServer('https://alga.example')"
 

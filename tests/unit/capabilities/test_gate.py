@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.alga import NoAlgaServer
 from alga_runner.capabilities import Execution, Gate, Operation
 from alga_runner.capabilities.operation import NoInput
 from alga_runner.errors import BrokenFraming, HostCallCode, HostCallError, LogLimit

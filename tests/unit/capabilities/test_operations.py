@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from alga_runner.alga import AlgaServer, Identity
+from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.capabilities import OPERATIONS, Execution, LogLimits
 from alga_runner.capabilities.gate import Gate
 from alga_runner.capabilities.operation import LogLine
@@ -35,7 +35,7 @@ INPUTS: dict[str, dict[str, Any]] = {
 }
 
 
-class ListeningServer(AlgaServer):
+class ListeningServer(NoAlgaServer):
     """Writes down what it is asked and answers with nothing much."""
 
     def __init__(self) -> None:

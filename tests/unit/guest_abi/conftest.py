@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from alga_runner import Observation, Runner, Settings
-from alga_runner.alga import AlgaServer, Identity
+from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.bundles import MemoryBundles
 from alga_runner.errors import HostCallError
 from alga_runner.models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
@@ -25,7 +25,7 @@ Call = Callable[..., Awaitable[Observation]]
 
 
 @dataclass
-class OneSchedule(AlgaServer):
+class OneSchedule(NoAlgaServer):
     """An Alga server that knows one schedule, and fails on demand."""
 
     schedules: list[ScheduleInfo]

@@ -8,8 +8,7 @@ import anyio
 import pytest
 
 from alga_runner import Observation, Runner, Settings
-from alga_runner.alga import Identity
-from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.bundles import MemoryBundles
 from alga_runner.models import ScheduleInfo
 from tests.support.bundles import make_bundle

@@ -6,8 +6,7 @@ import anyio
 import pytest
 
 from alga_runner import ExecuteRequest, Runner, Settings
-from alga_runner.alga import Identity
-from alga_runner.alga.connect import NoAlgaServer
+from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.bundles import Bundle, BundleSource, MemoryBundles
 from alga_runner.errors import BundleNotFound, EngineUnavailable, GuestTrap, ModuleError, UnknownCapabilities
 from alga_runner.models import ScheduleInfo

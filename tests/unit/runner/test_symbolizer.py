@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from alga_runner import ExecuteRequest, Observation, Runner, Settings
-from alga_runner.alga import AlgaServer
+from alga_runner.alga import NoAlgaServer
 from alga_runner.bundles import Bundle, BundleSource, MemoryBundles
 from alga_runner.engine import ModuleLoader
 from alga_runner.errors import BundleNotFound, GuestAbort, GuestTrap
@@ -274,7 +274,7 @@ async def test_a_fault_of_the_reader_is_logged_and_no_more(crash, monkeypatch, c
     assert "private" not in caplog.text
 
 
-class Silent(AlgaServer):
+class Silent(NoAlgaServer):
     """Answers nothing, ever."""
 
     async def _silence(self, *_: object, **__: object) -> object:

@@ -1,17 +1,21 @@
-"""Failures that a test asks for, in front of a server that answers."""
+"""Failures that a test chooses, of a server that would answer."""
 
 from __future__ import annotations
 
 import inspect
+import json
+from time import monotonic
 from typing import Any
 
+import httpx
 import pytest
+from pydantic import SecretStr
 
-from alga_runner.alga import AlgaServer, Identity
+from alga_runner.alga import AlgaServer, HttpAlgaServer, Identity
 from alga_runner.capabilities import OPERATIONS
 from alga_runner.errors import HostCallCode, HostCallError
 from alga_runner.models import CreateScheduleInput, UpdateScheduleInput
-from alga_runner.testing.scripted import RELAYED, Relay, ScriptedServer
+from alga_runner.testing.scripted import SERVER_OPERATIONS, ScriptedServer
 
 pytestmark = pytest.mark.anyio
 
@@ -23,59 +27,74 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "update_schedule": (UpdateScheduleInput(schedule_id="s"),),
     "delete_schedule": ("s",),
 }
+ANSWER = {"success": True, "scheduleId": "s-1", "schedule": None, "schedules": [], "endpoints": []}
 
 
-class Recording(Relay):
-    """Answers nothing, and remembers what it was asked."""
+class Behind:
+    """A server that answers every operation and records their names."""
 
     def __init__(self) -> None:
-        super().__init__(self)
         self.asked: list[str] = []
 
-    async def carry(self, operation: str, ask: Any) -> Any:
-        self.asked.append(operation)
-        return f"answer to {operation}"
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(json.loads(request.content)["operation"])
+        return httpx.Response(200, json=ANSWER)
 
 
 @pytest.fixture
-def behind() -> Recording:
-    return Recording()
+def behind() -> Behind:
+    return Behind()
 
 
 @pytest.fixture
-def server(behind: Recording) -> ScriptedServer:
-    return ScriptedServer(behind)
+def server(behind: Behind) -> ScriptedServer:
+    return ScriptedServer(httpx.MockTransport(behind))
 
 
-async def create(server: AlgaServer) -> str:
-    return await server.create_schedule(ACME, SCHEDULE, 0.0)
+def client(server: ScriptedServer) -> AlgaServer:
+    return HttpAlgaServer("http://server", SecretStr("token"), transport=server)
 
 
-async def test_every_method_of_the_port_is_passed_on(server: ScriptedServer, behind: Recording) -> None:
+async def create(server: ScriptedServer) -> str:
+    return await client(server).create_schedule(ACME, SCHEDULE, monotonic() + 60)
+
+
+async def test_every_operation_of_the_port_reaches_the_server_and_can_fail(
+    server: ScriptedServer, behind: Behind
+) -> None:
     methods = [
         name
-        for name, method in inspect.getmembers(AlgaServer, inspect.iscoroutinefunction)
-        if getattr(method, "__isabstractmethod__", False)
+        for name, _ in inspect.getmembers(AlgaServer, inspect.iscoroutinefunction)
+        if name not in {"ask", "aclose"}
     ]
 
-    answers = [await getattr(server, name)(ACME, *ARGUMENTS.get(name, ()), 0.0) for name in methods]
+    async def call(method: str) -> object:
+        return await getattr(client(server), method)(ACME, *ARGUMENTS.get(method, ()), monotonic() + 60)
 
-    assert sorted(behind.asked) == sorted(RELAYED)
-    assert answers.count(None) == 2, "update and delete answer nothing"
+    for method in methods:
+        await call(method)
+    for operation in SERVER_OPERATIONS:
+        server.fail(operation)
+    for method in methods:
+        with pytest.raises(HostCallError, match="The test made scheduler"):
+            await call(method)
+
+    assert len(set(behind.asked)) == len(behind.asked) == len(SERVER_OPERATIONS)
+    assert server.unmet() == []
 
 
 def test_what_can_fail_are_operations() -> None:
-    assert set(RELAYED) <= OPERATIONS.keys()
+    assert set(SERVER_OPERATIONS) <= OPERATIONS.keys()
 
 
-async def test_a_failure_is_met_once_and_then_over(server: ScriptedServer, behind: Recording) -> None:
+async def test_a_failure_is_met_once_and_then_over(server: ScriptedServer, behind: Behind) -> None:
     server.fail("scheduler.create", code="rate-limited", message="Slow down", retry_after_ms=100)
 
     with pytest.raises(HostCallError, match="Slow down") as failure:
         await create(server)
-    assert await create(server) == "answer to scheduler.create"
+    assert await create(server) == "s-1"
     assert (failure.value.host_code, failure.value.retry_after_ms) == (HostCallCode.RATE_LIMITED, 100)
-    assert behind.asked == ["scheduler.create"]
+    assert behind.asked == ["create"]
 
 
 async def test_failures_come_in_the_order_they_were_asked_for(server: ScriptedServer) -> None:
@@ -94,29 +113,29 @@ async def test_failures_come_in_the_order_they_were_asked_for(server: ScriptedSe
 async def test_another_operation_does_not_meet_it(server: ScriptedServer) -> None:
     server.fail("scheduler.delete")
 
-    assert await create(server) == "answer to scheduler.create"
+    assert await create(server) == "s-1"
 
 
-async def test_a_lost_answer_comes_after_the_work(server: ScriptedServer, behind: Recording) -> None:
+async def test_an_answer_is_lost_after_the_server_acted(server: ScriptedServer, behind: Behind) -> None:
     server.fail("scheduler.create", acted=True)
 
     with pytest.raises(HostCallError):
         await create(server)
-    assert behind.asked == ["scheduler.create"]
+    assert behind.asked == ["create"]
 
 
 async def test_a_server_that_is_down_is_not_asked_and_comes_back(
-    server: ScriptedServer, behind: Recording
+    server: ScriptedServer, behind: Behind
 ) -> None:
     with server.down(), pytest.raises(HostCallError) as failure:
         await create(server)
 
     assert failure.value.host_code is HostCallCode.UNAVAILABLE
     assert behind.asked == []
-    assert await create(server) == "answer to scheduler.create"
+    assert await create(server) == "s-1"
 
 
-async def test_what_was_not_met_is_told(server: ScriptedServer) -> None:
+async def test_failures_that_were_not_met_are_listed(server: ScriptedServer) -> None:
     server.fail("scheduler.create", times=3)
     server.fail("scheduler.list", times=None)
     server.fail("scheduler.get", optional=True)

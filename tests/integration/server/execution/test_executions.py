@@ -161,7 +161,6 @@ async def test_the_call_carries_its_headers_and_no_others(runner: ScriptedRunner
     assert dict(request.headers) == {
         "accept": "application/json",
         "accept-encoding": "identity",
-        "connection": "keep-alive",
         "content-type": "application/json",
         "content-length": str(len(request.content)),
         "host": "runner.test",

@@ -126,8 +126,7 @@ async def town(server_settings: ServerSettings) -> AsyncIterator[Town]:
         client = await stack.enter_async_context(
             httpx.AsyncClient(transport=httpx.ASGITransport(server.app), base_url="http://server")
         )
-        back = await stack.enter_async_context(httpx.AsyncClient(transport=calls))
-        alga = HttpAlgaServer("http://server", SecretStr("r-token"), client=back)
+        alga = HttpAlgaServer("http://server", SecretStr("r-token"), transport=calls)
         runner = await stack.enter_async_context(Runner(settings, alga=alga, bundles=bundles))
         to_runner.inner = httpx.ASGITransport(create_service(runner))
         yield Town(runner, client, bundles, clock, calls)

@@ -1,0 +1,101 @@
+"""One bounded exchange over any ``httpx`` transport: sockets, an application in this process, a scripted server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import anyio
+import httpx
+
+from ..wire import retry_after_s
+from .response import HttpProtocolError, IncompleteResponse, too_large
+from .transport import OWNER
+
+Header = tuple[bytes, bytes]
+
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,510}[!-~])?")
+
+
+class Answer(NamedTuple):
+    """A whole response."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    def retry_after_s(self) -> int | None:
+        """``Retry-After`` in its seconds form."""
+        return retry_after_s(self.headers.get("retry-after"))
+
+
+async def post(
+    transport: httpx.AsyncBaseTransport,
+    url: httpx.URL,
+    headers: Iterable[Header],
+    content: bytes,
+    *,
+    owner: str,
+    max_answer_bytes: int,
+    pool_timeout_s: float | None = None,
+) -> Answer:
+    """Send ``content`` once and read the whole answer.
+
+    ``headers`` are sent as given, with the content's length. Redirects are not followed, the environment's proxies not
+    used, cookies not kept. The caller bounds the time. Raises ``httpx.ConnectError`` when no connection could be made,
+    ``HttpProtocolError`` for an answer that cannot be used, and the transport's other ``httpx.HTTPError``.
+    """
+    request = httpx.Request(
+        "POST",
+        url,
+        headers=[*headers, (b"content-length", b"%d" % len(content))],
+        stream=httpx.ByteStream(content),
+        extensions={"timeout": {"pool": pool_timeout_s}, OWNER: owner},
+    )
+    response = await transport.handle_async_request(request)
+    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - httpx's contract of transports
+    try:
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise HttpProtocolError("is compressed, which was not requested")
+        return Answer(response.status_code, response.headers, await _body(response.stream, max_answer_bytes))
+    finally:
+        with anyio.CancelScope(shield=True):
+            await response.stream.aclose()
+
+
+async def _body(stream: httpx.AsyncByteStream, max_bytes: int) -> bytes:
+    parts, size = [], 0
+    try:
+        async for part in stream:
+            size += len(part)
+            if size > max_bytes:
+                raise too_large(max_bytes)
+            parts.append(part)
+    except HttpProtocolError:
+        raise
+    except (httpx.HTTPError, httpx.StreamError):
+        raise IncompleteResponse from None
+    return b"".join(parts)
+
+
+def is_header_value(text: str) -> bool:
+    """Whether ``text`` can be sent as a header's value: 1 to 512 printable ASCII characters, no space at an end."""
+    return _HEADER_VALUE.fullmatch(text) is not None
+
+
+def base_url(text: str) -> str:
+    """``text`` without spaces around it and slashes at its end.
+
+    Raises ``ValueError`` unless it is an http or https URL of a host and perhaps a path; the message completes "The URL
+    ..." and does not quote it.
+    """
+    try:
+        url = httpx.URL(text.strip())
+    except httpx.InvalidURL:
+        raise ValueError("is not a URL") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError("is not an http or https URL")
+    if url.userinfo or url.query or url.fragment:
+        raise ValueError("has credentials, a query or a fragment")
+    return str(url).rstrip("/")
