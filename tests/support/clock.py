@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class FakeMonotonic:
-    """Stands in for ``time.monotonic``: ``now`` changes only when a test assigns it."""
+    """Replaces ``time.monotonic``: ``now`` changes only when a test assigns it."""
 
     def __init__(self, now: float = 0.0) -> None:
         self.now = now

@@ -238,7 +238,7 @@ class Alga:
         return Install(self, tenant, extension, response.json()["installId"])
 
     async def pass_time(self, **step: float) -> list[Run]:
-        """Put the clock forward, then fire what is due."""
+        """Put the clock forward, then fire the schedules that are due."""
         self.clock.advance(timedelta(**step))
         return await self.server.dispatcher.run_due()
 

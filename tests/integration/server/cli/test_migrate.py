@@ -1,4 +1,4 @@
-"""``alga-server migrate``: brings a schema up, or says where it stands."""
+"""``alga-server migrate``: migrates the schema, or reports its version."""
 
 from __future__ import annotations
 

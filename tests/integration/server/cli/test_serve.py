@@ -26,7 +26,7 @@ Serve = Callable[..., Result]
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
-    """The settings of every server that would have been run; each says it is ready and ends."""
+    """The settings of every server that would have been run; each reports that it is ready and ends."""
     settings: list[ServerSettings] = []
 
     def run(given: ServerSettings, _listener: socket.socket, *, ready: Callable[[], None], **_: Any) -> int:

@@ -1,0 +1,149 @@
+"""A command that fails names the cause and what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import pytest
+
+from alga_server.cli import main
+from tests.support.server_cli import NAME, Run, refused, unasked
+
+CONTEXT = click.Context(main)
+COMMANDS = main.list_commands(CONTEXT)
+CLIENTS = [name for name in COMMANDS if name not in {"environment", "serve", "migrate"}]
+ARGUMENTS = {
+    "publish": ["."],
+    "install": [NAME, "--tenant", "acme"],
+    "grant": [NAME, "--tenant", "acme", "--cap", "log.emit"],
+    "revoke": [NAME, "--tenant", "acme", "--cap", "log.emit"],
+    **{name: [NAME, "--tenant", "acme"] for name in ("enable", "disable", "uninstall", "upgrade", "run-now")},
+    **{name: ["--tenant", "acme"] for name in ("installs", "schedules", "runs")},
+}
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_server_that_is_down_is_one_sentence_with_its_url(alga: Run, name: str, folder: Path) -> None:
+    def down(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("[Errno 111] Connection refused", request=request)
+
+    arguments = [str(folder) if word == "." else word for word in ARGUMENTS.get(name, [])]
+    result = alga(name, *arguments, "--server", "http://127.0.0.1:9", transport=httpx.MockTransport(down))
+
+    said = refused(result, "server_unreachable")
+    assert said.splitlines()[0].endswith("No server answers at http://127.0.0.1:9.")
+    assert "hint: Start one with `alga-server serve --dev`" in said
+
+
+def test_a_wrong_token_is_refused_with_the_variable_s_name(
+    alga: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALGA_SERVER_ADMIN_TOKEN", "wrong-secret")
+
+    said = refused(alga("extensions"), "unauthorized")
+
+    assert "hint: ALGA_SERVER_ADMIN_TOKEN must be the token" in said
+    assert "wrong-secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("value", "code"), [(None, "token_missing"), (" ", "token_missing"), ("\u00e4", "token_invalid")]
+)
+def test_a_token_that_cannot_be_sent_is_named_before_anything_is(
+    alga: Run, monkeypatch: pytest.MonkeyPatch, value: str | None, code: str
+) -> None:
+    if value is None:
+        monkeypatch.delenv("ALGA_SERVER_ADMIN_TOKEN")
+    else:
+        monkeypatch.setenv("ALGA_SERVER_ADMIN_TOKEN", value)
+
+    assert "ALGA_SERVER_ADMIN_TOKEN" in refused(alga("extensions", transport=unasked()), code)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx.Response(200, text="<html>hello</html>"),
+        httpx.Response(200, json=["a", "list"]),
+        httpx.Response(404, text="404 page not found"),
+        httpx.Response(302, headers={"location": "http://elsewhere"}),
+        httpx.Response(500, json={"detail": "other"}),
+    ],
+)
+def test_what_is_no_alga_server_is_said_to_be_none(alga: Run, response: httpx.Response) -> None:
+    result = alga("extensions", transport=httpx.MockTransport(lambda _: response))
+
+    assert f"(status {response.status_code})" in refused(result, "not_alga_server")
+
+
+def test_a_server_that_does_not_answer_leaves_the_outcome_open(alga: Run, folder: Path) -> None:
+    def slow(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("", request=request)
+
+    said = refused(alga("publish", str(folder), transport=httpx.MockTransport(slow)), "server_timeout")
+
+    assert "hint: The request may have been carried out" in said
+
+
+def test_a_connection_that_breaks_is_a_sentence(alga: Run) -> None:
+    def broken(request: httpx.Request) -> httpx.Response:
+        raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
+
+    refused(alga("extensions", transport=httpx.MockTransport(broken)), "server_unreachable")
+
+
+def test_field_errors_of_the_server_are_shown(alga: Run, installed: dict[str, Any]) -> None:
+    body = {
+        "error": "Validation error",
+        "code": "validation_failed",
+        "fieldErrors": {"grants": "Wrong\x1b[31m"},
+    }
+    result = alga(
+        "installs",
+        "--tenant",
+        "acme",
+        transport=httpx.MockTransport(lambda _: httpx.Response(400, json=body)),
+    )
+
+    assert refused(result, "validation_failed").splitlines()[1] == "  grants: Wrong\\x1b[31m"
+
+
+def test_a_failure_is_a_document_too_when_json_is_wanted(alga: Run) -> None:
+    result = alga("install", "nothing", "--tenant", "acme", "--json")
+
+    refused(result, "not_found")
+    error = json.loads(result.stdout)["error"]
+    assert sorted(error) == ["code", "fieldErrors", "hint", "message"]
+    assert error["code"] == "not_found"
+
+
+def test_ctrl_c_ends_a_command_with_130(alga: Run) -> None:
+    def interrupt(_: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    result = alga("extensions", transport=httpx.MockTransport(interrupt))
+
+    assert (result.exit_code, result.output) == (130, "")
+
+
+def test_a_fault_of_the_command_itself_is_a_sentence_too(alga: Run) -> None:
+    def oops(_: httpx.Request) -> httpx.Response:
+        raise ZeroDivisionError("oops")
+
+    said = refused(alga("extensions", transport=httpx.MockTransport(oops)), "internal")
+
+    assert "ZeroDivisionError: oops" in said
+    assert "hint: This is a fault of alga-server; run it again as `alga-server --debug" in said
+
+
+def test_debug_lets_the_exception_through(alga: Run) -> None:
+    def oops(_: httpx.Request) -> httpx.Response:
+        raise ZeroDivisionError("oops")
+
+    assert isinstance(
+        alga("--debug", "extensions", transport=httpx.MockTransport(oops)).exception, ZeroDivisionError
+    )

@@ -1,0 +1,110 @@
+"""Publishing a folder or an archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alga_runner.models import unpack
+from alga_server.cli.extension_files import read_archive
+from tests.support.server_cli import NAME, Run, document, done, refused, write_manifest
+
+
+def test_publishing_a_folder_says_what_was_published(alga: Run, folder: Path) -> None:
+    shown = done(alga("publish", str(folder)))
+
+    assert shown.startswith(f"Published {NAME} 1.0.0.\n")
+    assert "cap:scheduler.manage, cap:storage.kv" in shown
+
+
+def test_publishing_again_changes_nothing_and_says_so(alga: Run, folder: Path) -> None:
+    first = document(alga("publish", str(folder), "--json"))
+    again = document(alga("publish", str(folder), "--json"))
+
+    assert (first.pop("created"), again.pop("created")) == (True, False)
+    assert first == again
+    assert done(alga("publish", str(folder))).startswith(
+        f"{NAME} 1.0.0 was published before; nothing changed."
+    )
+
+
+def test_a_bundle_is_published_as_it_is(alga: Run, folder: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "sync.tar.zst"
+    bundle.write_bytes(read_archive(folder))
+
+    of_folder = document(alga("publish", str(folder), "--json"))
+    assert document(alga("publish", str(bundle), "--json"))["contentHash"] == of_folder["contentHash"]
+
+
+def test_only_manifest_module_and_ui_are_packed_and_nothing_hidden(folder: Path) -> None:
+    for name in (
+        "ui/index.html",
+        "ui/deep/app.js",
+        "ui/.DS_Store",
+        "ui/.git/config",
+        "secret.env",
+        "src/a.ts",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+
+    packed = unpack(read_archive(folder))
+
+    assert sorted(packed) == ["dist/main.wasm", "manifest.json", "ui/deep/app.js", "ui/index.html"]
+
+
+def test_other_content_under_a_published_version_is_refused(alga: Run, folder: Path) -> None:
+    alga("publish", str(folder))
+    (folder / "dist" / "main.wasm").write_bytes(b"\0asm\1")
+
+    assert "versions never change" in refused(alga("publish", str(folder)), "version_exists")
+
+
+def test_a_bad_manifest_is_refused_in_the_server_s_words(alga: Run, folder: Path) -> None:
+    write_manifest(folder, version="one")
+
+    assert "version" in refused(alga("publish", str(folder)), "bundle_invalid")
+
+
+def test_nothing_at_a_path_is_a_sentence(alga: Run, tmp_path: Path) -> None:
+    assert "hint: Give an extension's folder" in refused(
+        alga("publish", str(tmp_path / "nothing")), "extension_not_found"
+    )
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "dist/main.wasm"])
+def test_a_missing_file_is_named(alga: Run, folder: Path, name: str) -> None:
+    (folder / name).unlink()
+
+    assert f"has no {name}." in refused(alga("publish", str(folder)), "extension_not_found")
+
+
+def test_a_link_out_of_the_folder_is_not_followed(alga: Run, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (folder / "ui").mkdir()
+    (folder / "ui" / "link.js").symlink_to(tmp_path / "secret")
+
+    refused(alga("publish", str(folder)), "extension_unusable")
+
+
+def test_a_linked_folder_is_not_followed(alga: Run, folder: Path, tmp_path: Path) -> None:
+    (folder / "ui").mkdir()
+    (folder / "ui" / "more").symlink_to(tmp_path)
+
+    refused(alga("publish", str(folder)), "extension_unusable")
+
+
+def test_extensions_lists_every_version(alga: Run, folder: Path) -> None:
+    assert done(alga("extensions")) == "Nothing is published.\n"
+    alga("publish", str(folder))
+    write_manifest(folder, version="1.1.0")
+    alga("publish", str(folder))
+
+    lines = done(alga("extensions")).splitlines()
+    extensions = document(alga("extensions", "--name", NAME, "--json"))["extensions"]
+
+    assert lines[0].split()[:3] == ["NAME", "VERSION", "CAPABILITIES"]
+    assert [line.split()[:2] for line in lines[1:]] == [[NAME, "1.0.0"], [NAME, "1.1.0"]]
+    assert [row["version"] for row in extensions[0]["versions"]] == ["1.0.0", "1.1.0"]
+    assert document(alga("extensions", "--name", "other", "--json")) == {"extensions": []}

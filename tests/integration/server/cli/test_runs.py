@@ -1,0 +1,248 @@
+"""The history of runs, the clock and reconciliation."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.server_cli import NAME, Run, document, done, refused, unasked
+
+SCHEDULE = "11111111-1111-1111-1111-111111111111"
+INSTALL = "22222222-2222-2222-2222-222222222222"
+RUN = {
+    "id": "33333333-3333-3333-3333-333333333333",
+    "scheduleId": SCHEDULE,
+    "trigger": "schedule",
+    "nominalTime": "2026-01-01T01:00:00",
+    "dueAt": "2026-01-01T01:00:00.000Z",
+    "attempt": 1,
+    "status": "success",
+    "reason": None,
+    "missed": 0,
+    "httpStatus": 200,
+    "errorCode": None,
+    "errorMessage": None,
+    "requestId": "r",
+    "startedAt": "2026-01-01T01:00:00.000Z",
+    "finishedAt": "2026-01-01T01:00:00.012Z",
+    "durationMs": 12,
+}
+
+
+def answering(asked: list[httpx.Request], **answers: tuple[int, Any]) -> httpx.MockTransport:
+    """A server with one install and its one schedule; ``answers`` are by the last segment of the path."""
+    install = {"installId": INSTALL, "extensionId": "e", "extensionName": NAME, "version": "1.0.0"}
+    schedule = {"id": SCHEDULE, "name": "Hourly", "installId": INSTALL, "extensionName": NAME}
+    usual = {"installs": (200, {"installs": [install]}), "schedules": (200, {"schedules": [schedule]})}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        name = request.url.path.rpartition("/")[2].replace("-", "_")
+        status, body = {**usual, **answers}[name]
+        return httpx.Response(status, json=body)
+
+    return httpx.MockTransport(answer)
+
+
+def test_runs_are_shown_with_the_names_of_their_schedules(alga: Run) -> None:
+    failed = {
+        **RUN,
+        "status": "error",
+        "httpStatus": 500,
+        "errorCode": "http_500",
+        "errorMessage": "no\x1b[31m",
+    }
+    transport = answering([], runs=(200, {"runs": [failed, RUN], "cursor": None}))
+
+    lines = done(alga("runs", "--tenant", "acme", transport=transport)).splitlines()
+
+    assert lines[0].split()[:2] == ["DUE", "(UTC)"]
+    assert all(cell in lines[1] for cell in ("2026-01-01 01:00:00", "Hourly", "error", "500", "12 ms"))
+    assert lines[1].endswith("http_500: no\\x1b[31m")
+    assert lines[2].endswith("-")
+
+
+def test_a_run_of_a_schedule_that_is_gone_has_its_id(alga: Run) -> None:
+    transport = answering([], runs=(200, {"runs": [RUN], "cursor": None}), schedules=(200, {"schedules": []}))
+
+    [run] = document(alga("runs", "--tenant", "acme", "--json", transport=transport))["runs"]
+
+    assert (run["scheduleName"], run["scheduleId"]) == (None, SCHEDULE)
+
+
+@pytest.mark.parametrize("options", [[], ["--install", NAME], ["--schedule", "Hourly"]])
+def test_no_runs_is_a_sentence(alga: Run, options: list[str]) -> None:
+    transport = answering([], runs=(200, {"runs": [], "cursor": None}))
+
+    assert done(alga("runs", "--tenant", "acme", *options, transport=transport)).startswith(
+        "Tenant acme has no runs"
+    )
+
+
+def test_of_many_runs_the_newest_are_shown(alga: Run) -> None:
+    older = {**RUN, "startedAt": "2026-01-01T00:00:00.000Z", "id": "older"}
+    asked: list[httpx.Request] = []
+    transport = answering(asked, runs=(200, {"runs": [older, RUN], "cursor": None}))
+
+    runs = document(alga("runs", "--tenant", "acme", "--limit", "1", "--json", transport=transport))["runs"]
+
+    assert [run["id"] for run in runs] == [RUN["id"]]
+    assert {request.url.params.get("limit") for request in asked if request.url.path.endswith("/runs")} == {
+        "1"
+    }
+
+
+def test_run_now_says_how_it_ended(alga: Run) -> None:
+    asked: list[httpx.Request] = []
+
+    shown = done(
+        alga("run-now", "Hourly", "--tenant", "acme", transport=answering(asked, run_now=(200, RUN)))
+    )
+
+    assert shown == "Hourly ended with success (HTTP 200) after 12 ms.\n"
+    assert asked[-1].url.path == f"/api/admin/tenants/acme/installs/{INSTALL}/schedules/{SCHEDULE}/run-now"
+    assert asked[-1].url.params["wait"] == "true"
+
+
+def test_run_now_need_not_wait(alga: Run) -> None:
+    asked: list[httpx.Request] = []
+    running = {**RUN, "status": "running", "httpStatus": None, "finishedAt": None, "durationMs": None}
+
+    shown = done(
+        alga(
+            "run-now",
+            SCHEDULE,
+            "--tenant",
+            "acme",
+            "--no-wait",
+            transport=answering(asked, run_now=(202, running)),
+        )
+    )
+
+    assert shown == "Hourly is running since 2026-01-01T01:00:00.000Z.\n"
+    assert asked[-1].url.params["wait"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"status": "skipped", "reason": "overlap", "httpStatus": None, "durationMs": 0},
+            "Hourly was skipped: overlap.\n",
+        ),
+        (
+            {
+                "status": "error",
+                "httpStatus": None,
+                "errorCode": "runner_unavailable",
+                "errorMessage": "It is down",
+            },
+            "Hourly ended with error after 12 ms: runner_unavailable: It is down.\n",
+        ),
+    ],
+)
+def test_a_run_without_success_has_status_1(alga: Run, changes: dict[str, Any], said: str) -> None:
+    result = alga(
+        "run-now", "Hourly", "--tenant", "acme", transport=answering([], run_now=(200, {**RUN, **changes}))
+    )
+
+    assert (result.exit_code, result.stdout, result.stderr) == (1, said, "")
+
+
+@pytest.mark.parametrize(
+    ("schedules", "code"),
+    [([], "not_found"), ([{"id": "a", "name": "Hourly"}, {"id": "b", "name": "Hourly"}], "ambiguous")],
+)
+def test_a_schedule_must_be_exactly_one(alga: Run, schedules: list[dict[str, Any]], code: str) -> None:
+    common = {"installId": INSTALL, "extensionName": NAME}
+    transport = answering([], schedules=(200, {"schedules": [{**common, **one} for one in schedules]}))
+
+    refused(alga("run-now", "Hourly", "--tenant", "acme", transport=transport), code)
+
+
+def test_the_clock_is_shown(alga: Run) -> None:
+    transport = answering([], clock=(200, {"now": "2026-01-01T00:00:00.000Z"}))
+
+    assert done(alga("clock", transport=transport)) == "It is 2026-01-01T00:00:00.000Z.\n"
+
+
+def test_a_move_shows_what_fired_on_the_way(alga: Run) -> None:
+    asked: list[httpx.Request] = []
+    moved = {"now": "2026-01-01T06:00:00.000Z", "fired": [RUN], "arrived": False}
+
+    result = alga("clock", "--advance", "1d12h30m", transport=answering(asked, clock=(200, moved)))
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("It is 2026-01-01T06:00:00.000Z.\n\nDUE (UTC)")
+    assert "repeat the command to continue" in result.stderr
+    assert json.loads(asked[-1].content) == {"advance": {"days": 1, "hours": 12, "minutes": 30}}
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("2026-03-29T02:30:00+01:00", "2026-03-29T02:30:00+01:00"),
+        ("2026-03-29T02:30:00Z", "2026-03-29T02:30:00+00:00"),
+        ("2026-03-29 02:30", "2026-03-29T02:30:00+00:00"),
+    ],
+)
+def test_an_instant_is_utc_unless_it_says_otherwise(alga: Run, typed: str, sent: str) -> None:
+    asked: list[httpx.Request] = []
+    moved = {"now": sent, "fired": [], "arrived": True}
+
+    done(alga("clock", "--to", typed, transport=answering(asked, clock=(200, moved))))
+
+    assert json.loads(asked[-1].content) == {"to": sent}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--advance", "6"],
+        ["--advance", "6x"],
+        ["--advance", "-6h"],
+        ["--advance", "1h1h"],
+        ["--advance", ""],
+        ["--to", "soon"],
+        ["--advance", "6h", "--to", "2026-01-01"],
+    ],
+)
+def test_a_move_that_means_nothing_is_bad_usage(alga: Run, options: list[str]) -> None:
+    assert alga("clock", *options, transport=unasked()).exit_code == 2
+
+
+def test_a_server_whose_clock_is_fixed_says_how_to_start_another(alga: Run) -> None:
+    assert "alga-server serve --dev" in refused(alga("clock", "--advance", "6h"), "clock_fixed")
+
+
+def wrong(*, healed: bool) -> dict[str, Any]:
+    one = {"discrepancy": "not_scheduled", "tenantId": "acme", "installId": INSTALL, "scheduleId": SCHEDULE}
+    return {"examined": 2, "discrepancies": [{**one, "runId": None, "healed": healed}]}
+
+
+def test_reconciling_a_server_of_which_nothing_is_wrong(alga: Run) -> None:
+    assert done(alga("reconcile")) == "0 schedules, nothing wrong.\n"
+    assert done(alga("reconcile", "--check")) == "0 schedules, nothing wrong.\n"
+
+
+def test_reconciling_lists_what_was_healed(alga: Run) -> None:
+    asked: list[httpx.Request] = []
+    transport = answering(asked, reconciliation=(200, wrong(healed=True)))
+
+    shown = done(alga("reconcile", transport=transport))
+
+    assert [request.method for request in asked] == ["POST"]
+    assert shown.splitlines()[1].split("  ")[-2:] == ["not scheduled", "healed"]
+
+
+def test_checking_changes_nothing_and_has_status_1_where_something_is_wrong(alga: Run) -> None:
+    asked: list[httpx.Request] = []
+    transport = answering(asked, reconciliation=(200, wrong(healed=False)))
+
+    result = alga("reconcile", "--check", transport=transport)
+
+    assert [request.method for request in asked] == ["GET"]
+    assert (result.exit_code, SCHEDULE in result.stdout) == (1, True)
