@@ -51,7 +51,7 @@ class Bundle:
 
     @property
     def source_map(self) -> bytes | None:
-        """Which lines the module was made from, if the bundle says so beside it."""
+        """The source map next to the module, if the bundle has one."""
         return self.files.get(SOURCE_MAP)
 
     @cached_property

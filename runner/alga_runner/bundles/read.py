@@ -17,9 +17,9 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
-    """The bundle at ``path``: an extension's folder, or a ``.tar.zst`` file; its manifest is valid.
+    """Read the bundle at ``path``, an extension's folder or a ``.tar.zst`` file; its manifest is valid.
 
-    Of a folder only ``manifest.json``, ``dist/main.wasm``, its source map beside it, and ``ui/**`` are taken, without
+    Of a folder only ``manifest.json``, ``dist/main.wasm``, the source map next to it, and ``ui/**`` are taken, without
     names that start with a dot; its content hash is that of the archive they pack to. Raises ``BundleNotFound``,
     ``BundleInvalid``, ``ManifestInvalid``.
     """

@@ -1,8 +1,7 @@
 """Where the runner fetches bundles from.
 
-A tenant only ever gets what stands under its own key. Stores keep an archive per tenant, and a fetch never falls back
-to another tenant's copy of the same hash: a hash is no secret, so knowing it must not be a way to an extension that
-nobody published for this tenant.
+A tenant gets only the archives under its own key. A fetch never falls back to another tenant's copy of the same hash:
+hashes are not secret, so knowing one must not give access to an extension that was not published for this tenant.
 """
 
 from __future__ import annotations
@@ -46,11 +45,11 @@ class MemoryBundles(BundleSource):
         return bundle.content_hash
 
     async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
-        """See ``BundleSource``; bundles are found by hash, whatever the extension's id."""
-        wanted = _parsed(content_hash)
-        bundle = self._bundles.get((tenant_id, wanted)) or self._bundles.get((None, wanted))
+        """See ``BundleSource``; the hash alone decides, not the extension's id."""
+        parsed = _parsed(content_hash)
+        bundle = self._bundles.get((tenant_id, parsed)) or self._bundles.get((None, parsed))
         if bundle is None:
-            raise BundleNotFound(f"No bundle {wanted} is in memory for tenant {tenant_id}.")
+            raise BundleNotFound(f"No bundle {parsed} is in memory for tenant {tenant_id}.")
         return bundle
 
 

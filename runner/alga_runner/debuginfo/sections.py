@@ -27,7 +27,7 @@ class Sections:
 
 
 def has_debug_info(wasm: bytes) -> bool:
-    """Whether ``wasm`` has DWARF line programs or names a source map. Takes microseconds, whatever its size."""
+    """Whether ``wasm`` has DWARF line programs or names a source map. Takes microseconds for any size."""
     return any(name in _LINES for name, _, _ in _sections(wasm))
 
 

@@ -1,7 +1,7 @@
 """The line table: byte offsets of a module to lines of its source.
 
-Its bytes are a count of rows, the rows by rising offset, and the files' names, each ended by a zero. A row says where
-the line and column begin that apply up to the next row's offset, and where the file's name begins among the names.
+Its bytes are a count of rows, the rows by rising offset, and the files' names, each ended by a zero. A row holds
+the line and column that apply up to the next row's offset, and where the file's name begins among the names.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _Row = tuple[int, int, int, int]
 
 
 class LineTable:
-    """Finds the line of a frame. Its content comes from a process that read hostile bytes, so nothing relies on it."""
+    """Finds the line of a frame. A process that read hostile bytes wrote its content, so no value in it is trusted."""
 
     def __init__(self, content: bytes = _count.pack(0)) -> None:
         """Raises ``ValueError`` for bytes that are no table."""

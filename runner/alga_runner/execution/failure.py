@@ -1,4 +1,4 @@
-"""What an execution's error learns before anybody is told: files and lines, what the guest was doing, whose it was."""
+"""Completes an execution's error: files and lines, the guest's activity at the deadline, extension and request."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def add_context(
 
 
 def log_detail(error: AlgaError) -> str | None:
-    """What an operator is told beside the code: trap, host call and stack. Nothing that a request or a guest said."""
+    """What the log adds to the error's code: trap, host call and stack; no text of a request or a guest."""
     parts = []
     if isinstance(error, GuestTrap) and error.trap_code:
         parts.append(f"trap {error.trap_code}")
@@ -62,7 +62,7 @@ def _with_position(error: GuestAbort) -> tuple[Frame, ...]:
 
 
 def _too_late(error: DeadlineExceeded, execution: Execution, timeout_s: float) -> DeadlineExceeded:
-    """The deadline's error, which says what the guest was doing: the host call it waited for, or its stack."""
+    """The deadline's error, with the host call that the guest waited for, or else its stack."""
     last = execution.host_calls[-1] if execution.host_calls else None
     operation = last.operation if last is not None and last.status == "cancelled" else None
     waited_for = operation or error.where.get("host_call")

@@ -1,7 +1,7 @@
-"""Programs ready to be executed: each bundle fetched once for each tenant, each module loaded once for all.
+"""Provides programs: fetches each bundle once for each tenant, and loads each module once for all tenants.
 
-A program is found under tenant, extension and hash: that one tenant has a bundle says nothing of another
-(alga-contract 7, fault 5). The compiled code behind it is shared, since the same bytes compile to the same code.
+A program is stored under tenant, extension and hash, so that one tenant's bundle is never given to another
+(alga-contract 7, fault 5). Tenants share the compiled code, since the same bytes compile to the same code.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_PROGRAMS = 1_000
 
 
 def require_size(wasm: bytes, max_bytes: int) -> None:
-    """Raise ``ModuleTooLarge`` for a module that is not even to be compiled."""
+    """Raise ``ModuleTooLarge`` for a module that is too large to be compiled."""
     if len(wasm) > max_bytes:
         raise ModuleTooLarge(
             f"The module has {len(wasm)} bytes; {max_bytes} are allowed.", hint="See max_module_bytes."
@@ -36,7 +36,7 @@ def require_size(wasm: bytes, max_bytes: int) -> None:
 
 
 def module_loader(settings: Settings, engine: Engine, telemetry: Telemetry) -> ModuleLoader:
-    """Loads modules for ``engine``, the way the settings say. Nothing is opened yet; close it."""
+    """Return a loader for ``engine`` with the bounds of ``settings``. It opens nothing yet; close it."""
     return ModuleLoader(
         engine,
         telemetry,
@@ -99,7 +99,7 @@ class Programs:
     async def located(
         self, tenant_id: str, extension_id: str, content_hash: str, frames: tuple[Frame, ...]
     ) -> tuple[Frame, ...]:
-        """``frames`` of a guest of that bundle, with files and lines where they can be told soon. Raises nothing."""
+        """``frames`` of a guest of that bundle, with the files and lines that can be read soon. Raises nothing."""
         program = self.loaded(tenant_id, extension_id, content_hash)
         if program is None or not program.has_debug_info:
             return frames

@@ -1,4 +1,4 @@
-"""Load something once, for everyone who asks meanwhile and after."""
+"""Loads a value once for all tasks that need it, concurrently or later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class _Load(Generic[T]):
-    """One value on its way, or arrived."""
+    """A value that is being loaded, or was."""
 
     def __init__(self) -> None:
         self.arrived = anyio.Event()
@@ -27,7 +27,7 @@ class _Load(Generic[T]):
         if isinstance(self.failure, AlgaError):
             raise self.failure.fresh()
         if self.failure is not None:
-            # Not the same object for all who wait: each that raises it leaves its frames in the traceback.
+            # A copy for each waiting task, since raising adds frames to the traceback.
             raise copy(self.failure).with_traceback(None)
         if self.value is None:
             raise EngineUnavailable("The runner stopped while the extension was being loaded.")
@@ -35,27 +35,27 @@ class _Load(Generic[T]):
 
 
 class SingleFlight(Generic[T]):
-    """Remembers what was loaded by key; while a load is under way, everyone who asks waits for that one.
+    """Keeps loaded values by key. Tasks that ask for a key while it is being loaded wait for that load.
 
-    The load runs in a task of its own, so that an execution that gives up does not take it from the others.
+    The load runs in a task of its own, so that it goes on if an execution that asked for it is cancelled.
     """
 
     def __init__(self, tasks: TaskGroup, most: int) -> None:
-        """``tasks`` outlives who asks. Of more than ``most`` values the one unused for longest goes first."""
+        """``tasks`` outlives all callers. Beyond ``most`` values, the one unused for longest is dropped."""
         self._tasks = tasks
         self._most = most
         self._loads: OrderedDict[Hashable, _Load[T]] = OrderedDict()
 
     def loaded(self, key: Hashable) -> T | None:
-        """What ``get`` would give without waiting."""
-        found = self._loads.get(key)
-        if found is None or found.value is None:
+        """The value of ``key`` if it is loaded, else ``None``."""
+        load = self._loads.get(key)
+        if load is None or load.value is None:
             return None
         self._loads.move_to_end(key)
-        return found.value
+        return load.value
 
     async def get(self, key: Hashable, load: Callable[[], Awaitable[T]]) -> T:
-        """What was loaded under ``key``, by ``load`` if nothing was. Raises what ``load`` raises; it is not kept."""
+        """The value of ``key``, loaded by ``load`` if it is missing. Raises what ``load`` raises, which is not kept."""
         under_way = self._loads.get(key)
         if under_way is None:
             under_way = self._loads[key] = _Load()

@@ -1,4 +1,4 @@
-"""Archives come from strangers: what is not a plain tar in zstd is refused, and nothing is unbounded."""
+"""Archives are untrusted: only a plain tar in zstd is accepted, and everything in it is bounded."""
 
 from __future__ import annotations
 

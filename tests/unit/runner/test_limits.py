@@ -1,4 +1,4 @@
-"""What a request may ask for of the runner's time, and who is told how much of it is left."""
+"""Requests set limits on time within the runner's, and guests and servers learn the rest of a deadline."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def run(guest_wat):
 @pytest.mark.parametrize(
     ("asked", "settings", "allowed"),
     [
-        pytest.param({"cpu_ms": 3}, {}, 3, id="what is asked for"),
-        pytest.param({}, {"default_cpu_ms": 4}, 4, id="what there is without asking"),
-        pytest.param({"cpu_ms": 3_600_000}, {"max_cpu_ms": 5}, 5, id="no more than there is"),
+        pytest.param({"cpu_ms": 3}, {}, 3, id="the requested limit"),
+        pytest.param({}, {"default_cpu_ms": 4}, 4, id="the default"),
+        pytest.param({"cpu_ms": 3_600_000}, {"max_cpu_ms": 5}, 5, id="no more than the maximum"),
         pytest.param(
-            {}, {"default_cpu_ms": 1_000, "max_cpu_ms": 6}, 6, id="no more than there is, without asking"
+            {}, {"default_cpu_ms": 1_000, "max_cpu_ms": 6}, 6, id="a default no higher than the maximum"
         ),
         pytest.param({"cpu_ms": 0}, {}, 0, id="nothing"),
     ],

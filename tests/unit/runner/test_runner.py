@@ -1,4 +1,4 @@
-"""The front door: what is executed for whom, once, and what is told when it is not."""
+"""Requests are executed once, for their tenant, and failures are reported with their context."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def bundle(guest_wat) -> Bundle:
 
 
 class CountingBundles(BundleSource):
-    """Counts what is fetched; waits for ``gate`` before it answers."""
+    """Records fetches; waits for ``gate`` before it answers."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -78,7 +78,7 @@ async def test_one_tenant_s_bundle_is_not_another_s(runner: Runner, bundles: Mem
         await runner.execute(request_for(content_hash, tenant="globex"))
 
 
-async def test_many_that_ask_at_once_make_one_fetch(settings: Settings, bundle: Bundle):
+async def test_concurrent_requests_make_one_fetch(settings: Settings, bundle: Bundle):
     bundles = CountingBundles(bundle)
     async with Runner(settings, bundles=bundles) as runner, anyio.create_task_group() as tasks:
         for _ in range(5):
@@ -112,17 +112,17 @@ async def test_one_that_gives_up_does_not_take_the_program_from_the_others(
     assert len(bundles.fetched) == 1
 
 
-async def test_one_failure_met_by_many_tells_each_only_its_own(settings: Settings):
+async def test_a_shared_failure_names_each_request_s_own_context(settings: Settings):
     broken = Bundle.from_files({"manifest.json": b"{}", "dist/main.wasm": b"no wasm"})
     bundles = CountingBundles(broken)
-    told: dict[str, dict[str, str]] = {}
+    contexts: dict[str, dict[str, str]] = {}
 
     async def ask(tenant: str) -> None:
         request = request_for(broken.content_hash, tenant=tenant)
         context = request.context.model_copy(update={"request_id": f"request of {tenant}"})
         observation = await runner.observe(request.model_copy(update={"context": context}))
         assert observation.error is not None
-        told[tenant] = observation.error.where
+        contexts[tenant] = observation.error.where
 
     async with Runner(settings, bundles=bundles) as runner, anyio.create_task_group() as tasks:
         for tenant in ("acme", "globex"):
@@ -130,7 +130,7 @@ async def test_one_failure_met_by_many_tells_each_only_its_own(settings: Setting
         await anyio.wait_all_tasks_blocked()
         bundles.gate.set()
 
-    assert {tenant: where["request_id"] for tenant, where in told.items()} == {
+    assert {tenant: where["request_id"] for tenant, where in contexts.items()} == {
         "acme": "request of acme",
         "globex": "request of globex",
     }

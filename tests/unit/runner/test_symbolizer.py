@@ -1,4 +1,4 @@
-"""An execution that ends badly says where in its source the guest was."""
+"""A failed execution's stack names the source lines of the guest."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def add(bundles: MemoryBundles, files: dict[str, bytes] = C) -> str:
 
 @pytest.fixture
 def crash(runner: Runner, bundles: MemoryBundles) -> Crash:
-    """Run a guest to the bad end that a letter stands for (tests/guests/crash.c)."""
+    """Have a guest fail in the way that a letter selects (tests/guests/crash.c)."""
 
     async def run(end: str, files: dict[str, bytes] = C, **limits: int) -> Observation:
         return await runner.observe(request(add(bundles, files), end, **limits))
@@ -220,22 +220,22 @@ async def test_debug_information_is_read_once(settings) -> None:
 
     observations = await _observed(settings, store, "d", "d", "o")
 
-    assert [bool(each.error.frames[0].file) for each in observations] == [True] * 3
+    assert [bool(observation.error.frames[0].file) for observation in observations] == [True] * 3
     assert store.fetches == 2
 
 
-async def test_failures_at_once_read_it_together(settings) -> None:
+async def test_concurrent_failures_share_one_reading(settings) -> None:
     store = Store()
-    found: list[list[str]] = []
+    stacks: list[list[str]] = []
 
     async def one(runner: Runner, content_hash: str) -> None:
-        found.append(stack(await runner.observe(request(content_hash, "d"))))
+        stacks.append(stack(await runner.observe(request(content_hash, "d"))))
 
     async with Runner(settings, bundles=store) as runner, anyio.create_task_group() as tasks:
         for _ in range(8):
             tasks.start_soon(one, runner, add(store))
 
-    assert found == [IN_TOTAL] * 8
+    assert stacks == [IN_TOTAL] * 8
     assert store.fetches == 2
 
 

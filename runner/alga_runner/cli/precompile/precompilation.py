@@ -150,9 +150,9 @@ class _Work:
                 self._watcher.done(source, None)
                 return None
             obtained = await self._modules.obtain(wasm, str(source.path))
-            result.cached = obtained.cached
+            result.cached = obtained.from_cache
             await anyio.to_thread.run_sync(check_module, obtained.module, self._imports)
-            if not obtained.kept:
+            if not obtained.cached:
                 result.refusal = self._modules.trouble or CodeCacheUnusable(
                     "The compiled code is larger than the code cache may be.", hint="See max_code_cache_mb."
                 )

@@ -1,4 +1,4 @@
-"""The compiler's process as the runner's process has it: started when it is first needed, and again when it is gone."""
+"""Starts the compiler's process when it is needed and ends it; sends it orders."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ sys.modules[engine.__name__] = engine
 from alga_runner.engine.compile.process import main
 main(0)
 """
-"""The program. ``engine`` is an empty package in it: importing the whole engine takes 150 ms and 13 MB."""
+"""The process's program. An empty package replaces ``engine``, whose import takes 150 ms and 13 MB."""
 
 _INHERITED = ("LD_LIBRARY_PATH",)
 """Variables that the process gets: what its Python may need to start. No secret is in them."""
@@ -51,10 +51,10 @@ class CompilerClient:
         self._messages = -1
 
     def send(self, order: Order, *files: int) -> socket.socket:
-        """Have ``order`` carried out with its ``files``: input, output and messages.
+        """Send ``order`` with its ``files``: input, output and messages. Return the order's socket.
 
-        The socket receives the job's ``REPORT``, or its end when the process ended; closing it ends the job. Raises
-        ``EngineUnavailable`` where no process can be started, and ``EngineForked``.
+        The socket receives the job's ``REPORT``, or EOF if the process ended; closing it ends the job. Raises
+        ``EngineUnavailable`` if no process can be started, and ``EngineForked``.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -76,17 +76,17 @@ class CompilerClient:
         return ours
 
     def last_message(self) -> str:
-        """What the process wrote to its standard error, on one line: nothing, unless it could not go on."""
+        """The last line that the process wrote to its standard error; empty unless it failed."""
         with self._lock:
             return self._last_message()
 
     def _last_message(self) -> str:
-        said = os.pread(self._messages, _MAX_MESSAGE_BYTES, 0) if self._messages >= 0 else b""
-        lines = said.decode(errors="replace").strip().splitlines()
+        messages = os.pread(self._messages, _MAX_MESSAGE_BYTES, 0) if self._messages >= 0 else b""
+        lines = messages.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
     def close(self) -> None:
-        """End the process, with what it has under way, and wait for it. It is started again when needed."""
+        """End the process with its jobs, and wait for it. The next order starts it again."""
         with self._lock:
             self._forget()
 
@@ -106,11 +106,11 @@ class CompilerClient:
             raise EngineUnavailable("There is no Python to start the compiler's process with.")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._messages = os.memfd_create("alga-runner-compiler-messages")
-        places = {str(Path(file).parents[up]) for file, up in ((__file__, 3), (wasmtime.__file__, 1))}
+        paths = {str(Path(file).parents[up]) for file, up in ((__file__, 3), (wasmtime.__file__, 1))}
         with theirs:
             try:
                 self._process = subprocess.Popen(  # noqa: S603
-                    [sys.executable, "-I", "-S", "-c", _START, *sorted(places)],
+                    [sys.executable, "-I", "-S", "-c", _START, *sorted(paths)],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=self._messages,
@@ -129,7 +129,7 @@ class CompilerClient:
             target=self._process.wait, name="alga-runner-compiler-reaper", daemon=True
         )
         self._reaper.start()
-        if not _says_ready(ours):
+        if not _is_ready(ours):
             ours.close()
             message = self._last_message()
             raise EngineUnavailable(
@@ -150,7 +150,7 @@ class CompilerClient:
             control.close()
         if process is None or reaper is None or self._pid != os.getpid():
             return
-        with suppress(KeyboardInterrupt):  # a second Ctrl-C while the runner ends only cuts the wait short
+        with suppress(KeyboardInterrupt):  # a second Ctrl-C: kill the process without waiting
             reaper.join(_END_S)
         if reaper.is_alive():
             with suppress(ProcessLookupError):
@@ -158,7 +158,7 @@ class CompilerClient:
             reaper.join()
 
 
-def _says_ready(control: socket.socket) -> bool:
+def _is_ready(control: socket.socket) -> bool:
     control.settimeout(_START_S)
     try:
         return control.recv(len(READY)) == READY

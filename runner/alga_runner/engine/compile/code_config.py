@@ -1,6 +1,6 @@
-"""The configuration that modules are compiled with, the same in the runner's process and in the compiler's.
+"""The options that decide how modules are compiled, shared by the runner's process and the compiler's.
 
-Every engine of ``EngineConfig`` loads code that was compiled with it, with a pool of any size.
+Every engine can load code that was compiled with this configuration; the pool's options make no difference.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _BACKTRACE_DETAILS = "WASMTIME_BACKTRACE_DETAILS"
 
 
 def _plain_config() -> wasmtime.Config:
-    """Wasmtime's defaults, without regard to ``WASMTIME_BACKTRACE_DETAILS``.
+    """Wasmtime's defaults, regardless of ``WASMTIME_BACKTRACE_DETAILS``.
 
-    With it, wasmtime reads a module's debug information whenever it makes a trap, without bounds: a module of 60 KB,
-    made for it, takes seconds and half a gigabyte. The C API has no other switch. ``debuginfo`` reads it with care.
+    With that variable wasmtime reads a module's debug information for each trap, without bounds: a crafted module of
+    60 KB takes seconds and half a gigabyte. The C API has no other switch. ``debuginfo`` reads it within bounds.
     """
-    asked = os.environ.pop(_BACKTRACE_DETAILS, None)
+    setting = os.environ.pop(_BACKTRACE_DETAILS, None)
     try:
         return wasmtime.Config()
     finally:
-        if asked is not None:
-            os.environ[_BACKTRACE_DETAILS] = asked
+        if setting is not None:
+            os.environ[_BACKTRACE_DETAILS] = setting
 
 
 def code_config() -> wasmtime.Config:
-    """A new configuration."""
+    """Return a new configuration."""
     native = _plain_config()
     native.epoch_interruption = True
     pointer = native.ptr()

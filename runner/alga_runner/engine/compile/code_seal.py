@@ -1,8 +1,8 @@
-"""The seal on an entry of the code cache: compiled code is native code, so only code that a runner wrote is run.
+"""Seals entries of the code cache: compiled code is native code, so only code that this cache wrote may run.
 
-An entry is the code as wasmtime wrote it, then a mark and an HMAC-SHA256 under a key that is stored in the cache's
-folder and nowhere else. It covers the code and the entry's name, which identifies module and engine: an entry that was
-damaged, cut off, renamed, or brought from another folder does not verify. wasmtime ignores the bytes after the code.
+An entry is the code as wasmtime wrote it, then a mark and an HMAC-SHA256 under a key that only the cache's folder has.
+The HMAC covers the code and the entry's name, which identifies the module and the engine's code target: an entry that
+was damaged, cut off, renamed, or copied from another folder does not verify. wasmtime ignores bytes after the code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 class BrokenSeal(Exception):
-    """The entry was not sealed with this content, name and key; the message names the fault."""
+    """The entry was not sealed under this name with this key, or it was changed since. The message gives the fault."""
 
 
 def copy_sealed(source: int, target: int, name: str, key: bytes) -> None:
@@ -41,17 +41,17 @@ def verify(entry: int, name: str, key: bytes) -> None:
 
 
 def _seal(code: int, size: int, name: str, key: bytes, see: Callable[[memoryview], None]) -> bytes:
-    """The seal of the first ``size`` bytes of the file ``code``, each chunk of which is shown to ``see``."""
+    """Return the seal of the first ``size`` bytes of the file ``code``; call ``see`` with each chunk read."""
     seal = hmac.new(key, f"{name}\0{size}\0".encode(), "sha256")
     buffer = memoryview(bytearray(_CHUNK_BYTES))
-    place = 0
-    while place < size:
-        count = os.preadv(code, [buffer[: size - place]], place)
+    offset = 0
+    while offset < size:
+        count = os.preadv(code, [buffer[: size - offset]], offset)
         if count == 0:
             raise BrokenSeal("it is cut off")
         seal.update(buffer[:count])
         see(buffer[:count])
-        place += count
+        offset += count
     return seal.digest()
 
 

@@ -47,7 +47,7 @@ READ_BOUNDS = CompileBounds(cpu_s=10.0, wall_s=30.0, memory_bytes=256 * _MIB, co
 
 
 class CompiledCode:
-    """The compiler's output, in a file in memory. Its owner closes it."""
+    """The compiler's output, in a file in memory. Close it."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor

@@ -1,7 +1,7 @@
-"""Restrict a process to the files it has open: from then on it opens none, connects to nothing and sends no signal.
+"""Confines a process to its open files: from then on it opens no file, connects nowhere and signals no process.
 
-Landlock is Linux's way for a process without any right to give up the rights of its user, for good
-(https://docs.kernel.org/userspace-api/landlock.html). Later kernels can take away more; older ones take what they can.
+With Landlock an unprivileged process gives up rights of its user for good
+(https://docs.kernel.org/userspace-api/landlock.html). Newer kernels can take away more of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _RESTRICT_SELF = 446
 
 _ASK_VERSION = 1
 _FILES_SINCE = {1: 13, 2: 14, 3: 15, 5: 16}
-"""By version of Landlock: how many kinds of access to files there are, one a bit."""
+"""By version of Landlock: how many kinds of file access it knows, one bit each."""
 
 _NET_SINCE = 4
 _SCOPES_SINCE = 6
@@ -24,7 +24,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 
 def restrict_self() -> bool:
-    """Restrict this process. ``False`` where the kernel has no Landlock: then nothing has changed."""
+    """Confine this process. ``False`` if the kernel has no Landlock: then nothing has changed."""
     libc = ctypes.CDLL(None, use_errno=True)
     version = libc.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)
     if version < 1:
@@ -34,7 +34,7 @@ def restrict_self() -> bool:
     if version >= _NET_SINCE:
         rules.append(_EVERYTHING)  # TCP: bind, connect
     if version >= _SCOPES_SINCE:
-        rules.append(_EVERYTHING)  # abstract sockets and signals of other processes
+        rules.append(_EVERYTHING)  # abstract sockets and signals, of processes outside
     packed = struct.pack(f"={len(rules)}Q", *rules)
     ruleset = libc.syscall(_CREATE_RULESET, packed, ctypes.c_size_t(len(packed)), 0)
     if ruleset < 0:

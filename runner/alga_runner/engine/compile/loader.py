@@ -1,4 +1,4 @@
-"""Modules, ready to be linked: from the code cache where they are in it, else compiled, once, and put there."""
+"""Loads modules from the code cache; compiles those that are missing, once, and stores their code."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from .file_lock import FileLock
 from .module_cache import ModuleCache
 
 FAILURE_KEPT_S = 60.0
-"""How long a module that the compiler did not finish with is refused immediately: it would keep a core busy again."""
+"""How long a module whose compilation failed is refused without another attempt, which would keep a core busy."""
 
 _MAX_FAILURES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Obtained:
-    """A module, whether it was in the code cache before, and whether it is in there now."""
+    """A module, and whether its code came from the code cache and is in the code cache now."""
 
     module: Module
+    from_cache: bool
     cached: bool
-    kept: bool
 
 
 class ModuleLoader:
-    """Loads modules for one engine. ``folder`` is the code cache's, ``None`` for none. Close it."""
+    """Loads modules for one engine, with a code cache unless ``folder`` is ``None``. Close it."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class ModuleLoader:
         self._bounds = bounds
         self._clock = clock
         self._compiler = Compiler(bounds)
-        self._kept = ModuleCache(engine, telemetry, folder, max_cache_bytes, clock)
+        self._cache = ModuleCache(engine, telemetry, folder, max_cache_bytes, clock)
         self._failures: OrderedDict[str, tuple[float, CompilationError]] = OrderedDict()
         self._shares: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
         self._reader = Compiler(READ_BOUNDS)
@@ -63,46 +63,46 @@ class ModuleLoader:
 
     @property
     def trouble(self) -> CodeCacheUnusable | None:
-        """What first kept the code cache from being used, or used fully; the log has it, too."""
-        return self._kept.trouble
+        """The first fault of the code cache, which was logged; ``None`` if there was none."""
+        return self._cache.trouble
 
     async def open_cache(self) -> bool:
-        """Open the code cache, which otherwise happens when it is first needed. Whether there is one."""
-        return await self._kept.open()
+        """Open the code cache now rather than when it is first needed; whether it can be used."""
+        return await self._cache.open()
 
     def close(self) -> None:
-        """Close the cache. Modules that were loaded stay as they are."""
-        self._kept.close()
+        """Close the cache. Loaded modules stay usable."""
+        self._cache.close()
 
     async def load(self, wasm: bytes, owner: str) -> Module:
-        """``wasm`` as a module. However many one ``owner`` loads concurrently, others have a place to compile.
+        """Return ``wasm`` as a module. One ``owner`` leaves a compilation slot for others, however many it loads.
 
         Raises what ``obtain`` does.
         """
         return (await self.obtain(wasm, owner)).module
 
     async def obtain(self, wasm: bytes, owner: str) -> Obtained:
-        """Like ``load``, and what it took.
+        """Like ``load``; also return how the module was obtained.
 
         Raises ``NotWasm``, ``ModuleUnsupported``, ``MemoryLimit``, ``TableLimit`` or a ``CompilationError``; and
-        ``EngineUnavailable`` where no process can be had that compiles.
+        ``EngineUnavailable`` if no compiler process can be started.
         """
         name = await anyio.to_thread.run_sync(self._name, wasm)
         self._require_no_failure(name)
-        if (module := await self._kept.find(name)) is not None:
-            return Obtained(module, cached=True, kept=True)
+        if (module := await self._cache.find(name)) is not None:
+            return Obtained(module, from_cache=True, cached=True)
         async with (
             self._share(owner),
-            self._kept.claimed(name, self._bounds.wall_s) as claim,
+            self._cache.locked(name, self._bounds.wall_s) as lock,
         ):
-            # The process that had the claim before may have kept the module.
-            if (module := await self._kept.find(name)) is not None:
-                return Obtained(module, cached=True, kept=True)
-            module, kept = await self._made(name, wasm, claim)
-            return Obtained(module, cached=False, kept=kept)
+            # The process that had the lock before may have stored it.
+            if (module := await self._cache.find(name)) is not None:
+                return Obtained(module, from_cache=True, cached=True)
+            module, cached = await self._compile(name, wasm, lock)
+            return Obtained(module, from_cache=False, cached=cached)
 
     async def read_lines(self, wasm: bytes, source_map: bytes | None, owner: str) -> LineTable:
-        """The lines of ``wasm``. One ``owner`` reads one module at a time, and compilations do not wait for it.
+        """Return the lines of ``wasm``. One ``owner`` reads one module at a time; compilations do not wait for it.
 
         Raises what ``Compiler.read_lines`` does.
         """
@@ -110,21 +110,21 @@ class ModuleLoader:
             return await self._reader.read_lines(wasm, source_map or b"")
 
     def _share(self, owner: str) -> anyio.CapacityLimiter:
-        """All places but one, which is for the others."""
+        """Bound ``owner`` to all slots but one, which stays free for others."""
         return self._shares.setdefault(owner, anyio.CapacityLimiter(max(1, self._bounds.concurrent - 1)))
 
     def _name(self, wasm: bytes) -> str:
         require_core_module(wasm)
         return f"{hashlib.sha256(wasm).hexdigest()}-{self._engine.code_target}"
 
-    async def _made(self, name: str, wasm: bytes, claim: FileLock | None) -> tuple[Module, bool]:
+    async def _compile(self, name: str, wasm: bytes, lock: FileLock | None) -> tuple[Module, bool]:
         self._telemetry.code_cache("miss")
         started = perf_counter()
         status = "cancelled"
         try:
             with await self._compiler.compile(wasm) as code:
                 status = "ok"
-                return await self._kept.keep(name, claim, code)
+                return await self._cache.store(name, lock, code)
         except AlgaError as error:
             status = error.code
             if isinstance(error, CompilationError):

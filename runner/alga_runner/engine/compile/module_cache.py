@@ -1,4 +1,4 @@
-"""Modules in the code cache. Trouble with the cache is reported once, and never keeps a module from running."""
+"""Loads modules from the code cache and stores their code. A fault of the cache is logged once, and fails no load."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .compiler import CompiledCode
 from .file_lock import FileLock
 
 _LOOK_AGAIN_S = 0.02
-"""Time between two looks whether another process has finished the module that this one waits for."""
+"""How often this process checks whether another has finished compiling the module that both need."""
 
 
 class ModuleCache:
-    """The modules that the cache in ``folder`` has for one engine; none where ``folder`` is ``None``. Close it."""
+    """The modules in the cache folder for one engine; empty if ``folder`` is ``None``. Close it."""
 
     def __init__(
         self,
@@ -45,21 +45,21 @@ class ModuleCache:
 
     @property
     def trouble(self) -> CodeCacheUnusable | None:
-        """What first kept the cache from being used, or used fully."""
+        """The first fault of the cache; ``None`` if there was none."""
         return self._trouble
 
     async def open(self) -> bool:
-        """Open the cache, which otherwise happens when it is first needed. Whether there is one."""
+        """Open the cache now rather than when it is first needed; whether it can be used."""
         return await self._opened() is not None
 
     def close(self) -> None:
-        """Close the cache. Modules that were loaded stay as they are."""
+        """Close the cache. Loaded modules stay usable."""
         cache, self._cache = self._cache, None
         if cache is not None:
             cache.close()
 
     async def find(self, name: str) -> Module | None:
-        """The module kept as ``name``, if it can be trusted. Raises ``MemoryLimit`` or ``TableLimit``."""
+        """The module stored as ``name``, if it can be trusted. Raises ``MemoryLimit`` or ``TableLimit``."""
         cache = await self._opened()
         if cache is None:
             return None
@@ -71,24 +71,24 @@ class ModuleCache:
         return module
 
     @asynccontextmanager
-    async def claimed(self, name: str, wait_s: float) -> AsyncIterator[FileLock | None]:
-        """The right to keep a module as ``name``; waits ``wait_s`` seconds for another process that has it.
+    async def locked(self, name: str, wait_s: float) -> AsyncIterator[FileLock | None]:
+        """Lock the entry ``name`` for writing, waiting up to ``wait_s`` seconds for another process that has it locked.
 
-        ``None`` where there is no cache, it cannot be written to, or the other process takes longer.
+        ``None`` if there is no cache, it is read-only, or the other process takes longer.
         """
-        claim = await self._claim(name)
+        lock = await self._lock(name)
         try:
-            yield claim if await self._has(claim, wait_s) else None
+            yield lock if await self._acquire(lock, wait_s) else None
         finally:
-            if claim is not None:
-                claim.release()
+            if lock is not None:
+                lock.release()
 
-    async def keep(self, name: str, claim: FileLock | None, code: CompiledCode) -> tuple[Module, bool]:
-        """The module of ``code``, which is kept if there is a claim; and whether it is.
+    async def store(self, name: str, lock: FileLock | None, code: CompiledCode) -> tuple[Module, bool]:
+        """Return the module of ``code``, and whether the code was stored: only with a lock.
 
         Raises what ``Module.from_code`` does.
         """
-        return await anyio.to_thread.run_sync(self._keep, name, claim, code)
+        return await anyio.to_thread.run_sync(self._store, name, lock, code)
 
     async def _opened(self) -> CodeCache | None:
         async with self._opening:
@@ -97,11 +97,11 @@ class ModuleCache:
                 try:
                     self._cache = await anyio.to_thread.run_sync(CodeCache, folder, self._max_bytes)
                 except CodeCacheUnusable as error:
-                    self._say_once(error)
+                    self._log_once(error)
         return self._cache
 
     def _find(self, cache: CodeCache, name: str) -> tuple[Module | None, str]:
-        """The module, and what was wrong with an entry that is gone now."""
+        """The module, and the fault of an entry that was removed."""
         try:
             entry = cache.find(name)
         except Discarded as discarded:
@@ -113,53 +113,53 @@ class ModuleCache:
             return None, ""
         try:
             return Module.from_code(self._engine, entry), ""
-        except ModuleUnsupported as error:  # another engine's; or this one lacks room, and will say so again
+        except ModuleUnsupported as error:  # another engine's; or no room, which compiling raises again
             cache.discard(name, entry)
             return None, str(error)
         finally:
             os.close(entry)
 
-    async def _claim(self, name: str) -> FileLock | None:
+    async def _lock(self, name: str) -> FileLock | None:
         cache = await self._opened()
         try:
-            return cache.claim(name) if cache is not None else None
+            return cache.lock(name) if cache is not None else None
         except OSError as error:
-            self._note("kept in", error)
+            self._note("stored in", error)
             return None
 
-    async def _has(self, claim: FileLock | None, wait_s: float) -> bool:
-        if claim is None:
+    async def _acquire(self, lock: FileLock | None, wait_s: float) -> bool:
+        if lock is None:
             return False
         until = self._clock() + wait_s
         try:
-            while not await anyio.to_thread.run_sync(claim.attempt):
+            while not await anyio.to_thread.run_sync(lock.attempt):
                 if self._clock() >= until:
                     return False
                 await anyio.sleep(_LOOK_AGAIN_S)
         except OSError as error:
-            self._note("kept in", error)
+            self._note("stored in", error)
             return False
         return True
 
-    def _keep(self, name: str, claim: FileLock | None, code: CompiledCode) -> tuple[Module, bool]:
+    def _store(self, name: str, lock: FileLock | None, code: CompiledCode) -> tuple[Module, bool]:
         cache = self._cache
-        kept = False
-        if cache is not None and claim is not None:
+        stored = False
+        if cache is not None and lock is not None:
             try:
-                kept = cache.store(name, claim, code.descriptor)
-                if kept:
+                stored = cache.store(name, lock, code.descriptor)
+                if stored:
                     cache.tidy()
             except OSError as error:
-                self._note("kept in", error)
-        # All processes share the memory of a file that is kept.
-        file = claim.descriptor if kept and claim is not None else code.descriptor
-        return Module.from_code(self._engine, file), kept
+                self._note("stored in", error)
+        # Processes that map the stored file share its memory.
+        file = lock.descriptor if stored and lock is not None else code.descriptor
+        return Module.from_code(self._engine, file), stored
 
-    def _note(self, what: str, error: OSError) -> None:
-        place = self._cache.folder if self._cache is not None else "the code cache"
-        self._say_once(CodeCacheUnusable(f"Compiled code cannot be {what} {place}: {error.strerror}."))
+    def _note(self, use: str, error: OSError) -> None:
+        folder = self._cache.folder if self._cache is not None else "the code cache"
+        self._log_once(CodeCacheUnusable(f"Compiled code cannot be {use} {folder}: {error.strerror}."))
 
-    def _say_once(self, trouble: CodeCacheUnusable) -> None:
+    def _log_once(self, trouble: CodeCacheUnusable) -> None:
         if self._trouble is None:
             self._trouble = trouble
             self._telemetry.code_cache_unusable(str(trouble))

@@ -1,4 +1,4 @@
-"""A folder of this user alone: this user made all files in it, and no other user could change them."""
+"""Opens a folder that only this user can read or change, so that its files can be trusted."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _SHARED = 0o077
 
 
 def open_private(folder: Path) -> int:
-    """A descriptor of ``folder``, which is made if it is not there. Raises ``CodeCacheUnusable``.
+    """Return a descriptor of ``folder``, which is created if it is missing. Raises ``CodeCacheUnusable``.
 
-    The folder itself may not be a link, since a user who can replace the link could point it elsewhere.
+    The folder may not be a link: a user who can write to the link's folder could point it elsewhere.
     """
     try:
         _make(folder)
@@ -36,7 +36,7 @@ def open_private(folder: Path) -> int:
         return descriptor
     os.close(descriptor)
     raise CodeCacheUnusable(
-        f"The folder for compiled code, {folder}, {fault}: its code is run, so it must be this user's alone.",
+        f"The folder for compiled code, {folder}, {fault}. Its files are run as code; no other user may have access.",
         hint="Give a folder of its own with mode 0700. " + _HINT,
     )
 
@@ -53,6 +53,6 @@ def _make(folder: Path) -> None:
 
 
 def is_private_file(status: os.stat_result) -> bool:
-    """Whether this is a regular file of this user that no other user can read or write, and this one only read."""
+    """Whether this is a regular file of this user with mode 0400, which only this user can read or make writable."""
     private = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
     return private and stat.S_IMODE(status.st_mode) == 0o400

@@ -39,12 +39,12 @@ def store(cache: CodeCache) -> Store:
     def keep(name: str = "module", code: bytes = b"code", into: CodeCache = cache) -> bool:
         source = os.memfd_create("code")
         os.write(source, code)
-        claim = into.claim(name)
+        lock = into.lock(name)
         try:
-            assert claim.attempt()
-            kept = into.store(name, claim, source)
+            assert lock.attempt()
+            kept = into.store(name, lock, source)
         finally:
-            claim.release()
+            lock.release()
             os.close(source)
         into.tidy()
         return kept
@@ -325,13 +325,13 @@ def test_an_evicted_entry_that_is_open_stays_readable(folder: Path, store: Store
 def test_what_killed_writers_left_is_tidied_away(folder: Path, cache: CodeCache, store: Store) -> None:
     (folder / "killed.partial").write_bytes(b"half")
     (folder / "finished.partial").touch(0o400)
-    claim = cache.claim("under-way")
-    claim.attempt()
+    lock = cache.lock("under-way")
+    lock.attempt()
 
     store()
 
     assert [path.name for path in folder.glob("*.partial")] == ["under-way.partial"]
-    claim.release()
+    lock.release()
 
 
 def test_files_that_are_not_the_cache_s_are_left_alone(folder: Path, store: Store) -> None:
@@ -360,7 +360,7 @@ def test_a_folder_that_allows_no_writing_is_read(read_only: CodeCache) -> None:
 
 def test_a_folder_that_allows_no_writing_is_not_written_to(read_only: CodeCache) -> None:
     with pytest.raises(OSError, match="Read-only"):
-        read_only.claim("another")
+        read_only.lock("another")
 
 
 def test_an_empty_folder_that_allows_no_writing_is_of_no_use(folder: Path) -> None:
@@ -380,14 +380,14 @@ from alga_runner.engine.compile.code_cache import CodeCache
 cache = CodeCache(Path(sys.argv[1]), 1 << 20)
 code = os.memfd_create("code")
 os.write(code, bytes(100_000))
-claim = cache.claim("module")
-claim.attempt()
+lock = cache.lock("module")
+lock.attempt()
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 try:
-    cache.store("module", claim, code)
+    cache.store("module", lock, code)
 except OSError as error:
     print(error.strerror)
-claim.release()
+lock.release()
 """
 
     shown = subprocess.run(

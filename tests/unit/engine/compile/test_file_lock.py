@@ -16,9 +16,9 @@ from alga_runner.engine.compile.file_lock import FileLock, remove_if_abandoned
 CLAIM_AND_WAIT = """
 import os, sys, time
 from alga_runner.engine.compile.file_lock import FileLock
-claim = FileLock(os.open(sys.argv[1], os.O_RDONLY), "file")
-print(claim.attempt(), flush=True)
-os.write(claim.descriptor, b"half")
+lock = FileLock(os.open(sys.argv[1], os.O_RDONLY), "file")
+print(lock.attempt(), flush=True)
+os.write(lock.descriptor, b"half")
 print("written", flush=True)
 sys.stdin.read()
 """
@@ -35,7 +35,7 @@ def place(tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process, which has the claim and has begun to write."""
+    """Another process, which has the lock and has begun to write."""
     with subprocess.Popen(
         [sys.executable, "-c", CLAIM_AND_WAIT, str(tmp_path)],
         stdin=subprocess.PIPE,
@@ -48,22 +48,22 @@ def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_what_was_claimed_and_not_renamed_is_gone_when_it_is_released(place: int, tmp_path: Path) -> None:
-    claim = FileLock(place, "file")
-    assert claim.attempt()
+def test_a_file_that_was_not_renamed_is_removed_on_release(place: int, tmp_path: Path) -> None:
+    lock = FileLock(place, "file")
+    assert lock.attempt()
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
 
-    claim.release()
+    lock.release()
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_renamed_stays(place: int, tmp_path: Path) -> None:
-    claim = FileLock(place, "file")
-    claim.attempt()
+    lock = FileLock(place, "file")
+    lock.attempt()
     (tmp_path / "file").rename(tmp_path / "entry")
 
-    claim.release()
+    lock.release()
 
     assert [path.name for path in tmp_path.iterdir()] == ["entry"]
 
@@ -80,7 +80,7 @@ def test_a_file_of_the_name_that_is_somebody_else_s_by_now_stays(place: int, tmp
     second.release()
 
 
-def test_two_claims_of_one_process_exclude_each_other(place: int) -> None:
+def test_two_locks_of_one_process_exclude_each_other(place: int) -> None:
     first, second = FileLock(place, "file"), FileLock(place, "file")
     assert first.attempt()
     assert not second.attempt()
@@ -91,43 +91,43 @@ def test_two_claims_of_one_process_exclude_each_other(place: int) -> None:
     second.release()
 
 
-def test_another_process_s_claim_holds(place: int, other: subprocess.Popen[str]) -> None:
-    claim = FileLock(place, "file")
+def test_another_process_s_lock_holds(place: int, other: subprocess.Popen[str]) -> None:
+    lock = FileLock(place, "file")
 
-    assert not claim.attempt()
+    assert not lock.attempt()
     assert not remove_if_abandoned(place, "file")
 
 
-def test_a_killed_process_s_claim_falls_to_the_next_with_an_empty_file(
+def test_a_killed_process_s_lock_passes_to_the_next_with_an_empty_file(
     place: int, tmp_path: Path, other: subprocess.Popen[str]
 ) -> None:
     other.send_signal(signal.SIGKILL)
     other.wait()
     assert (tmp_path / "file").read_bytes() == b"half"
-    claim = FileLock(place, "file")
+    lock = FileLock(place, "file")
 
-    assert claim.attempt()
+    assert lock.attempt()
 
-    assert os.fstat(claim.descriptor).st_size == 0
-    claim.release()
+    assert os.fstat(lock.descriptor).st_size == 0
+    lock.release()
 
 
 def test_a_finished_file_that_was_not_renamed_any_more_falls_to_the_next(place: int, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"whole")
     (tmp_path / "file").chmod(0o400)
-    claim = FileLock(place, "file")
+    lock = FileLock(place, "file")
 
-    assert claim.attempt()
+    assert lock.attempt()
 
-    claim.release()
+    lock.release()
 
 
-def test_a_released_claim_cannot_be_attempted_again(place: int, tmp_path: Path) -> None:
-    claim = FileLock(place, "file")
-    claim.release()
+def test_a_released_lock_cannot_be_attempted_again(place: int, tmp_path: Path) -> None:
+    lock = FileLock(place, "file")
+    lock.release()
 
     with pytest.raises(OSError, match="canceled"):
-        claim.attempt()
+        lock.attempt()
 
     assert list(tmp_path.iterdir()) == []
 
@@ -135,10 +135,10 @@ def test_a_released_claim_cannot_be_attempted_again(place: int, tmp_path: Path) 
 def test_a_link_is_removed_and_not_followed(place: int, tmp_path: Path) -> None:
     (tmp_path / "precious").write_bytes(b"precious")
     (tmp_path / "file").symlink_to("precious")
-    claim = FileLock(place, "file")
+    lock = FileLock(place, "file")
 
-    assert claim.attempt()
+    assert lock.attempt()
 
     assert not (tmp_path / "file").is_symlink()
     assert (tmp_path / "precious").read_bytes() == b"precious"
-    claim.release()
+    lock.release()

@@ -225,8 +225,8 @@ async def test_who_waits_for_a_process_that_never_ends_compiles_for_itself(
     entry = only_entry(folder)
     leave_half_written(entry)
     cache = CodeCache(folder, MIB)
-    claim = cache.claim(entry.stem)
-    assert claim.attempt()
+    lock = cache.lock(entry.stem)
+    assert lock.attempt()
     times = iter([0.0, 0.0, 0.0, 1_000.0])
 
     async with opened(clock=lambda: next(times)) as loading:
@@ -234,7 +234,7 @@ async def test_who_waits_for_a_process_that_never_ends_compiles_for_itself(
 
     assert loading.counts == {"miss": 1}
     assert entries(folder) == []
-    claim.release()
+    lock.release()
     cache.close()
 
 
@@ -376,7 +376,7 @@ async def test_a_folder_that_cannot_be_written_to_is_read_and_said_once(opened: 
             await loading.load(module(result))
 
     assert loading.log == [
-        f"Code cache: unusable: Compiled code cannot be kept in {folder}: Read-only file system."
+        f"Code cache: unusable: Compiled code cannot be stored in {folder}: Read-only file system."
     ]
     assert loading.counts == {"hit": 1, "miss": 2}
 
@@ -389,7 +389,7 @@ async def test_a_folder_that_is_gone_is_said_once(opened: Open, folder: Path) ->
             await loading.load(module(result))
 
     assert loading.log == [
-        f"Code cache: unusable: Compiled code cannot be kept in {folder}: No such file or directory."
+        f"Code cache: unusable: Compiled code cannot be stored in {folder}: No such file or directory."
     ]
 
 
@@ -397,7 +397,7 @@ async def test_a_module_too_large_for_the_cache_runs_without(opened: Open, folde
     async with opened(max_cache_bytes=100) as loading:
         obtained = await loading.loader.obtain(module(), "acme")
 
-    assert not obtained.kept
+    assert not obtained.cached
     assert entries(folder) == []
     assert loading.log == []
 
