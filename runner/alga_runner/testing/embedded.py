@@ -49,8 +49,8 @@ class EmbeddedAlga:
     The server's state is in memory and ends with it, or in the database that ``database_url`` names; tokens are
     random; server and runner talk through the same HTTP applications that a deployment serves. ``settings`` are the
     runner's. ``clock`` is the wall clock of the server and of guests (default: the machine's, which can be put
-    forward). ``around`` wraps the transport from the runner to the server, to fail requests for instance. ``shared`` lends its
-    runner, settings included. Needs the asyncio backend.
+    forward). ``around`` wraps the transport from the runner to the server, to fail requests for instance. ``shared``
+    lends its runner, settings included. Needs the asyncio backend.
     """
 
     runner: Runner
