@@ -1,7 +1,7 @@
-"""Every failure a person can meet, in one tree.
+"""The runner's errors, in one tree.
 
-Each leaf has a stable ``code`` (documented in ``docs/errors.md``), a message that names what failed and why, and
-where there is a next step, a ``hint``::
+Each leaf names its stable ``code`` (docs/errors.md). An error has a message, which names what failed and why, and a
+``hint`` if there is a next step::
 
     AlgaError
     ├── SettingsError             settings_invalid
@@ -76,13 +76,18 @@ from .frames import Frame
 
 
 class AlgaError(Exception):
-    """Something the runner can explain.
+    """An error with a stable ``code`` and a sentence as its message.
 
-    ``code`` is stable; ``str(error)`` is a sentence; ``hint`` is the next step or ``None``; ``where`` names
-    what it happened to (``extension``, ``version``, ``handler``, ``host_call``, ``request_id``).
+    ``hint`` is the next step or ``None``. ``where`` names the ``extension``, ``version``, ``handler``, ``host_call``
+    and ``request_id`` that it concerns, as far as they are known. A subclass gives its code in its class line.
     """
 
     code: ClassVar[str] = "internal"
+
+    def __init_subclass__(cls, *, code: str | None = None) -> None:
+        super().__init_subclass__()
+        if code is not None:
+            cls.code = code
 
     def __init__(self, message: str = "", *, hint: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or type(self).__name__).splitlines()[0])
@@ -90,17 +95,14 @@ class AlgaError(Exception):
         self.where: dict[str, str] = {}
 
     def at(self, **where: str | None) -> Self:
-        """Add where this happened; known parts and ``None`` are left alone. Returns itself."""
+        """Add to ``where``, except parts that are known already and ``None``. Returns itself."""
         for key, value in where.items():
             if value is not None:
                 self.where.setdefault(key, value)
         return self
 
     def fresh(self) -> Self:
-        """The same error as an object of its own, for one failure that several executions meet.
-
-        Each adds its own place with ``at``, and must not see the others'.
-        """
+        """Return a copy, for a failure that several executions share: each adds its own ``where`` to its copy."""
         clone = type(self).__new__(type(self))
         clone.args = self.args
         clone.__dict__.update(self.__dict__)
@@ -108,203 +110,147 @@ class AlgaError(Exception):
         return clone
 
     def sentence(self) -> str:
-        """The message, then what it happened to, on one line."""
+        """The message and ``where``, on one line."""
         if not self.where:
             return str(self)
         place = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in self.where.items())
         return f"{self} ({place})"
 
 
-class SettingsError(AlgaError):
+class SettingsError(AlgaError, code="settings_invalid"):
     """A setting has a value the runner cannot use."""
-
-    code = "settings_invalid"
 
 
 class EngineError(AlgaError):
     """The WebAssembly engine cannot be used here."""
 
 
-class EngineUnavailable(EngineError):
+class EngineUnavailable(EngineError, code="engine_unavailable"):
     """The installed wasmtime or this platform lacks something the engine needs."""
 
-    code = "engine_unavailable"
 
-
-class EngineForked(EngineError):
+class EngineForked(EngineError, code="engine_forked"):
     """The engine was made in another process; worker processes must be spawned, not forked."""
 
-    code = "engine_forked"
 
-
-class CodeCacheUnusable(EngineError):
+class CodeCacheUnusable(EngineError, code="code_cache_unusable"):
     """The folder for compiled code cannot be used."""
 
-    code = "code_cache_unusable"
 
-
-class WorkerFailed(AlgaError):
+class WorkerFailed(AlgaError, code="worker_failed"):
     """A worker process ended before it answered, or died again and again."""
-
-    code = "worker_failed"
 
 
 class BundleError(AlgaError):
     """An extension bundle cannot be used."""
 
 
-class BundleNotFound(BundleError):
+class BundleNotFound(BundleError, code="bundle_not_found"):
     """The bundle does not exist, or cannot be read."""
 
-    code = "bundle_not_found"
 
-
-class BundleInvalid(BundleError):
+class BundleInvalid(BundleError, code="bundle_invalid"):
     """The bundle is not a tar archive in zstd that holds an extension."""
 
-    code = "bundle_invalid"
 
-
-class BundleHashMismatch(BundleError):
+class BundleHashMismatch(BundleError, code="bundle_hash_mismatch"):
     """The archive's bytes are not the ones its content hash names."""
 
-    code = "bundle_hash_mismatch"
 
-
-class ManifestInvalid(BundleError):
+class ManifestInvalid(BundleError, code="manifest_invalid"):
     """The manifest breaks a rule; the message names the field."""
-
-    code = "manifest_invalid"
 
 
 class ModuleError(AlgaError):
     """The WebAssembly module cannot be loaded."""
 
 
-class NotWasm(ModuleError):
+class NotWasm(ModuleError, code="not_wasm"):
     """The file is not a WebAssembly module."""
 
-    code = "not_wasm"
 
-
-class ModuleTooLarge(ModuleError):
+class ModuleTooLarge(ModuleError, code="module_too_large"):
     """The module is larger than the runner accepts."""
 
-    code = "module_too_large"
 
-
-class ModuleUnsupported(ModuleError):
+class ModuleUnsupported(ModuleError, code="module_unsupported"):
     """The module uses a WebAssembly feature the runner does not allow, or does not validate."""
 
-    code = "module_unsupported"
 
-
-class AbiMarkerMissing(ModuleError):
+class AbiMarkerMissing(ModuleError, code="abi_marker_missing"):
     """The module does not say which guest ABI it speaks."""
 
-    code = "abi_marker_missing"
 
-
-class AbiMarkerConflict(ModuleError):
+class AbiMarkerConflict(ModuleError, code="abi_marker_conflict"):
     """The module claims more than one guest ABI."""
 
-    code = "abi_marker_conflict"
 
-
-class ExportMissing(ModuleError):
+class ExportMissing(ModuleError, code="export_missing"):
     """The module lacks an export that its ABI requires."""
 
-    code = "export_missing"
 
-
-class ExportMistyped(ModuleError):
+class ExportMistyped(ModuleError, code="export_mistyped"):
     """An export does not have the type its ABI requires."""
 
-    code = "export_mistyped"
 
-
-class ImportUnknown(ModuleError):
+class ImportUnknown(ModuleError, code="import_unknown"):
     """The module imports a function that the runner does not have."""
 
-    code = "import_unknown"
 
-
-class ImportMistyped(ModuleError):
+class ImportMistyped(ModuleError, code="import_mistyped"):
     """The module imports a host function with another type than the host's."""
-
-    code = "import_mistyped"
 
 
 class CompilationError(ModuleError):
     """The compiler did not finish with the module."""
 
 
-class CompileTimeout(CompilationError):
+class CompileTimeout(CompilationError, code="compile_timeout"):
     """Compiling the module takes longer than its limit."""
 
-    code = "compile_timeout"
 
-
-class CompileMemory(CompilationError):
+class CompileMemory(CompilationError, code="compile_memory"):
     """Compiling the module takes more memory than its limit."""
 
-    code = "compile_memory"
 
-
-class CompileCrash(CompilationError):
+class CompileCrash(CompilationError, code="compile_crash"):
     """The compiler crashed on the module."""
-
-    code = "compile_crash"
 
 
 class RequestError(AlgaError):
     """The execute request cannot be carried out."""
 
 
-class RequestInvalid(RequestError):
+class RequestInvalid(RequestError, code="request_invalid"):
     """A field of the request has a wrong shape; the message names it."""
 
-    code = "request_invalid"
 
-
-class BodyNotBase64(RequestError):
+class BodyNotBase64(RequestError, code="body_not_base64"):
     """The request's ``http.body_b64`` is not base64."""
 
-    code = "body_not_base64"
 
-
-class UnknownCapabilities(RequestError):
+class UnknownCapabilities(RequestError, code="unknown_capabilities"):
     """The request grants capabilities that do not exist."""
 
-    code = "unknown_capabilities"
 
-
-class SecretDecryptFailed(RequestError):
+class SecretDecryptFailed(RequestError, code="secret_decrypt_failed"):
     """The request's secret envelope cannot be opened."""
 
-    code = "secret_decrypt_failed"
 
-
-class EndpointNotFound(RequestError):
+class EndpointNotFound(RequestError, code="endpoint_not_found"):
     """The installed version has no such endpoint."""
 
-    code = "endpoint_not_found"
 
-
-class ExtensionNotAvailable(RequestError):
+class ExtensionNotAvailable(RequestError, code="extension_not_available"):
     """The extension is not installed for the tenant, or its install is disabled."""
 
-    code = "extension_not_available"
 
-
-class AdminRefused(AlgaError):
+class AdminRefused(AlgaError, code="admin_refused"):
     """The Alga server refused what an admin asked for.
 
     ``server_code`` is the server's own code, ``http_status`` went with it, ``field_errors`` maps a field of the
     request to what is wrong with it.
     """
-
-    code = "admin_refused"
 
     def __init__(
         self,
@@ -332,10 +278,8 @@ class ExecutionError(AlgaError):
         self.frames = frames
 
 
-class GuestTrap(ExecutionError):
+class GuestTrap(ExecutionError, code="guest_trap"):
     """The guest trapped. ``trap_code`` is wasmtime's name for why."""
-
-    code = "guest_trap"
 
     def __init__(
         self,
@@ -349,13 +293,11 @@ class GuestTrap(ExecutionError):
         self.trap_code = trap_code
 
 
-class GuestAbort(ExecutionError):
+class GuestAbort(ExecutionError, code="guest_abort"):
     """The guest aborted, with its language's own message.
 
     ``file``, ``line`` and ``column`` are the position it gave, if it gave one.
     """
-
-    code = "guest_abort"
 
     def __init__(
         self,
@@ -373,28 +315,20 @@ class GuestAbort(ExecutionError):
         self.column = column
 
 
-class GuestExit(ExecutionError):
+class GuestExit(ExecutionError, code="guest_exit"):
     """The guest left through ``proc_exit`` without having responded, or with a status other than 0."""
 
-    code = "guest_exit"
 
-
-class NoResponse(ExecutionError):
+class NoResponse(ExecutionError, code="no_response"):
     """The handler returned without a response."""
 
-    code = "no_response"
 
-
-class InvalidResponse(ExecutionError):
+class InvalidResponse(ExecutionError, code="invalid_response"):
     """The guest's response is malformed; the message names the fault."""
 
-    code = "invalid_response"
 
-
-class DeadlineExceeded(ExecutionError):
+class DeadlineExceeded(ExecutionError, code="deadline_exceeded"):
     """The execution did not finish within its time. ``doing`` is what it waited for, if it was not computing."""
-
-    code = "deadline_exceeded"
 
     def __init__(
         self, message: str = "", *, frames: tuple[Frame, ...] = (), doing: str = "", hint: str | None = None
@@ -403,14 +337,12 @@ class DeadlineExceeded(ExecutionError):
         self.doing = doing
 
 
-class Overloaded(ExecutionError):
+class Overloaded(ExecutionError, code="overloaded"):
     """There is no room for another guest right now.
 
     Nothing was carried out, so it may be sent again, best after ``retry_after_ms``. ``of_tenant`` is set if the tenant
     has as much as one may, while there may be room for others.
     """
-
-    code = "overloaded"
 
     def __init__(
         self,
@@ -425,90 +357,64 @@ class Overloaded(ExecutionError):
         self.of_tenant = of_tenant
 
 
-class Draining(ExecutionError):
+class Draining(ExecutionError, code="draining"):
     """The runner is shutting down and takes no more executions; nothing was carried out."""
-
-    code = "draining"
 
 
 class AbiBreach(ExecutionError):
     """The guest broke the ABI's contract."""
 
 
-class OutOfBounds(AbiBreach):
+class OutOfBounds(AbiBreach, code="out_of_bounds"):
     """A (pointer, length) from the guest does not lie in its memory."""
 
-    code = "out_of_bounds"
 
-
-class BrokenFraming(AbiBreach):
+class BrokenFraming(AbiBreach, code="broken_framing"):
     """The bytes of a host call are not one MessagePack document."""
 
-    code = "broken_framing"
 
-
-class TooEarly(AbiBreach):
+class TooEarly(AbiBreach, code="too_early"):
     """The guest called the host before its handler started."""
 
-    code = "too_early"
 
-
-class SecondResponse(AbiBreach):
+class SecondResponse(AbiBreach, code="second_response"):
     """The guest responded twice."""
-
-    code = "second_response"
 
 
 class LimitExceeded(ExecutionError):
     """The guest went past a limit."""
 
 
-class CpuLimit(LimitExceeded):
+class CpuLimit(LimitExceeded, code="cpu_limit"):
     """The guest computed longer than its limit."""
 
-    code = "cpu_limit"
 
-
-class MemoryLimit(LimitExceeded):
+class MemoryLimit(LimitExceeded, code="memory_limit"):
     """The guest needs more memory than its limit."""
 
-    code = "memory_limit"
 
-
-class TableLimit(LimitExceeded):
+class TableLimit(LimitExceeded, code="table_limit"):
     """The guest needs a larger table than its limit."""
 
-    code = "table_limit"
 
-
-class StackLimit(LimitExceeded):
+class StackLimit(LimitExceeded, code="stack_limit"):
     """The guest's calls nest deeper than its stack."""
 
-    code = "stack_limit"
 
-
-class HostCallLimit(LimitExceeded):
+class HostCallLimit(LimitExceeded, code="host_call_limit"):
     """The guest called the host more often than its limit."""
 
-    code = "host_call_limit"
 
-
-class CopyLimit(LimitExceeded):
+class CopyLimit(LimitExceeded, code="copy_limit"):
     """The guest had more bytes copied across its border than its limit."""
 
-    code = "copy_limit"
 
-
-class MessageLimit(LimitExceeded):
+class MessageLimit(LimitExceeded, code="message_limit"):
     """The guest's response is larger than its limit."""
 
-    code = "message_limit"
 
-
-class LogLimit(LimitExceeded):
+class LogLimit(LimitExceeded, code="log_limit"):
     """The guest wrote more log than its limit."""
-
-    code = "log_limit"
 
 
 class HostCallCode(StrEnum):
@@ -526,14 +432,12 @@ class HostCallCode(StrEnum):
     INTERNAL = "internal"
 
 
-class HostCallError(AlgaError):
+class HostCallError(AlgaError, code="host_call_failed"):
     """A host call that failed: a value for the guest.
 
     ``host_code`` is what the guest switches on, ``field_errors`` maps a field of its request to what is
     wrong with it, ``retry_after_ms`` is when to try again.
     """
-
-    code = "host_call_failed"
 
     def __init__(
         self,
