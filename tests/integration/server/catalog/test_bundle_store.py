@@ -56,13 +56,13 @@ def test_a_runner_finds_what_was_put(root: Path) -> None:
     BundleStore(root).put(MINE, ARCHIVE)
 
     source: BundleSource = FolderBundles(root)
-    found = anyio.run(source.fetch, "tenant-a", "5f6b", HASH)
+    bundle = anyio.run(source.fetch, "tenant-a", "5f6b", HASH)
 
-    assert found.content_hash == HASH
+    assert bundle.content_hash == HASH
     assert archive_of(root, MINE) == root / FolderBundles.key("tenant-a", "5f6b", HASH)
 
 
-def test_the_manifest_stands_beside_the_archive_byte_by_byte(root: Path) -> None:
+def test_the_manifest_is_next_to_the_archive_byte_by_byte(root: Path) -> None:
     BundleStore(root).put(MINE, ARCHIVE)
 
     assert archive_of(root, MINE).with_name("manifest.json").read_bytes() == MANIFEST
@@ -303,9 +303,9 @@ async def test_a_start_writes_the_bundles_that_are_missing(
     short.write_bytes(b"")
 
     async with Server(kept):
-        found = [path.read_bytes() for path in archives(root)]
+        restored = [path.read_bytes() for path in archives(root)]
 
-    assert found == [ARCHIVE, ARCHIVE]
+    assert restored == [ARCHIVE, ARCHIVE]
 
 
 async def test_without_a_store_no_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""An install goes to another version: its schedules go with it, or nothing does, or they say why they stopped."""
+"""An install moves to another version: its schedules move too, or nothing changes, or schedules are disabled."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ async def upgrade(install: Install, **body: Any) -> httpx.Response:
 
 
 async def installed(install: Install) -> dict[str, Any]:
-    found: dict[str, Any] = (await install.alga.admin("GET", install.admin_path)).json()
-    return found
+    shown: dict[str, Any] = (await install.alga.admin("GET", install.admin_path)).json()
+    return shown
 
 
 async def admin_view(install: Install) -> dict[str, dict[str, Any]]:
     response = await install.alga.admin("GET", f"{install.admin_path}/schedules")
-    return {each["id"]: each for each in response.json()["schedules"]}
+    return {schedule["id"]: schedule for schedule in response.json()["schedules"]}
 
 
 async def test_without_a_name_it_goes_to_the_newest_version(install: Install) -> None:
@@ -117,7 +117,9 @@ async def test_a_missing_endpoint_blocks_and_names_every_schedule(
         "error": BLOCKED,
         "code": "SCHEDULE_REMAP_FAILED",
         "details": None,
-        "missing": [{"scheduleId": each, "method": "POST", "path": "/sync"} for each in (first, second)],
+        "missing": [
+            {"scheduleId": missing, "method": "POST", "path": "/sync"} for missing in (first, second)
+        ],
     }
 
 
@@ -131,7 +133,7 @@ async def test_a_blocked_update_changes_nothing(install: Install, fake_runner: F
 
     assert (await installed(install), await admin_view(install)) == (before, schedules)
     await install.alga.pass_time(hours=1)
-    assert {each["context"]["version_id"] for each in fake_runner.asked} == {before["versionId"]}
+    assert {request["context"]["version_id"] for request in fake_runner.asked} == {before["versionId"]}
     assert len(fake_runner.asked) == 2
 
 
@@ -149,7 +151,7 @@ async def test_on_request_what_lost_its_endpoint_is_disabled_with_the_reason(
     assert (schedules[lost]["enabled"], schedules[lost]["lastError"]) == (False, WHY)
     assert schedules[lost]["nextRunAt"] is None
     assert schedules[kept]["enabled"] is True
-    assert [each["http"]["path"] for each in fake_runner.asked] == ["/report"]
+    assert [request["http"]["path"] for request in fake_runner.asked] == ["/report"]
 
 
 async def test_what_lost_its_endpoint_cannot_be_enabled_but_can_be_sent_elsewhere(install: Install) -> None:
@@ -231,7 +233,7 @@ async def test_a_run_under_way_ends_as_it_began(install: Install, fake_runner: F
 
     assert [run["status"] for run in await install.runs(schedule_id)] == ["success"]
     await install.alga.pass_time(hours=1)
-    assert [each["context"]["content_hash"] == old for each in fake_runner.asked] == [True, False]
+    assert [request["context"]["content_hash"] == old for request in fake_runner.asked] == [True, False]
 
 
 async def test_another_tenants_install_stays_where_it_is(alga: Alga, install: Install) -> None:
@@ -295,9 +297,9 @@ async def test_every_statement_names_the_tenant_and_the_install(install: Install
     finally:
         event.remove(Engine, "before_cursor_execute", keep)
 
-    ours = [each for each in seen if "extension_api_endpoint" in each or each.startswith("UPDATE")]
+    ours = [text for text in seen if "extension_api_endpoint" in text or text.startswith("UPDATE")]
     assert len(ours) == 3
-    assert [each for each in ours if "tenant_id" not in each or "install_id" not in each] == []
+    assert [text for text in ours if "tenant_id" not in text or "install_id" not in text] == []
 
 
 # ---- Bundles
@@ -314,7 +316,7 @@ class TestBundles:
         return settings.model_copy(update={"bundle_store": root})
 
     def archives(self, root: Path) -> set[str]:
-        return {f"sha256:{each.parent.name}" for each in root.rglob("bundle.tar.zst")}
+        return {f"sha256:{archive.parent.name}" for archive in root.rglob("bundle.tar.zst")}
 
     async def test_the_new_bundle_is_there_and_the_old_one_stays_for_what_runs(
         self, install: Install, root: Path

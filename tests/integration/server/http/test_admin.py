@@ -32,7 +32,7 @@ async def test_publishing_answers_with_the_version(alga: Alga) -> None:
     assert answer["version"] == "1.0.0"
     assert answer["contentHash"] == content_hash(archive)
     assert answer["capabilities"] == ["cap:scheduler.manage", "cap:storage.kv"]
-    sync = next(each for each in answer["endpoints"] if each["handler"] == "sync")
+    sync = next(endpoint for endpoint in answer["endpoints"] if endpoint["handler"] == "sync")
     assert (sync["method"], sync["path"], sync["schedulable"]) == ("POST", "/sync", True)
 
 
@@ -55,7 +55,7 @@ async def test_a_version_never_changes(alga: Alga) -> None:
 
 async def test_another_publisher_has_its_own_extension_of_that_name(alga: Alga) -> None:
     ours = await alga.publish()
-    others = await alga.publish(publisher="Somebody else")
+    others = await alga.publish(publisher="Another publisher")
 
     assert ours["extensionId"] != others["extensionId"]
 

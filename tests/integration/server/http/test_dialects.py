@@ -21,7 +21,7 @@ SEGMENTS = {name: name for name in ("list", "get", "create", "update", "delete")
 HOURLY = {"endpoint": "/sync", "cron": "0 * * * *"}
 
 
-class Asking:
+class Caller:
     """An install whose calls go out in one dialect."""
 
     def __init__(self, installed: Any, dialect: str) -> None:
@@ -43,9 +43,9 @@ class Asking:
 
 
 @pytest.fixture
-async def both(alga: Alga) -> list[Asking]:
-    """Two installs in the same state, each asked in its own dialect."""
-    return [Asking(await alga.install(f"tenant-{dialect}"), dialect) for dialect in ("alga", "prd")]
+async def both(alga: Alga) -> list[Caller]:
+    """Two installs in the same state, which call in different dialects."""
+    return [Caller(await alga.install(f"tenant-{dialect}"), dialect) for dialect in ("alga", "prd")]
 
 
 def alike(answers: list[httpx.Response], *different: str) -> None:
@@ -53,8 +53,8 @@ def alike(answers: list[httpx.Response], *different: str) -> None:
     texts = []
     for answer in answers:
         text = answer.text
-        for number, each in enumerate(different):
-            text = text.replace(each, f"id-{number % (len(different) // 2)}")
+        for number, schedule_id in enumerate(different):
+            text = text.replace(schedule_id, f"id-{number % (len(different) // 2)}")
         texts.append((answer.status_code, answer.headers.get("retry-after"), text))
     assert texts[0] == texts[1]
 
@@ -77,13 +77,13 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("operation", "members"), CALLS)
 async def test_an_answer_does_not_depend_on_the_dialect(
-    both: list[Asking], operation: str, members: dict[str, Any]
+    both: list[Caller], operation: str, members: dict[str, Any]
 ) -> None:
-    alike([await each.call(operation, **members) for each in both])
+    alike([await caller.call(operation, **members) for caller in both])
 
 
-async def test_a_schedule_lives_the_same_life_in_both(both: list[Asking]) -> None:
-    created = [await each.call("create", **HOURLY, name="One", payload=[]) for each in both]
+async def test_a_schedule_is_made_changed_and_deleted_alike(both: list[Caller]) -> None:
+    created = [await caller.call("create", **HOURLY, name="One", payload=[]) for caller in both]
     ids = [answer.json()["scheduleId"] for answer in created]
     alike(created, *ids)
     for operation, members in [
@@ -95,8 +95,8 @@ async def test_a_schedule_lives_the_same_life_in_both(both: list[Asking]) -> Non
         ("delete", {}),
     ]:
         answers = [
-            await each.call(operation, scheduleId=schedule_id, **members)
-            for each, schedule_id in zip(both, ids, strict=True)
+            await caller.call(operation, scheduleId=schedule_id, **members)
+            for caller, schedule_id in zip(both, ids, strict=True)
         ]
         alike(answers, *ids)
 
@@ -104,9 +104,9 @@ async def test_a_schedule_lives_the_same_life_in_both(both: list[Asking]) -> Non
 @pytest.mark.parametrize("operation", SEGMENTS)
 @pytest.mark.parametrize("content", ["", "[]", "nonsense", "{", '"text"'])
 async def test_a_body_that_is_no_object_is_refused_alike(
-    both: list[Asking], operation: str, content: str
+    both: list[Caller], operation: str, content: str
 ) -> None:
-    alike([await each.send(operation, content) for each in both])
+    alike([await caller.send(operation, content) for caller in both])
 
 
 @pytest.mark.parametrize("operation", SEGMENTS)
@@ -123,22 +123,22 @@ async def test_a_body_that_is_no_object_is_refused_alike(
     ],
 )
 async def test_a_caller_who_may_not_is_refused_alike(
-    both: list[Asking], operation: str, change: dict[str, str | None]
+    both: list[Caller], operation: str, change: dict[str, str | None]
 ) -> None:
     body = json.dumps({"operation": operation})
 
-    answers = [await each.send(operation, body, each.installed.headers(**change)) for each in both]
+    answers = [await caller.send(operation, body, caller.installed.headers(**change)) for caller in both]
 
     assert answers[0].status_code in {401, 404}
     alike(answers)
 
 
 @pytest.mark.parametrize("operation", SEGMENTS)
-async def test_the_capability_is_needed_in_both(both: list[Asking], alga: Alga, operation: str) -> None:
-    for each in both:
-        await alga.admin("PATCH", each.installed.admin_path, json={"grants": []})
+async def test_the_capability_is_needed_in_both(both: list[Caller], alga: Alga, operation: str) -> None:
+    for caller in both:
+        await alga.admin("PATCH", caller.installed.admin_path, json={"grants": []})
 
-    answers = [await each.call(operation) for each in both]
+    answers = [await caller.call(operation) for caller in both]
 
     assert answers[0].status_code == 403
     alike(answers)
@@ -146,13 +146,13 @@ async def test_the_capability_is_needed_in_both(both: list[Asking], alga: Alga, 
 
 @pytest.mark.parametrize("operation", SEGMENTS)
 async def test_an_execution_token_is_needed_in_both(
-    alga: Alga, both: list[Asking], settings: ServerSettings, operation: str
+    alga: Alga, both: list[Caller], settings: ServerSettings, operation: str
 ) -> None:
     object.__setattr__(
         alga.server._services, "settings", settings.model_copy(update={"require_execution_token": True})
     )
 
-    answers = [await each.call(operation) for each in both]
+    answers = [await caller.call(operation) for caller in both]
 
     assert (answers[0].status_code, answers[0].json()["code"]) == (401, "EXECUTION_TOKEN_INVALID")
     alike(answers)
@@ -160,17 +160,17 @@ async def test_an_execution_token_is_needed_in_both(
 
 async def test_both_dialects_spend_one_rate(install: Install) -> None:
     schedule_id = await install.create()
-    asking = [Asking(install, "alga"), Asking(install, "prd")]
+    callers = [Caller(install, "alga"), Caller(install, "prd")]
     for number in range(49):
-        answer = await asking[number % 2].call("update", scheduleId=schedule_id, name=f"{number}")
+        answer = await callers[number % 2].call("update", scheduleId=schedule_id, name=f"{number}")
         assert answer.status_code == 200
 
-    alike([await each.call("delete", scheduleId=schedule_id) for each in asking])
+    alike([await caller.call("delete", scheduleId=schedule_id) for caller in callers])
 
 
 async def test_an_idempotency_key_holds_across_the_dialects(install: Install) -> None:
     answers = [
-        await Asking(install, dialect).call("create", **HOURLY, idempotencyKey="k")
+        await Caller(install, dialect).call("create", **HOURLY, idempotencyKey="k")
         for dialect in ("alga", "prd")
     ]
 
@@ -184,7 +184,7 @@ async def test_in_the_prd_dialect_the_body_cannot_name_another_operation_or_inst
     other = await alga.install("tenant-b")
     theirs = await other.create()
 
-    answer = await Asking(install, "prd").call(
+    answer = await Caller(install, "prd").call(
         "list", operation="delete", scheduleId=theirs, installId=other.id, tenantId=other.tenant
     )
 
@@ -193,9 +193,7 @@ async def test_in_the_prd_dialect_the_body_cannot_name_another_operation_or_inst
 
 
 @pytest.mark.parametrize("segment", ["getEndpoints", "LIST", "drop", "list/", ""])
-async def test_an_operation_that_there_is_not_has_no_route(
-    install: Install, alga: Alga, segment: str
-) -> None:
+async def test_an_unknown_operation_has_no_route(install: Install, alga: Alga, segment: str) -> None:
     path = f"/api/internal/extensions/scheduler/{segment}"
 
     assert (await alga.client.post(path, content="{}", headers=install.headers())).status_code == 404
@@ -203,20 +201,20 @@ async def test_an_operation_that_there_is_not_has_no_route(
 
 @pytest.mark.parametrize("operation", SEGMENTS)
 async def test_a_call_is_audited_the_same_in_both(
-    both: list[Asking], caplog: pytest.LogCaptureFixture, operation: str
+    both: list[Caller], caplog: pytest.LogCaptureFixture, operation: str
 ) -> None:
     caplog.set_level(logging.INFO, "alga_server")
-    for each in both:
-        await each.call(operation)
+    for caller in both:
+        await caller.call(operation)
 
     lines = [record for record in caplog.records if getattr(record, "action", "") == "scheduler_api_call"]
-    told = [
+    fields = [
         {name: getattr(line, name) for name in ("operation", "extension_id", "request_id", "status")}
         for line in lines
     ]
-    assert told[0] == told[1]
+    assert fields[0] == fields[1]
     assert [line.tenant_id for line in lines] == ["tenant-alga", "tenant-prd"]  # type: ignore[attr-defined]
     assert (
-        f'operation="{operation}",status="{told[0]["status"]}"}} 2.0'
+        f'operation="{operation}",status="{fields[0]["status"]}"}} 2.0'
         in await both[0].installed.alga.metrics()
     )

@@ -30,8 +30,8 @@ def request_of(operation: str, schedule_id: str) -> dict[str, Any]:
 async def test_each_install_lists_its_own(install: Install, theirs: Any) -> None:
     own, foreign = await install.create(), await theirs.create()
 
-    assert [each["id"] for each in await install.list()] == [own]
-    assert [each["id"] for each in await theirs.list()] == [foreign]
+    assert [schedule["id"] for schedule in await install.list()] == [own]
+    assert [schedule["id"] for schedule in await theirs.list()] == [foreign]
 
 
 async def test_a_foreign_schedule_id_reads_as_unknown(install: Install, theirs: Any) -> None:
@@ -82,20 +82,20 @@ async def test_a_call_whose_parts_do_not_belong_together(
 
     assert response.status_code == 404
     assert {key: response.json()[key] for key in MISSING} == MISSING
-    assert [each["id"] for each in await theirs.list()] == [foreign]
-    assert [each["id"] for each in await install.list()] == [own]
+    assert [schedule["id"] for schedule in await theirs.list()] == [foreign]
+    assert [schedule["id"] for schedule in await install.list()] == [own]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_a_foreign_install_looks_exactly_like_a_missing_one(
     alga: Alga, install: Install, theirs: Any, operation: str
 ) -> None:
-    nobody = "00000000-0000-4000-8000-000000000000"
+    unknown = "00000000-0000-4000-8000-000000000000"
     answers = []
-    for install_id in (theirs.id, nobody, "nonsense"):
+    for install_id in (theirs.id, unknown, "nonsense"):
         path = install.path.replace(install.id, install_id)
         response = await alga.client.post(
-            path, json=request_of(operation, nobody), headers=install.headers(x_ext_install_id=install_id)
+            path, json=request_of(operation, unknown), headers=install.headers(x_ext_install_id=install_id)
         )
         answers.append((response.status_code, response.content, sorted(response.headers)))
 
@@ -198,14 +198,14 @@ async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_ins
             await install.call("list")
             [*_, last] = await install.list()
             await alga.admin("PATCH", f"{path}/{last['id']}", json={"enabled": False})
-            for each in await install.list():
-                await alga.admin("DELETE", f"{path}/{each['id']}")
+            for schedule in await install.list():
+                await alga.admin("DELETE", f"{path}/{schedule['id']}")
         await alga.admin("PATCH", install.admin_path, json={"grants": [], "enabled": False})
         await alga.admin("DELETE", install.admin_path)
     finally:
         event.remove(Engine, "before_cursor_execute", note)
 
-    # The dispatcher looks at everybody's times, and takes nothing but times and ids.
+    # The dispatcher reads the times of all tenants, and nothing but times and ids.
     surveys = (
         "schedule.next_run_at > ?",
         "schedule.next_run_at <= ?",
@@ -213,7 +213,7 @@ async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_ins
         "schedule.retry_at <= ?",
         "min(tenant_extension_schedule_run.lease",
     )
-    statements = [text for text in statements if not any(each in text for each in surveys)]
+    statements = [text for text in statements if not any(column in text for column in surveys)]
     owned = [text for text in statements if "schedule" in text or "grant" in text]
     assert len(owned) > 50
     for text in owned:

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what is in it, and what is not."""
+"""The OpenAPI document: the routes and models it has, and the secrets it lacks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.anyio
 async def fetch(alga: Alga) -> dict[str, Any]:
     response = await alga.client.get("/openapi.json")
     assert response.status_code == 200
-    found: dict[str, Any] = response.json()
-    return found
+    document: dict[str, Any] = response.json()
+    return document
 
 
 async def test_every_route_of_runners_and_admins_is_in_the_document(alga: Alga) -> None:
@@ -51,19 +51,19 @@ async def test_each_operation_names_its_refusals_and_no_422(alga: Alga) -> None:
 
 async def test_every_reference_leads_somewhere(alga: Alga) -> None:
     document = await fetch(alga)
-    wanted: list[str] = []
+    references: list[str] = []
 
     def look(value: Any) -> None:
-        for each in value.values() if isinstance(value, dict) else value:
-            if isinstance(each, dict | list):
-                look(each)
+        for member in value.values() if isinstance(value, dict) else value:
+            if isinstance(member, dict | list):
+                look(member)
         if isinstance(value, dict) and isinstance(value.get("$ref"), str):
-            wanted.append(value["$ref"])
+            references.append(value["$ref"])
 
     look(document)
 
-    assert wanted
-    assert {each.removeprefix("#/components/schemas/") for each in wanted} <= set(
+    assert references
+    assert {name.removeprefix("#/components/schemas/") for name in references} <= set(
         document["components"]["schemas"]
     )
 

@@ -1,4 +1,4 @@
-"""Whatever payload is taken comes back the same, to the character, by every way in."""
+"""Every accepted payload is returned unchanged, to the character, by host calls and by the admin API."""
 
 from __future__ import annotations
 
@@ -52,10 +52,12 @@ async def test_a_payload_survives_create_and_update_exactly(install: Install, pa
     updated = await install.create(payload={"before": 1})
     await install.call("update", scheduleId=updated, payload=payload)
 
-    shown = {each["id"]: json.dumps(each["payload"]) for each in await install.list()}
+    shown = {schedule["id"]: json.dumps(schedule["payload"]) for schedule in await install.list()}
     by_admin = await install.alga.admin("GET", f"{install.admin_path}/schedules")
     for schedule_id in (created, updated):
         await install.call("delete", scheduleId=schedule_id)
 
     assert shown == {created: json.dumps(payload), updated: json.dumps(payload)}
-    assert [json.dumps(each["payload"]) for each in by_admin.json()["schedules"]] == [json.dumps(payload)] * 2
+    assert [json.dumps(schedule["payload"]) for schedule in by_admin.json()["schedules"]] == [
+        json.dumps(payload)
+    ] * 2

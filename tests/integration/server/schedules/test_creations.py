@@ -82,7 +82,7 @@ async def test_a_changed_schedule_does_not_change_the_first_result(install: Inst
     await install.call("update", scheduleId=first, cron="5 * * * *", name="Changed")
 
     assert await install.create(idempotencyKey="k") == first
-    assert [(each["id"], each["name"]) for each in await install.list()] == [(first, "Changed")]
+    assert [(schedule["id"], schedule["name"]) for schedule in await install.list()] == [(first, "Changed")]
 
 
 async def test_a_deleted_schedule_does_not_come_back(install: Install) -> None:

@@ -1,4 +1,4 @@
-"""Rules that hold when everyone comes at once, in memory and in a file."""
+"""Rules that hold under concurrent calls, in memory and in a file."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_parallel_renames_to_one_name_leave_one_winner(install: Install) -
     answers = await at_once(10, lambda n: install.call("update", scheduleId=ids[n], name="One"))
 
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 9
-    assert [each["name"] for each in await install.list()].count("One") == 1
+    assert [schedule["name"] for schedule in await install.list()].count("One") == 1
 
 
 async def test_a_schedule_is_deleted_once(install: Install) -> None:
@@ -103,7 +103,7 @@ async def test_two_servers_on_one_file_keep_one_quota_and_one_name(
     alga: Alga, install: Install, settings: ServerSettings
 ) -> None:
     if settings.database_url == "sqlite://":
-        return  # memory is nobody else's
+        return  # a database in memory has one server
     async with Server(settings, clock=alga.clock) as second:
         transport = httpx.ASGITransport(second.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://second") as other:
@@ -119,4 +119,4 @@ async def test_two_servers_on_one_file_keep_one_quota_and_one_name(
             statuses = await at_once(80, call)
 
     assert sorted(statuses) == [201] * 50 + [400] * 30
-    assert [each["name"] for each in await install.list()].count("One") == 1
+    assert [schedule["name"] for schedule in await install.list()].count("One") == 1

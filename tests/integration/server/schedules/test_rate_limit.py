@@ -1,4 +1,4 @@
-"""How often an extension may change its schedules: fifty at once, ten a minute on and on."""
+"""How often an extension may change its schedules: fifty in a burst, then ten a minute."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ async def test_servers_on_one_database_share_the_rate(
     install: Install, alga: Alga, settings: ServerSettings
 ) -> None:
     if settings.database_url == "sqlite://":
-        return  # memory is nobody else's
+        return  # a database in memory has one server
     schedule_id = await spend(install)
 
     async with Server(settings, clock=alga.clock) as second:
