@@ -1,7 +1,7 @@
 """Published bundles as files, where runners fetch them: the layout of Alga's object store (alga-contract 3).
 
-``tenants/{tenant}/extensions/{extension}/sha256/{hex}/bundle.tar.zst``, and a copy of its ``manifest.json`` beside it.
-For a tenant, runners fetch only what stands under the tenant's own key, so every install has its own copy.
+``tenants/{tenant}/extensions/{extension}/sha256/{hex}/bundle.tar.zst``, and a copy of its ``manifest.json`` next to it.
+For a tenant, runners fetch only bundles under the tenant's own key, so every install has its own copy.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class BundleStore:
             ) from None
 
     def holds(self, placement: Placement, size: int) -> bool:
-        """Whether the whole bundle stands in its place; ``size`` is the archive's, in bytes.
+        """Whether the whole bundle is in its place; ``size`` is the archive's, in bytes.
 
-        Files appear whole or not at all, so a file of that size is the bundle unless the disk lies.
+        Files appear whole or not at all, so a file of that size is the bundle unless the disk is faulty.
         """
         folder = self._root.joinpath(*placement.folder)
         try:
@@ -72,7 +72,7 @@ class BundleStore:
             return False
 
     def put(self, placement: Placement, archive: bytes) -> None:
-        """Write the bundle, durably, unless it stands there.
+        """Write the bundle, durably, unless it is there.
 
         Raises ``ValueError`` for bytes that are not what the hash names, ``BundleStoreUnavailable`` if the folder does
         not take them.
@@ -84,7 +84,7 @@ class BundleStore:
         manifest = unpack(archive)[_MANIFEST]
         with _said_plainly(), self._alone():
             folder = self._folder(placement)
-            # The archive is last: whoever finds it finds its manifest.
+            # The archive is last: a runner that finds it finds its manifest.
             self._write(folder / _MANIFEST, manifest)
             self._write(folder / _ARCHIVE, archive)
             _sync(folder)
@@ -111,7 +111,7 @@ class BundleStore:
             os.close(descriptor)
 
     def _folder(self, placement: Placement) -> Path:
-        """The bundle's folder, made if need be, open to whatever user a runner has."""
+        """The bundle's folder, made if need be, open to any user that a runner has."""
         folder = self._root
         for segment in placement.folder:
             parent, folder = folder, folder / segment

@@ -21,7 +21,7 @@ logger = logging.getLogger("alga_server")
 
 
 class BundleCopies:
-    """Keeps ``store`` as ``database`` says. Without a store it does nothing: archives stay in the database."""
+    """Keeps ``store`` in line with ``database``. Without a store it does nothing: archives stay in the database."""
 
     def __init__(self, database: Database, store: BundleStore | None) -> None:
         self._database = database
@@ -36,7 +36,7 @@ class BundleCopies:
     async def bring(self, placement: Placement) -> bool:
         """Write the tenant's copy if it is not there, used or not; whether it was. Raises ``BundleStoreUnavailable``.
 
-        For what is about to be used; ``drop`` takes it back.
+        For a bundle that is about to be used; ``drop`` takes it back.
         """
         if self._store is None:
             return False
@@ -60,13 +60,13 @@ class BundleCopies:
         return True
 
     async def keep_version(self, version_id: str) -> None:
-        """Write what is missing for every install of a version. Raises ``BundleStoreUnavailable``."""
+        """Write missing copies for every install of a version. Raises ``BundleStoreUnavailable``."""
         if self._store is not None:
             for placement in await self._database.read(lambda c: _placements(c, version_id)):
                 await self.keep(placement)
 
     async def keep_all(self) -> None:
-        """Write what is missing for every install. Raises ``BundleStoreUnavailable``."""
+        """Write missing copies for every install. Raises ``BundleStoreUnavailable``."""
         if self._store is not None:
             for placement in await self._database.read(_placements):
                 await self.keep(placement)

@@ -1,6 +1,6 @@
-"""What is published: extensions and their versions, the same for every tenant.
+"""Published extensions and their versions: a bundle's content, stored once for all tenants and never changed.
 
-Extensions and their versions: what a bundle says, stored once and never changed (alga-contract 3.1, 3.2).
+See alga-contract 3.1 and 3.2.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Published:
 
 
 def read_bundle(archive: bytes) -> Bundle:
-    """Unpack and check ``archive``. Costs CPU: not for the event loop. Raises ``BundleRefused``, which says why."""
+    """Unpack and check ``archive``. Costs CPU: not for the event loop. Raises ``BundleRefused`` with the reason."""
     try:
         files = unpack(archive)
         if "manifest.json" not in files:
@@ -151,20 +151,20 @@ def _check_bounds(manifest: Manifest) -> None:
     for index, item in enumerate(manifest.endpoints):
         if (item.method, item.path) in seen:
             raise BundleRefused(
-                f"The manifest's api.endpoints[{index}] repeats {item.method} {item.path}, which stands above it."
+                f"The manifest's api.endpoints[{index}] repeats {item.method} {item.path}, which is declared above it."
             )
         seen.add((item.method, item.path))
 
 
 def _extension(connection: Connection, manifest: Manifest, now: datetime) -> str:
     publisher = manifest.publisher or ""
-    found: str | None = connection.execute(
+    extension_id: str | None = connection.execute(
         select(tables.extension.c.id).where(
             tables.extension.c.publisher == publisher, tables.extension.c.name == manifest.name
         )
     ).scalar_one_or_none()
-    if found is not None:
-        return found
+    if extension_id is not None:
+        return extension_id
     extension_id = str(uuid4())
     connection.execute(
         insert(tables.extension).values(
@@ -174,11 +174,11 @@ def _extension(connection: Connection, manifest: Manifest, now: datetime) -> str
     return extension_id
 
 
-def _version_number(wanted: str, taken: Iterable[str]) -> str:
-    """``wanted``, with ``X.Y.*`` made the next patch of that line."""
-    if not wanted.endswith(".*"):
-        return wanted
-    line = wanted.removesuffix("*")
+def _version_number(declared: str, taken: Iterable[str]) -> str:
+    """``declared``, with ``X.Y.*`` made the next patch of that line."""
+    if not declared.endswith(".*"):
+        return declared
+    line = declared.removesuffix("*")
     patches = [
         text for number in taken if number.startswith(line) and (text := number[len(line) :]).isdigit()
     ]

@@ -25,7 +25,7 @@ _NOT_FOUND = "Install not found"
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """One install as it stands. ``grants`` is what the admin listed, ``providers`` what executions receive."""
+    """One install. ``grants`` are the capabilities an admin listed, ``providers`` those that executions receive."""
 
     install_id: str
     tenant_id: str
@@ -42,13 +42,13 @@ class Install:
 
     @property
     def providers(self) -> frozenset[str]:
-        """The grants and what every execution has."""
+        """The grants and the capabilities of every execution."""
         return self.grants | DEFAULT_CAPABILITIES
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a host call says it speaks for; ``path_install_id`` is the install in the call's address."""
+    """The identity that a host call names; ``path_install_id`` is the install in the call's address."""
 
     tenant_id: str
     extension_id: str
@@ -64,20 +64,20 @@ def for_caller(connection: Connection, caller: Caller, *, capability: str, lock:
     """
     if caller.install_id != caller.path_install_id:
         raise NotFound(_NOT_FOUND)
-    found = _fetch(connection, caller.tenant_id, caller.install_id, lock=lock)
-    if found is None or not found.enabled or found.extension_id != caller.extension_id:
+    install = _fetch(connection, caller.tenant_id, caller.install_id, lock=lock)
+    if install is None or not install.enabled or install.extension_id != caller.extension_id:
         raise NotFound(_NOT_FOUND)
-    if capability not in found.providers:
+    if capability not in install.providers:
         raise CapabilityDenied(f"Permission denied: {capability} not granted")
-    return found
+    return install
 
 
 def require(connection: Connection, tenant_id: str, install_id: str, *, lock: bool = False) -> Install:
     """One install of the tenant, enabled or not. Raises ``NotFound``."""
-    found = _fetch(connection, tenant_id, install_id, lock=lock)
-    if found is None:
+    install = _fetch(connection, tenant_id, install_id, lock=lock)
+    if install is None:
         raise NotFound(_NOT_FOUND)
-    return found
+    return install
 
 
 def several(connection: Connection, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], Install]:
@@ -130,8 +130,8 @@ def create(
     declared by the version, ``AlreadyInstalled``.
     """
     locks.alone(connection, locks.bundles_of(tenant_id))
-    found = version(connection, extension_id, version_id)
-    granted = _checked_grants(grants, found.capabilities)
+    installed = version(connection, extension_id, version_id)
+    granted = _checked_grants(grants, installed.capabilities)
     install_id = str(uuid4())
     try:
         connection.execute(
@@ -139,7 +139,7 @@ def create(
                 id=install_id,
                 tenant_id=tenant_id,
                 extension_id=extension_id,
-                version_id=found.id,
+                version_id=installed.id,
                 enabled=True,
                 config=dict(config),
                 created_at=now,
@@ -164,15 +164,15 @@ def change(
     add_grants: Iterable[str] = (),
     remove_grants: Iterable[str] = (),
 ) -> Install:
-    """Change what is not ``None``; ``grants`` and ``config`` replace, then capabilities are added and removed.
+    """Change what the arguments give; ``grants`` and ``config`` replace, then capabilities are added and removed.
 
     Raises ``NotFound``, ``ValidationFailed``.
     """
-    found = require(connection, tenant_id, install_id, lock=True)
+    install = require(connection, tenant_id, install_id, lock=True)
     values: dict[str, Any] = {"updated_at": now}
     if enabled is not None:
         values["enabled"] = enabled
-    if enabled is True and not found.enabled:
+    if enabled is True and not install.enabled:
         next_run.start_install(connection, tenant_id, install_id, now)
     if enabled is False:
         next_run.stop_install(connection, tenant_id, install_id)
@@ -181,9 +181,9 @@ def change(
     added, removed = normalise_capabilities(add_grants), normalise_capabilities(remove_grants)
     if grants is not None or added or removed:
         _check_known(removed)
-        declared = version(connection, found.extension_id, found.version_id).capabilities
-        wanted = {*(found.grants if grants is None else grants), *added}
-        granted = _checked_grants(wanted, declared) - removed
+        declared = version(connection, install.extension_id, install.version_id).capabilities
+        listed = {*(install.grants if grants is None else grants), *added}
+        granted = _checked_grants(listed, declared) - removed
         _replace_grants(connection, tenant_id, install_id, granted)
     connection.execute(update(tables.install).where(_is(tenant_id, install_id)).values(values))
     return require(connection, tenant_id, install_id)

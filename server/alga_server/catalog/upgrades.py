@@ -77,12 +77,12 @@ def upgrade(
         elif row.version_id == before.version_id:  # else an earlier change took its endpoint, and disabled it
             missing.append(MissingEndpoint(row.id, row.method, row.path))
     if missing and not disable_missing:
-        raise ScheduleRemapFailed(missing=[(each.schedule_id, each.method, each.path) for each in missing])
+        raise ScheduleRemapFailed(missing=[(gone.schedule_id, gone.method, gone.path) for gone in missing])
     for schedule_id, endpoint_id in remapped.items():
         _change(connection, before, schedule_id, {"endpoint_id": endpoint_id})
-    for each in missing:
+    for gone in missing:
         values = {"enabled": False, "last_error": DISABLED, "updated_at": now, **next_run.NOTHING}
-        _change(connection, before, each.schedule_id, values)
+        _change(connection, before, gone.schedule_id, values)
     kept = before.grants & normalise_capabilities(version.capabilities)
     installs.move(connection, before, version_id=version.id, grants=kept, now=now)
     return Upgrade(before, installs.require(connection, tenant_id, install_id), len(remapped), missing)

@@ -1,13 +1,13 @@
-"""Which cron expressions a schedule may have. ``occurrences`` says when they fire.
+"""Which cron expressions a schedule may have. ``occurrences`` computes when they fire.
 
 Five fields as Debian's cron reads them, parsed by ``cronsim``; messages from alga-contract 5.2. Unlike Alga's server,
 ranges are checked and the minimum interval is the real one: the smallest gap between any two firings on a calendar
-without time zones. Firings are a product (minutes of the hour, times hours of the day, times days), so that gap lies
+without time zones. Firings are a product (minutes of the hour, times hours of the day, times days), so that gap is
 within an hour, or over the seam between two adjacent hours, the last of which may be midnight.
 
 Which time zones a schedule may have: the IANA names of the ``tzdata`` package, the same on every machine.
 
-Names are compared, never opened: no path, no ``localtime``, no ``posixrules`` of the machine comes through.
+Names are compared, never opened: no path, no ``localtime``, no ``posixrules`` of the machine is used.
 """
 
 from __future__ import annotations

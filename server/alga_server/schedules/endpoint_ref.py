@@ -56,21 +56,21 @@ class Selector:
         return cls(method, clean_path(path))
 
     def choose(self, endpoints: Iterable[EndpointT]) -> EndpointT:
-        """The one endpoint meant. Raises ``FieldRefused`` if there is none, or more than one."""
-        found = [
+        """The one endpoint meant. Raises ``FieldRefused`` for no endpoint, or more than one."""
+        matching = [
             endpoint
             for endpoint in endpoints
             if endpoint.path == self.path
             and self.method in (None, endpoint.method)
             and schedulable(endpoint.method, endpoint.path)
         ]
-        if len(found) > 1:
+        if len(matching) > 1:
             raise FieldRefused(
                 f'Endpoint {self.path} answers GET and POST; choose with "GET {self.path}" or "POST {self.path}"'
             )
-        if not found:
+        if not matching:
             raise FieldRefused(_NOT_FOUND)
-        return found[0]
+        return matching[0]
 
 
 def clean_path(path: str) -> str:
@@ -85,9 +85,9 @@ def schedulable(method: str, path: str) -> bool:
 
 def endpoints(connection: Connection, version_id: str) -> list[EndpointInfo]:
     """The endpoints of a version, ordered by path, then method."""
-    found = connection.execute(select(tables.endpoint).where(tables.endpoint.c.version_id == version_id))
+    of_version = connection.execute(select(tables.endpoint).where(tables.endpoint.c.version_id == version_id))
     # Not the database's order, which may be a language's.
-    rows = sorted(found, key=lambda row: (row.path, row.method))
+    rows = sorted(of_version, key=lambda row: (row.path, row.method))
     return [
         EndpointInfo(
             id=row.id,

@@ -1,4 +1,4 @@
-"""What fires next, as it stands beside each schedule: computed when something changes, never when somebody asks.
+"""The next occurrence, stored with each schedule: computed when the schedule changes, never when it is read.
 
 Functions that take a connection run in its transaction, and name the tenant and the install.
 """
@@ -47,8 +47,8 @@ def start_install(connection: Connection, tenant_id: str, install_id: str, now: 
     """The install was enabled: its enabled schedules fire from ``now`` on."""
     locks.change_schedules(connection, locks.of_install(tenant_id, install_id))
     table = tables.schedule
-    mine = (table.c.tenant_id == tenant_id) & (table.c.install_id == install_id)
-    query = select(table.c.id, table.c.cron, table.c.timezone).where(mine, table.c.enabled)
+    of_install = (table.c.tenant_id == tenant_id) & (table.c.install_id == install_id)
+    query = select(table.c.id, table.c.cron, table.c.timezone).where(of_install, table.c.enabled)
     for row in connection.execute(query).all():
         values = first_columns(row.cron, row.timezone, now)
-        connection.execute(update(table).where(mine, table.c.id == row.id).values(values))
+        connection.execute(update(table).where(of_install, table.c.id == row.id).values(values))

@@ -4,8 +4,8 @@ The rule is Debian cron's, as ``cronsim`` has it; docs/scheduling.md prints it w
 
 - An expression whose minute and hour both name times (neither begins with ``*``) means times of day. One that the
   clocks jump over is made up for at the first minute after the jump; one that happens twice fires the first time.
-- Any other expression means an interval. It follows the clock on the wall: what is jumped over does not happen, what
-  happens twice fires twice.
+- Any other expression means an interval. It follows the clock on the wall: a time that is jumped over does not fire, a
+  time that happens twice fires twice.
 
 So several nominal times can fall on one instant, and each is an occurrence of its own.
 """
@@ -30,7 +30,7 @@ _MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One firing: the instant at which it is due, in UTC, and the time of day it stands for, with its offset."""
+    """One firing: the instant at which it is due, in UTC, and its nominal time of day, with its offset."""
 
     due_at: datetime
     nominal: datetime
@@ -47,7 +47,7 @@ def after(expression: str, timezone: str, instant: datetime) -> Iterator[Occurre
     if _is_interval(expression):
         return _interval(expression, zone, instant)
     all_from_here = _times_of_day(expression, zone, _wall(instant, zone))
-    return dropwhile(lambda each: each.due_at <= instant, all_from_here)
+    return dropwhile(lambda occurrence: occurrence.due_at <= instant, all_from_here)
 
 
 def following(expression: str, timezone: str, previous: Occurrence) -> Iterator[Occurrence]:
@@ -98,7 +98,7 @@ def _next_shown(expression: str, zone: ZoneInfo, instant: datetime) -> datetime:
 def _instants(wall: datetime, zone: ZoneInfo) -> list[datetime]:
     """When the zone's clock shows ``wall``: never, once or twice, in UTC and in order."""
     candidates = {wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
-    return sorted(each for each in candidates if _wall(each, zone) == wall)
+    return sorted(instant for instant in candidates if _wall(instant, zone) == wall)
 
 
 def _wall(instant: datetime, zone: ZoneInfo) -> datetime:

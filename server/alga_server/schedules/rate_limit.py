@@ -2,7 +2,7 @@
 
 GCRA, the leaky bucket as a meter: each change moves the install's *theoretical arrival time* on by the time that one
 change takes at the steady rate; a change that would move it further ahead of now than the burst allows is refused. One
-instant per install says it all, so any number of servers on one database share the limit.
+instant per install is all the state, so any number of servers on one database share the limit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .owner import ScheduleOwner
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """``per_minute`` changes on and on, after ``burst`` at once."""
+    """``per_minute`` changes for as long as wished, after ``burst`` without a wait."""
 
     per_minute: int = 10
     burst: int = 50
@@ -32,14 +32,14 @@ class Rate:
 
 
 def take(connection: Connection, install: ScheduleOwner, rate: Rate, now: datetime) -> None:
-    """Count one change. Raises ``RateLimited``, which says when the next will do.
+    """Count one change. Raises ``RateLimited`` with the time to wait.
 
     Runs in the transaction of the change, whose caller holds the install's row: a change that is rolled back was not
     counted, and no two are counted as one.
     """
     row = tables.rate_limit
-    mine = and_(row.c.tenant_id == install.tenant_id, row.c.install_id == install.install_id)
-    arrival = connection.execute(select(row.c.arrival_at).where(mine)).scalar_one_or_none()
+    of_install = and_(row.c.tenant_id == install.tenant_id, row.c.install_id == install.install_id)
+    arrival = connection.execute(select(row.c.arrival_at).where(of_install)).scalar_one_or_none()
     ahead = rate.cost * rate.burst
     # No further ahead than a whole burst: a clock that was set back, or a setting, would bar the install for long.
     start = now if arrival is None else max(now, min(arrival, now + ahead))
@@ -51,4 +51,4 @@ def take(connection: Connection, install: ScheduleOwner, rate: Rate, now: dateti
         owner = {"tenant_id": install.tenant_id, "install_id": install.install_id}
         connection.execute(insert(row).values(**owner, **values))
     else:
-        connection.execute(update(row).where(mine).values(values))
+        connection.execute(update(row).where(of_install).values(values))

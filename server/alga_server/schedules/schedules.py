@@ -1,6 +1,6 @@
 """Schedules of one install: the rules around them, the same for host calls and admins (alga-contract 5.2 to 5.4).
 
-Functions take a connection and run in its transaction. Every query names the tenant and the install. Whoever writes
+Functions take a connection and run in its transaction. Every query names the tenant and the install. A writer
 holds the install's row (``installs.for_caller`` or ``require`` with ``lock``), so quota and names hold under any load.
 """
 
@@ -126,8 +126,8 @@ def change(
     Raises ``NotFound``, ``ValidationFailed`` with every field that is wrong.
     """
     locks.change_schedule(connection, install.tenant_id, install.install_id, schedule_id)
-    found = get(connection, install, schedule_id)
-    if found is None:
+    stored = get(connection, install, schedule_id)
+    if stored is None:
         raise NotFound(_NOT_FOUND)
     values = _check(connection, install, members, own_id=schedule_id, limits=limits)
     if (
@@ -136,9 +136,9 @@ def change(
         and not _has_endpoint(connection, install, schedule_id)
     ):
         raise ValidationFailed(field_errors={"enabled": _ENDPOINT_GONE})
-    before = found.info.model_dump(include={"cron", "timezone", "enabled"})
-    if before != (wanted := before | {key: values[key] for key in before if key in values}):
-        values |= _next(install, wanted, now)
+    before = stored.info.model_dump(include={"cron", "timezone", "enabled"})
+    if before != (after := before | {key: values[key] for key in before if key in values}):
+        values |= _next(install, after, now)
     statement = update(tables.schedule).where(_is(install, schedule_id)).values(**values, updated_at=now)
     _write_named(lambda: connection.execute(statement))
     touch(connection, install, now)
@@ -243,7 +243,7 @@ def _write_named(write: Callable[[], object]) -> None:
 
 def _name_taken(connection: Connection, install: ScheduleOwner, name: str, own_id: str | None) -> bool:
     query = select(tables.schedule.c.id).where(_of(install), tables.schedule.c.name == name)
-    return any(found != own_id for found in connection.execute(query).scalars())
+    return any(schedule_id != own_id for schedule_id in connection.execute(query).scalars())
 
 
 def _extent(connection: Connection, install: ScheduleOwner) -> tuple[int, int]:

@@ -60,7 +60,7 @@ def check_choice(value: object, choices: Sequence[str]) -> str:
 
 
 def check_payload(value: object) -> dict[str, object] | list[object] | None:
-    """``value`` if it is an object, an array or null, and comes back from storage the same. Raises ``FieldRefused``."""
+    """``value`` if it is an object, an array or null, and storage returns it the same. Raises ``FieldRefused``."""
     if value is None:
         return None
     if not isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""What a kind of database is to the storage: its engines, how many may write at once, what its errors mean."""
+"""A kind of database as the storage uses it: engines, number of concurrent writers, meaning of its errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Backend:
     """One database, opened. ``sqlite`` and ``postgres`` make them.
 
     ``reader`` begins transactions that see one state of the database and change nothing, ``writer`` those that
-    change it, of which ``writers`` run at once. ``one_connection`` says that readers and writer share one.
+    change it, of which up to ``writers`` run concurrently. With ``one_connection``, readers and writer share it.
     """
 
     reader: Engine
@@ -30,4 +30,4 @@ class Backend:
     will_pass: Callable[[DBAPIError], bool]
     """Whether the transaction that met the error did nothing wrong, and may be tried again."""
     explain: Callable[[SQLAlchemyError], SettingsError]
-    """What somebody who starts a server is told of an error that keeps the database from being opened."""
+    """The error to show at the server's start when the database cannot be opened."""

@@ -26,7 +26,7 @@ T = TypeVar("T")
 logger = logging.getLogger("alga_server")
 
 _TRIES = 5
-"""How often a transaction is run that the database ended for another's sake."""
+"""How often a transaction is run that the database aborts for a deadlock or a conflict."""
 
 
 class Database:
@@ -34,7 +34,7 @@ class Database:
 
     ``read`` and ``write`` run a function over a connection inside one transaction: committed when the function
     returns, rolled back when it raises. A read sees one state of the database. What a write has locked (``locks``)
-    stays true until it commits; the function may be run again if the database ended it for another's sake, so it
+    stays true until it commits; the function may be run again after a deadlock or a conflict, so it
     touches nothing but the connection. Cancelling the caller waits for the transaction to end. Tables are created by
     ``start``, or by the first transaction. Raises ``SettingsError`` for a URL it cannot use.
     ``session`` are settings of PostgreSQL's sessions.
@@ -61,7 +61,7 @@ class Database:
         return await to_thread.run_sync(self._run, self._backend.writer, fn, limiter=self._write_turn)
 
     async def revision(self) -> str | None:
-        """Where the schema stands, without changing it; ``None`` for an empty database. Raises ``SettingsError``."""
+        """The schema's revision, without changing it; ``None`` for an empty database. Raises ``SettingsError``."""
         return await to_thread.run_sync(self._revision, limiter=self._read_turn)
 
     async def aclose(self) -> None:
@@ -73,7 +73,7 @@ class Database:
             self._make_tables()
         if not self._backend.one_connection:
             return self._run_until_done(engine, fn)
-        # The limiter's turns are per event loop; the one connection has one user whatever the loop.
+        # The limiter's turns are per event loop; the one connection has one user in any loop.
         with self._exclusive, engine.begin() as connection:
             return fn(connection)
 
@@ -86,7 +86,7 @@ class Database:
                 if not (rest and self._backend.will_pass(error)):
                     raise
                 logger.info(
-                    "A transaction was ended for another's sake, and is run again: %s",
+                    "Retrying transaction after a deadlock or a conflict: %s",
                     type(error.orig).__name__,
                     extra={"action": "transaction_repeated"},
                 )
@@ -151,8 +151,8 @@ def _open(url: str, threads: int, session: Mapping[str, str]) -> Backend:
     )
 
 
-def _foreign(found: Exception) -> SettingsError:
+def _foreign(table: Exception) -> SettingsError:
     return SettingsError(
-        f"The database that database_url names has a table {found} that this server did not make.",
+        f"The database that database_url names has a table {table} that this server did not make.",
         hint="Give the server a database of its own.",
     )

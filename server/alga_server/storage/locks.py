@@ -1,9 +1,9 @@
-"""Who waits for whom, where many write at once. SQLite lets one write at a time, and needs none of it.
+"""Locks for concurrent writers. SQLite has one writer at a time, and needs none of them.
 
-Everybody takes locks in one order, so that no two wait for each other: first what is done *alone*, then the install
+All transactions take locks in one order, so that no two wait for each other: first ``alone``, then the install
 (of several, by tenant and id), then its schedules in the order of their ids, then runs in the order of their ordinals.
 A lock is taken by a statement of its own, before what it guards is read: a statement that waits sees the row that it
-locks as it is afterwards, but whatever it joins as it was before. Functions take a connection; locks last until its
+locks as it is afterwards, but rows that it joins as they were before. Functions take a connection; locks last until its
 transaction ends.
 """
 
@@ -17,7 +17,7 @@ from . import tables
 
 
 def alone(connection: Connection, what: str) -> None:
-    """Nobody else does ``what`` meanwhile, in whichever process."""
+    """Lock ``what``, a name, against other transactions of any process."""
     if _needed(connection):
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(what, 0))))
 
@@ -28,17 +28,17 @@ def bundles_of(tenant_id: str) -> str:
 
 
 def change_install(connection: Connection, tenant_id: str, install_id: str) -> None:
-    """Nobody else changes the install, or creates, changes or deletes a schedule of it. Runs go on being claimed."""
+    """Lock the install, and creating, changing or deleting its schedules. Runs can still be claimed."""
     _lock_install(connection, tenant_id, install_id, key_share=True)
 
 
 def remove_install(connection: Connection, tenant_id: str, install_id: str) -> None:
-    """Nobody else does anything with the install, its schedules or their runs: it is about to go."""
+    """Lock the install, its schedules and their runs against everything, to delete it."""
     _lock_install(connection, tenant_id, install_id)
     change_schedules(connection, of_install(tenant_id, install_id))
     run = tables.schedule_run.c
-    mine = and_(run.tenant_id == tenant_id, run.install_id == install_id, run.status == "running")
-    change_runs(connection, mine)
+    running = and_(run.tenant_id == tenant_id, run.install_id == install_id, run.status == "running")
+    change_runs(connection, running)
 
 
 def change_several(
@@ -53,18 +53,18 @@ def change_several(
 def claim_several(
     connection: Connection, places: Iterable[tuple[str, str]], schedule_ids: Iterable[str], *, wait: bool
 ) -> set[str]:
-    """As ``keep_install`` of each tenant and install, then ``change_schedule`` of each schedule; which.
+    """Lock as ``keep_install`` and then ``change_schedule`` do; the ids of the locked schedules.
 
-    Unless it is to ``wait``, schedules that somebody else has locked are left: what is due together is shared out.
+    Without ``wait``, schedules that another transaction has locked are left out, so that servers share the work.
     """
-    wanted = list(schedule_ids)
+    ids = list(schedule_ids)
     if not _needed(connection):
-        return set(wanted)
+        return set(ids)
     install, schedule = tables.install, tables.schedule
     place = (install.c.tenant_id, install.c.id)
     kept = select(install.c.id).where(tuple_(*place).in_(sorted(set(places)))).order_by(*place)
     connection.execute(kept.with_for_update(of=install, read=True, key_share=True)).all()
-    free = select(schedule.c.id).where(schedule.c.id.in_(wanted)).order_by(schedule.c.id)
+    free = select(schedule.c.id).where(schedule.c.id.in_(ids)).order_by(schedule.c.id)
     return set(connection.execute(free.with_for_update(of=schedule, skip_locked=not wait)).scalars())
 
 
@@ -74,7 +74,7 @@ def keep_install(connection: Connection, tenant_id: str, install_id: str) -> Non
 
 
 def change_schedules(connection: Connection, which: ColumnElement[bool]) -> None:
-    """Nobody else changes the schedules, or claims runs of them."""
+    """Lock the schedules against changes and claims."""
     if _needed(connection):
         schedule = tables.schedule
         query = select(schedule.c.id).where(which).order_by(schedule.c.id).with_for_update(of=schedule)
@@ -82,12 +82,12 @@ def change_schedules(connection: Connection, which: ColumnElement[bool]) -> None
 
 
 def change_schedule(connection: Connection, tenant_id: str, install_id: str, schedule_id: str) -> None:
-    """Nobody else changes the schedule, or claims runs of it."""
+    """Lock the schedule against changes and claims."""
     change_schedules(connection, of_install(tenant_id, install_id) & (tables.schedule.c.id == schedule_id))
 
 
 def change_runs(connection: Connection, which: ColumnElement[bool]) -> None:
-    """Nobody else keeps the runs, or records how they ended."""
+    """Lock the runs against heartbeats and recorded ends."""
     if _needed(connection):
         run = tables.schedule_run
         query = select(run.c.ordinal).where(which).order_by(run.c.ordinal).with_for_update(of=run)
@@ -105,8 +105,8 @@ def _lock_install(
 ) -> None:
     if _needed(connection):
         install = tables.install
-        mine = and_(install.c.tenant_id == tenant_id, install.c.id == install_id)
-        query = select(install.c.id).where(mine).with_for_update(of=install, read=read, key_share=key_share)
+        this = and_(install.c.tenant_id == tenant_id, install.c.id == install_id)
+        query = select(install.c.id).where(this).with_for_update(of=install, read=read, key_share=key_share)
         connection.execute(query).all()
 
 

@@ -1,7 +1,7 @@
-"""PostgreSQL, through psycopg: many write at once, and rows' locks decide who waits for whom (``locks``).
+"""PostgreSQL, through psycopg: writers are concurrent, and row locks order them (``locks``).
 
-Writes are READ COMMITTED: each statement sees what was committed before it, so whoever has waited for a lock sees what
-it waited for. Reads are REPEATABLE READ: one state from the first statement to the last.
+Writes are READ COMMITTED: each statement sees all commits before it, so a transaction that waited for a lock sees the
+change that it waited for. Reads are REPEATABLE READ: one state from the first statement to the last.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _IDLE_TIMEOUT_S = 60
 """After this long the database ends a transaction whose server does nothing: it was stopped, and holds locks."""
 
 _MIGRATION = 0x416C6761
-"""The key of the advisory lock of whoever migrates."""
+"""The key of the advisory lock for migrating."""
 
 _PASSING = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected."""
 
 
 def open_postgres(url: URL, *, threads: int, session: Mapping[str, str]) -> Backend:
-    """A database of a PostgreSQL server. ``threads`` read at once, and half as many write.
+    """A database of a PostgreSQL server. ``threads`` readers are concurrent, and half as many writers.
 
     ``session`` are settings of its sessions.
 

@@ -17,7 +17,7 @@ _BUSY_TIMEOUT_S = 30.0
 
 
 def open_sqlite(url: URL, *, threads: int) -> Backend:
-    """A database file, or one in memory for a URL that names none. ``threads`` read at once; one writes."""
+    """A database file, or one in memory for a URL that names none. ``threads`` readers are concurrent; one writes."""
     in_memory = url.database in {None, "", ":memory:"}
     engine = _memory_engine(url) if in_memory else _file_engine(url, connections=threads + 1)
     return Backend(

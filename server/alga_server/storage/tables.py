@@ -1,6 +1,6 @@
 """The server's tables. Names follow Alga's own where it has them (alga-contract 5.6); unlike there, keys are real.
 
-Ids are UUID text. Instants are stored as UTC. Whatever belongs to a tenant carries ``tenant_id``, and refers to its
+Ids are UUID text. Instants are stored as UTC. Rows of a tenant carry ``tenant_id``, and refer to their
 install by ``(tenant_id, install_id)``, so that no row can belong to one tenant and to another's install.
 """
 
@@ -191,7 +191,7 @@ schedule_run = Table(
     Column("finished_at", Instant),
     Column("duration_ms", Integer),
     _owner(),
-    # The database decides: a nominal time fires once, and a schedule runs once at a time, whoever asks.
+    # The database decides: a nominal time fires once, and a schedule has one run at a time, on any server.
     UniqueConstraint(
         "schedule_id", "trigger", "nominal_time", "attempt", name="tenant_extension_schedule_run_once_uniq"
     ),

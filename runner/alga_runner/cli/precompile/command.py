@@ -20,8 +20,8 @@ Examples:
   alga-runner precompile my-extension other.tar.zst dist/main.wasm --json
   alga-runner precompile /srv/bundles --code-cache /var/cache/alga-runner --jobs 4
 
-In a terminal a line shows what is under way; elsewhere stderr gets a line for each finished module. The table, or the
-JSON document, is printed at the end on stdout.
+In a terminal a line shows the modules being compiled; elsewhere stderr gets a line for each finished module.
+The table, or the JSON document, is printed at the end on stdout.
 
 Exit status: 0 when every module is in the cache and a runner would run it, 1 when one is not, 2 for bad usage, 130
 after Ctrl-C.

@@ -1,4 +1,4 @@
-"""A server in a process of its own: it makes the calls of each line on stdin, all at once, and says their answers."""
+"""A server in a process of its own: it makes the calls of each line on stdin concurrently, and prints their answers."""
 
 from __future__ import annotations
 

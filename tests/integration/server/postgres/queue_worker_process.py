@@ -1,4 +1,4 @@
-"""A server whose worker takes jobs from the queue, in a process of its own: it says what it asks of its runner.
+"""A server whose worker takes jobs from the queue, in a process of its own: it prints its requests to the runner.
 
 It is given its settings, how far its clock is ahead, and whether its runner never answers.
 """
@@ -17,7 +17,7 @@ from alga_server import Server, ServerSettings, SystemClock
 
 
 class Ahead(SystemClock):
-    """The machine's clock, ahead. It cannot be moved, so that only the queue brings what is due."""
+    """The machine's clock, ahead. It cannot be moved, so that only the queue brings due schedules."""
 
     def __init__(self, seconds: float) -> None:
         self._by = timedelta(seconds=seconds)

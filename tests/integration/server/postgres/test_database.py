@@ -188,9 +188,9 @@ async def test_the_server_says_who_it_is_to_the_database(database_url: str) -> N
 async def test_a_payload_comes_back_exactly(install: Install, payload: Any) -> None:
     schedule_id = await install.create(payload=payload)
 
-    found = await install.get(schedule_id)
+    schedule = await install.get(schedule_id)
 
-    assert repr(found["payload"]) == repr(payload)
+    assert repr(schedule["payload"]) == repr(payload)
 
 
 async def test_a_name_that_cannot_be_stored_is_nobodys(install: Install) -> None:

@@ -42,8 +42,8 @@ Work = Callable[[Connection], Any]
 
 @pytest.fixture
 def database(alga: Alga) -> Database:
-    found: Database = alga.server._services.database
-    return found
+    database: Database = alga.server._services.database
+    return database
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ async def test_a_create_that_waited_for_an_upgrade_finds_its_install(
 ) -> None:
     _, created = await meet(database, await upgrading(install), creating(install))
 
-    assert [each["id"] for each in await install.list()] == [created]
+    assert [schedule["id"] for schedule in await install.list()] == [created]
 
 
 async def test_a_claim_that_waited_for_a_disabled_install_takes_nothing(
@@ -226,7 +226,7 @@ async def test_a_schedule_that_is_deleted_during_its_claim_is_gone_and_its_run_i
     claimed, _ = await meet(database, claiming(install, schedule_id), deleting(install, schedule_id))
 
     assert await install.list() == []
-    assert [each["id"] for each in await install.runs()] == [claimed.run.id]
+    assert [run["id"] for run in await install.runs()] == [claimed.run.id]
 
 
 async def test_a_claim_that_waited_for_an_uninstall_takes_nothing(
@@ -252,7 +252,7 @@ async def test_a_create_does_not_wait_for_a_claim(
     claimed, created = await meet(database, claiming(install, schedule_id), creating(install))
 
     assert isinstance(claimed, Claim)
-    assert {each["id"] for each in await install.list()} == {schedule_id, created}
+    assert {schedule["id"] for schedule in await install.list()} == {schedule_id, created}
 
 
 async def test_a_change_that_waited_for_a_claim_keeps_what_the_claim_did(
@@ -295,7 +295,7 @@ async def test_a_run_that_ends_while_it_is_given_up_is_given_up(
 
     lost, ended = await meet(database, partial(recording.reap, now=late), finish)
 
-    assert [each.status for each in lost] == ["lost"]
+    assert [run.status for run in lost] == ["lost"]
     assert ended is None
 
 
@@ -333,7 +333,7 @@ async def test_a_claim_during_a_run_is_an_overlap_and_does_not_hold_up_its_end(
 
 
 def claiming_some(install: Install, ids: list[str], worker: Worker = WORKER) -> Work:
-    due = [DueSchedule(install.tenant, install.id, each, running=False) for each in ids]
+    due = [DueSchedule(install.tenant, install.id, schedule_id, running=False) for schedule_id in ids]
     return partial(claims.claim_many, due=due, worker=worker, now=NOON, room=50)
 
 
@@ -376,7 +376,7 @@ async def test_ends_of_many_runs_and_a_disabled_install_do_not_wait_in_a_circle(
             group.start_soon(partial(endings.record, claimed.run, Ending("success"), NOON, duration_ms=1))
         group.start_soon(database.write, enabling(install, False))
 
-    assert [each["status"] for each in await install.runs()] == ["success"] * 8
+    assert [run["status"] for run in await install.runs()] == ["success"] * 8
 
 
 async def test_heartbeats_and_an_uninstall_do_not_wait_for_each_other_in_a_circle(

@@ -1,4 +1,4 @@
-"""Rules that hold over servers in processes of their own, on one PostgreSQL, when everyone comes at once."""
+"""Rules that hold over servers in processes of their own, on one PostgreSQL, under concurrent calls."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Calling:
         self._stdout = TextReceiveStream(process.stdout)
         self._said = ""
 
-    async def says(self) -> str:
+    async def read_line(self) -> str:
         while "\n" not in self._said:
             self._said += await self._stdout.receive()
         line, _, self._said = self._said.partition("\n")
@@ -43,7 +43,7 @@ class Calling:
 
     async def make(self, calls: Sequence[Call], answers: list[tuple[int, Any]]) -> None:
         await self._stdin.send(json.dumps(calls).encode() + b"\n")
-        answers += [(status, body) for status, body in json.loads(await self.says())]
+        answers += [(status, body) for status, body in json.loads(await self.read_line())]
 
 
 @asynccontextmanager
@@ -69,11 +69,11 @@ def settings(settings: ServerSettings) -> ServerSettings:
 
 @pytest.fixture
 async def everywhere(settings: ServerSettings) -> AsyncIterator[Everywhere]:
-    """Make calls, spread over the processes, at once; all answers."""
+    """Make concurrent calls, spread over the processes; all answers."""
     async with AsyncExitStack() as stack:
         others = [await stack.enter_async_context(calling(settings)) for _ in range(PROCESSES)]
         for other in others:
-            assert await other.says() == "ready"
+            assert await other.read_line() == "ready"
 
         async def make(calls: Sequence[Call]) -> list[tuple[int, Any]]:
             answers: list[tuple[int, Any]] = []
@@ -134,7 +134,7 @@ async def test_installs_of_two_tenants_do_not_wait_for_each_others_quota(
 ) -> None:
     ours, theirs = await alga.install("tenant-a"), await alga.install("tenant-b")
 
-    answers = await everywhere([creating(each) for each in (ours, theirs) for _ in range(40)])
+    answers = await everywhere([creating(one) for one in (ours, theirs) for _ in range(40)])
 
     assert {status for status, _ in answers} == {201}
     assert len(await ours.list()) == len(await theirs.list()) == 40

@@ -1,4 +1,4 @@
-"""``alga-server reconcile`` where a queue brings what is due: its jobs are looked at and healed like the rest."""
+"""``alga-server reconcile`` with a queue: its jobs are checked and repaired like the rest."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Place:
 
     def by_hand(self, *statements: str) -> None:
         with self._engine.begin() as connection:
-            for each in statements:
-                connection.execute(text(each))
+            for statement in statements:
+                connection.execute(text(statement))
 
     def rows(self, query: str) -> list[Any]:
         with self._engine.begin() as connection:
@@ -122,10 +122,10 @@ def test_checking_lists_a_job_that_is_wrong_and_changes_nothing(
     place.by_hand(*HARM[kind])
     before = place.rows(JOBS), place.rows(SCHEDULES)
 
-    status, found = reconcile("--check")
+    status, discrepancies = reconcile("--check")
 
     assert status == 1
-    assert found == [
+    assert discrepancies == [
         {
             "discrepancy": kind,
             "healed": False,
@@ -146,9 +146,9 @@ def test_a_job_that_is_wrong_is_healed_and_said(
     place.by_hand(*HARM[kind])
 
     with caplog.at_level(logging.WARNING, logger="alga_server"):
-        status, found = reconcile()
+        status, discrepancies = reconcile()
 
-    assert (status, [(each["discrepancy"], each["healed"]) for each in found]) == (0, [(kind, True)])
+    assert (status, [(one["discrepancy"], one["healed"]) for one in discrepancies]) == (0, [(kind, True)])
     assert [record.__dict__["discrepancy"] for record in caplog.records] == [kind]
     waiting = (
         "SELECT queueing_lock, scheduled_at AT TIME ZONE 'UTC' FROM procrastinate_jobs WHERE status = 'todo'"
@@ -164,8 +164,8 @@ def test_a_job_that_names_nobody_goes_and_the_one_that_lacks_comes(
     place.by_hand("UPDATE procrastinate_jobs SET queueing_lock = NULL, scheduled_at = NULL, args = '{}'")
 
     kinds = ["job_missing", "job_without_schedule"]
-    assert sorted(each["discrepancy"] for each in reconcile("--check")[1]) == kinds
-    assert sorted(each["discrepancy"] for each in reconcile()[1]) == kinds
+    assert sorted(one["discrepancy"] for one in reconcile("--check")[1]) == kinds
+    assert sorted(one["discrepancy"] for one in reconcile()[1]) == kinds
     assert reconcile("--check") == (0, [])
 
 
@@ -173,7 +173,7 @@ def test_the_job_of_a_schedule_that_is_healed_comes_with_it(place: Place, reconc
     place.create()
     place.by_hand("UPDATE tenant_extension_schedule SET next_run_at = NULL, next_nominal_time = NULL")
 
-    assert [each["discrepancy"] for each in reconcile()[1]] == ["not_scheduled"]
+    assert [one["discrepancy"] for one in reconcile()[1]] == ["not_scheduled"]
     assert reconcile("--check") == (0, [])
 
 

@@ -89,8 +89,8 @@ async def by_hand(install: Install, statement: str) -> list[Any]:
         result = connection.execute(text(statement))
         return [tuple(row) for row in result] if result.returns_rows else []
 
-    found: list[Any] = await install.alga.server._services.database.write(work)
-    return found
+    rows: list[Any] = await install.alga.server._services.database.write(work)
+    return rows
 
 
 async def make_due(install: Install, schedule_id: str) -> list[str]:
@@ -132,7 +132,7 @@ async def ended(
 
 async def reconciled(install: Install, method: str) -> list[str]:
     answer = await install.alga.admin(method, "/api/admin/reconciliation")
-    return [each["discrepancy"] for each in answer.json()["discrepancies"]]
+    return [one["discrepancy"] for one in answer.json()["discrepancies"]]
 
 
 async def test_when_its_lease_is_over_its_run_is_lost_and_the_schedule_goes_on(
@@ -177,7 +177,7 @@ async def test_while_its_lease_lasts_nobody_fires_the_schedule_though_its_job_is
     await silent_for_long(install)
 
     await reconciled(install, "POST")
-    await make_due(install, other_id)  # so that its job comes after the other's
+    await make_due(install, other_id)  # so that its job is after the other's
     async with working(settings) as other:
         asked = [(await other.asks())["schedule_id"] for _ in range(3)]
 

@@ -57,7 +57,7 @@ async def test_one_change_more_than_the_burst_is_refused_and_changes_nothing(
     assert await install.list() == before
 
 
-async def test_the_answer_says_to_the_second_when_the_next_change_will_do(
+async def test_the_answer_has_the_wait_until_the_next_change_to_the_second(
     install: Install, alga: Alga
 ) -> None:
     schedule_id = await spend(install)
@@ -71,7 +71,7 @@ async def test_the_answer_says_to_the_second_when_the_next_change_will_do(
     assert (await rename(install, schedule_id)).status_code == 429
 
 
-async def test_ten_a_minute_go_on_and_on(install: Install, alga: Alga) -> None:
+async def test_ten_a_minute_are_never_refused(install: Install, alga: Alga) -> None:
     schedule_id = await spend(install)
     statuses = []
 

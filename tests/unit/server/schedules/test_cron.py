@@ -201,15 +201,15 @@ EXPRESSIONS = st.one_of(
 
 def members(text: str, low: int, high: int) -> set[int]:
     """What a field means, read again by other means: by asking of each number whether it belongs."""
-    found = set()
+    numbers = set()
     for term in text.split(","):
         base, _, step = term.partition("/")
         first, _, last = base.partition("-")
         start, end = (low, high) if base == "*" else (int(first), int(last or first))
         if start == end and step:
             end = high
-        found |= {n for n in range(start, end + 1) if (n - start) % int(step or 1) == 0}
-    return found
+        numbers |= {n for n in range(start, end + 1) if (n - start) % int(step or 1) == 0}
+    return numbers
 
 
 def smallest_gap(expression: str) -> int | None:

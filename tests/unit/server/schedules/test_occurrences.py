@@ -38,12 +38,17 @@ DAY = timedelta(days=1)
 
 def first(expression: str, zone: str, instant: str, count: int = 1) -> list[tuple[str, str]]:
     """Instant and nominal time of the next occurrences."""
-    found = islice(after(expression, zone, datetime.fromisoformat(instant)), count)
-    return [(each.due_at.strftime("%Y-%m-%dT%H:%M:%SZ"), each.nominal_time) for each in found]
+    occurrences = islice(after(expression, zone, datetime.fromisoformat(instant)), count)
+    return [
+        (occurrence.due_at.strftime("%Y-%m-%dT%H:%M:%SZ"), occurrence.nominal_time)
+        for occurrence in occurrences
+    ]
 
 
 def within(expression: str, zone: str, start: datetime, span: timedelta) -> list[Occurrence]:
-    return list(takewhile(lambda each: each.due_at <= start + span, after(expression, zone, start)))
+    return list(
+        takewhile(lambda occurrence: occurrence.due_at <= start + span, after(expression, zone, start))
+    )
 
 
 def documented() -> list[tuple[str, str, str, str]]:
@@ -72,9 +77,11 @@ def test_the_document_has_the_rows_that_matter() -> None:
 def test_it_fires_when_the_document_says(zone: str, expression: str, nominal_time: str, instant: str) -> None:
     due_at = datetime.fromisoformat(instant)
 
-    found = within(expression, zone, due_at - timedelta(hours=12), DAY)
+    occurrences = within(expression, zone, due_at - timedelta(hours=12), DAY)
 
-    assert nominal_time in [each.nominal_time for each in found if each.due_at == due_at]
+    assert nominal_time in [
+        occurrence.nominal_time for occurrence in occurrences if occurrence.due_at == due_at
+    ]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +146,7 @@ def test_occurrences_that_share_an_instant_follow_one_another() -> None:
 
     [two, three, four] = islice(following("0,30 2,3 * * *", "Europe/Berlin", one), 3)
 
-    assert [each.nominal.strftime("%H:%M") for each in (one, two, three, four)] == [
+    assert [fired.nominal.strftime("%H:%M") for fired in (one, two, three, four)] == [
         "02:00",
         "02:30",
         "03:00",
@@ -168,11 +175,13 @@ INSTANTS = st.integers(0, 3 * 365 * 86_400).map(
 def test_in_every_zone_occurrences_are_in_order_and_no_two_alike(
     expression: str, zone: str, start: datetime
 ) -> None:
-    found = within(expression, zone, start, 3 * DAY)
+    occurrences = within(expression, zone, start, 3 * DAY)
 
-    assert all(each.due_at > start for each in found)
-    assert [each.due_at for each in found] == sorted(each.due_at for each in found)
-    assert len({each.nominal_time for each in found}) == len(found)
+    assert all(occurrence.due_at > start for occurrence in occurrences)
+    assert [occurrence.due_at for occurrence in occurrences] == sorted(
+        occurrence.due_at for occurrence in occurrences
+    )
+    assert len({occurrence.nominal_time for occurrence in occurrences}) == len(occurrences)
 
 
 @settings(deadline=None)
@@ -180,11 +189,11 @@ def test_in_every_zone_occurrences_are_in_order_and_no_two_alike(
 def test_in_every_zone_starting_anywhere_gives_the_same_occurrences(
     expression: str, zone: str, start: datetime
 ) -> None:
-    found = within(expression, zone, start, 2 * DAY)
+    occurrences = within(expression, zone, start, 2 * DAY)
 
-    for each in found[:20]:
-        rest = [one for one in found if one.due_at > each.due_at]
-        assert within(expression, zone, each.due_at, start + 2 * DAY - each.due_at) == rest
+    for occurrence in occurrences[:20]:
+        rest = [one for one in occurrences if one.due_at > occurrence.due_at]
+        assert within(expression, zone, occurrence.due_at, start + 2 * DAY - occurrence.due_at) == rest
 
 
 @settings(deadline=None)
@@ -192,12 +201,12 @@ def test_in_every_zone_starting_anywhere_gives_the_same_occurrences(
 def test_in_every_zone_the_instants_are_those_of_cronsim(expression: str, zone: str, start: datetime) -> None:
     if zone.endswith(("Lord_Howe", "/LHI")):
         return  # see the named hour above
-    mine = {each.due_at for each in within(expression, zone, start, 3 * DAY)}
+    ours = {occurrence.due_at for occurrence in within(expression, zone, start, 3 * DAY)}
 
     theirs = takewhile(
         lambda it: it <= start + 3 * DAY, CronSim(expression, start.astimezone(ZoneInfo(zone)))
     )
-    assert mine == {each.astimezone(UTC) for each in theirs if each > start}
+    assert ours == {instant.astimezone(UTC) for instant in theirs if instant > start}
 
 
 # ---- What a schedule does that is due
@@ -205,8 +214,8 @@ def test_in_every_zone_the_instants_are_those_of_cronsim(expression: str, zone: 
 
 def due(expression: str, start: str, now: str, zone: str = "UTC") -> tuple[str, int, str]:
     first_one = next(after(expression, zone, datetime.fromisoformat(start)))
-    found = misfires.due(expression, zone, first_one, datetime.fromisoformat(now))
-    return found.fire.nominal_time, found.missed, found.then.nominal_time
+    decision = misfires.due(expression, zone, first_one, datetime.fromisoformat(now))
+    return decision.fire.nominal_time, decision.missed, decision.then.nominal_time
 
 
 def test_what_is_due_on_time_fires_and_nothing_was_missed() -> None:
@@ -246,8 +255,8 @@ def test_a_server_that_was_away_for_years_is_back_quickly(expression: str) -> No
     now = datetime(2036, 6, 4, 12, 2, tzinfo=UTC)
     first_one = next(after(expression, "Europe/Berlin", datetime(2026, 1, 1, tzinfo=UTC)))
 
-    found = misfires.due(expression, "Europe/Berlin", first_one, now)
+    decision = misfires.due(expression, "Europe/Berlin", first_one, now)
 
-    assert found.missed == misfires.MAX_COUNTED
-    assert found.fire.due_at <= now < found.then.due_at
-    assert next(following(expression, "Europe/Berlin", found.fire)) == found.then
+    assert decision.missed == misfires.MAX_COUNTED
+    assert decision.fire.due_at <= now < decision.then.due_at
+    assert next(following(expression, "Europe/Berlin", decision.fire)) == decision.then
