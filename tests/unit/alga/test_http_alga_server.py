@@ -46,7 +46,7 @@ SNAKE_SCHEDULE = {
 
 
 class Script:
-    """Answers every request alike and keeps what was asked."""
+    """Answers every request alike and keeps the requests."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -131,9 +131,9 @@ async def test_an_identity_cannot_forge_a_header(script: Script, member: str, va
 
 async def test_create_sends_what_was_given_and_omits_the_rest(script: Script) -> None:
     script.answers(201, {"success": True, "scheduleId": "s-1"})
-    wanted = CreateScheduleInput(endpoint="/sync", cron="0 * * * *", payload={"keep": None})
+    schedule_input = CreateScheduleInput(endpoint="/sync", cron="0 * * * *", payload={"keep": None})
 
-    assert await script.port.create_schedule(IDENTITY, wanted, soon()) == "s-1"
+    assert await script.port.create_schedule(IDENTITY, schedule_input, soon()) == "s-1"
     assert json.loads(script.requests[0].content) == {
         "operation": "create",
         "endpoint": "/sync",
@@ -165,10 +165,10 @@ async def test_update_sends_nothing_for_leave_and_null_for_clear(script: Script)
 
 
 async def test_half_a_surrogate_pair_is_refused_before_it_is_sent(script: Script) -> None:
-    wanted = HOURLY.model_copy(update={"payload": {"x": "\ud800"}})
+    schedule_input = HOURLY.model_copy(update={"payload": {"x": "\ud800"}})
 
     with pytest.raises(HostCallError) as caught:
-        await script.port.create_schedule(IDENTITY, wanted, soon())
+        await script.port.create_schedule(IDENTITY, schedule_input, soon())
 
     assert caught.value.host_code is HostCallCode.VALIDATION_FAILED
     assert script.requests == []
@@ -178,10 +178,10 @@ async def test_half_a_surrogate_pair_is_refused_before_it_is_sent(script: Script
 async def test_a_schedule_may_be_in_camel_case_or_snake_case(script: Script, document: Any) -> None:
     script.answers(200, {"schedule": document})
 
-    found = await script.port.get_schedule(IDENTITY, "s-1", soon())
+    schedule = await script.port.get_schedule(IDENTITY, "s-1", soon())
 
-    assert found is not None
-    assert (found.endpoint_path, found.payload, found.created_at) == (
+    assert schedule is not None
+    assert (schedule.endpoint_path, schedule.payload, schedule.created_at) == (
         "/sync",
         {"a": None},
         "2026-01-01T00:00:00Z",

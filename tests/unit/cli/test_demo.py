@@ -1,4 +1,4 @@
-"""The demonstration holds, and says so when it does not."""
+"""The demonstration holds, and reports it when it does not."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_the_help_of_a_command_has_examples_and_exit_statuses(run, name: str) ->
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_says_what_it_does(name: str) -> None:
-    options = [each for each in command(name).params if isinstance(each, click.Option)]
+    options = [option for option in command(name).params if isinstance(option, click.Option)]
     silent = [option.name for option in options if not option.help]
 
     assert silent == []

@@ -51,19 +51,19 @@ def test_a_bundle_is_described_with_the_hash_of_its_own_bytes(run, sample: str, 
     archive = tmp_path / "bundle.tar.zst"
     archive.write_bytes(pack(read_bundle(sample).files))
 
-    found = inspected(run, str(archive))
+    document = inspected(run, str(archive))
 
-    assert found["kind"] == "bundle"
-    assert found["contentHash"] == read_bundle(archive).content_hash
+    assert document["kind"] == "bundle"
+    assert document["contentHash"] == read_bundle(archive).content_hash
 
 
 def test_a_bare_module_is_described_without_a_manifest(run, sample: str) -> None:
-    found = inspected(run, f"{sample}/dist/main.wasm")
+    document = inspected(run, f"{sample}/dist/main.wasm")
 
-    assert found["kind"] == "module"
-    assert found["manifest"] is None
-    assert found["contentHash"] is None
-    assert "cap:scheduler.manage" in found["capabilities"]["needed"]
+    assert document["kind"] == "module"
+    assert document["manifest"] is None
+    assert document["contentHash"] is None
+    assert "cap:scheduler.manage" in document["capabilities"]["needed"]
 
 
 def test_a_needed_capability_that_is_not_declared_is_named(run, extension) -> None:
@@ -137,29 +137,29 @@ def test_a_refused_module_is_described_with_its_manifest_and_the_reason(run, ext
 def test_a_broken_manifest_does_not_hide_the_module(run, extension) -> None:
     path = extension(manifest={"name": "x"}, imports=IMPORT_LIST)
 
-    found = inspected(run, path, 1)
+    document = inspected(run, path, 1)
 
-    assert found["manifest"] is None
-    assert found["loads"] is False
-    assert [refusal["code"] for refusal in found["refusals"]] == ["manifest_invalid"]
-    assert "cap:scheduler.manage" in found["capabilities"]["needed"]
+    assert document["manifest"] is None
+    assert document["loads"] is False
+    assert [refusal["code"] for refusal in document["refusals"]] == ["manifest_invalid"]
+    assert "cap:scheduler.manage" in document["capabilities"]["needed"]
 
 
 def test_two_faults_are_both_told(run, extension) -> None:
-    found = inspected(run, extension(manifest={"name": "x"}, wat="(module)"), 1)
+    document = inspected(run, extension(manifest={"name": "x"}, wat="(module)"), 1)
 
-    assert [refusal["code"] for refusal in found["refusals"]] == ["manifest_invalid", "abi_marker_missing"]
+    assert [refusal["code"] for refusal in document["refusals"]] == ["manifest_invalid", "abi_marker_missing"]
 
 
 def test_a_bundle_with_a_broken_manifest_is_described(run, extension, tmp_path: Path, sample: str) -> None:
     archive = tmp_path / "bundle.tar.zst"
     archive.write_bytes(pack({"manifest.json": b"{}", "dist/main.wasm": read_bundle(sample).wasm}))
 
-    found = inspected(run, str(archive), 1)
+    document = inspected(run, str(archive), 1)
 
-    assert found["kind"] == "bundle"
-    assert found["imports"]
-    assert [refusal["code"] for refusal in found["refusals"]] == ["manifest_invalid"]
+    assert document["kind"] == "bundle"
+    assert document["imports"]
+    assert [refusal["code"] for refusal in document["refusals"]] == ["manifest_invalid"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One call in one command: the response, the log, every host call, and how it is told to people and machines."""
+"""One call in one command: the response, the log, every host call, as text for people and JSON for machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiled ahead of time: what is ready, what is not, and that a runner finds it."""
+"""Compiled ahead of time: the ready modules, the refused ones, and that a runner finds them."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ def test_a_bundle_store_is_compiled_whole_each_module_once(run, store: Path, ext
     place.parent.mkdir(parents=True)
     place.write_bytes(pack(other.files))
 
-    found = document(run("precompile", str(store), "--json"))
+    modules = document(run("precompile", str(store), "--json"))
 
-    assert sorted(module["copies"] for module in found) == [1, 2]
-    assert [module["compiled"] for module in found] == [True, True]
+    assert sorted(module["copies"] for module in modules) == [1, 2]
+    assert [module["compiled"] for module in modules] == [True, True]
     assert len(list(cache.glob("*.cwasm"))) == 2
 
 
@@ -250,8 +250,8 @@ def test_ctrl_c_leaves_no_process_and_no_half_entry(
 
 def children(pid: int) -> list[int]:
     """Of all threads of a process."""
-    found: list[int] = []
+    pids: list[int] = []
     with suppress(FileNotFoundError, ProcessLookupError):
         for thread in Path(f"/proc/{pid}/task").iterdir():
-            found += map(int, (thread / "children").read_text().split())
-    return found
+            pids += map(int, (thread / "children").read_text().split())
+    return pids

@@ -21,7 +21,7 @@ Guest.call = announced
 from alga_runner.cli import main
 main(prog_name="alga-runner")
 """
-"""``alga-runner``, which says when a guest's handler starts, so that no test waits on the clock."""
+"""``alga-runner`` that prints a line when a guest's handler starts, so that no test waits on the clock."""
 
 
 def test_a_pipe_gets_plain_lines_however_long(process, sample: str) -> None:
@@ -119,7 +119,7 @@ def test_ctrl_c_ends_a_spinning_guest_quietly(extension, again: int) -> None:
     shown, said = process.communicate(timeout=60)
 
     assert (shown, said) == ("", "")
-    # The shell says 130 of both: an exit with 130, and, of a process interrupted again while it ends, the signal.
+    # The shell reports 130 for both: an exit with 130, and, of a process interrupted again while it ends, the signal.
     assert process.returncode in ({130} if again == 1 else {130, -signal.SIGINT})
 
 

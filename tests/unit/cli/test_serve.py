@@ -13,14 +13,14 @@ from alga_runner.service import serving
 @pytest.fixture
 def started(run, monkeypatch: pytest.MonkeyPatch):
     """How a command line is served: alone, or by so many workers."""
-    found: list[int | str] = []
+    served: list[int | str] = []
 
     async def alone(_settings: object, **_door: Any) -> int:
-        found.append("alone")
+        served.append("alone")
         return 0
 
     async def together(_settings: object, *, workers: int, **_door: Any) -> int:
-        found.append(workers)
+        served.append(workers)
         return 0
 
     monkeypatch.setattr(serving, "serve", alone)
@@ -31,7 +31,7 @@ def started(run, monkeypatch: pytest.MonkeyPatch):
             monkeypatch.setenv(name, value)
         done = run("serve", "--dev", *arguments)
         assert done.exit_code == 0, done.output
-        return found[-1]
+        return served[-1]
 
     return carry_out
 

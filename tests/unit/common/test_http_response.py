@@ -101,7 +101,7 @@ def test_every_cut_of_a_response_is_a_broken_answer(message: bytes) -> None:
         pytest.param(b"content-length: 5\r\ncontent-length: 5", id="two lengths"),
         pytest.param(b"content-length: 5\r\ntransfer-encoding: chunked", id="length and chunks"),
         pytest.param(b"transfer-encoding: gzip, chunked", id="another coding"),
-        pytest.param(b"transfer-encoding: identity", id="a coding that is none"),
+        pytest.param(b"transfer-encoding: identity", id="an unknown coding"),
         pytest.param(b"content-length: +5", id="a signed length"),
         pytest.param(b"content-length: 5, 5", id="a list of lengths"),
         pytest.param(b"content-length:", id="no length"),
@@ -131,7 +131,7 @@ def test_a_doubtful_status_line_is_a_broken_answer(line: bytes) -> None:
     "chunks",
     [
         pytest.param(b"5\nhello\r\n", id="a bare line feed"),
-        pytest.param(b"5\r\nhello!\r\n", id="longer than it says"),
+        pytest.param(b"5\r\nhello!\r\n", id="longer than announced"),
         pytest.param(b"0x5\r\nhello\r\n", id="a prefix"),
         pytest.param(b"-5\r\nhello\r\n", id="negative"),
         pytest.param(b"3e9\r\nhello\r\n", id="too large"),

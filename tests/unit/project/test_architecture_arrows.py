@@ -152,7 +152,7 @@ def district(module: str) -> str:
 def breaches(source: str, module: str, *, is_package: bool = False) -> list[str]:
     """The imports of ``source`` that no arrow allows."""
     here = district(module)
-    found = []
+    refused = []
     for name, line, lazy in imports(source, module if is_package else module.rpartition(".")[0]):
         top = name.partition(".")[0]
         if top in ONLY_IN:
@@ -167,8 +167,8 @@ def breaches(source: str, module: str, *, is_package: bool = False) -> list[str]
             lazily = {f"{target} (lazily)", f"{whole} (lazily)"}
             allowed = target in MAY_IMPORT[here] or (lazy and not lazily.isdisjoint(MAY_IMPORT[here]))
         if not allowed:
-            found.append(f"{module}:{line}: {here or 'the package'} must not import {name}")
-    return found
+            refused.append(f"{module}:{line}: {here or 'the package'} must not import {name}")
+    return refused
 
 
 def sources() -> Iterator[tuple[Path, str]]:
@@ -179,13 +179,13 @@ def sources() -> Iterator[tuple[Path, str]]:
 
 
 def test_every_import_follows_an_arrow() -> None:
-    found = [
+    refused = [
         breach
         for path, module in sources()
         for breach in breaches(path.read_text(), module, is_package=path.stem == "__init__")
     ]
 
-    assert found == []
+    assert refused == []
 
 
 def test_every_district_has_a_row() -> None:

@@ -25,7 +25,7 @@ TARGETS = [
 
 @pytest.fixture
 def ci(tmp_path: Path) -> object:
-    """Run the driver with a make whose targets do what the test says."""
+    """Run the driver with a make whose targets do what the test asks."""
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("node", "npm"):

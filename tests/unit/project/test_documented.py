@@ -147,10 +147,10 @@ def test_settings_that_the_errors_document_names_exist() -> None:
 
 def test_every_document_that_the_code_points_to_exists() -> None:
     named = {
-        found
+        name
         for top in ("runner", "server")
         for path in (ROOT / top).rglob("*.py")
-        for found in re.findall(r"docs/[\w-]+\.md", path.read_text())
+        for name in re.findall(r"docs/[\w-]+\.md", path.read_text())
     }
 
     assert sorted(name for name in named if not (ROOT / name).exists()) == []

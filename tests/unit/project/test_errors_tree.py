@@ -1,4 +1,4 @@
-"""The error tree: the one drawn in errors.py is the one there is, and every leaf can be told apart."""
+"""The error tree: the drawing in errors.py is the real one, and the leaves are distinct."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ LEAVES = [one for one in tree() if one is not AlgaError and not one.__subclasses
 
 
 def drawn() -> Iterator[tuple[str, str | None, str | None]]:
-    """Name, parent and what stands beside it, of every line of the drawing."""
+    """Name, parent and code, of every line of the drawing."""
     above: list[str] = []
     lines = (errors.__doc__ or "").split("::\n", 1)[1].splitlines()
     for line in lines:
-        if not (found := DRAWN.match(line)):
+        if not (drawn := DRAWN.match(line)):
             continue
-        depth = 0 if line == "    AlgaError" else len(found["indent"]) // 4 + 1
-        above[depth:] = [found["name"]]
-        yield found["name"], above[depth - 1] if depth else None, found["code"]
+        depth = 0 if line == "    AlgaError" else len(drawn["indent"]) // 4 + 1
+        above[depth:] = [drawn["name"]]
+        yield drawn["name"], above[depth - 1] if depth else None, drawn["code"]
 
 
 def test_the_drawn_tree_is_the_tree() -> None:
@@ -88,7 +88,7 @@ def test_an_error_without_a_message_says_its_docstring(leaf: type[AlgaError]) ->
 
 def test_no_error_of_the_tree_grows_outside_of_it() -> None:
     names = {one.__name__ for one in tree()}
-    found = [
+    outside = [
         f"{path.relative_to(ROOT)}: {node.name}"
         for path in sorted((ROOT / "runner").rglob("*.py"))
         if path.name != "errors.py"
@@ -97,7 +97,7 @@ def test_no_error_of_the_tree_grows_outside_of_it() -> None:
         and names & {ast.unparse(base).rpartition(".")[2] for base in node.bases}
     ]
 
-    assert found == []
+    assert outside == []
 
 
 def test_the_place_of_an_error_is_kept_from_where_it_is_known_best() -> None:

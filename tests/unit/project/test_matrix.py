@@ -42,7 +42,7 @@ def python(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def matrix(tmp_path: Path) -> Matrix:
-    """Run the driver; gives its status, its output, and what the table says of each version."""
+    """Run the driver; gives its status, its output, and the table's row for each version."""
     (tmp_path / "bin").mkdir()
     for tool in ("mkdir", "cp"):
         (tmp_path / "bin" / tool).symlink_to(f"/bin/{tool}")
@@ -71,7 +71,7 @@ def test_every_python_found_runs_the_tests_in_a_venv_of_its_own(matrix, python, 
     assert "on 3.12: -k guest\n" in output
     assert "on 3.13: -k guest\n" in output
     assert all("ran" in row and row.endswith("5 passed in 0.01s") for row in table.values())
-    assert {each.name for each in (tmp_path / "venvs").iterdir()} == {"py3.12", "py3.13"}
+    assert {path.name for path in (tmp_path / "venvs").iterdir()} == {"py3.12", "py3.13"}
 
 
 def test_a_venv_is_made_once(matrix, python) -> None:

@@ -1,4 +1,4 @@
-"""Nothing in the repository says on whose machine, or from which package index, it was made."""
+"""Nothing in the repository reveals on whose machine, or from which package index, it was made."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ def tracked() -> list[Path]:
 
 
 def traces(text: str) -> list[str]:
-    return [f"{what}: {found[0]}" for what, pattern in TRACES.items() for found in pattern.finditer(text)]
+    return [f"{what}: {match[0]}" for what, pattern in TRACES.items() for match in pattern.finditer(text)]
 
 
 def test_no_tracked_file_carries_a_trace() -> None:
-    found = [
+    traced = [
         f"{path.relative_to(ROOT)}: {trace}"
         for path in tracked()
         for trace in traces(path.read_bytes().decode("latin-1"))
     ]
 
-    assert found == []
+    assert traced == []
 
 
 def test_the_clone_of_this_very_run_is_not_named() -> None:
     place = str(ROOT)
-    found = [
+    traced = [
         str(path.relative_to(ROOT))
         for path in tracked()
         if len(ROOT.parts) > 2 and place.encode() + b"/" in path.read_bytes()
     ]
 
-    assert found == []
+    assert traced == []
 
 
 @pytest.mark.parametrize(

@@ -58,10 +58,10 @@ def test_settings_reach_another_process_as_they_are(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("RUNNER_SERVICE_TOKEN", "of another environment")
     monkeypatch.setenv("ALGA_RUNNER_MAX_GUESTS", "9")
 
-    told = Settings.of_document(document)
+    read = Settings.of_document(document)
 
-    assert told == settings
-    assert told.service_token == SecretStr("of the environment")
+    assert read == settings
+    assert read.service_token == SecretStr("of the environment")
 
 
 def test_secrets_stand_apart_in_the_document() -> None:

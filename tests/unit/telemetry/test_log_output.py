@@ -1,4 +1,4 @@
-"""How the service's own log is written: JSON lines, many at once, the same as if each had come alone."""
+"""How the service's own log is written: JSON lines, many together, the same as if each were written alone."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ NAMED: dict[str, Any] = {
 
 
 class Keep(logging.Handler):
-    """Keeps records; waits before each for ``may_write`` and says when it is ``busy``."""
+    """Keeps records; waits before each for ``may_write``, and is ``busy`` meanwhile."""
 
     def __init__(self) -> None:
         super().__init__()
