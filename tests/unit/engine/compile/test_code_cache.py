@@ -67,7 +67,7 @@ def entries(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.cwasm"))
 
 
-def test_what_was_kept_is_found(cache: CodeCache, store: Store) -> None:
+def test_a_stored_entry_is_found(cache: CodeCache, store: Store) -> None:
     assert store()
 
     assert read(cache) == b"code"
@@ -87,7 +87,7 @@ def test_another_process_s_cache_finds_it_too(folder: Path, cache: CodeCache, st
     assert shown.stdout == "b'code'\n"
 
 
-def test_what_was_not_kept_is_not_found(cache: CodeCache) -> None:
+def test_a_missing_entry_is_not_found(cache: CodeCache) -> None:
     assert read(cache) is None
 
 
@@ -157,7 +157,7 @@ def change_key(folder: Path) -> None:
         (change_key, "its checksum does not match"),
     ],
 )
-def test_an_entry_that_is_not_what_was_written_is_discarded(
+def test_a_changed_entry_is_discarded(
     folder: Path, cache: CodeCache, store: Store, change: Callable[[Path], None], why: str
 ) -> None:
     store()
@@ -263,7 +263,7 @@ def size(code: bytes) -> int:
     return len(code) + SEAL_BYTES
 
 
-def test_what_was_unused_for_longest_goes_first(folder: Path, store: Store) -> None:
+def test_the_entry_unused_for_longest_is_evicted_first(folder: Path, store: Store) -> None:
     code = bytes(1_000)
     with CloseAfter(CodeCache(folder, 3 * size(code))) as small:
         for age, name in ((30, "b"), (40, "a"), (20, "c")):
@@ -322,7 +322,7 @@ def test_an_evicted_entry_that_is_open_stays_readable(folder: Path, store: Store
     os.close(entry)
 
 
-def test_what_killed_writers_left_is_tidied_away(folder: Path, cache: CodeCache, store: Store) -> None:
+def test_the_files_of_killed_writers_are_removed(folder: Path, cache: CodeCache, store: Store) -> None:
     (folder / "killed.partial").write_bytes(b"half")
     (folder / "finished.partial").touch(0o400)
     lock = cache.lock("under-way")

@@ -32,7 +32,7 @@ def test_the_code_stands_in_front_as_it_was(entry: int) -> None:
     assert content(entry)[:-SEAL_BYTES] == CODE
 
 
-def test_what_was_sealed_verifies(entry: int) -> None:
+def test_sealed_code_verifies(entry: int) -> None:
     verify(entry, "module", KEY)
 
 
@@ -87,7 +87,7 @@ def test_a_seal_of_another_name_or_key_is_broken(entry: int, name: str, key: byt
         verify(entry, name, key)
 
 
-def test_what_is_appended_breaks_the_seal(entry: int) -> None:
+def test_appended_bytes_break_the_seal(entry: int) -> None:
     os.pwrite(entry, b"more", len(content(entry)))
 
     with pytest.raises(BrokenSeal):

@@ -117,7 +117,7 @@ for attempt in (
 """
 
 
-def test_a_process_that_is_shut_in_reaches_only_what_it_has_open() -> None:
+def test_a_confined_process_reaches_only_its_open_files() -> None:
     shown = subprocess.run([sys.executable, "-c", SHUT_IN], capture_output=True, text=True, check=True)
 
     first, *others = shown.stdout.splitlines()

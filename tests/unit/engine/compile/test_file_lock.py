@@ -27,7 +27,7 @@ Other = Callable[[], "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[int]:
+def folder(tmp_path: Path) -> Iterator[int]:
     descriptor = os.open(tmp_path, os.O_RDONLY)
     yield descriptor
     os.close(descriptor)
@@ -48,8 +48,8 @@ def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_file_that_was_not_renamed_is_removed_on_release(place: int, tmp_path: Path) -> None:
-    lock = FileLock(place, "file")
+def test_a_file_that_was_not_renamed_is_removed_on_release(folder: int, tmp_path: Path) -> None:
+    lock = FileLock(folder, "file")
     assert lock.attempt()
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
 
@@ -58,8 +58,8 @@ def test_a_file_that_was_not_renamed_is_removed_on_release(place: int, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_renamed_stays(place: int, tmp_path: Path) -> None:
-    lock = FileLock(place, "file")
+def test_a_renamed_file_stays(folder: int, tmp_path: Path) -> None:
+    lock = FileLock(folder, "file")
     lock.attempt()
     (tmp_path / "file").rename(tmp_path / "entry")
 
@@ -68,8 +68,8 @@ def test_what_was_renamed_stays(place: int, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["entry"]
 
 
-def test_a_file_of_the_name_that_is_somebody_else_s_by_now_stays(place: int, tmp_path: Path) -> None:
-    first, second = FileLock(place, "file"), FileLock(place, "file")
+def test_a_file_that_another_process_made_under_the_name_stays(folder: int, tmp_path: Path) -> None:
+    first, second = FileLock(folder, "file"), FileLock(folder, "file")
     first.attempt()
     (tmp_path / "file").rename(tmp_path / "entry")
     assert second.attempt()
@@ -80,8 +80,8 @@ def test_a_file_of_the_name_that_is_somebody_else_s_by_now_stays(place: int, tmp
     second.release()
 
 
-def test_two_locks_of_one_process_exclude_each_other(place: int) -> None:
-    first, second = FileLock(place, "file"), FileLock(place, "file")
+def test_two_locks_of_one_process_exclude_each_other(folder: int) -> None:
+    first, second = FileLock(folder, "file"), FileLock(folder, "file")
     assert first.attempt()
     assert not second.attempt()
 
@@ -91,20 +91,20 @@ def test_two_locks_of_one_process_exclude_each_other(place: int) -> None:
     second.release()
 
 
-def test_another_process_s_lock_holds(place: int, other: subprocess.Popen[str]) -> None:
-    lock = FileLock(place, "file")
+def test_another_process_s_lock_holds(folder: int, other: subprocess.Popen[str]) -> None:
+    lock = FileLock(folder, "file")
 
     assert not lock.attempt()
-    assert not remove_if_abandoned(place, "file")
+    assert not remove_if_abandoned(folder, "file")
 
 
 def test_a_killed_process_s_lock_passes_to_the_next_with_an_empty_file(
-    place: int, tmp_path: Path, other: subprocess.Popen[str]
+    folder: int, tmp_path: Path, other: subprocess.Popen[str]
 ) -> None:
     other.send_signal(signal.SIGKILL)
     other.wait()
     assert (tmp_path / "file").read_bytes() == b"half"
-    lock = FileLock(place, "file")
+    lock = FileLock(folder, "file")
 
     assert lock.attempt()
 
@@ -112,18 +112,18 @@ def test_a_killed_process_s_lock_passes_to_the_next_with_an_empty_file(
     lock.release()
 
 
-def test_a_finished_file_that_was_not_renamed_any_more_falls_to_the_next(place: int, tmp_path: Path) -> None:
+def test_a_finished_file_that_was_not_renamed_passes_to_the_next(folder: int, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"whole")
     (tmp_path / "file").chmod(0o400)
-    lock = FileLock(place, "file")
+    lock = FileLock(folder, "file")
 
     assert lock.attempt()
 
     lock.release()
 
 
-def test_a_released_lock_cannot_be_attempted_again(place: int, tmp_path: Path) -> None:
-    lock = FileLock(place, "file")
+def test_a_released_lock_cannot_be_attempted_again(folder: int, tmp_path: Path) -> None:
+    lock = FileLock(folder, "file")
     lock.release()
 
     with pytest.raises(OSError, match="canceled"):
@@ -132,10 +132,10 @@ def test_a_released_lock_cannot_be_attempted_again(place: int, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_link_is_removed_and_not_followed(place: int, tmp_path: Path) -> None:
+def test_a_link_is_removed_and_not_followed(folder: int, tmp_path: Path) -> None:
     (tmp_path / "precious").write_bytes(b"precious")
     (tmp_path / "file").symlink_to("precious")
-    lock = FileLock(place, "file")
+    lock = FileLock(folder, "file")
 
     assert lock.attempt()
 

@@ -217,7 +217,7 @@ def test_processes_that_race_compile_a_module_once(folder: Path, slow_module: Ca
     assert counted.count('result="hit"} 1.0') == 2
 
 
-async def test_who_waits_for_a_process_that_never_ends_compiles_for_itself(
+async def test_a_loader_that_waits_too_long_for_another_process_compiles_itself(
     opened: Open, folder: Path
 ) -> None:
     async with opened() as first:
@@ -238,7 +238,7 @@ async def test_who_waits_for_a_process_that_never_ends_compiles_for_itself(
     cache.close()
 
 
-async def test_what_one_that_was_killed_left_is_nothing(opened: Open, folder: Path) -> None:
+async def test_the_file_of_a_killed_writer_is_replaced(opened: Open, folder: Path) -> None:
     async with opened() as first:
         await first.load(module())
     entry = only_entry(folder)
@@ -251,12 +251,12 @@ async def test_what_one_that_was_killed_left_is_nothing(opened: Open, folder: Pa
     assert names(folder) == [entry.name, "key"]
 
 
-@pytest.mark.parametrize("place", [0, 1, 64, 5_000, -SEAL_BYTES - 1, -SEAL_BYTES, -33, -32, -1])
-async def test_a_damaged_entry_is_compiled_again(opened: Open, folder: Path, place: int) -> None:
+@pytest.mark.parametrize("position", [0, 1, 64, 5_000, -SEAL_BYTES - 1, -SEAL_BYTES, -33, -32, -1])
+async def test_a_damaged_entry_is_compiled_again(opened: Open, folder: Path, position: int) -> None:
     async with opened() as first:
         await first.load(module())
     content = bytearray(only_entry(folder).read_bytes())
-    content[place] ^= 0x10
+    content[position] ^= 0x10
     rewrite(only_entry(folder), bytes(content))
 
     async with opened() as second, opened() as third:
@@ -268,7 +268,7 @@ async def test_a_damaged_entry_is_compiled_again(opened: Open, folder: Path, pla
     assert third.counts == {"hit": 1}
 
 
-async def test_what_was_discarded_is_said_with_its_fault(opened: Open, folder: Path) -> None:
+async def test_a_discarded_entry_is_logged_with_its_fault(opened: Open, folder: Path) -> None:
     async with opened() as first:
         await first.load(module())
     name = only_entry(folder).stem
@@ -353,7 +353,7 @@ async def test_without_a_cache_every_loader_compiles(opened: Open) -> None:
     assert first.log == []
 
 
-async def test_a_folder_that_cannot_be_used_is_said_once(opened: Open, folder: Path) -> None:
+async def test_a_folder_that_cannot_be_used_is_logged_once(opened: Open, folder: Path) -> None:
     open_to_others(folder)
 
     async with opened() as loading:
@@ -366,7 +366,7 @@ async def test_a_folder_that_cannot_be_used_is_said_once(opened: Open, folder: P
     assert loading.counts == {"miss": 3}
 
 
-async def test_a_folder_that_cannot_be_written_to_is_read_and_said_once(opened: Open, folder: Path) -> None:
+async def test_a_folder_that_cannot_be_written_to_is_read_and_logged_once(opened: Open, folder: Path) -> None:
     async with opened() as first:
         await first.load(module(1))
     close_for_writing(folder)
@@ -381,7 +381,7 @@ async def test_a_folder_that_cannot_be_written_to_is_read_and_said_once(opened: 
     assert loading.counts == {"hit": 1, "miss": 2}
 
 
-async def test_a_folder_that_is_gone_is_said_once(opened: Open, folder: Path) -> None:
+async def test_a_folder_that_is_gone_is_logged_once(opened: Open, folder: Path) -> None:
     async with opened() as loading:
         await loading.load(module(1))
         remove(folder)
@@ -427,7 +427,7 @@ def test_code_that_may_not_be_run_where_it_lies_is_copied(folder: Path) -> None:
     ]
 
 
-async def test_what_is_no_module_is_refused_before_anything_is_compiled(opened: Open) -> None:
+async def test_a_file_that_is_no_module_is_refused_before_anything_is_compiled(opened: Open) -> None:
     async with opened() as loading:
         with pytest.raises(NotWasm):
             await loading.load(b"#!/bin/sh")
