@@ -101,7 +101,7 @@ async def alga() -> AsyncIterator[Alga]:
 
 @pytest.fixture(scope="module")
 async def base_url(alga: Alga) -> AsyncIterator[str]:
-    """The reference server on a real socket. It listens before it serves, so nobody waits for it."""
+    """The reference server on a real socket. It listens before it serves, so no test waits for it."""
     config = uvicorn.Config(alga.server.app, lifespan="off", log_config=None, ws="none")
     served = _QuietUvicorn(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -115,15 +115,15 @@ async def base_url(alga: Alga) -> AsyncIterator[str]:
 @pytest.fixture(scope="module")
 async def ports(alga: Alga, base_url: str) -> AsyncIterator[dict[str, AlgaServer]]:
     """Every way to ask: each dialect, with and without a socket."""
-    found: dict[str, AlgaServer] = {}
+    servers: dict[str, AlgaServer] = {}
     in_process = httpx.ASGITransport(alga.server.app, raise_app_exceptions=False)
     for name, dialect in DIALECTS.items():
-        found[f"{name}-in-process"] = HttpAlgaServer(
+        servers[f"{name}-in-process"] = HttpAlgaServer(
             "http://server", RUNNER_TOKEN, dialect=dialect, transport=in_process
         )
-        found[f"{name}-http"] = HttpAlgaServer(base_url, RUNNER_TOKEN, dialect=dialect)
-    yield found
-    for port in found.values():
+        servers[f"{name}-http"] = HttpAlgaServer(base_url, RUNNER_TOKEN, dialect=dialect)
+    yield servers
+    for port in servers.values():
         await port.aclose()
 
 

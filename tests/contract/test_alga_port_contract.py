@@ -50,9 +50,9 @@ async def test_a_new_install_has_no_schedules(port: AlgaServer, installed: Any, 
 async def test_endpoints_come_by_path_and_say_whether_they_can_be_scheduled(
     port: AlgaServer, installed: Any, soon: float
 ) -> None:
-    found = await port.get_endpoints(installed.identity, soon)
+    endpoints = await port.get_endpoints(installed.identity, soon)
 
-    assert [(each.method, each.path, each.schedulable) for each in found] == [
+    assert [(endpoint.method, endpoint.path, endpoint.schedulable) for endpoint in endpoints] == [
         ("GET", "/report", True),
         ("POST", "/sync", True),
         ("DELETE", "/thing/:id", False),
@@ -63,7 +63,7 @@ async def test_a_created_schedule_comes_back_as_it_was_given(
     port: AlgaServer, installed: Any, soon: float
 ) -> None:
     payload = {"full": None, "list": [1, 2.5, "ü", {"deep": [None]}], "snake_case": True, "": ""}
-    wanted = CreateScheduleInput(
+    changed = CreateScheduleInput(
         endpoint="POST /sync",
         cron="*/15 8-17 * * 1,2",
         timezone="Europe/Riga",
@@ -72,11 +72,11 @@ async def test_a_created_schedule_comes_back_as_it_was_given(
         payload=payload,
     )
 
-    schedule_id = await port.create_schedule(installed.identity, wanted, soon)
-    found = await port.get_schedule(installed.identity, schedule_id, soon)
+    schedule_id = await port.create_schedule(installed.identity, changed, soon)
+    schedule = await port.get_schedule(installed.identity, schedule_id, soon)
 
-    assert found is not None
-    assert found.model_dump(exclude={"created_at"}) == {
+    assert schedule is not None
+    assert schedule.model_dump(exclude={"created_at"}) == {
         "id": schedule_id,
         "endpoint_path": "/sync",
         "endpoint_method": "POST",
@@ -94,8 +94,8 @@ async def test_a_created_schedule_comes_back_as_it_was_given(
 async def test_what_is_not_given_takes_its_default(port: AlgaServer, installed: Any, soon: float) -> None:
     await port.create_schedule(installed.identity, HOURLY, soon)
 
-    (found,) = await port.list_schedules(installed.identity, soon)
-    assert (found.timezone, found.enabled, found.name, found.payload) == ("UTC", True, None, None)
+    (schedule,) = await port.list_schedules(installed.identity, soon)
+    assert (schedule.timezone, schedule.enabled, schedule.name, schedule.payload) == ("UTC", True, None, None)
 
 
 async def test_schedules_come_oldest_first(port: AlgaServer, alga: Any, installed: Any, soon: float) -> None:
@@ -104,33 +104,38 @@ async def test_schedules_come_oldest_first(port: AlgaServer, alga: Any, installe
         ids.append(await port.create_schedule(installed.identity, HOURLY, soon))
         alga.clock.advance(timedelta(seconds=1))
 
-    assert [each.id for each in await port.list_schedules(installed.identity, soon)] == ids
+    assert [schedule.id for schedule in await port.list_schedules(installed.identity, soon)] == ids
 
 
 async def test_an_update_leaves_what_it_does_not_name(port: AlgaServer, installed: Any, soon: float) -> None:
-    wanted = CreateScheduleInput(endpoint="/sync", cron="0 * * * *", name="mine", payload={"a": 1})
-    schedule_id = await port.create_schedule(installed.identity, wanted, soon)
+    changed = CreateScheduleInput(endpoint="/sync", cron="0 * * * *", name="mine", payload={"a": 1})
+    schedule_id = await port.create_schedule(installed.identity, changed, soon)
 
     await port.update_schedule(
         installed.identity, UpdateScheduleInput(schedule_id=schedule_id, cron="5 * * * *"), soon
     )
 
-    (found,) = await port.list_schedules(installed.identity, soon)
-    assert (found.cron, found.name, found.payload, found.enabled) == ("5 * * * *", "mine", {"a": 1}, True)
+    (schedule,) = await port.list_schedules(installed.identity, soon)
+    assert (schedule.cron, schedule.name, schedule.payload, schedule.enabled) == (
+        "5 * * * *",
+        "mine",
+        {"a": 1},
+        True,
+    )
 
 
 async def test_an_update_clears_what_it_names_with_nothing(
     port: AlgaServer, installed: Any, soon: float
 ) -> None:
-    wanted = CreateScheduleInput(endpoint="/sync", cron="0 * * * *", name="mine", payload={"a": 1})
-    schedule_id = await port.create_schedule(installed.identity, wanted, soon)
+    changed = CreateScheduleInput(endpoint="/sync", cron="0 * * * *", name="mine", payload={"a": 1})
+    schedule_id = await port.create_schedule(installed.identity, changed, soon)
 
     await port.update_schedule(
         installed.identity, UpdateScheduleInput(schedule_id=schedule_id, name=None, payload=None), soon
     )
 
-    (found,) = await port.list_schedules(installed.identity, soon)
-    assert (found.name, found.payload) == (None, None)
+    (schedule,) = await port.list_schedules(installed.identity, soon)
+    assert (schedule.name, schedule.payload) == (None, None)
 
 
 async def test_a_deleted_schedule_is_gone(port: AlgaServer, installed: Any, soon: float) -> None:
@@ -170,9 +175,9 @@ async def test_changing_an_unknown_schedule_is_not_found(
 async def test_the_servers_field_errors_arrive_word_for_word(
     *, port: AlgaServer, installed: Any, soon: float, field: str, value: object, message: str
 ) -> None:
-    wanted = HOURLY.model_copy(update={field: value})
+    changed = HOURLY.model_copy(update={field: value})
 
-    error = await refusal(port.create_schedule(installed.identity, wanted, soon))
+    error = await refusal(port.create_schedule(installed.identity, changed, soon))
 
     assert error.host_code is HostCallCode.VALIDATION_FAILED
     assert error.field_errors == {field: message}
@@ -180,10 +185,10 @@ async def test_the_servers_field_errors_arrive_word_for_word(
 
 
 async def test_a_name_is_taken_once(port: AlgaServer, installed: Any, soon: float) -> None:
-    wanted = HOURLY.model_copy(update={"name": "nightly"})
-    await port.create_schedule(installed.identity, wanted, soon)
+    changed = HOURLY.model_copy(update={"name": "nightly"})
+    await port.create_schedule(installed.identity, changed, soon)
 
-    error = await refusal(port.create_schedule(installed.identity, wanted, soon))
+    error = await refusal(port.create_schedule(installed.identity, changed, soon))
 
     assert error.field_errors == {"name": "Schedule name already in use for this extension"}
 
@@ -222,7 +227,7 @@ async def test_a_create_with_an_idempotency_key_happens_once(
     ]
 
     assert first == again
-    assert [each.id for each in await port.list_schedules(installed.identity, soon)] == [first]
+    assert [schedule.id for schedule in await port.list_schedules(installed.identity, soon)] == [first]
 
 
 async def test_an_idempotency_key_with_another_request_is_a_conflict(

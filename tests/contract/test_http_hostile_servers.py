@@ -278,9 +278,9 @@ async def test_bytes_after_an_answer_do_not_become_the_next_one() -> None:
     forged = json_answer({"schedules": [], "note": "forged"})
     async with hostile(sends(GOOD + forged), sends(json_answer({"endpoints": []}))) as server:
         await server.list()
-        found = await server.port.get_endpoints(IDENTITY, monotonic() + 60)
+        endpoints = await server.port.get_endpoints(IDENTITY, monotonic() + 60)
 
-        assert found == []
+        assert endpoints == []
 
 
 async def test_cookies_do_not_stay() -> None:
@@ -295,23 +295,23 @@ async def test_cookies_do_not_stay() -> None:
 
 async def test_many_calls_at_once_all_get_their_own_answer() -> None:
     async def echoes(server: Hostile, writer: asyncio.StreamWriter) -> None:
-        wanted = json.loads(server.requests[-1].split(b"\r\n\r\n")[1])["scheduleId"]
-        found = {
-            "id": wanted,
+        schedule_id = json.loads(server.requests[-1].split(b"\r\n\r\n")[1])["scheduleId"]
+        schedule = {
+            "id": schedule_id,
             "endpointPath": "/sync",
             "endpointMethod": "POST",
             "cron": "0 * * * *",
             "timezone": "UTC",
             "enabled": True,
         }
-        writer.write(json_answer({"schedule": found}))
+        writer.write(json_answer({"schedule": schedule}))
 
     async with hostile(echoes) as server:
 
         async def get(number: int) -> None:
-            found = await server.port.get_schedule(IDENTITY, f"s-{number}", monotonic() + 60)
-            assert found is not None
-            assert found.id == f"s-{number}"
+            schedule = await server.port.get_schedule(IDENTITY, f"s-{number}", monotonic() + 60)
+            assert schedule is not None
+            assert schedule.id == f"s-{number}"
 
         async with anyio.create_task_group() as tasks:
             for number in range(200):

@@ -1,4 +1,4 @@
-"""What every engine of jobs does, on every database: each due time comes to one server, whatever happened before.
+"""What every engine of jobs does, on every database: each due time fires on one server, whichever failure came before.
 
 Time is the machine's here, as the queue's is. A schedule is made due by moving its time into the past.
 """
@@ -34,7 +34,7 @@ ENDPOINTS = [{"method": "POST", "path": "/sync", "handler": "sync"}]
 
 
 class Runner:
-    """A runner that keeps what it was asked, and holds its answers back when told to."""
+    """A runner that keeps what it was asked, and holds its answers back while a test wants it to."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -79,22 +79,22 @@ class Place:
     async def make_due(self, *schedule_ids: str) -> None:
         hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
         past = {"next_run_at": hour, "next_nominal_time": f"{hour:%Y-%m-%dT%H}:00:00.000Z"}
-        mine = tables.schedule.c.id.in_(schedule_ids)
-        await self.write(lambda c: c.execute(update(tables.schedule).where(mine).values(past)))
+        chosen = tables.schedule.c.id.in_(schedule_ids)
+        await self.write(lambda c: c.execute(update(tables.schedule).where(chosen).values(past)))
         self.server.dispatcher.wake()
 
     async def runs(self, count: int) -> list[dict[str, Any]]:
         """The history, once it has so many runs that are over."""
         with anyio.fail_after(AT_MOST_S):
             while True:
-                found = (await self.client.get(f"{self.path}/runs")).json()["runs"][::-1]
-                if len([each for each in found if each["status"] != "running"]) >= count:
-                    return list(found)
+                runs = (await self.client.get(f"{self.path}/runs")).json()["runs"][::-1]
+                if len([run for run in runs if run["status"] != "running"]) >= count:
+                    return list(runs)
                 await anyio.lowlevel.checkpoint()
 
     async def discrepancies(self) -> list[Any]:
-        found: list[Any] = await self.write(self.server.dispatcher._jobs.discrepancies)
-        return found
+        discrepancies: list[Any] = await self.write(self.server.dispatcher._jobs.discrepancies)
+        return discrepancies
 
 
 @pytest.fixture(params=ENGINES)
@@ -134,8 +134,8 @@ async def publish(client: httpx.AsyncClient, version: str, endpoints: list[Any] 
 
 @pytest.fixture
 async def place(settings: ServerSettings) -> AsyncIterator[Place]:
-    async with serving(settings, Runner()) as found:
-        yield found
+    async with serving(settings, Runner()) as place:
+        yield place
 
 
 async def test_a_due_time_runs_once_and_the_next_one_stands(place: Place) -> None:
@@ -155,7 +155,7 @@ async def test_a_schedule_that_is_not_due_does_not_run(place: Place) -> None:
 
     await place.runs(1)
 
-    assert not_due not in {each["schedule_id"] for each in place.runner.asked}
+    assert not_due not in {request["schedule_id"] for request in place.runner.asked}
 
 
 async def test_many_are_each_run_once_by_several_servers(place: Place, settings: ServerSettings) -> None:
@@ -164,8 +164,8 @@ async def test_many_are_each_run_once_by_several_servers(place: Place, settings:
         await place.make_due(*ids)
         runs = await place.runs(len(ids))
 
-    assert Counter(each["scheduleId"] for each in runs) == dict.fromkeys(ids, 1)
-    assert Counter(each["schedule_id"] for each in place.runner.asked) == dict.fromkeys(ids, 1)
+    assert Counter(run["scheduleId"] for run in runs) == dict.fromkeys(ids, 1)
+    assert Counter(request["schedule_id"] for request in place.runner.asked) == dict.fromkeys(ids, 1)
 
 
 async def test_a_create_that_is_rolled_back_leaves_neither_schedule_nor_job(place: Place) -> None:
@@ -260,7 +260,7 @@ async def test_a_disabled_schedule_does_not_run(place: Place) -> None:
 
     await place.runs(1)
 
-    assert {each["schedule_id"] for each in place.runner.asked} == {live}
+    assert {request["schedule_id"] for request in place.runner.asked} == {live}
     assert disabled
 
 
@@ -284,7 +284,7 @@ async def test_missed_times_that_all_run_wait_for_one_another(place: Place) -> N
     await place.make_due(schedule_id)
     runs = await place.runs(2)
 
-    assert [each["status"] for each in runs] == ["success", "success"]
+    assert [run["status"] for run in runs] == ["success", "success"]
     assert runs[0]["nominalTime"] < runs[1]["nominalTime"]
     assert await place.discrepancies() == []
 
@@ -348,7 +348,7 @@ async def test_a_server_that_is_stopped_leaves_the_next_times_to_the_others(sett
         runs = await place.runs(2)
         assert await place.discrepancies() == []
 
-    assert {each["status"] for each in runs} == {"lost", "success"}
+    assert {run["status"] for run in runs} == {"lost", "success"}
 
 
 if "procrastinate" in ENGINES:
@@ -360,7 +360,7 @@ if "procrastinate" in ENGINES:
             "DELETE FROM procrastinate_jobs",
             "UPDATE procrastinate_jobs SET status = 'doing'",
             "UPDATE procrastinate_jobs SET scheduled_at = now() + interval '1 year'",
-            "UPDATE procrastinate_jobs SET queueing_lock = 'nobody'",
+            "UPDATE procrastinate_jobs SET queueing_lock = 'unused'",
         ],
     )
     async def test_jobs_that_were_harmed_are_healed(settings: ServerSettings, harm: str) -> None:
@@ -400,7 +400,7 @@ if "procrastinate" in ENGINES:
         await place.make_due(schedule_id)
         await place.runner.was_asked(1)
 
-        # What others are at, such as a look at what is due next, comes to its end.
+        # Other work, such as a look at the next due times, ends.
         opened = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
@@ -462,7 +462,7 @@ if "procrastinate" in ENGINES:
 
         await place.runs(2)
 
-        assert [each["schedule_id"] for each in place.runner.asked] == [without, queued]
+        assert [request["schedule_id"] for request in place.runner.asked] == [without, queued]
 
 
 async def test_the_queue_is_for_postgresql() -> None:

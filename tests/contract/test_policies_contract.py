@@ -29,21 +29,21 @@ DEFAULTS = {
 
 
 async def create(port: AlgaServer, installed: Any, soon: float, **policies: Any) -> str:
-    wanted = CreateScheduleInput.model_validate({"endpoint": "/sync", "cron": "0 * * * *", **policies})
-    return await port.create_schedule(installed.identity, wanted, soon)
+    members = CreateScheduleInput.model_validate({"endpoint": "/sync", "cron": "0 * * * *", **policies})
+    return await port.create_schedule(installed.identity, members, soon)
 
 
 async def update(port: AlgaServer, installed: Any, soon: float, schedule_id: str, **changes: Any) -> None:
-    wanted = UpdateScheduleInput.model_validate({"scheduleId": schedule_id, **changes})
-    await port.update_schedule(installed.identity, wanted, soon)
+    members = UpdateScheduleInput.model_validate({"scheduleId": schedule_id, **changes})
+    await port.update_schedule(installed.identity, members, soon)
 
 
 async def policies_of(installed: Any, schedule_id: str) -> dict[str, Any]:
     """As an admin sees them."""
     identity = installed.identity
     path = f"/api/admin/tenants/{identity.tenant_id}/installs/{identity.install_id}/schedules"
-    found = (await installed.admin.get(path)).json()["schedules"]
-    [schedule] = [each for each in found if each["id"] == schedule_id]
+    schedules = (await installed.admin.get(path)).json()["schedules"]
+    [schedule] = [row for row in schedules if row["id"] == schedule_id]
     return {name: schedule[name] for name in ALL}
 
 

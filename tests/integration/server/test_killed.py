@@ -329,7 +329,7 @@ def clean(killing: Killing, operation: str, scene: dict[str, str]) -> None:
 def fired(killing: Killing, scene: dict[str, str]) -> list[str]:
     """The names of the schedules that the runner was asked to run, as often as it was."""
     names = {value: name for name, value in scene.items()}
-    return [names.get(each["schedule_id"], NEW) for each in killing.calls()]
+    return [names.get(request["schedule_id"], NEW) for request in killing.calls()]
 
 
 # ---- Runs, which are two transactions with a handler between them
