@@ -124,6 +124,6 @@ def first_children(bench: subprocess.Popen[str]) -> list[int]:
     """The processes that it started, as soon as there is one."""
     listing = Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
     while bench.poll() is None:
-        if found := listing.read_text("ascii").split():
-            return [int(child) for child in found]
+        if children := listing.read_text("ascii").split():
+            return [int(child) for child in children]
     return []

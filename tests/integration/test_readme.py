@@ -1,4 +1,4 @@
-"""What the README tells a reader to do works as it stands there."""
+"""The commands and examples of the README work."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ class Shell:
         return [self.type(line) for line in re.findall(r"^\$ ((?:.*\\\n)*.*)$", text, re.MULTILINE)]
 
     def wait_for_jobs(self) -> str:
-        """What is said once nothing runs in the background."""
+        """Wait until no job runs in the background; return what the shell printed."""
         return self.type("wait")
 
     def close(self) -> None:
-        """End whatever still runs."""
+        """End all processes that still run."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
@@ -107,7 +107,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     with ExitStack() as held:
         ports = {}
         for port in ("8090", "8080"):
-            # Bound but not listened on: the system gives it to nobody else, and a server can still have it.
+            # Bound but not listened on: the system gives it to no other process, and a server can still use it.
             holder = held.enter_context(socket.socket())
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             holder.bind(("127.0.0.1", 0))
