@@ -1,4 +1,4 @@
-"""``alga-runner serve`` in a process of its own, a folder of bundles, and an Alga server that answers when told to."""
+"""``alga-runner serve`` in a process of its own, a folder of bundles, and an Alga server that a test makes answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WAITING: dict[str, Any] = {
     "imports": LIST_IMPORT,
     "data": b"\xc0",
 }
-"""A guest that asks the Alga server for its schedules, whatever the answer, and then responds."""
+"""A guest that asks the Alga server for its schedules, and responds after any answer."""
 
 
 class Lines:
@@ -62,7 +62,7 @@ class Lines:
         return line
 
     def rest(self) -> list[str]:
-        """What is still to come, to the end."""
+        """Read to the end of the stream; all its lines."""
         while self.next() is not None:
             pass
         return self.seen
@@ -96,7 +96,7 @@ class Server:
         pytest.fail(f"it ended without a line {action} {fields}")
 
     def metric(self, sample: str) -> float:
-        """A sample's value, 0 while there is none."""
+        """A sample's value, 0 if it does not exist yet."""
         for line in self.client.get("/metrics").text.splitlines():
             name, _, value = line.rpartition(" ")
             if name == sample:
@@ -134,7 +134,7 @@ def command() -> Callable[..., list[str]]:
 
 @pytest.fixture(scope="session")
 def environment() -> Callable[..., dict[str, str]]:
-    """These variables and what is inherited, but for settings of other runners."""
+    """These variables and the inherited ones, except for settings of other runners."""
     return _environment
 
 
@@ -172,7 +172,7 @@ def launch() -> Launch:
 
 @pytest.fixture
 def serve(store: Path, launch: Launch) -> Iterator[Serve]:
-    """``launch`` with the test's store; what was started ends with the test."""
+    """``launch`` with the test's store; the servers end with the test."""
     with ExitStack() as stack:
         yield lambda *arguments, **variables: stack.enter_context(launch(store, *arguments, **variables))
 
@@ -237,7 +237,7 @@ def headers() -> dict[str, str]:
 
 
 class FakeAlga:
-    """A listening socket where the Alga server should be. It answers a host call when a test says so."""
+    """A listening socket where the Alga server should be. It answers a host call when a test tells it to."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -254,8 +254,8 @@ class FakeAlga:
 
     def forget(self) -> None:
         """Close the connections of all host calls."""
-        for each in self._connections:
-            each.close()
+        for connection in self._connections:
+            connection.close()
         self._connections.clear()
 
     def asked(self) -> socket.socket:

@@ -14,7 +14,7 @@ import pytest
 
 
 def _complaint(stderr: str) -> str:
-    """What is said behind the log lines."""
+    """The error that follows the log lines."""
     return stderr[stderr.index("error[") :]
 
 
@@ -94,11 +94,11 @@ def test_a_client_that_leaves_takes_its_guest_along(server, fake_alga, headers, 
 
     client.close()
 
-    assert host_call.recv(1) == b""  # the guest is dead: nobody waits for this answer any more
+    assert host_call.recv(1) == b""  # the guest was killed, so the runner waits for this answer no more
     server.log_line("http_request", status="499")
     assert server.metric("alga_runner_executions_in_progress") == 0
     assert server.metric('alga_runner_executions_total{status="cancelled"}') == 1
-    next_one = Post(server, headers, waiting)  # its slot is free: there is one alone
+    next_one = Post(server, headers, waiting)  # the place of the first one is free, and there is only one
     fake_alga.answer(fake_alga.asked())
     assert next_one.reply()["status"] == 200
 

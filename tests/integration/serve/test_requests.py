@@ -24,7 +24,7 @@ def store(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(launch, store: Path):
-    """One server for all of them: whatever was asked before must not matter."""
+    """One server for all tests: requests of one must not change the results of another."""
     store.mkdir()
     with launch(store) as running:
         yield running
@@ -187,14 +187,14 @@ def test_a_bundle_that_is_missing(post, request_for) -> None:
 
 
 def test_a_bundle_that_was_replaced(post, place, request_for) -> None:
-    wanted = "0" * 64
-    place(b"something else", under="sha256:" + wanted)
+    expected = "0" * 64
+    place(b"something else", under="sha256:" + expected)
     got = content_hash(b"something else").removeprefix("sha256:")
 
-    response = post(request_for("sha256:" + wanted))
+    response = post(request_for("sha256:" + expected))
 
     assert error(response, 502) == (
-        f"bundle_fetch_failed: archive hash mismatch: expected {wanted}, got {got}"
+        f"bundle_fetch_failed: archive hash mismatch: expected {expected}, got {got}"
         " (extension ext, handler POST /go)"
     )
 

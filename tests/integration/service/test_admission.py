@@ -1,4 +1,4 @@
-"""A runner that is full: who waits, who is refused with which status, and when they are told to come back."""
+"""A runner that is full: which requests wait, which are refused, and after how long clients may retry."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ async def test_a_runner_that_drains_refuses_those_who_wait(
 
 
 class Body:
-    """A request that is sent as a test says, and what it was answered."""
+    """A request that a test sends piece by piece, and its answer."""
 
     def __init__(
         self, headers: dict[str, str], pieces: list[bytes], *, length: int | None = None, whole: bool = False

@@ -26,13 +26,13 @@ WAITING: dict[str, Any] = {
     "imports": LIST_IMPORT,
     "data": b"\xc0",
 }
-"""A guest that asks for its schedules, whatever the answer, and then responds."""
+"""A guest that asks for its schedules, and responds after any answer."""
 
 GRANTED = ["cap:scheduler.manage"]
 
 
 class SlowAlga(NoAlgaServer):
-    """Says when it is asked, and answers when it may."""
+    """Sets ``asked`` when it is asked, and answers once ``may_answer`` is set."""
 
     def __init__(self) -> None:
         self.asked = anyio.Event()
@@ -76,7 +76,7 @@ def executions(runner: Runner) -> dict[str, float]:
 
 
 class Connection:
-    """A client that sends one request and closes when told to."""
+    """A client that sends one request, and closes the connection when a test tells it to."""
 
     def __init__(self, headers: dict[str, str], body: bytes, *, complete: bool = True) -> None:
         given = headers | {"content-type": "application/json"}

@@ -59,8 +59,8 @@ async def test_without_a_key_every_request_is_carried_out(execute, content_hash,
     [
         ({"x-alga-tenant": "globex"}, {"tenant": "globex"}),
         ({"x-alga-extension": "other"}, {"context": {"extension_id": "other"}}),
-        ({}, {"install": "install-2"}),
-        ({}, {"install": None}),
+        ({}, {"context": {"install_id": "install-2"}}),
+        ({}, {"context": {"install_id": None}}),
         ({"x-idempotency-key": "key-2"}, {}),
     ],
 )
@@ -222,7 +222,7 @@ async def test_a_key_is_checked_after_the_routing_headers(execute, content_hash)
 
 
 class Held(BundleSource):
-    """Gives its bundle once it may; fails until then, if told to."""
+    """Returns its bundle once ``may_answer`` is set; the first ``failures`` fetches fail."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle

@@ -1,4 +1,4 @@
-"""What the service says in its log, and what it never says."""
+"""The service's log lines: their fields, and the secrets that no line has."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def log(runner: Runner):
 
     def lines(action: str | None = None) -> list[dict]:
         runner.telemetry.flush()
-        found = [json.loads(line) for line in stream.getvalue().splitlines()]
-        return [line for line in found if action is None or line.get("action") == action]
+        written = [json.loads(line) for line in stream.getvalue().splitlines()]
+        return [line for line in written if action is None or line.get("action") == action]
 
     return lines
 
@@ -126,9 +126,9 @@ async def test_an_id_cannot_forge_a_line(execute, log) -> None:
     assert len(line["request_id"]) < 400
 
 
-@pytest.mark.parametrize(("wanted", "found"), [(False, []), (True, ["hunter2"])])
-async def test_what_guests_log_is_there_only_where_it_is_wanted(
-    settings, bundles, publish, request_for, log, *, wanted: bool, found: list[str]
+@pytest.mark.parametrize(("enabled", "logged"), [(False, []), (True, ["hunter2"])])
+async def test_lines_of_guests_are_logged_only_if_enabled(
+    settings, bundles, publish, request_for, log, *, enabled: bool, logged: list[str]
 ) -> None:
     content_hash = publish(
         "(call $emit (i32.const 1) (i32.const 1024) (i32.const 7)) (call $respond (i32.const 0) (global.get $ok))",
@@ -137,10 +137,10 @@ async def test_what_guests_log_is_there_only_where_it_is_wanted(
     )
     request = ExecuteRequest.model_validate(request_for(content_hash))
 
-    async with Runner(settings.model_copy(update={"log_guest_lines": wanted}), bundles=bundles) as runner:
+    async with Runner(settings.model_copy(update={"log_guest_lines": enabled}), bundles=bundles) as runner:
         await runner.execute(request)
 
-    assert [line["detail"] for line in log("guest_log")] == found
+    assert [line["detail"] for line in log("guest_log")] == logged
 
 
 def record(message: str = "It %s", *arguments: object, **fields: object) -> logging.LogRecord:
@@ -202,7 +202,7 @@ def test_of_several_workers_each_signs_its_lines() -> None:
 
 
 def test_lines_of_several_workers_are_written_whole() -> None:
-    """A pipe takes 4096 bytes in one piece; what is longer another process may write into."""
+    """A pipe takes 4096 bytes in one piece; into a longer line, another process may write."""
     pieces: list[str] = []
 
     class Pipe(io.StringIO):

@@ -208,9 +208,9 @@ async def test_a_body_that_does_not_come(headers, runner: Runner) -> None:
     assert sent[0]["status"] == 408
 
 
-async def test_a_client_that_waits_for_leave_to_send_is_refused_at_once(service, headers) -> None:
+async def test_a_client_that_waits_for_permission_to_send_is_refused_immediately(service, headers) -> None:
     async def receive():
-        raise AssertionError("nobody asked for the body")
+        raise AssertionError("the body was read")
 
     sent = []
 

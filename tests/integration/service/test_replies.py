@@ -1,4 +1,4 @@
-"""What was a request is answered 200, in the contract's words and order (alga-contract 1.2 and 1.3)."""
+"""Execute requests are answered 200, with the contract's strings and order (alga-contract 1.2 and 1.3)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def respond(**response: object) -> dict[str, object]:
 
 
 def failed(response, status: int) -> str:
-    """The error of a reply with ``status`` in which nothing of a guest stands."""
+    """The error of a reply with ``status`` without anything of a guest."""
     assert response.status_code == 200
     reply = response.json()
     assert reply == {"status": status, "headers": {}, "body_b64": None, "error": reply["error"]}
@@ -153,7 +153,7 @@ def reply_of(settings, headers, request_for):
     return ask
 
 
-async def test_an_archive_with_another_hash_is_told_in_the_contract_s_words(reply_of) -> None:
+async def test_an_archive_with_another_hash_has_the_contract_s_string(reply_of) -> None:
     response = await reply_of(BundleHashMismatch("archive hash mismatch: expected aa, got bb"))
 
     assert failed(response, 502) == (
@@ -163,11 +163,11 @@ async def test_an_archive_with_another_hash_is_told_in_the_contract_s_words(repl
 
 async def test_the_bundle_is_looked_for_before_the_secrets_are_opened(reply_of) -> None:
     response = await reply_of(
-        BundleNotFound("There is none."), secret_envelope={"ciphertext_b64": "no base64"}
+        BundleNotFound("The bundle is missing."), secret_envelope={"ciphertext_b64": "no base64"}
     )
 
     assert failed(response, 502) == (
-        "bundle_fetch_failed: bundle_not_found: There is none. (extension ext, handler POST /go)"
+        "bundle_fetch_failed: bundle_not_found: The bundle is missing. (extension ext, handler POST /go)"
     )
 
 
@@ -177,7 +177,7 @@ async def test_an_engine_that_cannot_be_used(reply_of) -> None:
     assert error.startswith("engine_init_failed: engine_unavailable: It is broken. (extension ext, ")
 
 
-async def test_a_fault_of_the_runner_is_told_without_its_text(reply_of) -> None:
+async def test_the_text_of_a_fault_of_the_runner_is_not_in_the_reply(reply_of) -> None:
     error = failed(await reply_of(ZeroDivisionError("hunter2")), 500)
 
     assert error.startswith("execute_failed: internal: ")

@@ -53,20 +53,20 @@ class Workers:
         return line["worker"], line["pid"]
 
     def connect(self) -> tuple[dict[int, httpx.Client], dict[int, int]]:
-        """A connection to each worker, and their processes. It does not take many: none is far ahead of the other."""
-        found: dict[int, httpx.Client] = {}
+        """A connection to each worker, and their processes. Connections are shared evenly, so few attempts do."""
+        connections: dict[int, httpx.Client] = {}
         pids: dict[int, int] = {}
         spare: list[httpx.Client] = []
-        while len(found) < 2:
+        while len(connections) < 2:
             client = self.client()
             number, pid = self.whose(client)
-            if number in found:
+            if number in connections:
                 spare.append(client)
             else:
-                found[number], pids[number] = client, pid
+                connections[number], pids[number] = client, pid
         for client in spare:
             client.close()
-        return found, pids
+        return connections, pids
 
     def executed(self) -> float:
         """All executions, as /metrics has them."""
@@ -79,7 +79,7 @@ class Workers:
             eventually(lambda: client.get("/readyz").json()["workers"] == {"ready": 2, "of": 2})
 
     def metric(self, sample: str) -> float:
-        """A sample's value, 0 while there is none."""
+        """A sample's value, 0 if it does not exist yet."""
         with httpx.Client(base_url=self.server.url, trust_env=False) as client:
             lines = client.get("/metrics").text.splitlines()
         return next(
@@ -151,7 +151,7 @@ def _eventually() -> Callable[[Callable[[], bool]], None]:
 
 @pytest.fixture
 def ok(publish, request_for) -> dict[str, Any]:
-    """A request that is answered at once."""
+    """A request that is answered immediately."""
     body: dict[str, Any] = request_for(publish())
     return body
 

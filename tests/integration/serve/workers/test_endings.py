@@ -105,18 +105,18 @@ def test_when_the_supervisor_is_killed_nothing_is_left(workers, under_way, gone)
 
 
 def test_a_terminal_that_goes_away_takes_the_runner_along(store: Path, command, environment) -> None:
-    mine, its = os.openpty()
-    with os.fdopen(mine, "rb", buffering=0) as terminal:
+    controller, terminal_end = os.openpty()
+    with os.fdopen(controller, "rb", buffering=0) as terminal:
         process = subprocess.Popen(
             command("--workers", "2", "--port", "0", "--bundle-store", str(store)),
             env=environment(RUNNER_SERVICE_TOKEN="token"),
-            stdin=its,
-            stdout=its,
-            stderr=its,
+            stdin=terminal_end,
+            stdout=terminal_end,
+            stderr=terminal_end,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(its, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one thread, one call
+            preexec_fn=lambda: fcntl.ioctl(terminal_end, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one thread, one call
         )
-        os.close(its)
+        os.close(terminal_end)
         said = b""
         while b"listening on" not in said:
             said += terminal.read(1000)

@@ -54,7 +54,7 @@ def workers(workers_of, server, headers, ok):
 
 @pytest.fixture
 def keyed(headers) -> dict[str, str]:
-    """Headers with a key that nobody has used."""
+    """Headers with an idempotency key of its own."""
     return headers | {"x-idempotency-key": f"key-{next(KEYS)}"}
 
 
@@ -71,14 +71,14 @@ def test_each_worker_has_its_share_of_the_connections_and_signs_its_lines(worker
     assert max(Counter(seen).values()) <= 6
 
 
-def test_probes_say_how_many_answer(workers) -> None:
+def test_probes_count_the_workers_that_answer(workers) -> None:
     for connection in workers.connect()[0].values():
         for route in ("/readyz", "/healthz"):
             answer = connection.get(route)
             assert (answer.status_code, answer.json()["workers"]) == (200, {"ready": 2, "of": 2})
 
 
-def test_metrics_speak_for_all_whoever_is_asked(workers, ok) -> None:
+def test_metrics_of_any_worker_are_those_of_all(workers, ok) -> None:
     connections, _ = workers.connect()
     before = executed(connections[1])
     for connection in connections.values():
@@ -90,7 +90,7 @@ def test_metrics_speak_for_all_whoever_is_asked(workers, ok) -> None:
 # ---- Idempotent replies
 
 
-def test_a_reply_of_one_is_given_by_the_other(workers, ok, keyed) -> None:
+def test_a_reply_of_one_worker_is_replayed_by_the_other(workers, ok, keyed) -> None:
     connections, _ = workers.connect()
     other_request = {**ok, "http": {"method": "GET", "path": "/"}}
 
@@ -105,8 +105,8 @@ def test_a_reply_of_one_is_given_by_the_other(workers, ok, keyed) -> None:
 
 
 @pytest.fixture
-def twins(workers, waiting, fake_alga, keyed, ask):
-    """A request under way on worker 1, which waits for the Alga server, its twin on worker 2, and the processes."""
+def same_requests(workers, waiting, fake_alga, keyed, ask):
+    """A request on worker 1 that waits for the Alga server, the same request on worker 2, and the processes."""
     connections, pids = workers.connect()
     first = ask(connections[1], waiting, keyed)
     host_call = fake_alga.asked()
@@ -114,21 +114,21 @@ def twins(workers, waiting, fake_alga, keyed, ask):
     return first, host_call, second, pids
 
 
-def test_a_twin_on_another_worker_waits_for_the_first(twins, fake_alga) -> None:
-    first, host_call, second, _ = twins
+def test_the_same_request_on_another_worker_waits_for_the_first(same_requests, fake_alga) -> None:
+    first, host_call, second, _ = same_requests
 
     fake_alga.answer(host_call)
 
     assert first.answer().json()["status"] == second.answer().json()["status"] == 200
-    replayed = ["idempotent-replayed" in each.answer().headers for each in (first, second)]
+    replayed = ["idempotent-replayed" in asked.answer().headers for asked in (first, second)]
     assert replayed == [False, True]
 
 
-def test_a_worker_that_is_killed_frees_the_key(twins, fake_alga, workers) -> None:
-    first, host_call, second, pids = twins
+def test_a_worker_that_is_killed_releases_the_key(same_requests, fake_alga, workers) -> None:
+    first, host_call, second, pids = same_requests
 
     os.kill(pids[1], signal.SIGKILL)
-    fake_alga.answer(fake_alga.asked())  # the twin is carried out
+    fake_alga.answer(fake_alga.asked())  # the second is executed
 
     assert second.answer().json()["status"] == 200
     assert "idempotent-replayed" not in second.answer().headers
@@ -153,7 +153,7 @@ def test_a_reply_outlives_the_worker_that_made_it(workers, ok, keyed, gone) -> N
 
 
 class Load:
-    """Clients that ask again and again until it is lifted, and an eye on a counter that must not go back."""
+    """Clients that ask again and again until ``lift``, and readings of a counter that must not go back."""
 
     def __init__(self, workers, body: dict[str, Any], eventually, clients: int = 4) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -175,9 +175,9 @@ class Load:
         return self.outcomes
 
     def wait_for(self, more: int) -> None:
-        """So many more are answered."""
-        wanted = self.outcomes["ok"] + more
-        self._eventually(lambda: self.outcomes["ok"] >= wanted)
+        """Return when so many more requests are answered."""
+        enough = self.outcomes["ok"] + more
+        self._eventually(lambda: self.outcomes["ok"] >= enough)
 
     def _ask(self, client: httpx.Client) -> None:
         while not self._over.is_set():
@@ -213,8 +213,8 @@ def load(workers, ok, eventually) -> Iterator[Callable[[], Load]]:
         return loads[-1]
 
     yield put
-    for each in loads:
-        each.lift()
+    for begun in loads:
+        begun.lift()
 
 
 def test_all_are_replaced_under_load_and_no_request_is_lost(workers, load, gone) -> None:
