@@ -82,7 +82,7 @@ class Program:
         self._process.send_signal(number)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Signal it and wait until it is gone; its exit status."""
+        """Signal it, wait until it has exited, and return its exit status."""
         assert self._process is not None
         self._process.send_signal(how)
         status = self._process.wait(timeout=PATIENCE_S)
@@ -90,7 +90,7 @@ class Program:
         return status
 
     def close(self) -> None:
-        """Whatever it is doing, it is gone."""
+        """Kill it, if it runs."""
         if self._process is None:
             return
         with suppress(ProcessLookupError):
@@ -101,7 +101,7 @@ class Program:
         self._process = None
 
     def metric(self, name: str, **labels: str) -> float:
-        """A sample's value, 0 while there is none."""
+        """A sample's value, 0 if it does not exist yet."""
         text = httpx.get(f"{self.url}/metrics", timeout=PATIENCE_S, trust_env=False).text
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
@@ -112,12 +112,12 @@ class Program:
     def log_lines(self, action: str) -> list[Document]:
         """The whole lines of its log so far that have this action."""
         lines = self.log.read_text().splitlines(keepends=True)
-        found = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
-        return [line for line in found if line.get("action") == action]
+        whole = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+        return [line for line in whole if line.get("action") == action]
 
 
 class Server(Program):
-    """``alga-server serve``, with what admins and callers of the gateway ask of it."""
+    """``alga-server serve``, with the requests of admins and of callers of the gateway."""
 
     def admin(self, method: str, path: str, *, status: int = 200, **given: Any) -> Document:
         """The document that a request below ``/api/admin`` is answered with."""
@@ -145,8 +145,8 @@ class Server(Program):
     def of(self, install: Document, what: str) -> list[Document]:
         """The ``schedules`` or ``runs`` of an install."""
         path = f"tenants/{install['tenantId']}/installs/{install['installId']}/{what}?limit=200"
-        found: list[Document] = self.admin("GET", path)[what]
-        return found
+        documents: list[Document] = self.admin("GET", path)[what]
+        return documents
 
     def ask(self, extension_id: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """``POST path`` of an extension through the gateway, for acme unless the headers say otherwise."""
@@ -170,7 +170,7 @@ class Town:
         self._stack = stack
 
     def port(self) -> int:
-        """A port that the system gives to nobody else. Bound and not listened on, a program can have it."""
+        """A port that the system gives to no other program: it is bound, but not listened on, so ours can have it."""
         holder = self._stack.enter_context(socket.socket())
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 0))
@@ -209,10 +209,10 @@ class Town:
         port = self.port()
         server = self.server(f"http://127.0.0.1:{port}", *arguments, **environment)
         runner = self.runner(server.url, port=port)
-        for each in (server, runner):
-            each.launch()
-        for each in (server, runner):
-            each.await_answer()
+        for program in (server, runner):
+            program.launch()
+        for program in (server, runner):
+            program.await_answer()
         return server, runner
 
     def archive_of(self, install: Document) -> Path:

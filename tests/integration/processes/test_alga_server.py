@@ -102,7 +102,7 @@ def alga(*arguments: str, **environment: str) -> Ended:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
-    """Start a server in the test's folder; whatever still runs at the end is killed, and no log has a traceback."""
+    """Start a server in the test's folder; one that still runs at the end is killed, and no log has a traceback."""
     begun: list[Serving] = []
 
     def call(*options: str, **environment: str) -> Serving:
@@ -206,18 +206,17 @@ def test_killed_among_installs_it_has_the_bundle_of_every_acknowledged_one(
         assert enough.wait(timeout=60)
         server.stop(signal.SIGKILL)
     made = list(answers)
-    assert all(server.has_bundle(each) for each in made)
+    assert all(server.has_bundle(install) for install in made)
 
     again = start()
     with again.admin() as admin:
-        found = [
-            each
+        installs = [
+            install
             for number in range(60)
-            for each in admin.get(f"/tenants/tenant-{number}/installs").json()["installs"]
+            for install in admin.get(f"/tenants/tenant-{number}/installs").json()["installs"]
         ]
-    ids = {each["installId"] for each in found}
-    assert {each["installId"] for each in made} <= ids
-    assert all(again.has_bundle(each) for each in found)
+    assert {install["installId"] for install in made} <= {install["installId"] for install in installs}
+    assert all(again.has_bundle(install) for install in installs)
 
 
 def test_dev_prints_what_other_terminals_need(start: Callable[..., Serving]) -> None:
@@ -234,12 +233,12 @@ def test_dev_prints_what_other_terminals_need(start: Callable[..., Serving]) -> 
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_stop_it_ends_with_0(server: Serving, how: signal.Signals) -> None:
+def test_ordered_to_stop_it_ends_with_0(server: Serving, how: signal.Signals) -> None:
     assert server.stop(how) == 0
 
 
 def test_a_call_under_way_is_answered_before_it_ends(server: Serving) -> None:
-    """The head of a request has arrived when the server is told to stop, its body follows."""
+    """The head of a request has arrived when the server is ordered to stop, its body follows."""
     with server.admin() as admin:
 
         def body() -> Iterator[bytes]:
@@ -344,8 +343,8 @@ def test_a_server_that_is_gone_is_a_sentence_with_its_url(server: Serving) -> No
 
 
 def test_an_unknown_tenant_has_nothing(server: Serving) -> None:
-    assert server.json("installs", "--tenant", "nobody") == {"installs": []}
-    said(server.alga("uninstall", NAME, "--tenant", "nobody"), "not_found")
+    assert server.json("installs", "--tenant", "unknown") == {"installs": []}
+    said(server.alga("uninstall", NAME, "--tenant", "unknown"), "not_found")
 
 
 def test_the_log_of_a_server_is_json_and_holds_no_token(server: Serving) -> None:
@@ -427,9 +426,9 @@ def test_schedules_fire_by_hand_and_by_the_clock(pair: Serving) -> None:
     moved = pair.json("clock", "--advance", "2h")
     assert [(run["trigger"], run["status"]) for run in moved["fired"]] == [("schedule", "success")] * 2
 
-    found = pair.json("runs", "--tenant", "acme", "--schedule", "Hourly")["runs"]
-    assert [run["trigger"] for run in found] == ["schedule", "schedule", "run_now"]
-    assert {run["scheduleName"] for run in found} == {"Hourly"}
+    runs = pair.json("runs", "--tenant", "acme", "--schedule", "Hourly")["runs"]
+    assert [run["trigger"] for run in runs] == ["schedule", "schedule", "run_now"]
+    assert {run["scheduleName"] for run in runs} == {"Hourly"}
     [shown] = pair.json("schedules", "--tenant", "acme")["schedules"]
     assert shown["lastRunStatus"] == "success"
 

@@ -40,7 +40,7 @@ class RoundRobin:
         self._extension_id = extension_id
 
     def attempt(self, **call: object) -> dict | None:
-        """What the guest saw; ``None`` when nobody answered for it."""
+        """The guest's answer; ``None`` if no guest answered."""
         with self._lock:
             server = next(self._servers)
         try:
@@ -50,8 +50,8 @@ class RoundRobin:
         return response.json() if response.status_code == 200 else None
 
 
-class ReplyCache:
-    """What was tried and what was acknowledged: creates by name, deletes by id."""
+class Record:
+    """The attempted and the acknowledged changes: creates by name, deletes by id."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -71,24 +71,24 @@ class ReplyCache:
             self._grown.notify_all()
 
     def wait_for(self, more: int) -> None:
-        """Return once so much more was acknowledged, or the ledger closed."""
+        """Return once so much more was acknowledged, or the record closed."""
         with self._grown:
-            wanted = self.acknowledged + more
-            enough = self._grown.wait_for(lambda: self.closed or self.acknowledged >= wanted, timeout=60)
+            target = self.acknowledged + more
+            enough = self._grown.wait_for(lambda: self.closed or self.acknowledged >= target, timeout=60)
             assert enough, "no progress"
 
     def close(self) -> None:
-        """Nobody writes into it any more."""
+        """Stop the threads that write into it."""
         with self._grown:
             self.closed = True
             self._grown.notify_all()
 
 
 class Load:
-    """Threads that work until the ledger closes; a failure of one closes it, and fails the test."""
+    """Threads that work until the record closes; a failure of one closes it, and fails the test."""
 
-    def __init__(self, ledger: ReplyCache) -> None:
-        self._ledger = ledger
+    def __init__(self, record: Record) -> None:
+        self._record = record
         self._threads: list[threading.Thread] = []
         self._failures: list[Exception] = []
 
@@ -97,17 +97,17 @@ class Load:
 
         def repeat() -> None:
             try:
-                while not self._ledger.closed:
+                while not self._record.closed:
                     work()
             except Exception as error:  # noqa: BLE001 - raised in the test's own thread
                 self._failures.append(error)
-                self._ledger.close()
+                self._record.close()
 
         self._threads.append(threading.Thread(target=repeat, daemon=True))
         self._threads[-1].start()
 
     def lift(self) -> None:
-        self._ledger.close()
+        self._record.close()
         for thread in self._threads:
             thread.join()
         for failure in self._failures:
@@ -132,32 +132,32 @@ def installed(houses, demo_archive):
     return first.install(first.publish(demo_archive)["extensionId"])
 
 
-def writer(number: int, client: RoundRobin, ledger: ReplyCache) -> Callable[[], None]:
+def writer(number: int, client: RoundRobin, record: Record) -> Callable[[], None]:
     """Creates schedules that are due every hour, and deletes every third of them."""
     numbers = count()
 
     def work() -> None:
         turn = next(numbers)
         name = f"{number}/{turn}"
-        ledger.tried.add(name)
+        record.tried.add(name)
         seen = client.attempt(
             operation="create", endpoint="/sync", cron="0 * * * *", name=name, payload={"full": False}
         )
         if seen is None or "ok" not in seen:
             return
         schedule_id = seen["ok"]["scheduleId"]
-        ledger.grow(lambda: ledger.created.update({name: schedule_id}))
+        record.grow(lambda: record.created.update({name: schedule_id}))
         if turn % 3 == 0:
-            ledger.delete_tried.add(schedule_id)
+            record.delete_tried.add(schedule_id)
             seen = client.attempt(operation="delete", scheduleId=schedule_id)
             if seen is not None and "ok" in seen:
-                ledger.grow(lambda: ledger.deleted.add(schedule_id))
+                record.grow(lambda: record.deleted.add(schedule_id))
 
     return work
 
 
-def clockwork(servers, ledger: ReplyCache) -> Callable[[], None]:
-    """Moves both servers' clocks to the next hour at once, so that both have the same schedules due."""
+def clockwork(servers, record: Record) -> Callable[[], None]:
+    """Moves both servers' clocks to the next hour concurrently, so that both have the same schedules due."""
     hours = count(1)
     start = datetime.now(UTC)
 
@@ -170,44 +170,45 @@ def clockwork(servers, ledger: ReplyCache) -> Callable[[], None]:
     def work() -> None:
         target = start + timedelta(hours=next(hours))
         both = [threading.Thread(target=move, args=(server, target)) for server in servers]
-        for each in both:
-            each.start()
-        for each in both:
-            each.join()
-        ledger.wait_for(3)
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join()
+        record.wait_for(3)
 
     return work
 
 
 def test_no_acknowledged_schedule_is_lost_and_no_time_fires_twice(houses, installed) -> None:
     servers, runners = houses["server"], houses["runner"]
-    ledger = ReplyCache()
-    load = Load(ledger)
+    record = Record()
+    load = Load(record)
     client = RoundRobin(servers, installed["extensionId"])
     for number in range(WRITERS):
-        load.add(writer(number, client, ledger))
-    load.add(clockwork(servers, ledger))
+        load.add(writer(number, client, record))
+    load.add(clockwork(servers, record))
 
     statuses = []
     for kind, number, how in RESTARTS:
-        ledger.wait_for(BETWEEN)
+        record.wait_for(BETWEEN)
         program = houses[kind][number]
         statuses.append((how, program.stop(how)))
-        ledger.wait_for(2)  # the other pair goes on meanwhile
+        record.wait_for(2)  # the other pair goes on meanwhile
         program.start()
-    ledger.wait_for(BETWEEN)
+    record.wait_for(BETWEEN)
     load.lift()
 
     assert [status for how, status in statuses if how == signal.SIGTERM] == [0, 0, 0, 0]
     for server in servers:
-        found = server.of(installed, "schedules")
-        ids = {each["id"] for each in found}
-        assert set(ledger.created.values()) - ledger.delete_tried <= ids
-        assert ledger.deleted.isdisjoint(ids)
-        assert {each["name"] for each in found} <= ledger.tried
-        assert len({each["name"] for each in found}) == len(found)
-        assert {each["name"]: each["id"] for each in found}.items() >= {
-            (name, each) for name, each in ledger.created.items() if each not in ledger.delete_tried
+        schedules = server.of(installed, "schedules")
+        ids = {schedule["id"] for schedule in schedules}
+        assert set(record.created.values()) - record.delete_tried <= ids
+        assert record.deleted.isdisjoint(ids)
+        by_name = {schedule["name"]: schedule["id"] for schedule in schedules}
+        assert by_name.keys() <= record.tried
+        assert len(by_name) == len(schedules)
+        assert by_name.items() >= {
+            (name, created) for name, created in record.created.items() if created not in record.delete_tried
         }
 
     fired = Counter(

@@ -73,15 +73,15 @@ def test_from_setup_to_cleanup(server, runner, published, tenant: str) -> None:
 
     first = server.ask(demo, "/setup", x_alga_tenant=tenant)
     again = server.ask(demo, "/setup", x_alga_tenant=tenant)
-    assert [each["name"] for each in first.json()["created"]] == ["Hourly sync", "Nightly full sync"]
+    assert [schedule["name"] for schedule in first.json()["created"]] == ["Hourly sync", "Nightly full sync"]
     assert again.json() == {"created": [], "existing": first.json()["created"]}
 
     assert server.ask(demo, "/configure", {"intervalHours": 6}, x_alga_tenant=tenant).status_code == 200
     hourly, nightly = server.of(install, "schedules")
     assert (hourly["cron"], nightly["cron"]) == ("0 */6 * * *", "30 2 * * *")
 
-    journey = server.admin("POST", "clock", json={"advance": {"hours": 24}})
-    fired = [run for run in journey["fired"] if run["scheduleId"] == hourly["id"]]
+    moved = server.admin("POST", "clock", json={"advance": {"hours": 24}})
+    fired = [run for run in moved["fired"] if run["scheduleId"] == hourly["id"]]
     assert [run["status"] for run in fired] == ["success"] * 4
     assert [run["dueAt"] for run in fired] == sorted(run["dueAt"] for run in fired)
     history = server.of(install, "runs")
@@ -96,15 +96,17 @@ def test_from_setup_to_cleanup(server, runner, published, tenant: str) -> None:
     assert runner.metric("alga_runner_executions_total", status="success") >= 4 + len(history)
 
 
-def test_the_handler_of_a_schedule_is_told_why_it_runs(server, runner, published, tenant: str) -> None:
+def test_the_handler_of_a_schedule_gets_the_reason_for_its_run(
+    server, runner, published, tenant: str
+) -> None:
     demo = published["extensionId"]
     server.install(demo, tenant)
     made = server.ask(demo, "/setup", x_alga_tenant=tenant).json()["created"]
 
     fired = server.admin("POST", "clock", json={"advance": {"hours": 24}})["fired"]
 
-    mine = {each["scheduleId"] for each in made}
-    runs = {run["requestId"]: run for run in fired if run["scheduleId"] in mine}
+    own = {schedule["scheduleId"] for schedule in made}
+    runs = {run["requestId"]: run for run in fired if run["scheduleId"] in own}
     said = {}
     while not runs.keys() <= said.keys():  # lines reach the log a moment after their execution
         said = {line["request_id"]: line["detail"] for line in runner.log_lines("guest_log")}
@@ -131,7 +133,7 @@ def test_another_tenants_schedule_does_not_exist(server, published, demo: str, t
 
     assert seen["error"]["code"] == "not-found"
     listed = server.ask(demo, "/try", {"operation": "list"}, x_alga_tenant=tenant).json()["ok"]
-    assert theirs in [each["id"] for each in listed]
+    assert theirs in [schedule["id"] for schedule in listed]
 
 
 def test_without_the_grant_it_is_denied(server, demo: str, tenant: str) -> None:
@@ -145,9 +147,9 @@ def test_without_the_grant_it_is_denied(server, demo: str, tenant: str) -> None:
 
 def test_the_runners_token_alone_is_worth_nothing(server, demo: str) -> None:
     (install,) = [
-        each
-        for each in server.admin("GET", "tenants/acme/installs")["installs"]
-        if each["extensionId"] == demo
+        install
+        for install in server.admin("GET", "tenants/acme/installs")["installs"]
+        if install["extensionId"] == demo
     ]
 
     response = httpx.post(
@@ -204,8 +206,8 @@ def test_an_endpoint_that_is_not_declared(server, demo: str) -> None:
     assert refused(server.ask(demo, "/nowhere"), 404) == {"error": "endpoint_not_found"}
 
 
-def test_a_request_of_the_runner_for_two_tenants_at_once(runner, demo: str) -> None:
-    """Whoever has the service token still cannot fetch as one tenant and execute as another."""
+def test_a_request_of_the_runner_for_two_tenants(runner, demo: str) -> None:
+    """A caller with the service token still cannot fetch as one tenant and execute as another."""
     context = {"tenant_id": "globex", "extension_id": demo, "content_hash": "sha256:" + "0" * 64}
 
     response = httpx.post(

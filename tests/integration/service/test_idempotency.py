@@ -106,8 +106,8 @@ async def test_a_schedules_run_that_failed_is_carried_out_again(execute, publish
 
 
 async def test_ids_cannot_be_arranged_to_name_another_s_key(execute, content_hash, executions) -> None:
-    await execute(content_hash, headers=KEY, install='x","key-1')
-    await execute(content_hash, headers={"x-idempotency-key": '","key-1key-1'}, install="x")
+    await execute(content_hash, headers=KEY, context={"install_id": 'x","key-1'})
+    await execute(content_hash, headers={"x-idempotency-key": '","key-1key-1'}, context={"install_id": "x"})
 
     assert executions() == 2
 
