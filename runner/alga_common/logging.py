@@ -23,7 +23,7 @@ FIELDS = frozenset(
         *("endpoint", "caller_request_id"),
         # A schedule's run, and what reconciling changed.
         *("schedule_id", "run_id", "trigger", "nominal_time", "attempt", "reason", "missed"),
-        *("discrepancy", "healed"),
+        *("discrepancy", "repaired"),
         # A worker process of the runner.
         *("worker", "pid", "why"),
         # The database's schema.

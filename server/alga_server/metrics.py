@@ -82,14 +82,14 @@ class Metrics:
         )
         self._discrepancies = Counter(
             "alga_server_schedule_discrepancies",
-            "Schedules and runs whose job was not what it should be, healed or left.",
+            "Inconsistent schedules and runs, repaired or left.",
             ["discrepancy", "outcome"],
             registry=self._registry,
         )
 
-    def discrepancy(self, kind: str, *, healed: bool) -> None:
-        """Count one that was found; ``healed`` or left, for a person to mend."""
-        self._discrepancies.labels(kind, "healed" if healed else "left").inc()
+    def discrepancy(self, kind: str, *, repaired: bool) -> None:
+        """Count a discrepancy, ``repaired`` or left for a person."""
+        self._discrepancies.labels(kind, "repaired" if repaired else "left").inc()
 
     def scheduler_call(self, operation: str, status: str, duration_s: float) -> None:
         """Count one call: ``status`` is ``success`` or an error's code."""

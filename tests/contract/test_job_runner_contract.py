@@ -363,7 +363,7 @@ if "procrastinate" in ENGINES:
             "UPDATE procrastinate_jobs SET queueing_lock = 'unused'",
         ],
     )
-    async def test_jobs_that_were_harmed_are_healed(settings: ServerSettings, harm: str) -> None:
+    async def test_jobs_that_were_harmed_are_repaired(settings: ServerSettings, harm: str) -> None:
         runner = Runner()
         async with serving(settings.model_copy(update={"dispatch_schedules": False}), runner) as place:
             schedule_id = await place.create()

@@ -321,14 +321,16 @@ async def live(order: dict[str, Any]) -> None:
 
 
 async def find(order: dict[str, Any]) -> None:
-    """A server starts on what another left: it heals what it must, is asked again, and time goes on."""
+    """A server starts on what another left: it repairs what it must, is asked again, and time goes on."""
     async with world(order, datetime.fromisoformat(order["now"])) as here:
         here.scene = order["scene"]
         metrics = (await here.client.get("/metrics")).text
-        healed = [line for line in metrics.splitlines() if line.startswith("alga_server_schedule_discrepanc")]
+        repaired = [
+            line for line in metrics.splitlines() if line.startswith("alga_server_schedule_discrepanc")
+        ]
         _, left = await here.admin("GET", "/reconciliation")
         again = await OPERATIONS[order["operation"]][1](here) if order["again"] else None
-        tell({"healed": healed, "left": left["discrepancies"], "again": again})
+        tell({"repaired": repaired, "left": left["discrepancies"], "again": again})
         hear()
         for minutes in order["pass"]:
             await here.fire(minutes=minutes)

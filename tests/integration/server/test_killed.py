@@ -287,7 +287,7 @@ def test_an_operation_that_is_cut_off_happened_or_did_not_and_can_be_repeated(
         check(killing)
 
         restarted = killing.find(operation, scene, START, again=True, **{"pass": [60]})
-        assert (restarted["healed"], restarted["left"]) == ([], []), where
+        assert (restarted["repaired"], restarted["left"]) == ([], []), where
         assert restarted["again"][0] in answers, where
         repeated = snapshot(killing, scene)
         assert repeated[SCHEDULES] == after[SCHEDULES], where
@@ -349,7 +349,7 @@ def cut_off(killing: Killing, operation: str, now: datetime, passing: list[int])
         assert _moved_on(schedule) == bool(scheduled), f"{number}: {steps[number - 1]}"
 
         restarted = killing.find(operation, scene, now, again=False, **{"pass": passing})
-        assert (restarted["healed"], restarted["left"]) == ([], [])
+        assert (restarted["repaired"], restarted["left"]) == ([], [])
         killing.say()
         assert killing.hear() == "passed"
         check(killing)

@@ -55,12 +55,12 @@ def reconcile(session: Session, *, check: bool) -> None:
                 discrepancy["installId"],
                 discrepancy["scheduleId"],
                 discrepancy["discrepancy"].replace("_", " "),
-                "healed" if discrepancy["healed"] else "as it was",
+                "repaired" if discrepancy["repaired"] else "as it was",
             ]
             for discrepancy in discrepancies
         ]
         page.table(columns, rows, empty=f"{counted(answer['examined'], 'schedule')}, nothing wrong.")
 
     session.answer(answer, report)
-    if any(not discrepancy["healed"] for discrepancy in discrepancies):
+    if any(not discrepancy["repaired"] for discrepancy in discrepancies):
         click.get_current_context().exit(1)

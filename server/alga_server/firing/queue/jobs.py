@@ -46,7 +46,7 @@ class JobRunner(ABC):
         """What no transaction could have left as it is; nothing is changed."""
 
     @abstractmethod
-    def heal(self, connection: Connection) -> list[Discrepancy]:
+    def repair(self, connection: Connection) -> list[Discrepancy]:
         """Give every schedule its job and no other; what was wrong. Cheap only where ``discrepancies`` found some."""
 
 
@@ -68,6 +68,6 @@ class EmbeddedJobs(JobRunner):
         """There can be none."""
         return []
 
-    def heal(self, connection: Connection) -> list[Discrepancy]:
-        """There is nothing to heal."""
+    def repair(self, connection: Connection) -> list[Discrepancy]:
+        """There is nothing to repair."""
         return []

@@ -159,9 +159,9 @@ class QueuedJobs(JobRunner):
         """Of all schedules and all of their jobs."""
         return [_discrepancy(row) for row in self._found(connection)]
 
-    def heal(self, connection: Connection) -> list[Discrepancy]:
+    def repair(self, connection: Connection) -> list[Discrepancy]:
         """Remove what is wrong and stalled, and have the trigger defer anew. One server at a time."""
-        locks.alone(connection, "healing jobs")
+        locks.alone(connection, "repairing jobs")
         suspects = sorted({row.schedule_id for row in self._found(connection)})
         if not suspects:
             return []
@@ -171,7 +171,7 @@ class QueuedJobs(JobRunner):
             jobs = [row.job_id for row in found if row.kind in kinds]
             connection.execute(_REMOVE, {"jobs": jobs, "status": status})
         self._defer_anew(connection, [row.schedule_id for row in found])
-        return [replace(_discrepancy(row), healed=True) for row in found]
+        return [replace(_discrepancy(row), repaired=True) for row in found]
 
     def _defer_anew(self, connection: Connection, schedule_ids: list[str]) -> None:
         connection.execute(

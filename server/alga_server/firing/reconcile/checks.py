@@ -1,9 +1,7 @@
-"""What can be wrong with the job of a schedule, and what it should be.
+"""Checks whether a schedule's row agrees with its expression, its install and its endpoint, and how to repair it.
 
-Its job is in its own row (when it fires next, which attempt waits) and in the lease of its run under way; with a queue
-in that, too (``jobs``). Every operation changes row and job in one transaction, so nothing here comes of a crash, but
-for the job of a dead worker. It comes of hands in the database, of a part of a backup, of a clock that was wrong, of a
-newer time zone database, of an older server.
+Every operation changes a schedule and its job in one transaction, so a crash leaves no discrepancy but the job of a
+dead worker. The others come from a restored backup, a clock that was wrong, or a newer time zone database.
 """
 
 from __future__ import annotations
@@ -33,7 +31,6 @@ Kind = Literal[
     "wrong_next_time",
     "distant_next_time",
     "wrong_retry",
-    "run_without_lease",
     "distant_lease",
     "job_missing",
     "job_without_schedule",
@@ -54,14 +51,14 @@ _JUST_BEFORE = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """One that was found; ``run_id`` names a run, where it is one's. ``healed`` is false where only a person can."""
+    """A discrepancy of a schedule, or of its run ``run_id``; not ``repaired`` where only a person can."""
 
     kind: Kind
     tenant_id: str
     install_id: str
     schedule_id: str
     run_id: str | None = None
-    healed: bool = False
+    repaired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

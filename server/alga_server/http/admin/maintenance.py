@@ -28,7 +28,7 @@ class DiscrepancyShown(Output):
     """A schedule, or a run of one, whose job was inconsistent."""
 
     discrepancy: Annotated[Kind, Field(validation_alias="kind")]
-    healed: bool
+    repaired: bool
     tenant_id: str
     install_id: str
     schedule_id: str

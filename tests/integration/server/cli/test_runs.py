@@ -218,9 +218,9 @@ def test_a_server_whose_clock_is_fixed_says_how_to_start_another(alga: Run) -> N
     assert "alga-server serve --dev" in refused(alga("clock", "--advance", "6h"), "clock_fixed")
 
 
-def wrong(*, healed: bool) -> dict[str, Any]:
+def wrong(*, repaired: bool) -> dict[str, Any]:
     one = {"discrepancy": "not_scheduled", "tenantId": "acme", "installId": INSTALL, "scheduleId": SCHEDULE}
-    return {"examined": 2, "discrepancies": [{**one, "runId": None, "healed": healed}]}
+    return {"examined": 2, "discrepancies": [{**one, "runId": None, "repaired": repaired}]}
 
 
 def test_reconciling_a_server_of_which_nothing_is_wrong(alga: Run) -> None:
@@ -228,19 +228,19 @@ def test_reconciling_a_server_of_which_nothing_is_wrong(alga: Run) -> None:
     assert done(alga("reconcile", "--check")) == "0 schedules, nothing wrong.\n"
 
 
-def test_reconciling_lists_what_was_healed(alga: Run) -> None:
+def test_reconciling_lists_what_was_repaired(alga: Run) -> None:
     asked: list[httpx.Request] = []
-    transport = answering(asked, reconciliation=(200, wrong(healed=True)))
+    transport = answering(asked, reconciliation=(200, wrong(repaired=True)))
 
     shown = done(alga("reconcile", transport=transport))
 
     assert [request.method for request in asked] == ["POST"]
-    assert shown.splitlines()[1].split("  ")[-2:] == ["not scheduled", "healed"]
+    assert shown.splitlines()[1].split("  ")[-2:] == ["not scheduled", "repaired"]
 
 
 def test_checking_changes_nothing_and_has_status_1_where_something_is_wrong(alga: Run) -> None:
     asked: list[httpx.Request] = []
-    transport = answering(asked, reconciliation=(200, wrong(healed=False)))
+    transport = answering(asked, reconciliation=(200, wrong(repaired=False)))
 
     result = alga("reconcile", "--check", transport=transport)
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, create_engine, delete, select, update
 
 from alga_server import Server, ServerSettings
 from alga_server.firing import claims, recording
-from alga_server.firing.reconcile import reconciliation
+from alga_server.firing.reconcile import reconciler
 from alga_server.firing.reconcile.checks import Calendar
 from alga_server.schedules.occurrences import after, following
 from alga_server.storage import tables
@@ -26,6 +26,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 HOURLY = "0 * * * *"
 ONE = (START + timedelta(hours=1), "2026-01-01T01:00:00.000Z")
 NEVER = (None, None)
+DISTANT = START + timedelta(days=400)
 RETRY = {
     "retry_at": START + timedelta(minutes=5),
     "retry_attempt": 2,
@@ -74,10 +75,10 @@ async def everything(install: Install) -> list[list[tuple[Any, ...]]]:
 
 
 async def reconcile(install: Install, method: str = "POST") -> list[tuple[str, bool]]:
-    """What was wrong, by an admin's call, and whether it was healed."""
+    """What was wrong, by an admin's call, and whether it was repaired."""
     response = await install.alga.admin(method, "/api/admin/reconciliation")
     assert response.status_code == 200, response.text
-    return [(each["discrepancy"], each["healed"]) for each in response.json()["discrepancies"]]
+    return [(each["discrepancy"], each["repaired"]) for each in response.json()["discrepancies"]]
 
 
 async def test_what_is_right_is_left_as_it_is(install: Install, fake_runner: FakeRunner) -> None:
@@ -259,18 +260,14 @@ async def test_a_schedule_without_an_install_goes(install: Install) -> None:
     assert await row_of(install, left) is not None
 
 
-@pytest.mark.parametrize(
-    ("expires", "kind"),
-    [(None, "run_without_lease"), (START + timedelta(days=400), "distant_lease")],
-)
 async def test_a_dead_workers_run_that_would_block_its_schedule_for_ever_is_lost(
-    install: Install, fake_runner: FakeRunner, expires: datetime | None, kind: str
+    install: Install, fake_runner: FakeRunner
 ) -> None:
     schedule_id = await install.create(cron=HOURLY)
     await dead_run(install, schedule_id)
-    by_hand(install, update(tables.schedule_run).values(lease_expires_at=expires))
+    by_hand(install, update(tables.schedule_run).values(lease_expires_at=DISTANT))
 
-    assert await reconcile(install) == [(kind, True)]
+    assert await reconcile(install) == [("distant_lease", True)]
     assert await reconcile(install) == []
     await install.alga.pass_time(hours=1)
 
@@ -288,14 +285,16 @@ async def dead_run(install: Install, schedule_id: str) -> None:
     await database.write(lambda c: claim(c, install.tenant, install.id, schedule_id))
 
 
-async def test_a_live_workers_run_without_a_lease_goes_on(install: Install, fake_runner: FakeRunner) -> None:
+async def test_a_live_workers_run_with_a_distant_lease_goes_on(
+    install: Install, fake_runner: FakeRunner
+) -> None:
     fake_runner.hold()
     schedule_id = await install.create(cron=HOURLY)
     await install.run_now(schedule_id, wait="false")
     await fake_runner.was_asked(1)
-    by_hand(install, update(tables.schedule_run).values(lease_expires_at=None))
+    by_hand(install, update(tables.schedule_run).values(lease_expires_at=DISTANT))
 
-    assert await reconcile(install) == [("run_without_lease", True)]
+    assert await reconcile(install) == [("distant_lease", True)]
     install.alga.clock.advance(timedelta(seconds=59))
     await install.alga.server.dispatcher._look(install.alga.clock.now(), may_fire=True)
     install.alga.clock.advance(timedelta(seconds=59))
@@ -318,7 +317,7 @@ async def test_several_things_wrong_with_one_schedule_are_told_one_by_one(
 
     lines = [each for each in caplog.records if getattr(each, "action", "") == "schedule_reconciled"]
     assert [
-        (each.levelno, each.discrepancy, each.healed, each.tenant_id, each.install_id, each.schedule_id)  # type: ignore[attr-defined]
+        (each.levelno, each.discrepancy, each.repaired, each.tenant_id, each.install_id, each.schedule_id)  # type: ignore[attr-defined]
         for each in lines
     ] == [
         (logging.WARNING, kind, True, install.tenant, install.id, schedule_id)
@@ -326,7 +325,8 @@ async def test_several_things_wrong_with_one_schedule_are_told_one_by_one(
     ]
     metrics = await install.alga.metrics()
     assert (
-        'alga_server_schedule_discrepancies_total{discrepancy="wrong_retry",outcome="healed"} 1.0' in metrics
+        'alga_server_schedule_discrepancies_total{discrepancy="wrong_retry",outcome="repaired"} 1.0'
+        in metrics
     )
 
 
@@ -340,7 +340,7 @@ async def test_a_look_changes_and_counts_nothing(install: Install) -> None:
     assert "alga_server_schedule_discrepancies_total{" not in await install.alga.metrics()
 
 
-async def test_a_server_heals_when_it_starts(install: Install, settings: ServerSettings) -> None:
+async def test_a_server_repairs_when_it_starts(install: Install, settings: ServerSettings) -> None:
     schedule_id = await install.create(cron=HOURLY)
     spoil(install, schedule_id, next_run_at=None)
 
@@ -348,7 +348,7 @@ async def test_a_server_heals_when_it_starts(install: Install, settings: ServerS
         assert (await row_of(install, schedule_id)).next_run_at == ONE[0]
 
 
-async def test_a_server_heals_from_time_to_time(install: Install) -> None:
+async def test_a_server_repairs_from_time_to_time(install: Install) -> None:
     schedule_id = await install.create(cron="0 0 * * *")
     for _ in range(3):
         spoil(install, schedule_id, next_run_at=None)
@@ -358,7 +358,7 @@ async def test_a_server_heals_from_time_to_time(install: Install) -> None:
                 await anyio.lowlevel.checkpoint()
 
 
-async def test_what_the_reconciler_heals_fires_without_waiting_for_the_next_look(
+async def test_what_the_reconciler_repairs_fires_without_waiting_for_the_next_look(
     install: Install, settings: ServerSettings, fake_runner: FakeRunner
 ) -> None:
     schedule_id = await install.create(cron=HOURLY)
@@ -380,7 +380,7 @@ async def test_a_reconciler_that_fails_does_not_keep_the_server_from_serving(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the index is torn")
 
-    monkeypatch.setattr(reconciliation, "schedules", fail)
+    monkeypatch.setattr(reconciler, "check_page", fail)
     async with Server(settings, clock=install.alga.clock) as server:
         await server.dispatcher.run_due()
 
@@ -392,7 +392,7 @@ async def test_a_reconciler_that_fails_does_not_keep_the_server_from_serving(
 async def test_more_schedules_than_a_page_are_all_looked_at(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciliation, "PAGE", 3)
+    monkeypatch.setattr(reconciler, "PAGE", 3)
     ids = [await install.create(cron=HOURLY) for _ in range(7)]
     by_hand(install, update(tables.schedule).values(next_run_at=None))
 
@@ -422,14 +422,14 @@ async def test_what_changed_since_it_looked_wrong_is_left_as_it_is(install: Inst
     schedule_id = await install.create(cron=HOURLY)
     spoil(install, schedule_id, next_run_at=None, next_nominal_time=None)
     calendar = Calendar(install.alga.clock.now())
-    page = await database.read(lambda c: reconciliation.schedules(c, "", calendar))
+    page = await database.read(lambda c: reconciler.check_page(c, "", calendar))
     await a_change(install, schedule_id, change)
     before = await everything(install)
 
-    healed = await database.write(lambda c: reconciliation.heal(c, page.suspects, calendar))
+    repaired = await database.write(lambda c: reconciler.repair(c, page.suspects, calendar))
 
     assert [each.kind for each in page.suspects] == ["not_scheduled"]
-    assert healed == []
+    assert repaired == []
     assert await everything(install) == before
 
 
@@ -474,7 +474,7 @@ async def a_call(install: Install, schedule_id: str, **members: Any) -> None:
     assert response.status_code == 200, response.text
 
 
-async def test_of_several_reconcilers_one_heals_and_tells(
+async def test_of_several_reconcilers_one_repairs_and_tells(
     install: Install, settings: ServerSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(5):

@@ -128,7 +128,7 @@ def test_checking_lists_a_job_that_is_wrong_and_changes_nothing(
     assert discrepancies == [
         {
             "discrepancy": kind,
-            "healed": False,
+            "repaired": False,
             "tenantId": "tenant-a",
             "installId": place.install_id,
             "scheduleId": schedule_id,
@@ -139,7 +139,7 @@ def test_checking_lists_a_job_that_is_wrong_and_changes_nothing(
 
 
 @pytest.mark.parametrize("kind", HARM)
-def test_a_job_that_is_wrong_is_healed_and_said(
+def test_a_job_that_is_wrong_is_repaired_and_said(
     place: Place, reconcile: Reconcile, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     place.create()
@@ -148,7 +148,7 @@ def test_a_job_that_is_wrong_is_healed_and_said(
     with caplog.at_level(logging.WARNING, logger="alga_server"):
         status, discrepancies = reconcile()
 
-    assert (status, [(one["discrepancy"], one["healed"]) for one in discrepancies]) == (0, [(kind, True)])
+    assert (status, [(one["discrepancy"], one["repaired"]) for one in discrepancies]) == (0, [(kind, True)])
     assert [record.__dict__["discrepancy"] for record in caplog.records] == [kind]
     waiting = (
         "SELECT queueing_lock, scheduled_at AT TIME ZONE 'UTC' FROM procrastinate_jobs WHERE status = 'todo'"
@@ -169,7 +169,7 @@ def test_a_job_that_names_nobody_goes_and_the_one_that_lacks_comes(
     assert reconcile("--check") == (0, [])
 
 
-def test_the_job_of_a_schedule_that_is_healed_comes_with_it(place: Place, reconcile: Reconcile) -> None:
+def test_the_job_of_a_schedule_that_is_repaired_comes_with_it(place: Place, reconcile: Reconcile) -> None:
     place.create()
     place.by_hand("UPDATE tenant_extension_schedule SET next_run_at = NULL, next_nominal_time = NULL")
 
