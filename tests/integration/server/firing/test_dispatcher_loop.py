@@ -1,0 +1,225 @@
+"""The dispatcher's loop and its life in a server, and the log lines and metrics of a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from sqlalchemy import Connection, text
+
+from alga_server import Server, ServerSettings
+from alga_server.errors import DispatcherUnavailable
+from alga_server.storage import tables
+from tests.support.server import FakeRunner, Install
+
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
+
+HOURLY = "0 * * * *"
+
+
+@pytest.fixture
+def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
+    return httpx.MockTransport(fake_runner)
+
+
+async def fire_next(install: Install, **members: Any) -> str:
+    """Create an hourly schedule and let its first hour come."""
+    schedule_id: str = await install.create(cron=HOURLY, **members)
+    await install.alga.pass_time(hours=1)
+    return schedule_id
+
+
+# ---- The loop
+
+
+@pytest.fixture
+def settings(settings: ServerSettings) -> ServerSettings:
+    return settings.model_copy(update={"max_schedule_runs": 3, "shutdown_grace_seconds": 0})
+
+
+class TestOnItsOwn:
+    """With nobody asking: the server watches its clock."""
+
+    @pytest.fixture
+    def settings(self, settings: ServerSettings) -> ServerSettings:
+        return settings.model_copy(update={"dispatch_schedules": True})
+
+    async def test_moving_the_clock_fires_what_comes_due(
+        self, install: Install, fake_runner: FakeRunner
+    ) -> None:
+        await install.create(cron=HOURLY)
+        install.alga.clock.advance(timedelta(hours=1))
+
+        await fake_runner.was_asked(1)
+
+    async def test_a_new_schedule_is_noticed_at_once(self, install: Install, fake_runner: FakeRunner) -> None:
+        await install.create(cron="0 5 * * *")
+        install.alga.clock.advance(timedelta(seconds=1))
+        await install.create(cron="0 1 * * *")
+        install.alga.clock.advance(timedelta(hours=1))
+
+        await fake_runner.was_asked(1)
+        assert fake_runner.nominal_times() == ["2026-01-01T01:00:00.000Z"]
+
+    @pytest.mark.skipif(
+        "ALGA_TEST_POSTGRES" in os.environ, reason="PostgreSQL may take longer than settle() waits"
+    )
+    async def test_it_looks_again_only_when_there_is_a_reason(
+        self, install: Install, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        database = install.alga.server._services.database
+        await install.create(cron=HOURLY)
+        await settle()
+        reads = 0
+        read = database.read
+
+        async def counted(fn: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            return await read(fn)
+
+        monkeypatch.setattr(database, "read", counted)
+        install.alga.clock.advance(timedelta(seconds=14))
+        await settle()
+        before_the_poll = reads
+        install.alga.clock.advance(timedelta(seconds=1))
+        await settle()
+
+        assert (before_the_poll, reads) == (0, 1)
+
+    async def test_a_look_that_fails_is_logged_and_tried_again(
+        self,
+        install: Install,
+        fake_runner: FakeRunner,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        database = install.alga.server._services.database
+        await install.create(cron=HOURLY)
+        await settle()
+
+        async def broken(_fn: Any) -> None:
+            raise OSError("disk")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "read", broken)
+            install.alga.clock.advance(timedelta(hours=1))
+            while "dispatch_failure" not in [getattr(each, "action", "") for each in caplog.records]:
+                await anyio.lowlevel.checkpoint()
+        install.alga.clock.advance(timedelta(seconds=15))
+
+        await fake_runner.was_asked(1)
+
+
+async def settle() -> None:
+    """Let everything run that can run without time passing."""
+    for _ in range(50):
+        await anyio.lowlevel.checkpoint()
+        await anyio.to_thread.run_sync(lambda: None)
+
+
+# ---- Its life
+
+
+async def test_outside_of_a_server_that_is_entered_nothing_runs(settings: ServerSettings) -> None:
+    server = Server(settings)
+
+    with pytest.raises(DispatcherUnavailable):
+        await server.dispatcher.run_due()
+    await server.aclose()
+
+
+async def test_the_error_of_the_body_comes_out_as_it_was(settings: ServerSettings) -> None:
+    with pytest.raises(LookupError, match="mine"):
+        async with Server(settings):
+            raise LookupError("mine")
+
+
+async def test_a_server_can_be_cancelled(settings: ServerSettings) -> None:
+    with anyio.CancelScope() as scope:
+        async with Server(settings):
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    assert scope.cancelled_caught
+
+
+async def test_a_server_that_is_cancelled_closes_its_database(settings: ServerSettings) -> None:
+    server = Server(settings)
+    pool = server._services.database._backend.writer.pool
+    with anyio.CancelScope() as scope:
+        async with server:
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    assert server._services.database._backend.writer.pool is not pool, "it was disposed of"
+
+
+async def test_a_server_can_be_entered_again(settings: ServerSettings) -> None:
+    server = Server(settings)
+    for _ in range(2):
+        async with server:
+            assert await server.dispatcher.run_due() == []
+
+
+# ---- What operators see
+
+
+async def test_a_run_is_one_log_line_without_payload(
+    install: Install, fake_runner: FakeRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "alga_server")
+    schedule_id = await fire_next(install, payload={"secret": "hunter2"})
+
+    [line] = [each for each in caplog.records if getattr(each, "action", "") == "schedule_run"]
+    shown = {
+        name: getattr(line, name) for name in ("tenant_id", "install_id", "schedule_id", "status", "trigger")
+    }
+    assert shown == {
+        "tenant_id": install.tenant,
+        "install_id": install.id,
+        "schedule_id": schedule_id,
+        "status": "success",
+        "trigger": "schedule",
+    }
+    assert "hunter2" not in str(vars(line))
+
+
+async def test_a_run_is_counted_with_its_lag(install: Install, fake_runner: FakeRunner) -> None:
+    await install.create(cron=HOURLY)
+    await install.alga.pass_time(hours=1, seconds=3)
+
+    metrics = await install.alga.metrics()
+    assert 'alga_server_schedule_runs_total{status="success",trigger="schedule"} 1.0' in metrics
+    assert "alga_server_schedule_lag_seconds_sum 3.0" in metrics
+
+
+async def test_firing_costs_the_history_its_oldest_runs(install: Install, fake_runner: FakeRunner) -> None:
+    dispatcher = install.alga.server.dispatcher
+    dispatcher._worker = type(dispatcher._worker)(dispatcher._worker.id, dispatcher._worker.lease, history=3)
+    await install.create(cron=HOURLY)
+    for _ in range(6):
+        await install.alga.pass_time(hours=1)
+
+    kept = [run["nominalTime"] for run in await install.runs()]
+    assert kept == [f"2026-01-01T0{hour}:00:00.000Z" for hour in (4, 5, 6)]
+
+
+async def test_a_runs_row_cannot_be_there_twice(install: Install, fake_runner: FakeRunner) -> None:
+    """What the once-only rule rests on, asked of the database itself."""
+    await fire_next(install)
+
+    def copy(connection: Connection) -> None:
+        columns = ", ".join(
+            column.name for column in tables.schedule_run.columns if column.name not in {"ordinal", "id"}
+        )
+        name = tables.schedule_run.name
+        connection.execute(text(f"INSERT INTO {name} (id, {columns}) SELECT 'copy', {columns} FROM {name}"))
+
+    with pytest.raises(Exception, match=r"(?i)unique constraint"):
+        await install.alga.server._services.database.write(copy)
