@@ -1,7 +1,7 @@
 """Claims due schedules: the transaction by which one server takes occurrences and attempts, and no other server does.
 
 Functions take a connection and run in its transaction. A claim inserts the run's row and moves the schedule on, both or
-neither. The table's unique keys decide which server claims, whatever the number of servers.
+neither. The table's unique keys decide which server claims, with any number of servers.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _claim_together(
     connection: Connection, due: Sequence[DueSchedule], worker: Worker, now: datetime, *, room: int
 ) -> dict[str, Outcome]:
     rows = _rows(connection, [schedule.schedule_id for schedule in due])
-    found = installs.several(connection, {(row.tenant_id, row.install_id) for row in rows.values()})
+    owners = installs.several(connection, {(row.tenant_id, row.install_id) for row in rows.values()})
     outcomes: dict[str, Outcome] = {}
     planned: list[_Planned] = []
     for schedule in due:
@@ -146,7 +146,7 @@ def _claim_together(
             outcomes[row.id] = "no_room"
             continue
         try:
-            plan = _plan(row, found[row.tenant_id, row.install_id], worker, now)
+            plan = _plan(row, owners[row.tenant_id, row.install_id], worker, now)
         except Exception as error:  # noqa: BLE001 - an unknown zone, say: logged, and costs the others nothing
             outcomes[row.id] = _failed(schedule, error)
             continue

@@ -1,4 +1,4 @@
-"""Fires schedules: waits for what is due, claims it, runs it, records how it went.
+"""Fires schedules: waits until one is due, claims it, calls its handler, records how the run ended.
 
 Any number of dispatchers may share a database, without a leader: ``claims`` decides who fires what. No transaction is
 open while a handler runs. Time, and waiting for it, is the injected clock's.
@@ -109,7 +109,7 @@ class Dispatcher:
         self.wake()  # jobs that wait for their turn are put back
         try:
             with anyio.CancelScope(shield=True), anyio.move_on_after(self._settings.shutdown_grace_seconds):
-                async with self._turn:  # what is being claimed right now is a run under way too
+                async with self._turn:  # a claim in progress is a run under way too
                     pass
                 while self._live:
                     await next(iter(self._live.values())).ended.wait()
@@ -125,7 +125,7 @@ class Dispatcher:
     async def _release(self) -> None:
         """Give up what this dispatcher holds."""
         with anyio.CancelScope(shield=True):
-            async with self._turn:  # whoever claims yet is done
+            async with self._turn:  # until a claim in progress is done
                 pass
             try:
                 await self._give_up(partial(recording.release, worker=self._worker, now=self._clock.now()))
@@ -139,7 +139,7 @@ class Dispatcher:
         woken.set()
 
     async def run_due(self) -> list[Run]:
-        """Fire what is due, in the order of its instants; the runs, once all of them have ended.
+        """Fire every due schedule, in the order of their instants; the runs, once all of them have ended.
 
         Raises ``DispatcherUnavailable`` outside of its context.
         """
@@ -156,7 +156,7 @@ class Dispatcher:
         return await self._database.read(lambda c: runs.scheduled_since(c, before, self._worker.id))
 
     async def run_now(self, tenant_id: str, install_id: str, schedule_id: str, *, wait: bool = True) -> Run:
-        """Run a schedule at once, by the rules of the clock's runs: it may be skipped. The run, ended if ``wait``.
+        """Run a schedule immediately, by the rules of the clock's runs: it may be skipped. The run, ended if ``wait``.
 
         Raises ``NotFound``, ``DispatcherUnavailable``.
         """
@@ -195,10 +195,10 @@ class Dispatcher:
             await _first_of(woken.wait, partial(self._clock.sleep_until, next_at))
 
     async def _carry_out_job(self, due: DueSchedule, due_at: datetime) -> None:
-        """Fire what is due of the schedule, and wait for the end of its run: the job is under way as long.
+        """Fire the schedule if it is due, and wait for the end of its run: the job is under way as long.
 
-        A job waits here for its turn: for room, and for the schedule's run under way. If that takes long, or nobody
-        can claim the schedule, it goes to the end of the queue, since here it keeps another from being taken.
+        A job waits here for its turn: for room, and for the schedule's run under way. If that takes long, or the
+        schedule cannot be claimed, it goes to the end of the queue, since here it keeps another from being taken.
         """
         began = self._clock.now()
         while True:
@@ -240,7 +240,7 @@ class Dispatcher:
                 some, crowded = await self._fire_all(survey.due, now)
             fired |= some
             times += [survey.next_at] if survey.next_at else []
-            after = survey.more  # past those that nobody can claim, who are to hold up no other
+            after = survey.more  # past those that cannot be claimed, so that they hold up no other
             if after is None or crowded:
                 break
         times += [self._renewed_at + self._worker.lease / 3] if self._live else []
@@ -296,7 +296,7 @@ class Dispatcher:
         return outcomes
 
     def _take(self, claimed: Claim | Run) -> tuple[Run, _Live | None]:
-        """Start what was claimed, or report what is over already."""
+        """Start a claimed run, or report one that is over already."""
         if isinstance(claimed, Run):
             report(claimed, self._metrics)
             return claimed, None
@@ -341,13 +341,13 @@ class Dispatcher:
             self.wake()
 
     async def _keep(self, now: datetime) -> None:
-        """Renew the leases of the runs under way here, before anybody may take them for dead."""
+        """Renew the leases of the runs under way here, before another server may give them up."""
         if self._live and now < self._renewed_at + self._worker.lease / 3:
             return
         if live := dict(self._live):
             kept = await self._database.write(lambda c: recording.renew(c, self._worker, list(live), now))
             for run_id in live.keys() - kept:
-                # Somebody gave it up, and may start the next one: a schedule does not run beside itself.
+                # Another server gave it up, and may start the next run: a schedule does not overlap itself.
                 live[run_id].call.cancel()
         self._renewed_at = now
 

@@ -1,4 +1,4 @@
-"""What is due, and when to look again. The statements are made once: this is asked after every change.
+"""Queries which schedules are due, and when the next one is. The statements are built once, for every change queries.
 
 Functions take a connection and run in its transaction.
 """
@@ -16,7 +16,7 @@ from ..storage import tables
 
 @dataclass(frozen=True, slots=True)
 class DueSchedule:
-    """A schedule whose time has come; ``running`` says that a run of it is under way."""
+    """A schedule whose time has come; ``running`` if a run of it is under way."""
 
     tenant_id: str
     install_id: str
@@ -40,7 +40,7 @@ class Position:
 class Survey:
     """What there is to do: ``due`` in the order of firing; whether leases ran out; when to look again at the latest.
 
-    More may be due after ``more``; ``None`` says that there is not.
+    ``more`` is where the next page of due schedules begins, ``None`` if there is none.
     """
 
     due: list[DueSchedule]

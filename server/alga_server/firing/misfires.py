@@ -1,7 +1,7 @@
-"""Times that nobody fired when they came: what a schedule's policy makes of them (docs/scheduling.md).
+"""Misfires, occurrences that no server fired in time: how a schedule's policy treats them (docs/scheduling.md).
 
 ``skip`` lets them pass, ``latest`` runs once for all of them, ``all`` runs for each, in order. A time is missed when a
-later one has come too, or when it is more than a grace late; the policy's window says how late it may still run.
+later one has come too, or when it is more than a grace late; the policy's window is how late it may still run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Records what becomes of claimed runs: leases kept, runs given up, how they ended, which attempt comes next.
+"""Records the fate of claimed runs: leases kept, runs given up, how they ended, which attempt comes next.
 
 A claim is a lease: a server that does not renew it loses the run, and its schedule is free again. Functions take a
 connection and run in its transaction.
@@ -69,7 +69,7 @@ def reap(connection: Connection, now: datetime) -> list[Run]:
 
 
 def release(connection: Connection, worker: Worker, now: datetime) -> list[Run]:
-    """Give up whatever the worker still holds: it stops."""
+    """Give up every run that the worker still holds: it stops."""
     run = tables.schedule_run.c
     return _lose(connection, and_(run.status == "running", run.worker_id == worker.id), "shutdown", now)
 
@@ -189,19 +189,19 @@ def report(run: Run, metrics: Metrics) -> None:
 def _schedule_retry(connection: Connection, run: Run, now: datetime) -> None:
     """A run failed or was lost: its next attempt waits, if its schedule is live and grants one.
 
-    Only what the clock fired is tried again; whoever asks for a run sees how it went.
+    Only what the clock fired is tried again; an admin who asks for a run sees how it ended.
     """
     if run.trigger != "schedule":
         return
     schedule = tables.schedule.c
-    mine = (
+    this = (
         (schedule.tenant_id == run.tenant_id)
         & (schedule.install_id == run.install_id)
         & (schedule.id == run.schedule_id)
     )
     query = select(
         schedule.max_attempts, schedule.retry_delay_s, schedule.retry_factor, schedule.next_run_at
-    ).where(mine)
+    ).where(this)
     row = connection.execute(query.with_for_update(of=tables.schedule)).one_or_none()
     wait = None if row is None or row.next_run_at is None else policy_of(row).wait_after(run.attempt)
     if wait is not None:
@@ -211,7 +211,7 @@ def _schedule_retry(connection: Connection, run: Run, now: datetime) -> None:
             "retry_nominal_time": run.nominal_time,
             "retry_due_at": run.due_at,
         }
-        connection.execute(update(tables.schedule).where(mine).values(values))
+        connection.execute(update(tables.schedule).where(this).values(values))
 
 
 @dataclass(slots=True)
@@ -237,27 +237,27 @@ class RunRecorder:
 
     async def record(self, run: Run, ending: Ending, at: datetime, *, duration_ms: int) -> Run | None:
         """As ``finish``. Raises what the database raises. Cancelling the caller is for it to prevent."""
-        mine = _Ended(run, ending, at, duration_ms)
-        self._waiting.append(mine)
+        this = _Ended(run, ending, at, duration_ms)
+        self._waiting.append(this)
         async with self._turn:
-            if not mine.done:
+            if not this.done:
                 batch, self._waiting = self._waiting, []
                 await self._write(batch)
-        if mine.failure is not None:
-            raise mine.failure
-        return mine.record
+        if this.failure is not None:
+            raise this.failure
+        return this.record
 
     async def _write(self, batch: list[_Ended]) -> None:
         try:
             await self._together(batch)
         except OperationalError as failure:
             _fail(batch, failure)
-        except Exception as failure:  # noqa: BLE001 - told to whom it concerns
+        except Exception as failure:  # noqa: BLE001 - raised to the callers that it concerns
             if len(batch) == 1:
                 _fail(batch, failure)
                 return
-            for each in batch:  # one of them cannot be recorded, and is nothing to the others
-                await self._write([each])
+            for entry in batch:  # one of them cannot be recorded, and is nothing to the others
+                await self._write([entry])
         except BaseException as failure:
             _fail(batch, failure)
             raise
@@ -265,17 +265,17 @@ class RunRecorder:
     async def _together(self, batch: list[_Ended]) -> None:
         def transaction(connection: Connection) -> list[Run | None]:
             locks.change_schedules(
-                connection, tables.schedule.c.id.in_([each.run.schedule_id for each in batch])
+                connection, tables.schedule.c.id.in_([entry.run.schedule_id for entry in batch])
             )
             return [
-                finish(connection, each.run, each.ending, each.at, duration_ms=each.duration_ms)
-                for each in batch
+                finish(connection, entry.run, entry.ending, entry.at, duration_ms=entry.duration_ms)
+                for entry in batch
             ]
 
-        for each, record in zip(batch, await self._database.write(transaction), strict=True):
-            each.record, each.done = record, True
+        for entry, record in zip(batch, await self._database.write(transaction), strict=True):
+            entry.record, entry.done = record, True
 
 
 def _fail(batch: list[_Ended], failure: BaseException) -> None:
-    for each in batch:
-        each.failure, each.done = failure, True
+    for entry in batch:
+        entry.failure, entry.done = failure, True

@@ -112,13 +112,13 @@ def scheduled_since(connection: Connection, ordinal: int, worker_id: str) -> lis
 def prune(connection: Connection, tenant_id: str, install_id: str, *, keep: int) -> None:
     """Forget the install's oldest ended runs, so that about ``keep`` are left."""
     table = tables.schedule_run
-    mine = of_install(tenant_id, install_id)
-    oldest = select(table.c.ordinal).where(mine).order_by(table.c.ordinal.desc()).offset(keep).limit(1)
+    owned = of_install(tenant_id, install_id)
+    oldest = select(table.c.ordinal).where(owned).order_by(table.c.ordinal.desc()).offset(keep).limit(1)
     if (ordinal := connection.execute(oldest).scalar_one_or_none()) is not None:
-        old = select(table.c.ordinal).where(mine, table.c.ordinal <= ordinal, table.c.status != "running")
-        # What somebody else forgets at this moment needs no waiting for.
+        old = select(table.c.ordinal).where(owned, table.c.ordinal <= ordinal, table.c.status != "running")
+        # Rows that another server is deleting need no waiting for.
         free = old.with_for_update(skip_locked=True)
-        connection.execute(delete(table).where(mine, table.c.ordinal.in_(free)))
+        connection.execute(delete(table).where(owned, table.c.ordinal.in_(free)))
 
 
 def of_install(tenant_id: str, install_id: str) -> ColumnElement[bool]:

@@ -17,7 +17,7 @@ MAX_FIRED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class TimeTravel:
-    """Where the clock is ``now`` and what was ``fired`` on the way; ``arrived`` is false when that became too much."""
+    """Where the clock is ``now``, and the runs ``fired`` on the way; ``arrived`` is false when that became too much."""
 
     now: datetime
     fired: list[Run]

@@ -1,4 +1,4 @@
-"""How a schedule's next time comes to a worker: the seam between schedules and what fires them.
+"""How a worker learns of a due schedule: the interface between schedules and the engine that fires them.
 
 A schedule's columns say when it is due; its *job* is what brings that to a worker. Jobs follow their schedules inside
 the transactions that change them, by the engine's own doing: whoever writes schedules has nothing to say to it.
