@@ -82,10 +82,10 @@ _ATTEMPTS = (_schedule.retry_at, _schedule.id)
 
 def _statements(order: tuple[ColumnElement[Any], ...], *which: ColumnElement[bool]) -> tuple[Any, Any]:
     """From the first on, and from after the row that ``key_0`` and so on name."""
-    found = select(_schedule.tenant_id, _schedule.install_id, _schedule.id, RUNNING, *order).where(*which)
-    found = found.order_by(*order).limit(_most)
-    key = [bindparam(f"key_{at}", type_=each.type) for at, each in enumerate(order)]
-    return found, found.where(order[0] >= key[0], tuple_(*order) > tuple_(*key))
+    query = select(_schedule.tenant_id, _schedule.install_id, _schedule.id, RUNNING, *order).where(*which)
+    query = query.order_by(*order).limit(_most)
+    key = [bindparam(f"key_{at}", type_=column.type) for at, column in enumerate(order)]
+    return query, query.where(order[0] >= key[0], tuple_(*order) > tuple_(*key))
 
 
 _DUE_TIMES = _statements(_TIMES, _schedule.next_run_at <= _now, ~WAITS, ~WAITS_FOR_ATTEMPT)
@@ -102,20 +102,20 @@ _NEXT = tuple(
 def survey(connection: Connection, now: datetime, *, limit: int, after: Position | None = None) -> Survey:
     """What there is to do at ``now``: at most ``limit`` due schedules, from ``after`` an earlier survey's end on."""
     after = after or Position()
-    found = [("time", row) for row in _rows(connection, _DUE_TIMES, now, limit, after.time)]
-    found += [("attempt", row) for row in _rows(connection, _DUE_ATTEMPTS, now, limit, after.attempt)]
-    found = sorted(found, key=lambda one: one[1][4])[:limit]
-    ends = {kind: tuple(row[4:]) for kind, row in found}
+    rows = [("time", row) for row in _rows(connection, _DUE_TIMES, now, limit, after.time)]
+    rows += [("attempt", row) for row in _rows(connection, _DUE_ATTEMPTS, now, limit, after.attempt)]
+    rows = sorted(rows, key=lambda one: one[1][4])[:limit]
+    ends = {kind: tuple(row[4:]) for kind, row in rows}
     next_at = next_due(connection, now)
     lease = connection.execute(_NEXT_LEASE).scalar_one()
     expired = lease is not None and lease <= now
-    times = [each for each in (next_at, lease) if each is not None and each > now]
+    times = [instant for instant in (next_at, lease) if instant is not None and instant > now]
     return Survey(
-        due=[DueSchedule(*row[:4]) for _, row in found],
+        due=[DueSchedule(*row[:4]) for _, row in rows],
         expired=expired,
         next_at=min(times, default=None),
         more=Position(ends.get("time", after.time), ends.get("attempt", after.attempt))
-        if limit and len(found) == limit
+        if limit and len(rows) == limit
         else None,
     )
 
@@ -129,13 +129,13 @@ def _rows(
     first, later = statements
     if after is None:
         return list(connection.execute(first, given))
-    return list(connection.execute(later, given | {f"key_{at}": each for at, each in enumerate(after)}))
+    return list(connection.execute(later, given | {f"key_{at}": value for at, value in enumerate(after)}))
 
 
 def next_due(connection: Connection, now: datetime) -> datetime | None:
     """When the next schedule after ``now`` is due, or an attempt of one."""
-    found = [connection.execute(statement, {"now": now}).scalar_one() for statement in _NEXT]
-    return min((each for each in found if each is not None), default=None)
+    instants = [connection.execute(statement, {"now": now}).scalar_one() for statement in _NEXT]
+    return min((instant for instant in instants if instant is not None), default=None)
 
 
 def due_at(connection: Connection, due: DueSchedule) -> datetime | None:
@@ -149,5 +149,5 @@ def due_at(connection: Connection, due: DueSchedule) -> datetime | None:
     row = connection.execute(query).one_or_none()
     if row is None or row.next_run_at is None:
         return None
-    times: list[datetime] = [each for each in row if each is not None]
+    times: list[datetime] = [instant for instant in row if instant is not None]
     return min(times)

@@ -133,12 +133,12 @@ def note(connection: Connection, run: Run, status: Status, message: str | None) 
 
 
 def _lose(connection: Connection, which: ColumnElement[bool], reason: Reason, now: datetime) -> list[Run]:
-    found = [runs.read(row) for row in connection.execute(select(tables.schedule_run).where(which))]
-    if found:
-        locks.change_schedules(connection, tables.schedule.c.id.in_([run.schedule_id for run in found]))
-        locks.change_runs(connection, tables.schedule_run.c.id.in_([run.id for run in found]))
+    held = [runs.read(row) for row in connection.execute(select(tables.schedule_run).where(which))]
+    if held:
+        locks.change_schedules(connection, tables.schedule.c.id.in_([run.schedule_id for run in held]))
+        locks.change_runs(connection, tables.schedule_run.c.id.in_([run.id for run in held]))
     lost = []
-    for run in found:
+    for run in held:
         ended = connection.execute(
             update(tables.schedule_run)
             .where(tables.schedule_run.c.id == run.id, which)
@@ -237,15 +237,15 @@ class RunRecorder:
 
     async def record(self, run: Run, ending: Ending, at: datetime, *, duration_ms: int) -> Run | None:
         """As ``finish``. Raises what the database raises. Cancelling the caller is for it to prevent."""
-        this = _Ended(run, ending, at, duration_ms)
-        self._waiting.append(this)
+        entry = _Ended(run, ending, at, duration_ms)
+        self._waiting.append(entry)
         async with self._turn:
-            if not this.done:
+            if not entry.done:
                 batch, self._waiting = self._waiting, []
                 await self._write(batch)
-        if this.failure is not None:
-            raise this.failure
-        return this.record
+        if entry.failure is not None:
+            raise entry.failure
+        return entry.record
 
     async def _write(self, batch: list[_Ended]) -> None:
         try:

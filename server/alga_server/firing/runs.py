@@ -79,8 +79,8 @@ def page(
     if cursor is not None:
         query = query.where(tables.schedule_run.c.ordinal < cursor)
     newest = query.order_by(tables.schedule_run.c.ordinal.desc()).limit(limit + 1)
-    found = [read(row) for row in connection.execute(newest)]
-    return Page(found[:limit], found[limit - 1].ordinal if len(found) > limit else None)
+    listed = [read(row) for row in connection.execute(newest)]
+    return Page(listed[:limit], listed[limit - 1].ordinal if len(listed) > limit else None)
 
 
 def get(connection: Connection, tenant_id: str, install_id: str, run_id: str) -> Run | None:

@@ -37,7 +37,7 @@ Kind = Literal[
     "job_at_wrong_time",
     "job_stalled",
 ]
-"""Documented in docs/scheduling.md, with what is done about each."""
+"""Documented in docs/scheduling.md, with the repair of each kind."""
 
 TOLERANCE = timedelta(minutes=10)
 """How far the clocks of two servers may be apart before one takes the other's next time for wrong."""
@@ -110,7 +110,7 @@ def judge(row: Row[Any], calendar: Calendar) -> Verdict | None:
         return Verdict(["install_gone"], None)
     scheduled = row.next_run_at is not None or row.next_nominal_time is not None
     waiting = [getattr(row, name) for name in _RETRY]
-    anything = scheduled or any(each is not None for each in waiting)
+    anything = scheduled or any(value is not None for value in waiting)
     if row.endpoint_method is None:
         gone = {"enabled": False, "last_run_status": "error", "last_error": ENDPOINT_GONE, **next_run.NOTHING}
         return Verdict(["endpoint_gone"], gone) if row.enabled or anything else None
@@ -139,7 +139,7 @@ def _next_time(row: Row[Any], calendar: Calendar) -> tuple[Kind, Occurrence] | N
         or nominal_time is None
         or not calendar.names(row.cron, row.timezone, due_at, nominal_time)
     ):
-        # Not later than what stands there, if that is over: what it stood for was missed, and has its policy.
+        # If the stored instant is past, not later than that: the occurrence was missed, and the misfire policy applies.
         return "wrong_next_time", calendar.from_then(row.cron, row.timezone, due_at)
     if calendar.distant(row.cron, row.timezone, due_at) and not _from_later(row, calendar.now):
         return "distant_next_time", calendar.coming(row.cron, row.timezone)
@@ -151,13 +151,16 @@ def _from_later(row: Row[Any], now: datetime) -> bool:
 
     Then it is this server's clock that is behind, and to go back to a time that was fired could fire it twice.
     """
-    return any(each is not None and each > now for each in (row.updated_at, row.last_run_at, row.last_due_at))
+    return any(
+        instant is not None and instant > now
+        for instant in (row.updated_at, row.last_run_at, row.last_due_at)
+    )
 
 
 def _wrong_retry(row: Row[Any], waiting: list[Any], now: datetime) -> bool:
-    if all(each is None for each in waiting):
+    if all(value is None for value in waiting):
         return False
-    if any(each is None for each in waiting) or row.retry_attempt < 2:
+    if any(value is None for value in waiting) or row.retry_attempt < 2:
         return True
     return bool(row.retry_at > now + timedelta(seconds=MAX_DELAY_S) + TOLERANCE)
 
@@ -175,8 +178,8 @@ def _first_after(cron: str, zone: str, instant: datetime) -> Occurrence:
 
 
 def _names(cron: str, zone: str, due_at: datetime, nominal_time: str) -> bool:
-    return any(each.nominal_time == nominal_time for each in _at(cron, zone, due_at))
+    return any(occurrence.nominal_time == nominal_time for occurrence in _at(cron, zone, due_at))
 
 
 def _at(cron: str, zone: str, due_at: datetime) -> Iterator[Occurrence]:
-    return takewhile(lambda each: each.due_at == due_at, after(cron, zone, due_at - _JUST_BEFORE))
+    return takewhile(lambda occurrence: occurrence.due_at == due_at, after(cron, zone, due_at - _JUST_BEFORE))

@@ -97,34 +97,38 @@ class Reconciler:
         """Find every discrepancy, and change nothing."""
         now = self._clock.now()
         examined = 0
-        found = await self._database.read(partial(check_leases, now=now, lease=self._lease))
+        discrepancies = await self._database.read(partial(check_leases, now=now, lease=self._lease))
         calendar = Calendar(now)
         cursor: str | None = ""
         while cursor is not None:
             page = await self._page(cursor, calendar)
-            examined, found, cursor = examined + page.examined, found + page.suspects, page.cursor
+            examined, discrepancies, cursor = (
+                examined + page.examined,
+                discrepancies + page.suspects,
+                page.cursor,
+            )
         if self._jobs.apart:
-            found = found + await self._database.read(self._jobs.discrepancies)
-        return Reconciliation(examined, found)
+            discrepancies = discrepancies + await self._database.read(self._jobs.discrepancies)
+        return Reconciliation(examined, discrepancies)
 
     async def reconcile(self) -> Reconciliation:
         """Repair, log and count every discrepancy; delete old idempotency keys."""
         now = self._clock.now()
-        examined, found = 0, await self._repair_leases(now)
+        examined, discrepancies = 0, await self._repair_leases(now)
         calendar = Calendar(now)
         cursor: str | None = ""
         while cursor is not None:
             page = await self._page(cursor, calendar)
             if page.suspects:
-                found += self._report(
+                discrepancies += self._report(
                     await self._database.write(partial(repair, suspects=page.suspects, calendar=calendar))
                 )
             examined, cursor = examined + page.examined, page.cursor
-        found += await self._repair_jobs()  # after the schedules, whose repair repairs their jobs
+        discrepancies += await self._repair_jobs()  # after the schedules, whose repair repairs their jobs
         await self._delete_keys(now)
-        if any(discrepancy.repaired for discrepancy in found):
+        if any(discrepancy.repaired for discrepancy in discrepancies):
             self._repaired()
-        return Reconciliation(examined, found)
+        return Reconciliation(examined, discrepancies)
 
     async def _repeat(self, work: Callable[[], Awaitable[object]], every: timedelta) -> None:
         at = self._clock.now()
@@ -158,8 +162,8 @@ class Reconciler:
         while await self._database.read(partial(idempotency.any_expired, now=now)):
             await self._database.write(partial(idempotency.forget_expired, now=now))
 
-    def _report(self, found: list[Discrepancy]) -> list[Discrepancy]:
-        for discrepancy in found:
+    def _report(self, discrepancies: list[Discrepancy]) -> list[Discrepancy]:
+        for discrepancy in discrepancies:
             self._metrics.discrepancy(discrepancy.kind, repaired=discrepancy.repaired)
             logger.warning(
                 "Schedule inconsistent: %s, %s",
@@ -175,7 +179,7 @@ class Reconciler:
                     "run_id": discrepancy.run_id,
                 },
             )
-        return found
+        return discrepancies
 
 
 def check_page(connection: Connection, after_id: str, calendar: Calendar) -> Page:
