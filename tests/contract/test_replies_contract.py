@@ -121,9 +121,6 @@ async def never() -> Answer:
     raise AssertionError("it was carried out")
 
 
-# ---- Once
-
-
 async def test_the_first_is_carried_out_and_the_next_gets_its_reply_marked(pair: Pair) -> None:
     reply = Answer(200, b"\x00\xff", b"text/plain", ((b"x-a", b"1"),), "ok")
 
@@ -179,9 +176,6 @@ async def test_a_reply_expires(pair: Pair) -> None:
     pair.clock.now = 60.0
     await pair.other.once(keyed(1), counted)
     assert counted.times == 2
-
-
-# ---- Waiting requests
 
 
 class Requests:
@@ -288,9 +282,6 @@ async def test_another_request_under_the_key_does_not_wait(pair: Pair) -> None:
         with pytest.raises(KeyReused):
             await pair.other.once(replace(keyed(1), fingerprint=b"another"), never)
         requests.gate.open.set()
-
-
-# ---- Bounds
 
 
 async def are_stored(pair: Pair, keys: list[IdempotencyKey]) -> list[bool]:

@@ -56,10 +56,10 @@ class Playing:
 
     def processes(self) -> list[int]:
         """The processes that carry the mark."""
-        return [int(each.name) for each in Path("/proc").glob("[0-9]*") if self._carries_mark(each)]
+        return [int(path.name) for path in Path("/proc").glob("[0-9]*") if self._carries_mark(path)]
 
     def left(self) -> list[object]:
-        """What is left of it: processes, files, ports that still answer."""
+        """Return its leftovers: processes, files, ports that still answer."""
         ports = [int(port) for port in re.findall(r"--port (\d+)", self.said)]
         return [*self.processes(), *self.folder.iterdir(), *filter(_answers, ports)]
 
@@ -86,10 +86,10 @@ def play(tmp_path: Path) -> Iterator[Play]:
         return begun[-1]
 
     yield call
-    for each in begun:
-        for process in each.processes():
+    for demo in begun:
+        for process in demo.processes():
             os.kill(process, signal.SIGKILL)
-        each.process.communicate()
+        demo.process.communicate()
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_process_that_does_not_heed_sigterm_is_killed(play: Play) -> None:
     ("name", "module"), [("alga-server", "alga_server.cli"), ("alga-runner", "alga_runner.cli")]
 )
 def test_a_process_that_does_not_come_up_is_one_sentence(play: Play, name: str, module: str) -> None:
-    """A module that is not there stands for everything that can keep a program from starting."""
+    """A missing module, as one of the causes that keep a program from starting."""
     playing = play(
         f"from alga_runner.cli.demo import processes\nprocesses._MODULES['{name}'] = '{module}.nowhere'"
     )

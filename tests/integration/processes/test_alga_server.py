@@ -376,9 +376,6 @@ def test_a_reader_of_a_pipe_that_is_gone_is_no_news(server: Serving) -> None:
     assert ended.stderr == ""
 
 
-# ---- With a runner
-
-
 @pytest.fixture
 def pair(start: Callable[..., Serving], tmp_path: Path) -> Iterator[Serving]:
     """A development server and a runner, started with the lines that the server printed."""

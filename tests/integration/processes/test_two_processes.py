@@ -64,9 +64,6 @@ def refused(response: httpx.Response, status: int) -> dict[str, str]:
     return document
 
 
-# ---- The main job
-
-
 def test_from_setup_to_cleanup(server, runner, published, tenant: str) -> None:
     demo = published["extensionId"]
     install = server.install(demo, tenant)
@@ -168,9 +165,6 @@ def test_the_runners_token_alone_is_worth_nothing(server, demo: str) -> None:
     assert (response.status_code, response.json()["code"]) == (401, "EXECUTION_TOKEN_INVALID")
 
 
-# ---- Who may call what
-
-
 @pytest.mark.parametrize("given", ["Bearer wrong", "Bearer", "Basic the-gateway-token"])
 def test_a_wrong_or_missing_token(server, demo: str, given: str) -> None:
     response = server.ask(demo, "/setup", authorization=given)
@@ -228,9 +222,6 @@ def test_a_body_that_is_too_large(server, demo: str) -> None:
     response = server.ask(demo, "/sync", "x" * (10 * 1024 * 1024))
 
     assert refused(response, 413) == {"error": "payload_too_large"}
-
-
-# ---- When a part of it fails
 
 
 def test_a_bundle_that_is_missing(server, town, demo: str, tenant: str) -> None:

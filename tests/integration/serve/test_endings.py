@@ -74,9 +74,6 @@ def begun(server, fake_alga, headers, waiting) -> Begun:
     return Begun(server, fake_alga, headers, waiting)
 
 
-# ---- Clients
-
-
 def send_request(server, headers: dict[str, str], body: Any) -> socket.socket:
     """A connection on which a request was sent."""
     content = json.dumps(body).encode()
@@ -128,9 +125,6 @@ def test_an_alga_server_that_goes_away_is_an_error_for_the_guest_alone(begun: Be
     fake_alga.asked().close()  # a read is asked again once
 
     assert begun.post.reply()["status"] == 200  # this guest does not mind
-
-
-# ---- Signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -190,9 +184,6 @@ def test_the_port_is_free_again_afterwards(serve) -> None:
     again = serve("--port", str(first.address[1]))
 
     assert again.address == first.address
-
-
-# ---- Starts
 
 
 def test_it_says_where_it_listens(serve) -> None:

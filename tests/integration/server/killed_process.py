@@ -1,7 +1,7 @@
-"""Servers that die by SIGKILL at a step that they are told, and servers that find what those left.
+"""Servers that die by SIGKILL at a given step, and servers that start on the database they left.
 
-The program is told on stdin, a line of JSON at a time, and tells on stdout. It makes one server for the database and
-starts it in a fork for each order, so that a start costs milliseconds: before the fork there is no thread and no
+The program reads orders on stdin, a line of JSON at a time, and answers on stdout. It makes one server for the
+database and starts it in a fork for each order, so that a start costs milliseconds: before the fork there is no thread and no
 connection. Each is a whole server, over its routes.
 """
 
@@ -34,10 +34,10 @@ KEY = "request-1:1"
 
 
 class Steps:
-    """Counts the steps of an operation once it is armed, and dies before the one that it is told.
+    """Counts the steps of an operation once it is armed, and dies before the given one.
 
-    A step is a statement that writes, the commit of such, what comes after that, a call of the runner, and an answer;
-    with ``every``, each statement of a transaction that writes, and what comes after each.
+    A step is a statement that writes, the commit of such, the moment after that, a call of the runner, and an answer;
+    with ``every``, each statement of a transaction that writes, and the moment after each.
     """
 
     def __init__(self, kill_at: int | None, *, every: bool) -> None:
@@ -145,17 +145,17 @@ class World:
         }
         bundle = pack({"manifest.json": json.dumps(manifest).encode(), "dist/main.wasm": b"\0asm"})
         _, published = await self.admin("POST", "/extensions", content=bundle)
-        found: dict[str, str] = published
-        return found
+        version: dict[str, str] = published
+        return version
 
     async def install(self) -> None:
         """An install with a schedule ``One``, another whose endpoint a later version lacks, and a disabled one."""
-        wanted = {
+        document = {
             "extensionId": self.scene["extension"],
             "versionId": self.scene["version"],
             "grants": ["cap:scheduler.manage"],
         }
-        _, made = await self.admin("POST", f"/tenants/{self.tenant}/installs", json=wanted)
+        _, made = await self.admin("POST", f"/tenants/{self.tenant}/installs", json=document)
         self.scene["install"] = made["installId"]
         for name, members in {
             "One": {"maxAttempts": 1},
@@ -171,13 +171,13 @@ class World:
         return await self.of_install("PATCH", f"/schedules/{self.scene[name]}", json=changes)
 
     async def fire(self, **step: float) -> Any:
-        """Time goes on, and what is due fires."""
+        """Move the clock, so that due schedules fire."""
         self.clock.advance(timedelta(**step))
         fired = await self.server.dispatcher.run_due()
         return 200, [run.status for run in fired]
 
     async def runner(self, request: httpx.Request) -> httpx.Response:
-        """The runner: what it was asked stays on the disk, whoever dies. The first attempt at ``flaky`` fails."""
+        """The runner: its requests stay on the disk when a process dies. The first attempt at ``flaky`` fails."""
         STEPS.step("before the call")
         asked = json.loads(request.content)["context"]
         line = {"tenant": asked["tenant_id"], "key": request.headers["x-idempotency-key"], **asked}
@@ -189,8 +189,8 @@ class World:
 
     async def published(self) -> None:
         """The extension in three versions."""
-        found = await self.publish("1.0.0", "/sync", "/report")
-        self.scene |= {"extension": found["extensionId"], "version": found["versionId"]}
+        published = await self.publish("1.0.0", "/sync", "/report")
+        self.scene |= {"extension": published["extensionId"], "version": published["versionId"]}
         self.scene["lacking"] = (await self.publish("1.1.0", "/sync", "/other"))["versionId"]
         self.scene["next"] = (await self.publish("1.2.0", "/sync", "/other", "/report"))["versionId"]
 
@@ -243,7 +243,7 @@ OPERATIONS: dict[str, tuple[Act | None, Act]] = {
     "fail": (flaky, lambda w: w.fire(hours=1)),
     "run now": (None, lambda w: w.of_install("POST", f"/schedules/{w.scene['One']}/run-now")),
 }
-"""What is prepared, and what happens."""
+"""Operation to its preparation and the operation itself."""
 
 
 @dataclass
@@ -298,14 +298,14 @@ async def world(order: dict[str, Any], now: datetime) -> AsyncIterator[World]:
 
 
 async def publish(order: dict[str, Any]) -> None:
-    """What is the same for all of them."""
+    """Prepare the parts that all operations share."""
     async with world(order, START) as here:
         await here.published()
         tell(here.scene)
 
 
 async def live(order: dict[str, Any]) -> None:
-    """Prepare, wait for the word, and carry the operation out, as far as it comes."""
+    """Prepare, wait for the order, and carry out the operation, until it ends or the process is killed."""
     prepare, act = OPERATIONS[order["operation"]]
     async with world(order, START) as here:
         here.scene = order["scene"]

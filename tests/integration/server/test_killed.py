@@ -1,4 +1,4 @@
-"""The server is killed at every step of every operation; what is left is whole, and goes on.
+"""The server is killed at every step of every operation; the database stays consistent and goes on.
 
 ``killed_process.py`` has the operations and dies. This looks at the database with statements of its own, so that it
 does not believe what the server believes. ``KILL_EVERY=1`` kills before and after the statements in between, too.
@@ -68,7 +68,7 @@ class Killing:
         return scene
 
     def find(self, operation: str, scene: dict[str, str], now: datetime, **more: Any) -> Any:
-        """A server that starts on what is there; what it says of it."""
+        """Start a server on the database; return what it reports of it."""
         self.order("find", operation, scene=scene, now=now.isoformat(), **more)
         return self.hear()
 
@@ -93,13 +93,13 @@ class Killing:
         self.busy = False
 
     def calls(self) -> list[dict[str, Any]]:
-        """What the runner was asked, whoever asked it."""
+        """The requests that the runner received, from any server."""
         return [json.loads(line) for line in self._calls.read_text().splitlines()]
 
     def rows(self, table: str, where: str = "1 = 1") -> list[dict[str, Any]]:
         with self.engine.connect() as connection:
-            found = connection.execute(text(f"SELECT * FROM {table} WHERE {where}"))
-            return [dict(row) for row in found.mappings()]
+            rows = connection.execute(text(f"SELECT * FROM {table} WHERE {where}"))
+            return [dict(row) for row in rows.mappings()]
 
 
 @pytest.fixture(scope="module")
@@ -167,27 +167,24 @@ def running(url: str, calls: Path) -> Iterator[Killing]:
         start_new_session=True,
     ) as process:
         try:
-            found = Killing(process, url, calls)
-            found.start()
-            yield found
+            killing = Killing(process, url, calls)
+            killing.start()
+            yield killing
         finally:
             os.killpg(process.pid, signal.SIGKILL)  # what it forked, too, where a test failed in the middle
 
 
-# ---- What holds at every moment
-
-
 def check_queue(killing: Killing, schedules: Iterable[Mapping[str, Any]]) -> None:
     """On PostgreSQL a schedule's job is one of Procrastinate's: one waits for each that is live, until it is due."""
-    wanted = {
+    expected = {
         row["id"]: min(time for time in (row["next_run_at"], row["retry_at"]) if time is not None)
         for row in schedules
         if row["next_run_at"] is not None
     }
     waiting = [row for row in killing.rows("procrastinate_jobs") if row["status"] == "todo"]
-    assert len(waiting) == len(wanted), waiting
+    assert len(waiting) == len(expected), waiting
     due = {row["queueing_lock"]: row["scheduled_at"].astimezone(UTC).replace(tzinfo=None) for row in waiting}
-    assert due == wanted
+    assert due == expected
 
 
 def check(killing: Killing) -> None:
@@ -222,7 +219,7 @@ def check(killing: Killing) -> None:
 
 
 def _hourly(row: dict[str, Any]) -> tuple[Any, str]:
-    """What a schedule that fires once an hour has, at whatever hour: its next time is such a time."""
+    """The columns of a schedule that fires once an hour: its next time is such a time."""
     due_at = row["next_run_at"]
     instant = due_at if isinstance(due_at, datetime) else datetime.fromisoformat(due_at)
     assert (instant.minute, instant.second, instant.microsecond) == (int(row["cron"].split()[0]), 0, 0)
@@ -245,8 +242,6 @@ def snapshot(killing: Killing, scene: dict[str, str]) -> Any:
     tables = ("tenant_extension_install", *OWNED)
     return {table: sorted(plain(row) for row in killing.rows(table, of_tenant)) for table in tables}
 
-
-# ---- Operations that are one transaction
 
 ENDS: dict[str, tuple[set[int], list[str]]] = {
     # Operation: what its repetition may answer; who fires in the hour after.
@@ -280,10 +275,10 @@ def test_an_operation_that_is_cut_off_happened_or_did_not_and_can_be_repeated(
         killing.ended(-signal.SIGKILL)
 
         where = f"killed at step {number} of {len(steps)}, {name}"
-        found = snapshot(killing, scene)
-        assert found in (before, after), where
-        assert (found == after) == ("after commit" in steps[: number - 1] or name == "after commit"), where
-        seen.add(found == after)
+        state = snapshot(killing, scene)
+        assert state in (before, after), where
+        assert (state == after) == ("after commit" in steps[: number - 1] or name == "after commit"), where
+        seen.add(state == after)
         check(killing)
 
         restarted = killing.find(operation, scene, START, again=True, **{"pass": [60]})
@@ -304,17 +299,17 @@ def test_an_operation_that_is_cut_off_happened_or_did_not_and_can_be_repeated(
 
 
 def whole(killing: Killing, operation: str) -> tuple[Any, Any, list[str]]:
-    """What there is before and after the operation when nobody is killed, and its steps."""
+    """Return the state before and after an operation that is not killed, and its steps."""
     scene = killing.live(operation)
     before = snapshot(killing, scene)
     killing.say()
-    told = killing.hear()
+    message = killing.hear()
     killing.ended()
-    assert told["status"] < 300, told
+    assert message["status"] < 300, message
     after = snapshot(killing, scene)
     clean(killing, operation, scene)
-    assert "before commit" in told["steps"]
-    return before, after, told["steps"]
+    assert "before commit" in message["steps"]
+    return before, after, message["steps"]
 
 
 def clean(killing: Killing, operation: str, scene: dict[str, str]) -> None:
@@ -330,9 +325,6 @@ def fired(killing: Killing, scene: dict[str, str]) -> list[str]:
     """The names of the schedules that the runner was asked to run, as often as it was."""
     names = {value: name for name, value in scene.items()}
     return [names.get(request["schedule_id"], NEW) for request in killing.calls()]
-
-
-# ---- Runs, which are two transactions with a handler between them
 
 
 def cut_off(killing: Killing, operation: str, now: datetime, passing: list[int]) -> Iterator[dict[str, str]]:
@@ -365,8 +357,8 @@ def _moved_on(schedule: dict[str, Any]) -> bool:
 def of_hour(rows: list[dict[str, Any]], hour: int) -> list[dict[str, Any]]:
     """The scheduled runs, or calls of the runner, of one nominal time, by attempts."""
     nominal_time = f"2026-01-01T{hour:02}:00:00.000Z"
-    found = [each for each in rows if each["nominal_time"] == nominal_time and each["trigger"] == "schedule"]
-    return sorted(found, key=lambda each: int(each["attempt"]))
+    of_it = [row for row in rows if row["nominal_time"] == nominal_time and row["trigger"] == "schedule"]
+    return sorted(of_it, key=lambda row: int(row["attempt"]))
 
 
 def test_a_time_whose_server_is_killed_fires_once_and_the_next_one_too(killing: Killing) -> None:

@@ -174,9 +174,6 @@ async def test_a_runner_that_drains_refuses_those_who_wait(
     assert alga.asked == 1
 
 
-# ---- Bodies
-
-
 class Body:
     """A request that a test sends piece by piece, and its answer."""
 

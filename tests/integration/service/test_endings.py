@@ -72,9 +72,6 @@ def executions(runner: Runner) -> dict[str, float]:
     return {line.split('"')[1]: float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name)}
 
 
-# ---- The client leaves
-
-
 class Connection:
     """A client that sends one request, and closes the connection when a test tells it to."""
 
@@ -150,9 +147,6 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body(
     assert connection.sent == []
     assert service.executions == 0
     assert executions(runner) == {}
-
-
-# ---- The runner ends
 
 
 @pytest.fixture

@@ -218,9 +218,6 @@ async def test_a_key_is_checked_after_the_routing_headers(execute, content_hash)
     assert other.json()["error"] == "routing_headers_mismatch"
 
 
-# ---- Requests under way
-
-
 class Held(BundleSource):
     """Returns its bundle once ``may_answer`` is set; the first ``failures`` fetches fail."""
 

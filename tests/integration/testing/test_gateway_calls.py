@@ -33,9 +33,6 @@ def headers_of(response: Response) -> dict[str, str]:
     return {header["name"]: header["value"] for header in arrived(response)["http"]["headers"]}
 
 
-# ---- The request
-
-
 def test_method_path_and_query_arrive(items: Extension) -> None:
     http = arrived(items.call("get", "/items/7", query={"year": "2026"}))["http"]
 
@@ -82,9 +79,6 @@ def test_concurrent_calls_keep_their_own_log(items: Extension) -> None:
     assert [len(response.log) for response in responses] == [1] * 20
 
 
-# ---- Which endpoint
-
-
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -111,9 +105,6 @@ def test_the_nearest_endpoint_is_the_hint(items: Extension) -> None:
         items.call("POST", "/item")
 
     assert refused.value.hint == "Did you mean POST /items?"
-
-
-# ---- The response
 
 
 def test_headers_that_a_gateway_does_not_forward_are_not_in_the_response(
@@ -164,9 +155,6 @@ def test_an_endless_handler_ends_with_its_time(alga: Alga, extension: Bundles) -
 
     with pytest.raises(DeadlineExceeded, match="within 20 ms"):
         endless.call("POST", "/run", timeout_ms=20)
-
-
-# ---- What the gateway and the runner's service refuse, and answer by themselves
 
 
 def test_a_body_that_no_gateway_takes_is_refused(alga: Alga, items: Extension) -> None:

@@ -34,9 +34,6 @@ def schedule(demo: Extension, cron: str = "0 * * * *", endpoint: str = "/sync", 
     return created
 
 
-# ---- The clock
-
-
 def test_every_test_starts_at_the_same_instant(alga: Alga) -> None:
     assert alga.clock.now() == START
     assert repr(alga.clock) == "<Clock at 2026-01-01T00:00:00+00:00>"
@@ -91,9 +88,6 @@ def test_an_instant_that_is_none_is_refused(alga: Alga) -> None:
 def test_years_pass_in_one_go(alga: Alga) -> None:
     assert alga.clock.advance(days=3000) == []
     assert alga.clock.now() - START == timedelta(days=3000)
-
-
-# ---- What fires
 
 
 def test_each_run_has_the_clock_at_its_own_instant(alga: Alga, demo: Extension) -> None:
@@ -160,9 +154,6 @@ def test_a_travel_longer_than_a_year_misses_no_run(alga: Alga, demo: Extension) 
 
     assert [run.started_at[:7] for run in runs][10:13] == ["2026-12", "2027-01", "2027-02"]
     assert {run.missed for run in runs} == {0}
-
-
-# ---- Records
 
 
 def test_runs_of_all_installs_are_in_one_order_and_each_install_has_its_own(
@@ -232,9 +223,6 @@ def test_a_run_that_traps_has_the_runners_error_and_what_the_guest_did(alga: Alg
     with pytest.raises(GuestTrap) as trapped:
         run.response.raise_for_error()
     assert trapped.value.__notes__[0] == "in the schedule broken at 2026-01-01T01:00:00.000Z"
-
-
-# ---- Run now
 
 
 def test_a_run_now_is_one_of_the_runs_in_its_place(alga: Alga, demo: Extension) -> None:

@@ -180,9 +180,6 @@ async def test_a_system_without_descriptors_is_logged_and_waited_for(
     await worker.stop()
 
 
-# ---- Counts
-
-
 def test_in_new_counts_every_worker_is_absent(counts) -> None:
     assert counts.fewest() == 0
 

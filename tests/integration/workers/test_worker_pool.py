@@ -69,9 +69,6 @@ async def within_reason(wait: Callable[[], Awaitable[None]]) -> None:
         await wait()
 
 
-# ---- Starts
-
-
 async def test_all_start_and_have_a_number_and_an_index_of_their_own(make: Make, said) -> None:
     pool = make("ready", workers=3)
 
@@ -137,9 +134,6 @@ async def test_when_one_worker_does_not_start_none_is_left(make: Make, tmp_path:
     assert pool._workers == {}
 
 
-# ---- Deaths
-
-
 async def test_a_worker_that_dies_is_replaced_and_logged(make: Make, said) -> None:
     pool = make("ready", workers=2)
     await pool.start()
@@ -199,9 +193,6 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(make: Make, said, monk
     assert said("worker_hung")[0] == f"Worker 1 (process {hanging.pid}) hangs and is killed"
 
 
-# ---- Replacements
-
-
 async def test_on_request_a_worker_retires_once_its_successor_is_ready(make: Make, said) -> None:
     pool = make("ready", workers=2)
     await pool.start()
@@ -258,9 +249,6 @@ async def test_a_worker_that_dies_while_it_waits_to_be_replaced_is_replaced_imme
     assert pool._current[1].answers
 
 
-# ---- Ends
-
-
 @pytest.mark.parametrize("order", ["drain", "stop"])
 async def test_all_workers_end_when_ordered(make: Make, said, order: str) -> None:
     pool = make("ready", workers=2)
@@ -306,9 +294,6 @@ async def test_after_the_order_to_end_no_worker_is_started(make: Make, said) -> 
 
     assert len(said("worker_started")) == 1
     assert said("worker_failed") == said("worker_hung") == []
-
-
-# ---- Metrics
 
 
 def sample(snapshot, name: str, *labels: str) -> float:

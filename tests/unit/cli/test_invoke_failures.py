@@ -21,9 +21,6 @@ def fails(result, code: str) -> str:
     return lines[0]
 
 
-# ---- Guests
-
-
 def test_a_trap_is_told_with_the_guest_s_stack(run, extension) -> None:
     path = extension("(call $deep)", module="(func $deep unreachable)")
 
@@ -138,9 +135,6 @@ def test_json_output_of_a_failed_execution_is_a_document_too(run, extension) -> 
     assert document["error"]["trapCode"] == "unreachable"
 
 
-# ---- Extensions
-
-
 def test_a_missing_path_is_told(run, tmp_path: Path) -> None:
     assert "neither a folder nor a file" in fails(
         run("invoke", str(tmp_path / "nothing"), "POST", "/go"), "bundle_not_found"
@@ -198,9 +192,6 @@ def test_a_bare_module_has_no_endpoints(run, extension) -> None:
 
     assert "without a manifest" in fails(result, "bundle_invalid")
     assert "alga-runner inspect" in result.stderr
-
-
-# ---- Usage
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,6 @@ def everything(root: type[ServerError]) -> set[type[ServerError]]:
     return {root}.union(*(everything(child) for child in root.__subclasses__()))
 
 
-# ---- Settings and tables
-
-
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
 def test_the_tables_in_a_document_are_those_of_the_code(path: Path) -> None:
     document = path.read_text()
@@ -103,9 +100,6 @@ def test_of_two_variables_the_first_counts(monkeypatch: pytest.MonkeyPatch) -> N
     assert Settings.load().server_url == "http://first.test"
 
 
-# ---- Errors
-
-
 def test_every_error_code_is_documented_and_every_documented_one_exists() -> None:
     own = [
         row[0]
@@ -142,9 +136,6 @@ def test_settings_that_the_errors_document_names_exist() -> None:
     assert named <= Settings.model_fields.keys()
 
 
-# ---- Hints and links
-
-
 def test_every_document_that_the_code_points_to_exists() -> None:
     named = {
         name
@@ -165,9 +156,6 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     ]
 
     assert broken == []
-
-
-# ---- Operations, capabilities, commands
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))

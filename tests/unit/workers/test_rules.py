@@ -19,8 +19,6 @@ from alga_runner.workers.messages import failure_of, snapshot_of
 from alga_runner.workers.resources import MemoryWatch, resident_bytes
 from alga_runner.workers.worker_pool import Crashes
 
-# ---- Cores
-
 
 @pytest.fixture
 def cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -53,9 +51,6 @@ def test_cores_are_those_it_may_run_on_within_the_quota(cores, quota: str | None
     assert cores(quota) == usable
 
 
-# ---- Crashes
-
-
 def test_a_worker_that_dies_is_replaced_immediately_then_later_and_later_then_no_more() -> None:
     crashes = Crashes()
 
@@ -69,9 +64,6 @@ def test_a_long_life_begins_a_new_row() -> None:
 
     assert crashes.pause_s(60.0) == 0.0
     assert crashes.pause_s(59.9) == 0.5
-
-
-# ---- Memory
 
 
 def test_resident_memory_is_that_of_this_process() -> None:
@@ -95,9 +87,6 @@ def test_memory_that_stays_above_the_bound_is_reported_again_and_again() -> None
 
 def test_without_a_bound_no_memory_is_too_much() -> None:
     assert not any(MemoryWatch(0).exceeded(10**12) for _ in range(9))
-
-
-# ---- Messages
 
 
 @pytest.mark.parametrize(
@@ -149,9 +138,6 @@ def test_a_snapshot_survives_messagepack() -> None:
     sent = msgpack.unpackb(msgpack.packb(counted.snapshot()))
 
     assert render(FAMILIES, [snapshot_of(sent)]) == counted.render()
-
-
-# ---- Imports
 
 
 @pytest.mark.parametrize("module", ["alga_runner.workers", "alga_runner.workers.supervisor"])

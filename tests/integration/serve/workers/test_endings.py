@@ -164,9 +164,6 @@ def test_a_worker_with_too_much_memory_is_replaced_first_and_ends_after_its_exec
     gone(replaced["pid"])
 
 
-# ---- Starts that fail
-
-
 def test_a_worker_that_cannot_start_is_told_in_a_sentence(attempt, tmp_path: Path) -> None:
     ended = attempt(
         *("--workers", "2", "--port", "0", "--bundle-store", str(tmp_path / "gone")),

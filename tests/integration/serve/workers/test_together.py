@@ -58,9 +58,6 @@ def keyed(headers) -> dict[str, str]:
     return headers | {"x-idempotency-key": f"key-{next(KEYS)}"}
 
 
-# ---- One service
-
-
 def test_each_worker_has_its_share_of_the_connections_and_signs_its_lines(workers) -> None:
     clients = [workers.client() for _ in range(8)]
 
@@ -85,9 +82,6 @@ def test_metrics_of_any_worker_are_those_of_all(workers, ok) -> None:
         connection.post("/v1/execute", json=ok, headers=workers.headers)
 
     assert [executed(connection) for connection in connections.values()] == [before + 2, before + 2]
-
-
-# ---- Idempotent replies
 
 
 def test_a_reply_of_one_worker_is_replayed_by_the_other(workers, ok, keyed) -> None:
@@ -147,9 +141,6 @@ def test_a_reply_outlives_the_worker_that_made_it(workers, ok, keyed, gone) -> N
 
     assert again.json() == first.json()
     assert again.headers["idempotent-replayed"] == "true"
-
-
-# ---- Under load
 
 
 class Load:
@@ -253,9 +244,6 @@ def test_one_that_is_killed_under_load_loses_what_it_had_and_is_replaced(workers
     assert under.seen == sorted(under.seen)
     assert workers.metric('alga_runner_workers_ended_total{why="crash"}') == crashed + 1
     workers.settle()
-
-
-# ---- One that leaves, one that hangs
 
 
 def test_an_execution_ends_on_the_worker_that_is_replaced(workers, waiting, fake_alga, ask, gone) -> None:

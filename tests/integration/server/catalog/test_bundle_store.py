@@ -49,9 +49,6 @@ def archive_of(root: Path, placement: Placement) -> Path:
     return root.joinpath(*placement.folder, "bundle.tar.zst")
 
 
-# ---- The folder
-
-
 def test_a_runner_finds_what_was_put(root: Path) -> None:
     BundleStore(root).put(MINE, ARCHIVE)
 
@@ -165,9 +162,6 @@ def test_a_store_that_is_a_file_is_refused_with_a_sentence(tmp_path: Path) -> No
         BundleStore(tmp_path / "file")
 
 
-# ---- The server
-
-
 def has_bundle(root: Path, install: Install) -> bool:
     return archive_of(
         root, Placement(install.tenant, install.extension, content_hash(install.bundle))
@@ -279,9 +273,6 @@ async def test_installs_and_uninstalls_at_once_end_with_exactly_the_bundles_of_w
 
     await alga.install("tenant-a")
     assert len(archives(root)) == 1
-
-
-# ---- Starting again
 
 
 async def test_a_start_writes_the_bundles_that_are_missing(

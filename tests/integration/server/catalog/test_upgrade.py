@@ -302,9 +302,6 @@ async def test_every_statement_names_the_tenant_and_the_install(install: Install
     assert [text for text in ours if "tenant_id" not in text or "install_id" not in text] == []
 
 
-# ---- Bundles
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "bundles"

@@ -65,9 +65,6 @@ def secret(settings: ServerSettings, name: str) -> str | None:
     return None if value is None else str(value.get_secret_value())
 
 
-# ---- Options
-
-
 def test_options_become_settings(serve: Serve, started: list[ServerSettings], tmp_path: Path) -> None:
     result = serve(
         "--database", "alga.db", "--bundle-store", str(tmp_path / "b"), "--runner-url", "http://runner:1"
@@ -125,9 +122,6 @@ def test_a_setting_that_cannot_be_used_is_a_sentence(serve: Serve, monkeypatch: 
 
     assert result.exit_code == 1
     assert result.stderr.startswith("error[settings_invalid]: The setting database_threads cannot be used")
-
-
-# ---- Development
 
 
 def exports(result: Result) -> dict[str, str]:
@@ -205,9 +199,6 @@ def test_without_dev_no_token_is_made_up(serve: Serve, started: list[ServerSetti
     assert "export" not in result.stdout
 
 
-# ---- Tokens from a file
-
-
 def test_a_token_file_goes_before_the_environment(
     serve: Serve, started: list[ServerSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,9 +257,6 @@ def test_a_token_file_for_everyone_to_read_is_pointed_out(
     assert f"chmod 600 {file}" in capsys.readouterr().err
 
 
-# ---- Listening
-
-
 def test_port_0_takes_a_free_one() -> None:
     with listen("127.0.0.1", 0) as one, listen("127.0.0.1", 0) as other:
         assert url_of(one) != url_of(other)
@@ -306,9 +294,6 @@ def test_an_address_that_is_not_this_machine_s_is_a_sentence(host: str) -> None:
         listen(host, 0)
 
     assert refused.value.code == "cannot_listen"
-
-
-# ---- Log lines
 
 
 def record(message: str, **extra: Any) -> logging.LogRecord:

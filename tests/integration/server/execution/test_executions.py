@@ -87,9 +87,6 @@ async def execute(
     await client.aclose()
 
 
-# ---- The request to the runner
-
-
 async def test_the_runner_is_told_who_executes_what(runner: ScriptedRunner, execute: Execute) -> None:
     outcome = await execute(
         firing=Firing(
@@ -190,9 +187,6 @@ async def test_a_shorter_time_is_passed_on(runner: ScriptedRunner, execute: Exec
     await execute(timeout_ms=1_500)
 
     assert runner.document["limits"]["timeout_ms"] == 1_500
-
-
-# ---- The answer of the runner
 
 
 async def test_a_guests_response_is_the_outcome_whatever_its_status(
@@ -376,9 +370,6 @@ async def test_no_failure_tells_a_secret(runner: ScriptedRunner, execute: Execut
     failure = (await execute()).failure
 
     assert SERVICE_TOKEN not in f"{failure!r} {failure}"
-
-
-# ---- Settings
 
 
 @pytest.mark.parametrize(

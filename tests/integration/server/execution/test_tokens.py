@@ -155,9 +155,6 @@ async def test_a_newer_generation_signs_and_an_older_one_still_verifies(
     await restarted.verify(old, **CLAIMS)
 
 
-# ---- Host calls
-
-
 @pytest.fixture
 def settings() -> ServerSettings:
     return ServerSettings(runner_token="runner-token-of-the-test", admin_token="admin-token-of-the-test")

@@ -25,9 +25,6 @@ def runner_transport(runner: ScriptedRunner) -> httpx.AsyncBaseTransport:
     return httpx.MockTransport(runner)
 
 
-# ---- The guest's answer
-
-
 async def test_the_guests_status_body_and_headers_come_back(install: Install, runner: ScriptedRunner) -> None:
     runner.responds(
         418,
@@ -104,9 +101,6 @@ async def test_a_status_without_a_body_has_none(
     response = await install.ask("POST", "/sync")
 
     assert (response.status_code, response.content) == (status, b"")
-
-
-# ---- Failures
 
 
 PRIVATE = "internal-host-10.0.0.7"
@@ -201,9 +195,6 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[Any]:
     return [record for record in caplog.records if getattr(record, "action", "") == "gateway_call"]
 
 
-# ---- A caller that leaves
-
-
 async def test_when_the_caller_leaves_the_runners_call_ends(
     install: Install, alga: Alga, runner: ScriptedRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -247,9 +238,6 @@ async def test_when_the_caller_leaves_the_runners_call_ends(
     assert ended.is_set()
     [line] = lines(caplog)
     assert line.status == "client_gone"
-
-
-# ---- The log
 
 
 async def test_a_call_is_one_line_in_the_log(

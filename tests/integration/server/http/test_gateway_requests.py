@@ -27,9 +27,6 @@ def runner_transport(runner: ScriptedRunner) -> httpx.AsyncBaseTransport:
     return httpx.MockTransport(runner)
 
 
-# ---- Callers
-
-
 @pytest.mark.parametrize(
     "headers",
     [
@@ -62,9 +59,6 @@ async def test_without_a_usable_token_every_call_is_refused(token: str | None) -
             response = await client.get(f"/api/ext/{UNKNOWN_ID}/", headers=headers)
 
     assert (response.status_code, response.json()["error"]) == (401, "unauthenticated")
-
-
-# ---- The install
 
 
 @pytest.mark.parametrize("extension", [UNKNOWN_ID, "com.example.sync", "%00", "x" * 300])
@@ -108,9 +102,6 @@ async def test_each_tenant_reaches_its_own_install(
     await theirs.ask("POST", "/sync")
 
     assert runner.document["context"]["install_id"] == theirs.id != install.id
-
-
-# ---- The request that reaches the guest
 
 
 async def test_a_call_becomes_an_execution_of_the_install(install: Install, runner: ScriptedRunner) -> None:
@@ -298,9 +289,6 @@ async def test_a_key_that_cannot_be_used_is_refused_rather_than_ignored(
     assert runner.asked == []
 
 
-# ---- The body
-
-
 @pytest.fixture
 def settings(settings: ServerSettings) -> ServerSettings:
     return settings.model_copy(update={"max_gateway_body_bytes": 1000})
@@ -330,9 +318,6 @@ async def test_a_body_for_no_endpoint_is_not_read(install: Install) -> None:
         pytest.fail("the gateway read a body that has no endpoint")
 
     assert (await install.ask("POST", "/missing", content=chunks())).status_code == 404
-
-
-# ---- HEAD and OPTIONS
 
 
 async def test_head_is_get_without_the_body(install: Install, runner: ScriptedRunner) -> None:

@@ -209,9 +209,6 @@ def test_in_every_zone_the_instants_are_those_of_cronsim(expression: str, zone: 
     assert ours == {instant.astimezone(UTC) for instant in theirs if instant > start}
 
 
-# ---- What a schedule does that is due
-
-
 def due(expression: str, start: str, now: str, zone: str = "UTC") -> tuple[str, int, str]:
     first_one = next(after(expression, zone, datetime.fromisoformat(start)))
     decision = misfires.due(expression, zone, first_one, datetime.fromisoformat(now))

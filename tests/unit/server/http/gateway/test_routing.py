@@ -26,10 +26,10 @@ ENDPOINTS = [
 ]
 
 
-def found(path: bytes) -> dict[str, str]:
+def matched(path: bytes) -> dict[str, str]:
     segments = routing.split_path(path)
     assert segments is not None
-    return {method: each.path for method, each in routing.matching(ENDPOINTS, segments).items()}
+    return {method: endpoint.path for method, endpoint in routing.matching(ENDPOINTS, segments).items()}
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def found(path: bytes) -> dict[str, str]:
     ],
 )
 def test_a_path_finds_its_endpoints(path: bytes, expected: dict[str, str]) -> None:
-    assert found(path) == expected
+    assert matched(path) == expected
 
 
 def test_a_segment_spelled_out_goes_before_a_parameter() -> None:
-    assert found(b"items/new") == {"GET": "/items/new", "DELETE": "/items/:id"}
-    assert found(b"items/all")["GET"] == "/items/:id"
+    assert matched(b"items/new") == {"GET": "/items/new", "DELETE": "/items/:id"}
+    assert matched(b"items/all")["GET"] == "/items/:id"
 
 
 def test_a_path_that_is_not_utf8_is_none() -> None:
@@ -68,7 +68,7 @@ def test_a_path_that_is_not_utf8_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "received"),
     [
         (b"", "/"),
         (b"items/7", "/items/7"),
@@ -81,8 +81,8 @@ def test_a_path_that_is_not_utf8_is_none() -> None:
         (b"items/a@b;c=d", "/items/a@b;c=d"),
     ],
 )
-def test_a_guest_is_told_the_path_in_one_form_that_hides_no_query(sent: bytes, told: str) -> None:
+def test_a_guest_receives_the_path_in_one_form_that_hides_no_query(sent: bytes, received: str) -> None:
     segments = routing.split_path(sent)
     assert segments is not None
 
-    assert routing.join_path(segments) == told
+    assert routing.join_path(segments) == received
