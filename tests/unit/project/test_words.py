@@ -16,7 +16,12 @@ NOT_HERE = {
     "docs/alga-contract.md",  # quotes another system's words
     "tests/unit/project/test_words.py",
 }
-NOT_YET: tuple[str, ...] = ("",)
+NOT_YET = (
+    "docs/postgresql.md",
+    "docs/scheduling.md",
+    "server/alga_server/firing",
+    "tests/integration/server/firing",
+)
 """Folders and files that still use them."""
 
 READ = {".c", ".h", ".js", ".md", ".mk", ".py", ".rs", ".sh", ".toml", ".ts", ".yaml", ".yml", ".zig"}
