@@ -1,8 +1,8 @@
 """Servers that die by SIGKILL at a given step, and servers that start on the database they left.
 
 The program reads orders on stdin, a line of JSON at a time, and answers on stdout. It makes one server for the
-database and starts it in a fork for each order, so that a start costs milliseconds: before the fork there is no thread and no
-connection. Each is a whole server, over its routes.
+database and starts it in a fork for each order, so that a start costs milliseconds: before the fork there is no thread
+and no connection. Each is a whole server, over its routes.
 """
 
 from __future__ import annotations
