@@ -40,7 +40,7 @@ class Position:
 class Survey:
     """What there is to do: ``due`` in the order of firing; whether leases ran out; when to look again at the latest.
 
-    ``more`` is where the next page of due schedules begins, ``None`` if there is none.
+    ``more`` is where the next page of due schedules begins, ``None`` after the last.
     """
 
     due: list[DueSchedule]

@@ -1,7 +1,7 @@
 """Misfires, occurrences that no server fired in time: how a schedule's policy treats them (docs/scheduling.md).
 
-``skip`` lets them pass, ``latest`` runs once for all of them, ``all`` runs for each, in order. A time is missed when a
-later one has come too, or when it is more than a grace late; the policy's window is how late it may still run.
+``skip`` passes over them, ``latest`` runs once for all of them, ``all`` runs for every one, in order. An occurrence is
+missed when a later one is due, or when it is more than a grace late; the policy's window limits how late it may run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_COUNTED = 1_000
 """Missed occurrences are counted up to about here; a server that was away longer missed at least as many."""
 
 MAX_MADE_UP = 100
-"""With ``all``, the latest so many are run for; what lies before is passed over."""
+"""With ``all``, the latest so many occurrences run; earlier ones are passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class MisfirePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a due schedule does: ``fire`` that one, with ``missed`` earlier ones passed over; ``then`` comes next."""
+    """What a due schedule does: ``fire`` that one, with ``missed`` earlier ones passed over; ``then`` is next."""
 
     fire: Occurrence
     missed: int
@@ -54,9 +54,9 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a due schedule does: ``occurrence`` is recorded, and runs unless it is too late; ``then`` comes next.
+    """What a due schedule does: ``occurrence`` is recorded, and runs unless it is too late; ``then`` is next.
 
-    ``missed`` counts what is passed over, itself included if it does not run; ``made_up`` says that it runs late.
+    ``missed`` counts the occurrences passed over, itself included if it does not run; ``made_up``: it runs late.
     """
 
     occurrence: Occurrence
@@ -70,11 +70,11 @@ def plan(expression: str, timezone: str, first: Occurrence, now: datetime, polic
     """What to do at ``now``, which is not before ``first``."""
     if policy.kind == "all":
         return _each(expression, timezone, first, now, policy)
-    found = due(expression, timezone, first, now)
-    if not policy.too_late(found.fire, now):
-        made_up = found.missed > 0 or policy.late(found.fire, now)
-        return Plan(found.fire, runs=True, missed=found.missed, made_up=made_up, then=found.then)
-    return _none(found.missed, found.fire, following(expression, timezone, found.fire), now)
+    step = due(expression, timezone, first, now)
+    if not policy.too_late(step.fire, now):
+        made_up = step.missed > 0 or policy.late(step.fire, now)
+        return Plan(step.fire, runs=True, missed=step.missed, made_up=made_up, then=step.then)
+    return _none(step.missed, step.fire, following(expression, timezone, step.fire), now)
 
 
 def due(expression: str, timezone: str, first: Occurrence, now: datetime) -> Due:
@@ -85,40 +85,40 @@ def due(expression: str, timezone: str, first: Occurrence, now: datetime) -> Due
     fire, missed = first, 0
     on_its_instant: list[Occurrence] = []
     coming, leapt = following(expression, timezone, first), False
-    while (each := next(coming)).due_at <= now:
-        if each.due_at == fire.due_at:
-            on_its_instant.append(each)
+    while (occurrence := next(coming)).due_at <= now:
+        if occurrence.due_at == fire.due_at:
+            on_its_instant.append(occurrence)
             continue
         missed += 1 + len(on_its_instant)
-        fire, on_its_instant = each, []
+        fire, on_its_instant = occurrence, []
         if missed >= MAX_COUNTED and not leapt:
             fire = max(fire, _latest_hours(expression, timezone, now), key=lambda one: one.due_at)
             coming, leapt = following(expression, timezone, fire), True
-    return Due(fire, min(missed, MAX_COUNTED), on_its_instant[0] if on_its_instant else each)
+    return Due(fire, min(missed, MAX_COUNTED), on_its_instant[0] if on_its_instant else occurrence)
 
 
 def _latest_hours(expression: str, timezone: str, now: datetime) -> Occurrence:
     """The first occurrence of the shortest time before ``now`` that has one."""
     back = timedelta(hours=1)
-    while (found := next(after(expression, timezone, now - back))).due_at > now:
+    while (first := next(after(expression, timezone, now - back))).due_at > now:
         back *= 2
-    return found
+    return first
 
 
 def _none(missed: int, first: Occurrence, coming: Iterator[Occurrence], now: datetime) -> Plan:
-    """Pass over ``first`` and what has come since."""
+    """Pass over ``first`` and every occurrence that came after it."""
     last = first
-    for each in coming:
+    for occurrence in coming:
         missed += 1
-        if each.due_at > now:
-            return Plan(last, runs=False, missed=min(missed, MAX_COUNTED), made_up=False, then=each)
-        last = each
+        if occurrence.due_at > now:
+            return Plan(last, runs=False, missed=min(missed, MAX_COUNTED), made_up=False, then=occurrence)
+        last = occurrence
     raise LookupError("the expression never fires again")  # an expression has no last time
 
 
 def _each(expression: str, timezone: str, first: Occurrence, now: datetime, policy: MisfirePolicy) -> Plan:
     outstanding, count = _outstanding(expression, timezone, first, now)
-    in_time = [each for each in outstanding if not policy.too_late(each, now)]
+    in_time = [occurrence for occurrence in outstanding if not policy.too_late(occurrence, now)]
     missed = min(count - len(in_time), MAX_COUNTED)
     fire = in_time[0] if in_time else outstanding[-1]
     then = in_time[1] if len(in_time) > 1 else next(following(expression, timezone, outstanding[-1]))
@@ -130,27 +130,27 @@ def _outstanding(
     expression: str, timezone: str, first: Occurrence, now: datetime
 ) -> tuple[deque[Occurrence], int]:
     """The latest occurrences that have come, as many as are made up for; of how many, which is counted to a bound."""
-    found: deque[Occurrence] = deque(maxlen=MAX_MADE_UP)
+    latest: deque[Occurrence] = deque(maxlen=MAX_MADE_UP)
     count = 0
-    for each in chain([first], following(expression, timezone, first)):
-        if each.due_at > now:
+    for occurrence in chain([first], following(expression, timezone, first)):
+        if occurrence.due_at > now:
             break
         count += 1
-        found.append(each)
+        latest.append(occurrence)
         if count >= MAX_COUNTED + MAX_MADE_UP:
             return _latest(expression, timezone, now), count
-    return found, count
+    return latest, count
 
 
 def _latest(expression: str, timezone: str, now: datetime) -> deque[Occurrence]:
     """The latest occurrences, as many as are made up for; there are that many."""
     back = timedelta(hours=8)
     while True:
-        found: deque[Occurrence] = deque(maxlen=MAX_MADE_UP)
-        for each in after(expression, timezone, now - back):
-            if each.due_at > now:
+        latest: deque[Occurrence] = deque(maxlen=MAX_MADE_UP)
+        for occurrence in after(expression, timezone, now - back):
+            if occurrence.due_at > now:
                 break
-            found.append(each)
-        if len(found) == MAX_MADE_UP:
-            return found
+            latest.append(occurrence)
+        if len(latest) == MAX_MADE_UP:
+            return latest
         back *= 2

@@ -1,4 +1,4 @@
-"""Records the fate of claimed runs: leases kept, runs given up, how they ended, which attempt comes next.
+"""Records the fate of claimed runs: leases kept, runs given up, how they ended, which attempt is next.
 
 A claim is a lease: a server that does not renew it loses the run, and its schedule is free again. Functions take a
 connection and run in its transaction.

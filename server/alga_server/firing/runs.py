@@ -28,7 +28,7 @@ MAX_MESSAGE = 4_000
 class Run:
     """One run, or one that did not come to be.
 
-    ``nominal_time`` is the time of day it stands for, ``due_at`` the instant that is. ``reason`` says why it was
+    ``nominal_time`` is its local time, ``due_at`` the instant of that. ``reason`` is why it was
     skipped, late or lost; ``missed`` counts the occurrences passed over: earlier ones, and itself if it did not run.
     ``attempt`` counts from 1.
     """

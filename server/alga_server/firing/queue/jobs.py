@@ -1,7 +1,7 @@
 """How a worker learns of a due schedule: the interface between schedules and the engine that fires them.
 
 A schedule's columns say when it is due; its *job* is what brings that to a worker. Jobs follow their schedules inside
-the transactions that change them, by the engine's own doing: whoever writes schedules has nothing to say to it.
+the transactions that change them, by the engine's own means: code that writes schedules does not call it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..due import DueSchedule
 from ..reconcile.checks import Discrepancy
 
 Fire = Callable[[DueSchedule, datetime], Awaitable[None]]
-"""Carries out the job of a schedule that is due at that instant; returns when another job stands for what comes."""
+"""Carries out the job of a schedule that is due at that instant; returns once a job for the next one exists."""
 
 
 class JobRunner(ABC):
@@ -31,7 +31,7 @@ class JobRunner(ABC):
     @property
     @abstractmethod
     def dispatcher_looks(self) -> bool:
-        """Whether the dispatcher finds by itself what is due; otherwise jobs say so."""
+        """Whether the dispatcher queries for due schedules; otherwise jobs report them."""
 
     @abstractmethod
     async def run(self, fire: Fire) -> None:

@@ -36,7 +36,7 @@ TASK = "alga_server.fire"
 """The trigger names both."""
 
 _FETCH_S = 1.0
-"""How often a worker asks for jobs whose instant has come; new ones that are due it hears of at once."""
+"""How often a worker asks for jobs whose instant has come; it is notified of new ones that are due."""
 
 _AGAIN = timedelta(seconds=1)
 """From a worker's failure to the next try."""
@@ -45,11 +45,11 @@ _OPENS_WITHIN_S = 5.0
 """How long a worker may take to reach the database, until it is tried again."""
 
 _STOPS_WITHIN_S = 5.0
-"""How long a worker may take to stop, beside its jobs, until it is told again."""
+"""How long a worker may take to stop, besides its jobs, until it is cancelled again."""
 
 _CONNECTIONS = 4
 _DEAD_AFTER_S = 30
-"""How long a worker may be silent before its jobs are another's; it says that it lives every ten seconds."""
+"""How long a worker may be silent before its jobs are another's; it sends a heartbeat every ten seconds."""
 
 _DISCREPANCIES = text("""
     WITH live AS (
@@ -78,7 +78,7 @@ _DISCREPANCIES = text("""
 
 _REMOVE = text("DELETE FROM procrastinate_jobs WHERE id = ANY(:jobs) AND status::text = :status")
 _REMOVED = {"todo": {"job_without_schedule", "job_at_wrong_time"}, "doing": {"job_stalled"}}
-"""What is found of jobs in which status; a worker may have taken one meanwhile."""
+"""Kinds by the status of their jobs; a worker may have taken one meanwhile."""
 
 
 class QueuedJobs(JobRunner):
@@ -166,12 +166,12 @@ class QueuedJobs(JobRunner):
         if not suspects:
             return []
         locks.change_schedules(connection, tables.schedule.c.id.in_(suspects))
-        found = [row for row in self._found(connection) if row.schedule_id in suspects]
+        wrong = [row for row in self._found(connection) if row.schedule_id in suspects]
         for status, kinds in _REMOVED.items():
-            jobs = [row.job_id for row in found if row.kind in kinds]
+            jobs = [row.job_id for row in wrong if row.kind in kinds]
             connection.execute(_REMOVE, {"jobs": jobs, "status": status})
-        self._defer_anew(connection, [row.schedule_id for row in found])
-        return [replace(_discrepancy(row), repaired=True) for row in found]
+        self._defer_anew(connection, [row.schedule_id for row in wrong])
+        return [replace(_discrepancy(row), repaired=True) for row in wrong]
 
     def _defer_anew(self, connection: Connection, schedule_ids: list[str]) -> None:
         connection.execute(
