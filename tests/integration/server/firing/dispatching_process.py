@@ -1,4 +1,4 @@
-"""A dispatcher in a process of its own: at each instant on stdin it fires what is due, then says what it ran."""
+"""A dispatcher in a process of its own: at each instant on stdin it fires the due schedules and prints its runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many schedules at once: claims and endings share transactions, and nobody pays for another's trouble."""
+"""Many schedules due together: claims and endings share transactions, and a failing one delays no other."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_who_finds_no_room_fires_when_there_is(install: Install, fake_runn
             assert fake_runner.running == 40
             fake_runner.let_go()
 
-    assert sorted(each["context"]["schedule_id"] for each in fake_runner.asked) == sorted(ids)
+    assert sorted(request["context"]["schedule_id"] for request in fake_runner.asked) == sorted(ids)
 
 
 async def test_a_time_that_was_fired_already_is_passed_over_and_stops_no_other(
@@ -97,7 +97,7 @@ async def test_a_time_that_was_fired_already_is_passed_over_and_stops_no_other(
 
     assert moved_on > install.alga.clock.now().replace(hour=1)
     assert sorted(fake_runner.nominal_times()) == ["2026-01-01T02:00:00.000Z"] * 2
-    assert {each["context"]["schedule_id"] for each in fake_runner.asked} == {fired, other}
+    assert {request["context"]["schedule_id"] for request in fake_runner.asked} == {fired, other}
 
 
 async def test_a_run_that_the_database_refuses_costs_the_others_nothing_and_loses_no_occurrence(
@@ -147,7 +147,7 @@ async def test_no_more_runs_begin_than_there_is_room_for_and_the_rest_stay_due(i
 
 
 async def copies(install: Install, schedule_id: str, changes: list[dict[str, Any]]) -> None:
-    """Schedules like that one, but for what is given."""
+    """Copies of that schedule, with the given changes."""
 
     def add(connection: Any) -> None:
         query = select(tables.schedule).where(tables.schedule.c.id == schedule_id)
@@ -169,7 +169,9 @@ async def test_more_than_it_looks_at_at_once_that_nobody_can_claim_hold_up_no_ot
 
     await install.alga.pass_time(minutes=100)
 
-    assert sorted(each["context"]["schedule_id"] for each in fake_runner.asked) == sorted([first, later])
+    assert sorted(request["context"]["schedule_id"] for request in fake_runner.asked) == sorted(
+        [first, later]
+    )
 
 
 async def test_looking_on_where_a_look_ended_leaves_nothing_out_and_shows_nothing_twice(
@@ -208,19 +210,19 @@ async def test_looking_on_where_a_look_ended_leaves_nothing_out_and_shows_nothin
 
 
 async def some_runs(install: Install, count: int) -> list[Any]:
-    """Runs under way, of nobody who would end them."""
+    """Runs under way that no server ends."""
     worker = recording.Worker(id="test", lease=install.alga.server.dispatcher._worker.lease, history=1000)
     database = install.alga.server._services.database
-    found = []
+    runs = []
     for _ in range(count):
         schedule_id = await install.create()
         claim = await database.write(
-            lambda c, wanted=schedule_id: claims.claim_now(
-                c, install.tenant, install.id, wanted, worker=worker, now=install.alga.clock.now()
+            lambda c, of_schedule=schedule_id: claims.claim_now(
+                c, install.tenant, install.id, of_schedule, worker=worker, now=install.alga.clock.now()
             )
         )
-        found.append(claim.run)
-    return found
+        runs.append(claim.run)
+    return runs
 
 
 async def test_runs_that_end_at_once_are_recorded_together(install: Install, writes: list[str]) -> None:
@@ -275,7 +277,7 @@ async def test_an_ending_that_cannot_be_recorded_is_nothing_to_the_others_unless
     async def end(run: Any) -> None:
         try:
             await endings.record(run, Ending("success"), install.alga.clock.now(), duration_ms=1)
-        except Exception as error:  # noqa: BLE001 - told below
+        except Exception as error:  # noqa: BLE001 - asserted below
             failures.append(error)
 
     async with endings._turn:  # so that all of them wait for it
@@ -293,7 +295,7 @@ async def test_an_ending_that_cannot_be_recorded_is_nothing_to_the_others_unless
 async def test_who_comes_too_late_for_all_that_it_saw_looks_again(
     install: Install, fake_runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else it would idle until its next look, beside a server that has more than it can do."""
+    """Otherwise it would idle until its next look while another server has more than it can run."""
     monkeypatch.setattr("alga_server.firing.dispatcher._BATCH", 5)
     for _ in range(12):
         await install.create()
@@ -302,13 +304,13 @@ async def test_who_comes_too_late_for_all_that_it_saw_looks_again(
     others = recording.Worker(id="other", lease=install.alga.server.dispatcher._worker.lease, history=1000)
 
     async def late(fn: Callable[..., Any]) -> Any:
-        """Between its look and its claims another takes what it saw, the first time."""
-        found = await read(fn)
-        if isinstance(found, Survey) and len(found.due) == 5:
+        """Between its first look and its claims another server claims the same schedules."""
+        result = await read(fn)
+        if isinstance(result, Survey) and len(result.due) == 5:
             monkeypatch.setattr(database, "read", read)
             now = install.alga.clock.now()
-            await database.write(lambda c: claims.claim_many(c, found.due, others, now, room=5))
-        return found
+            await database.write(lambda c: claims.claim_many(c, result.due, others, now, room=5))
+        return result
 
     monkeypatch.setattr(database, "read", late)
     await install.alga.pass_time(hours=1)

@@ -49,7 +49,7 @@ async def test_cancelling_the_scope_of_a_server_gives_up_its_runs(
 async def test_cancelling_the_task_of_a_server_gives_up_its_runs(
     install: Install, settings: ServerSettings, fake_runner: FakeRunner
 ) -> None:
-    """As asyncio does on Ctrl-C, whatever scopes there are."""
+    """Cancel as asyncio does on Ctrl-C, inside any scopes."""
     schedule_id = await install.create()
     fake_runner.hold()
     task = asyncio.get_running_loop().create_task(serve(install, settings, fake_runner, schedule_id))

@@ -1,4 +1,4 @@
-"""What firing a schedule does: the call, its record, and everything that stands in its way."""
+"""Firing a schedule: the call, its record, and everything that prevents it."""
 
 from __future__ import annotations
 
@@ -105,9 +105,9 @@ async def test_a_run_has_a_fresh_request_id_and_an_idempotency_key_of_its_own(
     schedule_id = await fire_next(install)
     await install.alga.pass_time(hours=1)
 
-    ids = {each["context"]["request_id"] for each in fake_runner.asked}
-    assert len({UUID(each) for each in ids}) == 2
-    assert [each["x-idempotency-key"] for each in fake_runner.headers] == [
+    ids = {request["context"]["request_id"] for request in fake_runner.asked}
+    assert len({UUID(request_id) for request_id in ids}) == 2
+    assert [headers["x-idempotency-key"] for headers in fake_runner.headers] == [
         f"{schedule_id}:schedule:2026-01-01T01:00:00.000Z",
         f"{schedule_id}:schedule:2026-01-01T02:00:00.000Z",
     ]
@@ -216,7 +216,7 @@ async def test_an_executor_that_breaks_is_an_error_of_the_run(
 
     assert (await install.get(schedule_id))["lastError"] == "Internal error"
     assert [run["errorCode"] for run in await install.runs()] == ["internal_error"]
-    assert "dispatch_failure" in [getattr(each, "action", "") for each in caplog.records]
+    assert "dispatch_failure" in [getattr(record, "action", "") for record in caplog.records]
 
 
 # ---- Order and time
@@ -486,4 +486,4 @@ async def test_no_transaction_is_open_while_a_handler_runs(install: Install, fak
 
     await while_running(install, fake_runner, write)
 
-    assert [each["name"] for each in await install.list()] == [None, "Meanwhile"]
+    assert [schedule["name"] for schedule in await install.list()] == [None, "Meanwhile"]

@@ -53,8 +53,8 @@ async def test_a_schedule_that_cannot_be_claimed_stops_no_other(
         await install.alga.pass_time(hours=1)
 
     assert [asked["context"]["schedule_id"] for asked in fake_runner.asked] == [sound, sound]
-    failures = [each for each in caplog.records if getattr(each, "action", "") == "dispatch_failure"]
-    assert {(each.levelno, getattr(each, "schedule_id", None)) for each in failures} == {
+    failures = [record for record in caplog.records if getattr(record, "action", "") == "dispatch_failure"]
+    assert {(failure.levelno, getattr(failure, "schedule_id", None)) for failure in failures} == {
         (logging.ERROR, spoilt)
     }
 
@@ -109,7 +109,7 @@ async def test_a_run_that_is_claimed_while_the_server_stops_is_carried_out(
 async def test_a_handler_whose_run_is_no_longer_held_is_cut_off(
     install: Install, fake_runner: FakeRunner, removed: bool
 ) -> None:
-    """Else it would go on beside the next run of its schedule."""
+    """Otherwise it would go on during the next run of its schedule."""
     await install.create(cron=HOURLY)
     fake_runner.hold()
     install.alga.clock.advance(timedelta(hours=1))

@@ -43,7 +43,7 @@ def settings(settings: ServerSettings) -> ServerSettings:
 
 
 class TestOnItsOwn:
-    """With nobody asking: the server watches its clock."""
+    """The server watches its clock; no test asks it to fire."""
 
     @pytest.fixture
     def settings(self, settings: ServerSettings) -> ServerSettings:
@@ -109,7 +109,7 @@ class TestOnItsOwn:
         with monkeypatch.context() as patch:
             patch.setattr(database, "read", broken)
             install.alga.clock.advance(timedelta(hours=1))
-            while "dispatch_failure" not in [getattr(each, "action", "") for each in caplog.records]:
+            while "dispatch_failure" not in [getattr(record, "action", "") for record in caplog.records]:
                 await anyio.lowlevel.checkpoint()
         install.alga.clock.advance(timedelta(seconds=15))
 
@@ -176,7 +176,7 @@ async def test_a_run_is_one_log_line_without_payload(
     caplog.set_level(logging.INFO, "alga_server")
     schedule_id = await fire_next(install, payload={"secret": "hunter2"})
 
-    [line] = [each for each in caplog.records if getattr(each, "action", "") == "schedule_run"]
+    [line] = [record for record in caplog.records if getattr(record, "action", "") == "schedule_run"]
     shown = {
         name: getattr(line, name) for name in ("tenant_id", "install_id", "schedule_id", "status", "trigger")
     }

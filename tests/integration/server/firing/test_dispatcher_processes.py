@@ -36,16 +36,16 @@ class Dispatching:
         self._stdout = TextReceiveStream(process.stdout)
         self._said = ""
 
-    async def says(self) -> str:
+    async def line(self) -> str:
         while "\n" not in self._said:
             self._said += await self._stdout.receive()
         line, _, self._said = self._said.partition("\n")
         return line
 
     async def fire(self, now: datetime, into: list[str]) -> None:
-        """Let it fire what is due at ``now``; the keys of what it ran."""
+        """Let it fire the due schedules at ``now``; add the keys of its runs to ``into``."""
         await self._stdin.send(f"{now.isoformat()}\n".encode())
-        into += json.loads(await self.says())
+        into += json.loads(await self.line())
 
 
 @asynccontextmanager
@@ -71,12 +71,12 @@ async def test_two_processes_fire_each_time_of_fifty_schedules_once(
     url = settings.database_url
     with anyio.fail_after(AT_MOST_S):
         async with dispatching(url) as one, dispatching(url) as other:
-            for each in (one, other):
-                assert await each.says() == "ready"
+            for process in (one, other):
+                assert await process.line() == "ready"
             for hour in range(1, hours + 1):
                 async with anyio.create_task_group() as group:
-                    for each in (one, other):
-                        group.start_soon(each.fire, START + timedelta(hours=hour), ran)
+                    for process in (one, other):
+                        group.start_soon(process.fire, START + timedelta(hours=hour), ran)
 
     assert len(ran) == len(set(ran)) == 50 * hours
     runs = await install.runs()

@@ -74,9 +74,12 @@ async def test_two_dispatchers_fire_each_time_once(install: Install, fake_runner
                 for server in (install.alga.server, second):
                     group.start_soon(server.dispatcher.run_due)
 
-    fired = [(each["context"]["schedule_id"], each["context"]["nominal_time"]) for each in fake_runner.asked]
+    fired = [
+        (request["context"]["schedule_id"], request["context"]["nominal_time"])
+        for request in fake_runner.asked
+    ]
     assert len(fired) == len(set(fired))
-    per_schedule = [sum(schedule_id == each for schedule_id, _ in fired) for each in ids]
+    per_schedule = [sum(schedule_id == of_schedule for schedule_id, _ in fired) for of_schedule in ids]
     assert per_schedule == [12, 12, 24, 6]
     assert {run["status"] for run in await install.runs()} == {"success"}
     assert {run["missed"] for run in await install.runs()} == {0}
@@ -297,18 +300,18 @@ async def test_whoever_waits_for_the_runs_of_a_stopped_server_is_told(
     fake_runner.hold()
     await install.create(cron=HOURLY)
     install.alga.clock.advance(timedelta(hours=1))
-    told = anyio.Event()
+    logged = anyio.Event()
 
     async def wait(server: Server) -> None:
         with pytest.raises(DispatcherUnavailable):
             await server.dispatcher.run_due()
-        told.set()
+        logged.set()
 
     async with anyio.create_task_group() as group, another(install, fake_runner) as second:
         group.start_soon(wait, second)
         await fake_runner.was_asked(1)
 
-    assert told.is_set()
+    assert logged.is_set()
 
 
 class _Cut:
@@ -342,7 +345,7 @@ async def test_wherever_a_server_is_cut_off_no_schedule_stays_stuck(
     """Before and after every transaction and every call of the runner, one server after another."""
     schedule_id = await install.create(cron=HOURLY)
     clock: ManualClock = install.alga.clock
-    if crash:  # then nobody tidies up either
+    if crash:  # then nothing is tidied up either
         monkeypatch.setattr(recording, "release", lambda *_, **__: [])
     at = 0
     while True:
@@ -369,5 +372,5 @@ async def test_wherever_a_server_is_cut_off_no_schedule_stays_stuck(
     assert at > 8
     assert {run["status"] for run in runs} == {"success", "lost"}
     assert len({run["nominalTime"] for run in runs}) == len(runs)
-    keys = [each["x-idempotency-key"] for each in fake_runner.headers]
+    keys = [headers["x-idempotency-key"] for headers in fake_runner.headers]
     assert len(set(keys)) == len(keys)

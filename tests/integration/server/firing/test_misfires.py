@@ -1,4 +1,4 @@
-"""What a schedule does about the times that passed while nobody was there: skip, the latest, or all of them."""
+"""Occurrences that passed while no server ran: skip them, run the latest, or run all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def planned(
     return misfires.plan(cron, zone, first, now, MisfirePolicy(kind, window, GRACE))
 
 
-def told(plan: Plan) -> tuple[str, bool, int, bool, str]:
+def summary(plan: Plan) -> tuple[str, bool, int, bool, str]:
     return (
         plan.occurrence.due_at.strftime("%H:%M"),
         plan.runs,
@@ -46,7 +46,7 @@ def told(plan: Plan) -> tuple[str, bool, int, bool, str]:
 @pytest.mark.parametrize("kind", MISFIRE_KINDS)
 @pytest.mark.parametrize("now", ["01:00", "01:01"])
 def test_what_is_at_most_the_grace_late_is_on_time_under_every_policy(kind: str, now: str) -> None:
-    assert told(planned(kind, at(now))) == ("01:00", True, 0, False, "02:00")
+    assert summary(planned(kind, at(now))) == ("01:00", True, 0, False, "02:00")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_what_is_at_most_the_grace_late_is_on_time_under_every_policy(kind: str,
     ],
 )
 def test_what_passed_unseen(kind: str, expected: Any) -> None:
-    assert told(planned(kind, at("03:30"))) == expected
+    assert summary(planned(kind, at("03:30"))) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_passed_unseen(kind: str, expected: Any) -> None:
     ],
 )
 def test_what_passed_unseen_until_the_next_time_has_just_come(kind: str, expected: Any) -> None:
-    assert told(planned(kind, at("03:00"))) == expected
+    assert summary(planned(kind, at("03:00"))) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_what_passed_unseen_until_the_next_time_has_just_come(kind: str, expecte
     ],
 )
 def test_a_window_says_how_late_a_time_may_run(kind: str, minutes: int, expected: Any) -> None:
-    assert told(planned(kind, at("03:30"), window=timedelta(minutes=minutes))) == expected
+    assert summary(planned(kind, at("03:30"), window=timedelta(minutes=minutes))) == expected
 
 
 def test_times_on_one_instant_are_passed_over_each() -> None:
     first = next(after("0,30 2 * * *", "Europe/Berlin", datetime(2026, 3, 29, tzinfo=UTC)))
 
-    found = misfires.plan(
+    plan = misfires.plan(
         "0,30 2 * * *",
         "Europe/Berlin",
         first,
@@ -98,16 +98,16 @@ def test_times_on_one_instant_are_passed_over_each() -> None:
         MisfirePolicy("skip", None, GRACE),
     )
 
-    assert (found.runs, found.missed) == (False, 2)
-    assert found.occurrence.nominal_time == "2026-03-29T02:30:00.000+01:00"
-    assert found.then.nominal_time == "2026-03-30T02:00:00.000+02:00"
+    assert (plan.runs, plan.missed) == (False, 2)
+    assert plan.occurrence.nominal_time == "2026-03-29T02:30:00.000+01:00"
+    assert plan.then.nominal_time == "2026-03-30T02:00:00.000+02:00"
 
 
 def test_all_is_bounded_to_the_latest_and_the_rest_is_counted() -> None:
-    found = planned("all", at("00:00") + timedelta(hours=MAX_MADE_UP + 7))
+    plan = planned("all", at("00:00") + timedelta(hours=MAX_MADE_UP + 7))
 
-    assert found.missed == 7
-    assert found.occurrence.due_at == at("08:00")
+    assert plan.missed == 7
+    assert plan.occurrence.due_at == at("08:00")
 
 
 @pytest.mark.parametrize("cron", ["*/5 * * * *", "0,30 9-17 * * 1-5", "*/5 * * 2 *"])
@@ -115,12 +115,12 @@ def test_all_is_bounded_to_the_latest_and_the_rest_is_counted() -> None:
 def test_a_server_that_was_away_for_years_is_back_quickly(cron: str, kind: str) -> None:
     now = datetime(2036, 6, 4, 12, 3, tzinfo=UTC)
 
-    found = planned(kind, now, cron=cron, zone="Europe/Berlin")
+    plan = planned(kind, now, cron=cron, zone="Europe/Berlin")
 
-    assert found.missed >= MAX_COUNTED - 1
-    assert next(following(cron, "Europe/Berlin", found.occurrence)) == found.then
+    assert plan.missed >= MAX_COUNTED - 1
+    assert next(following(cron, "Europe/Berlin", plan.occurrence)) == plan.then
     if kind == "all":
-        coming = after(cron, "Europe/Berlin", found.occurrence.due_at)
+        coming = after(cron, "Europe/Berlin", plan.occurrence.due_at)
         assert sum(1 for _ in iter(lambda: next(coming).due_at <= now, False)) == MAX_MADE_UP - 1
 
 
@@ -181,7 +181,7 @@ async def test_all_runs_each_time_in_order_one_at_a_time(install: Install, fake_
 
     await install.alga.pass_time(hours=3, minutes=30)
 
-    assert [each[11:16] for each in fake_runner.nominal_times()] == ["01:00", "02:00", "03:00"]
+    assert [time[11:16] for time in fake_runner.nominal_times()] == ["01:00", "02:00", "03:00"]
     assert fake_runner.most_running == 1
     assert history(await install.runs(schedule_id)) == [
         (hour, "success", "missed", 0) for hour in ("01:00", "02:00", "03:00")
@@ -223,7 +223,7 @@ async def test_a_restart_goes_on_where_it_was(install: Install, fake_runner: Fak
 
     await install.alga.pass_time()
 
-    assert [each[11:16] for each in fake_runner.nominal_times()] == ["01:00", "02:00", "03:00"]
+    assert [time[11:16] for time in fake_runner.nominal_times()] == ["01:00", "02:00", "03:00"]
 
 
 async def test_the_policy_is_shown_and_can_be_changed(install: Install, fake_runner: FakeRunner) -> None:

@@ -52,8 +52,8 @@ def by_hand(install: Install, *statements: Any) -> None:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET session_replication_role = replica")
-        for each in statements:
-            connection.execute(each)
+        for statement in statements:
+            connection.execute(statement)
     engine.dispose()
 
 
@@ -70,15 +70,18 @@ async def everything(install: Install) -> list[list[tuple[Any, ...]]]:
     def rows(connection: Connection) -> list[list[tuple[Any, ...]]]:
         return [[tuple(row) for row in connection.execute(select(t))] for t in tables.metadata.sorted_tables]
 
-    found: list[list[tuple[Any, ...]]] = await install.alga.server._services.database.read(rows)
-    return found
+    state: list[list[tuple[Any, ...]]] = await install.alga.server._services.database.read(rows)
+    return state
 
 
 async def reconcile(install: Install, method: str = "POST") -> list[tuple[str, bool]]:
     """What was wrong, by an admin's call, and whether it was repaired."""
     response = await install.alga.admin(method, "/api/admin/reconciliation")
     assert response.status_code == 200, response.text
-    return [(each["discrepancy"], each["repaired"]) for each in response.json()["discrepancies"]]
+    return [
+        (discrepancy["discrepancy"], discrepancy["repaired"])
+        for discrepancy in response.json()["discrepancies"]
+    ]
 
 
 async def test_what_is_right_is_left_as_it_is(install: Install, fake_runner: FakeRunner) -> None:
@@ -87,9 +90,9 @@ async def test_what_is_right_is_left_as_it_is(install: Install, fake_runner: Fak
     retried = await install.create(cron="0 0 * * *")
     await alga.admin("PATCH", f"{install.admin_path}/schedules/{retried}", json={"maxAttempts": 3})
     await alga.pass_time(days=1)
-    for each in ("*/5 * * * *", "30 2 * * *", "0,30 2 * * *", "0 0 29 2 *"):
+    for cron in ("*/5 * * * *", "30 2 * * *", "0,30 2 * * *", "0 0 29 2 *"):
         for zone in ("UTC", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia"):
-            await install.create(cron=each, timezone=zone)
+            await install.create(cron=cron, timezone=zone)
     await install.create(enabled=False)
     other = await alga.install("tenant-b")
     await other.create()
@@ -315,10 +318,10 @@ async def test_several_things_wrong_with_one_schedule_are_told_one_by_one(
 
     assert await reconcile(install) == [("wrong_next_time", True), ("wrong_retry", True)]
 
-    lines = [each for each in caplog.records if getattr(each, "action", "") == "schedule_reconciled"]
+    lines = [record for record in caplog.records if getattr(record, "action", "") == "schedule_reconciled"]
     assert [
-        (each.levelno, each.discrepancy, each.repaired, each.tenant_id, each.install_id, each.schedule_id)  # type: ignore[attr-defined]
-        for each in lines
+        (line.levelno, line.discrepancy, line.repaired, line.tenant_id, line.install_id, line.schedule_id)  # type: ignore[attr-defined]
+        for line in lines
     ] == [
         (logging.WARNING, kind, True, install.tenant, install.id, schedule_id)
         for kind in ("wrong_next_time", "wrong_retry")
@@ -385,7 +388,9 @@ async def test_a_reconciler_that_fails_does_not_keep_the_server_from_serving(
         await server.dispatcher.run_due()
 
     assert [
-        each.getMessage() for each in caplog.records if getattr(each, "action", "") == "reconcile_failure"
+        record.getMessage()
+        for record in caplog.records
+        if getattr(record, "action", "") == "reconcile_failure"
     ] == ["Reconciling failed"]
 
 
@@ -399,7 +404,9 @@ async def test_more_schedules_than_a_page_are_all_looked_at(
     response = await install.alga.admin("POST", "/api/admin/reconciliation")
 
     assert response.json()["examined"] == 7
-    assert sorted(each["scheduleId"] for each in response.json()["discrepancies"]) == sorted(ids)
+    assert sorted(discrepancy["scheduleId"] for discrepancy in response.json()["discrepancies"]) == sorted(
+        ids
+    )
 
 
 async def a_change(install: Install, schedule_id: str, change: str) -> None:
@@ -428,7 +435,7 @@ async def test_what_changed_since_it_looked_wrong_is_left_as_it_is(install: Inst
 
     repaired = await database.write(lambda c: reconciler.repair(c, page.suspects, calendar))
 
-    assert [each.kind for each in page.suspects] == ["not_scheduled"]
+    assert [suspect.kind for suspect in page.suspects] == ["not_scheduled"]
     assert repaired == []
     assert await everything(install) == before
 
@@ -465,7 +472,7 @@ async def test_beside_live_changes_it_finds_nothing(
             group.cancel_scope.cancel()
 
     assert looks > 0
-    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def a_call(install: Install, schedule_id: str, **members: Any) -> None:
@@ -482,10 +489,10 @@ async def test_of_several_reconcilers_one_repairs_and_tells(
     async with Server(settings, clock=install.alga.clock) as other:
         by_hand(install, update(tables.schedule).values(next_run_at=None))
         async with anyio.create_task_group() as group:
-            for each in (install.alga.server, other, install.alga.server, other):
-                group.start_soon(each._services.reconciler.reconcile)
+            for server in (install.alga.server, other, install.alga.server, other):
+                group.start_soon(server._services.reconciler.reconcile)
 
-    lines = [each for each in caplog.records if getattr(each, "action", "") == "schedule_reconciled"]
+    lines = [record for record in caplog.records if getattr(record, "action", "") == "schedule_reconciled"]
     assert len(lines) == 5
 
 
@@ -510,8 +517,8 @@ async def test_old_idempotency_keys_of_idle_installs_are_forgotten(
 async def keys(install: Install) -> list[str]:
     query = select(tables.schedule_creation.c.idempotency_key)
     database = install.alga.server._services.database
-    found: list[str] = await database.read(lambda c: list(c.execute(query).scalars()))
-    return found
+    stored: list[str] = await database.read(lambda c: list(c.execute(query).scalars()))
+    return stored
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

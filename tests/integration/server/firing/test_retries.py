@@ -37,8 +37,8 @@ async def make(install: Install, **members: Any) -> str:
 
 async def shown(install: Install) -> dict[str, Any]:
     response = await install.alga.admin("GET", f"{install.admin_path}/schedules")
-    found: dict[str, Any] = response.json()["schedules"][0]
-    return found
+    schedule: dict[str, Any] = response.json()["schedules"][0]
+    return schedule
 
 
 def history(runs: list[dict[str, Any]]) -> list[tuple[str, int, str, str | None]]:
@@ -56,7 +56,7 @@ def history(runs: list[dict[str, Any]]) -> list[tuple[str, int, str, str | None]
     ],
 )
 def test_the_waits_grow_by_their_factor_to_a_day(policy: RetryPolicy, waits: list[int | None]) -> None:
-    expected = [None if each is None else timedelta(seconds=each) for each in waits]
+    expected = [None if seconds is None else timedelta(seconds=seconds) for seconds in waits]
 
     assert [policy.wait_after(attempt) for attempt in range(1, len(waits) + 1)] == expected
 
@@ -111,13 +111,13 @@ async def test_every_attempt_has_the_same_key_and_nominal_time_and_a_request_id_
     await install.alga.pass_time(hours=1)
     await install.alga.pass_time(minutes=1)
 
-    assert [each["x-idempotency-key"] for each in fake_runner.headers] == [
+    assert [headers["x-idempotency-key"] for headers in fake_runner.headers] == [
         f"{schedule_id}:schedule:2026-01-01T01:00:00.000Z"
     ] * 2
     assert fake_runner.nominal_times() == ["2026-01-01T01:00:00.000Z"] * 2
-    assert [each["context"]["attempt"] for each in fake_runner.asked] == [1, 2]
-    assert [each["context"]["started_at"][11:16] for each in fake_runner.asked] == ["01:00", "01:01"]
-    assert len({each["context"]["request_id"] for each in fake_runner.asked}) == 2
+    assert [request["context"]["attempt"] for request in fake_runner.asked] == [1, 2]
+    assert [request["context"]["started_at"][11:16] for request in fake_runner.asked] == ["01:00", "01:01"]
+    assert len({request["context"]["request_id"] for request in fake_runner.asked}) == 2
 
 
 async def test_a_runner_that_is_down_is_tried_again_too(install: Install, fake_runner: FakeRunner) -> None:

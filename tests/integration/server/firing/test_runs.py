@@ -74,7 +74,7 @@ async def test_run_now_twice_in_one_instant_is_two_runs(install: Install, fake_r
     runs = [(await install.run_now(schedule_id)).json() for _ in range(2)]
 
     assert [(run["status"], run["attempt"]) for run in runs] == [("success", 1), ("success", 2)]
-    assert len({each["x-idempotency-key"] for each in fake_runner.headers}) == 2
+    assert len({headers["x-idempotency-key"] for headers in fake_runner.headers}) == 2
 
 
 async def test_run_now_at_the_instant_of_a_regular_run_is_a_run_of_its_own(
@@ -84,7 +84,7 @@ async def test_run_now_at_the_instant_of_a_regular_run_is_a_run_of_its_own(
     await install.alga.pass_time(hours=1)
 
     assert (await install.run_now(schedule_id)).json()["status"] == "success"
-    assert len({each["x-idempotency-key"] for each in fake_runner.headers}) == 2
+    assert len({headers["x-idempotency-key"] for headers in fake_runner.headers}) == 2
 
 
 async def test_without_waiting_the_answer_is_that_it_runs(install: Install, fake_runner: FakeRunner) -> None:
@@ -181,7 +181,7 @@ async def test_uninstalling_during_a_run_now_answers_that_it_is_gone(
         await install.alga.admin("DELETE", install.admin_path)
         fake_runner.let_go()
 
-    assert [each.status_code for each in answers] == [404]
+    assert [answer.status_code for answer in answers] == [404]
 
 
 @pytest.mark.parametrize("wait", ["maybe", "1", ""])
