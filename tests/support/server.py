@@ -231,8 +231,9 @@ class Alga:
     async def install(
         self, tenant: str = "tenant-a", *, grants: tuple[str, ...] = ("cap:scheduler.manage",), **changes: Any
     ) -> Install:
-        extension = (await self.publish(**changes))["extensionId"]
-        body = {"extensionId": extension, "grants": list(grants)}
+        published = await self.publish(**changes)
+        extension = published["extensionId"]
+        body = {"extensionId": extension, "versionId": published["versionId"], "grants": list(grants)}
         response = await self.admin("POST", f"/api/admin/tenants/{tenant}/installs", json=body)
         assert response.status_code == 201, response.text
         return Install(self, tenant, extension, response.json()["installId"])

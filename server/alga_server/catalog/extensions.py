@@ -5,7 +5,7 @@ See alga-contract 3.1 and 3.2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,26 +22,17 @@ from ..errors import BundleRefused, VersionExists
 from ..schedules.endpoint_ref import endpoints
 from ..schedules.validation import storable
 from ..storage import locks, tables
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One version of an extension; it never changes."""
-
-    version_id: str
-    version: str
-    content_hash: str
-    capabilities: Sequence[str]
-    created_at: datetime
+from .versions import Version, newest, next_patch, precedence, versions_of
 
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """One extension; ``publisher`` is empty when its manifest names none, ``versions`` are oldest first."""
+    """One extension; ``publisher`` is empty when its manifest names none, ``versions`` are lowest precedence first."""
 
     extension_id: str
     publisher: str
     name: str
+    newest_version_id: str
     versions: Sequence[Version]
 
 
@@ -59,17 +50,13 @@ def extensions(
         query = query.where(table.id == extension_id)
     # Not the database's order, which may be a language's.
     rows = sorted(connection.execute(query), key=lambda row: (row.name, row.publisher))
-    return [Extension(row.id, row.publisher, row.name, _versions(connection, row.id)) for row in rows]
+    return [_shown(connection, *row) for row in rows]
 
 
-def _versions(connection: Connection, extension_id: str) -> list[Version]:
-    table = tables.version.c
-    query = (
-        select(table.id, table.version, table.content_hash, table.capabilities, table.created_at)
-        .where(table.extension_id == extension_id)
-        .order_by(table.ordinal)
-    )
-    return [Version(*row) for row in connection.execute(query)]
+def _shown(connection: Connection, extension_id: str, publisher: str, name: str) -> Extension:
+    published = versions_of(connection, extension_id)
+    ordered = sorted(published, key=lambda version: precedence(version.version))
+    return Extension(extension_id, publisher, name, newest(published).version_id, ordered)
 
 
 _MAX_NAME = 256
@@ -174,15 +161,9 @@ def _extension(connection: Connection, manifest: Manifest, now: datetime) -> str
     return extension_id
 
 
-def _version_number(declared: str, taken: Iterable[str]) -> str:
+def _version_number(declared: str, taken: Sequence[str]) -> str:
     """``declared``, with ``X.Y.*`` made the next patch of that line."""
-    if not declared.endswith(".*"):
-        return declared
-    line = declared.removesuffix("*")
-    patches = [
-        text for number in taken if number.startswith(line) and (text := number[len(line) :]).isdigit()
-    ]
-    return f"{line}{max(map(int, patches), default=-1) + 1}"
+    return next_patch(declared.removesuffix("*"), taken) if declared.endswith(".*") else declared
 
 
 def _store(

@@ -19,6 +19,7 @@ from alga_runner.models import DEFAULT_CAPABILITIES, normalise_capabilities, unk
 from ..errors import AlreadyInstalled, CapabilityDenied, NotFound, ValidationFailed
 from ..schedules import next_run
 from ..storage import locks, tables
+from . import versions
 
 _NOT_FOUND = "Install not found"
 
@@ -130,7 +131,7 @@ def create(
     declared by the version, ``AlreadyInstalled``.
     """
     locks.alone(connection, locks.bundles_of(tenant_id))
-    installed = version(connection, extension_id, version_id)
+    installed = versions.require(connection, extension_id, version_id)
     granted = _checked_grants(grants, installed.capabilities)
     install_id = str(uuid4())
     try:
@@ -139,7 +140,7 @@ def create(
                 id=install_id,
                 tenant_id=tenant_id,
                 extension_id=extension_id,
-                version_id=installed.id,
+                version_id=installed.version_id,
                 enabled=True,
                 config=dict(config),
                 created_at=now,
@@ -181,7 +182,7 @@ def change(
     added, removed = normalise_capabilities(add_grants), normalise_capabilities(remove_grants)
     if grants is not None or added or removed:
         _check_known(removed)
-        declared = version(connection, install.extension_id, install.version_id).capabilities
+        declared = versions.require(connection, install.extension_id, install.version_id).capabilities
         listed = {*(install.grants if grants is None else grants), *added}
         granted = _checked_grants(listed, declared) - removed
         _replace_grants(connection, tenant_id, install_id, granted)
@@ -206,22 +207,6 @@ def move(
         .values(version_id=version_id, updated_at=now)
     )
     _replace_grants(connection, install.tenant_id, install.install_id, grants)
-
-
-def version(connection: Connection, extension_id: str, version_id: str | None) -> Row[Any, Any, Any]:
-    """``id``, ``capabilities`` and ``content_hash`` of a version of the extension, the newest unless one is named.
-
-    Raises ``NotFound``.
-    """
-    query = select(tables.version.c.id, tables.version.c.capabilities, tables.version.c.content_hash).where(
-        tables.version.c.extension_id == extension_id
-    )
-    if version_id is not None:
-        query = query.where(tables.version.c.id == version_id)
-    row = connection.execute(query.order_by(tables.version.c.ordinal.desc()).limit(1)).one_or_none()
-    if row is None:
-        raise NotFound("Extension not found" if version_id is None else "Extension version not found")
-    return row
 
 
 def _is(tenant_id: str, install_id: str) -> Any:

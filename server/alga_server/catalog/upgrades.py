@@ -18,8 +18,9 @@ from ..errors import ScheduleRemapFailed
 from ..schedules import next_run
 from ..schedules.endpoint_ref import clean_path, endpoints
 from ..storage import locks, tables
-from . import installs
+from . import installs, versions
 from .installs import Install
+from .versions import precedence
 
 DISABLED = "Disabled due to missing endpoint on extension update"
 """What a schedule that was disabled for a new version has as its ``last_error``."""
@@ -49,11 +50,12 @@ def upgrade(
     tenant_id: str,
     install_id: str,
     *,
-    version_id: str | None,
+    version_id: str,
+    may_go_back: bool,
     disable_missing: bool,
     now: datetime,
 ) -> Upgrade:
-    """Move an install to a version of its extension, the newest unless one is named; an older one is fine.
+    """Move an install to a version of its extension; to one of lower precedence only if it ``may_go_back``.
 
     Each schedule moves to the endpoint with its method and path; its next time stays. One whose endpoint is gone
     blocks all of it, or with ``disable_missing`` is disabled with the reason as its ``last_error``. Grants that the
@@ -61,12 +63,13 @@ def upgrade(
     """
     locks.alone(connection, locks.bundles_of(tenant_id))
     before = installs.require(connection, tenant_id, install_id, lock=True)
-    version = installs.version(connection, before.extension_id, version_id)
-    if version.id == before.version_id:
+    version = versions.require(connection, before.extension_id, version_id)
+    lower = precedence(version.version) < precedence(before.version)
+    if version.version_id == before.version_id or (lower and not may_go_back):
         return Upgrade(before, before, 0, [])
     there = {
         (endpoint.method.upper(), clean_path(endpoint.path)): endpoint.id
-        for endpoint in endpoints(connection, version.id)
+        for endpoint in endpoints(connection, version.version_id)
     }
     remapped: dict[str, str] = {}
     missing: list[MissingEndpoint] = []
@@ -84,7 +87,7 @@ def upgrade(
         values = {"enabled": False, "last_error": DISABLED, "updated_at": now, **next_run.NOTHING}
         _change(connection, before, gone.schedule_id, values)
     kept = before.grants & normalise_capabilities(version.capabilities)
-    installs.move(connection, before, version_id=version.id, grants=kept, now=now)
+    installs.move(connection, before, version_id=version.version_id, grants=kept, now=now)
     return Upgrade(before, installs.require(connection, tenant_id, install_id), len(remapped), missing)
 
 

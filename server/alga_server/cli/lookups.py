@@ -35,10 +35,9 @@ async def find_extension(admin: Admin, name: str) -> Document:
 def find_version(extension: Document, name: str | None) -> Document:
     """Return the version with that number, or the newest. Raises ``Failure`` with ``not_found``."""
     versions: list[Document] = extension["versions"]
-    if name is None:
-        return versions[-1]
+    member, value = ("versionId", extension["newestVersionId"]) if name is None else ("version", name)
     for version in versions:
-        if version["version"] == name:
+        if version[member] == value:
             return version
     raise Failure(
         "not_found",

@@ -35,7 +35,7 @@ Examples:
 Exit status: 0 published, now or before; 1 refused; 2 for bad usage.
 """
 
-_EXTENSIONS = """List the published extensions, every version of each, oldest first.
+_EXTENSIONS = """List the published extensions, every version of each, the highest last.
 
 \b
 Examples:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from ..admin import Admin
 
 
-_UPGRADE = """Move an install to another version of its extension: the newest, or the one you name, older ones too.
+_UPGRADE = """Move an install to another version of its extension: the newest, or with --version any.
+
+The newest is the highest by SemVer's precedence, a pre-release only if there are no others. Without --version an
+install never goes back to a lower version.
 
 INSTALL is the extension's name, or the install's id. Its schedules go on at the endpoints of the same method and path.
 If the version lacks one of them, nothing is changed and the schedules are listed; with --disable-missing-schedules they
@@ -38,7 +41,12 @@ Exit status: 0 it is at the version; 1 refused; 2 for bad usage.
 @click.command(help=_UPGRADE, short_help="Move an install to another version.")
 @click.argument("install")
 @tenant_option
-@click.option("--version", "version_number", metavar="VERSION", help="Go to this version, not the newest.")
+@click.option(
+    "--version",
+    "version_number",
+    metavar="VERSION",
+    help="Go to this version, not the newest; may be a lower one.",
+)
 @click.option(
     "--disable-missing-schedules",
     is_flag=True,
@@ -57,9 +65,9 @@ def upgrade(
 
     async def work(admin: Admin) -> tuple[Any, list[str]]:
         current = await find_install(admin, tenant, install)
-        version = find_version(await find_extension(admin, current["extensionId"]), version_number)
+        extension = await find_extension(admin, current["extensionId"])
         body = {
-            "versionId": version["versionId"],
+            "versionId": find_version(extension, version_number)["versionId"] if version_number else None,
             "disableMissingSchedules": disable_missing_schedules,
         }
         place = ("tenants", tenant, "installs", current["installId"])
@@ -69,6 +77,7 @@ def upgrade(
             if failure.code == "SCHEDULE_REMAP_FAILED":
                 failure.hint = "With --disable-missing-schedules they are disabled, and the upgrade goes on."
             raise
+        version = find_version(await find_extension(admin, current["extensionId"]), changed["version"])
         return changed, sorted(set(version["capabilities"]) - set(changed["providers"]))
 
     changed, withheld = session.ask(work)

@@ -49,11 +49,15 @@ class ExtensionVersion(Output):
 
 
 class ExtensionShown(Output):
-    """An extension and its versions, oldest first."""
+    """An extension and its versions, lowest SemVer precedence first.
+
+    ``newest_version_id`` is installed unless another is named: the highest, of releases if there are any.
+    """
 
     extension_id: str
     publisher: str
     name: str
+    newest_version_id: str
     versions: list[ExtensionVersion]
 
 

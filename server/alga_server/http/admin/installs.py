@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from alga_runner.models import EndpointInfo
 
-from ...catalog import installs, upgrades
+from ...catalog import installs, upgrades, versions
 from ...catalog.bundle_store import Placement
 from ...catalog.bundle_sync import placement_of
 from ...catalog.installs import Install
@@ -54,7 +54,10 @@ class InstallChanges(Input):
 
 
 class UpgradeInput(Input):
-    """The version to move to, the newest unless one is named; whether to disable schedules whose endpoint it lacks."""
+    """The version to move to; whether to disable schedules whose endpoint it lacks.
+
+    Without a version it is the newest, and nothing changes if that has lower precedence than the install's.
+    """
 
     version_id: _TextId | None = None
     disable_missing_schedules: bool = False
@@ -184,12 +187,12 @@ async def remove(services: ServicesDep, tenant_id: TenantId, install_id: Id) -> 
 async def upgrade(
     services: ServicesDep, tenant_id: TenantId, install_id: Id, body: UpgradeInput
 ) -> dict[str, Any]:
-    """Move an install to another version."""
+    """Move an install to another version: the newest, or the one you name; only by name to a lower one."""
 
     def target(connection: Connection) -> tuple[str, Placement]:
         install = installs.require(connection, tenant_id, install_id)
-        version = installs.version(connection, install.extension_id, body.version_id)
-        return version.id, Placement(tenant_id, install.extension_id, version.content_hash)
+        version = versions.require(connection, install.extension_id, body.version_id)
+        return version.version_id, Placement(tenant_id, install.extension_id, version.content_hash)
 
     version_id, placement = await services.database.read(target)
 
@@ -199,6 +202,7 @@ async def upgrade(
             tenant_id,
             install_id,
             version_id=version_id,
+            may_go_back=body.version_id is not None,
             disable_missing=body.disable_missing_schedules,
             now=services.clock.now(),
         )
@@ -211,13 +215,17 @@ async def upgrade(
         }
 
     # Store the bundle before any execution at its version; if it cannot be written, nothing changes.
-    await services.bundles.bring(placement)
+    written = await services.bundles.bring(placement)
     try:
         members = await services.database.write(transaction)
     except ServerError:
         await services.bundles.drop(placement)
         raise
-    await services.bundles.keep(placement)  # a refused upgrade to this version may have dropped it meanwhile
+    if members["version_id"] == version_id:
+        # A refused upgrade to this version may have dropped it meanwhile.
+        await services.bundles.keep(placement)
+    elif written:  # the install is at a higher version, and stays there
+        await services.bundles.drop(placement)
     services.dispatcher.wake()
     return members
 

@@ -57,12 +57,33 @@ async def test_without_a_name_it_goes_to_the_newest_version(install: Install) ->
     assert (await installed(install))["contentHash"] == newest["contentHash"]
 
 
-async def test_an_older_version_is_fine(install: Install) -> None:
+async def test_the_newest_is_the_highest_and_not_the_last_published(install: Install) -> None:
+    for version in ("1.10.0", "1.9.0", "2.0.0-rc.1"):
+        await publish(install, SYNC, version=version)
+
+    assert (await upgrade(install)).json()["version"] == "1.10.0"
+
+
+async def test_a_lower_version_is_fine_if_it_is_named(install: Install) -> None:
     old = (await installed(install))["versionId"]
     await publish(install, SYNC)
     await upgrade(install)
 
     assert (await upgrade(install, versionId=old)).json()["version"] == "1.0.0"
+
+
+async def test_without_a_name_it_does_not_go_back(install: Install) -> None:
+    candidate = await publish(install, SYNC, version="2.0.0-rc.1")
+    await upgrade(install, versionId=candidate["versionId"])
+
+    answer = await upgrade(install)
+
+    shown = answer.json()
+    assert (answer.status_code, shown["version"], shown["previousVersion"]) == (
+        200,
+        "2.0.0-rc.1",
+        "2.0.0-rc.1",
+    )
 
 
 async def test_a_schedule_runs_the_new_versions_handler_at_the_time_it_had(

@@ -182,16 +182,33 @@ async def test_a_grant_must_exist_and_be_declared(
 
 async def test_the_newest_version_is_installed_unless_one_is_named(alga: Alga) -> None:
     first = await alga.publish(version="2.0.0")
+    await alga.publish(version="2.1.0-beta.1")
     second = await alga.publish(version="1.0.0")
     body = {"extensionId": first["extensionId"]}
 
     newest = await alga.admin("POST", INSTALLS, json=body)
     named = await alga.admin(
-        "POST", "/api/admin/tenants/tenant-b/installs", json={**body, "versionId": first["versionId"]}
+        "POST", "/api/admin/tenants/tenant-b/installs", json={**body, "versionId": second["versionId"]}
     )
 
-    assert newest.json()["versionId"] == second["versionId"]
-    assert named.json()["versionId"] == first["versionId"]
+    assert newest.json()["versionId"] == first["versionId"]
+    assert named.json()["versionId"] == second["versionId"]
+
+
+async def test_an_extension_lists_its_versions_by_precedence_and_names_the_newest(alga: Alga) -> None:
+    first = await alga.publish(version="2.0.0")
+    for version in ("2.1.0-beta.11", "1.0.0", "2.1.0-beta.2"):
+        await alga.publish(version=version)
+
+    shown = (await alga.admin("GET", f"/api/admin/extensions/{first['extensionId']}")).json()
+
+    assert [version["version"] for version in shown["versions"]] == [
+        "1.0.0",
+        "2.0.0",
+        "2.1.0-beta.2",
+        "2.1.0-beta.11",
+    ]
+    assert shown["newestVersionId"] == first["versionId"]
 
 
 @pytest.mark.parametrize("extension_id", [UNKNOWN_ID, "nonsense"])

@@ -146,6 +146,7 @@ async def upgrading(install: Install) -> Work:
         tenant_id=install.tenant,
         install_id=install.id,
         version_id=version,
+        may_go_back=False,
         disable_missing=False,
         now=NOON,
     )
