@@ -33,6 +33,15 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def utf8_tail(text: str, limit: int) -> str:
+    """Return the end of ``text`` in at most ``limit`` bytes of UTF-8, cut between characters.
+
+    A character that UTF-8 cannot hold becomes a question mark.
+    """
+    encoded = text[max(0, len(text) - limit) :].encode("utf-8", "replace")
+    return encoded[max(0, len(encoded) - limit) :].decode("utf-8", "ignore")
+
+
 def shortened(text: str, limit: int) -> str:
     """Cut ``text`` to about ``limit`` characters, and say how many are missing."""
     if len(text) <= limit:

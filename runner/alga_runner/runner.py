@@ -63,6 +63,12 @@ class Observation:
     fuel: int | None = None
     """The request's ``limits.fuel``: recorded, and without effect. ``cpu_ms`` bounds computing."""
 
+    def unwrap(self) -> ExecuteResponse:
+        """Return the response. Raises the error."""
+        if self.response is None:
+            raise self.error or AlgaError
+        return self.response
+
 
 class Runner:
     """Executes handlers. Use it as ``async with Runner(settings) as runner``.

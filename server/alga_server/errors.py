@@ -185,12 +185,14 @@ class ExecutionFailed(RunnerFailure, code="execution_failed"):
 
     ``status`` and ``error`` are those of the runner's answer (alga-contract 1.3). ``runner_code`` is the stable part of
     ``error``: ``guest_trap`` of ``execute_failed: guest_trap: ...``, or the whole string where it is only a code.
+    ``log_tail`` is the end of the guest's log, where the runner was asked for it and gave it.
     """
 
-    def __init__(self, status: int = 500, error: str = "") -> None:
+    def __init__(self, status: int = 500, error: str = "", log_tail: str | None = None) -> None:
         super().__init__(error)
         self.status = status
         self.error = error
+        self.log_tail = log_tail
 
     @property
     def runner_code(self) -> str:

@@ -12,7 +12,15 @@ from alga_common.capabilities import (
 
 from .archive import pack, unpack
 from .content_hash import content_hash, parse_content_hash
-from .execute import ExecuteRequest, ExecuteResponse, ExecutionContext, ExecutionLimits, HttpCall, User
+from .execute import (
+    ExecuteAnswer,
+    ExecuteRequest,
+    ExecuteResponse,
+    ExecutionContext,
+    ExecutionLimits,
+    HttpCall,
+    User,
+)
 from .json_value import MAX_DEPTH, JsonValue, json_fault
 from .manifest import Manifest, ManifestEndpoint, parse_manifest
 from .schedule import (
@@ -32,6 +40,7 @@ __all__ = [
     "CreateScheduleInput",
     "CreatedSchedule",
     "EndpointInfo",
+    "ExecuteAnswer",
     "ExecuteRequest",
     "ExecuteResponse",
     "ExecutionContext",

@@ -105,3 +105,9 @@ class ExecuteResponse(WireModel):
     def body(self) -> bytes:
         """The decoded body; empty if the response has no body."""
         return pybase64.b64decode(self.body_b64 or "")
+
+
+class ExecuteAnswer(ExecuteResponse):
+    """The runner's answer over HTTP: the response, and the end of the guest's log for a caller that asked for it."""
+
+    log_tail: str | None = None

@@ -17,7 +17,7 @@ from ..models import ExecuteRequest
 from ..runner import Runner
 from ..settings import Settings
 from .http import Answer, ClientGone, Exchange
-from .replies import error_reply, failed_reply, guest_reply
+from .replies import error_reply, failed_reply, guest_reply, log_tail
 from .reply_cache import IdempotencyKey, KeyReused, Replies
 from .request import parse_request, read_body, require_json, require_token, routing_fault
 from .request_tracker import RequestTracker, draining, no_room
@@ -25,6 +25,9 @@ from .request_tracker import RequestTracker, draining, no_room
 T = TypeVar("T")
 
 logger = logging.getLogger("alga_runner")
+
+MAX_LOG_TAIL_BYTES = 16 * 1024
+"""Bytes of the guest's log that an answer has at most, for a caller that asks for them with ``x-alga-log-tail``."""
 
 _WATCHED_AFTER_S = 0.02
 """A client may have been gone for that long before its guest is ended, in seconds."""
@@ -80,8 +83,9 @@ class Execute:
     async def _reply(self, exchange: Exchange, request: ExecuteRequest) -> Answer:
         async def run() -> Answer:
             exchange.executing = True
-            return await self._run(request)
+            return await self._run(request, log_bytes)
 
+        log_bytes = _log_bytes(exchange)
         header = exchange.value(b"x-idempotency-key")
         if not header:
             return await run()
@@ -101,17 +105,22 @@ class Execute:
             f"after {round(patience_s * 1000)} ms.",
         )
 
-    async def _run(self, request: ExecuteRequest) -> Answer:
+    async def _run(self, request: ExecuteRequest, log_bytes: int) -> Answer:
+        tail: str | None = None
         try:
-            response = await self._runner.execute(request)
+            observed = await self._runner.observe(request, recorded_bytes=0)
+            tail = log_tail(observed.log, log_bytes) if log_bytes else None
+            response = observed.unwrap()
             size = len(response.body_b64 or "")
-            answer = await self._run_sized(request.context.tenant_id, size, lambda: guest_reply(response))
+            answer = await self._run_sized(
+                request.context.tenant_id, size, lambda: guest_reply(response, tail)
+            )
         except Overloaded as error:
             return no_room(error).answer()
         except Draining:
             return draining().answer()
         except AlgaError as error:
-            return error_reply(error, request)
+            return error_reply(error, request, tail)
         except Exception as error:  # noqa: BLE001 - a fault of the runner ends only this execution
             logger.error(  # noqa: TRY400 - a traceback may quote the request
                 "Execution failed inside the runner: %s",
@@ -164,6 +173,12 @@ async def _unless_gone(exchange: Exchange, work: Callable[[], Awaitable[Answer]]
                 with anyio.CancelScope(shield=True):
                     await asyncio.wait([task])
     raise ClientGone
+
+
+def _log_bytes(exchange: Exchange) -> int:
+    """Return how many bytes of the guest's log the caller asks for; 0 unless the header is a number."""
+    asked = exchange.value(b"x-alga-log-tail")
+    return min(int(asked), MAX_LOG_TAIL_BYTES) if asked.isdigit() and len(asked) < 8 else 0
 
 
 def _note(exchange: Exchange, request: ExecuteRequest) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic_core import to_json
 
+from alga_common.text import utf8_tail
+
+from ..capabilities import LogLine
 from ..engine import LARGE_BYTES
 from ..errors import (
     AlgaError,
@@ -23,32 +28,37 @@ MAX_ERROR_CHARACTERS = 2_000
 """The bound of an error string, which may hold text of the guest."""
 
 
-def guest_reply(response: ExecuteResponse) -> Answer:
-    """The reply that carries the guest's response, of any status."""
+def guest_reply(response: ExecuteResponse, log_tail: str | None = None) -> Answer:
+    """The reply that carries the guest's response, of any status; and ``log_tail`` unless that is ``None``."""
     body = response.body_b64
     if body is None or len(body) < LARGE_BYTES:
-        return Answer(200, to_json(response), outcome="ok")
+        document = response if log_tail is None else {**response.model_dump(), "log_tail": log_tail}
+        return Answer(200, to_json(document), outcome="ok")
     # Base64 has no character that JSON escapes, so a large body need not be searched for one.
     parts = (
         b'{"status":%d,"headers":' % response.status,
         to_json(response.headers),
         b',"body_b64":"',
         body.encode("ascii"),
-        b'","error":null}',
+        b'","error":null',
+        b"" if log_tail is None else b',"log_tail":' + to_json(log_tail),
+        b"}",
     )
     return Answer(200, b"".join(parts), outcome="ok")
 
 
-def failed_reply(status: int, error: str) -> Answer:
+def failed_reply(status: int, error: str, log_tail: str | None = None) -> Answer:
     """A reply without a guest's response. ``error`` begins with one of the contract's strings."""
     if len(error) > MAX_ERROR_CHARACTERS:
         error = error[: MAX_ERROR_CHARACTERS - 1] + "…"
-    document = {"status": status, "headers": {}, "body_b64": None, "error": error}
+    document: dict[str, object] = {"status": status, "headers": {}, "body_b64": None, "error": error}
+    if log_tail is not None:
+        document["log_tail"] = log_tail
     return Answer(200, to_json(document), outcome=error.partition(":")[0])
 
 
-def error_reply(error: AlgaError, request: ExecuteRequest) -> Answer:
-    """The reply for an execution that ended with ``error``."""
+def error_reply(error: AlgaError, request: ExecuteRequest, log_tail: str | None = None) -> Answer:
+    """The reply for an execution that ended with ``error``; with ``log_tail`` unless that is ``None``."""
     sentence = _with_stack(error)
     coded = f"{error.code}: {sentence}"
     status = 500
@@ -67,7 +77,19 @@ def error_reply(error: AlgaError, request: ExecuteRequest) -> Answer:
             text = f"execute_failed: invalid body base64: {sentence}"
         case _:
             text = f"execute_failed: {coded}"
-    return failed_reply(status, text)
+    return failed_reply(status, text, log_tail)
+
+
+def log_tail(lines: Sequence[LogLine], limit: int) -> str:
+    """The end of a guest's log in at most ``limit`` bytes, a line each: ``error: no such customer``."""
+    tail: list[str] = []
+    size = 0
+    for line in reversed(lines):
+        if size >= limit:
+            break
+        tail.append(f"{line.level}: {line.message}")
+        size += len(tail[-1]) + 1
+    return utf8_tail("\n".join(reversed(tail)), limit)
 
 
 def _with_stack(error: AlgaError) -> str:

@@ -12,7 +12,8 @@ from typing import Self
 
 from ..alga import AlgaServer, NoAlgaServer
 from ..bundles import Bundle, BundleSource, MemoryBundles
-from ..models import ExecuteRequest, ExecuteResponse, ExecutionLimits
+from ..capabilities.operation import RECORDED_BYTES
+from ..models import ExecuteRequest, ExecutionLimits
 from ..runner import Observation, Runner
 from ..settings import Settings
 
@@ -57,19 +58,16 @@ class ObservedRunner(Runner):
         super().__init__(settings, alga=alga, bundles=bundles, clock_ns=clock_ns)
         self._kept: dict[str | None, Observation] = {}
 
-    async def execute(self, request: ExecuteRequest) -> ExecuteResponse:
-        """See ``Runner.execute``."""
+    async def observe(self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES) -> Observation:
+        """See ``Runner.observe``. Arguments and replies are kept no matter how much of them the caller wants."""
         watched = _watched.get()
         limits = ExecutionLimits(timeout_ms=watched.timeout_ms if watched else None)
-        observation = await self.observe(request.model_copy(update={"limits": limits}))
+        observation = await super().observe(request.model_copy(update={"limits": limits}))
         if watched is not None:
             watched.observation = observation
         else:
             self._kept[request.context.request_id] = observation
-        if observation.error is not None:
-            raise observation.error
-        assert observation.response is not None  # noqa: S101 - an execution has a response or an error
-        return observation.response
+        return observation
 
     def take(self, request_id: str) -> Observation | None:
         """Remove and return the observation of that request; ``None`` if nothing was executed."""

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from uuid import uuid4
 
 from alga_runner.models import (
+    ExecuteAnswer,
     ExecuteRequest,
-    ExecuteResponse,
     ExecutionContext,
     ExecutionLimits,
     HttpCall,
@@ -18,7 +18,7 @@ from alga_runner.models import (
 
 from ..catalog.installs import Install
 from ..clock import Clock
-from ..errors import RunnerFailure
+from ..errors import ExecutionFailed, RunnerFailure
 from ..settings import ServerSettings
 from .runner_client import RunnerClient
 from .tokens import ExecutionTokens
@@ -47,11 +47,18 @@ class Outcome:
     """The result of one execution: either the guest's ``response`` or a ``failure``."""
 
     request_id: str
-    response: ExecuteResponse | None
+    response: ExecuteAnswer | None
     failure: RunnerFailure | None
     duration_s: float
 
-    def unwrap(self) -> ExecuteResponse:
+    @property
+    def log_tail(self) -> str | None:
+        """Return the end of the guest's log, if the runner gave it."""
+        if self.response is not None:
+            return self.response.log_tail
+        return self.failure.log_tail if isinstance(self.failure, ExecutionFailed) else None
+
+    def unwrap(self) -> ExecuteAnswer:
         """Return the response. Raises the failure."""
         if self.response is None:
             raise self.failure or RunnerFailure
@@ -86,12 +93,14 @@ class Executor:
         idempotency_key: str | None = None,
         firing: Firing | None = None,
         timeout_ms: int | None = None,
+        log_bytes: int = 0,
     ) -> Outcome:
         """Execute ``method path`` of ``install``; a failure is returned, not raised.
 
         The caller checks that the install is enabled and has that endpoint. ``headers`` reach the guest unchanged, and
         ``x-alga-tenant`` and ``x-alga-extension`` are added. ``timeout_ms`` is the execution's wall time, by default
         ``execution_timeout_ms``; ``request_id`` is fresh by default. ``firing`` is set for a run of a schedule.
+        ``log_bytes`` of the end of the guest's log are asked for.
         """
         request_id = request_id or str(uuid4())
         timeout_ms = timeout_ms or self._settings.execution_timeout_ms
@@ -128,11 +137,14 @@ class Executor:
                 lifetime_s=timeout_ms / 1000 + TOKEN_GRACE_S,
             ),
         )
-        response: ExecuteResponse | None = None
+        response: ExecuteAnswer | None = None
         failure: RunnerFailure | None = None
         try:
             response = await self._runner.execute(
-                request, timeout_s=timeout_ms / 1000 + ANSWER_GRACE_S, idempotency_key=idempotency_key
+                request,
+                timeout_s=timeout_ms / 1000 + ANSWER_GRACE_S,
+                idempotency_key=idempotency_key,
+                log_bytes=log_bytes,
             )
         except RunnerFailure as error:
             failure = error

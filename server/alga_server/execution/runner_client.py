@@ -13,7 +13,7 @@ from alga_common.http.exchange import Answer, base_url, is_header_value, post
 from alga_common.http.response import HttpProtocolError, IncompleteResponse
 from alga_common.http.transport import SocketTransport
 from alga_runner.errors import SettingsError
-from alga_runner.models import ExecuteRequest, ExecuteResponse
+from alga_runner.models import ExecuteAnswer, ExecuteRequest
 
 from ..errors import (
     ExecutionFailed,
@@ -61,9 +61,16 @@ class RunnerClient:
         )
 
     async def execute(
-        self, request: ExecuteRequest, *, timeout_s: float, idempotency_key: str | None = None
-    ) -> ExecuteResponse:
+        self,
+        request: ExecuteRequest,
+        *,
+        timeout_s: float,
+        idempotency_key: str | None = None,
+        log_bytes: int = 0,
+    ) -> ExecuteAnswer:
         """The guest's response, all of it within ``timeout_s`` seconds; its body is base64 that decodes.
+
+        The runner is asked for ``log_bytes`` of the end of the guest's log; not every runner knows of that.
 
         Raises ``RunnerUnavailable``, ``RunnerBusy``, ``RunnerRefused``, ``RunnerTimeout``, ``RunnerProtocolError``; and
         ``ExecutionFailed`` with the runner's words when the execution itself ended without a response,
@@ -78,6 +85,8 @@ class RunnerClient:
             headers["x-request-id"] = request.context.request_id
         if idempotency_key is not None:
             headers["x-idempotency-key"] = idempotency_key
+        if log_bytes:
+            headers["x-alga-log-tail"] = str(log_bytes)
         with anyio.move_on_after(timeout_s):
             try:
                 answer = await post(
@@ -139,16 +148,16 @@ def _check_status(answer: Answer) -> None:
         )
 
 
-def _response(body: bytes) -> ExecuteResponse:
+def _response(body: bytes) -> ExecuteAnswer:
     try:
-        response = ExecuteResponse.model_validate_json(body)
+        response = ExecuteAnswer.model_validate_json(body)
     except ValidationError:
         # Its text would quote the answer, which holds a tenant's data.
         raise RunnerProtocolError("The runner's answer is not an execute response") from None
     if response.error is not None:
-        failed = ExecutionFailed(response.status, response.error[:MAX_ERROR_CHARACTERS])
+        failed = ExecutionFailed(response.status, response.error[:MAX_ERROR_CHARACTERS], response.log_tail)
         if failed.runner_code == "deadline_exceeded":
-            raise ExecutionTimedOut(failed.status, failed.error)
+            raise ExecutionTimedOut(failed.status, failed.error, failed.log_tail)
         raise failed
     if not 200 <= response.status <= 599:
         raise RunnerProtocolError(f"The response's status {response.status} ends no HTTP exchange")

@@ -14,7 +14,7 @@ from ..execution.executions import Executor, Firing
 from ..schedules.schedules import rfc3339
 from .claims import Claim
 from .recording import Ending
-from .runs import Run
+from .runs import OUTPUT_BYTES, Run
 
 logger = logging.getLogger("alga_server")
 
@@ -42,15 +42,23 @@ async def call_handler(executor: Executor, claim: Claim) -> Ending:
                 started_at=rfc3339(run.started_at) or "",
                 attempt=run.attempt,
             ),
+            log_bytes=OUTPUT_BYTES,
         )
     except Exception:
         logger.exception("Calling a schedule's handler failed", extra={"action": "dispatch_failure"})
         return Ending("error", error_code="internal_error", error_message="Internal error")
     if outcome.response is None:
-        return _failed(outcome.failure or RunnerFailure())
+        return _failed(outcome.failure or RunnerFailure(), outcome.log_tail)
     status = outcome.response.status
     if status >= 400:
-        return Ending("error", status, "handler_status", f"Runner returned status {status}")
+        return Ending(
+            "error",
+            status,
+            "handler_status",
+            f"The handler {claim.method} {claim.path} answered {status}",
+            guest_log=outcome.log_tail,
+            response_body=outcome.response.body().decode("utf-8", "replace"),
+        )
     return Ending("success", status)
 
 
@@ -63,7 +71,7 @@ def idempotency_key(run: Run) -> str:
     return key if run.trigger == "schedule" else f"{key}:{run.attempt}"
 
 
-def _failed(failure: RunnerFailure) -> Ending:
+def _failed(failure: RunnerFailure, guest_log: str | None) -> Ending:
     if isinstance(failure, ExecutionFailed):
-        return Ending("error", failure.status, failure.runner_code, str(failure))
+        return Ending("error", failure.status, failure.runner_code, str(failure), guest_log=guest_log)
     return Ending("error", None, failure.code, str(failure))

@@ -45,12 +45,21 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run went."""
+    """How a run went; of a failed one with what the guest logged and the body that it answered, as text."""
 
     status: Status
     http_status: int | None = None
     error_code: str | None = None
     error_message: str | None = None
+    guest_log: str | None = None
+    response_body: str | None = None
+
+
+_ENDED = (
+    *("status", "http_status", "error_code", "error_message", "finished_at", "duration_ms"),
+    *("guest_log", "response_body"),
+)
+"""The columns that the end of a run sets."""
 
 
 def renew(connection: Connection, worker: Worker, run_ids: list[str], now: datetime) -> set[str]:
@@ -78,7 +87,17 @@ def finish(
     connection: Connection, run: Run, ending: Ending, now: datetime, *, duration_ms: int
 ) -> Run | None:
     """Record how the run went, there and on its schedule; the run. ``None`` if it is no longer the worker's."""
-    message = storable_part(ending.error_message, MAX_MESSAGE)
+    record = replace(
+        run,
+        status=ending.status,
+        http_status=ending.http_status,
+        error_code=ending.error_code,
+        error_message=storable_part(ending.error_message, MAX_MESSAGE),
+        finished_at=now,
+        duration_ms=duration_ms,
+        guest_log=runs.output(ending.guest_log),
+        response_body=runs.output(ending.response_body),
+    )
     locks.change_schedule(connection, run.tenant_id, run.install_id, run.schedule_id)
     ended = connection.execute(
         update(tables.schedule_run)
@@ -88,30 +107,16 @@ def finish(
             tables.schedule_run.c.worker_id == run.worker_id,
             tables.schedule_run.c.status == "running",
         )
-        .values(
-            status=ending.status,
-            http_status=ending.http_status,
-            error_code=ending.error_code,
-            error_message=message,
-            lease_expires_at=None,
-            finished_at=now,
-            duration_ms=duration_ms,
-        )
+        .values(lease_expires_at=None, **{name: getattr(record, name) for name in _ENDED})
     )
     if ended.rowcount == 0:
         return None
-    note(connection, run, ending.status, message)
-    if ending.status != "success":
+    note(connection, run, record.status, record.error_message)
+    if record.status != "success":
         _schedule_retry(connection, run, now)
-    return replace(
-        run,
-        status=ending.status,
-        http_status=ending.http_status,
-        error_code=ending.error_code,
-        error_message=message,
-        finished_at=now,
-        duration_ms=duration_ms,
-    )
+    if record.guest_log or record.response_body:
+        runs.prune_outputs(connection, run.tenant_id, run.install_id)
+    return record
 
 
 def note(connection: Connection, run: Run, status: Status, message: str | None) -> None:

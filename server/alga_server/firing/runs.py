@@ -10,7 +10,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
+
+from alga_common.text import utf8_tail
 
 from ..storage import tables
 
@@ -23,6 +25,12 @@ Reason = Literal[
 MAX_PAGE = 200
 MAX_MESSAGE = 4_000
 
+OUTPUT_BYTES = 2 * 1024
+"""Bytes of the end of a failed run's guest log, and of its response's body, that are kept, in UTF-8."""
+
+OUTPUTS_KEPT = 100
+"""How many runs of an install keep those; older runs lose them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -30,7 +38,8 @@ class Run:
 
     ``nominal_time`` is its local time, ``due_at`` the instant of that. ``reason`` is why it was
     skipped, late or lost; ``missed`` counts the occurrences passed over: earlier ones, and itself if it did not run.
-    ``attempt`` counts from 1.
+    ``attempt`` counts from 1. ``guest_log`` and ``response_body`` are the ends of what a failed one logged and
+    answered.
     """
 
     ordinal: int
@@ -53,6 +62,8 @@ class Run:
     started_at: datetime
     finished_at: datetime | None
     duration_ms: int | None
+    guest_log: str | None = None
+    response_body: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,20 @@ def get(connection: Connection, tenant_id: str, install_id: str, run_id: str) ->
     return None if row is None else read(row)
 
 
+def of_tenant(connection: Connection, tenant_id: str, run_id: str) -> Run | None:
+    """One run of any install of the tenant."""
+    run = tables.schedule_run.c
+    row = connection.execute(
+        select(tables.schedule_run).where(run.tenant_id == tenant_id, run.id == run_id)
+    ).one_or_none()
+    return None if row is None else read(row)
+
+
+def output(text: str | None) -> str | None:
+    """The end of what a guest logged or answered, as it is kept; a question mark for what no text column holds."""
+    return utf8_tail(text.replace("\0", "?"), OUTPUT_BYTES) if text else None
+
+
 def last_ordinal(connection: Connection) -> int:
     """The highest ordinal there is; runs recorded later have higher ones."""
     highest: int = connection.execute(
@@ -119,6 +144,20 @@ def prune(connection: Connection, tenant_id: str, install_id: str, *, keep: int)
         # Rows that another server is deleting need no waiting for.
         free = old.with_for_update(skip_locked=True)
         connection.execute(delete(table).where(owned, table.c.ordinal.in_(free)))
+
+
+def prune_outputs(connection: Connection, tenant_id: str, install_id: str) -> None:
+    """Forget what the install's older failed runs logged and answered, so that ``OUTPUTS_KEPT`` keep it."""
+    table = tables.schedule_run
+    owned = of_install(tenant_id, install_id)
+    output_kept = or_(table.c.guest_log.is_not(None), table.c.response_body.is_not(None))
+    with_output = select(table.c.ordinal).where(owned, output_kept).order_by(table.c.ordinal.desc())
+    first_too_many = with_output.offset(OUTPUTS_KEPT).limit(1)
+    if (ordinal := connection.execute(first_too_many).scalar_one_or_none()) is not None:
+        old = select(table.c.ordinal).where(owned, output_kept, table.c.ordinal <= ordinal)
+        free = old.with_for_update(skip_locked=True)
+        forget = update(table).where(owned, table.c.ordinal.in_(free))
+        connection.execute(forget.values(guest_log=None, response_body=None))
 
 
 def of_install(tenant_id: str, install_id: str) -> ColumnElement[bool]:

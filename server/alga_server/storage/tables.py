@@ -184,6 +184,9 @@ schedule_run = Table(
     Column("http_status", Integer),
     Column("error_code", String(64)),
     Column("error_message", Text),
+    # The ends of what a failed run's guest logged and answered.
+    Column("guest_log", Text),
+    Column("response_body", Text),
     Column("request_id", String(36), nullable=False),
     Column("worker_id", String(36), nullable=False),
     Column("lease_expires_at", Instant),

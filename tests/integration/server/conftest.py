@@ -65,19 +65,34 @@ async def install(alga: Alga) -> Install:
 
 
 @pytest.fixture
-def add_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Adds a migration 0002, as a later release may bring one: it makes the table ``note``, then runs ``statement``."""
+def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """Lets the server have a copy of its migrations, without those ``after`` a revision; returns the copy's folder."""
 
-    def add(statement: str = "pass") -> None:
-        folder = tmp_path / "migrations"
+    def replaced(*, after: str = "9999") -> Path:
+        folder = tmp_path / f"migrations-{after}"
         shutil.copytree(migrations.SCRIPTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "versions" / "v0002_note.py").write_text(
-            "import sqlalchemy as sa\nfrom alembic import op\n"
-            'revision, down_revision = "0002", "0001"\n'
-            f'def upgrade():\n    op.create_table("note", sa.Column("id", sa.Integer()))\n    {statement}\n'
-        )
+        for script in folder.glob("versions/v0*.py"):
+            if script.name[1:5] > after:
+                script.unlink()
         monkeypatch.setattr(migrations, "SCRIPTS", folder)
         migrations._script.cache_clear()
+        return folder / "versions"
 
-    yield add
+    yield replaced
     migrations._script.cache_clear()
+
+
+@pytest.fixture
+def add_step(steps: Callable[..., Path]) -> Callable[..., None]:
+    """Adds a migration, as a later release may bring one: it makes the table ``note``, then runs ``statement``."""
+
+    def add(statement: str = "pass") -> None:
+        before = migrations.head()
+        revision = f"{int(before) + 1:04}"
+        (steps() / f"v{revision}_note.py").write_text(
+            "import sqlalchemy as sa\nfrom alembic import op\n"
+            f'revision, down_revision = "{revision}", "{before}"\n'
+            f'def upgrade():\n    op.create_table("note", sa.Column("id", sa.Integer()))\n    {statement}\n'
+        )
+
+    return add

@@ -191,7 +191,8 @@ def test_a_failed_run_does_not_raise_and_is_told_in_words(alga: Alga, demo: Exte
 
     assert len(runs) == 2
     assert repr(runs.failed) == (
-        "[<Run of lost its way at 2026-01-01T01:00:00.000Z: error handler_status: Runner returned status 400>]"
+        "[<Run of lost its way at 2026-01-01T01:00:00.000Z: "
+        "error handler_status: The handler POST /configure answered 400>]"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 _RUNS = """List the runs of a tenant's schedules, newest first: when, how it ended, how long it took.
 
 Without --install and --schedule they are those of every install of the tenant. Times are UTC. The document of --json
-has more: the nominal time, which is the one that the schedule asked for, attempts, request ids.
+has more: the nominal time, which is the one that the schedule asked for, attempts, request ids, and the end of what an
+extension whose run failed logged and answered. --run shows those of one run.
 
 \b
 Examples:
   alga-server runs --tenant acme
   alga-server runs --tenant acme --install com.example.sync --limit 5
   alga-server runs --tenant acme --schedule 'Hourly sync'
+  alga-server runs --tenant acme --run 0f6f1c1e-7c57-4a0e-9c39-2f3d5a1b7e60
   alga-server runs --tenant acme --json | jq '.runs[] | select(.status != "success")'
 
 Exit status: 0 done; 1 failed; 2 for bad usage.
@@ -66,16 +69,40 @@ _LONGEST_RUN_S = 3600.0
     show_default=True,
     help="At most so many, the newest.",
 )
+@click.option(
+    "--run", "run_id", metavar="ID", help="Only this run, with what it logged and answered if it failed."
+)
 @client
-def runs(session: Session, *, tenant: str, install: str | None, schedule: str | None, limit: int) -> None:
+def runs(
+    session: Session,
+    *,
+    tenant: str,
+    install: str | None,
+    schedule: str | None,
+    limit: int,
+    run_id: str | None,
+) -> None:
     """See ``_RUNS``."""
 
     async def work(admin: Admin) -> list[Any]:
+        if run_id is not None:
+            return await _named(admin, tenant, [await admin.get("tenants", tenant, "runs", run_id)])
         return await _newest(admin, tenant, install, schedule, limit)
 
     listed = session.ask(work)
     empty = f"Tenant {tenant} has no runs{' there' if install or schedule else ''}."
-    session.answer({"runs": listed}, lambda page: print_runs(page, listed, empty=empty))
+
+    def show(page: Page) -> None:
+        if run_id is not None:
+            _print_run(page, listed[0])
+            return
+        print_runs(page, listed, empty=empty)
+        if explained := [run["id"] for run in listed if run.get("guestLog") or run.get("responseBody")]:
+            page.gap()
+            page.line("The newest failed run's log and answer:")
+            page.line(f"  alga-server runs --tenant {quote(tenant)} --run {explained[0]}")
+
+    session.answer({"runs": listed}, show)
 
 
 @click.command("run-now", help=_RUN_NOW, short_help="Fire a schedule now.")
@@ -117,6 +144,31 @@ def print_runs(page: Page, runs: list[Any], *, empty: str) -> None:
         for run in runs
     ]
     page.table(columns, rows, empty=empty)
+
+
+def _print_run(page: Page, run: Any) -> None:
+    """Print one run, and the ends of what the extension logged and answered if it failed."""
+    name = run["scheduleName"]
+    page.line(f"Run {run['id']}")
+    page.table(
+        ["", ""],
+        [
+            ["schedule", f"{name} ({run['scheduleId']})" if name else run["scheduleId"]],
+            ["install", run["installId"]],
+            ["due", run["dueAt"]],
+            ["attempt", str(run["attempt"])],
+            ["request", run["requestId"]],
+            ["ended", _how(run)],
+        ],
+        indent=2,
+    )
+    for title, text in (
+        ("The end of the extension's log", run["guestLog"]),
+        ("The end of the body it answered", run["responseBody"]),
+    ):
+        if text:
+            page.heading(title)
+            page.block(text)
 
 
 async def _newest(

@@ -25,7 +25,10 @@ _Cursor = Annotated[str | None, Query(pattern="^[1-9][0-9]{0,17}$")]
 
 
 class RunShown(Output):
-    """A run; ``dueAt`` is the instant of its ``nominalTime``."""
+    """A run; ``dueAt`` is the instant of its ``nominalTime``.
+
+    ``guestLog`` and ``responseBody`` are the ends of what a failed run logged and answered.
+    """
 
     id: str
     tenant_id: str
@@ -45,6 +48,8 @@ class RunShown(Output):
     started_at: Instant
     finished_at: Instant | None
     duration_ms: int | None
+    guest_log: str | None
+    response_body: str | None
 
 
 def _text(cursor: int | None) -> str | None:
@@ -69,6 +74,15 @@ async def of_install(
         return runs.page(connection, tenant_id, install_id, limit=limit, cursor=_number(cursor))
 
     return await services.database.read(transaction)
+
+
+@router.get("/tenants/{tenant_id}/runs/{run_id}", response_model=RunShown, responses=refused(404))
+async def get(services: ServicesDep, tenant_id: TenantId, run_id: Id) -> Run:
+    """Show one run of a tenant."""
+    run = await services.database.read(lambda connection: runs.of_tenant(connection, tenant_id, run_id))
+    if run is None:
+        raise NotFound("Run not found")
+    return run
 
 
 @router.get(INSTALL + "/schedules/{schedule_id}/runs", response_model=RunsListed, responses=refused(400, 404))

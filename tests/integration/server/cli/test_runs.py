@@ -65,6 +65,50 @@ def test_runs_are_shown_with_the_names_of_their_schedules(alga: Run) -> None:
     assert lines[2].endswith("-")
 
 
+LONG_ID = "44444444-4444-4444-4444-444444444444"
+FAILED = {
+    **RUN,
+    "id": LONG_ID,
+    "installId": INSTALL,
+    "status": "error",
+    "httpStatus": 502,
+    "errorCode": "handler_status",
+    "errorMessage": "The handler POST /sync answered 502",
+    "guestLog": "info: asking\nerror: no route\x1b[31m",
+    "responseBody": '{"error": "Zürich"}',
+}
+
+
+def test_a_failed_run_is_shown_with_its_log_and_its_answer(alga: Run) -> None:
+    asked: list[httpx.Request] = []
+    transport = answering(asked, **{LONG_ID.replace("-", "_"): (200, FAILED)})
+
+    shown = done(alga("runs", "--tenant", "acme", "--run", LONG_ID, transport=transport))
+
+    assert asked[0].url.path == f"/api/admin/tenants/acme/runs/{LONG_ID}"
+    assert "handler_status: The handler POST /sync answered 502" in shown
+    assert "info: asking\nerror: no route\\x1b[31m\n" in shown
+    assert shown.endswith('{"error": "Zürich"}\n')
+
+
+def test_the_list_names_the_command_that_shows_why(alga: Run) -> None:
+    transport = answering([], runs=(200, {"runs": [RUN, FAILED], "cursor": None}))
+
+    lines = done(alga("runs", "--tenant", "acme", transport=transport)).splitlines()
+
+    assert lines[-1] == f"  alga-server runs --tenant acme --run {LONG_ID}"
+
+
+def test_one_run_is_a_document_too(alga: Run) -> None:
+    transport = answering([], **{LONG_ID.replace("-", "_"): (200, FAILED)})
+
+    [run] = document(alga("runs", "--tenant", "acme", "--run", LONG_ID, "--json", transport=transport))[
+        "runs"
+    ]
+
+    assert (run["guestLog"], run["responseBody"]) == (FAILED["guestLog"], FAILED["responseBody"])
+
+
 def test_a_run_of_a_schedule_that_is_gone_has_its_id(alga: Run) -> None:
     transport = answering([], runs=(200, {"runs": [RUN], "cursor": None}), schedules=(200, {"schedules": []}))
 

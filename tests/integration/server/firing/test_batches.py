@@ -248,7 +248,7 @@ async def test_runs_that_end_at_once_are_recorded_together(install: Install, wri
 async def test_a_record_is_what_the_history_has(install: Install) -> None:
     [run] = await some_runs(install, 1)
     endings = RunRecorder(install.alga.server._services.database)
-    ending = Ending("error", 500, "handler_status", "Runner returned status 500")
+    ending = Ending("error", 500, "handler_status", "The handler POST /sync answered 500")
 
     record = await endings.record(run, ending, install.alga.clock.now(), duration_ms=7)
 

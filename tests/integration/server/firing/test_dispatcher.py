@@ -135,7 +135,7 @@ async def test_a_success_is_on_the_schedule_and_in_the_history(
 
 Failure = tuple[int, httpx.Response | None, str, str]
 FAILURES: dict[str, Failure] = {
-    "a status": (503, None, "handler_status", "Runner returned status 503"),
+    "a status": (503, None, "handler_status", "The handler POST /sync answered 503"),
     "the runner's words": (
         200,
         httpx.Response(

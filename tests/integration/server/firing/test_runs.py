@@ -64,7 +64,7 @@ async def test_a_failed_run_now_is_an_answer_too(install: Install, fake_runner: 
     assert response.status_code == 200
     assert (response.json()["status"], response.json()["errorMessage"]) == (
         "error",
-        "Runner returned status 500",
+        "The handler POST /sync answered 500",
     )
 
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Barrier, Thread
 
 import anyio
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, create_engine, insert, inspect, make_url, select, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Table,
+    create_engine,
+    insert,
+    inspect,
+    make_url,
+    select,
+    text,
+    update,
+)
 
 from alga_runner.errors import SettingsError
 from alga_server.storage import migrations, tables
@@ -74,9 +86,76 @@ def test_a_database_of_an_older_server_is_migrated_and_keeps_its_rows(
     start(url)
 
     with engine.connect() as connection:
-        assert migrations.revision_of(connection) == migrations.head() == "0002"
+        assert migrations.revision_of(connection) == migrations.head()
         assert connection.execute(select(tables.bundle.c.archive)).scalar_one() == b"kept"
         assert "note" in inspect(connection).get_table_names()
+
+
+def first_rows(connection: Connection) -> None:
+    """An install with a schedule and a failed run, as the first schema holds them."""
+    now, endpoint = datetime(2026, 1, 1, tzinfo=UTC), {"method": "POST", "path": "/sync", "handler": "sync"}
+    owner = {"tenant_id": "acme", "install_id": "install"}
+    rows: list[tuple[Table, dict[str, object]]] = [
+        (tables.bundle, {"content_hash": "sha256:1", "archive": b"kept"}),
+        (tables.extension, {"id": "extension", "publisher": "p", "name": "n"}),
+        (tables.version, {"id": "version", "extension_id": "extension", "version": "1.0.0", "ordinal": 1}),
+        (tables.endpoint, {"id": "endpoint", "version_id": "version", **endpoint}),
+        (
+            tables.install,
+            {"id": "install", "tenant_id": "acme", "extension_id": "extension", "enabled": True},
+        ),
+        (
+            tables.schedule,
+            {"id": "schedule", **owner, "endpoint_id": "endpoint", "ordinal": 1, "enabled": True},
+        ),
+        (tables.schedule_run, {"id": "run", **owner, "schedule_id": "schedule", "status": "error"}),
+    ]
+    common = {
+        "content_hash": "sha256:1",
+        "version_id": "version",
+        "capabilities": [],
+        "config": {},
+        "created_at": now,
+        "updated_at": now,
+        "due_at": now,
+        "started_at": now,
+        "cron": "0 * * * *",
+        "timezone": "UTC",
+        "trigger": "schedule",
+        "nominal_time": "t",
+        "attempt": 1,
+        "missed": 0,
+        "request_id": "r",
+        "worker_id": "w",
+        "error_message": "as it was",
+    }
+    for table, row in rows:
+        values = {name: value for name, value in common.items() if name in table.c} | row
+        connection.execute(insert(table).values(values))
+
+
+def test_a_database_of_the_first_schema_gets_the_output_of_runs_and_keeps_its_rows(
+    url: str, engine: Engine, steps: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+):
+    newest = migrations.SCRIPTS
+    steps(after="0001")
+    start(url)
+    with engine.begin() as connection:
+        first_rows(connection)
+        assert migrations.revision_of(connection) == "0001"
+    monkeypatch.setattr(migrations, "SCRIPTS", newest)
+    migrations._script.cache_clear()
+
+    start(url)
+
+    with engine.begin() as connection:
+        assert differences(connection) == []
+        [run] = connection.execute(select(tables.schedule_run)).all()
+        assert (run.id, run.status, run.error_message) == ("run", "error", "as it was")
+        assert (run.guest_log, run.response_body) == (None, None)
+        changed = update(tables.schedule_run).values(guest_log="said", response_body="answered")
+        assert connection.execute(changed).rowcount == 1
+        assert connection.execute(select(tables.schedule.c.id)).scalar_one() == "schedule"
 
 
 def test_a_database_of_another_program_is_left_alone(url: str, engine: Engine):
@@ -122,7 +201,7 @@ def test_servers_that_start_concurrently_migrate_once(url: str, engine: Engine, 
 
     assert failures == []
     with engine.connect() as connection:
-        assert migrations.revision_of(connection) == "0002"
+        assert migrations.revision_of(connection) == migrations.head()
 
 
 def test_a_step_that_fails_changes_nothing(url: str, engine: Engine, add_step: AddStep):
