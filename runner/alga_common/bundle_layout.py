@@ -1,8 +1,10 @@
-"""The layout of an extension's folder, and reading the files that belong to its bundle."""
+"""The layout of an extension's folder, the names of a bundle's files, and reading a folder's files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 MANIFEST = "manifest.json"
@@ -19,6 +21,14 @@ MAX_UNPACKED_BYTES = 256 * 1024 * 1024
 MAX_FILES = 10_000
 """Most entries of an archive, directories and records about entries included, and most files in a folder."""
 
+NAME_HINT = (
+    "Rename it. Letters of any script, spaces and emoji work; control characters, backslashes, names that start with"
+    " a dot, absolute paths and paths that climb with '..' do not."
+)
+
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\\\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that no path has. Ranges, not Unicode's categories, which change with the version of Python."""
+
 PATH_HINT = f"Give an extension's folder ({MANIFEST}, {WASM}) or a .tar.zst file."
 
 
@@ -31,26 +41,63 @@ class LayoutError(Exception):
         self.hint = hint
 
 
+def path_fault(path: str) -> str | None:
+    """Return why ``path`` cannot name a file of a bundle, as the end of a sentence; ``None`` if it can.
+
+    A path is relative and plain: no empty segment, none that starts with a dot, no backslash. It is UTF-8 without
+    control characters, line separators, and marks that turn the direction of the text after them.
+    """
+    if (unfit := _UNFIT.search(path)) is not None:
+        return _character_fault(path, unfit.start())
+    if all(segment and not segment.startswith(".") for segment in path.split("/")):
+        return None
+    return "does not have a plain relative path"
+
+
+def _character_fault(path: str, index: int) -> str:
+    code = ord(path[index])
+    if 0xDC80 <= code <= 0xDCFF:  # how Python decodes a byte that is not UTF-8
+        before = len(path[:index].encode("utf-8", "surrogateescape"))
+        return f"has a name that is not UTF-8: byte 0x{code - 0xDC00:02X} after {before} bytes"
+    if path[index] == "\\":
+        kind = "a backslash"
+    elif code < 0xA0:
+        kind = "a control character"
+    elif code < 0x202A:
+        kind = "a line separator"
+    elif code < 0xD800:
+        kind = "a mark that turns the direction of text"
+    else:
+        kind = "half of a surrogate pair"
+    return f"has {kind} in its name: U+{code:04X}, character {index + 1} of its path"
+
+
+def same_name(paths: Iterable[str]) -> tuple[str, str] | None:
+    """Return two of ``paths`` that are one name in two of Unicode's normal forms, if there are such.
+
+    Some file systems hold one of them only, and a person cannot tell them apart.
+    """
+    by_name: dict[str, str] = {}
+    for path in paths:
+        other = by_name.setdefault(unicodedata.normalize("NFC", path), path)
+        if other != path:
+            return other, path
+    return None
+
+
 def read_folder(folder: Path) -> dict[str, bytes]:
     """Read the files of an extension's folder: path in the bundle to content.
 
-    Those are ``manifest.json``, ``dist/main.wasm``, its source map if there is one, and ``ui/**`` without names that
-    start with a dot. Raises ``LayoutError``.
+    Those are ``manifest.json``, ``dist/main.wasm`` and its source map if they are there, and ``ui/**`` without names
+    that start with a dot. Raises ``LayoutError``.
     """
     if not (folder / MANIFEST).exists():
         raise LayoutError(
             f"The folder {folder} has no {MANIFEST}.",
             missing=True,
-            hint=f"Give an extension's folder, which has {MANIFEST} and {WASM}.",
+            hint=f"Give an extension's folder, which has {MANIFEST}, and {WASM} or ui/.",
         )
-    if not (folder / WASM).exists():
-        raise LayoutError(
-            f"The extension in {folder} is not built: it has no {WASM}.",
-            missing=True,
-            hint="Run the extension's own build; the samples of this repository are built by `make samples`.",
-        )
-    source_map = [SOURCE_MAP] if (folder / SOURCE_MAP).exists() else []
-    paths = [MANIFEST, WASM, *source_map, *_ui_paths(folder)]
+    paths = [MANIFEST, *(path for path in (WASM, SOURCE_MAP) if (folder / path).exists()), *_ui_paths(folder)]
     if len(paths) > MAX_FILES:
         raise LayoutError(f"The folder {folder} has more than {MAX_FILES} files.")
     root = folder.resolve()
@@ -85,6 +132,8 @@ def _ui_paths(folder: Path) -> Iterator[str]:
         path = file.relative_to(folder)
         if any(part.startswith(".") for part in path.parts):
             continue
+        if (fault := path_fault(path.as_posix())) is not None:
+            raise LayoutError(f"The file {path.as_posix()!r} {fault}.", hint=NAME_HINT)
         if not file.is_dir():
             yield path.as_posix()
         elif file.is_symlink():

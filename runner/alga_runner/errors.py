@@ -14,6 +14,7 @@ Each leaf names its stable ``code`` (docs/errors.md). An error has a message, wh
     │   ├── BundleNotFound        bundle_not_found
     │   ├── BundleInvalid         bundle_invalid
     │   ├── BundleHashMismatch    bundle_hash_mismatch
+    │   ├── NoHandler             no_handler
     │   └── ManifestInvalid       manifest_invalid
     ├── ModuleError
     │   ├── NotWasm               not_wasm
@@ -155,6 +156,10 @@ class BundleInvalid(BundleError, code="bundle_invalid"):
 
 class BundleHashMismatch(BundleError, code="bundle_hash_mismatch"):
     """The archive's bytes are not the ones its content hash names."""
+
+
+class NoHandler(BundleError, code="no_handler"):
+    """The extension is pages alone: its bundle holds no module that could be executed."""
 
 
 class ManifestInvalid(BundleError, code="manifest_invalid"):

@@ -10,7 +10,7 @@ from typing import Self
 
 from alga_common.bundle_layout import MANIFEST, SOURCE_MAP, WASM
 
-from ..errors import BundleHashMismatch, BundleInvalid, ManifestInvalid
+from ..errors import BundleHashMismatch, ManifestInvalid, NoHandler
 from ..models import Manifest, content_hash, pack, parse_content_hash, parse_manifest, unpack
 
 
@@ -27,8 +27,8 @@ class Bundle:
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
-        """The bundle that packing ``files`` makes. Raises ``BundleInvalid`` where a path or the module is amiss."""
-        return cls(content_hash(pack(files)), _checked(files))
+        """The bundle that packing ``files`` makes. Raises ``BundleInvalid`` where a path is amiss."""
+        return cls(content_hash(pack(files)), MappingProxyType(dict(files)))
 
     @classmethod
     def from_archive(cls, archive: bytes, expected_hash: str | None = None) -> Self:
@@ -42,11 +42,16 @@ class Bundle:
                 f"archive hash mismatch: expected {_hex(expected)}, got {_hex(actual)}",
                 hint="The stored archive was replaced or damaged; publish the bundle again.",
             )
-        return cls(actual, _checked(unpack(archive)))
+        return cls(actual, MappingProxyType(unpack(archive)))
 
     @property
     def wasm(self) -> bytes:
-        """The WebAssembly module."""
+        """The WebAssembly module. Raises ``NoHandler`` for an extension of pages alone."""
+        if WASM not in self.files:
+            raise NoHandler(
+                f"The bundle {self.content_hash} holds no {WASM}, so the extension has no handler.",
+                hint="An extension of ui/ alone has pages, which no runner executes. Build it if it has endpoints.",
+            )
         return self.files[WASM]
 
     @property
@@ -60,12 +65,6 @@ class Bundle:
         if MANIFEST not in self.files:
             raise ManifestInvalid(f"The bundle {self.content_hash} holds no {MANIFEST}.")
         return parse_manifest(self.files[MANIFEST])
-
-
-def _checked(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-    if WASM not in files:
-        raise BundleInvalid(f"The bundle holds no {WASM}.", hint="Build the extension before you pack it.")
-    return MappingProxyType(dict(files))
 
 
 def _hex(full_hash: str) -> str:

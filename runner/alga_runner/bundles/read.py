@@ -8,6 +8,7 @@ from pathlib import Path
 from alga_common.bundle_layout import MANIFEST, PATH_HINT, LayoutError, read_file, read_folder
 
 from ..errors import BundleError, BundleInvalid, BundleNotFound
+from ..models.manifest import check_module_presence
 from .bundle import Bundle
 
 MAX_ARCHIVE_BYTES = 200 * 1024 * 1024
@@ -20,8 +21,8 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     """Read the bundle at ``path``, an extension's folder or a ``.tar.zst`` file; its manifest is valid.
 
     Of a folder only ``manifest.json``, ``dist/main.wasm``, the source map next to it, and ``ui/**`` are taken, without
-    names that start with a dot; its content hash is that of the archive they pack to. Raises ``BundleNotFound``,
-    ``BundleInvalid``, ``ManifestInvalid``.
+    names that start with a dot; its content hash is that of the archive they pack to. An extension of ``ui/`` alone
+    has no module. Raises ``BundleNotFound``, ``BundleInvalid``, ``ManifestInvalid``.
     """
     place = Path(path)
     if place.is_dir():
@@ -37,7 +38,7 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
             f"There is no bundle at {place}: neither a folder nor a file.",
             hint=PATH_HINT,
         )
-    _ = bundle.manifest
+    check_module_presence(bundle.manifest, bundle.files, f"The extension in {place}")
     return bundle
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import zstandard
 
-from alga_common.bundle_layout import MAX_FILES, MAX_UNPACKED_BYTES
+from alga_common.bundle_layout import MAX_FILES, MAX_UNPACKED_BYTES, NAME_HINT, path_fault, same_name
+from alga_common.text import cut
 
 from ..errors import BundleInvalid
 
@@ -22,6 +23,8 @@ _SLICE = 512
 """Compressed bytes decoded at a time: zstd makes at most 128 KiB of 4 bytes, so 16 MiB in one step."""
 _WINDOW = 1 << 27
 """Memory a frame may ask for: what the zstd tool accepts by default."""
+_SHOWN = 200
+"""Characters of a path that an error quotes."""
 _RECORD_BYTES = 64 * 1024
 """A record about the next entry (its long name, its attributes) is not larger than this."""
 _LONG_NAME, _LONG_LINK = tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK
@@ -33,11 +36,12 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
     Raises ``BundleInvalid`` for a path that ``unpack`` would refuse.
     """
+    _check_same_names(files)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar:
         for path in sorted(files):
             if entry_path(path) != path:
-                raise BundleInvalid(f"The path {path!r} is not allowed in a bundle.")
+                raise BundleInvalid(f"The path {_shown(path)} is not allowed in a bundle.", hint=NAME_HINT)
             entry = tarfile.TarInfo(path)
             entry.size = len(files[path])
             tar.addfile(entry, io.BytesIO(files[path]))
@@ -50,8 +54,8 @@ def unpack(
     """The files of an archive, path to content; directories and hidden files are ignored (alga-contract 3).
 
     Archives made on a desktop carry the likes of ``.DS_Store``. Raises ``BundleInvalid`` for anything else than a whole
-    archive of regular files with plain relative paths, for a path that occurs twice, and past ``max_bytes`` of tar or
-    ``max_files`` members.
+    archive of regular files with plain relative paths, for a path that occurs twice, in one or in two of Unicode's
+    normal forms, and past ``max_bytes`` of tar or ``max_files`` members.
     """
     files: dict[str, bytes] = {}
     for members, (raw_path, content) in enumerate(_members(_decompress(data, max_bytes)), start=1):
@@ -61,26 +65,33 @@ def unpack(
             continue
         path = entry_path(raw_path)
         if path in files:
-            raise BundleInvalid(f"The bundle's entry {path!r} is in the archive twice.")
+            raise BundleInvalid(f"The bundle's entry {_shown(path)} is in the archive twice.")
         files[path] = content
+    _check_same_names(files)
     return files
 
 
 def entry_path(raw: str) -> str:
-    """``raw`` without its leading ``./``. Raises ``BundleInvalid`` unless that is a plain relative path.
-
-    Plain means: no empty segment, none that starts with a dot, no backslash, no control character.
-    """
+    """``raw`` without its leading ``./``. Raises ``BundleInvalid`` unless that can name a file (``path_fault``)."""
     path = raw
     while path.startswith("./"):
         path = path[2:]
-    plain = all(segment and not segment.startswith(".") for segment in path.split("/"))
-    if not plain or "\\" in path or not path.isprintable():
-        raise BundleInvalid(
-            f"The bundle's entry {raw!r} does not have a plain relative path.",
-            hint="Entries must not be absolute, climb with '..' or have a segment that starts with a dot.",
-        )
+    if (fault := path_fault(path)) is not None:
+        raise BundleInvalid(f"The bundle's entry {_shown(raw)} {fault}.", hint=NAME_HINT)
     return path
+
+
+def _shown(path: str) -> str:
+    return repr(cut(path, _SHOWN))
+
+
+def _check_same_names(paths: Iterable[str]) -> None:
+    if (doubled := same_name(paths)) is not None:
+        one, other = (ascii(cut(path, _SHOWN)) for path in doubled)
+        raise BundleInvalid(
+            f"The bundle's entries {one} and {other} are one name in two of Unicode's normal forms.",
+            hint="Keep one of them.",
+        )
 
 
 def _is_hidden(raw: str) -> bool:
@@ -123,7 +134,7 @@ def _members(tar: bytes) -> Iterator[tuple[str, bytes | None]]:
         start = position + _BLOCK
         end = start + entry.size
         if entry.size < 0 or end > len(tar):
-            raise BundleInvalid(f"The bundle's entry {entry.name!r} runs past the end of the archive.")
+            raise BundleInvalid(f"The bundle's entry {_shown(entry.name)} runs past the end of the archive.")
         content = tar[start:end]
         position = start + -(-entry.size // _BLOCK) * _BLOCK
         if entry.type in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
@@ -137,7 +148,7 @@ def _members(tar: bytes) -> Iterator[tuple[str, bytes | None]]:
             name = None
         else:
             raise BundleInvalid(
-                f"The bundle's entry {name or entry.name!r} is a link, a device or sparse, not a regular file."
+                f"The bundle's entry {_shown(name or entry.name)} is a link, a device or sparse, not a regular file."
             )
     if name is not None or position >= len(tar):
         raise BundleInvalid("The bundle's tar has no end: it is truncated.")
@@ -147,7 +158,7 @@ def _members(tar: bytes) -> Iterator[tuple[str, bytes | None]]:
 
 def _header(block: bytes) -> tarfile.TarInfo:
     try:
-        return tarfile.TarInfo.frombuf(block, "utf-8", "strict")
+        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.TarError, ValueError) as error:
         raise BundleInvalid(f"The bundle's zstd does not hold a tar archive: {error}.") from error
 
@@ -156,15 +167,17 @@ def _named(record: tarfile.TarInfo, content: bytes) -> str | None:
     """The path that ``record`` gives the next entry, if it gives one."""
     if len(content) > _RECORD_BYTES:
         raise BundleInvalid(
-            f"The bundle's entry {record.name!r} is a record of more than {_RECORD_BYTES} bytes."
+            f"The bundle's entry {_shown(record.name)} is a record of more than {_RECORD_BYTES} bytes."
         )
     try:
         if record.type == _LONG_NAME:
-            return content.partition(b"\0")[0].decode()
+            return content.partition(b"\0")[0].decode("utf-8", "surrogateescape")
         if record.type in (_PAX, _PAX_GLOBAL):
             return _pax_path(record, content)
     except ValueError as error:
-        raise BundleInvalid(f"The bundle's entry {record.name!r} is a broken record: {error}.") from error
+        raise BundleInvalid(
+            f"The bundle's entry {_shown(record.name)} is a broken record: {error}."
+        ) from error
     return None
 
 
@@ -182,5 +195,5 @@ def _pax_path(record: tarfile.TarInfo, content: bytes) -> str | None:
         if key == b"size" or key.startswith(b"GNU.sparse") or (key == b"path" and record.type == _PAX_GLOBAL):
             raise ValueError(f"{key.decode()} is not allowed")
         if key == b"path":
-            path = value.decode()
+            path = value.decode("utf-8", "surrogateescape")
     return path

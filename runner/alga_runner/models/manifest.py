@@ -8,15 +8,16 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from alga_common.bundle_layout import WASM
 from alga_common.capabilities import KNOWN_CAPABILITIES
 
-from ..errors import ManifestInvalid
+from ..errors import BundleInvalid, ManifestInvalid
 from ._base import WireModel
 
 MAX_MANIFEST_BYTES = 1024 * 1024
@@ -45,7 +46,12 @@ def _version(text: str) -> str:
     return text
 
 
-def _runtime(text: str) -> str:
+def _runtime(text: str | None, info: ValidationInfo) -> str | None:
+    if text is None:
+        api = info.data.get("api")
+        if info.data.get("ui") is None or (api is not None and api.endpoints):
+            _refuse("is required (only an extension of ui/ alone can do without)")
+        return None
     if "@" not in text and "-" not in text:
         _refuse(f"must name a runtime and its version, like wasm-js@1, not {_shown(text)}")
     return text
@@ -135,14 +141,20 @@ class Manifest(_Part):
     name: Text
     publisher: Text | None = None
     version: Annotated[str, AfterValidator(_version)]
-    runtime: Annotated[str, AfterValidator(_runtime)]
     capabilities: Annotated[
         list[Annotated[Text, AfterValidator(_capability)]], AfterValidator(lambda names: sorted(set(names)))
     ] = Field(default_factory=list)
     ui: ManifestUi | None = None
     api: ManifestApi | None = None
+    runtime: Annotated[str | None, AfterValidator(_runtime), Field(default=None, validate_default=True)]
+    """``None`` only for an extension of pages alone."""
     assets: list[str] = Field(default_factory=list)
     precompiled: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def has_handler(self) -> bool:
+        """Whether it describes a module: it has endpoints, or a runtime of WebAssembly."""
+        return bool(self.endpoints) or (self.runtime or "").startswith("wasm")
 
     @property
     def endpoints(self) -> tuple[ManifestEndpoint, ...]:
@@ -162,6 +174,31 @@ def parse_manifest(data: bytes | str | Mapping[str, Any]) -> Manifest:
         return Manifest.model_validate(dict(document))
     except ValidationError as error:
         raise _invalid(error.errors(include_url=False, include_input=False)) from None
+
+
+def check_module_presence(manifest: Manifest, paths: Collection[str], name: str = "The bundle") -> None:
+    """Check that ``name``, a bundle with the files ``paths``, has the module that ``manifest`` describes.
+
+    Raises ``BundleInvalid`` for a handler without a module and for neither module nor pages, ``ManifestInvalid`` for a
+    module without a ``runtime``.
+    """
+    if WASM in paths:
+        if manifest.runtime is None:
+            raise ManifestInvalid(f"The manifest's runtime is required: {name} holds {WASM}.", hint=_HINT)
+    elif manifest.has_handler:
+        needs = "endpoints" if manifest.endpoints else f"runtime {manifest.runtime}"
+        raise BundleInvalid(
+            f"{name} is not built: it holds no {WASM}, which its manifest's {needs} need"
+            f"{'' if manifest.endpoints else 's'}.",
+            hint="Run the extension's own build; the samples of this repository are built by `make samples`. An"
+            " extension of ui/ alone has neither `runtime` nor `api.endpoints`.",
+        )
+    elif manifest.ui is None or not any(path.startswith("ui/") for path in paths):
+        raise BundleInvalid(
+            f"{name} holds neither {WASM} nor pages: an extension of ui/ alone has files there, and a `ui` in its"
+            " manifest.",
+            hint=_HINT,
+        )
 
 
 def _decode(data: bytes | str) -> Any:

@@ -131,7 +131,9 @@ def unknown_endpoint(install: Mapping[str, Any], called: str) -> EndpointNotFoun
     known = [f"{endpoint['method']} {endpoint['path']}" for endpoint in install["endpoints"]]
     nearest = difflib.get_close_matches(called, known, n=1)
     return EndpointNotFound(
-        f"{install['extensionName']} has no endpoint {called}. It has {', '.join(known) or 'none'}.",
+        f"{install['extensionName']} has no endpoint {called}. It has {', '.join(known)}."
+        if known
+        else f"{install['extensionName']} has no handler for {called}: its manifest declares no endpoint.",
         hint=f"Did you mean {nearest[0]}?"
         if nearest
         else "Endpoints are declared in manifest.json, api.endpoints.",

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 from alga_runner.errors import BundleInvalid, ManifestInvalid
 from alga_runner.models import EndpointInfo, content_hash
 from alga_runner.models.archive import unpack
-from alga_runner.models.manifest import Manifest, parse_manifest
+from alga_runner.models.manifest import Manifest, check_module_presence, parse_manifest
 
 from ..errors import BundleRefused, VersionExists
 from ..schedules.endpoint_ref import endpoints
@@ -94,6 +94,7 @@ def read_bundle(archive: bytes) -> Bundle:
         if "manifest.json" not in files:
             raise BundleRefused("The bundle has no manifest.json at its root.")
         manifest = parse_manifest(files["manifest.json"])
+        check_module_presence(manifest, files)
     except (BundleInvalid, ManifestInvalid) as error:
         raise BundleRefused(str(error)) from None
     _check_bounds(manifest)

@@ -231,6 +231,14 @@ def test_a_bundle_that_tries_to_leave_its_place(post, place, request_for, entrie
     assert error(response, 502).startswith("bundle_fetch_failed: bundle_invalid: ")
 
 
+def test_an_extension_of_pages_alone_has_no_handler(post, place, request_for) -> None:
+    pages = archive({"manifest.json": b"{}", "ui/index.html": b"<p>"}, {})
+
+    response = post(request_for(place(pages)))
+
+    assert error(response, 502).startswith("bundle_fetch_failed: no_handler: ")
+
+
 @pytest.mark.parametrize("where", ["tenant", "extension"])
 def test_an_id_that_tries_to_leave_the_store(post, publish, request_for, where: str) -> None:
     body = request_for(publish(), context={f"{where}_id": "../acme"})

@@ -170,7 +170,7 @@ def test_an_extension_that_is_not_built_says_so(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(
         [
             ">       alga.install('extension')",
-            "E       *BundleNotFound: The extension in */extension is not built: it has no dist/main.wasm.",
+            "E       *BundleInvalid: The extension in */extension is not built: it holds no dist/main.wasm, *",
             "E       hint: Run the extension's own build*",
         ]
     )

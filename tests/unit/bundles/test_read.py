@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from alga_runner.bundles import Bundle, read_bundle
-from alga_runner.errors import BundleHashMismatch, BundleInvalid, BundleNotFound, ManifestInvalid
+from alga_runner.errors import BundleHashMismatch, BundleInvalid, BundleNotFound, ManifestInvalid, NoHandler
 from alga_runner.models import content_hash, pack
 
 MANIFEST = b'{"name": "demo", "version": "1.0.0", "runtime": "wasm-js@1"}'
+PAGES = {"name": "pages", "version": "1.0.0", "ui": {"type": "iframe", "entry": "ui/index.html"}}
 FILES = {"manifest.json": MANIFEST, "dist/main.wasm": b"\0asm", "ui/index.html": b"<p>", "ui/js/a.js": b"1"}
 
 
@@ -65,12 +67,76 @@ def test_a_folder_without_a_manifest_says_so(folder: Path) -> None:
         read_bundle(folder)
 
 
-def test_an_extension_that_is_not_built_says_how_to_build_it(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "needs"),
+    [
+        ({"runtime": "wasm-js@1"}, "runtime wasm-js@1 needs"),
+        ({"api": {"endpoints": [{"method": "GET", "path": "/a", "handler": "a"}]}}, "endpoints need"),
+    ],
+)
+def test_an_extension_that_is_not_built_says_how_to_build_it(
+    folder: Path, tmp_path: Path, changes: dict[str, object], needs: str
+) -> None:
     (folder / "dist/main.wasm").unlink()
+    manifest = {"runtime": "other-1", **PAGES, **changes}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    archive = tmp_path / "bundle.tar.zst"
+    archive.write_bytes(pack({"manifest.json": json.dumps(manifest).encode(), "ui/index.html": b"<p>"}))
 
-    with pytest.raises(BundleNotFound, match=r"is not built: it has no dist/main\.wasm") as missing:
+    for place in (folder, archive):
+        with pytest.raises(BundleInvalid, match=rf"{place} is not built.*main\.wasm.*{needs}") as missing:
+            read_bundle(place)
+        assert "make samples" in (missing.value.hint or "")
+
+
+@pytest.mark.parametrize("changes", [{}, {"runtime": "pages@1"}])
+def test_an_extension_of_pages_alone_is_a_bundle_without_a_module(
+    folder: Path, changes: dict[str, object]
+) -> None:
+    (folder / "dist/main.wasm").unlink()
+    (folder / "manifest.json").write_text(json.dumps({**PAGES, **changes}))
+
+    bundle = read_bundle(folder)
+
+    assert sorted(bundle.files) == ["manifest.json", "ui/index.html", "ui/js/a.js"]
+    assert not bundle.manifest.has_handler
+    with pytest.raises(NoHandler, match=r"holds no dist/main\.wasm, so the extension has no handler"):
+        _ = bundle.wasm
+
+
+def test_pages_with_a_module_need_a_runtime(folder: Path) -> None:
+    (folder / "manifest.json").write_text(json.dumps(PAGES))
+
+    with pytest.raises(ManifestInvalid, match=r"runtime is required: .* holds dist/main\.wasm"):
         read_bundle(folder)
-    assert "make samples" in (missing.value.hint or "")
+
+
+@pytest.mark.parametrize("manifest", [PAGES, {**PAGES, "runtime": "pages@1", "ui": None}])
+def test_neither_module_nor_pages_is_refused(tmp_path: Path, manifest: dict[str, object]) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+
+    with pytest.raises(BundleInvalid, match=r"holds neither dist/main\.wasm nor pages"):
+        read_bundle(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        (b"na\xefve.png", "name that is not UTF-8: byte 0xEF after 5 bytes"),
+        (b"bell\x07.png", r"control character in its name: U\+0007, character 8 of its path"),
+    ],
+)
+def test_a_file_whose_name_cannot_be_packed_is_named(folder: Path, name: bytes, fault: str) -> None:
+    (folder / "ui" / os.fsdecode(name)).touch()
+
+    with pytest.raises(BundleInvalid, match=fault):
+        read_bundle(folder)
+
+
+def test_a_file_named_by_a_desktop_is_taken(folder: Path) -> None:
+    (folder / "ui" / "Screenshot 3.14.15\u202fPM.png").write_bytes(b"1")
+
+    assert read_bundle(folder).files["ui/Screenshot 3.14.15\u202fPM.png"] == b"1"
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "dist/main.wasm"])
@@ -141,11 +207,6 @@ def test_a_dangling_link_is_refused(folder: Path) -> None:
 
     with pytest.raises(BundleNotFound, match="gone cannot be read"):
         read_bundle(folder)
-
-
-def test_an_archive_without_a_module_is_refused() -> None:
-    with pytest.raises(BundleInvalid, match=r"holds no dist/main\.wasm"):
-        Bundle.from_archive(pack({"manifest.json": MANIFEST}))
 
 
 def test_an_archive_with_a_broken_manifest_still_has_its_module() -> None:

@@ -60,6 +60,19 @@ def extension(tmp_path: Path, guest_wat: Callable[..., str]) -> Extension:
 
 
 @pytest.fixture
+def pages(tmp_path: Path) -> str:
+    """The folder of an extension of pages alone."""
+    folder = tmp_path / "pages"
+    (folder / "ui").mkdir(parents=True)
+    (folder / "ui/index.html").write_text("<p>")
+    ui = {"type": "iframe", "entry": "ui/index.html"}
+    (folder / "manifest.json").write_text(
+        json.dumps({"name": "com.example.pages", "version": "1.0.0", "ui": ui})
+    )
+    return str(folder)
+
+
+@pytest.fixture
 def run() -> Run:
     """``alga-runner`` in this process; its stdout and stderr are kept apart."""
 

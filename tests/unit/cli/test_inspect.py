@@ -197,3 +197,22 @@ def test_a_module_past_the_runner_s_limits_is_refused_as_a_runner_would(run, ext
 
     monkeypatch.setenv("ALGA_RUNNER_MAX_MODULE_BYTES", "10")
     assert [refusal["code"] for refusal in inspected(run, path, 1)["refusals"]] == ["module_too_large"]
+
+
+def test_pages_alone_are_described(run, pages: str) -> None:
+    result = run("inspect", pages)
+    document = inspected(run, pages)
+
+    assert "none: it has pages alone, and no handler" in result.stdout
+    assert "It has no handler for a runner to execute." in result.stdout
+    assert (document["module"], document["imports"], document["refusals"]) == (None, None, [])
+
+
+def test_a_packed_bundle_without_the_module_it_needs_is_refused(run, tmp_path: Path) -> None:
+    archive = tmp_path / "bundle.tar.zst"
+    manifest = {"name": "demo", "version": "1.0.0", "runtime": "wasm-js@1"}
+    archive.write_bytes(pack({"manifest.json": json.dumps(manifest).encode()}))
+
+    document = inspected(run, str(archive), 1)
+
+    assert [refusal["code"] for refusal in document["refusals"]] == ["bundle_invalid"]

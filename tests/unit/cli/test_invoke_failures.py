@@ -259,3 +259,9 @@ def test_debug_lets_the_exception_through(run, tmp_path: Path) -> None:
     result = run("--debug", "invoke", str(tmp_path / "nothing"), "POST", "/go")
 
     assert type(result.exception).__name__ == "BundleNotFound"
+
+
+def test_pages_alone_have_no_handler_to_call(run, pages: str) -> None:
+    sentence = fails(run("invoke", pages, "GET", "/status"), "endpoint_not_found")
+
+    assert "com.example.pages has no handler for GET /status: its manifest declares no endpoint." in sentence

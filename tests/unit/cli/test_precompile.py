@@ -222,7 +222,7 @@ def test_in_a_pipe_every_module_is_told_on_a_plain_line(process, sample: str, tm
     assert ended.returncode == 0
     lines = ended.stderr.splitlines()
     assert lines[0].startswith(f"1 of 2: {sample}: compiled after ")
-    assert lines[1] == f"2 of 2: {tmp_path}/copy.wasm: the same as another"
+    assert lines[1] == f"2 of 2: {tmp_path}/copy.wasm: nothing new to compile"
     assert "\x1b" not in ended.stdout + ended.stderr
 
 
@@ -255,3 +255,15 @@ def children(pid: int) -> list[int]:
         for thread in Path(f"/proc/{pid}/task").iterdir():
             pids += map(int, (thread / "children").read_text().split())
     return pids
+
+
+def test_pages_alone_have_nothing_to_compile(run, pages: str, store: Path) -> None:
+    bundle = read_bundle(pages)
+    place = store / FolderBundles.key("acme", "pages", bundle.content_hash)
+    place.parent.mkdir(parents=True)
+    place.write_bytes(pack(bundle.files))
+
+    result = run("precompile", str(store))
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == "1 module: 1 compiled, 0 there already."

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alga_runner.errors import BundleInvalid
@@ -56,6 +56,84 @@ def test_gnu_long_names_are_read() -> None:
     name = "ui/" + "x" * 200
 
     assert unpack(squeeze(tar(entry(name), content=b"1"))) == {name: b"1"}
+
+
+SCREENSHOT = "ui/Screenshot 2026-11-02 at 3.14.15\u202fPM.png"
+NAMES = [
+    pytest.param(SCREENSHOT, id="narrow no-break space"),
+    pytest.param("ui/\U0001f468\u200d\U0001f469\u200d\U0001f467.svg", id="family of emoji"),
+    pytest.param("ui/caf\u00e9.html", id="composed"),
+    pytest.param("ui/cafe\u0301.html", id="decomposed"),
+    pytest.param("ui/\u0646\u0645\u0648\u0630\u062c.html", id="right to left"),
+    pytest.param("ui/\u3000\u00a0 .txt", id="spaces"),
+    pytest.param("ui/\U000e0fff.txt", id="a character that Unicode has not assigned"),
+    pytest.param("ui/" + "\u00f6" * 60, id="over 100 bytes in under 100 characters"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("layout", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT], ids=["gnu", "pax"])
+def test_a_name_in_any_script_is_read_as_it_was_written(name: str, layout: int) -> None:
+    assert unpack(pack({name: b"1"})) == {name: b"1"}
+    assert unpack(squeeze(tar(entry(name), content=b"1", layout=layout))) == {name: b"1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "character"),
+    [
+        ("ui/a\nb", "a control character in its name: U+000A, character 5 of its path"),
+        ("ui/\x7f", "a control character in its name: U+007F, character 4 of its path"),
+        ("ui/\x9b31m", "a control character in its name: U+009B, character 4 of its path"),
+        ("a\\b", "a backslash in its name: U+005C, character 2 of its path"),
+        ("ui/a\u2028", "a line separator in its name: U+2028, character 5 of its path"),
+        ("ui/\u202egnp.exe", "a mark that turns the direction of text in its name: U+202E, character 4"),
+        ("ui/\u2067", "a mark that turns the direction of text in its name: U+2067, character 4"),
+    ],
+)
+def test_a_character_that_cannot_be_in_a_name_is_named_with_its_place(name: str, character: str) -> None:
+    for refuse in (lambda: pack({name: b""}), lambda: unpack(squeeze(tar(entry(name))))):
+        with pytest.raises(BundleInvalid) as refused:
+            refuse()
+        assert character in str(refused.value)
+        assert "Rename it" in (refused.value.hint or "")
+
+
+def test_half_of_a_surrogate_pair_in_a_name_is_not_packed() -> None:
+    with pytest.raises(BundleInvalid, match=r"half of a surrogate pair in its name: U\+D83D, character 4"):
+        pack({"ui/\ud83d": b""})
+
+
+@pytest.mark.parametrize("layout", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT], ids=["gnu", "pax"])
+@pytest.mark.parametrize("tail", ["", "x" * 120], ids=["in the header", "in a record"])
+def test_a_name_that_is_not_utf8_is_refused_with_the_byte(layout: int, tail: str) -> None:
+    name = b"ui/na\xefve" + tail.encode()
+
+    with pytest.raises(BundleInvalid, match=r"not UTF-8: byte 0xEF after 5 bytes"):
+        unpack(squeeze(tar(entry(name.decode("utf-8", "surrogateescape")), layout=layout)))
+
+
+def test_an_owner_s_name_that_is_not_utf8_does_not_matter() -> None:
+    owner = b"jos\xe9".decode("utf-8", "surrogateescape")
+
+    assert unpack(squeeze(tar(entry("a", uname=owner, gname=owner)))) == {"a": b""}
+
+
+@pytest.mark.parametrize("names", [("ui/caf\u00e9", "ui/cafe\u0301"), ("ui/\u212b", "ui/\u00c5")])
+def test_one_name_in_two_normal_forms_is_refused(names: tuple[str, str]) -> None:
+    for refuse in (
+        lambda: pack(dict.fromkeys(names, b"")),
+        lambda: unpack(squeeze(tar(*map(entry, names)))),
+    ):
+        with pytest.raises(BundleInvalid, match="one name in two of Unicode's normal forms") as refused:
+            refuse()
+        assert all(ascii(name) in str(refused.value) for name in names)
+
+
+def test_a_long_name_is_quoted_in_part() -> None:
+    with pytest.raises(BundleInvalid) as refused:
+        unpack(squeeze(tar(entry("/" + "x" * 10_000))))
+
+    assert len(str(refused.value)) < 400
 
 
 def test_directories_are_ignored_and_a_leading_dot_is_removed() -> None:
@@ -207,6 +285,16 @@ def test_what_is_not_a_whole_archive_is_refused(spoil: Callable[[bytes], bytes],
 def test_a_path_that_could_not_be_read_back_is_not_packed(path: str) -> None:
     with pytest.raises(BundleInvalid):
         pack({path: b""})
+
+
+@settings(max_examples=50)
+@given(name=st.text(max_size=8))
+def test_every_name_that_is_packed_comes_back(name: str) -> None:
+    try:
+        archive = pack({"ui/" + name: b"1"})
+    except BundleInvalid:
+        return
+    assert unpack(archive) == {"ui/" + name: b"1"}
 
 
 @given(data=st.binary(max_size=2000))

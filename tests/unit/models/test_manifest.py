@@ -30,11 +30,22 @@ def test_name_version_and_runtime_are_enough() -> None:
     assert (manifest.capabilities, manifest.endpoints) == ([], ())
 
 
-@pytest.mark.parametrize("field", ["name", "version", "runtime"])
+@pytest.mark.parametrize("field", ["name", "version"])
 def test_a_missing_field_is_named(field: str) -> None:
     document = {key: value for key, value in SMALLEST.items() if key != field}
 
     assert refusal(document) == f"The manifest's {field} is required."
+
+
+UI = {"type": "iframe", "entry": "ui/index.html"}
+
+
+@pytest.mark.parametrize("changes", [{}, {"ui": UI, "api": {"endpoints": [endpoint()]}}])
+def test_only_pages_alone_can_do_without_a_runtime(changes: dict[str, Any]) -> None:
+    document = {"name": "demo", "version": "1.0.0", **changes}
+
+    assert refusal(document).startswith("The manifest's runtime is required (only an extension of ui/ alone")
+    assert parse_manifest({"name": "demo", "version": "1.0.0", "ui": UI}).runtime is None
 
 
 @pytest.mark.parametrize("version", ["1.2.3", "1.2.3-rc.1", "1.2.3+build.5", "1.2.3-rc.1+5", "1.2.*"])

@@ -17,12 +17,13 @@ from ...bundles import Bundle, read_bundle
 from ...bundles.read import read_archive
 from ...capabilities import Gate
 from ...engine import Engine, EngineConfig, ExportType, ImportType, Module, engine_context
-from ...errors import AlgaError, BundleError, BundleNotFound, ManifestInvalid
+from ...errors import AlgaError, BundleError, BundleInvalid, BundleNotFound, ManifestInvalid
 from ...execution.programs import module_loader, require_size
 from ...guests.abi import Import, check_module
 from ...guests.core import core_imports
 from ...guests.log import GuestLog
 from ...models import DEFAULT_CAPABILITIES, Manifest
+from ...models.manifest import check_module_presence
 from ...settings import MIB, Settings
 from ...telemetry import Telemetry
 
@@ -41,11 +42,11 @@ class SeenImport:
 
 @dataclass(slots=True)
 class Inspection:
-    """A description of ``path``: a ``folder``, a ``bundle`` or a ``module``. Parts that cannot be read are ``None``."""
+    """A description of ``path``: a ``folder``, a ``bundle`` or a ``module``. Parts that are not there are ``None``."""
 
     path: str
     kind: str
-    wasm: bytes
+    wasm: bytes | None
     manifest: Manifest | None = None
     content_hash: str | None = None
     markers: list[str] = field(default_factory=list)
@@ -54,9 +55,9 @@ class Inspection:
     refusals: list[AlgaError] = field(default_factory=list)
 
     @property
-    def wasm_hash(self) -> str:
-        """The module's own hash, ``sha256:...``."""
-        return f"sha256:{hashlib.sha256(self.wasm).hexdigest()}"
+    def wasm_hash(self) -> str | None:
+        """The module's own hash, ``sha256:...``; ``None`` for an extension of pages alone."""
+        return None if self.wasm is None else f"sha256:{hashlib.sha256(self.wasm).hexdigest()}"
 
     @property
     def needed(self) -> dict[str, list[str]]:
@@ -94,7 +95,8 @@ def look_at(path: str) -> Inspection:
     """
     inspection = _read(Path(path))
     try:
-        _describe(inspection)
+        if inspection.wasm is not None:
+            _describe(inspection, inspection.wasm)
     except AlgaError as refusal:
         inspection.refusals.append(refusal)
     return inspection
@@ -112,10 +114,11 @@ def _read(place: Path) -> Inspection:
     if data.startswith(_MAGIC) or place.suffix in {".wasm", ".wat"}:
         return Inspection(str(place), "module", data)
     bundle = Bundle.from_archive(data)
-    inspection = Inspection(str(place), "bundle", bundle.wasm, content_hash=bundle.content_hash)
+    inspection = Inspection(str(place), "bundle", bundle.files.get(WASM), content_hash=bundle.content_hash)
     try:
         inspection.manifest = bundle.manifest
-    except ManifestInvalid as refusal:
+        check_module_presence(bundle.manifest, bundle.files)
+    except (BundleInvalid, ManifestInvalid) as refusal:
         inspection.refusals.append(refusal)
     return inspection
 
@@ -130,14 +133,14 @@ def _read_folder(place: Path) -> Inspection:
         inspection = Inspection(str(place), "folder", read_archive(place / WASM))
         inspection.refusals.append(refusal)
         return inspection
-    return Inspection(str(place), "folder", bundle.wasm, bundle.manifest, bundle.content_hash)
+    return Inspection(str(place), "folder", bundle.files.get(WASM), bundle.manifest, bundle.content_hash)
 
 
-def _describe(inspection: Inspection) -> None:
+def _describe(inspection: Inspection, wasm: bytes) -> None:
     """Fill in the module's imports and exports. Raises the ``ModuleError`` for which a runner would refuse it."""
     settings = Settings.load()
-    require_size(inspection.wasm, settings.max_module_bytes)
-    module = anyio.run(_loaded, settings, inspection.wasm)
+    require_size(wasm, settings.max_module_bytes)
+    module = anyio.run(_loaded, settings, wasm)
     known = known_imports()
     inspection.exports = module.exports
     inspection.markers = [export.name for export in module.exports if export.name.startswith(_MARKER)]

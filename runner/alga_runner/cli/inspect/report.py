@@ -50,6 +50,8 @@ def _print_text(inspection: Inspection) -> None:
     page.line()
     if inspection.refusals:
         page.line("A runner would refuse it.", style="red")
+    elif inspection.wasm is None:
+        page.line("It has no handler for a runner to execute.", style="green")
     else:
         page.line("A runner would load it.", style="green")
 
@@ -63,7 +65,9 @@ def _print_json(inspection: Inspection) -> None:
             "manifest": inspection.manifest.model_dump(by_alias=True, exclude_none=True)
             if inspection.manifest
             else None,
-            "module": {"bytes": len(inspection.wasm), "hash": inspection.wasm_hash},
+            "module": None
+            if inspection.wasm is None
+            else {"bytes": len(inspection.wasm), "hash": inspection.wasm_hash},
             "abi": inspection.markers,
             "imports": None
             if inspection.imports is None
@@ -91,13 +95,16 @@ def _facts(inspection: Inspection) -> list[tuple[str, str]]:
     facts = [(inspection.kind, inspection.path)]
     if manifest is not None:
         facts += [("publisher", manifest.publisher)] if manifest.publisher else []
-        facts += [("runtime", manifest.runtime)]
+        facts += [("runtime", manifest.runtime)] if manifest.runtime else []
     if inspection.content_hash is not None:
         facts += [("content hash", inspection.content_hash)]
-    facts += [
-        ("module", f"{size(len(inspection.wasm))} ({len(inspection.wasm)} bytes)"),
-        ("", inspection.wasm_hash),
-    ]
+    if inspection.wasm is None:
+        facts += [("module", "none: it has pages alone, and no handler")]
+    else:
+        facts += [
+            ("module", f"{size(len(inspection.wasm))} ({len(inspection.wasm)} bytes)"),
+            ("", inspection.wasm_hash or ""),
+        ]
     if inspection.exports is not None:
         facts += [("guest ABI", ", ".join(inspection.markers) or "none: it exports no marker")]
     return facts

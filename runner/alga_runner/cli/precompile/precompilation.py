@@ -18,7 +18,7 @@ from alga_common.bundle_layout import MANIFEST, WASM
 from ...bundles import Bundle, read_bundle
 from ...bundles.read import read_archive
 from ...engine import ModuleLoader
-from ...errors import AlgaError, BundleNotFound, CodeCacheUnusable
+from ...errors import AlgaError, BundleNotFound, CodeCacheUnusable, NoHandler
 from ...execution.programs import module_loader, require_size
 from ...guests.abi import check_module
 from ...settings import Settings
@@ -70,7 +70,7 @@ class Watcher(Protocol):
         """A module is read, then compiled."""
 
     def done(self, source: Source, result: Result | None) -> None:
-        """It is done with; ``None`` where another source has the same module."""
+        """It is done with; ``None`` where it has no module, or another source has the same."""
 
 
 def find_sources(paths: Iterable[str]) -> list[Source]:
@@ -135,7 +135,7 @@ class _Work:
         self._by_hash: dict[str, Result] = {}
 
     async def carry_out(self, source: Source) -> Result | None:
-        """The result for the module at ``source``, ``None`` where another source has the same one."""
+        """The result for the module at ``source``, ``None`` for pages alone and where another source has the same."""
         self._watcher.begun(source)
         result = Result([str(source.path)], source.copies)
         started = perf_counter()
@@ -156,6 +156,9 @@ class _Work:
                 result.refusal = self._modules.trouble or CodeCacheUnusable(
                     "The compiled code is larger than the code cache may be.", hint="See max_code_cache_mb."
                 )
+        except NoHandler:
+            self._watcher.done(source, None)
+            return None
         except AlgaError as error:
             result.refusal = error
         result.seconds = perf_counter() - started

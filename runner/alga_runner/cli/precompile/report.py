@@ -55,7 +55,7 @@ class Progress:
         self._done += 1
         self._under_way.pop(source, None)
         if self._status is None:
-            went = f"{result.outcome} after {result.seconds:.1f} s" if result else "the same as another"
+            went = f"{result.outcome} after {result.seconds:.1f} s" if result else "nothing new to compile"
             Page(sys.stderr).line(f"{self._done} of {self._total}: {source.path}: {went}")
         self._update()
 

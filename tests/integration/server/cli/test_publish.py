@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -73,11 +75,51 @@ def test_nothing_at_a_path_is_a_sentence(alga: Run, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "dist/main.wasm"])
-def test_a_missing_file_is_named(alga: Run, folder: Path, name: str) -> None:
-    (folder / name).unlink()
+def test_a_missing_manifest_is_named(alga: Run, folder: Path) -> None:
+    (folder / "manifest.json").unlink()
 
-    assert f"has no {name}." in refused(alga("publish", str(folder)), "extension_not_found")
+    assert "has no manifest.json." in refused(alga("publish", str(folder)), "extension_not_found")
+
+
+def test_a_missing_module_is_named(alga: Run, folder: Path) -> None:
+    (folder / "dist" / "main.wasm").unlink()
+
+    assert "not built: it holds no dist/main.wasm" in refused(alga("publish", str(folder)), "bundle_invalid")
+
+
+def test_pages_alone_are_published_and_installed(alga: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "pages"
+    (folder / "ui").mkdir(parents=True)
+    (folder / "ui" / "index.html").write_text("<p>")
+    (folder / "ui" / "Screenshot 3.14.15\u202fPM \U0001f468\u200d\U0001f469.png").write_bytes(b"1")
+    name = "Zeit\u00fcbersicht\u202f\U0001f468\u200d\U0001f469"
+    manifest = {"name": name, "version": "1.0.0", "ui": {"type": "iframe", "entry": "ui/index.html"}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    published = document(alga("publish", str(folder), "--json"))
+    installed = document(alga("install", name, "--tenant", "acme", "--json"))
+
+    assert (published["name"], published["endpoints"]) == (name, [])
+    assert (installed["extensionName"], installed["contentHash"]) == (name, published["contentHash"])
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [(b"na\xefve.png", "byte 0xEF after 5 bytes"), (b"a\x07.png", "U+0007, character 5")],
+)
+def test_a_name_that_cannot_be_packed_is_named(alga: Run, folder: Path, name: bytes, place: str) -> None:
+    (folder / "ui").mkdir()
+    (folder / "ui" / os.fsdecode(name)).touch()
+
+    assert place in refused(alga("publish", str(folder)), "extension_unusable")
+
+
+def test_one_name_in_two_normal_forms_is_refused(alga: Run, folder: Path) -> None:
+    (folder / "ui").mkdir()
+    for name in ("caf\u00e9", "cafe\u0301"):
+        (folder / "ui" / name).touch()
+
+    assert "Unicode's normal forms" in refused(alga("publish", str(folder)), "extension_unusable")
 
 
 def test_a_link_out_of_the_folder_is_not_followed(alga: Run, folder: Path, tmp_path: Path) -> None:
