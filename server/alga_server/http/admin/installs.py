@@ -171,7 +171,7 @@ async def change(
     return members
 
 
-@router.delete(INSTALL, status_code=204, responses=refused(404, 503))
+@router.delete(INSTALL, status_code=204, response_model=None, responses=refused(404, 503))
 async def remove(services: ServicesDep, tenant_id: TenantId, install_id: Id) -> None:
     """Uninstall, with schedules, grants and the tenant's copies of the bundle."""
 

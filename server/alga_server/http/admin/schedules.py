@@ -125,7 +125,7 @@ async def change(
     return answer
 
 
-@router.delete(_ONE, status_code=204, responses=refused(404))
+@router.delete(_ONE, status_code=204, response_model=None, responses=refused(404))
 async def remove(services: ServicesDep, tenant_id: TenantId, install_id: Id, schedule_id: Id) -> None:
     """Delete a schedule."""
 
