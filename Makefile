@@ -66,12 +66,13 @@ test-processes: setup-dev ## Run the tests that start, stop and kill whole runne
 test-bench: setup-dev ## Try every part of the benchmark, so small that its numbers mean nothing
 	@$(BIN)/python -m pytest -m bench $(ARGS)
 
-# How many requests each route of the server's OpenAPI document gets.
+# How many requests each route of the server's OpenAPI document gets, and how many values each property.
 EXAMPLES ?= 500
+FUZZED := tests/hostile/test_routes_fuzzed.py tests/hostile/test_messages_fuzzed.py
 
 .PHONY: fuzz
-fuzz: setup-dev ## Fuzz every route of the server, longer than the tests do; EXAMPLES is how many requests for each
-	@FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/hostile/test_routes_fuzzed.py $(ARGS)
+fuzz: setup-dev ## Run the tests over generated requests and messages with more of them; EXAMPLES is how many for each
+	@FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest $(FUZZED) $(ARGS)
 
 # What differs from Python to Python: callbacks on a guest's stack, threads, asyncio.
 OTHERS ?= tests/unit/engine tests/unit/guests tests/unit/runner tests/hostile tests/contract

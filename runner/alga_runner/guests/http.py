@@ -106,7 +106,7 @@ def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
 
 
 class _Response(Struct, omit_defaults=True):
-    """The members of nearly every response. Any other is not decoded, and noticed by the length of the document."""
+    """The members of nearly every response, in their usual order. Others are lost, and noticed (``is_encoding_of``)."""
 
     status: int
     headers: list[_Header] | UnsetType = UNSET
@@ -120,7 +120,7 @@ def _plain_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
     """The response in ``data`` if it holds what nearly all do, and breaks no rule."""
     try:
         response = _decode(data)
-        if not messages.is_all_of(response, data):
+        if not messages.is_encoding_of(data, response):
             return None
     except Exception:  # noqa: BLE001 - decode_response finds the fault
         return None

@@ -95,19 +95,20 @@ def _unsuspicious(data: bytes) -> Any:
     """
     try:
         document = _decode(data)
-        if _is_plain(document, MAX_DEPTH) and is_all_of(document, data):
+        if _is_plain(document, MAX_DEPTH) and is_encoding_of(data, document):
             return document
     except Exception:  # noqa: BLE001, S110 - look_closer meets the same fault
         pass
     return _SUSPICIOUS
 
 
-def is_all_of(document: object, data: bytes) -> bool:
-    """Whether ``data`` holds nothing but ``document``, which was decoded from it, in the shortest form.
+def is_encoding_of(data: bytes, document: object) -> bool:
+    """Whether ``data`` is, byte for byte, how this host writes ``document``, which was decoded from it.
 
-    Then no key was given twice: the decoded map would not show it, but its encoding would be shorter.
+    Then ``data`` holds nothing that decoding loses: a key given twice, an unknown member. Its length alone would not
+    do: a float of 32 bits is written longer than it came, and makes up for a part that is lost.
     """
-    return len(_encode(document)) == len(data)
+    return _encode(document) == data
 
 
 def _is_plain(value: object, levels: int) -> bool:
