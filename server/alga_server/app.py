@@ -68,7 +68,7 @@ class Server:
         clock = clock or (OffsetClock() if allow_clock else SystemClock())
         jobs = QueuedJobs(settings, clock) if settings.job_engine == "procrastinate" else EmbeddedJobs()
         database = Database(settings.database_url, threads=settings.database_threads, session=jobs.session)
-        store = BundleStore(settings.bundle_store) if settings.bundle_store else None
+        self._store = store = BundleStore(settings.bundle_store) if settings.bundle_store else None
         tokens = ExecutionTokens(database, clock)
         self._runner = RunnerClient(settings, runner_transport)
         metrics = Metrics()
@@ -95,8 +95,10 @@ class Server:
         return self._services.dispatcher
 
     async def start(self) -> None:
-        """Create missing tables and bundles; warn of a missing token, without which calls are refused."""
+        """Create missing tables and bundles; warn of files open to everyone, and of a missing token."""
         await self._services.database.start()
+        if self._store is not None and (sentence := self._store.exposure()):
+            logger.warning(sentence, extra={"action": "open_to_everyone"})
         await self._services.bundles.keep_all()
         settings = self._services.settings
         for name, token in {

@@ -6,9 +6,11 @@ hashes are not secret, so knowing one must not give access to an extension that 
 
 from __future__ import annotations
 
+import os
+import re
 from abc import ABC, abstractmethod
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes
 
 import anyio.to_thread
 
@@ -16,6 +18,8 @@ from ..errors import BundleNotFound, SettingsError
 from ..models import parse_content_hash
 from .bundle import Bundle
 from .read import read_archive
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 
 class BundleSource(ABC):
@@ -93,13 +97,21 @@ def bundle_source(base: str) -> BundleSource:
 
     Raises ``SettingsError``.
     """
-    url = urlsplit(base)
-    if "://" not in base:
+    scheme, separator, rest = base.partition("://")
+    if not separator or not _SCHEME.fullmatch(scheme):
         return FolderBundles(Path(base))
-    if url.scheme == "file" and url.netloc in {"", "localhost"}:
-        return FolderBundles(Path(unquote(url.path)))
+    host, slash, path = rest.partition("/")
+    if scheme.lower() != "file":
+        fault = f"{scheme}:// is not a kind of store"
+    elif host.lower() not in {"", "localhost"} or not slash:
+        fault = "a file:// URL has three slashes before its path"
+    elif set("?#") & set(path):
+        fault = "a question mark or # in a file:// URL is no part of its path; write %3F or %23"
+    else:
+        encoded = (slash + path).encode("utf-8", "surrogateescape")
+        return FolderBundles(Path(os.fsdecode(unquote_to_bytes(encoded))))
     raise SettingsError(
-        f"The setting bundle_store cannot be used: {url.scheme}:// is not a kind of store.",
+        f"The setting bundle_store cannot be used: {fault}.",
         hint="Give a folder, as a path or a file:// URL.",
     )
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from alga_common.private_files import exposure
 from alga_runner.errors import SettingsError
 from alga_runner.models import content_hash, parse_content_hash, unpack
 
@@ -45,20 +46,27 @@ class Placement:
 class BundleStore:
     """A folder of bundles, shared by any number of servers and runners.
 
-    Its functions block: they are for worker threads. Changes take turns, among processes too. Raises
+    Its root is made for its owner alone; one that exists decides by its mode who reads the bundles. Its functions
+    block: they are for worker threads. Changes take turns, among processes too. Raises
     ``SettingsError`` for a folder it cannot use.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            root.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                root.mkdir(mode=0o700)
             with self._alone():
                 pass
         except OSError as error:
             raise SettingsError(
                 f"The folder {root} that bundle_store names cannot be used: {error.strerror}."
             ) from None
+
+    def exposure(self) -> str | None:
+        """A sentence if everyone on this machine can open the folder."""
+        return exposure(self._root)
 
     def holds(self, placement: Placement, size: int) -> bool:
         """Whether the whole bundle is in its place; ``size`` is the archive's, in bytes.
@@ -103,7 +111,7 @@ class BundleStore:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """The lock of the whole store. It goes with the process that holds it."""
-        descriptor = os.open(self._root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(self._root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -111,7 +119,7 @@ class BundleStore:
             os.close(descriptor)
 
     def _folder(self, placement: Placement) -> Path:
-        """The bundle's folder, made if need be, open to any user that a runner has."""
+        """The bundle's folder, made if need be, open to any user whom the root lets in: a runner may have its own."""
         folder = self._root
         for segment in placement.folder:
             parent, folder = folder, folder / segment

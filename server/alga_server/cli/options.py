@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
+from alga_common.cli.commands import load
 from alga_common.cli.options import CommandT, Tenant, json_option
 
 from .session import Session
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _DEFAULT_URL = "http://127.0.0.1:8090"
 
 
@@ -38,9 +42,19 @@ class ServerUrl(click.ParamType[str]):
         return text.rstrip("/")
 
 
-def database_url(text: str) -> str:
-    """Return the URL of ``--database``: text without a scheme is a file."""
-    return text if "://" in text else f"sqlite:///{text}"
+class DatabaseUrl(click.ParamType[str]):
+    """``--database``: text that begins with a scheme is a URL, ``:memory:`` SQLite's memory, any other a file."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the URL of exactly that database."""
+        text = str(value)
+        if not text:
+            self.fail("an empty text names no database; give a file, such as alga.db.", param, ctx)
+        if text == ":memory:":
+            return "sqlite://"
+        return text if _SCHEME.match(text) else load("alga_server.storage.sqlite:sqlite_url")(Path(text))
 
 
 def tenant_option(command: CommandT) -> CommandT:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alga_common.cli.commands import say
 from alga_common.cli.failures import Failure
+from alga_common.private_files import exposure
 
 from ..settings import ServerSettings
 
@@ -34,8 +35,8 @@ def read_tokens(path: Path) -> dict[str, str]:
     try:
         with path.open("rb") as file:
             text = file.read(_FILE_BYTES).decode()
-        if path.stat().st_mode & 0o007:
-            say("warning", f"Everyone on this machine can read {path}; `chmod 600 {path}` prevents that.")
+        if sentence := exposure(path):
+            say("warning", sentence)
     except OSError as error:
         raise _unusable(path, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

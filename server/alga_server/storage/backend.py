@@ -29,5 +29,7 @@ class Backend:
     """Keeps others that would migrate out until the transaction ends, and checks that it can be used."""
     will_pass: Callable[[DBAPIError], bool]
     """Whether the transaction that met the error did nothing wrong, and may be tried again."""
-    explain: Callable[[SQLAlchemyError], SettingsError]
+    explain: Callable[[SQLAlchemyError | OSError], SettingsError]
     """The error to show at the server's start when the database cannot be opened."""
+    warnings: Callable[[], list[str]]
+    """Sentences about files that others can open, for the log of the server's start."""

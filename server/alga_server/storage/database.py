@@ -19,7 +19,7 @@ from alga_runner.errors import SettingsError
 from . import migrations
 from .backend import Backend
 from .postgres import open_postgres
-from .sqlite import open_sqlite
+from .sqlite import is_sqlite, open_sqlite
 
 T = TypeVar("T")
 
@@ -108,8 +108,10 @@ class Database:
                 ) from None
             except migrations.SchemaForeign as foreign:
                 raise _foreign(foreign) from None
-            except DatabaseError as error:
+            except (DatabaseError, OSError) as error:
                 raise self._backend.explain(error) from None
+            for sentence in self._backend.warnings():
+                logger.warning(sentence, extra={"action": "open_to_everyone"})
             if before not in {None, now}:
                 logger.info(
                     "The database was migrated from revision %s to %s",
@@ -127,7 +129,7 @@ class Database:
                 return migrations.revision_of(connection)
         except migrations.SchemaForeign as foreign:
             raise _foreign(foreign) from None
-        except DatabaseError as error:
+        except (DatabaseError, OSError) as error:
             raise self._backend.explain(error) from None
 
     def _dispose(self) -> None:
@@ -137,12 +139,12 @@ class Database:
 
 
 def _open(url: str, threads: int, session: Mapping[str, str]) -> Backend:
+    if is_sqlite(url):
+        return open_sqlite(url, threads=threads)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # its text may quote the URL, and with it a password
         raise SettingsError("The setting database_url is not a database URL.") from None
-    if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
-        return open_sqlite(parsed, threads=threads)
     if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
         return open_postgres(parsed, threads=threads, session=session)
     raise SettingsError(

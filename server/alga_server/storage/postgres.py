@@ -51,6 +51,7 @@ def open_postgres(url: URL, *, threads: int, session: Mapping[str, str]) -> Back
         before_migrating=_before_migrating,
         will_pass=lambda error: getattr(error.orig, "sqlstate", None) in _PASSING,
         explain=lambda error: _explain(error, url),
+        warnings=list,
     )
 
 
@@ -111,7 +112,7 @@ def _before_migrating(connection: Connection) -> None:
         )
 
 
-def _explain(error: SQLAlchemyError, url: URL) -> SettingsError:
+def _explain(error: SQLAlchemyError | OSError, url: URL) -> SettingsError:
     original = error.orig if isinstance(error, DBAPIError) else error
     why = " ".join(str(original).split()).rstrip(".")
     if url.password:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sqlite3
 from pathlib import Path
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import Connection, Engine, QueuePool, StaticPool, create_engine, event
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
+from alga_common.private_files import create_private, exposure
 from alga_runner.errors import SettingsError
 
 from .backend import Backend
@@ -15,44 +19,110 @@ from .backend import Backend
 _BUSY_TIMEOUT_S = 30.0
 """How long a connection waits for another process's write to a database file."""
 
+_URL = re.compile(r"sqlite(?:\+pysqlite)?://(.*)", re.DOTALL)
+_MEMORY = frozenset({"", "/:memory:"})
+_FILES = ("", "-wal", "-shm")
+"""What SQLite adds to the name of a database for its files."""
 
-def open_sqlite(url: URL, *, threads: int) -> Backend:
-    """A database file, or one in memory for a URL that names none. ``threads`` readers are concurrent; one writes."""
-    in_memory = url.database in {None, "", ":memory:"}
-    engine = _memory_engine(url) if in_memory else _file_engine(url, connections=threads + 1)
+
+def sqlite_url(file: Path) -> str:
+    """Return the URL of exactly this file: what a URL would read otherwise is percent-encoded."""
+    return "sqlite:///" + quote_from_bytes(os.fsencode(file))
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file that a URL of SQLite names, absolute; ``None`` for memory. Raises ``SettingsError``.
+
+    Only percent-encoding has a meaning in its path; bytes that are not UTF-8 stay what they are.
+    """
+    rest = url.partition("://")[2]
+    if rest in _MEMORY:
+        return None
+    name = unquote_to_bytes(rest.removeprefix("/").encode("utf-8", "surrogateescape"))
+    if not rest.startswith("/"):
+        fault = "has a host, which a file has not; a path follows three slashes"
+    elif not name:
+        fault = "names no file after its three slashes; memory is sqlite://"
+    elif "?" in rest:
+        fault = "has options after a question mark, and SQLite takes none; in a file's name it is %3F"
+    elif b"\0" in name:
+        fault = "has a null character, which no file's name can hold"
+    else:
+        return Path(os.fsdecode(name)).absolute()
+    raise SettingsError(
+        f"The setting database_url {fault}.",
+        hint="It is like sqlite:///relative/to/here.db or sqlite:////srv/absolute.db.",
+    )
+
+
+def is_sqlite(url: str) -> bool:
+    """Whether a database's URL is one of SQLite."""
+    return _URL.fullmatch(url) is not None
+
+
+def open_sqlite(url: str, *, threads: int) -> Backend:
+    """A database file, or one in memory for a URL that names none. ``threads`` readers are concurrent; one writes.
+
+    Raises ``SettingsError`` for a URL it cannot use.
+    """
+    file = sqlite_file(url)
+    engine = _memory_engine() if file is None else _file_engine(file, connections=threads + 1)
     return Backend(
         reader=engine,
         # A write holds the only write lock from its first statement, so what it reads stays true until it commits.
         writer=engine.execution_options(alga_write=True),
         writers=1,
-        one_connection=in_memory,
-        is_there=lambda: in_memory or Path(str(url.database)).exists(),
+        one_connection=file is None,
+        is_there=lambda: file is None or file.exists(),
         before_migrating=lambda _connection: None,
         will_pass=lambda _error: False,
-        explain=_explain,
+        explain=lambda error: _explain(error, file),
+        warnings=lambda: _exposures(file),
     )
 
 
-def _explain(error: SQLAlchemyError) -> SettingsError:
-    why = error.orig if isinstance(error, DatabaseError) else error
-    return SettingsError(f"The database that database_url names is not usable: {why}.")
+def _explain(error: SQLAlchemyError | OSError, file: Path | None) -> SettingsError:
+    why = (
+        error.strerror
+        if isinstance(error, OSError)
+        else error.orig
+        if isinstance(error, DatabaseError)
+        else error
+    )
+    return SettingsError(f"The database {file or 'in memory'} that database_url names is not usable: {why}.")
 
 
-def _memory_engine(url: URL) -> Engine:
+def _exposures(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    sentences = [exposure(file.with_name(file.name + suffix)) for suffix in _FILES]
+    return [sentence for sentence in sentences if sentence is not None]
+
+
+def _memory_engine() -> Engine:
     """One connection, for whichever thread has its turn."""
     engine = create_engine(
-        url, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
+        "sqlite://",
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False},
+        hide_parameters=True,
     )
     return _with_our_transactions(engine, "PRAGMA foreign_keys = ON")
 
 
-def _file_engine(url: URL, *, connections: int) -> Engine:
+def _file_engine(file: Path, *, connections: int) -> Engine:
     """Readers that see the last commit while one writes."""
+
+    def connect() -> sqlite3.Connection:
+        create_private(file)  # SQLite gives its -wal and -shm files the same mode
+        return sqlite3.connect(file, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
+
     engine = create_engine(
-        url,
+        "sqlite://",
+        creator=connect,
+        poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
-        connect_args={"timeout": _BUSY_TIMEOUT_S},
         # An error's text reaches logs, and a statement's parameters are payloads.
         hide_parameters=True,
     )

@@ -115,7 +115,28 @@ async def test_a_store_is_a_path_or_a_file_url(tmp_path: Path, spelling: str) ->
     assert (await source.fetch("t1", "ext", HASH)).content_hash == HASH
 
 
-@pytest.mark.parametrize("base", ["s3://bucket/x", "https://store.test/x", "file://host/x"])
+@pytest.mark.parametrize("base", ["s3://bucket/x", "https://store.test/x"])
 def test_a_store_of_another_kind_is_refused(base: str) -> None:
     with pytest.raises(SettingsError, match="is not a kind of store"):
         bundle_source(base)
+
+
+@pytest.mark.parametrize("base", ["file://host/x", "file://x", "file:///x?y", "file:///x#y"])
+def test_a_file_url_that_is_more_than_a_path_is_refused(base: str) -> None:
+    with pytest.raises(SettingsError, match="file:// URL"):
+        bundle_source(base)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoded"), [("100%41", "100%2541"), ("a?b#c", "a%3Fb%23c"), ("a\udcff b", "a%FF%20b")]
+)
+@pytest.mark.parametrize("as_url", [False, True], ids=["path", "url"])
+async def test_a_store_of_any_name_is_exactly_that_folder(
+    tmp_path: Path, name: str, encoded: str, as_url: bool
+) -> None:
+    (tmp_path / name).mkdir()
+    publish(tmp_path / name, "t1")
+
+    source = bundle_source(f"file://{tmp_path}/{encoded}" if as_url else str(tmp_path / name))
+
+    assert (await source.fetch("t1", "ext", HASH)).content_hash == HASH

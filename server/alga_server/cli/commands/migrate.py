@@ -7,7 +7,7 @@ import click
 from alga_common.cli.commands import load
 from alga_common.cli.options import json_option
 
-from ..options import database_url
+from ..options import DatabaseUrl
 
 _HELP = """Bring the database's schema up to this version, or see whether it is.
 
@@ -27,6 +27,7 @@ Exit status: 0 done, or nothing to do; 1 failed, or with --check when there is s
 @click.option(
     "--database",
     metavar="FILE",
+    type=DatabaseUrl(),
     help="The database: a file, made if need be, or an SQLAlchemy URL.  [env: ALGA_SERVER_DATABASE_URL]",
 )
 @click.option(
@@ -36,7 +37,5 @@ Exit status: 0 done, or nothing to do; 1 failed, or with --check when there is s
 @click.pass_context
 def migrate(ctx: click.Context, *, database: str | None, check: bool, as_json: bool) -> None:
     """See ``_HELP``."""
-    current = load("alga_server.cli.migration:migrate")(
-        None if database is None else database_url(database), check=check, as_json=as_json
-    )
+    current = load("alga_server.cli.migration:migrate")(database, check=check, as_json=as_json)
     ctx.exit(0 if current else 1)

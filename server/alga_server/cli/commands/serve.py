@@ -10,7 +10,7 @@ from alga_common.cli.commands import load
 from alga_common.cli.options import json_option
 from alga_common.wire import is_loopback
 
-from ..options import ServerUrl, database_url
+from ..options import DatabaseUrl, ServerUrl
 
 _HELP = """Run the Alga server until Ctrl-C or SIGTERM.
 
@@ -53,6 +53,7 @@ second signal cut it short.
 @click.option(
     "--database",
     metavar="FILE",
+    type=DatabaseUrl(),
     help="The database: a file, made if need be, or an SQLAlchemy URL.  [env: ALGA_SERVER_DATABASE_URL]",
 )
 @click.option(
@@ -92,7 +93,7 @@ def serve(
     if dev and not is_loopback(host):
         raise click.UsageError("--dev listens on loopback only: give --host 127.0.0.1, or leave --dev out.")
     given = {
-        "database_url": None if database is None else database_url(database),
+        "database_url": database,
         "bundle_store": None if bundle_store is None else bundle_store.absolute(),
         "runner_url": runner_url,
         "development": dev or None,

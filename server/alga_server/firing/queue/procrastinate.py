@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import URL, Connection, make_url, text
 
 from alga_runner.errors import SettingsError
 
@@ -185,10 +185,11 @@ class QueuedJobs(JobRunner):
     def _app(self, fire: Fire) -> App:
         from procrastinate import App, PsycopgConnector  # noqa: PLC0415 - optional
 
-        arguments = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
         # As many as there may ever be: one that the pool opens while it closes would be left open.
         app = App(
-            connector=PsycopgConnector(conninfo=arguments, min_size=_CONNECTIONS, max_size=_CONNECTIONS)
+            connector=PsycopgConnector(
+                conninfo=_conninfo(self._url), min_size=_CONNECTIONS, max_size=_CONNECTIONS
+            )
         )
 
         @app.task(name=TASK, queue=QUEUE, pass_context=True)
@@ -198,6 +199,15 @@ class QueuedJobs(JobRunner):
                 await fire(DueSchedule(tenant_id, install_id, schedule_id, running=False), due_at)
 
         return app
+
+
+def _conninfo(url: URL) -> str:
+    """Return what libpq connects with. A URL would be read again, by other rules than SQLAlchemy's."""
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - optional
+
+    url = url.set(drivername="postgresql+psycopg")
+    _, arguments = url.get_dialect()().create_connect_args(url)
+    return make_conninfo(**arguments)
 
 
 def _discrepancy(row: Any) -> Discrepancy:

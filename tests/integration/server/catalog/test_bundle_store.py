@@ -65,6 +65,25 @@ def test_the_manifest_is_next_to_the_archive_byte_by_byte(root: Path) -> None:
     assert archive_of(root, MINE).with_name("manifest.json").read_bytes() == MANIFEST
 
 
+def test_a_new_store_is_its_owners_alone_whatever_the_umask(root: Path) -> None:
+    old = os.umask(0)
+    try:
+        store = BundleStore(root / "deep")
+    finally:
+        os.umask(old)
+
+    assert stat.S_IMODE((root / "deep").stat().st_mode) == 0o700
+    assert store.exposure() is None
+
+
+def test_a_store_that_is_there_keeps_its_mode_and_is_pointed_out(root: Path) -> None:
+    root.mkdir()
+    root.chmod(0o755)
+
+    assert f"`chmod 700 {root}`" in (BundleStore(root).exposure() or "")
+    assert stat.S_IMODE(root.stat().st_mode) == 0o755
+
+
 def test_files_are_for_every_reader_whatever_the_umask(root: Path) -> None:
     old = os.umask(0o077)
     try:
@@ -158,7 +177,7 @@ def test_discarding_what_is_not_there_is_fine(root: Path) -> None:
 def test_a_store_that_is_a_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(SettingsError, match="bundle_store names cannot be used: File exists"):
+    with pytest.raises(SettingsError, match="bundle_store names cannot be used: Not a directory"):
         BundleStore(tmp_path / "file")
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
+import click
+import pytest
 from click.testing import CliRunner
 
 from alga_server.cli import main
@@ -27,6 +31,21 @@ def test_runner_and_server_get_the_same_tokens() -> None:
 
 def test_every_call_prints_other_tokens() -> None:
     assert not set(printed().values()) & set(printed().values())
+
+
+def test_a_file_is_its_owners_alone_before_a_token_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+    with (tmp_path / "tokens.env").open("w") as file:
+        os.fchmod(file.fileno(), 0o644)
+        monkeypatch.setattr("sys.stdout", file)
+        monkeypatch.setattr(
+            click, "echo", lambda _: modes.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+        )
+        main(["environment"], standalone_mode=False)
+
+    assert set(modes) == {0o600}
 
 
 def test_the_output_is_a_token_file(tmp_path: Path) -> None:

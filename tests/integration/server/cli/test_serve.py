@@ -20,6 +20,7 @@ from alga_server import ServerSettings
 from alga_server.cli import main, serving
 from alga_server.cli.serving import listen, url_of
 from alga_server.cli.tokens import TOKENS, made_tokens, read_tokens
+from alga_server.storage.sqlite import sqlite_file
 
 Serve = Callable[..., Result]
 
@@ -82,6 +83,33 @@ def test_a_database_can_be_a_url(serve: Serve, started: list[ServerSettings]) ->
     serve("--database", "sqlite://")
 
     assert started[0].database_url == "sqlite://"
+
+
+@pytest.mark.parametrize(
+    ("typed", "url"),
+    [
+        ("job%2Fbranch/a.db", "sqlite:///job%252Fbranch/a.db"),
+        ("a?b#c d.db", "sqlite:///a%3Fb%23c%20d.db"),
+        ("file:a.db", "sqlite:///file%3Aa.db"),
+        ("./a://b", "sqlite:///a%3A/b"),
+        ("a\udcff.db", "sqlite:///a%FF.db"),
+        (":memory:", "sqlite://"),
+    ],
+)
+def test_a_file_of_any_name_is_exactly_that_file(
+    serve: Serve, started: list[ServerSettings], typed: str, url: str
+) -> None:
+    serve("--database", typed)
+
+    assert started[0].database_url == url
+    assert sqlite_file(url) == (None if typed == ":memory:" else Path(typed).absolute())
+
+
+def test_an_empty_name_is_no_database(serve: Serve, started: list[ServerSettings]) -> None:
+    result = serve("--database", "")
+
+    assert (result.exit_code, started) == (2, [])
+    assert "an empty text names no database" in result.stderr
 
 
 def test_an_option_goes_before_the_environment(
