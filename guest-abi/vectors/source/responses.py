@@ -34,11 +34,13 @@ def vectors() -> Iterator[Vector]:
     yield valid("empty body", write(empty), empty, "an empty body is a body")
     yield valid("only a status", write({"status": 204}), none, "headers and body may be absent")
     yield valid("unknown member", write({**full, "trailers": []}), full, "unknown members are ignored")
-    for status in (100, 404, 599):
+    for status in (200, 404, 599):
         with_status = {**none, "status": status}
-        yield valid(f"status {status}", write(with_status), with_status, "any status from 100 to 599")
+        yield valid(f"status {status}", write(with_status), with_status, "any status from 200 to 599")
     twice = {**full, "headers": [{"name": "Set-Cookie", "value": "a=1"}, {"name": "set-cookie", "value": ""}]}
-    yield valid("a header twice", write(twice), twice, "headers keep their order, case and repetition")
+    yield valid(
+        "a header twice", write(twice), twice, "a guest may repeat a header; for a host the last counts"
+    )
     odd = {**full, "headers": [{"name": "x-!#$%&'*+-.^_`|~9", "value": "a\tb  ü"}]}
     yield valid("odd but legal header", write(odd), odd, "a name is an HTTP token; a value may hold a tab")
     yield valid(
@@ -69,12 +71,14 @@ def _bad_responses() -> Iterator[tuple[str, bytes, str]]:
         ("a float", 200.0),
         ("a boolean", True),
         ("0", 0),
-        ("99", 99),
+        ("100", 100),
+        ("103", 103),
+        ("199", 199),
         ("600", 600),
         ("negative", -200),
         ("2^64 - 1", 2**64 - 1),
     ):
-        yield f"status is {name}", write({**good, "status": status}), "an integer from 100 to 599"
+        yield f"status is {name}", write({**good, "status": status}), "an integer from 200 to 599"
     for name, headers in (
         ("a map", {"content-type": "text/plain"}),
         ("a string", "content-type: text/plain"),

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, NoReturn
 
 import click
 
 from alga_common.cli.commands import load, note_json
 from alga_common.cli.options import Pair, is_utf8
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
+from alga_common.http.semantics import METHODS, is_header_name
 
 
 class JsonText(click.ParamType[str]):
@@ -48,7 +45,7 @@ class Header(Pair):
     ) -> tuple[str, str]:
         """Return the name in lower case and the trimmed value."""
         name, text = super().convert(value, param, ctx)
-        if not _HEADER_NAME.fullmatch(name):
+        if not is_header_name(name):
             self.fail(f"{name!r} cannot be the name of a header.", param, ctx)
         if not text.strip().isprintable():
             self.fail(f"the value of {name} holds characters that a header cannot.", param, ctx)
@@ -63,8 +60,8 @@ class Method(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the method in upper case."""
         method = str(value).upper()
-        if method not in _METHODS:
-            self.fail(f"{value!r} is not one of {', '.join(_METHODS)}.", param, ctx)
+        if method not in METHODS:
+            self.fail(f"{value!r} is not one of {', '.join(METHODS)}.", param, ctx)
         return method
 
 

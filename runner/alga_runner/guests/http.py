@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 import pybase64
 from msgspec import UNSET, Struct, UnsetType, defstruct, msgpack
 
+from alga_common.http.semantics import STATUSES, is_header_name, may_have_body
+
 from ..errors import AlgaError, InvalidResponse, RequestInvalid
 from ..models import ExecuteRequest, ExecuteResponse, ExecutionContext
 from . import messages
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN_IN_VALUE = re.compile(r"[\0\r\n]")
 _MAX_HEADERS = 256
 
@@ -126,14 +127,15 @@ def _plain_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
         return None
     body = response.body if isinstance(response.body, bytes) else None
     listed = response.headers if isinstance(response.headers, list) else ()
-    if not 100 <= response.status <= 599 or len(listed) > min(_MAX_HEADERS, max_items - 2):
+    if response.status not in STATUSES or len(listed) > min(_MAX_HEADERS, max_items - 2):
         return None
     headers: dict[str, str] = {}
     for header in listed:
-        if not _TOKEN.fullmatch(header.name) or _FORBIDDEN_IN_VALUE.search(header.value):
+        if not is_header_name(header.name) or _FORBIDDEN_IN_VALUE.search(header.value):
             return None
         headers[header.name] = header.value
-    if body is not None and len(body) > max_body_bytes:
+    repeated = len({name.lower() for name in headers}) < len(headers)
+    if repeated or (body is not None and len(body) > max_body_bytes):
         return None
     encoded = None if body is None else pybase64.b64encode_as_string(body)
     return ExecuteResponse(status=response.status, headers=headers, body_b64=encoded)
@@ -158,10 +160,10 @@ def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
     status, body = document.get("status"), document.get("body")
     if status is None:
         raise InvalidResponse("The guest's response has no status.")
-    if type(status) is not int or not 100 <= status <= 599:
+    if type(status) is not int or status not in STATUSES:
         raise InvalidResponse(
             f"The status of the guest's response is {status if type(status) is int else messages.kind(status)},"
-            " not an integer from 100 to 599."
+            f" not an integer from {STATUSES[0]} to {STATUSES[-1]}."
         )
     if body is not None and not isinstance(body, bytes):
         raise InvalidResponse(
@@ -176,8 +178,15 @@ def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
     return ExecuteResponse(status=status, headers=_headers(document.get("headers")), body_b64=encoded)
 
 
+def without_forbidden_body(response: ExecuteResponse, method: str) -> ExecuteResponse:
+    """``response`` to a request of ``method``, without a body where HTTP has none."""
+    if response.body_b64 is None or may_have_body(method, response.status):
+        return response
+    return response.model_copy(update={"body_b64": None})
+
+
 def _headers(listed: object) -> dict[str, str]:
-    """Name to value; of duplicates the last wins, case is kept (alga-contract 1.2)."""
+    """Name to value; of duplicates, in any case, the last wins, case is kept (alga-contract 1.2)."""
     if listed is None:
         return {}
     if not isinstance(listed, list):
@@ -189,16 +198,19 @@ def _headers(listed: object) -> dict[str, str]:
             f"The guest's response has {len(listed)} headers; at most {_MAX_HEADERS} are allowed."
         )
     headers: dict[str, str] = {}
+    spelled: dict[str, str] = {}
     for position, header in enumerate(listed):
         name = header.get("name") if isinstance(header, dict) else None
         value = header.get("value") if isinstance(header, dict) else None
         if not isinstance(name, str) or not isinstance(value, str):
             raise InvalidResponse(f"Header {position} of the guest's response has no name and value.")
-        if not _TOKEN.fullmatch(name):
+        if not is_header_name(name):
             raise InvalidResponse(
                 f"Header {position} of the guest's response has a name that HTTP does not allow."
             )
         if _FORBIDDEN_IN_VALUE.search(value):
             raise InvalidResponse(f"The header {name} of the guest's response holds a line break or a null.")
+        headers.pop(spelled.get(name.lower(), name), None)
+        spelled[name.lower()] = name
         headers[name] = value
     return headers

@@ -16,15 +16,13 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from alga_common.bundle_layout import WASM
 from alga_common.capabilities import KNOWN_CAPABILITIES
+from alga_common.http.semantics import METHODS
 
 from ..errors import BundleInvalid, ManifestInvalid
 from ._base import WireModel
 
 MAX_MANIFEST_BYTES = 1024 * 1024
 """A manifest is not larger than this."""
-
-METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"})
-"""The methods an endpoint can answer."""
 
 _VERSION = re.compile(r"\d+\.\d+\.(\*|\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)", re.ASCII)
 _FAULTS_SHOWN = 20

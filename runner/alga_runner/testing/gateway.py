@@ -145,5 +145,5 @@ def withheld(answer: httpx.Response, response: ExecuteResponse) -> AlgaError:
     return InvalidResponse(
         f"The gateway did not forward the guest's response, whose status is {response.status}, and answered "
         f"HTTP {answer.status_code}.",
-        hint="A response has a status from 200 to 599.",
+        hint="The server takes answers of up to max_runner_response_bytes from a runner.",
     )

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from alga_common.http.exchange import Answer, base_url, is_header_value, post
 from alga_common.http.response import HttpProtocolError, IncompleteResponse
+from alga_common.http.semantics import STATUSES
 from alga_common.http.transport import SocketTransport
 from alga_runner.errors import SettingsError
 from alga_runner.models import ExecuteAnswer, ExecuteRequest
@@ -159,7 +160,7 @@ def _response(body: bytes) -> ExecuteAnswer:
         if failed.runner_code == "deadline_exceeded":
             raise ExecutionTimedOut(failed.status, failed.error, failed.log_tail)
         raise failed
-    if not 200 <= response.status <= 599:
+    if response.status not in STATUSES:
         raise RunnerProtocolError(f"The response's status {response.status} ends no HTTP exchange")
     try:
         base64.b64decode(response.body_b64 or "", validate=True)

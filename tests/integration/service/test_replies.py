@@ -67,6 +67,25 @@ async def test_an_empty_body_is_not_no_body(execute, publish) -> None:
     assert response.json()["body_b64"] == ""
 
 
+@pytest.mark.parametrize(
+    ("method", "status"), [("GET", 204), ("POST", 205), ("GET", 304), ("HEAD", 200), ("HEAD", 500)]
+)
+async def test_where_http_has_no_body_the_reply_has_none(execute, publish, method: str, status: int) -> None:
+    guest = publish(**respond(status=status, body=b""))
+
+    response = await execute(guest, http={"method": method})
+
+    assert (response.json()["status"], response.json()["body_b64"]) == (status, None)
+
+
+async def test_a_status_that_ends_no_exchange_is_the_guest_s_fault(execute, publish) -> None:
+    error = failed(await execute(publish(**respond(status=103))), 500)
+
+    assert error.startswith(
+        "execute_failed: invalid_response: The status of the guest's response is 103, not"
+    )
+
+
 async def test_an_answer_is_never_cached(execute) -> None:
     response = await execute()
 

@@ -141,7 +141,7 @@ def test_a_status_of_the_guests_own_is_a_response(alga: Alga, responding: Bundle
 def test_a_status_that_ends_no_exchange_is_an_error(alga: Alga, responding: Bundles) -> None:
     extension = alga.install(responding({"status": 101}))
 
-    with pytest.raises(InvalidResponse, match="whose status is 101, and answered HTTP 502"):
+    with pytest.raises(InvalidResponse, match="status of the guest.s response is 101"):
         extension.call("POST", "/run")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from alga_runner import ExecuteRequest
 from alga_runner.errors import BodyNotBase64, InvalidResponse, RequestInvalid
-from alga_runner.guests.http import decode_response, encode_request
+from alga_runner.guests.http import decode_response, encode_request, without_forbidden_body
 
 CONTEXT = {"tenant_id": "acme", "extension_id": "ext", "content_hash": "sha256:" + "0" * 64}
 
@@ -137,7 +137,31 @@ def test_of_two_headers_of_one_name_the_last_wins():
     assert decode({"status": 200, "headers": headers}).headers == {"a": "2"}
 
 
-@pytest.mark.parametrize("status", [None, 0, 99, 600, -200, True, "200", 200.0])
+def test_of_two_headers_that_differ_in_case_the_last_wins_too():
+    names = ["Content-Type", "content-type", "X", "Content-Type"]
+    headers = [{"name": name, "value": str(number)} for number, name in enumerate(names)]
+
+    assert decode({"status": 200, "headers": headers}).headers == {"X": "2", "Content-Type": "3"}
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "body_b64"),
+    [
+        ("POST", 200, "aGk="),
+        ("GET", 204, None),
+        ("POST", 205, None),
+        ("GET", 304, None),
+        ("HEAD", 200, None),
+        ("head", 404, None),
+    ],
+)
+def test_a_body_is_dropped_where_http_has_none(method: str, status: int, body_b64: str | None):
+    response = without_forbidden_body(decode({"status": status, "body": b"hi"}), method)
+
+    assert (response.status, response.body_b64) == (status, body_b64)
+
+
+@pytest.mark.parametrize("status", [None, 0, 99, 100, 103, 199, 600, -200, True, "200", 200.0])
 def test_a_status_must_be_one_of_http(status: object):
     with pytest.raises(InvalidResponse, match="status"):
         decode({"status": status})
@@ -170,14 +194,14 @@ def test_more_headers_than_anyone_needs():
     [
         ([], "The guest's response is an array, not a map."),
         ({}, "The guest's response has no status."),
-        ({"status": 0}, "The status of the guest's response is 0, not an integer from 100 to 599."),
+        ({"status": 0}, "The status of the guest's response is 0, not an integer from 200 to 599."),
         (
             {"status": "200"},
-            "The status of the guest's response is a string, not an integer from 100 to 599.",
+            "The status of the guest's response is a string, not an integer from 200 to 599.",
         ),
         (
             {"status": True},
-            "The status of the guest's response is a boolean, not an integer from 100 to 599.",
+            "The status of the guest's response is a boolean, not an integer from 200 to 599.",
         ),
         ({"status": 200, "body": "x"}, "The body of the guest's response is a string, not binary or nil."),
         (

@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from alga_common.http.semantics import METHODS, may_have_body
 from alga_runner.models import EndpointInfo, ExecuteResponse, User
 
 from ...catalog import installs
@@ -43,9 +44,7 @@ from ..responses import Answer, bearer_is, read_body, single_header
 from . import headers, routing
 
 _PREFIX = "/api/ext/"
-_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _READS = frozenset({"GET", "HEAD"})
-_WITHOUT_BODY = frozenset({204, 205, 304})
 _CLIENT_GONE = 499
 """The status in the log when the caller closed the connection; it is never sent."""
 
@@ -62,8 +61,8 @@ router = APIRouter(include_in_schema=False)
 """Everything below ``/api/ext``."""
 
 
-@router.api_route(_PREFIX + "{extension_id}", methods=_METHODS)
-@router.api_route(_PREFIX + "{extension_id}/{path:path}", methods=_METHODS)
+@router.api_route(_PREFIX + "{extension_id}", methods=list(METHODS))
+@router.api_route(_PREFIX + "{extension_id}/{path:path}", methods=list(METHODS))
 async def call(request: Request, extension_id: str) -> Response:
     """Forward a user's request to the extension's endpoint."""
     return await _Call(services_of(request), request, extension_id).answer()
@@ -148,7 +147,7 @@ class _Call:
                 idempotency_key=None if called in _READS else key or self._execution_id,
             ),
         )
-        return _response(outcome.unwrap(), with_body=method != "HEAD")
+        return _response(outcome.unwrap(), method, called)
 
     def _authenticated(self) -> str:
         """Return the tenant for whom the caller calls. Raises ``Unauthenticated``."""
@@ -273,15 +272,17 @@ async def _unless_gone(request: Request, work: Callable[[], Awaitable[T]]) -> T:
     return results[0]
 
 
-def _response(response: ExecuteResponse, *, with_body: bool) -> Response:
+def _response(response: ExecuteResponse, method: str, called: str) -> Response:
     """Return the guest's status, body and permitted headers; no header of the runner (alga-contract 7, fault 44)."""
     passed = headers.for_caller(response.headers)
-    if response.status in _WITHOUT_BODY:
-        return Response(status_code=response.status, headers=passed)
-    body = response.body()
-    if not with_body:
-        passed["content-length"] = str(len(body))
-    return Response(body if with_body else b"", response.status, passed)
+    answer = Response(b"", response.status, passed)
+    if may_have_body(method, response.status):
+        answer = Response(response.body(), response.status, passed)
+    elif method == "HEAD" and called == "GET":
+        answer.headers["content-length"] = str(len(response.body()))
+    elif "content-length" in answer.headers:  # the length of what a GET would get is not known
+        del answer.headers["content-length"]
+    return answer
 
 
 def _allowed(by_method: Mapping[str, EndpointInfo]) -> Response:
