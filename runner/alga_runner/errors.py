@@ -437,11 +437,21 @@ class HostCallCode(StrEnum):
     INTERNAL = "internal"
 
 
+class ServerFault(StrEnum):
+    """What an operator has to mend between the runner and its Alga server."""
+
+    UNAUTHORIZED = "unauthorized"
+    """The server does not accept the runner's token."""
+    UNUSABLE_ANSWER = "unusable_answer"
+    """What answered is not the server's API, or its answer cannot be read."""
+
+
 class HostCallError(AlgaError, code="host_call_failed"):
     """A host call that failed: a value for the guest.
 
     ``host_code`` is what the guest switches on, ``field_errors`` maps a field of its request to what is
-    wrong with it, ``retry_after_ms`` is when to try again.
+    wrong with it, ``retry_after_ms`` is when to try again. ``fault`` and ``detail`` are for the operator alone: what is
+    to be mended, and what came back.
     """
 
     def __init__(
@@ -451,8 +461,12 @@ class HostCallError(AlgaError, code="host_call_failed"):
         *,
         field_errors: Mapping[str, str] | None = None,
         retry_after_ms: int | None = None,
+        fault: ServerFault | None = None,
+        detail: str | None = None,
     ) -> None:
         super().__init__(message)
         self.host_code = host_code
         self.field_errors = dict(field_errors or {})
         self.retry_after_ms = retry_after_ms
+        self.fault = fault
+        self.detail = detail

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
@@ -30,7 +30,7 @@ from .engine import (
     engine_context,
     require_sound,
 )
-from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
+from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, HostCallError, UnknownCapabilities
 from .execution.admission import Admission, Bounds
 from .execution.failure import add_context, log_detail
 from .execution.programs import Programs, module_loader
@@ -170,6 +170,17 @@ class Runner:
     async def bundle_store_reachable(self) -> bool:
         """Whether bundles can be fetched."""
         return await self._bundles.reachable()
+
+    async def server_refuses_token(self, patience_s: float) -> bool:
+        """Whether the Alga server refused the runner's token when it last answered.
+
+        While it does, this asks again, for ``patience_s`` seconds at most: a runner that is not ready gets no
+        executions whose host calls would find out.
+        """
+        if self._alga.token_refused:
+            with suppress(HostCallError):
+                await self._alga.check_token(monotonic() + patience_s)
+        return self._alga.token_refused
 
     async def execute(self, request: ExecuteRequest) -> ExecuteResponse:
         """Run the handler of one extension and return its response.

@@ -22,7 +22,7 @@ from alga_runner.errors import SettingsError
 from .catalog.bundle_store import BundleStore
 from .catalog.bundle_sync import BundleCopies
 from .clock import Clock, MovableClock, OffsetClock, SystemClock
-from .errors import ServerError
+from .errors import NoSuchRoute, ServerError
 from .execution.executions import Executor
 from .execution.runner_client import RunnerClient
 from .execution.tokens import ExecutionTokens
@@ -195,7 +195,9 @@ def _request_error(_request: Request, error: Exception) -> Response:
 def _http_error(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     phrase = HTTPStatus(status).phrase
-    body = {"error": phrase, "code": phrase.lower().replace(" ", "_"), "details": None}
+    # A route that does not exist is not the API's ``not_found``: callers tell them apart by the code.
+    code = NoSuchRoute.code if status == HTTPStatus.NOT_FOUND else phrase.lower().replace(" ", "_")
+    body = {"error": phrase, "code": code, "details": None}
     headers = error.headers if isinstance(error, HTTPException) else None
     return Answer(body, status_code=status, headers=headers)
 

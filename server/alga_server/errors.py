@@ -64,6 +64,10 @@ class NotFound(ServerError, code="not_found", status=404):
     """Not found"""
 
 
+class NoSuchRoute(ServerError, code="no_such_route", status=404):
+    """Not Found"""
+
+
 class ExtensionNotAvailable(NotFound, code="extension_not_available"):
     """The extension is not installed for the tenant, or its install is disabled"""
 

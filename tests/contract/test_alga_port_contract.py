@@ -14,11 +14,12 @@ from pydantic import SecretStr
 
 from alga_runner.alga import AlgaServer, HttpAlgaServer, Identity
 from alga_runner.alga.dialects import Dialect
-from alga_runner.errors import HostCallCode, HostCallError
+from alga_runner.errors import HostCallCode, HostCallError, ServerFault
 from alga_runner.models import CreateScheduleInput, UpdateScheduleInput
 
 pytestmark = pytest.mark.anyio
 
+RUNNER_TOKEN = SecretStr("runner-token-for-tests")
 HOURLY = CreateScheduleInput(endpoint="/sync", cron="0 * * * *")
 CHANGES_AT_ONCE = 50
 
@@ -243,6 +244,35 @@ async def test_an_idempotency_key_with_another_request_is_a_conflict(
     assert error.host_code is HostCallCode.CONFLICT
 
 
+async def test_the_check_of_the_token_needs_no_install(port: AlgaServer, soon: float) -> None:
+    port.token_refused = True
+
+    await port.check_token(soon)
+
+    assert not port.token_refused
+
+
+async def test_the_check_of_a_wrong_token_says_so(base_url: str, soon: float, dialect: Dialect) -> None:
+    port = HttpAlgaServer(base_url, SecretStr("wrong-token"), dialect=dialect)
+
+    error = await refusal(port.check_token(soon))
+    await port.aclose()
+
+    assert error.fault is ServerFault.UNAUTHORIZED
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/api/admin"])
+async def test_another_route_of_the_server_is_not_a_schedule_that_is_not_found(
+    *, base_url: str, installed: Any, soon: float, dialect: Dialect, path: str
+) -> None:
+    port = HttpAlgaServer(base_url + path, RUNNER_TOKEN, dialect=dialect)
+
+    error = await refusal(port.list_schedules(installed.identity, soon))
+    await port.aclose()
+
+    assert (error.host_code, error.fault) == (HostCallCode.UNAVAILABLE, ServerFault.UNUSABLE_ANSWER)
+
+
 @every_call
 async def test_an_install_without_the_capability_is_denied(
     port: AlgaServer, installed: Any, soon: float, call: Call
@@ -332,7 +362,7 @@ async def test_after_the_deadline_nothing_is_asked(
 
 
 @every_call
-async def test_a_wrong_token_is_denied_and_not_shown(
+async def test_a_wrong_token_is_the_operator_s_mistake_and_not_shown(
     base_url: str, installed: Any, soon: float, call: Call, dialect: Dialect
 ) -> None:
     port = HttpAlgaServer(base_url, SecretStr("wrong-token"), dialect=dialect)
@@ -340,5 +370,7 @@ async def test_a_wrong_token_is_denied_and_not_shown(
     error = await refusal(call(port, installed.identity, str(uuid4()), soon))
     await port.aclose()
 
-    assert error.host_code is HostCallCode.DENIED
+    assert (error.host_code, error.fault) == (HostCallCode.UNAVAILABLE, ServerFault.UNAUTHORIZED)
+    assert "Invalid runner token" in str(error.detail)
+    assert port.token_refused
     assert "wrong-token" not in repr(error) + repr(port)

@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from alga_runner.alga import HttpAlgaServer, Identity
-from alga_runner.errors import HostCallCode, HostCallError
+from alga_runner.errors import HostCallCode, HostCallError, ServerFault
 from alga_runner.models import CreateScheduleInput
 
 pytestmark = pytest.mark.anyio
@@ -177,7 +177,7 @@ async def test_half_an_answer_is_not_an_answer(half: bytes) -> None:
     async with hostile(sends(half, then_close=True)) as server:
         error = await refusal(server.create())
 
-        assert error.host_code in {HostCallCode.INTERNAL, HostCallCode.UNAVAILABLE}
+        assert error.host_code is HostCallCode.UNAVAILABLE
         assert len(server.requests) == 1
 
 
@@ -227,8 +227,6 @@ async def test_cancellation_passes_through_and_leaves_the_client_usable() -> Non
         pytest.param(sends(b"220 smtp.example ESMTP\r\n", then_close=True), id="not HTTP"),
         pytest.param(sends(json_answer([])), id="a list"),
         pytest.param(sends(json_answer({})), id="an empty object"),
-        pytest.param(sends(json_answer({"schedules": None})), id="null"),
-        pytest.param(sends(json_answer({"schedules": [{"id": 5}]})), id="wrong shape"),
         pytest.param(sends(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n<html"), id="HTML"),
         pytest.param(sends(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n\xff\xfe{}"), id="not UTF-8"),
         pytest.param(sends(b"HTTP/1.1 204 No Content\r\n\r\n"), id="no content"),
@@ -246,12 +244,24 @@ async def test_cancellation_passes_through_and_leaves_the_client_usable() -> Non
         pytest.param(sends(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200_000), id="a header without end"),
     ],
 )
-async def test_a_garbled_answer_is_internal(answer: Answer) -> None:
+async def test_an_answer_that_is_not_the_api_s_is_unavailable_and_for_the_operator_to_mend(
+    answer: Answer,
+) -> None:
     async with hostile(answer) as server:
         error = await refusal(server.list())
 
-        assert error.host_code is HostCallCode.INTERNAL
-        assert str(error).startswith("The Alga server")
+        assert (error.host_code, error.fault) == (HostCallCode.UNAVAILABLE, ServerFault.UNUSABLE_ANSWER)
+        assert error.detail
+        assert len(error.detail) < 300
+
+
+@pytest.mark.parametrize("schedules", [None, [{"id": 5}]])
+async def test_an_answer_of_the_api_with_a_wrong_shape_is_internal(schedules: object) -> None:
+    async with hostile(sends(json_answer({"schedules": schedules}))) as server:
+        error = await refusal(server.list())
+
+        assert (error.host_code, error.fault) == (HostCallCode.INTERNAL, ServerFault.UNUSABLE_ANSWER)
+        assert str(error).startswith("The Alga server's answer has a wrong shape at schedules")
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -261,8 +271,8 @@ async def test_a_redirect_is_never_followed(status: int) -> None:
         async with hostile(sends(f"{away}content-length: 0\r\n\r\n".encode())) as server:
             error = await refusal(server.list())
 
-        assert error.host_code is HostCallCode.INTERNAL
-        assert "redirect" in str(error)
+        assert error.host_code is HostCallCode.UNAVAILABLE
+        assert f"HTTP {status}, no content type, location http://127.0.0.1:" in str(error.detail)
         assert elsewhere.requests == []
 
 

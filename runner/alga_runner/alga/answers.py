@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from alga_common.http.exchange import Answer
-from alga_common.text import cut
+from alga_common.text import cut, escape_controls
 
-from ..errors import HostCallCode, HostCallError
+from ..errors import HostCallCode, HostCallError, ServerFault
 from ..models import EndpointInfo, ScheduleInfo
 
 MAX_MESSAGE_CHARACTERS = 1_000
@@ -19,11 +19,28 @@ MAX_FIELD_ERRORS = 32
 MAX_FIELD_NAME_CHARACTERS = 64
 MAX_RETRY_AFTER_S = 24 * 60 * 60
 
+MAX_FACT_CHARACTERS = 64
+"""Characters of a header of an answer that an operator is shown."""
+MAX_SHOWN_CHARACTERS = 100
+"""Characters of a body that an operator is shown."""
+MAX_LOOKED_AT = 16 * 1024
+"""Bytes of a body in which secrets are looked for before its first characters are shown."""
+
 ValueT = TypeVar("ValueT")
 
 _SCHEDULES = TypeAdapter(list[ScheduleInfo])
 _SCHEDULE = TypeAdapter(ScheduleInfo | None)
 _ENDPOINTS = TypeAdapter(list[EndpointInfo])
+
+_MEMBERS = {
+    "list": "schedules",
+    "get": "schedule",
+    "create": "success",
+    "update": "success",
+    "delete": "success",
+    "getEndpoints": "endpoints",
+}
+"""The member that makes a good answer one to its operation (alga-contract 4)."""
 
 _BY_CODE = {
     "VALIDATION_FAILED": HostCallCode.VALIDATION_FAILED,
@@ -32,7 +49,7 @@ _BY_CODE = {
     "LIMIT_EXCEEDED": HostCallCode.QUOTA_EXCEEDED,
     "NOT_FOUND": HostCallCode.NOT_FOUND,
     "RATE_LIMITED": HostCallCode.RATE_LIMITED,
-    "UNAUTHORIZED": HostCallCode.DENIED,
+    "EXECUTION_TOKEN_INVALID": HostCallCode.DENIED,
     "CAPABILITY_DENIED": HostCallCode.DENIED,
     "FORBIDDEN": HostCallCode.DENIED,
     "NOT_ALLOWED": HostCallCode.DENIED,
@@ -44,12 +61,10 @@ _BY_CODE = {
     "EE_REQUIRED": HostCallCode.UNAVAILABLE,
     "INTERNAL_ERROR": HostCallCode.INTERNAL,
 }
+"""The API's codes, in capitals (alga-contract 5.1). Servers and proxies that are not it spell theirs otherwise."""
 
 _BY_STATUS = {
     400: HostCallCode.VALIDATION_FAILED,
-    401: HostCallCode.DENIED,
-    403: HostCallCode.DENIED,
-    404: HostCallCode.NOT_FOUND,
     409: HostCallCode.CONFLICT,
     413: HostCallCode.TOO_LARGE,
     422: HostCallCode.VALIDATION_FAILED,
@@ -58,6 +73,14 @@ _BY_STATUS = {
     503: HostCallCode.UNAVAILABLE,
     504: HostCallCode.TIMEOUT,
 }
+"""Refusals of the API without a code that is known. 403 and 404 are not among them: those any route and proxy gives."""
+
+_BY_ANY_SENDER = {
+    413: HostCallCode.TOO_LARGE,
+    429: HostCallCode.RATE_LIMITED,
+    504: HostCallCode.TIMEOUT,
+}
+"""What a status means whichever server sends it; any other foreign answer is ``unavailable``."""
 
 _BY_MESSAGE = {
     "Schedule not found": HostCallCode.NOT_FOUND,
@@ -66,19 +89,32 @@ _BY_MESSAGE = {
 """Refusals that Alga's server sends as 400 without a code (alga-contract 5.2 and 5.4), by how they begin."""
 
 
-def document(answer: Answer) -> Mapping[str, object]:
-    """The JSON object of a good answer. Raises the refusal in a bad one."""
+def document(answer: Answer, operation: str, secrets: Collection[str] = ()) -> Mapping[str, object]:
+    """The JSON object of a good answer to ``operation``. Raises the refusal in a bad one.
+
+    An answer that is not the API's is ``unavailable``, with what came back for the operator, without ``secrets``.
+    """
     try:
         content = from_json(answer.body, allow_inf_nan=False)
     except ValueError:
         content = None
-    if answer.status >= 400 or (isinstance(content, dict) and content.get("success") is False):
-        raise _refusal(answer, content)
-    if answer.status >= 300:
-        raise unusable(f"is a redirect (HTTP {answer.status}), which is never followed")
-    if not isinstance(content, dict):
-        raise unusable("is not a JSON object")
-    return content
+    members = content if isinstance(content, dict) else {}
+    if 200 <= answer.status < 300 and members.get("success") is not False and _MEMBERS[operation] in members:
+        return members
+    if _refuses_the_token(answer, members):
+        raise HostCallError(
+            HostCallCode.UNAVAILABLE,
+            "The Alga server does not accept this runner's calls; its operator's log has the reason.",
+            fault=ServerFault.UNAUTHORIZED,
+            detail=_what_came_back(answer, content, secrets),
+        )
+    raise _refusal(answer, members) or HostCallError(
+        _BY_ANY_SENDER.get(answer.status, HostCallCode.UNAVAILABLE),
+        f"HTTP {answer.status} is not an answer of the Alga server's API; the operator's log has what came back.",
+        retry_after_ms=_retry_after_ms(answer),
+        fault=ServerFault.UNUSABLE_ANSWER,
+        detail=_what_came_back(answer, content, secrets),
+    )
 
 
 def schedules(document: Mapping[str, object]) -> list[ScheduleInfo]:
@@ -111,34 +147,76 @@ def done(document: Mapping[str, object]) -> None:
         raise unusable("does not confirm success")
 
 
-def unusable(how: str) -> HostCallError:
+def unusable(how: str, code: HostCallCode = HostCallCode.INTERNAL) -> HostCallError:
     """An answer that cannot be used; ``how`` completes the sentence."""
-    return HostCallError(HostCallCode.INTERNAL, f"The Alga server's answer {how}.")
+    message = f"The Alga server's answer {how}."
+    return HostCallError(code, message, fault=ServerFault.UNUSABLE_ANSWER, detail=message)
 
 
-def _refusal(answer: Answer, document: object) -> HostCallError:
-    """The refusal in ``answer``: the server's message, field errors and code where it gave any."""
-    members = document if isinstance(document, dict) else {}
-    code, reason = members.get("code"), members.get("error")
-    message = reason if isinstance(reason, str) else ""
-    host_code = _BY_CODE.get(code.upper()) if isinstance(code, str) else None
-    if host_code is None:
-        host_code = next((known for text, known in _BY_MESSAGE.items() if message.startswith(text)), None)
-    if host_code is None:
-        # A 2xx with ``success: false`` is a refused request, too; the status does not show it.
-        host_code = _BY_STATUS.get(400 if answer.status < 300 else answer.status, HostCallCode.INTERNAL)
-    wait_s = answer.retry_after_s()
-    return HostCallError(
-        host_code,
-        _bounded(message) or f"The Alga server answered with HTTP {answer.status} and no reason.",
-        field_errors=_field_errors(members),
-        retry_after_ms=None if wait_s is None else min(wait_s, MAX_RETRY_AFTER_S) * 1000,
+def _refuses_the_token(answer: Answer, members: Mapping[str, object]) -> bool:
+    """Whether the runner's own token is refused: not the execution's, and not a capability."""
+    code = members.get("code")
+    return (answer.status == 401 and code != "EXECUTION_TOKEN_INVALID") or (
+        answer.status == 403 and code == "UNAUTHORIZED"
     )
 
 
+def _refusal(answer: Answer, members: Mapping[str, object]) -> HostCallError | None:
+    """The API's refusal in ``answer``, with its message and field errors; ``None`` if it is not the API's.
+
+    The API answers ``{error, code, details}``, or ``{success: false, error}`` (alga-contract 5.1 and 5.2).
+    """
+    # A 2xx with ``success: false`` is a refused request, too; the status does not show it.
+    status = 400 if answer.status < 300 else answer.status
+    code, error, failed = members.get("code"), members.get("error"), members.get("success") is False
+    message = error if isinstance(error, str) else ""
+    host_code = _BY_CODE.get(code) if isinstance(code, str) else None
+    if (
+        host_code is None
+        and message
+        and (failed or isinstance(code, str) or {"details", "fieldErrors"} & members.keys())
+    ):
+        host_code = next((known for text, known in _BY_MESSAGE.items() if message.startswith(text)), None)
+        if host_code is None and status not in {403, 404}:
+            host_code = _BY_STATUS.get(status, HostCallCode.INTERNAL)
+    if host_code is None or status < 400:
+        return None
+    return HostCallError(
+        host_code,
+        cut(message, MAX_MESSAGE_CHARACTERS)
+        or f"The Alga server answered with HTTP {answer.status} and no reason.",
+        field_errors=_field_errors(members),
+        retry_after_ms=_retry_after_ms(answer),
+    )
+
+
+def _retry_after_ms(answer: Answer) -> int | None:
+    wait_s = answer.retry_after_s()
+    return None if wait_s is None else min(wait_s, MAX_RETRY_AFTER_S) * 1000
+
+
+def _what_came_back(answer: Answer, content: object, secrets: Collection[str]) -> str:
+    """The answer in words for an operator, on one line: no secret, and of JSON only the names of members."""
+    facts = [
+        f"HTTP {answer.status}",
+        cut(answer.headers.get("content-type", "no content type"), MAX_FACT_CHARACTERS),
+    ]
+    if location := answer.headers.get("location"):
+        place = location.partition("?")[0]  # a query may carry anything
+        facts.append(f"location {cut(place, MAX_FACT_CHARACTERS)}")
+    if isinstance(content, dict) and not isinstance(content.get("error"), str):
+        facts.append(f"a JSON object with {cut(', '.join(content) or 'no members', MAX_SHOWN_CHARACTERS)}")
+    elif content is not None and not isinstance(content, dict):
+        facts.append(f"JSON, but not an object ({type(content).__name__})")
+    else:
+        text = content["error"] if content else answer.body[:MAX_LOOKED_AT].decode(errors="replace")
+        for secret in filter(None, secrets):
+            text = text.replace(secret, "(secret)")
+        facts.append(repr(cut(" ".join(text.split()), MAX_SHOWN_CHARACTERS)) if text else "no body")
+    return escape_controls(", ".join(facts))
+
+
 def _parse(adapter: TypeAdapter[ValueT], document: Mapping[str, object], member: str) -> ValueT:
-    if member not in document:
-        raise unusable(f"has no {member}")
     try:
         return adapter.validate_python(document[member])
     except ValidationError as error:
@@ -161,9 +239,5 @@ def _field_errors(members: Mapping[str, object]) -> dict[str, str]:
             "; ".join(part for part in fault if isinstance(part, str)) if isinstance(fault, list) else fault
         )
         if isinstance(text, str) and text:
-            faults[name[:MAX_FIELD_NAME_CHARACTERS]] = _bounded(text)
+            faults[name[:MAX_FIELD_NAME_CHARACTERS]] = cut(text, MAX_MESSAGE_CHARACTERS)
     return faults
-
-
-def _bounded(text: str) -> str:
-    return cut(text, MAX_MESSAGE_CHARACTERS)

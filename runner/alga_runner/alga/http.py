@@ -16,7 +16,7 @@ from alga_common.http.exchange import Answer, Header, base_url, is_header_value,
 from alga_common.http.response import HttpProtocolError
 from alga_common.http.transport import SocketTransport
 
-from ..errors import HostCallCode, HostCallError, SettingsError
+from ..errors import HostCallCode, HostCallError, ServerFault, SettingsError
 from ..settings import Settings
 from . import answers
 from .dialects import DIALECTS, AlgaDialect, Dialect
@@ -85,6 +85,7 @@ class HttpAlgaServer(AlgaServer):
             MAX_CONNECTIONS, MAX_CONNECTIONS_PER_TENANT, max_answer_bytes=MAX_ANSWER_BYTES
         )
         self._closed = False
+        self._token = token
         self._url = lru_cache(maxsize=_KEPT_URLS)(self._parsed_url)
         if not is_header_value(token.get_secret_value()):
             raise SettingsError(
@@ -119,7 +120,7 @@ class HttpAlgaServer(AlgaServer):
                     answer = await self._send(url, headers, content, identity, operation in _READS)
                 except httpx.HTTPError as error:
                     raise _failure(error) from None
-                return answers.document(answer)
+                return self._document(answer, operation, identity)
         raise HostCallError(
             HostCallCode.TIMEOUT, f"The Alga server did not answer {operation} in the available time."
         )
@@ -148,6 +149,18 @@ class HttpAlgaServer(AlgaServer):
             if isinstance(error, _LOST) and not is_read:
                 raise
         return await send()
+
+    def _document(self, answer: Answer, operation: str, identity: Identity) -> Mapping[str, object]:
+        """The good answer's document; and whether the API accepted the token, where the API answered."""
+        secrets = (self._token.get_secret_value(), identity.execution_token or "")
+        try:
+            content = answers.document(answer, operation, secrets)
+        except HostCallError as error:
+            if error.fault is not ServerFault.UNUSABLE_ANSWER:
+                self.token_refused = error.fault is ServerFault.UNAUTHORIZED
+            raise
+        self.token_refused = False
+        return content
 
     def _parsed_url(self, operation: str, install_id: str) -> httpx.URL:
         return httpx.URL(self._base_url + self._dialect.path(operation, install_id))
@@ -195,7 +208,7 @@ def _json_bytes(document: Mapping[str, object]) -> bytes:
 def _failure(error: httpx.HTTPError) -> HostCallError:
     # The texts of httpx's own errors are left out: they may quote a header, and the token is one.
     if isinstance(error, HttpProtocolError):
-        return answers.unusable(str(error))
+        return answers.unusable(str(error), HostCallCode.UNAVAILABLE)
     if isinstance(error, httpx.ConnectError):
         return HostCallError(HostCallCode.UNAVAILABLE, "The Alga server cannot be reached.")
     if isinstance(error, _LOST):

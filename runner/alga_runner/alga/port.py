@@ -41,6 +41,9 @@ class AlgaServer(ABC):
     seconds), and raises ``HostCallError`` alone: any failure is a value that the guest can read.
     """
 
+    token_refused = False
+    """Whether the server refused the runner's token when it last answered; the next accepted call clears it."""
+
     @abstractmethod
     async def ask(
         self, operation: str, members: Mapping[str, object], identity: Identity, deadline: float
@@ -89,9 +92,24 @@ class AlgaServer(ABC):
         """The endpoints of the installed version, ordered by path."""
         return answers.endpoints(await self.ask("getEndpoints", {}, identity, deadline))
 
+    async def check_token(self, deadline: float) -> None:
+        """Have the server check the runner's token, by a call for an install that does not exist.
+
+        Raises ``HostCallError`` unless the server's API answered and accepts the token.
+        """
+        try:
+            await self.ask("list", {}, _NO_INSTALL, deadline)
+        except HostCallError as error:
+            # The API judges the token first (alga-contract 5.1), so these come from behind that check.
+            if error.fault or error.host_code not in {HostCallCode.NOT_FOUND, HostCallCode.DENIED}:
+                raise
+
     async def aclose(self) -> None:
         """Close the connections."""
         return
+
+
+_NO_INSTALL = Identity("readiness", "readiness", "00000000-0000-0000-0000-000000000000", None)
 
 
 class NoAlgaServer(AlgaServer):

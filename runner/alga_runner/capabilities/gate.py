@@ -107,8 +107,10 @@ class Gate:
                 encoded = codec.encode(reply)
                 status = "ok"
             except HostCallError as error:
-                status = error.host_code.value
+                status, detail = error.host_code.value, error.detail
                 reply = _envelope(error)
+                if error.fault is not None:
+                    self._telemetry.server_fault(error.fault, detail)
                 encoded = codec.encode(reply)
             except ExecutionError as error:
                 status = "breach" if isinstance(error, AbiBreach) else error.code

@@ -14,8 +14,8 @@ from ..telemetry import Telemetry
 from .http import Answer, Exchange
 from .request_tracker import RequestTracker
 
-STORE_PATIENCE_S = 1.0
-"""How long a probe waits for the bundle store (alga-contract 2)."""
+PATIENCE_S = 1.0
+"""How long a probe waits for the bundle store (alga-contract 2) and, where it asks it, for the Alga server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ class Health:
         checks = {
             "engine": "ok" if self._runner.running else "not_running",
             "bundle_store": "ok" if await self._store_reachable() else "bundle_store_unreachable",
+            "server_token": "refused" if await self._runner.server_refuses_token(PATIENCE_S) else "ok",
             "accepting": "draining" if self._requests.draining else "ok",
         }
         ready = all(check == "ok" for check in checks.values())
@@ -91,6 +92,6 @@ class Health:
         return {} if workers is None else {"workers": {"ready": workers.ready, "of": workers.of}}
 
     async def _store_reachable(self) -> bool:
-        with anyio.move_on_after(STORE_PATIENCE_S):
+        with anyio.move_on_after(PATIENCE_S):
             return await self._runner.bundle_store_reachable()
         return False

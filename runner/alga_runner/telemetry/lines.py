@@ -28,6 +28,7 @@ MAX_NOTICE_CHARACTERS = 1_000
 _NOTICES = {
     "compilation": "Compilation of a module ended with {status} after {duration_ms} ms: {detail}",
     "code_cache": "Code cache: {status}: {detail}",
+    "server_fault": "The Alga server is not usable: {status}: {detail}",
 }
 """Sentences of lines about no execution in particular, by action."""
 

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
+from ..errors import ServerFault
 from .exposition import Family, Snapshot, render
 
 _HOST_CALL_BOUNDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
@@ -38,6 +39,12 @@ REFUSED = Family(
     "counter",
     "Executions for which there was no room, by which bound said so.",
     ("reason",),
+)
+SERVER_FAULTS = Family(
+    "alga_runner_server_faults_total",
+    "counter",
+    "Host calls that an operator's mistake failed: the Alga server refused the token, or something else answered.",
+    ("fault",),
 )
 HTTP_REQUESTS = Family(
     "alga_runner_http_requests_total",
@@ -74,6 +81,7 @@ FAMILIES = (
     ADMITTED,
     QUEUED,
     REFUSED,
+    SERVER_FAULTS,
     HTTP_REQUESTS,
     CODE_CACHE,
     COMPILE_SECONDS,
@@ -115,6 +123,7 @@ class Metrics:
         self._in_progress = 0
         self._places: Callable[[], tuple[int, int]] = _no_places
         self._refused: Counter[str] = Counter()
+        self._server_faults: Counter[str] = Counter({fault.value: 0 for fault in ServerFault})
         self._http_requests: Counter[tuple[str, str]] = Counter()
         self._code_cache: Counter[str] = Counter()
         self._compile_seconds: dict[str, Histogram] = defaultdict(lambda: Histogram(_COMPILE_BOUNDS))
@@ -143,6 +152,10 @@ class Metrics:
     def refused(self, reason: str) -> None:
         """Count one execution for which there was no room."""
         self._refused[reason] += 1
+
+    def server_fault(self, fault: ServerFault) -> None:
+        """Count one host call that failed for an operator's mistake."""
+        self._server_faults[fault.value] += 1
 
     def http_request(self, route: str, status: int) -> None:
         """Count one HTTP request; 499 is a client that left before its answer."""
@@ -183,6 +196,7 @@ class Metrics:
             ADMITTED.name: [([], [admitted])],
             QUEUED.name: [([], [queued])],
             REFUSED.name: [([reason], [count]) for reason, count in self._refused.items()],
+            SERVER_FAULTS.name: [([fault], [count]) for fault, count in self._server_faults.items()],
             HTTP_REQUESTS.name: [(list(labels), [count]) for labels, count in self._http_requests.items()],
             CODE_CACHE.name: [([result], [count]) for result, count in self._code_cache.items()],
             COMPILE_SECONDS.name: [

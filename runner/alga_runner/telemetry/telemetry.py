@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from time import time
+from time import monotonic, time
 from typing import Protocol
 
+from ..errors import ServerFault
 from .exposition import Snapshot
 from .lines import MAX_QUEUED_LINES, Line, LogQueue
 from .metrics import Metrics
@@ -14,6 +15,15 @@ from .metrics import Metrics
 logging.getLogger("alga_runner").addHandler(logging.NullHandler())  # quiet until an application configures it
 
 _LEVELS = {"internal": logging.ERROR, "breach": logging.WARNING}
+FAULT_LINES_EVERY_S = 60.0
+"""How long after a line about a fault of the Alga server the same fault gets no line of its own again."""
+
+_FAULT_HINTS = {
+    ServerFault.UNAUTHORIZED: "It refuses the runner's token; set RUNNER_STORAGE_API_TOKEN to the one it expects.",
+    ServerFault.UNUSABLE_ANSWER: "Check that STORAGE_API_BASE_URL leads to its API and server_dialect fits it.",
+}
+"""What to do about each, for the operator."""
+
 _GUEST_LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
 
 
@@ -65,9 +75,15 @@ class Telemetry:
     """
 
     def __init__(
-        self, logger: logging.Logger | None = None, *, max_queued_lines: int = MAX_QUEUED_LINES
+        self,
+        logger: logging.Logger | None = None,
+        *,
+        max_queued_lines: int = MAX_QUEUED_LINES,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._metrics = Metrics()
+        self._clock = clock
+        self._fault_lines: dict[ServerFault, float] = {}
         self._lines = LogQueue(
             logger or logging.getLogger("alga_runner"), self._metrics.dropped, capacity=max_queued_lines
         )
@@ -153,6 +169,16 @@ class Telemetry:
                     request_id,
                     detail,
                 )
+            )
+
+    def server_fault(self, fault: ServerFault, detail: str | None) -> None:
+        """Report a host call that failed for an operator's mistake: each is counted, one a minute is an error line."""
+        self._metrics.server_fault(fault)
+        now = self._clock()
+        if now - self._fault_lines.get(fault, -FAULT_LINES_EVERY_S) >= FAULT_LINES_EVERY_S:
+            self._fault_lines[fault] = now
+            self._notice(
+                logging.ERROR, "server_fault", fault.value, f"{_FAULT_HINTS[fault]} It answered: {detail}"
             )
 
     def snapshot(self) -> Snapshot:

@@ -7,8 +7,10 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from alga_runner import Runner, Settings
+from alga_runner.alga import HttpAlgaServer
 from alga_runner.bundles import FolderBundles, MemoryBundles
 from alga_runner.service import create_service, health
 from alga_runner.service.health import Peers, ReadyWorkers
@@ -34,7 +36,7 @@ async def test_a_runner_that_can_execute_is_ready(client) -> None:
     assert response.status_code == 200
     assert response.json() == {
         "status": "ready",
-        "checks": {"engine": "ok", "bundle_store": "ok", "accepting": "ok"},
+        "checks": {"engine": "ok", "bundle_store": "ok", "server_token": "ok", "accepting": "ok"},
     }
 
 
@@ -66,9 +68,35 @@ async def test_a_store_that_does_not_answer_counts_as_unreachable(
         async def reachable(self) -> bool:
             await anyio.sleep_forever()
 
-    monkeypatch.setattr(health, "STORE_PATIENCE_S", 0.0)
+    monkeypatch.setattr(health, "PATIENCE_S", 0.0)
 
     assert (await ask("/readyz", Hanging())).status_code == 503
+
+
+async def test_a_refused_server_token_makes_it_unready_until_the_server_accepts_it(
+    settings: Settings,
+) -> None:
+    def check(request: httpx.Request) -> httpx.Response:
+        checked.append(request)
+        if request.headers["x-runner-auth"] != accepted:
+            return httpx.Response(401, json={"error": "Invalid runner token", "code": "UNAUTHORIZED"})
+        return httpx.Response(404, json={"error": "Install not found", "code": "NOT_FOUND"})
+
+    checked: list[httpx.Request] = []
+    accepted = "another-token"
+    alga = HttpAlgaServer("http://alga", SecretStr("token"), transport=httpx.MockTransport(check))
+    async with Runner(settings, alga=alga) as runner:
+        transport = httpx.ASGITransport(create_service(runner))
+        async with httpx.AsyncClient(transport=transport, base_url="http://runner") as client:
+            alga.token_refused = True
+            refused = await client.get("/readyz")
+            accepted = "token"
+            ready = await client.get("/readyz")
+            await client.get("/readyz")
+
+    assert (refused.status_code, refused.json()["checks"]["server_token"]) == (503, "refused")
+    assert (ready.status_code, ready.json()["checks"]["server_token"]) == (200, "ok")
+    assert len(checked) == 2
 
 
 async def test_a_runner_that_was_left_is_not_ready(settings: Settings) -> None:

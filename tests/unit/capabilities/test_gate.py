@@ -11,7 +11,7 @@ import pytest
 from alga_runner.alga import NoAlgaServer
 from alga_runner.capabilities import Execution, Gate, Operation
 from alga_runner.capabilities.operation import NoInput
-from alga_runner.errors import BrokenFraming, HostCallCode, HostCallError, LogLimit
+from alga_runner.errors import BrokenFraming, HostCallCode, HostCallError, LogLimit, ServerFault
 from alga_runner.models import ExecutionContext, JsonValue, ScheduleInfo
 from alga_runner.models._base import CamelModel
 from alga_runner.telemetry import Telemetry
@@ -254,6 +254,24 @@ async def test_an_error_of_the_operation_keeps_its_fields(gate: Gate) -> None:
             "retryAfterMs": 1500,
         }
     }
+
+
+async def test_what_came_back_from_a_server_is_for_the_operator_and_not_for_the_guest(
+    gate: Gate, telemetry: Telemetry, lines: list[logging.LogRecord]
+) -> None:
+    refused = HostCallError(
+        HostCallCode.UNAVAILABLE,
+        "It does not accept calls.",
+        fault=ServerFault.UNAUTHORIZED,
+        detail="HTTP 401, text/html",
+    )
+
+    reply = await gate.call(an_execution(CAPABILITY), failing(refused), {"wishedThing": "x"}, PlainCodec())
+    telemetry.flush()
+
+    assert reply == {"err": {"code": "unavailable", "message": "It does not accept calls."}}
+    assert [line.getMessage().rpartition(": ")[2] for line in lines] == ["HTTP 401, text/html"] * 2
+    assert 'alga_runner_server_faults_total{fault="unauthorized"} 1.0' in telemetry.render().decode()
 
 
 async def test_an_unforeseen_exception_is_internal_and_its_text_is_for_operators_only(

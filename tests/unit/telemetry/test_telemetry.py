@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from alga_runner.errors import ServerFault
 from alga_runner.models import ExecutionContext
 from alga_runner.telemetry import Telemetry
 
@@ -112,6 +113,31 @@ def test_what_a_guest_logs_has_its_level_and_stays_on_one_line(telemetry: Teleme
     assert first.getMessage() == "Extension acme.sync logged: slow\\nERROR forged"
     assert (vars(first)["action"], first.levelno) == ("guest_log", logging.WARNING)
     assert len(vars(second)["detail"]) == 2_000
+
+
+def test_a_fault_of_the_server_is_counted_each_time_and_one_error_line_a_minute(
+    logger: logging.Logger, kept: Keep
+) -> None:
+    now = 1_000.0
+    telemetry = Telemetry(logger, clock=lambda: now)
+    counted = 'alga_runner_server_faults_total{fault="unauthorized"}'
+    assert samples(telemetry, "alga_runner_server_faults_total")[counted] == 0
+
+    for _ in range(3):
+        telemetry.server_fault(ServerFault.UNAUTHORIZED, "HTTP 401, 'Invalid\nrunner token'")
+    now += 60.0
+    telemetry.server_fault(ServerFault.UNAUTHORIZED, "HTTP 401")
+    telemetry.server_fault(ServerFault.UNUSABLE_ANSWER, "HTTP 404")
+    telemetry.close()
+
+    first, *others = kept.records
+    assert first.getMessage() == (
+        "The Alga server is not usable: unauthorized: It refuses the runner's token; set RUNNER_STORAGE_API_TOKEN to "
+        "the one it expects. It answered: HTTP 401, 'Invalid\\nrunner token'"
+    )
+    assert (first.levelno, vars(first)["action"]) == (logging.ERROR, "server_fault")
+    assert [vars(line)["status"] for line in others] == ["unauthorized", "unusable_answer"]
+    assert samples(telemetry, "alga_runner_server_faults_total")[counted] == 4
 
 
 def test_lines_are_written_off_the_calling_thread(telemetry: Telemetry, kept: Keep) -> None:

@@ -90,7 +90,7 @@ def clock(session: Session, *, advance: dict[str, int] | None, to: datetime | No
             move = {"advance": advance} if to is None else {"to": to.isoformat()}
             _, moved = await admin.call("POST", "clock", json=move, answer_s=_MOVE_S)
         except Failure as failure:
-            if failure.code != "not_found":
+            if failure.code != "no_such_route":
                 raise
             raise Failure(
                 "clock_fixed",
