@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from sqlalchemy import create_engine, make_url
 
-POSTGRES = os.environ.get("ALGA_BENCH_POSTGRES")
+POSTGRES = os.environ.get("ALGA_BENCH_POSTGRES") or None
 KIND = "SQLite" if POSTGRES is None else "PostgreSQL"
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from pydantic import AliasChoices, SecretStr
-from pydantic_settings import BaseSettings
+from pydantic import SecretStr
 
+from alga_common.settings import EnvironmentSettings
 from alga_runner.capabilities import OPERATIONS
 from alga_runner.settings import Settings
 from alga_server.settings import ServerSettings
@@ -21,17 +21,19 @@ DOCS = Path(__file__).parents[1] / "docs"
 _BETWEEN = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def settings_table(settings: type[BaseSettings]) -> str:
+def settings_table(settings: type[EnvironmentSettings]) -> str:
     """Every setting: its name, its environment variables, its default, its meaning."""
     rows = []
-    prefix = settings.model_config.get("env_prefix", "")
     for name, field in settings.model_fields.items():
-        alias = field.validation_alias
-        names = alias.choices if isinstance(alias, AliasChoices) else [alias or prefix + name.upper()]
         default = field.get_default()
         shown = "unset" if default is None or isinstance(default, SecretStr) else f"`{_plain(default)}`"
         rows.append(
-            [f"`{name}`", ", then ".join(f"`{one}`" for one in names), shown, field.description or ""]
+            [
+                f"`{name}`",
+                ", then ".join(f"`{one}`" for one in settings.variables(name)),
+                shown,
+                field.description or "",
+            ]
         )
     return _table(["setting", "environment", "default", "meaning"], rows)
 

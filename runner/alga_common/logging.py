@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
+from .environment import variable
 from .text import escape_controls
 from .time import rfc3339_of
 
@@ -81,6 +83,17 @@ def configure_logging(logger: str, level: str, handler: logging.Handler) -> None
     """Write ``logger``'s lines from ``level`` up, and other libraries' warnings, with ``handler``."""
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger(logger).setLevel(level.upper())
+
+
+def warn_of_ignored(logger: logging.Logger, variables: Sequence[str]) -> None:
+    """Log one warning that names those of ``variables`` that are set, although they have no effect here."""
+    ignored = [name for name in variables if variable(name) is not None]
+    if ignored:
+        logger.warning(
+            "Ignored: these variables of Alga's environment have no effect here: %s",
+            ", ".join(ignored),
+            extra={"action": "variables_ignored"},
+        )
 
 
 def stream_handler(stream: TextIO | None = None, worker: int | None = None) -> logging.Handler:

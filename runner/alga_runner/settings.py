@@ -6,36 +6,54 @@ A setting is given to ``Settings`` by name or found in the environment; names Al
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from alga_common.environment import EnvironmentFault
+from alga_common.settings import EnvironmentSettings, Variables
 
 from .errors import SettingsError
 
 MIB = 1024 * 1024
 
+UPSTREAM_VARIABLES = (
+    *("ALGA_AUTH_KEY", "ALGA_AUTH_KEY_FILE"),
+    *("S3_ACCESS_KEY", "MINIO_ACCESS_KEY", "S3_SECRET_KEY", "MINIO_SECRET_KEY", "S3_REGION"),
+    *("EXT_CACHE_ROOT", "EXT_CACHE_MAX_BYTES", "EXT_STATIC_STRICT_VALIDATION", "EXT_STATIC_MAX_FILE_BYTES"),
+    *("EXT_UI_CONTENT_SECURITY_POLICY", "EXT_UI_FRAME_ANCESTORS", "EXT_EGRESS_ALLOWLIST"),
+    *("UI_PROXY_BASE_URL", "UI_PROXY_TIMEOUT_MS", "UI_PROXY_AUTH_KEY"),
+    *("VAULT_ADDR", "ALGA_VAULT_ADDR", "VAULT_NAMESPACE"),
+    *("ALGA_VAULT_TRANSIT_MOUNT", "ALGA_VAULT_TOKEN_FILE"),
+    *("RUNNER_DEBUG_REDIS_URL", "RUNNER_DEBUG_REDIS_PASSWORD", "RUNNER_DEBUG_REDIS_STREAM_PREFIX"),
+    *("RUNNER_DEBUG_REDIS_MAXLEN", "RUNNER_DEBUG_MAX_EVENT_BYTES"),
+    *("RUST_LOG", "WASM_POOL_TOTAL_COMPONENTS", "SIGNING_TRUST_BUNDLE", "RUNTIME_LIMITS"),
+)
+"""Variables of Alga's runner that have no effect here (alga-contract 6)."""
 
-def _environment(*names: str) -> AliasChoices:
-    return AliasChoices(*names)
 
-
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """The runner's settings. Bytes are bytes, ``_ms`` milliseconds, ``_mb`` MiB, as in the execute request."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="ALGA_RUNNER_", populate_by_name=True, frozen=True, extra="forbid"
+    model_config = SettingsConfigDict(env_prefix="ALGA_RUNNER_")
+
+    command_variables: ClassVar = (
+        "ALGA_RUNNER_DEBUG",
+        "ALGA_RUNNER_HOST",
+        "ALGA_RUNNER_PORT",
+        "ALGA_RUNNER_WORKERS",
     )
 
     # The Alga server that host calls go to.
-    server_url: str | None = Field(
+    server_url: Annotated[str | None, Variables(("STORAGE_API_BASE_URL", "REGISTRY_BASE_URL"))] = Field(
         default=None,
-        validation_alias=_environment("STORAGE_API_BASE_URL", "REGISTRY_BASE_URL"),
         description="Base URL of the Alga server that answers host calls. Unset: host calls answer `unavailable`.",
     )
-    server_token: SecretStr | None = Field(
+    server_token: Annotated[
+        SecretStr | None, Variables(("RUNNER_STORAGE_API_TOKEN", "RUNNER_SERVICE_TOKEN"))
+    ] = Field(
         default=None,
-        validation_alias=_environment("RUNNER_STORAGE_API_TOKEN", "RUNNER_SERVICE_TOKEN"),
         description="Sent to the Alga server as `x-runner-auth`.",
     )
     server_dialect: Literal["alga", "prd"] = Field(
@@ -60,9 +78,8 @@ class Settings(BaseSettings):
     )
 
     # The HTTP service.
-    service_token: SecretStr | None = Field(
+    service_token: Annotated[SecretStr | None, Variables(("RUNNER_SERVICE_TOKEN",))] = Field(
         default=None,
-        validation_alias=_environment("RUNNER_SERVICE_TOKEN"),
         description="What callers of `/v1/execute` send as `x-runner-service-token`. "
         "Unset: the service starts for development only.",
     )
@@ -118,9 +135,8 @@ class Settings(BaseSettings):
     )
 
     # Where bundles come from.
-    bundle_store: str | None = Field(
+    bundle_store: Annotated[str | None, Variables(("BUNDLE_STORE_BASE",))] = Field(
         default=None,
-        validation_alias=_environment("BUNDLE_STORE_BASE"),
         description="Folder of published bundles, as a path or a `file://` URL. Unset: only bundles given by hand run.",
     )
 
@@ -259,7 +275,7 @@ class Settings(BaseSettings):
                 continue
             if bound < workers:
                 raise SettingsError(
-                    f"The setting {name} is {bound}, which cannot be divided among {workers} workers.",
+                    f"The setting {self.named(name)} is {bound}, which cannot be divided among {workers} workers.",
                     hint=f"Set it to {workers} or more, or start fewer workers.",
                 )
             shares[name] = bound // workers + (number <= bound % workers)
@@ -282,12 +298,8 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **values: Any) -> Self:
-        """Settings from ``values`` and the environment. Raises ``SettingsError``, which names the setting."""
+        """Settings from ``values`` and the environment. Raises ``SettingsError``, which names setting and variable."""
         try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise SettingsError(
-                f"The setting {name} cannot be used: {first['msg']}.", hint="See docs/settings.md."
-            ) from None
+            return cls.read(**values)
+        except EnvironmentFault as fault:
+            raise SettingsError(str(fault), hint=fault.hint) from None

@@ -176,7 +176,9 @@ def create_app(settings: ServerSettings, *, clock: Clock | None = None) -> FastA
 
 def _movable(clock: Clock, settings: ServerSettings) -> MovableClock:
     if not settings.development:
-        raise SettingsError("A clock that can be put forward is for development: set development.")
+        raise SettingsError(
+            "A clock that can be put forward is for development: set development (ALGA_SERVER_DEVELOPMENT)."
+        )
     if not isinstance(clock, MovableClock):
         raise SettingsError("The server's clock cannot be put forward.")
     return clock

@@ -6,21 +6,36 @@ A setting is given by name or found in the environment as ``ALGA_SERVER_`` and i
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
+from alga_common.environment import EnvironmentFault
+from alga_common.settings import EnvironmentSettings
 from alga_runner.errors import SettingsError
 
 WELL_KNOWN_TOKENS = frozenset({"local-runner-key", "changeme", "change-me", "secret"})
 """Tokens that example configurations carry, so they are no secrets (alga-contract 4)."""
 
 
-class ServerSettings(BaseSettings):
+UPSTREAM_VARIABLES = (
+    "RUNNER_BASE_URL",
+    "RUNNER_BACKEND",
+    "RUNNER_DOCKER_HOST",
+    "RUNNER_PUBLIC_BASE",
+    "RUNNER_CONFIG_API_TOKEN",
+    "EXT_GATEWAY_TIMEOUT_MS",
+)
+"""Variables with which Alga's own server finds and calls a runner: no effect here (alga-contract 1.9)."""
+
+
+class ServerSettings(EnvironmentSettings):
     """The server's settings."""
 
-    model_config = SettingsConfigDict(env_prefix="ALGA_SERVER_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="ALGA_SERVER_")
+
+    command_variables: ClassVar = ("ALGA_SERVER_DEBUG", "ALGA_SERVER_URL")
 
     database_url: str = Field(
         default="sqlite://",
@@ -158,13 +173,11 @@ class ServerSettings(BaseSettings):
 
     @classmethod
     def load(cls, **values: Any) -> Self:
-        """Settings from ``values`` and the environment. Raises ``SettingsError``, which names the setting."""
+        """Settings from ``values`` and the environment. Raises ``SettingsError``, which names setting and variable."""
         try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise SettingsError(f"The setting {name} cannot be used: {first['msg']}.") from None
+            return cls.read(**values)
+        except EnvironmentFault as fault:
+            raise SettingsError(str(fault), hint=fault.hint) from None
 
     def usable_token(self, token: SecretStr | None) -> str | None:
         """``token`` if it can guard anything: set, not blank, and not well-known outside of development."""

@@ -27,7 +27,7 @@ from tests.support.bundles import make_archive
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
-ENGINES = ["embedded", "procrastinate"] if "ALGA_TEST_POSTGRES" in os.environ else ["embedded"]
+ENGINES = ["embedded", "procrastinate"] if os.environ.get("ALGA_TEST_POSTGRES") else ["embedded"]
 ADMIN = {"authorization": "Bearer admin-token-of-the-test"}
 AT_MOST_S = 15
 ENDPOINTS = [{"method": "POST", "path": "/sync", "handler": "sync"}]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
-POSTGRES = os.environ.get("ALGA_TEST_POSTGRES")
+POSTGRES = os.environ.get("ALGA_TEST_POSTGRES") or None
 """The URL of a PostgreSQL server on which the server's tests run, in place of SQLite; scripts/postgres.py gives one."""
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from copy import copy
+from functools import wraps
 from importlib import import_module
 from typing import Any
 
 import click
 
+from ..environment import EnvironmentFault
 from ..text import escape_controls
 from .failures import Failure, print_document
 
@@ -28,20 +31,22 @@ def load(place: str) -> Any:
 class Commands(click.Group):
     """A group whose commands are imported when they are named.
 
-    ``places`` maps a command to where it is: ``package.module:name``. ``explain`` turns what a command raised into a
-    ``Failure``. Exit status: 1 for a failure, 2 for bad usage (click's own), 130 for Ctrl-C. With ``--debug`` the
-    exception is raised, with its traceback.
+    ``places`` maps a command to where it is: ``package.module:name``. ``check`` looks at the environment before any
+    command starts. ``explain`` turns what a command raised into a ``Failure``. Exit status: 1 for a failure, 2 for bad
+    usage (click's own), 130 for Ctrl-C. With ``--debug`` the exception is raised, with its traceback.
     """
 
     def __init__(
         self,
         *arguments: Any,
         places: Mapping[str, str],
+        check: Callable[[], None],
         explain: Callable[[Exception], Failure],
         **options: Any,
     ) -> None:
         super().__init__(*arguments, context_settings=GROUP_SETTINGS, **options)
         self._places = places
+        self._check = check
         self._explain = explain
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -52,8 +57,20 @@ class Commands(click.Group):
         """Import a command; ``None`` if no command has that name."""
         if cmd_name not in self._places:
             return None
-        command: click.Command = load(self._places[cmd_name])
+        command: click.Command = copy(load(self._places[cmd_name]))
+        if command.callback is not None:
+            command.callback = self._checked(command.callback)
         return command
+
+    def _checked(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """Check the environment once the arguments are parsed: help is for everyone."""
+
+        @wraps(callback)
+        def checked(*arguments: Any, **options: Any) -> Any:
+            self._check()
+            return callback(*arguments, **options)
+
+        return checked
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that ``ctx`` names."""
@@ -86,6 +103,8 @@ def unexpected(error: Exception, program: str) -> Failure:
     """Describe an exception outside the package's error tree: the operating system's, or a fault of ``program``."""
     if isinstance(error, Failure):
         return error
+    if isinstance(error, EnvironmentFault):
+        return Failure(error.code, str(error), hint=error.hint)
     if isinstance(error, OSError):
         return Failure("system_error", f"{error}.")
     hint = f"This is a fault of {program}; run it again as `{program} --debug ...` for a traceback."

@@ -4,15 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from ..capabilities import KNOWN_CAPABILITIES
+from ..environment import variable
 from ..wire import is_tenant_id
 from .commands import note_json
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+class VariableOption(click.Option):
+    """An option with ``envvar``; of several variables the first that is set counts, and a blank one is not set."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Return the value of the first variable that is set."""
+        names = [self.envvar] if isinstance(self.envvar, str) else self.envvar or ()
+        return next(filter(None, map(variable, names)), None)
+
+
+class GivenText(click.ParamType[str]):
+    """Text that is not blank: ``--host "$HOST"`` without a ``HOST`` is a mistake, not every address."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text."""
+        if not str(value).strip():
+            self.fail("it is empty; give a value, or leave the option out.", param, ctx)
+        return str(value)
+
+
+class GivenPath(click.Path):
+    """A path that is not blank, which would mean the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        return super().convert(GivenText().convert(value, param, ctx), param, ctx)
 
 
 class Capability(click.ParamType[str]):

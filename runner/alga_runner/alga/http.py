@@ -43,7 +43,7 @@ def connect(settings: Settings) -> AlgaServer:
         return NoAlgaServer()
     if settings.server_token is None or not settings.server_token.get_secret_value():
         raise SettingsError(
-            "An Alga server is configured, but no token for it.",
+            f"The setting {Settings.named('server_url')} is there, and no token for that server.",
             hint="Set RUNNER_STORAGE_API_TOKEN to the token the server expects as x-runner-auth.",
         )
     most, per_tenant = settings.max_server_connections, settings.max_server_connections_per_tenant
@@ -90,7 +90,7 @@ class HttpAlgaServer(AlgaServer):
         if not is_header_value(token.get_secret_value()):
             raise SettingsError(
                 "The token for the Alga server cannot be sent in an HTTP header.",
-                hint="RUNNER_STORAGE_API_TOKEN takes visible ASCII characters, without a line break at its end.",
+                hint=f"{Settings.named('server_token')} takes visible ASCII characters and no line break.",
             )
         self._headers = (
             (b"host", httpx.URL(self._base_url).netloc),
@@ -172,7 +172,8 @@ def normalised_base_url(url: str) -> str:
         return base_url(url).removesuffix("/api").rstrip("/")
     except ValueError as error:
         raise SettingsError(
-            f"The Alga server's base URL {error}.", hint="STORAGE_API_BASE_URL is like https://alga.example."
+            f"The Alga server's base URL {error}.",
+            hint=f"{Settings.named('server_url')} is like https://alga.example.",
         ) from None
 
 

@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from ..errors import BundleNotFound, SettingsError
 from ..models import parse_content_hash
+from ..settings import Settings
 from .bundle import Bundle
 from .read import read_archive
 
@@ -111,7 +112,7 @@ def bundle_source(base: str) -> BundleSource:
         encoded = (slash + path).encode("utf-8", "surrogateescape")
         return FolderBundles(Path(os.fsdecode(unquote_to_bytes(encoded))))
     raise SettingsError(
-        f"The setting bundle_store cannot be used: {fault}.",
+        f"The setting {Settings.named('bundle_store')} cannot be used: {fault}.",
         hint="Give a folder, as a path or a file:// URL.",
     )
 

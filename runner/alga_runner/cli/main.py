@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from alga_common.cli.commands import Commands
+from alga_common.cli.commands import Commands, load
+from alga_common.cli.options import VariableOption
 
 from .failures import explain
 
@@ -37,10 +38,15 @@ Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 """
 
 
-@click.group(cls=Commands, places=_COMMANDS, explain=explain, help=_HELP)
+def _check_environment() -> None:
+    load("alga_runner.settings:Settings").check_environment()
+
+
+@click.group(cls=Commands, places=_COMMANDS, check=_check_environment, explain=explain, help=_HELP)
 @click.version_option(package_name="alga-runner", prog_name="alga-runner")
 @click.option(
     "--debug",
+    cls=VariableOption,
     is_flag=True,
     envvar="ALGA_RUNNER_DEBUG",
     help="Show the traceback of a failure.  [env: ALGA_RUNNER_DEBUG]",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from alga_common.cli.commands import load
+from alga_common.cli.options import GivenText, VariableOption
 from alga_common.wire import is_loopback
 
 from .options import WorkerCount
@@ -35,6 +36,8 @@ and the signal's number when a second signal cut it short.
 @click.command(help=_HELP, short_help="Serve executions over HTTP.")
 @click.option(
     "--host",
+    cls=VariableOption,
+    type=GivenText(),
     default="127.0.0.1",
     show_default=True,
     envvar="ALGA_RUNNER_HOST",
@@ -42,6 +45,7 @@ and the signal's number when a second signal cut it short.
 )
 @click.option(
     "--port",
+    cls=VariableOption,
     type=click.IntRange(0, 65535),
     default=8080,
     show_default=True,
@@ -51,11 +55,13 @@ and the signal's number when a second signal cut it short.
 @click.option(
     "--bundle-store",
     metavar="FOLDER",
+    type=GivenText(),
     help="Where extensions are published, as a path or a file:// URL.  [env: BUNDLE_STORE_BASE]",
 )
 @click.option(
     "--server-url",
     metavar="URL",
+    type=GivenText(),
     help="The Alga server that answers host calls.  [env: STORAGE_API_BASE_URL]",
 )
 @click.option(
@@ -65,6 +71,7 @@ and the signal's number when a second signal cut it short.
 )
 @click.option(
     "--workers",
+    cls=VariableOption,
     type=WorkerCount(),
     default="1",
     show_default=True,

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import anyio
 import click
 
 from alga_common.cli.commands import load
+from alga_common.logging import warn_of_ignored
 
 from .. import workers as workers_of
-from ..settings import Settings
+from ..settings import UPSTREAM_VARIABLES, Settings
 from ..telemetry import configure_logging
+
+logger = logging.getLogger("alga_runner")
 
 
 def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_token: bool) -> int:
     """Serve until a signal, with the settings that are ``given``; the exit status."""
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     configure_logging(settings.log_level)
+    warn_of_ignored(logger, UPSTREAM_VARIABLES)
     if workers == 1:
         load("alga_runner.engine:check_in_subprocess")()  # a supervisor needs no engine
 

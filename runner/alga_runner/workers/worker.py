@@ -160,7 +160,8 @@ def _check_max_rss(max_rss_mb: int) -> None:
     resident_mb = -(-resident_bytes() // MIB)
     if 0 < max_rss_mb <= resident_mb:
         raise SettingsError(
-            f"The setting worker_max_rss_mb is {max_rss_mb}, and an idle worker has {resident_mb} MiB.",
+            f"The setting worker_max_rss_mb (ALGA_RUNNER_WORKER_MAX_RSS_MB) is {max_rss_mb},"
+            f" and an idle worker has {resident_mb} MiB.",
             hint="Leave room for executions, or set 0 for no bound.",
         )
 

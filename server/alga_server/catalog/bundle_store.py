@@ -61,7 +61,8 @@ class BundleStore:
                 pass
         except OSError as error:
             raise SettingsError(
-                f"The folder {root} that bundle_store names cannot be used: {error.strerror}."
+                f"The folder {root} that bundle_store (ALGA_SERVER_BUNDLE_STORE) names cannot be used:"
+                f" {error.strerror}."
             ) from None
 
     def exposure(self) -> str | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
-from alga_common.cli.commands import Commands
+from alga_common.cli.commands import Commands, load
+from alga_common.cli.options import VariableOption
 
 from .failures import explain
 
@@ -51,10 +54,20 @@ Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 """
 
 
-@click.group(cls=Commands, places=_COMMANDS, explain=explain, help=_HELP)
+_EVERYDAY = {"ALGA_SERVER_ADMIN_TOKEN", "ALGA_SERVER_DEBUG", "ALGA_SERVER_URL"}
+"""Variables of an admin's shell: for these alone the settings, which are slow to import, are not looked at."""
+
+
+def _check_environment() -> None:
+    if any(name.upper().startswith("ALGA_SERVER_") for name in os.environ.keys() - _EVERYDAY):
+        load("alga_server.settings:ServerSettings").check_environment()
+
+
+@click.group(cls=Commands, places=_COMMANDS, check=_check_environment, explain=explain, help=_HELP)
 @click.version_option(package_name="alga-runner", prog_name="alga-server")
 @click.option(
     "--debug",
+    cls=VariableOption,
     is_flag=True,
     envvar="ALGA_SERVER_DEBUG",
     help="Show the traceback of a failure.  [env: ALGA_SERVER_DEBUG]",

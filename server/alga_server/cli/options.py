@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from alga_common.cli.commands import load
-from alga_common.cli.options import CommandT, Tenant, json_option
+from alga_common.cli.options import CommandT, Tenant, VariableOption, json_option
 
 from .session import Session
 
@@ -69,6 +69,7 @@ def client(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--server",
         "server_url",
+        cls=VariableOption,
         metavar="URL",
         type=ServerUrl(),
         envvar="ALGA_SERVER_URL",

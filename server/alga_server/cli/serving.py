@@ -20,10 +20,10 @@ import uvicorn
 
 from alga_common.cli.failures import Failure, print_document
 from alga_common.cli.page import Page
-from alga_common.logging import configure_logging, stream_handler
+from alga_common.logging import configure_logging, stream_handler, warn_of_ignored
 
 from ..app import Server
-from ..settings import ServerSettings
+from ..settings import UPSTREAM_VARIABLES, ServerSettings
 from .tokens import RUNNER_NAMES, TOKENS, made_tokens, read_tokens
 
 DRAIN_S = 30
@@ -33,6 +33,8 @@ KEEP_ALIVE_S = 75
 """How long an idle connection stays open: longer than runners and balancers keep theirs, so that they close first."""
 
 _BACKLOG = 2048
+
+logger = logging.getLogger("alga_server")
 
 
 def serve(
@@ -57,6 +59,7 @@ def serve(
             values["bundle_store"] = Path(stack.enter_context(TemporaryDirectory(prefix="alga-bundles-")))
         settings = ServerSettings.load(**values)
         log_to_stderr()
+        warn_of_ignored(logger, UPSTREAM_VARIABLES)
         listener = stack.enter_context(listen(host, port))
         url = url_of(listener)
         environment = _environment(url, settings, made) if dev else {}

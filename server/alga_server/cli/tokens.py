@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from difflib import get_close_matches
 from pathlib import Path
 
 from alga_common.cli.commands import say
@@ -24,13 +25,17 @@ RUNNER_NAMES = {"runner_token": "RUNNER_STORAGE_API_TOKEN", "runner_service_toke
 
 _FILE_BYTES = 64 * 1024
 _SETTING = {variable: setting for setting, variable in TOKENS.items()}
-_RUNNER_VARIABLES = frozenset(RUNNER_NAMES.values())
+_RUNNER_VARIABLES = {
+    *RUNNER_NAMES.values(),
+    *("STORAGE_API_BASE_URL", "REGISTRY_BASE_URL", "BUNDLE_STORE_BASE", "PORT"),
+}
 
 
 def read_tokens(path: Path) -> dict[str, str]:
     """Return the settings of a file of lines ``ALGA_SERVER_ADMIN_TOKEN=...``, with or without ``export``.
 
-    Empty lines and those that start with ``#`` are ignored. Raises ``Failure`` with ``token_file_unusable``.
+    Ignored are empty lines, those that start with ``#``, names without a value, and the runner's names: the file may be
+    its environment, too. Raises ``Failure`` with ``token_file_unusable``.
     """
     try:
         with path.open("rb") as file:
@@ -44,13 +49,13 @@ def read_tokens(path: Path) -> dict[str, str]:
     tokens: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         name, separator, value = line.strip().removeprefix("export ").partition("=")
-        if not name.strip() or name.startswith("#"):
+        name, value = name.strip(), value.strip().strip("'\"")
+        if not name or name.startswith(("#", "ALGA_RUNNER_")) or name in _RUNNER_VARIABLES:
             continue
-        if name.strip() in _RUNNER_VARIABLES:
-            continue  # the same file may be the runner's environment, too
-        if not separator or name.strip() not in _SETTING:
-            raise _unusable(path, f"names no token in line {number}")
-        tokens[_SETTING[name.strip()]] = value.strip().strip("'\"")
+        if not separator or name not in _SETTING:
+            raise _unusable(path, f"names no token in line {number}{_nearest(name)}")
+        if value.strip():
+            tokens[_SETTING[name]] = value
     return tokens
 
 
@@ -64,6 +69,14 @@ def fresh_environment() -> dict[str, str]:
     tokens = {setting: secrets.token_urlsafe(24) for setting in TOKENS}
     server = {TOKENS[setting]: token for setting, token in tokens.items()}
     return server | {variable: tokens[setting] for setting, variable in RUNNER_NAMES.items()}
+
+
+def _nearest(name: str) -> str:
+    """The token that a wrong name may mean. Another text is not quoted: it may be a token itself."""
+    if not name.startswith("ALGA_SERVER_"):
+        return ""
+    nearest = get_close_matches(name, _SETTING, n=1, cutoff=0.0)[0]
+    return f": {name} is not one; the nearest is {nearest}"
 
 
 def _unusable(path: Path, why: str) -> Failure:

@@ -55,7 +55,10 @@ class RunnerClient:
         token = settings.runner_service_token.get_secret_value() if settings.runner_service_token else ""
         if token:
             if not is_header_value(token):
-                raise SettingsError("The setting runner_service_token cannot be sent in an HTTP header.")
+                raise SettingsError(
+                    "The setting runner_service_token (ALGA_SERVER_RUNNER_SERVICE_TOKEN) cannot be sent"
+                    " in an HTTP header."
+                )
             self._headers["x-runner-service-token"] = token
         self._transport = transport or SocketTransport(
             settings.max_runner_calls, settings.max_runner_calls, max_answer_bytes=self._max_answer_bytes
@@ -115,7 +118,8 @@ def _base_url(text: str) -> str:
         return base_url(text)
     except ValueError as error:
         raise SettingsError(
-            f"The setting runner_url {error}.", hint="It is like http://127.0.0.1:8080."
+            f"The setting runner_url (ALGA_SERVER_RUNNER_URL) {error}.",
+            hint="It is like http://127.0.0.1:8080.",
         ) from None
 
 

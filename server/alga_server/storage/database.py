@@ -144,17 +144,20 @@ def _open(url: str, threads: int, session: Mapping[str, str]) -> Backend:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # its text may quote the URL, and with it a password
-        raise SettingsError("The setting database_url is not a database URL.") from None
+        raise SettingsError(
+            "The setting database_url (ALGA_SERVER_DATABASE_URL) is not a database URL."
+        ) from None
     if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
         return open_postgres(parsed, threads=threads, session=session)
     raise SettingsError(
-        f"The setting database_url names {parsed.drivername}, which is not supported.",
+        f"The setting database_url (ALGA_SERVER_DATABASE_URL) names {parsed.drivername}, which is not supported.",
         hint="Use sqlite:// or sqlite:///path/to/file.db, or postgresql://user:password@host/database.",
     )
 
 
 def _foreign(table: Exception) -> SettingsError:
     return SettingsError(
-        f"The database that database_url names has a table {table} that this server did not make.",
+        f"The database that database_url (ALGA_SERVER_DATABASE_URL) names has a table {table}"
+        " that this server did not make.",
         hint="Give the server a database of its own.",
     )

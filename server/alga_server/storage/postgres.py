@@ -79,7 +79,8 @@ def _engine(url: URL, session: Mapping[str, str], *, connections: int) -> Engine
         )
     except ImportError:
         raise SettingsError(
-            "The setting database_url names a PostgreSQL database, and its driver is not installed.",
+            "The setting database_url (ALGA_SERVER_DATABASE_URL) names a PostgreSQL database,"
+            " and its driver is not installed.",
             hint='Install it: pip install "alga-runner[postgres]".',
         ) from None
     event.listen(engine, "handle_error", _forget_values)
@@ -102,12 +103,14 @@ def _before_migrating(connection: Connection) -> None:
     version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
     if version < OLDEST * 10_000:
         raise SettingsError(
-            f"The database that database_url names is PostgreSQL {version // 10_000}; it must be {OLDEST} or newer."
+            f"The database that database_url (ALGA_SERVER_DATABASE_URL) names is PostgreSQL"
+            f" {version // 10_000}; it must be {OLDEST} or newer."
         )
     encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
     if encoding != "UTF8":
         raise SettingsError(
-            f"The database that database_url names has the encoding {encoding}; it must be UTF8.",
+            f"The database that database_url (ALGA_SERVER_DATABASE_URL) names has the encoding"
+            f" {encoding}; it must be UTF8.",
             hint="Make one: createdb --encoding UTF8 --template template0 alga.",
         )
 
@@ -118,6 +121,6 @@ def _explain(error: SQLAlchemyError | OSError, url: URL) -> SettingsError:
     if url.password:
         why = why.replace(str(url.password), "***")
     return SettingsError(
-        f"The database that database_url names is not usable: {why}.",
+        f"The database that database_url (ALGA_SERVER_DATABASE_URL) names is not usable: {why}.",
         hint="Check that PostgreSQL runs there, and the user, password, host, port and database of the URL.",
     )

@@ -50,7 +50,7 @@ def sqlite_file(url: str) -> Path | None:
     else:
         return Path(os.fsdecode(name)).absolute()
     raise SettingsError(
-        f"The setting database_url {fault}.",
+        f"The setting database_url (ALGA_SERVER_DATABASE_URL) {fault}.",
         hint="It is like sqlite:///relative/to/here.db or sqlite:////srv/absolute.db.",
     )
 
@@ -89,7 +89,9 @@ def _explain(error: SQLAlchemyError | OSError, file: Path | None) -> SettingsErr
         if isinstance(error, DatabaseError)
         else error
     )
-    return SettingsError(f"The database {file or 'in memory'} that database_url names is not usable: {why}.")
+    return SettingsError(
+        f"The database {file or 'in memory'} that database_url (ALGA_SERVER_DATABASE_URL) names is not usable: {why}."
+    )
 
 
 def _exposures(file: Path | None) -> list[str]:

@@ -19,7 +19,7 @@ DEMO = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
 SCHEDULER = "cap:scheduler.manage"
 
 
-if "ALGA_TEST_POSTGRES" in os.environ:
+if os.environ.get("ALGA_TEST_POSTGRES"):
 
     @pytest.fixture
     def alga(_alga_bench: Bench, request: pytest.FixtureRequest, database_url: str) -> Iterator[Alga]:

@@ -311,7 +311,7 @@ def test_a_database_that_is_none_is_a_sentence(tmp_path: Path) -> None:
 
     ended = alga("serve", "--database", str(tmp_path / "alga.db"), "--port", "0")
 
-    assert "database_url names is not usable" in said(ended, "settings_invalid")
+    assert "database_url (ALGA_SERVER_DATABASE_URL) names is not usable" in said(ended, "settings_invalid")
     assert ended.stdout == ""
 
 
@@ -320,7 +320,9 @@ def test_a_store_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
 
     ended = alga("serve", "--dev", "--bundle-store", str(tmp_path / "file" / "below"), "--port", "0")
 
-    assert "bundle_store names cannot be used: Not a directory" in said(ended, "settings_invalid")
+    assert "bundle_store (ALGA_SERVER_BUNDLE_STORE) names cannot be used: Not a directory" in said(
+        ended, "settings_invalid"
+    )
 
 
 def test_a_wrong_token_is_refused(server: Serving) -> None:

@@ -14,10 +14,10 @@ from alga_server import ManualClock, Server, ServerSettings
 from alga_server.storage import migrations
 from tests.support.server import ADMIN_TOKEN, GATEWAY_TOKEN, RUNNER_TOKEN, Alga, FakeRunner, Install
 
-collect_ignore_glob = [] if "ALGA_TEST_POSTGRES" in os.environ else ["postgres/*"]
+collect_ignore_glob = [] if os.environ.get("ALGA_TEST_POSTGRES") else ["postgres/*"]
 
 
-@pytest.fixture(params=["postgres"] if "ALGA_TEST_POSTGRES" in os.environ else ["memory", "file"])
+@pytest.fixture(params=["postgres"] if os.environ.get("ALGA_TEST_POSTGRES") else ["memory", "file"])
 def each_database_url(request: pytest.FixtureRequest, database_url: str) -> str:
     """Each kind of database in turn."""
     return "sqlite://" if request.param == "memory" else database_url

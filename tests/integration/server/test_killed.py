@@ -106,7 +106,7 @@ class Killing:
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
     """Makes an empty database; its URL. On the PostgreSQL server at ``ALGA_TEST_POSTGRES``, if there is one."""
     server = os.environ.get("ALGA_TEST_POSTGRES")
-    if server is None:
+    if not server:
         yield lambda: f"sqlite:///{tmp_path_factory.mktemp('killed') / 'alga.db'}"
         return
     engine = create_engine(

@@ -31,7 +31,9 @@ def test_the_shares_of_a_tenant_are_together_the_bound_and_nearly_equal(bound: i
 
 
 def test_a_bound_smaller_than_the_number_of_workers_is_refused_by_name() -> None:
-    with pytest.raises(SettingsError, match="max_things_per_tenant is 10, which cannot be divided among 11"):
+    with pytest.raises(
+        SettingsError, match=r"max_things_per_tenant \(ALGA_\w+\) is 10, which cannot be divided among 11"
+    ):
         Bounded().for_worker(1, 11)
 
 

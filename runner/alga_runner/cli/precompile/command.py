@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from alga_common.cli.commands import load, note_json
+from alga_common.cli.options import GivenText
 
 from ..options import output_option
 
@@ -33,6 +34,7 @@ after Ctrl-C.
 @click.option(
     "--code-cache",
     metavar="FOLDER",
+    type=GivenText(),
     help="Where compiled code is kept.  [env: ALGA_RUNNER_CODE_CACHE; default: in the user's cache]",
 )
 @click.option(

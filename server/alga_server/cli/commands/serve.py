@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from alga_common.cli.commands import load
-from alga_common.cli.options import json_option
+from alga_common.cli.options import GivenPath, GivenText, json_option
 from alga_common.wire import is_loopback
 
 from ..options import DatabaseUrl, ServerUrl
@@ -40,7 +40,12 @@ second signal cut it short.
 
 @click.command(help=_HELP, short_help="Run the server.")
 @click.option(
-    "--host", metavar="HOST", default="127.0.0.1", show_default=True, help="The address to listen on."
+    "--host",
+    metavar="HOST",
+    type=GivenText(),
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on.",
 )
 @click.option(
     "--port",
@@ -59,7 +64,7 @@ second signal cut it short.
 @click.option(
     "--bundle-store",
     metavar="FOLDER",
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     help="Folder for the bundles of installs, where the runner fetches them.  [env: ALGA_SERVER_BUNDLE_STORE]",
 )
 @click.option(
@@ -71,7 +76,7 @@ second signal cut it short.
 @click.option(
     "--token-file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=GivenPath(),
     help="Lines such as ALGA_SERVER_ADMIN_TOKEN=...; they go before the environment.",
 )
 @click.option("--dev", is_flag=True, help="For development, on loopback only.")

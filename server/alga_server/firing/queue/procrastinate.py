@@ -91,14 +91,14 @@ class QueuedJobs(JobRunner):
         self._url = make_url(settings.database_url)
         if self._url.get_backend_name() != "postgresql":
             raise SettingsError(
-                "The setting job_engine names procrastinate, which works on PostgreSQL only.",
-                hint="Set database_url to a PostgreSQL database, or job_engine to embedded.",
+                "The setting job_engine (ALGA_SERVER_JOB_ENGINE) names procrastinate, which works on PostgreSQL only.",
+                hint="Set database_url (ALGA_SERVER_DATABASE_URL) to a PostgreSQL database, or job_engine to embedded.",
             )
         try:
             import procrastinate  # noqa: F401, PLC0415 - optional
         except ImportError:
             raise SettingsError(
-                "The setting job_engine names procrastinate, which is not installed.",
+                "The setting job_engine (ALGA_SERVER_JOB_ENGINE) names procrastinate, which is not installed.",
                 hint='Install it: pip install "alga-runner[postgres]".',
             ) from None
         self._clock = clock

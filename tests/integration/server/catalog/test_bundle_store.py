@@ -177,7 +177,10 @@ def test_discarding_what_is_not_there_is_fine(root: Path) -> None:
 def test_a_store_that_is_a_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(SettingsError, match="bundle_store names cannot be used: Not a directory"):
+    with pytest.raises(
+        SettingsError,
+        match=r"bundle_store \(ALGA_SERVER_BUNDLE_STORE\) names cannot be used: Not a directory",
+    ):
         BundleStore(tmp_path / "file")
 
 

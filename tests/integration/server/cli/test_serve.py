@@ -149,7 +149,9 @@ def test_a_setting_that_cannot_be_used_is_a_sentence(serve: Serve, monkeypatch: 
     result = serve("--dev")
 
     assert result.exit_code == 1
-    assert result.stderr.startswith("error[settings_invalid]: The setting database_threads cannot be used")
+    assert result.stderr.startswith(
+        "error[settings_invalid]: The setting database_threads (ALGA_SERVER_DATABASE_THREADS) cannot be used"
+    )
 
 
 def exports(result: Result) -> dict[str, str]:

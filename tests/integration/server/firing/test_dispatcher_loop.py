@@ -67,7 +67,7 @@ class TestOnItsOwn:
         assert fake_runner.nominal_times() == ["2026-01-01T01:00:00.000Z"]
 
     @pytest.mark.skipif(
-        "ALGA_TEST_POSTGRES" in os.environ, reason="PostgreSQL may take longer than settle() waits"
+        bool(os.environ.get("ALGA_TEST_POSTGRES")), reason="PostgreSQL may take longer than settle() waits"
     )
     async def test_it_looks_again_only_when_there_is_a_reason(
         self, install: Install, monkeypatch: pytest.MonkeyPatch

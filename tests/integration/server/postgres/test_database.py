@@ -32,7 +32,9 @@ async def test_a_database_that_is_not_there_is_a_settings_error_with_a_hint(
 ) -> None:
     database = Database(changed(database_url, password=PASSWORD, **change))
 
-    with pytest.raises(SettingsError, match="database_url names is not usable") as refusal:
+    with pytest.raises(
+        SettingsError, match=r"database_url \(ALGA_SERVER_DATABASE_URL\) names is not usable"
+    ) as refusal:
         await database.start()
     await database.aclose()
 
