@@ -215,13 +215,13 @@ class Runner:
 
     async def _carry_out(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
         """One execution, reported with any outcome."""
-        status, detail, started = "cancelled", None, perf_counter()
+        status, detail, started, programs = "cancelled", None, perf_counter(), self._programs
         self.telemetry.execution_began()
         try:
             response = await self._execute(request, execution)
         except AlgaError as error:
             status = error.code
-            reported = await add_context(error, request, execution, self.timeout_s(request), self._programs)
+            reported = await add_context(error, request, execution, self.timeout_s(request), programs)
             detail = log_detail(reported)
             raise reported from error.__cause__
         else:
@@ -230,7 +230,8 @@ class Runner:
         finally:
             if execution.log:
                 self._pass_on_log(execution)
-            self.telemetry.execution(status, perf_counter() - started, request.context, detail)
+            endpoint = None if programs is None else programs.endpoint(request)
+            self.telemetry.execution(status, perf_counter() - started, request.context, detail, endpoint)
 
     def _pass_on_log(self, execution: Execution) -> None:
         if self.settings.log_guest_lines:

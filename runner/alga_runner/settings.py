@@ -131,7 +131,8 @@ class Settings(EnvironmentSettings):
     )
     log_guest_lines: bool = Field(
         default=False,
-        description="Whether the runner's log has what extensions log, too. That may be their tenants' data.",
+        description="Whether the runner's log has what extensions log, too: at most 200 lines a second over a long "
+        "time. That may be their tenants' data. `serve --dev` sets it unless you do.",
     )
 
     # Where bundles come from.

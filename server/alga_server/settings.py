@@ -91,7 +91,7 @@ class ServerSettings(EnvironmentSettings):
     development: bool = Field(
         default=False,
         description="Accept the well-known tokens of example configurations, such as `changeme`. "
-        "Never set it where others can reach the server.",
+        "The log has what extensions log, too. Never set it where others can reach the server.",
     )
     bundle_store: Path | None = Field(
         default=None,

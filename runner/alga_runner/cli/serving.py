@@ -21,6 +21,8 @@ logger = logging.getLogger("alga_runner")
 def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_token: bool) -> int:
     """Serve until a signal, with the settings that are ``given``; the exit status."""
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
+    if not require_token and "log_guest_lines" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"log_guest_lines": True})  # for development
     configure_logging(settings.log_level)
     warn_of_ignored(logger, UPSTREAM_VARIABLES)
     if workers == 1:

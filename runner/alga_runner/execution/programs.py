@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import anyio.to_thread
 from anyio.abc import TaskGroup
@@ -18,8 +19,10 @@ from ..engine import CompileBounds, Engine, ModuleLoader
 from ..errors import ModuleTooLarge
 from ..frames import Frame
 from ..guests import CoreHost, CoreProgram
+from ..models import ExecuteRequest
 from ..settings import MIB, Settings
 from ..telemetry import Telemetry
+from .endpoints import DeclaredEndpoints
 from .single_flight import SingleFlight
 from .symbolizer import Symbolizer
 
@@ -81,6 +84,7 @@ class Programs:
         self._max_module_bytes = max_module_bytes
         self._by_bundle: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
         self._by_module: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
+        self._endpoints: WeakKeyDictionary[CoreProgram, DeclaredEndpoints] = WeakKeyDictionary()
         self._symbolizer = Symbolizer(bundles, modules, tasks)
 
     def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> CoreProgram | None:
@@ -92,9 +96,18 @@ class Programs:
 
         async def load() -> CoreProgram:
             bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
-            return (await self._linked(bundle.wasm, tenant_id)).copy()
+            program = (await self._linked(bundle.wasm, tenant_id)).copy()
+            self._endpoints[program] = await anyio.to_thread.run_sync(DeclaredEndpoints.of, bundle)
+            return program
 
         return await self._by_bundle.get((tenant_id, extension_id, content_hash), load)
+
+    def endpoint(self, request: ExecuteRequest) -> str | None:
+        """The endpoint that ``request`` calls, as its manifest declares it; ``None`` if that is not known."""
+        context, http = request.context, request.http
+        program = self.loaded(context.tenant_id, context.extension_id, context.content_hash)
+        declared = None if program is None else self._endpoints.get(program)
+        return None if declared is None else declared.name(http.method, http.path)
 
     async def located(
         self, tenant_id: str, extension_id: str, content_hash: str, frames: tuple[Frame, ...]

@@ -49,6 +49,7 @@ class Line(NamedTuple):
     version_id: str | None
     request_id: str | None
     detail: str | None
+    endpoint: str | None = None
 
 
 class Entry(NamedTuple):
@@ -77,9 +78,10 @@ def entry(line: Line) -> Entry:
         return Entry(line.created, line.level, f"Extension {fields['extension_id']} logged: {said}", fields)
     duration_ms = round(line.duration_s * 1000, 3)
     fields["operation"] = line.operation
+    fields["endpoint"] = endpoint = _safe(line.endpoint)
     fields["status"] = line.status
     fields["duration_ms"] = duration_ms
-    sentence = f"{_what(line, fields['extension_id'])} after {duration_ms} ms"
+    sentence = f"{_what(line, fields, endpoint)} after {duration_ms} ms"
     if line.detail:
         fields["detail"] = detail = _safe(line.detail)
         sentence = f"{sentence}: {detail}"
@@ -237,13 +239,16 @@ def only_handler(logger: logging.Logger) -> logging.Handler | None:
     return handlers[0]
 
 
-def _what(line: Line, extension: object) -> str:
+def _what(line: Line, fields: dict[str, object], endpoint: str | None) -> str:
+    extension = fields["extension_id"]
     if line.action == "http_request":
         caller = f" for extension {extension}" if extension else ""
         return f"Request to {line.operation}{caller} was answered {line.status}"
     what = f"Host call {line.operation}" if line.operation else "Execution"
     outcome = "succeeded" if line.status == "ok" else f"ended with {line.status}"
-    return f"{what} of extension {extension} {outcome}"
+    version = f" (version {fields['version_id']})" if line.action == "execution" and line.version_id else ""
+    handler = f", {endpoint}," if endpoint else ""
+    return f"{what} of extension {extension}{version}{handler} {outcome}"
 
 
 def _safe(text: str | None, limit: int = MAX_FIELD_CHARACTERS) -> str | None:

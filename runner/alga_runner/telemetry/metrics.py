@@ -68,7 +68,7 @@ COMPILE_SECONDS = Family(
 DROPPED = Family(
     "alga_runner_log_lines_dropped_total",
     "counter",
-    "Log lines lost because the queue was full, closed, or a handler failed.",
+    "Log lines lost because the queue was full, closed, a handler failed, or guests logged too many.",
 )
 
 FAMILIES = (

@@ -7,12 +7,18 @@ from collections.abc import Callable
 from time import monotonic, time
 from typing import Protocol
 
+from alga_common.rate import TokenBucket
+
 from ..errors import ServerFault
 from .exposition import Snapshot
 from .lines import MAX_QUEUED_LINES, Line, LogQueue
 from .metrics import Metrics
 
 logging.getLogger("alga_runner").addHandler(logging.NullHandler())  # quiet until an application configures it
+
+GUEST_LINES_PER_SECOND = 200
+GUEST_LINES_BURST = 1_000
+"""How many lines of guests are logged, all tenants together: a guest that logs in a loop must not fill the log."""
 
 _LEVELS = {"internal": logging.ERROR, "breach": logging.WARNING}
 FAULT_LINES_EVERY_S = 60.0
@@ -51,6 +57,7 @@ def _line(
     detail: str | None,
     operation: str | None = None,
     duration_s: float = 0.0,
+    endpoint: str | None = None,
 ) -> Line:
     return Line(
         time(),
@@ -65,6 +72,7 @@ def _line(
         who.version_id,
         who.request_id,
         detail,
+        endpoint,
     )
 
 
@@ -84,6 +92,9 @@ class Telemetry:
         self._metrics = Metrics()
         self._clock = clock
         self._fault_lines: dict[ServerFault, float] = {}
+        self._guest_lines = TokenBucket(
+            per_second=GUEST_LINES_PER_SECOND, burst=GUEST_LINES_BURST, clock=clock
+        )
         self._lines = LogQueue(
             logger or logging.getLogger("alga_runner"), self._metrics.dropped, capacity=max_queued_lines
         )
@@ -112,17 +123,40 @@ class Telemetry:
                 )
             )
 
-    def execution(self, status: str, duration_s: float, who: Who, detail: str | None = None) -> None:
-        """Report one execution of ``who``; ``status`` is ``ok`` or the code of the error that ended it."""
+    def execution(
+        self,
+        status: str,
+        duration_s: float,
+        who: Who,
+        detail: str | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        """Report one execution of ``who``; ``status`` is ``ok`` or the code of the error that ended it.
+
+        ``endpoint`` is its handler as the manifest declares it, if that is known.
+        """
         self._metrics.execution(status, duration_s)
         level = logging.INFO if status == "ok" else logging.WARNING
         if self._lines.wanted(level):
-            self._lines.write(_line(level, "execution", status, who, detail=detail, duration_s=duration_s))
+            self._lines.write(
+                _line(
+                    level,
+                    "execution",
+                    status,
+                    who,
+                    detail=detail,
+                    duration_s=duration_s,
+                    endpoint=endpoint,
+                )
+            )
 
     def guest_line(self, level: str, message: str, who: Who) -> None:
-        """Pass on what a guest logged, at its own ``level``."""
+        """Pass on what a guest logged, at its own ``level``; beyond a rate, lines are dropped and counted."""
         number = _GUEST_LEVELS.get(level, logging.INFO)
         if self._lines.wanted(number):
+            if not self._guest_lines.take():
+                self._metrics.dropped()
+                return
             self._lines.write(_line(number, "guest_log", level, who, detail=message))
 
     def execution_began(self) -> None:

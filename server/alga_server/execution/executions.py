@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from uuid import uuid4
 
+from alga_common.rate import TokenBucket
+from alga_common.text import cut
 from alga_runner.models import (
     ExecuteAnswer,
     ExecuteRequest,
@@ -28,6 +31,14 @@ ANSWER_GRACE_S = 5.0
 
 TOKEN_GRACE_S = 10.0
 """How much longer than the execution's own time its token is valid."""
+
+
+DEVELOPMENT_LOG_BYTES = 4 * 1024
+"""Bytes of the end of each guest's log that a server in development shows in its own log."""
+
+MAX_LINE_CHARACTERS = 1_000
+
+logger = logging.getLogger("alga_server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,7 @@ class Executor:
         self._clock = clock
         self._tokens = tokens
         self._runner = runner
+        self._guest_lines = TokenBucket(per_second=50, burst=500, clock=clock.monotonic)
 
     async def execute(
         self,
@@ -144,8 +156,28 @@ class Executor:
                 request,
                 timeout_s=timeout_ms / 1000 + ANSWER_GRACE_S,
                 idempotency_key=idempotency_key,
-                log_bytes=log_bytes,
+                log_bytes=max(log_bytes, DEVELOPMENT_LOG_BYTES) if self._settings.development else log_bytes,
             )
         except RunnerFailure as error:
             failure = error
-        return Outcome(request_id, response, failure, self._clock.monotonic() - started)
+        outcome = Outcome(request_id, response, failure, self._clock.monotonic() - started)
+        if self._settings.development and outcome.log_tail:
+            self._show_log(outcome.log_tail, request.context)
+        return outcome
+
+    def _show_log(self, log: str, context: ExecutionContext) -> None:
+        """Log what the guest logged, for its developer in front of the terminal; its rate is bounded."""
+        for line in log.splitlines():
+            if self._guest_lines.take():
+                logger.info(
+                    "Extension %s logged: %s",
+                    context.extension_id,
+                    cut(line, MAX_LINE_CHARACTERS),
+                    extra={
+                        "action": "guest_log",
+                        "tenant_id": context.tenant_id,
+                        "install_id": context.install_id,
+                        "extension_id": context.extension_id,
+                        "request_id": context.request_id,
+                    },
+                )

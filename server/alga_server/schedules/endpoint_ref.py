@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, select
 
+from alga_common.routing import EndpointT
 from alga_runner.models import EndpointInfo
 
 from ..errors import FieldRefused
@@ -19,23 +19,6 @@ SCHEDULABLE_METHODS = frozenset({"GET", "POST"})
 
 _METHOD_AND_PATH = re.compile(r"([A-Za-z]+)\s+(.+)", re.DOTALL)
 _NOT_FOUND = "Endpoint not found or not schedulable"
-
-
-class Endpoint(Protocol):
-    """What a selector looks at."""
-
-    @property
-    def method(self) -> str:
-        """Upper case."""
-        ...
-
-    @property
-    def path(self) -> str:
-        """With a leading slash."""
-        ...
-
-
-EndpointT = TypeVar("EndpointT", bound=Endpoint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,11 @@ import pytest
 
 from alga_common.logging import JsonLines, TextLines
 from alga_runner import ExecuteRequest, Runner
+from alga_runner.bundles import Bundle
 from alga_runner.models import ExecutionContext
 from alga_runner.telemetry import Telemetry, configure_logging
+from tests.support.bundles import make_bundle
+from tests.support.guests import guest_wat
 
 pytestmark = pytest.mark.anyio
 
@@ -114,6 +117,46 @@ async def test_nothing_that_is_secret_is_logged(client, execute, publish, header
     assert "hunter2" not in text
     assert "aHVudGVyMg" not in text
     assert headers["x-runner-service-token"] not in text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "endpoint"),
+    [
+        ("POST", "/sync", "POST /sync"),
+        ("GET", "/customers/jane%40example.org", "GET /customers/:email"),
+        ("GET", "/tokens/hunter2", None),
+        ("GET", "/%ff", None),
+    ],
+)
+async def test_an_execution_s_line_names_extension_version_and_declared_handler(
+    bundles, execute, log, *, method: str, path: str, endpoint: str | None
+) -> None:
+    endpoints = [
+        {"method": "POST", "path": "/sync", "handler": "sync"},
+        {"method": "GET", "path": "/customers/:email", "handler": "customer"},
+    ]
+    content_hash = bundles.add(make_bundle(guest_wat("(unreachable)"), api={"endpoints": endpoints}))
+
+    await execute(content_hash, http={"method": method, "path": path}, context={"version_id": "v1"})
+
+    (line,) = log("execution")
+    assert (line["extension_id"], line["version_id"], line.get("endpoint")) == ("ext", "v1", endpoint)
+    handler = "" if endpoint is None else f", {endpoint},"
+    assert line["message"].startswith(
+        f"Execution of extension ext (version v1){handler} ended with guest_trap after "
+    )
+    assert "jane" not in str(line)
+    assert "hunter2" not in str(line)
+
+
+async def test_a_bundle_without_a_manifest_runs_and_its_line_names_no_handler(bundles, execute, log) -> None:
+    bundle = make_bundle(guest_wat())
+    files = {name: data for name, data in bundle.files.items() if name != "manifest.json"}
+
+    response = await execute(bundles.add(Bundle.from_files(files)))
+
+    assert response.json()["status"] == 200
+    assert "endpoint" not in log("execution")[0]
 
 
 async def test_an_id_cannot_forge_a_line(execute, log) -> None:

@@ -6,20 +6,27 @@ from typing import Any
 
 import pytest
 
-from alga_runner import workers
+from alga_runner import Settings, workers
 from alga_runner.service import serving
 
 
 @pytest.fixture
-def started(run, monkeypatch: pytest.MonkeyPatch):
+def settings_used() -> list[Settings]:
+    return []
+
+
+@pytest.fixture
+def started(run, settings_used: list[Settings], monkeypatch: pytest.MonkeyPatch):
     """How a command line is served: alone, or by so many workers."""
     served: list[int | str] = []
 
-    async def alone(_settings: object, **_door: Any) -> int:
+    async def alone(settings: Settings, **_door: Any) -> int:
+        settings_used.append(settings)
         served.append("alone")
         return 0
 
-    async def together(_settings: object, *, workers: int, **_door: Any) -> int:
+    async def together(settings: Settings, *, workers: int, **_door: Any) -> int:
+        settings_used.append(settings)
         served.append(workers)
         return 0
 
@@ -53,6 +60,30 @@ def test_auto_is_one_for_each_core(started, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(workers, "usable_cores", lambda: 1)
     assert started("--workers", "AUTO") == "alone"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "shown"),
+    [
+        ((), {}, True),
+        (("--workers", "2"), {}, True),
+        ((), {"ALGA_RUNNER_LOG_GUEST_LINES": "0"}, False),
+    ],
+)
+def test_development_shows_what_guests_log_unless_told_not_to(
+    started, settings_used: list[Settings], arguments: tuple[str, ...], variables: dict[str, str], shown: bool
+) -> None:
+    started(*arguments, **variables)
+
+    assert [settings.log_guest_lines for settings in settings_used] == [shown]
+
+
+def test_without_development_guests_lines_are_not_shown(
+    run, started, settings_used: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("serve")
+
+    assert [settings.log_guest_lines for settings in settings_used] == [False]
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "257", "many", "", "1.5", "٣"])

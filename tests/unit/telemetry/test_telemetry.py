@@ -10,6 +10,8 @@ import pytest
 from alga_runner.errors import ServerFault
 from alga_runner.models import ExecutionContext
 from alga_runner.telemetry import Telemetry
+from alga_runner.telemetry.telemetry import GUEST_LINES_BURST, GUEST_LINES_PER_SECOND
+from tests.support.clock import FakeMonotonic
 
 WHO = ExecutionContext(
     tenant_id="tenant-1",
@@ -99,7 +101,7 @@ def test_an_execution_has_its_line_too(telemetry: Telemetry, kept: Keep) -> None
 
     (line,) = kept.records
     assert line.getMessage() == (
-        "Execution of extension acme.sync ended with guest_trap after 1500.0 ms: unreachable"
+        "Execution of extension acme.sync (version v-1) ended with guest_trap after 1500.0 ms: unreachable"
     )
     assert (vars(line)["action"], line.levelno) == ("execution", logging.WARNING)
 
@@ -138,6 +140,23 @@ def test_a_fault_of_the_server_is_counted_each_time_and_one_error_line_a_minute(
     assert (first.levelno, vars(first)["action"]) == (logging.ERROR, "server_fault")
     assert [vars(line)["status"] for line in others] == ["unauthorized", "unusable_answer"]
     assert samples(telemetry, "alga_runner_server_faults_total")[counted] == 4
+
+
+def test_guests_that_log_in_a_loop_do_not_fill_the_log(logger: logging.Logger, kept: Keep) -> None:
+    clock = FakeMonotonic()
+    telemetry = Telemetry(logger, clock=clock)
+
+    for _ in range(GUEST_LINES_BURST + 5):
+        telemetry.guest_line("info", "again", WHO)
+    telemetry.flush()
+    assert len(kept.records) == GUEST_LINES_BURST
+    assert dropped(telemetry) == 5
+
+    clock.now += 10 / GUEST_LINES_PER_SECOND
+    for _ in range(20):
+        telemetry.guest_line("info", "again", WHO)
+    telemetry.close()
+    assert len(kept.records) == GUEST_LINES_BURST + 10
 
 
 def test_lines_are_written_off_the_calling_thread(telemetry: Telemetry, kept: Keep) -> None:

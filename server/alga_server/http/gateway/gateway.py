@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from alga_common import routing
 from alga_common.http.semantics import METHODS, may_have_body
 from alga_runner.models import EndpointInfo, ExecuteResponse, User
 
@@ -41,7 +42,7 @@ from ...schedules.endpoint_ref import endpoints
 from ..dependencies import Services, services_of
 from ..params import parse_uuid
 from ..responses import Answer, bearer_is, read_body, single_header
-from . import headers, routing
+from . import headers
 
 _PREFIX = "/api/ext/"
 _READS = frozenset({"GET", "HEAD"})

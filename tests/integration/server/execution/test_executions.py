@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ import anyio
 import httpx
 import pytest
 
+from alga_common.logging import TextLines
 from alga_runner.errors import SettingsError
 from alga_runner.models import ExecuteRequest, User
 from alga_server import ManualClock, ServerSettings
@@ -421,3 +423,43 @@ async def test_nobody_listening_is_unavailable() -> None:
     with pytest.raises(RunnerUnavailable):
         await client.execute(ExecuteRequest.model_validate(document), timeout_s=60)
     await client.aclose()
+
+
+async def show_log(
+    runner: ScriptedRunner, tokens: ExecutionTokens, log_tail: str, *, development: bool, times: int = 1
+) -> None:
+    settings = ServerSettings(runner_url="http://runner.test", development=development)
+    client = RunnerClient(settings, httpx.MockTransport(runner))
+    executor = Executor(settings, ManualClock(), tokens, client)
+    runner.responds(500, log_tail=log_tail)
+    for _ in range(times):
+        await executor.execute(INSTALL, "POST", "/sync")
+    await client.aclose()
+
+
+@pytest.mark.parametrize(("development", "shown"), [(True, ["error: a\\x1b[31m", "info: b"]), (False, [])])
+async def test_a_server_in_development_shows_what_guests_log(
+    *,
+    runner: ScriptedRunner,
+    tokens: ExecutionTokens,
+    caplog: pytest.LogCaptureFixture,
+    development: bool,
+    shown: list[str],
+) -> None:
+    caplog.set_level(logging.INFO, "alga_server")
+
+    await show_log(runner, tokens, "error: a\x1b[31m\ninfo: b", development=development)
+
+    lines = [TextLines().format(record)[18:] for record in caplog.records if "logged" in record.message]
+    assert lines == [f"Extension extension-1 logged: {line}" for line in shown]
+    assert ("x-alga-log-tail" in runner.asked[0].headers) == development
+
+
+async def test_the_shown_lines_of_guests_are_bounded(
+    runner: ScriptedRunner, tokens: ExecutionTokens, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "alga_server")
+
+    await show_log(runner, tokens, "info: again\n" * 100, development=True, times=6)
+
+    assert sum("logged" in record.message for record in caplog.records) == 500

@@ -5,12 +5,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
 from urllib.parse import quote, unquote_to_bytes
-
-from ...schedules.endpoint_ref import EndpointT
 
 _PARAMETER = re.compile(r":.+|\{.+\}", re.DOTALL)
 _PLAIN_IN_SEGMENT = "-._~!$&'()*+,;=:@"
+
+
+class Endpoint(Protocol):
+    """An endpoint that a manifest declares."""
+
+    @property
+    def method(self) -> str:
+        """Upper case."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """With a leading slash."""
+        ...
+
+
+EndpointT = TypeVar("EndpointT", bound=Endpoint)
 
 
 def split_path(raw: bytes) -> tuple[str, ...] | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from alga_server.http.gateway import routing
+from alga_common import routing
 
 
 @dataclass(frozen=True)
