@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
@@ -15,6 +15,8 @@ from typing import Self
 
 import anyio
 from anyio.abc import TaskGroup
+
+from alga_common.readiness import Finding
 
 from .alga import AlgaServer, connect
 from .bundles import BundleSource, MemoryBundles, bundle_source
@@ -30,7 +32,7 @@ from .engine import (
     engine_context,
     require_sound,
 )
-from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, HostCallError, UnknownCapabilities
+from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
 from .execution.admission import Admission, Bounds
 from .execution.failure import add_context, log_detail
 from .execution.programs import Programs, module_loader
@@ -171,16 +173,13 @@ class Runner:
         """Whether bundles can be fetched."""
         return await self._bundles.reachable()
 
-    async def server_refuses_token(self, patience_s: float) -> bool:
-        """Whether the Alga server refused the runner's token when it last answered.
+    async def check_server(self) -> Sequence[Finding]:
+        """What a check of the Alga server finds: reachable, token accepted, clocks alike."""
 
-        While it does, this asks again, for ``patience_s`` seconds at most: a runner that is not ready gets no
-        executions whose host calls would find out.
-        """
-        if self._alga.token_refused:
-            with suppress(HostCallError):
-                await self._alga.check_token(monotonic() + patience_s)
-        return self._alga.token_refused
+        def now() -> datetime:
+            return datetime.fromtimestamp(self._clock_ns() / 1e9, UTC)
+
+        return await self._alga.check(now)
 
     async def execute(self, request: ExecuteRequest) -> ExecuteResponse:
         """Run the handler of one extension and return its response.

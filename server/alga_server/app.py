@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import httpx
 from anyio import CancelScope
@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from alga_common.readiness import Finding, document
 from alga_runner.errors import SettingsError
 
 from .catalog.bundle_store import BundleStore
@@ -30,13 +31,14 @@ from .firing.dispatcher import Dispatcher
 from .firing.queue.jobs import EmbeddedJobs
 from .firing.queue.procrastinate import QueuedJobs
 from .firing.reconcile.reconciler import Reconciler
+from .http import readiness
 from .http.admin import extensions, installs, maintenance, runs, schedules
 from .http.dependencies import Services
 from .http.gateway import gateway
 from .http.internal import routes as internal
 from .http.openapi import DescribedApp
 from .http.responses import Answer, answer_error, validation_failed
-from .http.schemas import Health
+from .http.schemas import Health, Readiness
 from .metrics import CONTENT_TYPE, Metrics
 from .settings import ServerSettings
 from .storage.database import Database
@@ -74,6 +76,8 @@ class Server:
         metrics = Metrics()
         executor = Executor(settings, clock, tokens, self._runner)
         dispatcher = Dispatcher(settings, clock, database, metrics, executor, jobs=jobs)
+        bundles = BundleCopies(database, store)
+        checks = readiness.checks_of(clock, database, bundles, self._runner, clock_moves=allow_clock)
         self._services = Services(
             settings=settings,
             clock=clock,
@@ -81,9 +85,10 @@ class Server:
             metrics=metrics,
             tokens=tokens,
             executor=executor,
-            bundles=BundleCopies(database, store),
+            bundles=bundles,
             dispatcher=dispatcher,
             reconciler=Reconciler(settings, clock, database, metrics, dispatcher.wake, jobs=jobs),
+            checks=checks,
             movable_clock=_movable(clock, settings) if allow_clock else None,
         )
         self._stack = AsyncExitStack()
@@ -113,9 +118,22 @@ class Server:
                     extra={"action": "token_missing"},
                 )
 
+    async def check(self) -> list[Finding]:
+        """Return what the checks of ``/readyz`` find. The server need not be started: nothing is made or migrated."""
+        return await self._services.checks.findings()
+
+    def token_findings(self) -> list[Finding]:
+        """Return which of the tokens that callers send are set."""
+        return readiness.token_findings(self._services.settings)
+
+    async def watch_checks(self) -> None:
+        """Log the checks that fail, a wrong token as an error, until none does; then return."""
+        await self._services.checks.watch(readiness.log_failure)
+
     async def aclose(self) -> None:
         """Close the connections to the runner, then the storage, even if cancelled. A database in memory is lost."""
         with CancelScope(shield=True):
+            await self._services.checks.aclose()
             await self._runner.aclose()
             await self._services.database.aclose()
 
@@ -149,6 +167,9 @@ class Server:
         if self._services.movable_clock is not None:
             app.include_router(maintenance.clock_router)
         app.add_api_route("/healthz", self._healthz)
+        app.add_api_route(
+            "/readyz", self._readyz, responses={503: {"model": Readiness}}, response_model=Readiness
+        )
         app.add_api_route("/metrics", self._metrics, include_in_schema=False)
         app.add_exception_handler(ServerError, _server_error)
         app.add_exception_handler(RequestValidationError, _request_error)
@@ -164,6 +185,12 @@ class Server:
     async def _healthz(self) -> Health:
         await self._services.database.read(lambda connection: connection.exec_driver_sql("SELECT 1"))
         return Health(status="ok")
+
+    async def _readyz(self, checks: Literal["own"] | None = None) -> Response:
+        """Check what the server needs; with ``checks=own``, without the runner. 503 if a check fails."""
+        body = document(await self._services.checks.findings(own=checks == "own"))
+        status = 200 if body["status"] == "ready" else 503
+        return Answer(body, status_code=status, headers={"cache-control": "no-store"})
 
     async def _metrics(self) -> Response:
         return Response(self._services.metrics.text(), headers={"content-type": CONTENT_TYPE})

@@ -59,6 +59,8 @@ class FakeRunner:
         """The runner's own answer, in place of one that has the handler's ``status``."""
         self.asked: list[dict[str, Any]] = []
         self.headers: list[httpx.Headers] = []
+        self.pings = 0
+        self.ping_status = 200
         self.running = 0
         self.most_running = 0
         self._gate: anyio.Event | None = None
@@ -84,6 +86,9 @@ class FakeRunner:
         return [document["context"]["nominal_time"] for document in self.asked]
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/ping":
+            self.pings += 1
+            return httpx.Response(self.ping_status, json={"status": "ok"})
         self.asked.append(json.loads(request.content))
         self.headers.append(request.headers)
         self.running += 1

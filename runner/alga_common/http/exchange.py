@@ -53,6 +53,20 @@ async def post(
         stream=httpx.ByteStream(content),
         extensions={"timeout": {"pool": pool_timeout_s}, OWNER: owner},
     )
+    return await _exchange(transport, request, max_answer_bytes)
+
+
+async def get(
+    transport: httpx.AsyncBaseTransport, url: httpx.URL, headers: Iterable[Header], *, max_answer_bytes: int
+) -> Answer:
+    """Request ``url`` once and read the whole answer, like ``post``."""
+    request = httpx.Request("GET", url, headers=list(headers), stream=httpx.ByteStream(b""))
+    return await _exchange(transport, request, max_answer_bytes)
+
+
+async def _exchange(
+    transport: httpx.AsyncBaseTransport, request: httpx.Request, max_answer_bytes: int
+) -> Answer:
     response = await transport.handle_async_request(request)
     assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - httpx's contract of transports
     try:

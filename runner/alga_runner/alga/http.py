@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from time import monotonic
 
 import anyio
 import httpx
 from pydantic import SecretStr
+from pydantic_core import from_json
 
 from alga_common.fair_limiter import share
-from alga_common.http.exchange import Answer, Header, base_url, is_header_value, post
+from alga_common.http import peer
+from alga_common.http.exchange import Answer, Header, base_url, get, is_header_value, post
 from alga_common.http.response import HttpProtocolError
 from alga_common.http.transport import SocketTransport
+from alga_common.readiness import NOT_CHECKED, REFUSED, TIME_LIMIT_S, Finding
 
 from ..errors import HostCallCode, HostCallError, ServerFault, SettingsError
 from ..settings import Settings
 from . import answers
 from .dialects import DIALECTS, AlgaDialect, Dialect
-from .port import AlgaServer, Identity, NoAlgaServer
+from .port import SERVER_CHECK, AlgaServer, Identity, NoAlgaServer
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """Bytes of one answer: fifty schedules, each with a payload of 100,000 characters in escaped JSON, just fit."""
@@ -32,6 +36,16 @@ _READS = frozenset({"list", "get", "getEndpoints"})
 _LOST = (httpx.ReadError, httpx.WriteError)
 """The connection ended before any byte of an answer."""
 _KEPT_URLS = 1024
+
+_CHECK_ROUTE = "/api/internal/ping"
+_PEER = peer.Peer(
+    name=SERVER_CHECK,
+    title="The Alga server",
+    token_check="server_token",  # noqa: S106 - the name of a check
+    clock_check="server_clock",
+    address_variable="STORAGE_API_BASE_URL",
+    token_hint="RUNNER_STORAGE_API_TOKEN (else RUNNER_SERVICE_TOKEN) must be the server's ALGA_SERVER_RUNNER_TOKEN.",  # noqa: S106
+)
 
 
 def connect(settings: Settings) -> AlgaServer:
@@ -84,6 +98,8 @@ class HttpAlgaServer(AlgaServer):
         self._transport = transport or SocketTransport(
             MAX_CONNECTIONS, MAX_CONNECTIONS_PER_TENANT, max_answer_bytes=MAX_ANSWER_BYTES
         )
+        # Checks have a connection of their own: they are answered when host calls use all the others.
+        self._check_transport = transport or SocketTransport(1, 1, max_answer_bytes=peer.MAX_ANSWER_BYTES)
         self._closed = False
         self._token = token
         self._url = lru_cache(maxsize=_KEPT_URLS)(self._parsed_url)
@@ -125,9 +141,35 @@ class HttpAlgaServer(AlgaServer):
             HostCallCode.TIMEOUT, f"The Alga server did not answer {operation} in the available time."
         )
 
+    async def check(self, now: Callable[[], datetime]) -> Sequence[Finding]:
+        """Whether the server answers, accepts the token, and has the time of ``now``."""
+
+        async def ask() -> Answer:
+            url = httpx.URL(self._base_url + _CHECK_ROUTE)
+            return await get(
+                self._check_transport, url, self._headers, max_answer_bytes=peer.MAX_ANSWER_BYTES
+            )
+
+        findings = await peer.ask_peer(_PEER, ask, _refuses_token, now)
+        return [await self._judged(finding) for finding in findings]
+
+    async def _judged(self, finding: Finding) -> Finding:
+        """``finding``; where the server has no route that checks a token, such as Alga's own, what a host call shows."""
+        if finding.name != _PEER.token_check:
+            return finding
+        if finding.code != NOT_CHECKED:
+            self.token_refused = finding.code == REFUSED
+            return finding
+        try:
+            await self.check_token(monotonic() + TIME_LIMIT_S)
+        except HostCallError:
+            return peer.refused(_PEER) if self.token_refused else finding
+        return peer.accepted(_PEER)
+
     async def aclose(self) -> None:
         """Close the connections."""
         self._closed = True
+        await self._check_transport.aclose()
         await self._transport.aclose()
 
     async def _send(
@@ -164,6 +206,16 @@ class HttpAlgaServer(AlgaServer):
 
     def _parsed_url(self, operation: str, install_id: str) -> httpx.URL:
         return httpx.URL(self._base_url + self._dialect.path(operation, install_id))
+
+
+def _refuses_token(answer: Answer) -> bool:
+    """Whether the reference server refuses the token. A foreign server's 401 to a route it lacks does not show that."""
+    try:
+        document = from_json(answer.body)
+    except ValueError:
+        return False
+    code = document.get("code") if isinstance(document, dict) else None
+    return answer.status == 401 and isinstance(code, str) and code.lower() == "unauthorized"
 
 
 def normalised_base_url(url: str) -> str:

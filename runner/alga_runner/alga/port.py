@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
+
+from alga_common.readiness import NOT_CONFIGURED, Finding
 
 from ..errors import HostCallCode, HostCallError
 from ..models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
 from . import answers
+
+SERVER_CHECK = "alga_server"
+"""The name of the readiness check that asks the server."""
 
 
 class Identity(NamedTuple):
@@ -104,6 +110,13 @@ class AlgaServer(ABC):
             if error.fault or error.host_code not in {HostCallCode.NOT_FOUND, HostCallCode.DENIED}:
                 raise
 
+    async def check(self, now: Callable[[], datetime]) -> Sequence[Finding]:
+        """Whether the server answers, accepts the runner's token, and has the time of ``now``. Raises nothing.
+
+        A server that is not asked over HTTP has nothing to check.
+        """
+        return ()
+
     async def aclose(self) -> None:
         """Close the connections."""
         return
@@ -122,3 +135,8 @@ class NoAlgaServer(AlgaServer):
         raise HostCallError(
             HostCallCode.UNAVAILABLE, "This runner has no Alga server (STORAGE_API_BASE_URL is not set)."
         )
+
+    async def check(self, now: Callable[[], datetime]) -> Sequence[Finding]:
+        """Nothing to check."""
+        sentence = "No Alga server is configured: every host call answers unavailable."
+        return [Finding(SERVER_CHECK, NOT_CONFIGURED, sentence, "Set STORAGE_API_BASE_URL.")]

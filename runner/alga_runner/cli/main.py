@@ -11,6 +11,7 @@ from .failures import explain
 
 _COMMANDS = {
     "demo": "alga_runner.cli.demo.command:demo",
+    "doctor": "alga_runner.cli.doctor:doctor",
     "inspect": "alga_runner.cli.inspect.command:inspect",
     "invoke": "alga_runner.cli.invoke.command:invoke",
     "precompile": "alga_runner.cli.precompile.command:precompile",
@@ -30,6 +31,8 @@ _HELP = """Run Alga extensions written in WebAssembly.
       compile published extensions before a request needs them
   alga-runner serve --bundle-store bundles --server-url https://alga.example
       execute over HTTP, for an Alga server
+  alga-runner doctor
+      check that serve would be ready, and what to do where it would not
 
 An extension is a folder (manifest.json, dist/main.wasm) or a packed bundle (.tar.zst). demo and
 invoke bring a server of their own.

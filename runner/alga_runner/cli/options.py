@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from alga_common.cli.commands import load, note_json
-from alga_common.cli.options import Pair, is_utf8
+from alga_common.cli.options import GivenText, Pair, is_utf8
 from alga_common.http.semantics import METHODS, is_header_name
 
 
@@ -114,4 +114,18 @@ output_option = click.option(
     callback=_note_output,
     is_eager=True,
     help="A report to read, or one JSON document.",
+)
+
+bundle_store_option = click.option(
+    "--bundle-store",
+    metavar="FOLDER",
+    type=GivenText(),
+    help="Where extensions are published, as a path or a file:// URL.  [env: BUNDLE_STORE_BASE]",
+)
+
+server_url_option = click.option(
+    "--server-url",
+    metavar="URL",
+    type=GivenText(),
+    help="The Alga server that answers host calls.  [env: STORAGE_API_BASE_URL]",
 )

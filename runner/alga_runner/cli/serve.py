@@ -8,7 +8,7 @@ from alga_common.cli.commands import load
 from alga_common.cli.options import GivenText, VariableOption
 from alga_common.wire import is_loopback
 
-from .options import WorkerCount
+from .options import WorkerCount, bundle_store_option, server_url_option
 
 _HELP = """Serve executions over HTTP: POST /v1/execute, and GET /healthz, /readyz, /metrics.
 
@@ -52,18 +52,8 @@ and the signal's number when a second signal cut it short.
     envvar=["ALGA_RUNNER_PORT", "PORT"],
     help="Port to listen on; 0 takes a free one.  [env: ALGA_RUNNER_PORT, PORT]",
 )
-@click.option(
-    "--bundle-store",
-    metavar="FOLDER",
-    type=GivenText(),
-    help="Where extensions are published, as a path or a file:// URL.  [env: BUNDLE_STORE_BASE]",
-)
-@click.option(
-    "--server-url",
-    metavar="URL",
-    type=GivenText(),
-    help="The Alga server that answers host calls.  [env: STORAGE_API_BASE_URL]",
-)
+@bundle_store_option
+@server_url_option
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),

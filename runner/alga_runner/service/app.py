@@ -6,14 +6,17 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic, perf_counter
 
+from alga_common.readiness import Checks
+
 from ..capabilities.gate import unexpected
 from ..errors import SettingsError
 from ..runner import Runner
 from ..settings import Settings
 from .execute import Execute
-from .health import Health, NoPeers, Peers
+from .health import Health, NoPeers, Peers, checks_of, log_failure
 from .http import Answer, ClientGone, Exchange, Message, Receive, Refused, Send
 from .reply_cache import LocalReplies, Replies, ReplyCache
+from .request import require_token
 from .request_tracker import RequestMemory, RequestTracker
 
 logger = logging.getLogger("alga_runner")
@@ -28,15 +31,29 @@ class Service:
     """The runner's HTTP service, an ASGI app without a lifespan: the owner of the runner enters and leaves it."""
 
     def __init__(
-        self, runner: Runner, settings: Settings, token: bytes | None, replies: Replies, peers: Peers
+        self,
+        runner: Runner,
+        settings: Settings,
+        token: bytes | None,
+        replies: Replies,
+        peers: Peers,
+        *,
+        checks: Checks,
     ) -> None:
         self._runner = runner
         self._settings = settings
         self._requests = RequestTracker(RequestMemory.of(settings), runner.telemetry.refused)
         self._retiring = False
-        health = Health(runner, self._requests, peers)
+        self._checks = checks
+        health = Health(runner, self._requests, peers, checks)
+
+        async def ping(exchange: Exchange) -> Answer:
+            require_token(exchange, token)
+            return await health.ping(exchange)
+
         self._routes: Mapping[str, Mapping[str, Route]] = {
             "/v1/execute": {"POST": Execute(runner, settings, self._requests, replies, token)},
+            "/v1/ping": {"GET": ping, "HEAD": ping},
             "/healthz": {"GET": health.alive, "HEAD": health.alive},
             "/readyz": {"GET": health.ready, "HEAD": health.ready},
             "/metrics": {"GET": health.metrics, "HEAD": health.metrics},
@@ -46,7 +63,9 @@ class Service:
         """Answer one request."""
         if scope["type"] != "http":
             raise RuntimeError(f"the runner's service does not speak {scope['type']}")
-        exchange = Exchange(scope["method"], scope["path"], scope["headers"], receive)
+        exchange = Exchange(
+            scope["method"], scope["path"], scope["headers"], receive, scope.get("query_string", b"")
+        )
         started = perf_counter()
         status, outcome = CLIENT_GONE, None
         try:
@@ -62,6 +81,10 @@ class Service:
     def executions(self) -> int:
         """How many execute requests are under way, those whose body is still being read included."""
         return len(self._requests)
+
+    async def watch_checks(self) -> None:
+        """Log the checks that fail, a wrong token as an error, until none does; then return."""
+        await self._checks.watch(log_failure)
 
     def retire(self) -> None:
         """Close each connection with its next answer. Requests are carried out as before."""
@@ -157,4 +180,5 @@ def create_service(
         secret.encode() or None,
         replies or LocalReplies(ReplyCache.of(settings, clock)),
         peers or NoPeers(runner.telemetry),
+        checks=checks_of(runner, clock),
     )

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
+from urllib.parse import parse_qs
 
-import anyio
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 
+from alga_common.readiness import OK, REFUSED, Check, Checks, Finding, document
+
+from ..alga.port import SERVER_CHECK
 from ..runner import Runner
 from ..telemetry import Telemetry
 from .http import Answer, Exchange
 from .request_tracker import RequestTracker
 
-PATIENCE_S = 1.0
-"""How long a probe waits for the bundle store (alga-contract 2) and, where it asks it, for the Alga server."""
+logger = logging.getLogger("alga_runner")
+
+STORE_CHECK = "bundle_store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,43 +62,79 @@ class NoPeers(Peers):
         return self._telemetry.render()
 
 
-class Health:
-    """``/healthz``, ``/readyz`` and ``/metrics``. None of them requires a token."""
+def checks_of(runner: Runner, clock: Callable[[], float] = monotonic) -> Checks:
+    """Return what a runner needs of others to carry out executions: the bundle store and the Alga server."""
 
-    def __init__(self, runner: Runner, requests: RequestTracker, peers: Peers) -> None:
+    async def store() -> list[Finding]:
+        if await runner.bundle_store_reachable():
+            return [Finding(STORE_CHECK, OK, "The bundle store can be read.")]
+        sentence = "The folder that the setting bundle_store names cannot be read."
+        hint = "Give --bundle-store or set BUNDLE_STORE_BASE: the folder that extensions are published to."
+        return [Finding(STORE_CHECK, "bundle_store_unreachable", sentence, hint)]
+
+    return Checks(
+        [
+            Check(STORE_CHECK, "The bundle store", store),
+            Check(SERVER_CHECK, "The Alga server", runner.check_server, of_peer=True),
+        ],
+        clock=clock,
+    )
+
+
+def log_failure(finding: Finding) -> None:
+    """Log a check that failed at the start: an error for a wrong token, else a warning, as others may start later."""
+    logger.log(
+        logging.ERROR if finding.code == REFUSED else logging.WARNING,
+        "Readiness check failed: %s",
+        " ".join(filter(None, [finding.sentence, finding.hint])),
+        extra={"action": "check_failed", "status": finding.code},
+    )
+
+
+class Health:
+    """``/healthz``, ``/readyz``, ``/metrics`` and ``/v1/ping``. Only the last one requires a token."""
+
+    def __init__(self, runner: Runner, requests: RequestTracker, peers: Peers, checks: Checks) -> None:
         self._runner = runner
         self._requests = requests
         self._peers = peers
+        self._checks = checks
 
     async def alive(self, _exchange: Exchange) -> Answer:
         """200 as long as the process answers; it reports an unreachable store (alga-contract 2)."""
-        store = "ok" if await self._store_reachable() else "bundle_store_unreachable"
+        codes = {finding.name: finding.code for finding in await self._checks.findings(own=True)}
+        store = OK if codes[STORE_CHECK] == OK else "bundle_store_unreachable"
         return Answer(200, to_json({"status": "ok", "bundle_store": store} | self._workers()))
 
-    async def ready(self, _exchange: Exchange) -> Answer:
-        """200 when an execute request would be carried out, else 503; ``checks`` names the failed ones.
+    async def ready(self, exchange: Exchange) -> Answer:
+        """200 when an execute request and its host calls would be carried out, else 503 with the failed checks.
 
-        Each of several workers answers for itself: the one that gets a request executes it.
+        ``?checks=own`` leaves out the Alga server. Each of several workers answers for itself: the one that gets a
+        request executes it.
         """
-        checks = {
-            "engine": "ok" if self._runner.running else "not_running",
-            "bundle_store": "ok" if await self._store_reachable() else "bundle_store_unreachable",
-            "server_token": "refused" if await self._runner.server_refuses_token(PATIENCE_S) else "ok",
-            "accepting": "draining" if self._requests.draining else "ok",
-        }
-        ready = all(check == "ok" for check in checks.values())
-        document = {"status": "ready" if ready else "not_ready", "checks": checks}
-        return Answer(200 if ready else 503, to_json(document | self._workers()))
+        own = parse_qs(exchange.query).get(b"checks") == [b"own"]
+        findings = [*self._local(), *await self._checks.findings(own=own)]
+        body = document(findings, **self._workers())
+        return Answer(200 if body["status"] == "ready" else 503, to_json(body))
+
+    async def ping(self, _exchange: Exchange) -> Answer:
+        """200 for a caller with the service's token; nothing else is checked."""
+        return Answer(200, to_json({"status": "ok"}))
 
     async def metrics(self, _exchange: Exchange) -> Answer:
         """The metrics of all workers, in Prometheus' text form."""
         return Answer(200, await self._peers.metrics(), content_type=CONTENT_TYPE_LATEST.encode())
 
+    def _local(self) -> Sequence[Finding]:
+        """Return the checks of this process' own state, which cost nothing and are made anew each time."""
+        engine = Finding("engine", OK, "The engine runs.")
+        if not self._runner.running:
+            engine = Finding("engine", "not_running", "The engine does not run.")
+        accepting = Finding("accepting", OK, "Executions are accepted.")
+        if self._requests.draining:
+            accepting = Finding("accepting", "draining", "The runner is shutting down.")
+        return engine, accepting
+
     def _workers(self) -> dict[str, dict[str, int]]:
         workers = self._peers.workers
         return {} if workers is None else {"workers": {"ready": workers.ready, "of": workers.of}}
-
-    async def _store_reachable(self) -> bool:
-        with anyio.move_on_after(PATIENCE_S):
-            return await self._runner.bundle_store_reachable()
-        return False

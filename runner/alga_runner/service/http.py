@@ -89,6 +89,7 @@ class Exchange:
     path: str
     headers: list[tuple[bytes, bytes]]
     receive: Receive
+    query: bytes = b""
     body_complete: bool = False
     tenant: str | None = None
     extension: str | None = None

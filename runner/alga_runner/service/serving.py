@@ -36,6 +36,7 @@ async def serve(
             status = _Status()
             async with anyio.create_task_group() as tasks:
                 await tasks.start(_obey_signals, tasks, server, status)
+                tasks.start_soon(service.watch_checks)
                 await server.serve(sockets=[listener])
                 tasks.cancel_scope.cancel()
     return status.code

@@ -103,6 +103,8 @@ async def _serve(link: Link, port: socket.socket, counts: ConnectionCounts) -> N
             tasks.start_soon(_on, link.stop, server.stop)
             tasks.start_soon(_request_replacement_on_sigterm, link)
             tasks.start_soon(_report, link, settings.worker_max_rss_mb)
+            if link.start["worker"] == 1:  # the others would find, and log, the same
+                tasks.start_soon(service.watch_checks)
             await server.serve(sockets=[])
             tasks.cancel_scope.cancel()
         await link.send_counters()

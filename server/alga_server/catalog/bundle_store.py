@@ -27,6 +27,10 @@ _INCOMING = ".incoming"
 replaces it."""
 
 
+_CHECK = ".check"
+_CHECKED = b"alga-server"
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where one bundle belongs: the tenant and extension it is installed for, and its hash."""
@@ -97,6 +101,16 @@ class BundleStore:
             self._write(folder / _MANIFEST, manifest)
             self._write(folder / _ARCHIVE, archive)
             _sync(folder)
+
+    def check(self) -> None:
+        """Write a file, read it and remove it. Raises ``BundleStoreUnavailable``."""
+        with _said_plainly(), self._alone():
+            path = self._root / _CHECK
+            self._write(path, _CHECKED)
+            intact = path.read_bytes() == _CHECKED
+            path.unlink()
+        if not intact:
+            raise BundleStoreUnavailable("The bundle store returns other bytes than were written")
 
     def discard(self, placement: Placement) -> None:
         """Remove the bundle, and the folders that are empty then. Nothing there is fine."""

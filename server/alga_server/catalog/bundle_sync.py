@@ -28,6 +28,16 @@ class BundleCopies:
         self._store = store
         self._one_at_a_time = CapacityLimiter(1)  # an archive is read whole, and its manifest unpacked
 
+    @property
+    def stored(self) -> bool:
+        """Whether there is a store."""
+        return self._store is not None
+
+    async def check(self) -> None:
+        """Write and read the store. Raises ``BundleStoreUnavailable``."""
+        if self._store is not None:
+            await to_thread.run_sync(self._store.check)
+
     async def keep(self, placement: Placement) -> None:
         """Write the tenant's copy if it is not there. Raises ``BundleStoreUnavailable``."""
         if await self.bring(placement):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from alga_common.cli.commands import load
-from alga_common.cli.options import CommandT, Tenant, VariableOption, json_option
+from alga_common.cli.options import CommandT, GivenPath, Tenant, VariableOption, json_option
 
 from .session import Session
 
@@ -61,6 +61,41 @@ def tenant_option(command: CommandT) -> CommandT:
     """Add ``--tenant``: whose installs a command works on."""
     option = click.option("--tenant", metavar="ID", type=Tenant(), required=True, help="The tenant.")
     return option(command)
+
+
+def server_options(command: CommandT) -> CommandT:
+    """Add the options with which a server is started: ``--database``, ``--bundle-store`` and so on."""
+    for option in reversed(_SERVER_OPTIONS):
+        command = option(command)
+    return command
+
+
+_SERVER_OPTIONS = (
+    click.option(
+        "--database",
+        metavar="FILE",
+        type=DatabaseUrl(),
+        help="The database: a file, made if need be, or an SQLAlchemy URL.  [env: ALGA_SERVER_DATABASE_URL]",
+    ),
+    click.option(
+        "--bundle-store",
+        metavar="FOLDER",
+        type=GivenPath(),
+        help="Folder for the bundles of installs, where the runner fetches them.  [env: ALGA_SERVER_BUNDLE_STORE]",
+    ),
+    click.option(
+        "--runner-url",
+        metavar="URL",
+        type=ServerUrl(),
+        help="Where the runner answers.  [env: ALGA_SERVER_RUNNER_URL]",
+    ),
+    click.option(
+        "--token-file",
+        metavar="FILE",
+        type=GivenPath(),
+        help="Lines such as ALGA_SERVER_ADMIN_TOKEN=...; they go before the environment.",
+    ),
+)
 
 
 def client(command: Callable[..., None]) -> Callable[..., None]:

@@ -143,8 +143,11 @@ def serve_until_signal(
     """
 
     async def serve() -> int:
-        async with Server(settings, allow_clock=allow_clock) as server:
-            return await _Serving(server, ready).until_signal(listener)
+        async with Server(settings, allow_clock=allow_clock) as server, anyio.create_task_group() as tasks:
+            tasks.start_soon(server.watch_checks)
+            status = await _Serving(server, ready).until_signal(listener)
+            tasks.cancel_scope.cancel()
+        return status
 
     with listener:
         return anyio.run(serve)

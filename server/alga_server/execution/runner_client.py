@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
+from datetime import datetime
 
 import anyio
 import httpx
 from pydantic import ValidationError
 
-from alga_common.http.exchange import Answer, base_url, is_header_value, post
+from alga_common.http import peer
+from alga_common.http.exchange import Answer, base_url, get, is_header_value, post
 from alga_common.http.response import HttpProtocolError, IncompleteResponse
 from alga_common.http.semantics import STATUSES
 from alga_common.http.transport import SocketTransport
+from alga_common.readiness import Finding
 from alga_runner.errors import SettingsError
 from alga_runner.models import ExecuteAnswer, ExecuteRequest
 
@@ -31,7 +35,18 @@ from ..settings import ServerSettings
 MAX_ERROR_CHARACTERS = 2_000
 MAX_RETRY_AFTER_S = 60 * 60
 
+RUNNER_CHECK = "runner"
+"""The name of the readiness check that asks the runner."""
+
 _POOL_TIMEOUT_S = 2.0
+_PEER = peer.Peer(
+    name=RUNNER_CHECK,
+    title="The runner",
+    token_check="runner_service_token",  # noqa: S106 - the name of a check
+    clock_check="runner_clock",
+    address_variable="ALGA_SERVER_RUNNER_URL",
+    token_hint="ALGA_SERVER_RUNNER_SERVICE_TOKEN must be the runner's RUNNER_SERVICE_TOKEN.",  # noqa: S106
+)
 
 
 class RunnerClient:
@@ -43,7 +58,9 @@ class RunnerClient:
     """
 
     def __init__(self, settings: ServerSettings, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._url = httpx.URL(_base_url(settings.runner_url) + "/v1/execute")
+        runner_url = _base_url(settings.runner_url)
+        self._url = httpx.URL(runner_url + "/v1/execute")
+        self._check_url = httpx.URL(runner_url + "/v1/ping")
         self._max_answer_bytes = settings.max_runner_response_bytes
         self._headers = {
             "host": self._url.netloc.decode(),
@@ -63,6 +80,8 @@ class RunnerClient:
         self._transport = transport or SocketTransport(
             settings.max_runner_calls, settings.max_runner_calls, max_answer_bytes=self._max_answer_bytes
         )
+        # Checks have a connection of their own: they are answered when executions use all the others.
+        self._check_transport = transport or SocketTransport(1, 1, max_answer_bytes=peer.MAX_ANSWER_BYTES)
 
     async def execute(
         self,
@@ -108,8 +127,20 @@ class RunnerClient:
             return _response(answer.body)
         raise RunnerTimeout(f"The runner did not answer within {round(timeout_s * 1000)} ms")
 
+    async def check(self, now: Callable[[], datetime] | None) -> list[Finding]:
+        """Whether the runner answers, accepts the service token, and has the time of ``now``, if that is given."""
+
+        async def ask() -> Answer:
+            headers = [(name.encode(), value.encode()) for name, value in self._headers.items()]
+            return await get(
+                self._check_transport, self._check_url, headers, max_answer_bytes=peer.MAX_ANSWER_BYTES
+            )
+
+        return await peer.ask_peer(_PEER, ask, lambda answer: answer.status in {401, 403}, now)
+
     async def aclose(self) -> None:
         """Close the connections."""
+        await self._check_transport.aclose()
         await self._transport.aclose()
 
 

@@ -9,6 +9,8 @@ import anyio
 from fastapi import Depends
 from starlette.requests import Request
 
+from alga_common.readiness import Checks
+
 from ..catalog.bundle_sync import BundleCopies
 from ..clock import Clock, MovableClock
 from ..execution.executions import Executor
@@ -35,6 +37,7 @@ class Services:
     bundles: BundleCopies
     dispatcher: Dispatcher
     reconciler: Reconciler
+    checks: Checks
     movable_clock: MovableClock | None
     """The clock, if admins may put it forward."""
     clock_moves: anyio.Lock = field(default_factory=anyio.Lock)

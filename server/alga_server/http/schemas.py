@@ -101,6 +101,20 @@ class Health(Output):
     status: Literal["ok"]
 
 
+class Readiness(Output):
+    """The codes of the checks by their names, and a sentence for each that failed."""
+
+    status: Literal["ready", "not_ready"]
+    checks: dict[str, str]
+    failures: dict[str, str]
+
+
+class TokenAccepted(Output):
+    """The runner's token is the server's."""
+
+    status: Literal["ok"]
+
+
 class ScheduleListed(Output):
     """The install's schedules, oldest first."""
 

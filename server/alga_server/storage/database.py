@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from threading import Lock
 from typing import TypeVar
 
@@ -63,6 +64,10 @@ class Database:
     async def revision(self) -> str | None:
         """The schema's revision, without changing it; ``None`` for an empty database. Raises ``SettingsError``."""
         return await to_thread.run_sync(self._revision, limiter=self._read_turn)
+
+    async def try_write(self) -> None:
+        """Read and write the database, and change nothing. It must have tables. Raises ``DatabaseError``."""
+        await to_thread.run_sync(self._try_write, limiter=self._write_turn)
 
     async def aclose(self) -> None:
         """Close every connection. A database in memory ends here, and would start again empty."""
@@ -131,6 +136,11 @@ class Database:
             raise _foreign(foreign) from None
         except (DatabaseError, OSError) as error:
             raise self._backend.explain(error) from None
+
+    def _try_write(self) -> None:
+        alone = self._exclusive if self._backend.one_connection else nullcontext()
+        with alone, self._backend.writer.begin() as connection:
+            migrations.rewrite_revision(connection)
 
     def _dispose(self) -> None:
         with self._exclusive:

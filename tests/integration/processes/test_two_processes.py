@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+from time import sleep
 from uuid import uuid4
 
 import httpx
@@ -315,3 +316,27 @@ def test_a_server_that_goes_away_in_the_middle_of_a_handler_is_a_value_for_the_g
     (install,) = asked.admin("GET", "tenants/initech/installs")["installs"]
     assert asked.of(install, "schedules") == []
     assert [asked.stop(), runner.stop()] == [0, 0]
+
+
+def test_each_half_is_ready_while_the_other_answers_and_accepts_its_token(server, runner) -> None:
+    def checks(program) -> set[str]:
+        response = httpx.get(f"{program.url}/readyz", timeout=60, trust_env=False)
+        return set(response.json()["checks"].values())
+
+    for program in (server, runner):
+        while checks(program) != {
+            "ok"
+        }:  # a check may take too long on a busy machine; the next one is made anew
+            sleep(0.5)
+
+
+def test_a_runner_with_a_wrong_token_starts_and_logs_an_error(town, server) -> None:
+    stranger = town.runner(server.url, RUNNER_STORAGE_API_TOKEN="another")
+    stranger.start()
+
+    while not stranger.log_lines("check_failed"):
+        sleep(0.05)
+
+    [line] = stranger.log_lines("check_failed")
+    assert (line["level"], line["status"]) == ("error", "refused")
+    stranger.close()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -259,20 +259,30 @@ class FakeAlga:
         self._connections.clear()
 
     def asked(self) -> socket.socket:
-        """The connection of the next host call, once the whole request has arrived."""
-        connection, _ = self._listener.accept()
-        connection.settimeout(PATIENCE_S)
-        self._connections.append(connection)
-        received = b""
-        while b"\r\n\r\n" not in received:
-            received += connection.recv(65536)
-        head, _, body = received.partition(b"\r\n\r\n")
+        """The connection of the next host call, once the whole request has arrived. Readiness checks are answered."""
+        while True:
+            connection, head, body = self._accept()
+            if not head.startswith(b"GET "):
+                break
+            with suppress(OSError), connection:  # a check that was not accepted for a while has given up
+                self.answer(connection)
         length = int(
             next(line for line in head.split(b"\r\n") if b"content-length" in line.lower()).split(b":")[1]
         )
         while len(body) < length:
             body += connection.recv(65536)
+        self._connections.append(connection)
         return connection
+
+    def _accept(self) -> tuple[socket.socket, bytes, bytes]:
+        """The next connection, the head of its request, and the part of the body that arrived with it."""
+        connection, _ = self._listener.accept()
+        connection.settimeout(PATIENCE_S)
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += connection.recv(65536)
+        head, _, body = received.partition(b"\r\n\r\n")
+        return connection, head, body
 
     def answer(self, connection: socket.socket) -> None:
         """No schedules."""

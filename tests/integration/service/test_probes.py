@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from pydantic import SecretStr
 
+from alga_common import readiness
+from alga_common.readiness import Finding
 from alga_runner import Runner, Settings
-from alga_runner.alga import HttpAlgaServer
+from alga_runner.alga import HttpAlgaServer, NoAlgaServer
 from alga_runner.bundles import FolderBundles, MemoryBundles
-from alga_runner.service import create_service, health
+from alga_runner.service import create_service
 from alga_runner.service.health import Peers, ReadyWorkers
 from alga_runner.service.http import Refused
+from tests.support.clock import FakeMonotonic
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +42,13 @@ async def test_a_runner_that_can_execute_is_ready(client) -> None:
     assert response.status_code == 200
     assert response.json() == {
         "status": "ready",
-        "checks": {"engine": "ok", "bundle_store": "ok", "server_token": "ok", "accepting": "ok"},
+        "checks": {
+            "engine": "ok",
+            "accepting": "ok",
+            "bundle_store": "ok",
+            "alga_server": "not_configured",
+        },
+        "failures": {},
     }
 
 
@@ -62,19 +74,25 @@ async def test_a_store_that_is_there_is_reachable_even_if_empty(ask, tmp_path: P
 
 
 async def test_a_store_that_does_not_answer_counts_as_unreachable(
-    ask, monkeypatch: pytest.MonkeyPatch
+    ask,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Hanging(MemoryBundles):
         async def reachable(self) -> bool:
             await anyio.sleep_forever()
 
-    monkeypatch.setattr(health, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(readiness, "TIME_LIMIT_S", 0.0)
 
-    assert (await ask("/readyz", Hanging())).status_code == 503
+    response = await ask("/readyz", Hanging())
+
+    assert (response.status_code, response.json()["failures"]) == (
+        503,
+        {"bundle_store": "The bundle store did not answer within 0 s."},
+    )
 
 
 async def test_a_refused_server_token_makes_it_unready_until_the_server_accepts_it(
-    settings: Settings,
+    settings: Settings, clock: FakeMonotonic
 ) -> None:
     def check(request: httpx.Request) -> httpx.Response:
         checked.append(request)
@@ -86,17 +104,17 @@ async def test_a_refused_server_token_makes_it_unready_until_the_server_accepts_
     accepted = "another-token"
     alga = HttpAlgaServer("http://alga", SecretStr("token"), transport=httpx.MockTransport(check))
     async with Runner(settings, alga=alga) as runner:
-        transport = httpx.ASGITransport(create_service(runner))
+        transport = httpx.ASGITransport(create_service(runner, clock=clock))
         async with httpx.AsyncClient(transport=transport, base_url="http://runner") as client:
-            alga.token_refused = True
             refused = await client.get("/readyz")
             accepted = "token"
+            clock.now += 1
             ready = await client.get("/readyz")
             await client.get("/readyz")
 
     assert (refused.status_code, refused.json()["checks"]["server_token"]) == (503, "refused")
     assert (ready.status_code, ready.json()["checks"]["server_token"]) == (200, "ok")
-    assert len(checked) == 2
+    assert [request.method for request in checked] == ["GET", "GET", "POST"]
 
 
 async def test_a_runner_that_was_left_is_not_ready(settings: Settings) -> None:
@@ -189,3 +207,75 @@ async def test_a_service_that_retires_answers_and_says_that_it_was_the_last_on_t
     for response in (await execute(), await client.get("/readyz"), await client.get("/nowhere")):
         assert response.headers["connection"] == "close"
     assert (await client.get("/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize(("token", "status"), [("the-service-token", 200), ("another", 401), (None, 401)])
+async def test_a_ping_checks_the_caller_s_token_and_nothing_else(
+    client, token: str | None, status: int
+) -> None:
+    headers = {} if token is None else {"x-runner-service-token": token}
+
+    assert (await client.get("/v1/ping", headers=headers)).status_code == status
+
+
+class Checked(NoAlgaServer):
+    """A server of which a check finds ``code``; counted."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self.times = 0
+
+    async def check(self, now: Callable[[], datetime]) -> list[Finding]:
+        self.times += 1
+        return [Finding("server_token", self.code, "The Alga server refuses this process's token.")]
+
+
+@pytest.fixture
+def ask_with_server(settings: Settings):
+    async def get(path: str, alga: Checked, times: int = 1) -> httpx.Response:
+        async with Runner(settings, alga=alga, bundles=MemoryBundles()) as runner:
+            transport = httpx.ASGITransport(create_service(runner))
+            async with httpx.AsyncClient(transport=transport, base_url="http://runner") as client:
+                return [await client.get(path) for _ in range(times)][-1]
+
+    return get
+
+
+async def test_a_token_that_the_server_refuses_makes_it_unready_but_alive(ask_with_server) -> None:
+    ready, alive = (
+        await ask_with_server("/readyz", Checked("refused")),
+        await ask_with_server("/healthz", Checked("refused")),
+    )
+
+    assert (ready.status_code, alive.status_code) == (503, 200)
+    assert ready.json()["failures"] == {"server_token": "The Alga server refuses this process's token."}
+
+
+async def test_its_own_checks_leave_the_server_out(ask_with_server) -> None:
+    alga = Checked("refused")
+
+    assert (await ask_with_server("/readyz?checks=own", alga)).status_code == 200
+    assert alga.times == 0
+
+
+async def test_a_flood_of_probes_asks_the_server_once(ask_with_server) -> None:
+    alga = Checked("ok")
+
+    await ask_with_server("/readyz", alga, times=50)
+
+    assert alga.times == 1
+
+
+async def test_a_wrong_token_is_an_error_line_at_the_start(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Runner(settings, alga=Checked("refused"), bundles=MemoryBundles()) as runner:
+        service = create_service(runner)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.watch_checks)
+            while not caplog.records:
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+
+    [line] = [record for record in caplog.records if record.__dict__.get("action") == "check_failed"]
+    assert (line.levelname, line.__dict__["status"]) == ("ERROR", "refused")

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from alga_common.cli.commands import load
-from alga_common.cli.options import GivenPath, GivenText, json_option
+from alga_common.cli.options import GivenText, json_option
 from alga_common.wire import is_loopback
 
-from ..options import DatabaseUrl, ServerUrl
+from ..options import server_options
 
 _HELP = """Run the Alga server until Ctrl-C or SIGTERM.
 
@@ -55,30 +55,7 @@ second signal cut it short.
     show_default=True,
     help="The port to listen on; 0 takes a free one.",
 )
-@click.option(
-    "--database",
-    metavar="FILE",
-    type=DatabaseUrl(),
-    help="The database: a file, made if need be, or an SQLAlchemy URL.  [env: ALGA_SERVER_DATABASE_URL]",
-)
-@click.option(
-    "--bundle-store",
-    metavar="FOLDER",
-    type=GivenPath(),
-    help="Folder for the bundles of installs, where the runner fetches them.  [env: ALGA_SERVER_BUNDLE_STORE]",
-)
-@click.option(
-    "--runner-url",
-    metavar="URL",
-    type=ServerUrl(),
-    help="Where the runner answers.  [env: ALGA_SERVER_RUNNER_URL]",
-)
-@click.option(
-    "--token-file",
-    metavar="FILE",
-    type=GivenPath(),
-    help="Lines such as ALGA_SERVER_ADMIN_TOKEN=...; they go before the environment.",
-)
+@server_options
 @click.option("--dev", is_flag=True, help="For development, on loopback only.")
 @json_option
 @click.pass_context

@@ -15,9 +15,10 @@ from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
 from starlette.requests import Request
 
+from ...errors import Unauthorized
 from ..dependencies import services_of
 from ..openapi import header, json_body
-from ..responses import Answer
+from ..responses import Answer, same_secret
 from ..schemas import (
     ALGA_REQUESTS,
     Created,
@@ -28,6 +29,7 @@ from ..schemas import (
     ScheduleFound,
     ScheduleListed,
     ScheduleRefRequest,
+    TokenAccepted,
     UpdateRequest,
     refused,
 )
@@ -48,6 +50,16 @@ router = APIRouter(
     responses=refused(400, 401, 403, 404, 413),
 )
 _WRITES = refused(409, 429)
+
+
+@router.get("/api/internal/ping", response_model=TokenAccepted, responses=refused(401))
+async def ping(request: Request) -> Answer:
+    """Check the runner's token and nothing else."""
+    settings = services_of(request).settings
+    given = request.headers.get("x-runner-auth", "")
+    if not same_secret(given, settings.usable_token(settings.runner_token)):
+        raise Unauthorized("Invalid runner token")
+    return Answer({"status": "ok"}, headers={"cache-control": "no-store"})
 
 
 def _asks(*bodies: type[BaseModel]) -> dict[str, Any]:

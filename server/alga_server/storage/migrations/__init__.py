@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, update
 
 from ..tables import metadata
 
@@ -42,6 +42,11 @@ def revision_of(connection: Connection) -> str | None:
     if ours := sorted(metadata.tables.keys() & names):
         raise SchemaForeign(ours[0])
     return None
+
+
+def rewrite_revision(connection: Connection) -> None:
+    """Write the database's revision, as it is: a write that every database takes, and that changes nothing."""
+    connection.execute(update(_version).values(version_num=_version.c.version_num))
 
 
 def upgrade(connection: Connection) -> tuple[str | None, str]:

@@ -1,0 +1,64 @@
+"""The checks of ``alga-runner doctor``: those of ``/readyz``, and those that ``serve`` makes before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+
+from alga_common.cli.doctor import setting_finding
+from alga_common.readiness import OK, Finding
+
+from ..engine import check_in_subprocess
+from ..errors import AlgaError
+from ..runner import Runner
+from ..service.app import create_service
+from ..service.health import STORE_CHECK, checks_of
+from ..service.server import require_store
+from ..settings import Settings
+from .failures import explain
+
+
+def diagnose(given: Mapping[str, Any], *, require_token: bool) -> list[Finding]:
+    """Return what the checks find with the settings that are ``given`` and those of the environment."""
+    try:
+        settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
+        runner = Runner(settings)
+    except AlgaError as error:
+        return [setting_finding(explain(error))]
+    return anyio.run(_diagnose, runner, settings, require_token)
+
+
+async def _diagnose(runner: Runner, settings: Settings, require_token: bool) -> list[Finding]:
+    findings = [Finding("settings", OK, "The settings can be used."), _token(runner, settings, require_token)]
+    findings += [await _store(runner, settings)]
+    findings += [finding for finding in await checks_of(runner).findings() if finding.name != STORE_CHECK]
+    return [*findings, await _engine(runner)]
+
+
+def _token(runner: Runner, settings: Settings, require_token: bool) -> Finding:
+    try:
+        create_service(runner, settings, require_token=require_token)
+    except AlgaError as error:
+        return Finding("service_token", error.code, str(error), error.hint)
+    return Finding(
+        "service_token", OK, "Callers are asked for a token." if require_token else "Everyone may call."
+    )
+
+
+async def _store(runner: Runner, settings: Settings) -> Finding:
+    try:
+        await require_store(runner, settings)
+    except AlgaError as error:
+        return Finding(STORE_CHECK, error.code, str(error), error.hint)
+    return Finding(STORE_CHECK, OK, "The bundle store can be read.")
+
+
+async def _engine(runner: Runner) -> Finding:
+    try:
+        check_in_subprocess()
+        async with runner:
+            return Finding("engine", OK, "The engine runs, and passes its checks.")
+    except AlgaError as error:
+        return Finding("engine", error.code, str(error), error.hint)
