@@ -1,7 +1,7 @@
 """Readiness: checks that run concurrently, each for a bounded time, with results that are kept for a moment.
 
 A check is under way at most once, and its result is used again for ``KEPT_S``: a flood of probes costs no more than a
-probe a second. Whoever asks meanwhile waits for the check that is under way.
+probe a second. Further questions wait for the check that is under way.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def diagnose(given: Mapping[str, Any], token_file: Path | None) -> list[Finding]
         settings = ServerSettings.load(**values)
         if "database_url" not in settings.model_fields_set:
             hint = "Set ALGA_SERVER_DATABASE_URL, or give --database."
-            return [setting_finding(Failure("settings_invalid", "No database is named.", hint=hint))]
+            return [Finding("settings", SettingsError.code, "No database is named.", hint)]
         server = Server(settings)
     except (SettingsError, Failure) as error:
         return [setting_finding(explain(error))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -266,6 +267,10 @@ async def test_a_flood_of_probes_asks_the_server_once(ask_with_server) -> None:
     assert alga.times == 1
 
 
+def failures(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.__dict__.get("action") == "check_failed"]
+
+
 async def test_a_wrong_token_is_an_error_line_at_the_start(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -273,9 +278,9 @@ async def test_a_wrong_token_is_an_error_line_at_the_start(
         service = create_service(runner)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(service.watch_checks)
-            while not caplog.records:
+            while not failures(caplog):
                 await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
 
-    [line] = [record for record in caplog.records if record.__dict__.get("action") == "check_failed"]
+    [line] = failures(caplog)
     assert (line.levelname, line.__dict__["status"]) == ("ERROR", "refused")

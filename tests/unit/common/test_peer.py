@@ -25,15 +25,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def found(
+async def ask(
     answer: Answer | httpx.HTTPError, now: Callable[[], datetime] | None = lambda: NOW
 ) -> dict[str, Finding]:
-    async def ask() -> Answer:
+    async def send() -> Answer:
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    findings = await ask_peer(PEER, ask, lambda got: got.status == 401, now)
+    findings = await ask_peer(PEER, send, lambda got: got.status == 401, now)
     return {finding.name: finding for finding in findings}
 
 
@@ -46,25 +46,25 @@ def codes(findings: dict[str, Finding]) -> dict[str, str]:
 
 
 async def test_a_half_that_accepts_the_token_passes_each_check() -> None:
-    assert codes(await found(answer())) == {"runner": "ok", "runner_token": "ok", "runner_clock": "ok"}
+    assert codes(await ask(answer())) == {"runner": "ok", "runner_token": "ok", "runner_clock": "ok"}
 
 
 async def test_a_refused_token_fails_and_names_the_setting_to_compare() -> None:
-    finding = (await found(answer(401)))["runner_token"]
+    finding = (await ask(answer(401)))["runner_token"]
 
     assert (finding.code, finding.failed, finding.hint) == ("refused", True, "Compare the tokens.")
 
 
 @pytest.mark.parametrize("status", [302, 404, 405])
 async def test_a_half_without_the_route_is_reachable_and_its_token_unchecked(status: int) -> None:
-    findings = await found(answer(status))
+    findings = await ask(answer(status))
 
     assert codes(findings) == {"runner": "ok", "runner_token": "not_checked", "runner_clock": "ok"}
     assert not any(finding.failed for finding in findings.values())
 
 
 async def test_a_proxy_that_cannot_reach_it_fails() -> None:
-    finding = (await found(answer(502)))["runner"]
+    finding = (await ask(answer(502)))["runner"]
 
     assert (finding.code, finding.sentence) == ("failing", "The runner answers with HTTP 502.")
 
@@ -80,7 +80,7 @@ async def test_a_proxy_that_cannot_reach_it_fails() -> None:
 async def test_a_lost_or_unusable_answer_fails_without_the_error_s_text(
     error: httpx.HTTPError, code: str
 ) -> None:
-    findings = await found(error)
+    findings = await ask(error)
 
     assert codes(findings) == {"runner": code}
     assert "secret" not in str(findings)
@@ -88,7 +88,7 @@ async def test_a_lost_or_unusable_answer_fails_without_the_error_s_text(
 
 @pytest.mark.parametrize(("ahead_s", "code"), [(-11, "skewed"), (-10, "ok"), (10, "ok"), (11, "skewed")])
 async def test_clocks_may_differ_by_ten_seconds(ahead_s: int, code: str) -> None:
-    finding = (await found(answer(), lambda: NOW + timedelta(seconds=ahead_s)))["runner_clock"]
+    finding = (await ask(answer(), lambda: NOW + timedelta(seconds=ahead_s)))["runner_clock"]
 
     assert finding.code == code
 
@@ -97,10 +97,10 @@ async def test_clocks_may_differ_by_ten_seconds(ahead_s: int, code: str) -> None
     "headers", [{"date": "yesterday"}, {"date": ""}, {"age": "3600"}, {"date": "Sun, 99 Mar 2026"}]
 )
 async def test_an_answer_without_its_own_time_is_not_compared(headers: dict[str, str]) -> None:
-    finding = (await found(answer(**headers), lambda: NOW + timedelta(days=1)))["runner_clock"]
+    finding = (await ask(answer(**headers), lambda: NOW + timedelta(days=1)))["runner_clock"]
 
     assert (finding.code, finding.failed) == ("not_checked", False)
 
 
 async def test_a_clock_that_is_moved_by_hand_is_not_compared() -> None:
-    assert "runner_clock" not in await found(answer(), None)
+    assert "runner_clock" not in await ask(answer(), None)

@@ -25,7 +25,7 @@ def anyio_backend() -> str:
 
 
 class Scripted:
-    """A check that finds what the test says, counted."""
+    """A check that finds what the test sets, counted."""
 
     def __init__(self, *findings: Finding) -> None:
         self.findings = list(findings)

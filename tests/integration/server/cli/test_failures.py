@@ -15,7 +15,7 @@ from tests.support.server_cli import NAME, Run, refused, unasked
 
 CONTEXT = click.Context(main)
 COMMANDS = main.list_commands(CONTEXT)
-CLIENTS = [name for name in COMMANDS if name not in {"environment", "serve", "migrate"}]
+CLIENTS = [name for name in COMMANDS if name not in {"doctor", "environment", "serve", "migrate"}]
 ARGUMENTS = {
     "publish": ["."],
     "install": [NAME, "--tenant", "acme"],
