@@ -67,4 +67,4 @@ def test_settings_that_cannot_be_used_are_one_failed_check(doctor) -> None:
     result = doctor(ALGA_RUNNER_MAX_GUESTS="many")
 
     assert result.exit_code == 1
-    assert "FAILED  settings: The setting max_guests cannot be used" in result.stdout
+    assert "FAILED  settings: The setting max_guests (ALGA_RUNNER_MAX_GUESTS) cannot be used" in result.stdout

@@ -67,7 +67,7 @@ def test_the_document_has_codes_and_hints(doctor: Doctor) -> None:
         ([], "FAILED  settings: No database is named."),
         (
             ["--database", "mysql://x"],
-            "FAILED  settings: The setting database_url names mysql, which is not supported.",
+            "names mysql, which is not supported.",
         ),
         (
             ["--database", "a.db", "--token-file", "gone.env"],
