@@ -154,7 +154,7 @@ class HttpAlgaServer(AlgaServer):
         return [await self._judged(finding) for finding in findings]
 
     async def _judged(self, finding: Finding) -> Finding:
-        """``finding``; where the server, such as Alga's own, has no route that checks a token, what a host call shows."""
+        """``finding``; where the server, such as Alga's own, has no route for tokens, what a host call shows."""
         if finding.name != _PEER.token_check:
             return finding
         if finding.code != NOT_CHECKED:
