@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from ..catalog import installs
 from ..catalog.installs import Install
+from ..clock import Clock
 from ..errors import NotFound
 from ..schedules import next_run
 from ..schedules.policies import NONE_WAITING
@@ -62,21 +63,21 @@ def claim_many(
     connection: Connection,
     due: Sequence[DueSchedule],
     worker: Worker,
-    now: datetime,
+    clock: Clock,
     *,
     room: int,
     wait: bool = True,
 ) -> list[Outcome]:
     """Claim the occurrence or attempt that each of the schedules is due for; their outcomes, in the same order.
 
-    At most ``room`` of the runs begin. Unless it is to ``wait``, it passes over schedules that another server has
-    locked. A schedule that cannot be claimed is logged and costs the others nothing; an ``OperationalError`` is the
-    database's, and is raised.
+    At most ``room`` of the runs begin, at the instant when the locks were had. Unless it is to ``wait``, it passes over
+    schedules that another server has locked. A schedule that cannot be claimed is logged and costs the others nothing;
+    an ``OperationalError`` is the database's, and is raised.
     """
     owners = [(schedule.tenant_id, schedule.install_id) for schedule in due]
     free = locks.claim_several(connection, owners, [schedule.schedule_id for schedule in due], wait=wait)
     locked = [schedule for schedule in due if schedule.schedule_id in free]
-    outcomes = _claim(connection, locked, worker, now, room=room) if locked else {}
+    outcomes = _claim(connection, locked, worker, clock.now(), room=room) if locked else {}
     absent: Outcome = (
         "nothing" if wait else "locked"
     )  # who waited did not get the lock of a schedule that is gone
@@ -90,7 +91,7 @@ def claim_now(
     schedule_id: str,
     *,
     worker: Worker,
-    now: datetime,
+    clock: Clock,
 ) -> Claim | Run:
     """Claim a run that an admin asked for; it is skipped by the same rules. Raises ``NotFound``."""
     install = installs.require(connection, tenant_id, install_id, lock=True)
@@ -98,6 +99,7 @@ def claim_now(
     row = _rows(connection, [schedule_id]).get((tenant_id, install_id, schedule_id))
     if row is None:
         raise NotFound("Schedule not found")
+    now = clock.now()
     reason = _obstacle(row, install)
     run = replace(
         _new_run(row, install, worker, now, skipped=reason is not None),

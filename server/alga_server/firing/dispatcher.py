@@ -128,7 +128,7 @@ class Dispatcher:
             async with self._turn:  # until a claim in progress is done
                 pass
             try:
-                await self._give_up(partial(recording.release, worker=self._worker, now=self._clock.now()))
+                await self._give_up(partial(recording.release, worker=self._worker, clock=self._clock))
             except Exception:
                 logger.exception("Giving up the runs failed", extra={"action": "dispatch_failure"})
         self.wake()
@@ -165,12 +165,12 @@ class Dispatcher:
             with anyio.CancelScope(shield=True):
                 now = self._clock.now()
                 await self._keep(now)
-                await self._give_up(partial(recording.reap, now=now))
+                await self._give_up(partial(recording.reap, expired_at=now, clock=self._clock))
                 if self._room() <= 0:
                     raise DispatcherUnavailable("Too many runs are under way; try again later")
                 claimed = await self._database.write(
                     lambda c: claims.claim_now(
-                        c, tenant_id, install_id, schedule_id, worker=self._worker, now=now
+                        c, tenant_id, install_id, schedule_id, worker=self._worker, clock=self._clock
                     )
                 )
                 run, live = self._take(claimed)
@@ -210,7 +210,11 @@ class Dispatcher:
                     return
                 async with self._turn:
                     take = partial(
-                        claims.claim_many, due=[due], worker=self._worker, now=now, room=self._room()
+                        claims.claim_many,
+                        due=[due],
+                        worker=self._worker,
+                        clock=self._clock,
+                        room=self._room(),
                     )
                     [outcome] = await self._database.write(take)
                     if claimed := isinstance(outcome, Claim | Run):
@@ -237,7 +241,7 @@ class Dispatcher:
         while True:
             async with self._turn:
                 survey = await self._survey(now, _BATCH if may_fire else 0, after)
-                some, crowded = await self._fire_all(survey.due, now)
+                some, crowded = await self._fire_all(survey.due)
             fired |= some
             times += [survey.next_at] if survey.next_at else []
             after = survey.more  # past those that cannot be claimed, so that they hold up no other
@@ -252,11 +256,11 @@ class Dispatcher:
             look = partial(due_schedules.survey, now=now, limit=limit, after=after)
             survey = await self._database.read(look)
             if survey.expired:
-                await self._give_up(partial(recording.reap, now=now))
+                await self._give_up(partial(recording.reap, expired_at=now, clock=self._clock))
                 survey = await self._database.read(look)
         return survey
 
-    async def _fire_all(self, due: Sequence[DueSchedule], now: datetime) -> tuple[bool, bool]:
+    async def _fire_all(self, due: Sequence[DueSchedule]) -> tuple[bool, bool]:
         """Claim schedules and start their runs.
 
         Returns whether this or another server fired any, and whether some lack room.
@@ -272,19 +276,19 @@ class Dispatcher:
                 crowded |= len(rest) < waiting
             some = rest[: min(room, _TOGETHER) if room > 0 else _TOGETHER]
             rest = rest[len(some) :]
-            for schedule, outcome in zip(some, await self._claim(some, now, wait=wait), strict=True):
+            for schedule, outcome in zip(some, await self._claim(some, wait=wait), strict=True):
                 if outcome == "locked":
                     locked.append(schedule)
                 crowded |= outcome == "no_room"
                 fired |= outcome == "nothing" or isinstance(outcome, Claim | Run)
         return fired, crowded
 
-    async def _claim(self, due: Sequence[DueSchedule], now: datetime, *, wait: bool) -> list[Outcome]:
+    async def _claim(self, due: Sequence[DueSchedule], *, wait: bool) -> list[Outcome]:
         """Claim schedules in one transaction and start their runs."""
         if not due:
             return []
         claim = partial(
-            claims.claim_many, due=due, worker=self._worker, now=now, room=self._room(), wait=wait
+            claims.claim_many, due=due, worker=self._worker, clock=self._clock, room=self._room(), wait=wait
         )
         with anyio.CancelScope(shield=True):
             outcomes = await self._database.write(claim)
@@ -310,7 +314,9 @@ class Dispatcher:
         return claimed.run, live
 
     async def _carry_out(self, claim: Claim, live: _Live) -> None:
-        started = self._clock.monotonic()
+        # The clock was read in the claim's transaction, whose commit is part of the run.
+        committing = max((self._clock.now() - claim.run.started_at).total_seconds(), 0)
+        started = self._clock.monotonic() - committing
         try:
             ending: Ending | None = None
             with live.call:
@@ -322,9 +328,8 @@ class Dispatcher:
                 )
                 return
             duration_ms = round((self._clock.monotonic() - started) * 1000)
-            now = self._clock.now()
             with anyio.CancelScope(shield=True):
-                ended = await self._endings.record(claim.run, ending, now, duration_ms=duration_ms)
+                ended = await self._endings.record(claim.run, ending, duration_ms=duration_ms)
             if ended is not None:
                 report(ended, self._metrics)
             else:
@@ -345,7 +350,9 @@ class Dispatcher:
         if self._live and now < self._renewed_at + self._worker.lease / 3:
             return
         if live := dict(self._live):
-            kept = await self._database.write(lambda c: recording.renew(c, self._worker, list(live), now))
+            kept = await self._database.write(
+                lambda c: recording.renew(c, self._worker, list(live), self._clock)
+            )
             for run_id in live.keys() - kept:
                 # Another server gave it up, and may start the next run: a schedule does not overlap itself.
                 live[run_id].call.cancel()

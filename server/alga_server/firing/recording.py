@@ -14,6 +14,7 @@ import anyio
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 from sqlalchemy.exc import OperationalError
 
+from ..clock import Clock
 from ..metrics import Metrics
 from ..schedules.policies import policy_of
 from ..schedules.validation import storable_part
@@ -62,38 +63,47 @@ _ENDED = (
 """The columns that the end of a run sets."""
 
 
-def renew(connection: Connection, worker: Worker, run_ids: list[str], now: datetime) -> set[str]:
+# Instants are read once a transaction has its locks, for which it may have waited long.
+
+
+def renew(connection: Connection, worker: Worker, run_ids: list[str], clock: Clock) -> set[str]:
     """Keep the runs that the worker is at; the ids of those that are still its own."""
     run = tables.schedule_run
     own = and_(run.c.id.in_(run_ids), run.c.worker_id == worker.id, run.c.status == "running")
     locks.change_runs(connection, own)
-    connection.execute(update(run).where(own).values(lease_expires_at=now + worker.lease))
+    connection.execute(update(run).where(own).values(lease_expires_at=clock.now() + worker.lease))
     return set(connection.execute(select(run.c.id).where(own)).scalars())
 
 
-def reap(connection: Connection, now: datetime) -> list[Run]:
-    """Give up the runs whose leases ran out; their schedules are free."""
+def reap(connection: Connection, expired_at: datetime, clock: Clock) -> list[Run]:
+    """Give up the runs whose leases had run out at ``expired_at``; their schedules are free.
+
+    That instant is from before any wait for locks: meanwhile no server could renew a lease.
+    """
     run = tables.schedule_run.c
-    return _lose(connection, and_(run.status == "running", run.lease_expires_at <= now), "lease_expired", now)
+    expired = and_(run.status == "running", run.lease_expires_at <= expired_at)
+    return _lose(connection, expired, "lease_expired", clock)
 
 
-def release(connection: Connection, worker: Worker, now: datetime) -> list[Run]:
+def release(connection: Connection, worker: Worker, clock: Clock) -> list[Run]:
     """Give up every run that the worker still holds: it stops."""
     run = tables.schedule_run.c
-    return _lose(connection, and_(run.status == "running", run.worker_id == worker.id), "shutdown", now)
+    return _lose(connection, and_(run.status == "running", run.worker_id == worker.id), "shutdown", clock)
 
 
-def finish(
-    connection: Connection, run: Run, ending: Ending, now: datetime, *, duration_ms: int
-) -> Run | None:
-    """Record how the run went, there and on its schedule; the run. ``None`` if it is no longer the worker's."""
+def finish(connection: Connection, run: Run, ending: Ending, *, duration_ms: int) -> Run | None:
+    """Record how the run went, there and on its schedule; the run. ``None`` if it is no longer the worker's.
+
+    It ended ``duration_ms`` after it began, however late that is recorded, and even if a clock was set meanwhile.
+    """
+    finished_at = run.started_at + timedelta(milliseconds=duration_ms)
     record = replace(
         run,
         status=ending.status,
         http_status=ending.http_status,
         error_code=ending.error_code,
         error_message=storable_part(ending.error_message, MAX_MESSAGE),
-        finished_at=now,
+        finished_at=finished_at,
         duration_ms=duration_ms,
         guest_log=runs.output(ending.guest_log),
         response_body=runs.output(ending.response_body),
@@ -113,7 +123,7 @@ def finish(
         return None
     note(connection, run, record.status, record.error_message)
     if record.status != "success":
-        _schedule_retry(connection, run, now)
+        _schedule_retry(connection, run, finished_at)
     if record.guest_log or record.response_body:
         runs.prune_outputs(connection, run.tenant_id, run.install_id)
     return record
@@ -137,12 +147,12 @@ def note(connection: Connection, run: Run, status: Status, message: str | None) 
     )
 
 
-def _lose(connection: Connection, which: ColumnElement[bool], reason: Reason, now: datetime) -> list[Run]:
+def _lose(connection: Connection, which: ColumnElement[bool], reason: Reason, clock: Clock) -> list[Run]:
     held = [runs.read(row) for row in connection.execute(select(tables.schedule_run).where(which))]
     if held:
         locks.change_schedules(connection, tables.schedule.c.id.in_([run.schedule_id for run in held]))
         locks.change_runs(connection, tables.schedule_run.c.id.in_([run.id for run in held]))
-    lost = []
+    lost, now = [], clock.now()
     for run in held:
         ended = connection.execute(
             update(tables.schedule_run)
@@ -191,8 +201,8 @@ def report(run: Run, metrics: Metrics) -> None:
     )
 
 
-def _schedule_retry(connection: Connection, run: Run, now: datetime) -> None:
-    """A run failed or was lost: its next attempt waits, if its schedule is live and grants one.
+def _schedule_retry(connection: Connection, run: Run, ended_at: datetime) -> None:
+    """A run failed or was lost at ``ended_at``: its next attempt waits, if its schedule is live and grants one.
 
     Only what the clock fired is tried again; an admin who asks for a run sees how it ended.
     """
@@ -211,7 +221,7 @@ def _schedule_retry(connection: Connection, run: Run, now: datetime) -> None:
     wait = None if row is None or row.next_run_at is None else policy_of(row).wait_after(run.attempt)
     if wait is not None:
         values = {
-            "retry_at": now + wait,
+            "retry_at": ended_at + wait,
             "retry_attempt": run.attempt + 1,
             "retry_nominal_time": run.nominal_time,
             "retry_due_at": run.due_at,
@@ -225,7 +235,6 @@ class _Ended:
 
     run: Run
     ending: Ending
-    at: datetime
     duration_ms: int
     done: bool = False
     record: Run | None = None
@@ -240,9 +249,9 @@ class RunRecorder:
         self._turn = anyio.Lock()
         self._waiting: list[_Ended] = []
 
-    async def record(self, run: Run, ending: Ending, at: datetime, *, duration_ms: int) -> Run | None:
+    async def record(self, run: Run, ending: Ending, *, duration_ms: int) -> Run | None:
         """As ``finish``. Raises what the database raises. Cancelling the caller is for it to prevent."""
-        entry = _Ended(run, ending, at, duration_ms)
+        entry = _Ended(run, ending, duration_ms)
         self._waiting.append(entry)
         async with self._turn:
             if not entry.done:
@@ -274,8 +283,7 @@ class RunRecorder:
                 connection, tables.schedule.c.id.in_([entry.run.schedule_id for entry in batch])
             )
             return [
-                finish(connection, entry.run, entry.ending, entry.at, duration_ms=entry.duration_ms)
-                for entry in batch
+                finish(connection, entry.run, entry.ending, duration_ms=entry.duration_ms) for entry in batch
             ]
 
         for entry, record in zip(batch, await self._database.write(transaction), strict=True):

@@ -150,7 +150,7 @@ class Reconciler:
         suspects = await self._database.read(partial(check_leases, now=now, lease=self._lease))
         if not suspects:
             return []
-        give = partial(repair_leases, suspects=suspects, now=now, lease=self._lease)
+        give = partial(repair_leases, suspects=suspects, clock=self._clock, lease=self._lease)
         return self._report(await self._database.write(give))
 
     async def _repair_jobs(self) -> list[Discrepancy]:
@@ -234,11 +234,11 @@ def check_leases(connection: Connection, now: datetime, lease: timedelta) -> lis
 
 
 def repair_leases(
-    connection: Connection, suspects: Iterable[Discrepancy], now: datetime, lease: timedelta
+    connection: Connection, suspects: Iterable[Discrepancy], clock: Clock, lease: timedelta
 ) -> list[Discrepancy]:
     """Give the runs of ``suspects`` a lease from now on: a live server renews it, a dead one's run is lost."""
     run = tables.schedule_run
-    repaired = []
+    repaired, now = [], clock.now()
     for suspect in suspects:
         this = and_(
             run.c.tenant_id == suspect.tenant_id,

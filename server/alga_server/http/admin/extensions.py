@@ -78,8 +78,7 @@ async def publish(request: Request, response: Response, services: ServicesDep) -
     """Publish a packed bundle; 200 when the same content was published before."""
     archive = await read_body(request, services.settings.max_bundle_bytes)
     bundle = await to_thread.run_sync(extensions.read_bundle, archive, limiter=services.unpacking)
-    now = services.clock.now()
-    published = await services.database.write(lambda c: extensions.publish(c, bundle, now))
+    published = await services.database.write(lambda c: extensions.publish(c, bundle, services.clock.now()))
     if not published.created:
         await services.bundles.keep_version(published.version_id)
         response.status_code = 200

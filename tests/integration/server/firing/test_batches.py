@@ -120,8 +120,10 @@ async def test_a_run_that_the_database_refuses_costs_the_others_nothing_and_lose
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claims, "_plan", refusing)
-        outcomes = await database.write(lambda c: claims.claim_many(c, due, worker, now, room=9))
-    again = await database.write(lambda c: claims.claim_many(c, due, worker, now, room=9))
+        outcomes = await database.write(
+            lambda c: claims.claim_many(c, due, worker, install.alga.clock, room=9)
+        )
+    again = await database.write(lambda c: claims.claim_many(c, due, worker, install.alga.clock, room=9))
 
     assert [outcome if isinstance(outcome, str) else outcome.run.schedule_id for outcome in outcomes] == [
         "failed" if schedule_id == refused else schedule_id for schedule_id in ids
@@ -138,7 +140,7 @@ async def test_no_more_runs_begin_than_there_is_room_for_and_the_rest_stay_due(i
     due = (await database.read(lambda c: due_schedules.survey(c, now, limit=100))).due
     worker = recording.Worker(id="test", lease=timedelta(minutes=1), history=1000)
 
-    outcomes = await database.write(lambda c: claims.claim_many(c, due, worker, now, room=2))
+    outcomes = await database.write(lambda c: claims.claim_many(c, due, worker, install.alga.clock, room=2))
     left = (await database.read(lambda c: due_schedules.survey(c, now, limit=100))).due
 
     assert [isinstance(outcome, claims.Claim) for outcome in outcomes] == [True, True, False, False]
@@ -218,7 +220,7 @@ async def some_runs(install: Install, count: int) -> list[Any]:
         schedule_id = await install.create()
         claim = await database.write(
             lambda c, of_schedule=schedule_id: claims.claim_now(
-                c, install.tenant, install.id, of_schedule, worker=worker, now=install.alga.clock.now()
+                c, install.tenant, install.id, of_schedule, worker=worker, clock=install.alga.clock
             )
         )
         runs.append(claim.run)
@@ -232,9 +234,7 @@ async def test_runs_that_end_at_once_are_recorded_together(install: Install, wri
     records = []
 
     async def end(run: Any) -> None:
-        records.append(
-            await endings.record(run, Ending("success", 200), install.alga.clock.now(), duration_ms=1)
-        )
+        records.append(await endings.record(run, Ending("success", 200), duration_ms=1))
 
     async with anyio.create_task_group() as group:
         for run in under_way:
@@ -250,7 +250,7 @@ async def test_a_record_is_what_the_history_has(install: Install) -> None:
     endings = RunRecorder(install.alga.server._services.database)
     ending = Ending("error", 500, "handler_status", "The handler POST /sync answered 500")
 
-    record = await endings.record(run, ending, install.alga.clock.now(), duration_ms=7)
+    record = await endings.record(run, ending, duration_ms=7)
 
     database = install.alga.server._services.database
     assert record == await database.read(lambda c: runs.get(c, install.tenant, install.id, run.id))
@@ -276,7 +276,7 @@ async def test_an_ending_that_cannot_be_recorded_is_nothing_to_the_others_unless
 
     async def end(run: Any) -> None:
         try:
-            await endings.record(run, Ending("success"), install.alga.clock.now(), duration_ms=1)
+            await endings.record(run, Ending("success"), duration_ms=1)
         except Exception as error:  # noqa: BLE001 - asserted below
             failures.append(error)
 
@@ -308,8 +308,9 @@ async def test_who_comes_too_late_for_all_that_it_saw_looks_again(
         result = await read(fn)
         if isinstance(result, Survey) and len(result.due) == 5:
             monkeypatch.setattr(database, "read", read)
-            now = install.alga.clock.now()
-            await database.write(lambda c: claims.claim_many(c, result.due, others, now, room=5))
+            await database.write(
+                lambda c: claims.claim_many(c, result.due, others, install.alga.clock, room=5)
+            )
         return result
 
     monkeypatch.setattr(database, "read", late)

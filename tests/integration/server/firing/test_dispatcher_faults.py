@@ -13,7 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from alga_server import Server, ServerSettings
+from alga_server import ManualClock, Server, ServerSettings
 from alga_server.firing import claims, recording
 from alga_server.storage import tables
 from tests.support.server import FakeRunner, Install
@@ -122,7 +122,9 @@ async def test_a_handler_whose_run_is_no_longer_held_is_cut_off(
                 await install.alga.admin("DELETE", install.admin_path)
             else:
                 later = install.alga.clock.now() + timedelta(hours=1)
-                await install.alga.server._services.database.write(partial(recording.reap, now=later))
+                await install.alga.server._services.database.write(
+                    partial(recording.reap, expired_at=later, clock=ManualClock(later))
+                )
             install.alga.clock.advance(timedelta(seconds=30))
             await dispatcher.run_due()
 

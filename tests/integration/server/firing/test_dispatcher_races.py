@@ -50,7 +50,7 @@ async def another(install: Install, fake_runner: FakeRunner, **changes: Any) -> 
 def take(worker: Worker, install: Install, schedule_id: str, now: datetime) -> Callable[[Connection], Any]:
     """The transaction by which ``worker`` claims the schedule."""
     due = DueSchedule(install.tenant, install.id, schedule_id, running=False)
-    return lambda connection: claims.claim_many(connection, [due], worker, now, room=1)[0]
+    return lambda connection: claims.claim_many(connection, [due], worker, ManualClock(now), room=1)[0]
 
 
 def worker(name: str, *, lease: float = 60) -> Worker:
@@ -119,7 +119,7 @@ async def test_of_many_claims_at_once_one_wins(install: Install, settings: Serve
         [won] = [outcome for outcome in claimed if outcome != "nothing"]
         assert isinstance(won, Claim)
         ended = recording.Ending("success")
-        finish = partial(recording.finish, run=won.run, ending=ended, now=START, duration_ms=0)
+        finish = partial(recording.finish, run=won.run, ending=ended, duration_ms=0)
         assert await databases[0].write(finish) is not None
     for database in databases:
         await database.aclose()
@@ -207,7 +207,9 @@ async def test_a_run_given_up_keeps_that_though_it_ends_later(
         group.start_soon(install.alga.server.dispatcher.run_due)
         await fake_runner.was_asked(1)
         later = install.alga.clock.now() + timedelta(hours=1)
-        await install.alga.server._services.database.write(partial(recording.reap, now=later))
+        await install.alga.server._services.database.write(
+            partial(recording.reap, expired_at=later, clock=ManualClock(later))
+        )
         fake_runner.let_go()
 
     assert [run["status"] for run in await install.runs()] == ["lost"]

@@ -292,9 +292,8 @@ async def test_a_run_whose_worker_died_is_tried_again(install: Install, fake_run
     install.alga.clock.advance(timedelta(hours=1))
     dead = Worker("dead", timedelta(seconds=60), 1000)
     due = DueSchedule(install.tenant, install.id, schedule_id, running=False)
-    now = install.alga.clock.now()
     await install.alga.server._services.database.write(
-        lambda c: claims.claim_many(c, [due], dead, now, room=1)
+        lambda c: claims.claim_many(c, [due], dead, install.alga.clock, room=1)
     )
 
     await install.alga.pass_time(minutes=1)

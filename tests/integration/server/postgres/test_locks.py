@@ -15,6 +15,7 @@ import anyio
 import pytest
 from sqlalchemy import Connection, text
 
+from alga_server import ManualClock
 from alga_server.catalog import installs, upgrades
 from alga_server.errors import NotFound
 from alga_server.firing import claims, recording
@@ -84,7 +85,7 @@ async def meet(database: Database, first: Work, second: Work) -> tuple[Any, Any]
 
 def claiming(install: Install, schedule_id: str, worker: Worker = WORKER) -> Work:
     due = DueSchedule(install.tenant, install.id, schedule_id, running=False)
-    return lambda connection: claims.claim_many(connection, [due], worker, NOON, room=1)[0]
+    return lambda connection: claims.claim_many(connection, [due], worker, ManualClock(NOON), room=1)[0]
 
 
 def running_now(install: Install, schedule_id: str) -> Work:
@@ -94,7 +95,7 @@ def running_now(install: Install, schedule_id: str) -> Work:
         install_id=install.id,
         schedule_id=schedule_id,
         worker=WORKER,
-        now=NOON,
+        clock=ManualClock(NOON),
     )
 
 
@@ -269,7 +270,7 @@ async def test_a_run_that_ends_during_an_uninstall_is_nobodys(
     database: Database, install: Install, schedule_id: str
 ) -> None:
     claimed = await database.write(claiming(install, schedule_id))
-    finish = partial(recording.finish, run=claimed.run, ending=Ending("success"), now=NOON, duration_ms=1)
+    finish = partial(recording.finish, run=claimed.run, ending=Ending("success"), duration_ms=1)
 
     _, ended = await meet(database, uninstalling(install), finish)
 
@@ -280,7 +281,7 @@ async def test_an_uninstall_waits_for_a_run_that_ends(
     database: Database, install: Install, schedule_id: str
 ) -> None:
     claimed = await database.write(claiming(install, schedule_id))
-    finish = partial(recording.finish, run=claimed.run, ending=Ending("success"), now=NOON, duration_ms=1)
+    finish = partial(recording.finish, run=claimed.run, ending=Ending("success"), duration_ms=1)
 
     ended, _ = await meet(database, finish, uninstalling(install))
 
@@ -292,9 +293,11 @@ async def test_a_run_that_ends_while_it_is_given_up_is_given_up(
 ) -> None:
     claimed = await database.write(claiming(install, schedule_id))
     late = NOON + timedelta(hours=1)
-    finish = partial(recording.finish, run=claimed.run, ending=Ending("success"), now=late, duration_ms=1)
+    finish = partial(recording.finish, run=claimed.run, ending=Ending("success"), duration_ms=1)
 
-    lost, ended = await meet(database, partial(recording.reap, now=late), finish)
+    lost, ended = await meet(
+        database, partial(recording.reap, expired_at=late, clock=ManualClock(NOON)), finish
+    )
 
     assert [run.status for run in lost] == ["lost"]
     assert ended is None
@@ -303,7 +306,7 @@ async def test_a_run_that_ends_while_it_is_given_up_is_given_up(
 async def test_two_that_give_up_the_same_runs_give_up_each_once(database: Database, install: Install) -> None:
     for _ in range(5):
         await database.write(claiming(install, await install.create(cron="0 12 * * *")))
-    reap = partial(recording.reap, now=NOON + timedelta(hours=1))
+    reap = partial(recording.reap, expired_at=NOON + timedelta(hours=1), clock=ManualClock(NOON))
 
     first, second = await meet(database, reap, reap)
 
@@ -314,7 +317,7 @@ async def test_a_claim_whose_run_ends_meanwhile_is_an_overlap_or_runs(
     database: Database, install: Install, schedule_id: str
 ) -> None:
     running: Claim = await database.write(running_now(install, schedule_id))
-    finish = partial(recording.finish, run=running.run, ending=Ending("success"), now=NOON, duration_ms=1)
+    finish = partial(recording.finish, run=running.run, ending=Ending("success"), duration_ms=1)
 
     _, claimed = await meet(database, finish, claiming(install, schedule_id))
 
@@ -325,7 +328,7 @@ async def test_a_claim_during_a_run_is_an_overlap_and_does_not_hold_up_its_end(
     database: Database, install: Install, schedule_id: str
 ) -> None:
     running: Claim = await database.write(running_now(install, schedule_id))
-    finish = partial(recording.finish, run=running.run, ending=Ending("success"), now=NOON, duration_ms=1)
+    finish = partial(recording.finish, run=running.run, ending=Ending("success"), duration_ms=1)
 
     skipped, ended = await meet(database, claiming(install, schedule_id), finish)
 
@@ -335,7 +338,7 @@ async def test_a_claim_during_a_run_is_an_overlap_and_does_not_hold_up_its_end(
 
 def claiming_some(install: Install, ids: list[str], worker: Worker = WORKER) -> Work:
     due = [DueSchedule(install.tenant, install.id, schedule_id, running=False) for schedule_id in ids]
-    return partial(claims.claim_many, due=due, worker=worker, now=NOON, room=50)
+    return partial(claims.claim_many, due=due, worker=worker, clock=ManualClock(NOON), room=50)
 
 
 async def test_two_that_claim_many_in_opposite_orders_claim_each_once(
@@ -389,7 +392,7 @@ async def test_heartbeats_and_an_uninstall_do_not_wait_for_each_other_in_a_circl
     ]
 
     kept, _ = await meet(
-        database, lambda c: recording.renew(c, WORKER, runs[::-1], NOON), uninstalling(install)
+        database, lambda c: recording.renew(c, WORKER, runs[::-1], ManualClock(NOON)), uninstalling(install)
     )
 
     assert kept == set(runs)

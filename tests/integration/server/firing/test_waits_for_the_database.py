@@ -1,0 +1,133 @@
+"""What a run's times are, and what becomes of a firing, when the database makes it wait."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from alga_server import ServerSettings
+from alga_server.storage.sqlite import sqlite_file
+from tests.support.server import FakeRunner, Install
+
+pytestmark = pytest.mark.anyio
+
+HOURLY = "0 * * * *"
+
+
+@pytest.fixture
+def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
+    return settings.model_copy(update={"database_url": database_url})
+
+
+@pytest.fixture
+def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
+    return httpx.MockTransport(fake_runner)
+
+
+@contextmanager
+def locked(install: Install) -> Iterator[None]:
+    """Another process holds the database's write lock meanwhile."""
+    file = sqlite_file(install.alga.server._services.settings.database_url)
+    connection = sqlite3.connect(file or ":memory:", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def write_begins(install: Install, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
+    """Returns once the server asks for the next write."""
+    database = install.alga.server._services.database
+    write, asked = database.write, anyio.Event()
+
+    async def noted(fn: Any) -> Any:
+        asked.set()
+        return await write(fn)
+
+    async def wait() -> None:
+        nonlocal asked
+        asked = anyio.Event()
+        await asked.wait()
+
+    monkeypatch.setattr(database, "write", noted)
+    return wait
+
+
+async def test_a_run_begins_when_its_claim_has_the_lock_and_ends_when_its_handler_does(
+    install: Install,
+    fake_runner: FakeRunner,
+    write_begins: Callable[[], Awaitable[None]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "alga_server")
+    await install.create(cron=HOURLY)
+    clock = install.alga.clock
+    clock.advance(timedelta(hours=1))
+    fake_runner.hold()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            with locked(install):
+                group.start_soon(install.alga.server.dispatcher.run_due)
+                await write_begins()
+                clock.advance(timedelta(seconds=7))
+            await fake_runner.was_asked(1)
+            clock.advance(timedelta(seconds=3))
+            with locked(install):
+                fake_runner.let_go()
+                await write_begins()
+                clock.advance(timedelta(seconds=20))
+
+    [run] = await install.runs()
+    assert (run["startedAt"], run["durationMs"], run["finishedAt"]) == (
+        "2026-01-01T01:00:07.000Z",
+        3000,
+        "2026-01-01T01:00:10.000Z",
+    )
+    assert fake_runner.asked[0]["context"]["started_at"] == run["startedAt"]
+    [line] = [record for record in caplog.records if getattr(record, "action", "") == "schedule_run"]
+    assert line.duration_ms == 3000  # type: ignore[attr-defined]
+    assert "alga_server_schedule_lag_seconds_sum 7.0" in await install.alga.metrics()
+
+
+async def test_a_run_by_hand_begins_when_it_has_the_lock(
+    install: Install, write_begins: Callable[[], Awaitable[None]]
+) -> None:
+    schedule_id = await install.create(cron=HOURLY)
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            with locked(install):
+                group.start_soon(install.run_now, schedule_id)
+                await write_begins()
+                install.alga.clock.advance(timedelta(seconds=7))
+
+    [run] = await install.runs()
+    assert (run["nominalTime"], run["startedAt"]) == ("2026-01-01T00:00:07.000Z",) * 2
+
+
+async def test_a_version_is_published_when_it_has_the_lock(
+    install: Install, write_begins: Callable[[], Awaitable[None]]
+) -> None:
+    published: list[dict[str, Any]] = []
+
+    async def publish() -> None:
+        published.append(await install.alga.publish(name="com.example.other"))
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            with locked(install):
+                group.start_soon(publish)
+                await write_begins()
+                install.alga.clock.advance(timedelta(seconds=7))
+
+    shown = await install.alga.admin("GET", f"/api/admin/extensions/{published[0]['extensionId']}")
+    assert [version["createdAt"] for version in shown.json()["versions"]] == ["2026-01-01T00:00:07.000Z"]
