@@ -12,6 +12,22 @@ from typing import Any
 _BYTES_SHOWN = 32
 
 
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 has a form for ``text``: it holds no half of a surrogate pair."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def replace_surrogates(text: str) -> str:
+    """``text`` with U+FFFD for each half of a surrogate pair."""
+    return text if is_unicode(text) else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def escape_controls(text: str, *, keep_lines: bool = False) -> str:
     """Escape every character of ``text`` that is not printable: controls, escape sequences, bidirectional marks.
 

@@ -192,7 +192,7 @@ def test_every_form_of_every_value_is_read_as_that_value_and_every_breach_of_a_r
 
 
 def framed_in_long_text(form: Form) -> Form:
-    """The document in an array after a text that makes it longer than what is decoded at a quick look."""
+    """The document in an array after a text, so long that it is decoded rule by rule."""
     text = "x" * 3_000
     head = b"\x92\xda" + struct.pack(">H", len(text))
     return Form(head + text.encode() + form.data, [text, form.value], form.legal)

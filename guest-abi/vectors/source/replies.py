@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .writing import Vector, valid, write
+from .writing import Vector, payload_of_depth, valid, write
 
 SCHEDULE_ID = "6f1c8f0e-2a1d-4f0a-9d3b-0c5b7f1a2e34"
 CODES = (
@@ -49,6 +49,11 @@ def vectors() -> Iterator[Vector]:
         ("no schedules", [], "an empty list means that there are none"),
         ("one schedule", [SCHEDULE], "what list answers"),
         ("fifty schedules", [{**SCHEDULE, "name": f"Sync {number}"} for number in range(50)], "array16"),
+        (
+            "a schedule with a payload of depth 29",
+            [{**SCHEDULE, "payload": payload_of_depth(29)}],
+            "a message nests at most 32 deep",
+        ),
         ("a schedule", SCHEDULE, "what get answers"),
         ("nil", None, "what get answers for an unknown id, and update and delete on success"),
         ("endpoints", [ENDPOINT], "what get-endpoints answers"),

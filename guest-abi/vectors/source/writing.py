@@ -77,6 +77,14 @@ def nested(levels: int, inner: bytes = NIL) -> bytes:
     return b"\x91" * levels + inner
 
 
+def payload_of_depth(levels: int) -> dict[str, Any]:
+    """A map with so many containers inside one another, itself included."""
+    inner: Any = 1
+    for _ in range(levels - 1):
+        inner = [inner]
+    return {"a": inner}
+
+
 def write(value: Any) -> bytes:
     """Any plain value."""
     writers: dict[type, Callable[[Any], bytes]] = {

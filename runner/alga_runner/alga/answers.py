@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -12,7 +13,7 @@ from alga_common.http.exchange import Answer
 from alga_common.text import cut, escape_controls
 
 from ..errors import HostCallCode, HostCallError, ServerFault
-from ..models import EndpointInfo, ScheduleInfo
+from ..models import MAX_DEPTH, EndpointInfo, ScheduleInfo, readable
 
 MAX_MESSAGE_CHARACTERS = 1_000
 MAX_FIELD_ERRORS = 32
@@ -97,7 +98,7 @@ def document(answer: Answer, operation: str, secrets: Collection[str] = ()) -> M
     try:
         content = from_json(answer.body, allow_inf_nan=False)
     except ValueError:
-        content = None
+        content = _with_replacements(answer.body)
     members = content if isinstance(content, dict) else {}
     if 200 <= answer.status < 300 and members.get("success") is not False and _MEMBERS[operation] in members:
         return members
@@ -145,6 +146,21 @@ def done(document: Mapping[str, object]) -> None:
     """The answer of ``update`` and ``delete``."""
     if document.get("success") is not True:
         raise unusable("does not confirm success")
+
+
+def _with_replacements(body: bytes) -> object:
+    """The JSON that a strict parser refuses for its depth, or for half of a surrogate pair, which JavaScript escapes.
+
+    ``None`` if it is no JSON at all.
+    """
+    try:
+        return readable(json.loads(body.decode(), parse_constant=_no_constant), MAX_DEPTH)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def unusable(how: str, code: HostCallCode = HostCallCode.INTERNAL) -> HostCallError:

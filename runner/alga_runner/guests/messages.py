@@ -12,6 +12,8 @@ import msgpack
 import msgspec
 from msgpack import Timestamp
 
+from alga_common.text import replace_surrogates
+
 from ..errors import BrokenFraming, HostCallCode, HostCallError
 from ..models import MAX_DEPTH
 
@@ -56,13 +58,21 @@ _decode = msgspec.msgpack.Decoder().decode
 
 
 def encode(document: Any) -> bytes:
-    """``document`` as one MessagePack document. Lone surrogates, which UTF-8 has no form for, become ``?``."""
+    """``document`` as one MessagePack document. Half of a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD."""
     try:
         return _encode(document)
     except UnicodeEncodeError:
-        plain = msgspec.to_builtins(document, builtin_types=(bytes,))
-        packed: bytes = msgpack.packb(plain, unicode_errors="replace")
-        return packed
+        return _encode(_with_replacements(msgspec.to_builtins(document, builtin_types=(bytes,))))
+
+
+def _with_replacements(value: Any) -> Any:
+    if isinstance(value, str):
+        return replace_surrogates(value)
+    if isinstance(value, dict):
+        return {_with_replacements(key): _with_replacements(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return list(map(_with_replacements, value))
+    return value
 
 
 def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:

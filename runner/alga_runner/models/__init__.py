@@ -21,7 +21,7 @@ from .execute import (
     HttpCall,
     User,
 )
-from .json_value import MAX_DEPTH, JsonValue, json_fault
+from .json_value import MAX_DEPTH, JsonValue, json_fault, readable
 from .manifest import Manifest, ManifestEndpoint, parse_manifest
 from .schedule import (
     CreatedSchedule,
@@ -61,6 +61,7 @@ __all__ = [
     "pack",
     "parse_content_hash",
     "parse_manifest",
+    "readable",
     "unknown_capabilities",
     "unpack",
 ]

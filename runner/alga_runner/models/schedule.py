@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from ._base import CamelModel
-from .json_value import JsonValue
+from .json_value import JsonValue, ReadableJson
 
 _CLEARABLE = frozenset({"name", "payload", "missedWindowSeconds"})
 
@@ -20,7 +20,7 @@ class ScheduleInfo(CamelModel):
     cron: str
     timezone: str
     enabled: bool
-    payload: JsonValue = None
+    payload: ReadableJson = None
     last_run_at: str | None = None
     last_run_status: str | None = None
     last_error: str | None = None

@@ -14,7 +14,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, Row, Select, and_, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from alga_runner.models import DEFAULT_CAPABILITIES, normalise_capabilities, unknown_capabilities
+from alga_runner.models import DEFAULT_CAPABILITIES, normalise_capabilities, readable, unknown_capabilities
 
 from ..errors import AlreadyInstalled, CapabilityDenied, NotFound, ValidationFailed
 from ..schedules import next_run
@@ -241,7 +241,8 @@ def _fetch(connection: Connection, tenant_id: str, install_id: str, *, lock: boo
 
 
 def _install(row: Row[Any], grants: frozenset[str]) -> Install:
-    return Install(**row._asdict(), grants=grants)
+    # An older version may have stored text in it that no execute request can carry.
+    return Install(**{**row._asdict(), "config": readable(row.config)}, grants=grants)
 
 
 def _grants(connection: Connection, tenant_id: str, install_id: str) -> frozenset[str]:

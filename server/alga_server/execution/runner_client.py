@@ -191,6 +191,8 @@ def _response(body: bytes) -> ExecuteAnswer:
         # Its text would quote the answer, which holds a tenant's data.
         raise RunnerProtocolError("The runner's answer is not an execute response") from None
     if response.error is not None:
+        if not 100 <= response.status <= 599:
+            raise RunnerProtocolError(f"The failure's status {response.status} is no HTTP status")
         failed = ExecutionFailed(response.status, response.error[:MAX_ERROR_CHARACTERS], response.log_tail)
         if failed.runner_code == "deadline_exceeded":
             raise ExecutionTimedOut(failed.status, failed.error, failed.log_tail)

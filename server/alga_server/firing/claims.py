@@ -23,7 +23,7 @@ from ..clock import Clock
 from ..errors import NotFound
 from ..schedules import next_run
 from ..schedules.policies import NONE_WAITING
-from ..schedules.schedules import rfc3339
+from ..schedules.schedules import rfc3339, stored_payload
 from ..storage import locks, tables
 from . import due as due_schedules
 from . import misfires, recording, runs
@@ -273,7 +273,7 @@ def _record(connection: Connection, planned: Sequence[_Planned], worker: Worker)
             continue
         inserted = replace(run, ordinal=ordinals[run.id])
         if run.status == "running":
-            recorded[row.id] = Claim(inserted, install, row.name, row.method, row.path, row.payload)
+            recorded[row.id] = Claim(inserted, install, row.name, row.method, row.path, stored_payload(row))
             continue
         recorded[row.id] = inserted
         if run.status == "error":

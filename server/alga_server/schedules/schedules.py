@@ -6,6 +6,7 @@ holds the install's row (``installs.for_caller`` or ``require`` with ``lock``), 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, fun
 from sqlalchemy.exc import IntegrityError
 
 from alga_common import time as instants
-from alga_runner.models import EndpointInfo, ScheduleInfo
+from alga_runner.models import EndpointInfo, ScheduleInfo, json_fault, readable
 
 from ..errors import FieldRefused, NotFound, QuotaExceeded, ValidationFailed
 from ..storage import locks, tables
@@ -26,6 +27,8 @@ from .endpoint_ref import Selector, endpoints
 from .owner import ScheduleOwner, touch
 from .policies import MAX_ATTEMPTS, MAX_DELAY_S, MAX_FACTOR, MISFIRE_KINDS, RetryPolicy, policy_of
 from .validation import check_choice, check_enabled, check_name, check_payload, check_string, check_whole
+
+logger = logging.getLogger("alga_server")
 
 MAX_WINDOW_S = 366 * 24 * 60 * 60
 """The longest window of missed times, in seconds."""
@@ -281,7 +284,7 @@ def _schedule(row: Row[Any]) -> Schedule:
         cron=row.cron,
         timezone=row.timezone,
         enabled=row.enabled,
-        payload=row.payload,
+        payload=stored_payload(row),
         last_run_at=rfc3339(row.last_run_at),
         last_run_status=row.last_run_status,
         last_error=row.last_error,
@@ -296,6 +299,24 @@ def _schedule(row: Row[Any]) -> Schedule:
         retry=policy_of(row),
         retry_at=row.retry_at,
     )
+
+
+def stored_payload(row: Row[Any]) -> Any:
+    """The payload of a schedule's row; one that an older version stored, and this one refuses, with replacements."""
+    fault = json_fault(row.payload)
+    if fault is None:
+        return row.payload
+    logger.warning(
+        "Stored payload of a schedule was read with replacements: it %s",
+        fault,
+        extra={
+            "action": "payload_replaced",
+            "tenant_id": row.tenant_id,
+            "install_id": row.install_id,
+            "schedule_id": row.id,
+        },
+    )
+    return readable(row.payload)
 
 
 def rfc3339(instant: datetime | None) -> str | None:

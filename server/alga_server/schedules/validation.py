@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from alga_common.text import is_unicode, replace_surrogates
 from alga_runner.models import json_fault
 
 from ..errors import FieldRefused
@@ -65,8 +66,8 @@ def check_payload(value: object) -> dict[str, object] | list[object] | None:
         return None
     if not isinstance(value, dict | list):
         raise FieldRefused("Payload must be a JSON object or array")
-    if json_fault(value):
-        raise FieldRefused("Payload must be JSON-serializable")
+    if fault := json_fault(value):
+        raise FieldRefused(f"Payload must be JSON-serializable; it {fault}")
     if _units(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) > MAX_PAYLOAD_UNITS:
         raise FieldRefused("Payload too large")
     return value
@@ -74,19 +75,14 @@ def check_payload(value: object) -> dict[str, object] | list[object] | None:
 
 def storable(text: str) -> bool:
     """Whether every database can hold ``text``: no NUL, no half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
+    return is_unicode(text) and "\0" not in text
 
 
 def storable_part(text: str | None, length: int) -> str | None:
     """The first ``length`` characters of ``text``, with a replacement character for each that is not storable."""
     if text is None:
         return None
-    part = text[:length].replace("\0", "\ufffd")
-    return part if storable(part) else part.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return replace_surrogates(text[:length].replace("\0", "\ufffd"))
 
 
 def _units(text: str) -> int:

@@ -158,5 +158,5 @@ def _members(schedule: Schedule) -> dict[str, Any]:
 
 
 def _answer(shown: ScheduleShown | SchedulesShown | TenantSchedulesShown, status: int = 200) -> Answer:
-    """Return the answer as ASCII JSON: a payload may hold half a surrogate pair, which pydantic cannot serialize."""
+    """Return the answer as the scheduler API writes it, so that a payload is the same to the byte at both."""
     return Answer(shown.model_dump(by_alias=True), status_code=status)

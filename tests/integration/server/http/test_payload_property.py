@@ -15,7 +15,7 @@ from tests.support.server import Install
 
 pytestmark = pytest.mark.anyio
 
-TEXT = st.text(st.characters(), max_size=20)  # surrogates and NUL included
+TEXT = st.text(max_size=20)  # with NUL and noncharacters
 SCALARS = (
     st.none()
     | st.booleans()
@@ -39,7 +39,7 @@ def settings(settings: ServerSettings) -> ServerSettings:
 @example(payload=[])
 @example(payload={})
 @example(payload=[-0.0, 1e308, 5e-324, 0.1, 1.0, 1])
-@example(payload={"": {"\0": "\ud800"}})
+@example(payload={"": {"\0": "\ufffe"}})
 @given(payload=PAYLOADS)
 @hypothesis_settings(
     max_examples=60,

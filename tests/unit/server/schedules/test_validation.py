@@ -174,7 +174,7 @@ def test_a_name_that_a_database_cannot_hold_is_refused(name: str) -> None:
         check_name(name)
 
 
-@pytest.mark.parametrize("value", [None, {}, [], [[]], {"a": [1, 2.5, None, True, "\ud800"]}])
+@pytest.mark.parametrize("value", [None, {}, [], [[]], {"a": [1, 2.5, None, True, "\0", "\ufffe"]}])
 def test_a_payload_is_an_object_an_array_or_nothing(value: Any) -> None:
     assert check_payload(value) == value
 
@@ -186,20 +186,40 @@ def test_a_scalar_payload_is_refused(scalar: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [[float("nan")], {"a": float("inf")}, [2**53 + 1], [b"bytes"], [object()], {1: 2}]
+    ("value", "reason"),
+    [
+        ([float("nan")], "holds a number that is not finite"),
+        ({"a": float("inf")}, "holds a number that is not finite"),
+        ([2**53 + 1], r"holds an integer beyond 2\^53"),
+        ([b"bytes"], "holds binary data"),
+        ([object()], "holds a object"),
+        ({1: 2}, "has a key that is not a string"),
+        (["\ud800"], "holds half of a surrogate pair"),
+        ({"\udfff": 1}, "holds half of a surrogate pair"),
+    ],
 )
-def test_a_payload_that_would_not_come_back_the_same_is_refused(value: Any) -> None:
-    with pytest.raises(FieldRefused, match=r"^Payload must be JSON-serializable$"):
+def test_a_payload_that_would_not_come_back_the_same_is_refused_with_the_reason(
+    value: Any, reason: str
+) -> None:
+    with pytest.raises(FieldRefused, match=f"^Payload must be JSON-serializable; it {reason}"):
         check_payload(value)
 
 
-def test_a_payload_that_nests_too_deeply_is_refused() -> None:
+def nested(levels: int) -> list[Any]:
     value: list[Any] = []
-    for _ in range(1_000):
+    for _ in range(levels - 1):
         value = [value]
+    return value
 
-    with pytest.raises(FieldRefused, match=r"^Payload must be JSON-serializable$"):
-        check_payload(value)
+
+def test_a_payload_nests_as_deep_as_the_reply_of_list_can_hold() -> None:
+    assert check_payload(nested(29)) == nested(29)
+
+
+@pytest.mark.parametrize("levels", [30, 1_000])
+def test_a_payload_that_nests_too_deeply_is_refused(levels: int) -> None:
+    with pytest.raises(FieldRefused, match=r"^Payload must be JSON-serializable; it nests deeper than 29"):
+        check_payload(nested(levels))
 
 
 @pytest.mark.parametrize("letter", ["a", "ä"])
