@@ -64,6 +64,8 @@ class Observation:
     duration_s: float
     fuel: int | None = None
     """The request's ``limits.fuel``: recorded, and without effect. ``cpu_ms`` bounds computing."""
+    dropped_headers: tuple[str, ...] = ()
+    """Names of the guest's headers that the gateway did not forward to its caller, in a call through one."""
 
     def unwrap(self) -> ExecuteResponse:
         """Return the response. Raises the error."""

@@ -34,6 +34,7 @@ from .firing.reconcile.reconciler import Reconciler
 from .http import readiness
 from .http.admin import extensions, installs, maintenance, runs, schedules
 from .http.dependencies import Services
+from .http.edge import Edge
 from .http.gateway import gateway
 from .http.internal import routes as internal
 from .http.openapi import DescribedApp
@@ -162,6 +163,7 @@ class Server:
             lifespan=self._lifespan,
         )
         app.state.services = self._services
+        app.add_middleware(Edge)
         for module in (internal, extensions, installs, schedules, runs, maintenance, gateway):
             app.include_router(module.router)
         if self._services.movable_clock is not None:
@@ -227,7 +229,9 @@ def _http_error(_request: Request, error: Exception) -> Response:
     # A route that does not exist is not the API's ``not_found``: callers tell them apart by the code.
     code = NoSuchRoute.code if status == HTTPStatus.NOT_FOUND else phrase.lower().replace(" ", "_")
     body = {"error": phrase, "code": code, "details": None}
-    headers = error.headers if isinstance(error, HTTPException) else None
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if "GET" in (allowed := headers.get("Allow", "").split(", ")):
+        headers["Allow"] = ", ".join(sorted({*allowed, "HEAD"}))
     return Answer(body, status_code=status, headers=headers)
 
 

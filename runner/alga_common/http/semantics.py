@@ -12,7 +12,18 @@ STATUSES = range(200, 600)
 
 _WITHOUT_BODY = frozenset({204, 205, 304})
 
+_ABSOLUTE = re.compile(r"https?://[^/]*", re.IGNORECASE)
+
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+def origin_form(path: str) -> str:
+    """``path``, the target of a request up to its query, without the scheme and host of the absolute form.
+
+    A server must accept that form, whichever host it names (RFC 9112, 3.2.2).
+    """
+    absolute = _ABSOLUTE.match(path)
+    return path if absolute is None else path[absolute.end() :] or "/"
 
 
 def may_have_body(method: str, status: int) -> bool:

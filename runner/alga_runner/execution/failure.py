@@ -36,7 +36,7 @@ async def add_context(
     return error.at(
         extension=context.extension_id,
         version=context.version_id,
-        handler=f"{request.http.method} {request.http.path}",
+        handler=f"{request.http.method} {request.http.bare_path}",
         request_id=context.request_id,
     )
 

@@ -107,7 +107,7 @@ class Programs:
         context, http = request.context, request.http
         program = self.loaded(context.tenant_id, context.extension_id, context.content_hash)
         declared = None if program is None else self._endpoints.get(program)
-        return None if declared is None else declared.name(http.method, http.path)
+        return None if declared is None else declared.name(http.method, http.bare_path)
 
     async def located(
         self, tenant_id: str, extension_id: str, content_hash: str, frames: tuple[Frame, ...]

@@ -32,13 +32,21 @@ class ExecutionContext(WireModel):
 
 
 class HttpCall(WireModel):
-    """The HTTP request handed to the guest. ``body_b64`` is standard base64; ``None`` means no body."""
+    """The HTTP request handed to the guest. ``body_b64`` is standard base64; ``None`` means no body.
+
+    ``path`` may have a query, which reaches the guest as it is; ``query`` has one value for each name, and is added.
+    """
 
     method: str
     path: str
     query: dict[str, str] = Field(default_factory=dict)
     headers: dict[str, str] = Field(default_factory=dict)
     body_b64: str | None = None
+
+    @property
+    def bare_path(self) -> str:
+        """The path without the query that it may have."""
+        return self.path.partition("?")[0]
 
     def body(self) -> bytes | None:
         """The decoded body, or ``None``. Raises ``BodyNotBase64``."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic, perf_counter
 
+from alga_common.http.semantics import origin_form
 from alga_common.readiness import Checks
 
 from ..capabilities.gate import unexpected
@@ -64,7 +65,11 @@ class Service:
         if scope["type"] != "http":
             raise RuntimeError(f"the runner's service does not speak {scope['type']}")
         exchange = Exchange(
-            scope["method"], scope["path"], scope["headers"], receive, scope.get("query_string", b"")
+            scope["method"],
+            origin_form(scope["path"]),
+            scope["headers"],
+            receive,
+            scope.get("query_string", b""),
         )
         started = perf_counter()
         status, outcome = CLIENT_GONE, None

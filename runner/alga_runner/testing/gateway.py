@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json as json_codec
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 from pydantic import SecretStr
+
+from alga_common.http.exchange import Answer
 
 from ..errors import (
     AlgaError,
@@ -35,7 +37,8 @@ class HttpOptions(TypedDict, total=False):
     """The body, sent as JSON; ``None`` is no body."""
     body: bytes | None
     headers: Mapping[str, str] | None
-    query: Mapping[str, str] | None
+    query: Mapping[str, str | Sequence[str]] | str | None
+    """Text as in a URL, or names with a value each, or several."""
 
 
 class CallOptions(HttpOptions, total=False):
@@ -61,8 +64,8 @@ class Gateway:
         json: object = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
+        query: Mapping[str, str | Sequence[str]] | str | None = None,
+    ) -> Answer:
         """Send one request for the tenant, and return the gateway's answer.
 
         ``path`` begins with a slash and may be percent-encoded already. Raises ``ValueError`` when both ``json`` and
@@ -76,13 +79,17 @@ class Gateway:
             given.setdefault("content-type", "application/json")
         given["authorization"] = f"Bearer {self._token.get_secret_value()}"
         given["x-alga-tenant"] = tenant_id
-        return await self._client.request(
-            method.upper(),
-            f"/api/ext/{extension_id}{_in_url(path)}",
-            params=dict(query) if query else None,
-            headers=given,
-            content=body,
-        )
+        target = f"/api/ext/{extension_id}{_in_url(path)}"
+        if query:
+            target += "?" + (query if isinstance(query, str) else urlencode(query, doseq=True))
+        request = self._client.build_request(method.upper(), target, headers=given, content=body)
+        response = await self._client.send(request, stream=True)
+        try:
+            # As it is: the guest may have named an encoding that its body does not have.
+            content = b"".join([part async for part in response.aiter_raw()])
+        finally:
+            await response.aclose()
+        return Answer(response.status_code, response.headers, content)
 
 
 def _is_own(name: str) -> bool:
@@ -106,24 +113,24 @@ _BY_STATUS: Mapping[int, type[AlgaError]] = {
 }
 
 
-def is_refusal(answer: httpx.Response) -> bool:
+def is_refusal(answer: Answer) -> bool:
     """Whether the gateway itself refused: to a guest's answer it adds a content security policy."""
-    return answer.status_code >= 400 and "content-security-policy" not in answer.headers
+    return answer.status >= 400 and "content-security-policy" not in answer.headers
 
 
-def refusal(answer: httpx.Response, install: Mapping[str, Any], method: str, path: str) -> AlgaError:
+def refusal(answer: Answer, install: Mapping[str, Any], method: str, path: str) -> AlgaError:
     """The error for a refused call, of which nothing ran. ``install`` is the admin API's answer."""
     name, endpoint = install["extensionName"], f"{method.upper()} {path}"
-    if answer.status_code == 404:
+    if answer.status == 404:
         if install["enabled"]:
             return unknown_endpoint(install, endpoint)
         return ExtensionNotAvailable(
             f"The install of {name} for tenant {install['tenantId']} is disabled.", hint="Enable it first."
         )
-    document = answer.json()
+    document = json_codec.loads(answer.body)
     code = document.get("code", document["error"])
-    kind = _BY_STATUS.get(answer.status_code, AlgaError)
-    return kind(f"The gateway refused {endpoint} of {name} with HTTP {answer.status_code}: {code}.")
+    kind = _BY_STATUS.get(answer.status, AlgaError)
+    return kind(f"The gateway refused {endpoint} of {name} with HTTP {answer.status}: {code}.")
 
 
 def unknown_endpoint(install: Mapping[str, Any], called: str) -> EndpointNotFound:
@@ -140,10 +147,10 @@ def unknown_endpoint(install: Mapping[str, Any], called: str) -> EndpointNotFoun
     )
 
 
-def withheld(answer: httpx.Response, response: ExecuteResponse) -> AlgaError:
+def withheld(answer: Answer, response: ExecuteResponse) -> AlgaError:
     """The error for a guest's response that the gateway did not forward."""
     return InvalidResponse(
         f"The gateway did not forward the guest's response, whose status is {response.status}, and answered "
-        f"HTTP {answer.status_code}.",
+        f"HTTP {answer.status}.",
         hint="The server takes answers of up to max_runner_response_bytes from a runner.",
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Unpack
 
-import httpx
+from alga_common.http.exchange import Answer
 
 from ..errors import AdminRefused, ExtensionNotAvailable
 from ..models import ExecuteResponse, Manifest
@@ -75,7 +75,9 @@ class Installed:
             return observation
         if is_refusal(answer):
             return replace(observation, response=None, error=withheld(answer, observation.response))
-        return replace(observation, response=_forwarded(observation.response, answer))
+        forwarded = _forwarded(observation.response, answer)
+        dropped = tuple(name for name in observation.response.headers if name not in forwarded.headers)
+        return replace(observation, response=forwarded, dropped_headers=dropped)
 
     async def run_now(self, schedule_id: str) -> Run:
         """Run a schedule immediately, and return its run when it has ended or was skipped. Raises ``AdminRefused``."""
@@ -125,13 +127,13 @@ class Installed:
         await self._admin.uninstall(self.tenant_id, self.install_id)
 
 
-def _response(answer: httpx.Response) -> ExecuteResponse:
-    body = base64.b64encode(answer.content).decode() or None
-    return ExecuteResponse(status=answer.status_code, headers=dict(answer.headers), body_b64=body)
+def _response(answer: Answer) -> ExecuteResponse:
+    body = base64.b64encode(answer.body).decode() or None
+    return ExecuteResponse(status=answer.status, headers=dict(answer.headers), body_b64=body)
 
 
-def _forwarded(response: ExecuteResponse, answer: httpx.Response) -> ExecuteResponse:
+def _forwarded(response: ExecuteResponse, answer: Answer) -> ExecuteResponse:
     """The guest's response without what the gateway dropped; headers that the gateway added are not the guest's."""
     headers = {name: value for name, value in response.headers.items() if answer.headers.get(name) == value}
-    body = response.body_b64 if answer.content else None
+    body = response.body_b64 if answer.body else None
     return response.model_copy(update={"headers": headers, "body_b64": body})

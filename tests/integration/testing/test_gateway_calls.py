@@ -39,6 +39,22 @@ def test_method_path_and_query_arrive(items: Extension) -> None:
     assert (http["method"], http["url"]) == ("GET", "/items/7?year=2026")
 
 
+@pytest.mark.parametrize(
+    "query", [{"a": ["1", "2"], "b": ""}, "a=1&a=2&b="], ids=["names with values", "as in a URL"]
+)
+def test_a_name_may_have_several_values(items: Extension, query: dict[str, str | list[str]] | str) -> None:
+    assert arrived(items.call("GET", "/items", query=query))["http"]["url"] == "/items?a=1&a=2&b="
+
+
+def test_an_encoding_that_the_body_does_not_have_harms_no_call(alga: Alga, responding: Bundles) -> None:
+    headers = [{"name": "content-encoding", "value": "gzip"}]
+    response = alga.install(responding({"status": 200, "headers": headers, "body": b"plain"})).call(
+        "POST", "/run"
+    )
+
+    assert (response.headers["content-encoding"], response.body) == ("gzip", b"plain")
+
+
 def test_json_arrives_with_its_content_type(items: Extension) -> None:
     response = items.call("POST", "/items", json={"a": 1})
 
@@ -141,7 +157,7 @@ def test_a_status_of_the_guests_own_is_a_response(alga: Alga, responding: Bundle
 def test_a_status_that_ends_no_exchange_is_an_error(alga: Alga, responding: Bundles) -> None:
     extension = alga.install(responding({"status": 101}))
 
-    with pytest.raises(InvalidResponse, match="status of the guest.s response is 101"):
+    with pytest.raises(InvalidResponse, match="is 101, not an integer from 200"):
         extension.call("POST", "/run")
 
 

@@ -125,6 +125,19 @@ def test_headers_that_a_gateway_drops_are_named(run, echo: str) -> None:
     assert "text/csv" in result.stdout
 
 
+def test_headers_of_the_response_that_no_caller_sees_are_named(run, extension) -> None:
+    names = ["Set-Cookie", "content-type", "location"]
+    headers = [{"name": name, "value": "text/plain" if name == "content-type" else "/x"} for name in names]
+
+    result = run("invoke", extension(**respond({"status": 303, "headers": headers})), "POST", "/go")
+
+    assert "of the response through the gateway: Set-Cookie, location." in result.stderr
+
+
+def test_a_query_is_called_with_as_it_is_written(run, echo: str) -> None:
+    assert "/go?a=1&a=2&flag" in run("invoke", echo, "POST", "/go?a=1&a=2&flag").stdout
+
+
 def test_a_binary_response_is_shown_by_its_first_bytes(run, extension) -> None:
     shown = run("invoke", extension(**respond({"status": 200, "body": b"\xff\x00"})), "POST", "/go").stdout
 

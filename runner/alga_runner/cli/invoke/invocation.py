@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 import anyio
 import click
@@ -110,7 +109,7 @@ async def _carry_out(invocation: Invocation) -> Outcome:
             path,
             body=invocation.body,
             headers=invocation.headers,
-            query=dict(parse_qsl(query, keep_blank_values=True)),
+            query=query,
             timeout_ms=invocation.timeout_ms,
         )
         if observation.error is not None:

@@ -68,6 +68,10 @@ def _print_json(outcome: Outcome) -> None:
                 "grants": sorted(invocation.grants),
             },
             "response": _response_document(observation.response),
+            "droppedHeaders": {
+                "request": outcome.dropped_headers,
+                "response": list(observation.dropped_headers),
+            },
             "error": error_document(observation.error) if observation.error else None,
             "log": [
                 {"level": line.level, "message": line.message, "truncated": line.truncated}
@@ -127,6 +131,9 @@ def _print_troubles(outcome: Outcome) -> None:
         say("hint", step)
     if dropped := outcome.dropped_headers:
         say("hint", f"Alga's gateway does not forward these headers to an extension: {', '.join(dropped)}.")
+    if unseen := observation.dropped_headers:
+        names = escape_controls(", ".join(unseen))
+        say("hint", f"A caller does not see these headers of the response through the gateway: {names}.")
 
 
 def _besides_log(calls: Sequence[HostCallRecord]) -> list[HostCallRecord]:

@@ -44,8 +44,11 @@ from ..params import parse_uuid
 from ..responses import Answer, bearer_is, read_body, single_header
 from . import headers
 
-_PREFIX = "/api/ext/"
+PREFIX = "/api/ext/"
 _READS = frozenset({"GET", "HEAD"})
+_PLAIN_IN_QUERY = "!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+"""Every visible character of ASCII that is no letter or digit, but ``#``, which would begin a fragment."""
+
 _CLIENT_GONE = 499
 """The status in the log when the caller closed the connection; it is never sent."""
 
@@ -62,8 +65,8 @@ router = APIRouter(include_in_schema=False)
 """Everything below ``/api/ext``."""
 
 
-@router.api_route(_PREFIX + "{extension_id}", methods=list(METHODS))
-@router.api_route(_PREFIX + "{extension_id}/{path:path}", methods=list(METHODS))
+@router.api_route(PREFIX + "{extension_id}", methods=list(METHODS))
+@router.api_route(PREFIX + "{extension_id}/{path:path}", methods=list(METHODS))
 async def call(request: Request, extension_id: str) -> Response:
     """Forward a user's request to the extension's endpoint."""
     return await _Call(services_of(request), request, extension_id).answer()
@@ -120,7 +123,8 @@ class _Call:
             lambda connection: self._find(connection, tenant_id)
         )
         self._install = install
-        method, path = self._request.method, self._raw_path()
+        method, asked = self._request.method, self._raw_path()
+        root, path = self._divided(asked)
         segments = None if path is None else routing.split_path(path)
         by_method = {} if segments is None else routing.matching(endpoints, segments)
         if method == "OPTIONS" and by_method and method not in by_method:
@@ -139,8 +143,7 @@ class _Call:
             lambda: self._services.executor.execute(
                 install,
                 called,
-                routing.join_path(segments),
-                query=dict(self._request.query_params),
+                routing.join_path(segments) + self._raw_query(),
                 headers=headers.for_guest(self._request.headers, self._request_id),
                 body=body or None,
                 user=user,
@@ -148,7 +151,9 @@ class _Call:
                 idempotency_key=None if called in _READS else key or self._execution_id,
             ),
         )
-        return _response(outcome.unwrap(), method, called)
+        response = outcome.unwrap()
+        passed = headers.for_caller(response.headers, asked.decode("latin-1"), root.decode("latin-1"))
+        return _response(response, method, called, passed)
 
     def _authenticated(self) -> str:
         """Return the tenant for whom the caller calls. Raises ``Unauthenticated``."""
@@ -166,18 +171,25 @@ class _Call:
             raise ExtensionNotAvailable
         return install, endpoints(connection, install.version_id)
 
-    def _raw_path(self) -> bytes | None:
-        """Return the path after the extension's id, still percent-encoded.
-
-        ``None`` if the encoded path is divided differently from the decoded one, from which the route took the id: a
-        proxy that filters by path must see the same call as the gateway.
-        """
+    def _raw_path(self) -> bytes:
         scope = self._request.scope
-        raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
-        before = (scope.get("root_path", "") + _PREFIX).encode()
+        return scope.get("raw_path") or quote(scope["path"]).encode()
+
+    def _divided(self, raw: bytes) -> tuple[bytes, bytes | None]:
+        """Divide a percent-encoded path into that of the extension, up to its id, and the one after it.
+
+        The second is ``None`` if the encoded path is divided differently from the decoded one, from which the route
+        took the id: a proxy that filters by path must see the same call as the gateway.
+        """
+        before = (self._request.scope.get("root_path", "") + PREFIX).encode()
         extension_id, _, path = raw.removeprefix(before).partition(b"/")
         same = raw.startswith(before) and extension_id.lower() == self._extension_id.encode()
-        return path if same else None
+        return before + extension_id, path if same else None
+
+    def _raw_query(self) -> str:
+        """Return the query as it was sent, with its ``?``; bytes that no URL has are percent-encoded."""
+        query: bytes = self._request.scope["query_string"]
+        return "?" + quote(query, safe=_PLAIN_IN_QUERY) if query else ""
 
     def _idempotency_key(self, method: str) -> str | None:
         """Return the caller's key; ``None`` for a read. Raises ``ValidationFailed``."""
@@ -273,9 +285,8 @@ async def _unless_gone(request: Request, work: Callable[[], Awaitable[T]]) -> T:
     return results[0]
 
 
-def _response(response: ExecuteResponse, method: str, called: str) -> Response:
+def _response(response: ExecuteResponse, method: str, called: str, passed: Mapping[str, str]) -> Response:
     """Return the guest's status, body and permitted headers; no header of the runner (alga-contract 7, fault 44)."""
-    passed = headers.for_caller(response.headers)
     answer = Response(b"", response.status, passed)
     if may_have_body(method, response.status):
         answer = Response(response.body(), response.status, passed)

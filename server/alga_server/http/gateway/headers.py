@@ -10,12 +10,24 @@ from starlette.datastructures import Headers
 from alga_runner.models import User
 
 from ...errors import ValidationFailed
+from .location import is_own
 
-TO_GUEST = ("accept", "accept-encoding", "content-type", "user-agent")
+TO_GUEST = ("accept", "accept-encoding", "content-encoding", "content-type", "user-agent")
 """The caller's headers that reach the guest, besides ``x-request-id``. Cookies and ``authorization`` never do."""
 
-TO_CALLER = ("content-type", "cache-control", "etag", "x-ext-request-id", "x-ext-warning")
-"""The guest's headers that reach the caller. ``set-cookie`` and the headers of a connection never do."""
+TO_CALLER = (
+    "content-type",
+    "content-encoding",
+    "vary",
+    "cache-control",
+    "etag",
+    "x-ext-request-id",
+    "x-ext-warning",
+)
+"""The guest's headers that reach the caller, besides a ``location`` of its own (``location.is_own``).
+
+``set-cookie`` and the headers of a connection never do.
+"""
 
 _ALWAYS = {
     # The browser sees the answer as one of Alga's origin: it must not run as a page with the rights of that origin.
@@ -32,10 +44,15 @@ def for_guest(headers: Headers, request_id: str) -> dict[str, str]:
     return {**passed, "x-request-id": request_id}
 
 
-def for_caller(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the guest's ``headers`` that the caller sees; a value that HTTP cannot carry is left out."""
+def for_caller(headers: Mapping[str, str], asked: str, root: str) -> dict[str, str]:
+    """Return the guest's ``headers`` that the caller of the path ``asked`` sees.
+
+    A value that HTTP cannot carry is left out, and so is a ``location`` outside ``root``, the extension's own paths.
+    """
     given = {name.lower(): value for name, value in headers.items()}
     passed = {name: given[name] for name in TO_CALLER if _VALUE.fullmatch(given.get(name, "\0"))}
+    if is_own(given.get("location", ""), asked, root):
+        passed["location"] = given["location"]
     return {"cache-control": "no-store", **passed, **_ALWAYS}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import logging
 from typing import Any
 
@@ -90,6 +92,30 @@ async def test_a_header_that_http_cannot_carry_is_left_out(
     assert response.status_code == 200
     assert "x-ext-warning" not in response.headers
     assert "set-cookie" not in response.headers
+
+
+async def test_a_body_travels_with_its_encoding(install: Install, runner: ScriptedRunner) -> None:
+    packed = gzip.compress(b"teapot")
+    headers = {"Content-Encoding": "gzip", "Vary": "accept-encoding"}
+    runner.responds(200, headers=headers, body_b64=base64.b64encode(packed).decode())
+
+    response = await install.ask("POST", "/sync", content=packed, headers={"content-encoding": "gzip"})
+
+    assert runner.document["http"]["headers"]["content-encoding"] == "gzip"
+    assert (response.headers["content-encoding"], response.headers["vary"]) == ("gzip", "accept-encoding")
+    assert response.text == "teapot"
+
+
+async def test_a_redirect_to_a_path_of_the_extension_comes_back(
+    install: Install, runner: ScriptedRunner
+) -> None:
+    own = f"/api/ext/{install.extension}/items"
+    seen = []
+    for location in ("items?page=2", own, "../other", "https://elsewhere.test/", "/items"):
+        runner.responds(303, headers={"Location": location})
+        seen.append((await install.ask("POST", "/sync")).headers.get("location"))
+
+    assert seen == ["items?page=2", own, None, None, None]
 
 
 @pytest.mark.parametrize("status", [204, 205, 304])

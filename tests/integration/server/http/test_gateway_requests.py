@@ -112,8 +112,8 @@ async def test_a_call_becomes_an_execution_of_the_install(install: Install, runn
     assert context["extension_id"] == install.extension
     assert context["install_id"] == install.id
     assert context["request_id"] not in {None, "request-7"}
-    assert (http["method"], http["path"], http["body_b64"]) == ("POST", "/sync", "AP8=")
-    assert http["query"] == {"a": "3", "b": "2"}
+    assert (http["method"], http["path"], http["body_b64"]) == ("POST", "/sync?a=1&b=2&a=3", "AP8=")
+    assert http["query"] == {}
     assert "cap:scheduler.manage" in runner.document["providers"]
     assert "user" not in runner.document
 
