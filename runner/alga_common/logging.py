@@ -28,6 +28,8 @@ FIELDS = frozenset(
         *("discrepancy", "repaired"),
         # A worker process of the runner.
         *("worker", "pid", "why"),
+        # Who acted: the admin's token by its name, or the user of this machine; the program's version.
+        *("token_name", "os_user", "version"),
         # The database's schema.
         *("from_revision", "to_revision"),
     }

@@ -33,6 +33,7 @@ from .firing.queue.procrastinate import QueuedJobs
 from .firing.reconcile.reconciler import Reconciler
 from .http import readiness
 from .http.admin import extensions, installs, maintenance, runs, schedules
+from .http.admin.audit import AuditTrail, note
 from .http.dependencies import Services
 from .http.edge import Edge
 from .http.gateway import gateway
@@ -107,12 +108,12 @@ class Server:
             logger.warning(sentence, extra={"action": "open_to_everyone"})
         await self._services.bundles.keep_all()
         settings = self._services.settings
-        for name, token in {
-            "runner_token": settings.runner_token,
-            "admin_token": settings.admin_token,
-            "gateway_token": settings.gateway_token,
+        for name, usable in {
+            "runner_token": settings.usable_token(settings.runner_token),
+            "admin_token": settings.usable_admin_tokens(),
+            "gateway_token": settings.usable_token(settings.gateway_token),
         }.items():
-            if settings.usable_token(token) is None:
+            if not usable:
                 logger.warning(
                     "No usable %s is set: calls that need it are refused",
                     name,
@@ -173,6 +174,7 @@ class Server:
             "/readyz", self._readyz, responses={503: {"model": Readiness}}, response_model=Readiness
         )
         app.add_api_route("/metrics", self._metrics, include_in_schema=False)
+        app.add_middleware(AuditTrail)
         app.add_exception_handler(ServerError, _server_error)
         app.add_exception_handler(RequestValidationError, _request_error)
         app.add_exception_handler(HTTPException, _http_error)
@@ -213,21 +215,24 @@ def _movable(clock: Clock, settings: ServerSettings) -> MovableClock:
     return clock
 
 
-def _server_error(_request: Request, error: Exception) -> Response:
-    return answer_error(error if isinstance(error, ServerError) else ServerError())
+def _server_error(request: Request, error: Exception) -> Response:
+    refusal = error if isinstance(error, ServerError) else ServerError()
+    note(request, status=refusal.code)
+    return answer_error(refusal)
 
 
-def _request_error(_request: Request, error: Exception) -> Response:
-    return answer_error(
-        validation_failed(error) if isinstance(error, RequestValidationError) else ServerError()
+def _request_error(request: Request, error: Exception) -> Response:
+    return _server_error(
+        request, validation_failed(error) if isinstance(error, RequestValidationError) else error
     )
 
 
-def _http_error(_request: Request, error: Exception) -> Response:
+def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     phrase = HTTPStatus(status).phrase
     # A route that does not exist is not the API's ``not_found``: callers tell them apart by the code.
     code = NoSuchRoute.code if status == HTTPStatus.NOT_FOUND else phrase.lower().replace(" ", "_")
+    note(request, status=code)
     body = {"error": phrase, "code": code, "details": None}
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if "GET" in (allowed := headers.get("Allow", "").split(", ")):

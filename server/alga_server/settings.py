@@ -5,10 +5,12 @@ A setting is given by name or found in the environment as ``ALGA_SERVER_`` and i
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, LiteralString, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import SettingsConfigDict
 
 from alga_common.environment import EnvironmentFault
@@ -18,6 +20,10 @@ from alga_runner.errors import SettingsError
 WELL_KNOWN_TOKENS = frozenset({"local-runner-key", "changeme", "change-me", "secret"})
 """Tokens that example configurations carry, so they are no secrets (alga-contract 4)."""
 
+ADMIN = "admin"
+"""The name of ``admin_token``'s owner in the audit log."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 UPSTREAM_VARIABLES = (
     "RUNNER_BASE_URL",
@@ -50,6 +56,11 @@ class ServerSettings(EnvironmentSettings):
     admin_token: SecretStr | None = Field(
         default=None,
         description="What an admin sends as `authorization: Bearer <token>`. Unset: every admin call is refused.",
+    )
+    admin_tokens: SecretStr | None = Field(
+        default=None,
+        description="Tokens of further admins, each with a name for the audit log: `alice:<token> bob:<token>`, "
+        "separated by spaces or commas. The name of `admin_token` is `admin`.",
     )
     gateway_token: SecretStr | None = Field(
         default=None,
@@ -185,3 +196,39 @@ class ServerSettings(EnvironmentSettings):
         if not value or (value.lower() in WELL_KNOWN_TOKENS and not self.development):
             return None
         return value
+
+    def usable_admin_tokens(self) -> dict[str, str]:
+        """The tokens of ``admin_token`` and ``admin_tokens`` that can guard anything, by the names of their admins."""
+        tokens = {ADMIN: self.admin_token, **_named_tokens(self.admin_tokens)}
+        usable = {name: self.usable_token(token) for name, token in tokens.items()}
+        return {name: token for name, token in usable.items() if token is not None}
+
+    @field_validator("admin_tokens")
+    @classmethod
+    def _names_are_unambiguous(cls, tokens: SecretStr | None) -> SecretStr | None:
+        _named_tokens(tokens)
+        return tokens
+
+
+def _named_tokens(tokens: SecretStr | None) -> dict[str, SecretStr]:
+    """Read ``alice:token bob:token``. Raises ``PydanticCustomError``, whose sentence has no token in it."""
+    named: dict[str, SecretStr] = {}
+    entries = re.split(r"[\s,]+", tokens.get_secret_value().strip(" ,\t\n")) if tokens else []
+    for number, entry in enumerate(filter(None, entries), start=1):
+        name, _, token = entry.partition(":")
+        if not token or not _NAME.fullmatch(name):
+            raise PydanticCustomError(
+                "admin_tokens", "entry {number} is not a name, a colon and a token", {"number": number}
+            )
+        if name == ADMIN or name in named:
+            raise PydanticCustomError(
+                "admin_tokens", "entry {number} has the name of another token", {"number": number}
+            )
+        named[name] = SecretStr(token)
+    if len({token.get_secret_value() for token in named.values()}) < len(named):
+        raise _bad_tokens("two names have the same token")
+    return named
+
+
+def _bad_tokens(sentence: LiteralString, number: int = 0) -> PydanticCustomError:
+    return PydanticCustomError("admin_tokens", sentence, {"number": number})

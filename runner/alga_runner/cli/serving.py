@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import click
 
+from alga_common.audit import program_log
 from alga_common.cli.commands import load
 from alga_common.logging import warn_of_ignored
 
@@ -33,15 +34,18 @@ def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_
             "host": host,
             "port": port,
             "require_token": require_token,
-            "announce": _announce,
+            "announce": announce,
         }
         if workers == 1:
             status: int = await load("alga_runner.service.serving:serve")(settings, **where)
             return status
         return await workers_of.serve_workers(settings, workers=workers, **where)
 
-    return anyio.run(run)
+    with program_log(logger, "alga-runner") as program:
 
+        def announce(url: str) -> None:
+            program.started(url)
+            click.echo(f"alga-runner listening on {url}")
 
-def _announce(url: str) -> None:
-    click.echo(f"alga-runner listening on {url}")
+        program.status = anyio.run(run)
+    return program.status

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 import anyio
 import click
 
+from alga_common.audit import log_command
 from alga_common.cli.failures import print_document
 
 from ..settings import ServerSettings
 from ..storage.database import Database
 from ..storage.migrations import head
+
+logger = logging.getLogger("alga_server")
 
 
 def migrate(database_url: str | None, *, check: bool, as_json: bool) -> bool:
@@ -18,6 +23,8 @@ def migrate(database_url: str | None, *, check: bool, as_json: bool) -> bool:
     if "database_url" not in settings.model_fields_set:
         raise click.UsageError("Name the database, such as --database alga.db.")
     before, newest = anyio.run(_carry_out, settings.database_url, check), head()
+    if not check and before != newest:
+        log_command(logger, "migrate", from_revision=before, to_revision=newest)
     current = before == newest or not check
     if as_json:
         print_document({"from": before, "to": newest, "current": current})

@@ -18,6 +18,7 @@ import anyio
 import click
 import uvicorn
 
+from alga_common.audit import program_log
 from alga_common.cli.failures import Failure, print_document
 from alga_common.cli.page import Page
 from alga_common.logging import configure_logging, stream_handler, warn_of_ignored
@@ -63,9 +64,14 @@ def serve(
         listener = stack.enter_context(listen(host, port))
         url = url_of(listener)
         environment = _environment(url, settings, made) if dev else {}
-        return serve_until_signal(
-            settings, listener, allow_clock=dev, ready=lambda: _announce(url, environment, as_json=as_json)
-        )
+        program = stack.enter_context(program_log(logger, "alga-server"))
+
+        def ready() -> None:
+            program.started(url)
+            _announce(url, environment, as_json=as_json)
+
+        program.status = serve_until_signal(settings, listener, allow_clock=dev, ready=ready)
+        return program.status
 
 
 def log_to_stderr() -> None:

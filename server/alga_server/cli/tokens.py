@@ -24,7 +24,9 @@ RUNNER_NAMES = {"runner_token": "RUNNER_STORAGE_API_TOKEN", "runner_service_toke
 """Setting to the runner's variable for the same token (alga-contract 6)."""
 
 _FILE_BYTES = 64 * 1024
-_SETTING = {variable: setting for setting, variable in TOKENS.items()}
+_SETTING = {variable: setting for setting, variable in TOKENS.items()} | {
+    "ALGA_SERVER_ADMIN_TOKENS": "admin_tokens"
+}
 _RUNNER_VARIABLES = {
     *RUNNER_NAMES.values(),
     *("STORAGE_API_BASE_URL", "REGISTRY_BASE_URL", "BUNDLE_STORE_BASE", "PORT"),

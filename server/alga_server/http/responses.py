@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from fastapi.exceptions import RequestValidationError
@@ -42,8 +43,17 @@ def validation_failed(error: RequestValidationError) -> ValidationFailed:
 
 def bearer_is(request: Request, expected: str | None) -> bool:
     """Return whether the request has ``authorization: Bearer`` with the secret; never if none is configured."""
+    return expected is not None and bearer_name(request, {"": expected}) is not None
+
+
+def bearer_name(request: Request, tokens: Mapping[str, str]) -> str | None:
+    """Return the name of the token in ``authorization: Bearer``; ``None`` for one that has no name.
+
+    It takes as long for one token as for another.
+    """
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    return same_secret(given.strip(), expected) and scheme.lower() == "bearer"
+    names = [name for name, token in tokens.items() if same_secret(given.strip(), token)]
+    return names[0] if names and scheme.lower() == "bearer" else None
 
 
 def same_secret(given: str, expected: str | None) -> bool:

@@ -17,6 +17,7 @@ from ..dependencies import ServicesDep
 from ..params import Id
 from ..responses import read_body
 from ..schemas import Instant, Output, refused
+from .audit import note
 from .router import admin_router
 
 router = admin_router()
@@ -79,6 +80,7 @@ async def publish(request: Request, response: Response, services: ServicesDep) -
     archive = await read_body(request, services.settings.max_bundle_bytes)
     bundle = await to_thread.run_sync(extensions.read_bundle, archive, limiter=services.unpacking)
     published = await services.database.write(lambda c: extensions.publish(c, bundle, services.clock.now()))
+    note(request, extension_id=published.extension_id, version_id=published.version_id)
     if not published.created:
         await services.bundles.keep_version(published.version_id)
         response.status_code = 200

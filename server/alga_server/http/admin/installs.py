@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 from sqlalchemy import Connection
+from starlette.requests import Request
 
 from alga_runner.models import EndpointInfo
 
@@ -19,6 +20,7 @@ from ...schedules.endpoint_ref import endpoints
 from ..dependencies import ServicesDep
 from ..params import UNKNOWN_ID, Id, TenantId, parse_uuid
 from ..schemas import Input, Instant, MissingEndpoint, Names, Output, Text, refused
+from .audit import note
 from .router import INSTALL, INSTALLS, admin_router
 
 MAX_CONFIG_ENTRIES = 256
@@ -100,8 +102,11 @@ class InstallsListed(Output):
 @router.post(
     INSTALLS, status_code=201, response_model=InstallShown, responses=refused(400, 404, 409, 413, 503)
 )
-async def create(services: ServicesDep, tenant_id: TenantId, body: InstallInput) -> dict[str, Any]:
+async def create(
+    request: Request, services: ServicesDep, tenant_id: TenantId, body: InstallInput
+) -> dict[str, Any]:
     """Install an extension, and put its bundle where a runner fetches it."""
+    note(request, extension_id=body.extension_id)
     if tenant_id == UNKNOWN_ID:
         raise ValidationFailed(field_errors={"tenantId": "Invalid tenantId"})
 
@@ -118,6 +123,7 @@ async def create(services: ServicesDep, tenant_id: TenantId, body: InstallInput)
         return install, _members(connection, install)
 
     install, members = await services.database.write(transaction)
+    note(request, install_id=install.install_id, version_id=install.version_id)
     try:
         await services.bundles.keep(placement_of(install))
     except BundleStoreUnavailable:

@@ -13,8 +13,9 @@ from starlette.responses import Response
 
 from ...errors import Unauthorized
 from ..dependencies import services_of
-from ..responses import bearer_is, read_json_object
+from ..responses import bearer_name, read_json_object
 from ..schemas import refused
+from .audit import PREFIX, note
 
 INSTALLS = "/tenants/{tenant_id}/installs"
 INSTALL = INSTALLS + "/{install_id}"
@@ -23,7 +24,7 @@ INSTALL = INSTALLS + "/{install_id}"
 def admin_router() -> APIRouter:
     """Return a router for a part of the admin API."""
     return APIRouter(
-        prefix="/api/admin",
+        prefix=PREFIX,
         route_class=_AdminRoute,
         # Only for the OpenAPI document: FastAPI runs dependencies after it has read the body.
         dependencies=[Security(HTTPBearer(scheme_name="admin", auto_error=False))],
@@ -37,10 +38,14 @@ class _AdminRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         takes_json = self.body_field is not None
+        operation = f"{min(self.methods or {''})} {self.path_format}"
 
         async def checked(request: Request) -> Response:
+            note(request, operation=operation, **request.path_params)
             settings = services_of(request).settings
-            if not bearer_is(request, settings.usable_token(settings.admin_token)):
+            name = bearer_name(request, settings.usable_admin_tokens())
+            note(request, token_name=name)
+            if name is None:
                 raise Unauthorized("Invalid admin token")
             if takes_json:
                 request = _Read(request, await read_json_object(request, settings.max_request_bytes))

@@ -229,6 +229,11 @@ def test_without_dev_no_token_is_made_up(serve: Serve, started: list[ServerSetti
     assert "export" not in result.stdout
 
 
+def actions(log: str) -> list[str]:
+    """What the log's lines are about, in order."""
+    return [json.loads(line)["action"] for line in log.splitlines()]
+
+
 def test_a_token_file_goes_before_the_environment(
     serve: Serve, started: list[ServerSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,7 +247,7 @@ def test_a_token_file_goes_before_the_environment(
 
     result = serve("--database", "sqlite://", "--token-file", str(file))
 
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, actions(result.stderr)) == (0, ["program_started", "program_stopped"])
     names = ("admin_token", "gateway_token", "runner_token")
     assert [secret(started[0], name) for name in names] == ["of=the=file", "quoted", "of-the-environment"]
 
