@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
-from functools import wraps
+from functools import partial, wraps
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +16,7 @@ import click
 from ..environment import EnvironmentFault
 from ..text import escape_controls
 from .failures import Failure, print_document
+from .streams import OutputFault, hold_standard_streams, is_left_reader, settle_standard_streams
 
 INTERRUPTED = 130
 _AS_JSON = "alga.as_json"
@@ -72,25 +74,63 @@ class Commands(click.Group):
 
         return checked
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that ``ctx`` names."""
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line and exit, as click does; no standard stream that is closed or full is in the way."""
+        run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
+        if not standalone_mode:
+            return run()
+        hold_standard_streams()
         try:
-            value = super().invoke(ctx)
+            status = self._status(run)
+        finally:
+            settle_standard_streams()
+        sys.exit(status)
+
+    def _status(self, run: Callable[[], int | None]) -> int:
+        try:
+            return run() or 0
+        except click.ClickException as error:
+            with suppress(OSError):
+                error.show()
+            return error.exit_code
+        except click.Abort:
+            return INTERRUPTED
+        except OutputFault as error:  # help, or the version
+            report(unwritable(error))
+            return 1
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the command that ``ctx`` names."""
+        exited: click.exceptions.Exit | None = None
+        try:
+            try:
+                super().invoke(ctx)
+            except click.exceptions.Exit as early:
+                exited = early
             sys.stdout.flush()
         except BaseException as raised:
             error = _single(raised)
             if isinstance(error, KeyboardInterrupt):
                 ctx.exit(INTERRUPTED)
-            if isinstance(error, click.ClickException | click.exceptions.Exit | SystemExit | BrokenPipeError):
+            if isinstance(error, click.ClickException | SystemExit) or is_left_reader(error):
                 raise error from None  # click ends these by itself
             if ctx.params.get("debug") or not isinstance(error, Exception):
                 raise
             failure = self._explain(error)
             if ctx.meta.get(_AS_JSON):
-                print_document({"error": failure.document()})
+                with suppress(OSError):
+                    print_document({"error": failure.document()})
             report(failure)
             ctx.exit(1)
-        return value
+        if exited is not None:
+            raise exited
 
 
 def note_json(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:
@@ -99,12 +139,23 @@ def note_json(ctx: click.Context, _option: click.Parameter, value: bool) -> bool
     return value
 
 
+def unwritable(error: OutputFault) -> Failure:
+    """Describe a stdout that cannot be written."""
+    return Failure(
+        "output_unwritable",
+        f"The result cannot be written to standard output: {error.strerror}.",
+        hint="Look at what the command did before you repeat it.",
+    )
+
+
 def unexpected(error: Exception, program: str) -> Failure:
     """Describe an exception outside the package's error tree: the operating system's, or a fault of ``program``."""
     if isinstance(error, Failure):
         return error
     if isinstance(error, EnvironmentFault):
         return Failure(error.code, str(error), hint=error.hint)
+    if isinstance(error, OutputFault):
+        return unwritable(error)
     if isinstance(error, OSError):
         return Failure("system_error", f"{error}.")
     hint = f"This is a fault of {program}; run it again as `{program} --debug ...` for a traceback."
@@ -124,13 +175,14 @@ def report(failure: Failure) -> None:
 
 
 def say(label: str, text: str, *, colon: bool = True) -> None:
-    """Print one labelled line on stderr: an error, a hint, a warning."""
+    """Print one labelled line on stderr: an error, a hint, a warning. If it cannot be written it is lost."""
     is_error = label.startswith("error")
     colour = "red" if is_error else "cyan" if colon else None
     styled = click.style(label + (":" if colon else ""), fg=colour, bold=is_error)
-    click.echo(
-        f"{styled} {escape_controls(text)}", err=True, color=False if os.environ.get("NO_COLOR") else None
-    )
+    with suppress(OSError):
+        click.echo(
+            f"{styled} {escape_controls(text)}", err=True, color=False if os.environ.get("NO_COLOR") else None
+        )
 
 
 def _single(error: BaseException) -> BaseException:

@@ -10,6 +10,7 @@ import click
 
 from alga_common.audit import program_log
 from alga_common.cli.commands import load
+from alga_common.cli.streams import announce
 from alga_common.logging import warn_of_ignored
 
 from .. import workers as workers_of
@@ -34,7 +35,7 @@ def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_
             "host": host,
             "port": port,
             "require_token": require_token,
-            "announce": announce,
+            "announce": answers,
         }
         if workers == 1:
             status: int = await load("alga_runner.service.serving:serve")(settings, **where)
@@ -43,9 +44,9 @@ def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_
 
     with program_log(logger, "alga-runner") as program:
 
-        def announce(url: str) -> None:
+        def answers(url: str) -> None:
             program.started(url)
-            click.echo(f"alga-runner listening on {url}")
+            announce(logger, url, lambda: click.echo(f"alga-runner listening on {url}"))
 
         program.status = anyio.run(run)
     return program.status

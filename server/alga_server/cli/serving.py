@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,7 @@ import uvicorn
 from alga_common.audit import program_log
 from alga_common.cli.failures import Failure, print_document
 from alga_common.cli.page import Page
+from alga_common.cli.streams import announce
 from alga_common.logging import configure_logging, stream_handler, warn_of_ignored
 
 from ..app import Server
@@ -68,7 +70,7 @@ def serve(
 
         def ready() -> None:
             program.started(url)
-            _announce(url, environment, as_json=as_json)
+            announce(logger, url, partial(_announce, url, environment, as_json=as_json))
 
         program.status = serve_until_signal(settings, listener, allow_clock=dev, ready=ready)
         return program.status

@@ -8,7 +8,9 @@ from typing import BinaryIO
 import click
 
 from alga_common.cli.commands import load
+from alga_common.cli.failures import Failure
 from alga_common.cli.options import Capability, Pair, Tenant
+from alga_common.cli.streams import why
 
 from ..options import Header, JsonText, Method, Route, output_option
 
@@ -117,7 +119,11 @@ def invoke(
 
 def _read(file: BinaryIO) -> bytes:
     limit: int = load("alga_runner.settings:Settings").load().max_body_bytes
-    data = file.read(limit + 1)
+    try:
+        data = file.read(limit + 1)
+    except OSError as error:
+        place = "standard input" if file.fileno() == 0 else file.name
+        raise Failure("system_error", f"The body cannot be read from {place}: {why(error)}.") from None
     if len(data) > limit:
         raise click.BadParameter(f"the body is larger than {limit} bytes.", param_hint="'--body-file'")
     return data

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from alga_common.cli.commands import say
 from alga_common.cli.failures import print_document
 from alga_common.cli.page import Page
 from alga_common.text import counted, escape_controls, size
@@ -56,7 +57,7 @@ class Progress:
         self._under_way.pop(source, None)
         if self._status is None:
             went = f"{result.outcome} after {result.seconds:.1f} s" if result else "nothing new to compile"
-            Page(sys.stderr).line(f"{self._done} of {self._total}: {source.path}: {went}")
+            say(f"{self._done} of {self._total}:", f"{source.path}: {went}", colon=False)
         self._update()
 
     def _update(self) -> None:
