@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .environment import EnvironmentFault, check_names, variable
+from .http.semantics import is_header_value
 
 
 class Variables(NamedTuple):
     """The variables of a setting that is not named after the prefix, in an annotation: the first that is set counts."""
 
     names: tuple[str, ...]
+
+
+def _token(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value().strip()
+    if text and not is_header_value(text):
+        raise PydanticCustomError(
+            "token", "a token is visible ASCII on one line, as an HTTP header has, 512 characters at most"
+        )
+    return SecretStr(text)
+
+
+Token = Annotated[SecretStr, AfterValidator(_token)]
+"""A secret that is sent in a header, or compared with one: white space around it, as files have, does not count."""
 
 
 class EnvironmentSettings(BaseSettings):

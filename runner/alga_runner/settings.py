@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from alga_common.environment import EnvironmentFault
-from alga_common.settings import EnvironmentSettings, Variables
+from alga_common.settings import EnvironmentSettings, Token, Variables
 
 from .errors import SettingsError
 
@@ -50,11 +50,11 @@ class Settings(EnvironmentSettings):
         default=None,
         description="Base URL of the Alga server that answers host calls. Unset: host calls answer `unavailable`.",
     )
-    server_token: Annotated[
-        SecretStr | None, Variables(("RUNNER_STORAGE_API_TOKEN", "RUNNER_SERVICE_TOKEN"))
-    ] = Field(
-        default=None,
-        description="Sent to the Alga server as `x-runner-auth`.",
+    server_token: Annotated[Token | None, Variables(("RUNNER_STORAGE_API_TOKEN", "RUNNER_SERVICE_TOKEN"))] = (
+        Field(
+            default=None,
+            description="Sent to the Alga server as `x-runner-auth`.",
+        )
     )
     server_dialect: Literal["alga", "prd"] = Field(
         default="alga",
@@ -78,7 +78,7 @@ class Settings(EnvironmentSettings):
     )
 
     # The HTTP service.
-    service_token: Annotated[SecretStr | None, Variables(("RUNNER_SERVICE_TOKEN",))] = Field(
+    service_token: Annotated[Token | None, Variables(("RUNNER_SERVICE_TOKEN",))] = Field(
         default=None,
         description="What callers of `/v1/execute` send as `x-runner-service-token`. "
         "Unset: the service starts for development only.",

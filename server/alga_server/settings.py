@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import SettingsConfigDict
 
 from alga_common.environment import EnvironmentFault
-from alga_common.settings import EnvironmentSettings
+from alga_common.settings import EnvironmentSettings, Token
 from alga_runner.errors import SettingsError
 
 WELL_KNOWN_TOKENS = frozenset({"local-runner-key", "changeme", "change-me", "secret"})
@@ -49,11 +49,11 @@ class ServerSettings(EnvironmentSettings):
         description="SQLAlchemy URL of the storage. `sqlite://` lives in memory and ends with the server; "
         "`sqlite:///path/to/file.db` stays; `postgresql://user:password@host/database` may be shared by many servers.",
     )
-    runner_token: SecretStr | None = Field(
+    runner_token: Token | None = Field(
         default=None,
         description="What the runner sends as `x-runner-auth`. Unset: every host call is refused.",
     )
-    admin_token: SecretStr | None = Field(
+    admin_token: Token | None = Field(
         default=None,
         description="What an admin sends as `authorization: Bearer <token>`. Unset: every admin call is refused.",
     )
@@ -62,7 +62,7 @@ class ServerSettings(EnvironmentSettings):
         description="Tokens of further admins, each with a name for the audit log: `alice:<token> bob:<token>`, "
         "separated by spaces or commas. The name of `admin_token` is `admin`.",
     )
-    gateway_token: SecretStr | None = Field(
+    gateway_token: Token | None = Field(
         default=None,
         description="What the session layer before the gateway sends as `authorization: Bearer <token>`. "
         "Unset: every call of the gateway is refused.",
@@ -76,7 +76,7 @@ class ServerSettings(EnvironmentSettings):
         default="http://127.0.0.1:8080",
         description="Base URL of the runner that executes: its `/v1/execute` is called.",
     )
-    runner_service_token: SecretStr | None = Field(
+    runner_service_token: Token | None = Field(
         default=None,
         description="Sent to the runner as `x-runner-service-token`: the runner's `service_token`.",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -14,8 +13,6 @@ from .response import HttpProtocolError, IncompleteResponse, too_large
 from .transport import OWNER
 
 Header = tuple[bytes, bytes]
-
-_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,510}[!-~])?")
 
 
 class Answer(NamedTuple):
@@ -91,11 +88,6 @@ async def _body(stream: httpx.AsyncByteStream, max_bytes: int) -> bytes:
     except (httpx.HTTPError, httpx.StreamError):
         raise IncompleteResponse from None
     return b"".join(parts)
-
-
-def is_header_value(text: str) -> bool:
-    """Whether ``text`` can be sent as a header's value: 1 to 512 printable ASCII characters, no space at an end."""
-    return _HEADER_VALUE.fullmatch(text) is not None
 
 
 def base_url(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 """The methods that an endpoint can have (alga-contract 3.1)."""
@@ -14,6 +15,14 @@ _WITHOUT_BODY = frozenset({204, 205, 304})
 
 _ABSOLUTE = re.compile(r"https?://[^/]*", re.IGNORECASE)
 
+ID_PATTERN = "[!-~]{1,128}"
+"""What an id in a header looks like: of a request, a tenant, an install; an idempotency key."""
+
+_MAX_ID = 128
+_DIGEST = 16
+_ID = re.compile(ID_PATTERN)
+_UNFIT_IN_ID = re.compile("[^!-~]")
+_VALUE = re.compile(r"[!-~](?:[ -~]{0,510}[!-~])?")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
@@ -34,3 +43,24 @@ def may_have_body(method: str, status: int) -> bool:
 def is_header_name(text: str) -> bool:
     """Whether ``text`` is a token, as every header's name is."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_header_value(text: str) -> bool:
+    """Whether ``text`` can be sent as a header's value: 1 to 512 printable ASCII characters, no space at an end."""
+    return _VALUE.fullmatch(text) is not None
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` can be sent as an id in a header: 1 to 128 visible ASCII characters."""
+    return _ID.fullmatch(text) is not None
+
+
+def clean_id(text: str) -> str | None:
+    """``text``, an id from outside, as one that can be sent in a header; ``None`` for a blank one.
+
+    Of an id that cannot be sent the characters that fit stay, and a digest is added: two ids stay two.
+    """
+    if is_id(text) or not text.strip():
+        return text.strip() or None
+    digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    return _UNFIT_IN_ID.sub("_", text.strip()[: _MAX_ID - _DIGEST - 1]) + "-" + digest

@@ -15,8 +15,9 @@ from pydantic_core import from_json
 
 from alga_common.fair_limiter import share
 from alga_common.http import peer
-from alga_common.http.exchange import Answer, Header, base_url, get, is_header_value, post
+from alga_common.http.exchange import Answer, Header, base_url, get, post
 from alga_common.http.response import HttpProtocolError
+from alga_common.http.semantics import is_header_value
 from alga_common.http.transport import SocketTransport
 from alga_common.readiness import NOT_CHECKED, REFUSED, TIME_LIMIT_S, Finding
 
@@ -237,7 +238,7 @@ def _identity_headers(identity: Identity) -> Iterator[Header]:
         (b"x-request-id", identity.request_id),
         (b"x-alga-execution-token", identity.execution_token),
     ):
-        if value is None:
+        if not value:
             continue
         if not is_header_value(value):
             raise HostCallError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
@@ -18,8 +17,6 @@ from ..models._base import CamelModel
 InputT = TypeVar("InputT", bound=BaseModel)
 OutputT = TypeVar("OutputT")
 
-MAX_REQUEST_ID_IN_KEY = 200
-"""Characters; of a longer one its digest goes into idempotency keys, which servers take up to 256 characters of."""
 
 RECORDED_BYTES = 1024 * 1024
 """About how many bytes of its arguments and replies an execution keeps in its records."""
@@ -111,8 +108,6 @@ class Execution:
         request_id = self.context.request_id
         if not request_id:
             return None
-        if len(request_id) > MAX_REQUEST_ID_IN_KEY:
-            request_id = sha256(request_id.encode("utf-8", "surrogatepass")).hexdigest()
         return f"{request_id}:{len(self.host_calls) + 1}"
 
     def write_log(self, level: str, message: str, *, truncated: bool = False) -> None:

@@ -3,25 +3,53 @@
 from __future__ import annotations
 
 import binascii
-from typing import Any
+from typing import Annotated, Any
 
 import pybase64
-from pydantic import AliasChoices, Field, NonNegativeInt, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, NonNegativeInt, model_validator
+from pydantic_core import PydanticCustomError
+
+from alga_common.http.semantics import clean_id, is_header_value
+from alga_common.wire import is_tenant_id
 
 from ..errors import BodyNotBase64
 from ._base import WireModel
 from .secret_envelope import SecretEnvelope
 
 
-class ExecutionContext(WireModel):
-    """Who executes what. Identity of every host call is taken from here, never from the guest's bytes."""
+def _tenant(text: str) -> str:
+    if not is_tenant_id(text):
+        raise PydanticCustomError(
+            "tenant_id", "must be letters, digits, and . _ - after the first, 128 characters at most"
+        )
+    return text
 
-    request_id: str | None = None
-    tenant_id: str
-    extension_id: str
-    install_id: str | None = None
+
+def _sendable(text: str) -> str:
+    if text and not is_header_value(text):
+        raise PydanticCustomError(
+            "not_sendable", "must be visible ASCII, as an HTTP header has, 512 characters at most"
+        )
+    return text
+
+
+_RequestId = Annotated[str | None, AfterValidator(lambda text: None if text is None else clean_id(text))]
+_Sendable = Annotated[str, AfterValidator(_sendable)]
+"""Text that host calls send in a header."""
+
+
+class ExecutionContext(WireModel):
+    """Who executes what. Identity of every host call is taken from here, never from the guest's bytes.
+
+    A ``request_id`` that no header can hold is replaced by one that can.
+    """
+
+    request_id: _RequestId = None
+    tenant_id: Annotated[str, AfterValidator(_tenant)]
+    extension_id: _Sendable
+    install_id: _Sendable | None = None
     content_hash: str
-    version_id: str | None = None
+    version_id: _Sendable | None = None
     config: dict[str, str] = Field(default_factory=dict)
     trigger: str | None = None
     schedule_id: str | None = None
@@ -98,7 +126,7 @@ class ExecuteRequest(WireModel):
     secret_envelope: SecretEnvelope | None = None
     providers: list[str] = Field(default_factory=list)
     user: User | None = None
-    execution_token: str | None = Field(default=None, repr=False)
+    execution_token: _Sendable | None = Field(default=None, repr=False)
     """Issued by the server for this execution; goes back to it with every host call, and nowhere else."""
 
 

@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import anyio
 
+from alga_common.http.semantics import clean_id
+
 from ..capabilities.gate import unexpected
 from ..engine import LARGE_BYTES
 from ..errors import AlgaError, Draining, Overloaded
@@ -187,4 +189,4 @@ def _note(exchange: Exchange, request: ExecuteRequest) -> None:
     exchange.extension = context.extension_id
     exchange.install = context.install_id
     exchange.version = context.version_id
-    exchange.request_id = context.request_id or exchange.value(b"x-request-id").decode("latin-1") or None
+    exchange.request_id = context.request_id or clean_id(exchange.value(b"x-request-id").decode("latin-1"))

@@ -12,6 +12,7 @@ import anyio
 import httpx
 
 from alga_common.cli.failures import Failure
+from alga_common.http.semantics import is_header_value
 from alga_common.wire import is_loopback
 
 _TOKEN = "ALGA_SERVER_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
@@ -151,6 +152,6 @@ def _token() -> str:
             f"No admin token: {_TOKEN} is not set.",
             hint=f"Set {_TOKEN} to the token of the server; `alga-server serve --dev` prints one.",
         )
-    if not token.isascii() or not token.isprintable():
+    if not is_header_value(token):
         raise Failure("token_invalid", f"{_TOKEN} holds characters that a header cannot carry.")
     return token

@@ -12,9 +12,9 @@ import httpx
 from pydantic import ValidationError
 
 from alga_common.http import peer
-from alga_common.http.exchange import Answer, base_url, get, is_header_value, post
+from alga_common.http.exchange import Answer, base_url, get, post
 from alga_common.http.response import HttpProtocolError, IncompleteResponse
-from alga_common.http.semantics import STATUSES
+from alga_common.http.semantics import STATUSES, is_header_value
 from alga_common.http.transport import SocketTransport
 from alga_common.readiness import Finding
 from alga_runner.errors import SettingsError

@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from alga_common.http.semantics import ID_PATTERN
+
 _FASTAPI_OWN = ("HTTPValidationError", "ValidationError")
 
 
@@ -36,5 +38,5 @@ def json_body(*models: type[BaseModel]) -> dict[str, Any]:
 
 def header(name: str, *, required: bool = True) -> dict[str, Any]:
     """Describe a header that is sent once, in 1 to 128 printable ASCII characters."""
-    schema = {"type": "string", "pattern": "^[!-~]{1,128}$"}
+    schema = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
     return {"name": name, "in": "header", "required": required, "schema": schema}

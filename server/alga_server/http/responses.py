@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -12,9 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-from ..errors import BodyTooLarge, ScheduleRemapFailed, ServerError, ValidationFailed
+from alga_common.http.semantics import is_id
 
-_PLAIN = re.compile(r"[\x21-\x7e]{1,128}")
+from ..errors import BodyTooLarge, ScheduleRemapFailed, ServerError, ValidationFailed
 
 
 class Answer(JSONResponse):
@@ -64,7 +63,7 @@ def same_secret(given: str, expected: str | None) -> bool:
 def single_header(request: Request, name: str) -> str | None:
     """Return the header's value if it was sent once, in 1 to 128 printable ASCII characters, else ``None``."""
     values = request.headers.getlist(name)
-    return values[0] if len(values) == 1 and _PLAIN.fullmatch(values[0]) else None
+    return values[0] if len(values) == 1 and is_id(values[0]) else None
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -121,6 +121,12 @@ async def test_members_that_are_missing_are_named(refused) -> None:
         ({"user": {}}, "user.user_id"),
         ({"secret_envelope": {}}, "secret_envelope.ciphertext_b64"),
         ({"execution_token": 1}, "execution_token"),
+        ({"execution_token": "a\nb"}, "execution_token"),
+        ({"context": {"tenant_id": "acme\r\nx-alga-tenant: other"}}, "context.tenant_id"),
+        ({"context": {"tenant_id": "größe"}}, "context.tenant_id"),
+        ({"context": {"extension_id": "a\tb"}}, "context.extension_id"),
+        ({"context": {"install_id": "a\n"}}, "context.install_id"),
+        ({"context": {"version_id": "1\0"}}, "context.version_id"),
     ],
 )
 async def test_a_member_of_another_type_is_named(client, headers, request_for, members, field: str) -> None:

@@ -73,7 +73,8 @@ ENVIRONMENT = [(name, variable) for name in Settings.model_fields for variable i
 def test_a_documented_variable_sets_its_setting(
     name: str, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(variable, "\N{SNOWMAN}")
+    text = "sesame" if name.endswith("_token") else "\N{SNOWMAN}"
+    monkeypatch.setenv(variable, text)
 
     try:
         value = getattr(Settings.load(), name)
@@ -81,7 +82,7 @@ def test_a_documented_variable_sets_its_setting(
         assert f"{name} ({variable})" in str(refused)  # noqa: PT017
     else:
         shown = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        assert shown == "\N{SNOWMAN}"
+        assert shown == text
 
 
 def test_of_two_variables_the_first_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 import uvicorn
+from pydantic import SecretStr
 
 from alga_runner import Runner, Settings
+from alga_runner.alga import HttpAlgaServer
 from alga_runner.bundles import MemoryBundles
+from alga_runner.capabilities import Execution
+from alga_runner.models import ExecutionContext
 from alga_runner.service import create_service
 from alga_runner.service.server import config, listening
-from tests.support.server import ADMIN_TOKEN, GATEWAY_TOKEN, Alga, Install, ScriptedRunner
+from tests.support.server import ADMIN_TOKEN, GATEWAY_TOKEN, RUNNER_TOKEN, Alga, Install, ScriptedRunner
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +96,30 @@ async def test_a_target_in_absolute_form_is_the_same_request(
 
     assert runner.document["http"]["path"] == "/report?x=1"
     assert [head.split()[1] for head in (called, healthy, nowhere)] == [b"200", b"200", b"404"]
+
+
+@pytest.mark.parametrize("request_id", ["a\tb", "größe \r\nx-request-id: forged", "\udc80", "x" * 1000, ""])
+async def test_a_host_call_of_a_request_with_a_strange_id_arrives(
+    alga: Alga, install: Install, caplog: pytest.LogCaptureFixture, request_id: str
+) -> None:
+    caplog.set_level("INFO", logger="alga_server")
+    context = ExecutionContext(
+        request_id=request_id,
+        tenant_id=install.tenant,
+        extension_id=install.extension,
+        install_id=install.id,
+        content_hash="sha256:0",
+    )
+
+    async with listening_on(alga.server.app) as port:
+        server = HttpAlgaServer(f"http://127.0.0.1:{port}", SecretStr(RUNNER_TOKEN))
+        execution = Execution(context, frozenset(), server, monotonic() + 60)
+        schedules = await server.list_schedules(execution.identity, execution.deadline)
+        await server.aclose()
+
+    assert schedules == []
+    [line] = [record for record in caplog.records if record.__dict__.get("action") == "scheduler_api_call"]
+    assert line.__dict__["request_id"] == context.request_id
 
 
 async def test_head_is_answered_where_get_is_without_a_body(alga: Alga, install: Install) -> None:
