@@ -47,7 +47,8 @@ def _sized(heads: dict[int, int], short: Callable[[int], bytes | None]) -> Calla
     """Every way to announce a count: in the first byte where ``short`` has one, or in so many bytes after a head."""
 
     def forms(count: int) -> list[bytes]:
-        written = [bytes([head]) + count.to_bytes(width, "big") for head, width in heads.items()]
+        fits = {head: width for head, width in heads.items() if count < 1 << 8 * width}
+        written = [bytes([head]) + count.to_bytes(width, "big") for head, width in fits.items()]
         brief = short(count)
         return written if brief is None else [brief, *written]
 
@@ -178,3 +179,9 @@ def written(*values: object) -> st.SearchStrategy[Form]:
 def arrays_of(items: st.SearchStrategy[Form]) -> st.SearchStrategy[Form]:
     """Arrays of up to three ``items``."""
     return st.lists(items, max_size=3).flatmap(_array)
+
+
+def text_form(text: str) -> Form:
+    """``text`` in its shortest form."""
+    content = text.encode()
+    return Form(_text_heads(len(content))[0] + content, text)
