@@ -29,6 +29,8 @@ class ServerError(Exception):
 
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
+    retry_after_s: int | None = None
+    """After how many seconds the caller may try again; ``None`` if that changes nothing."""
 
     def __init_subclass__(cls, *, code: str, status: int | None = None) -> None:
         super().__init_subclass__()
@@ -82,6 +84,16 @@ class BodyTooLarge(ServerError, code="body_too_large", status=413):
 
 class PayloadTooLarge(BodyTooLarge, code="payload_too_large"):
     """The request's body is larger than an extension may be sent"""
+
+
+class DatabaseUnavailable(ServerError, code="database_unavailable", status=503):
+    """The database cannot be used at present, please try again later"""
+
+    retry_after_s = 5
+
+
+class DatabaseBusy(DatabaseUnavailable, code="database_busy"):
+    """The database has been locked for long, please try again later"""
 
 
 class BundleStoreUnavailable(ServerError, code="bundle_store_unavailable", status=503):

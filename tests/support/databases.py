@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from uuid import uuid4
+
+if TYPE_CHECKING:
+    from alga_server import Server
 
 POSTGRES = os.environ.get("ALGA_TEST_POSTGRES") or None
 """The URL of a PostgreSQL server on which the server's tests run, in place of SQLite; scripts/postgres.py gives one."""
@@ -25,6 +30,21 @@ def postgres_database(server: str, *, template: str | None = None) -> Iterator[s
             yield make_url(server).set(database=name).render_as_string(hide_password=False)
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def locked(server: Server) -> Iterator[None]:
+    """Another process holds the write lock of the server's SQLite file meanwhile."""
+    from alga_server.storage.sqlite import sqlite_file  # noqa: PLC0415 - most tests need no database
+
+    file = sqlite_file(server._services.settings.database_url)
+    assert file is not None
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.close()
 
 
 async def create_tables(url: str) -> None:

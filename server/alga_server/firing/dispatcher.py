@@ -19,7 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..clock import Clock
-from ..errors import DispatcherUnavailable, NotFound
+from ..errors import DatabaseUnavailable, DispatcherUnavailable, NotFound
 from ..execution.executions import Executor
 from ..metrics import Metrics
 from ..settings import ServerSettings
@@ -35,6 +35,9 @@ from .runs import Run
 
 _BATCH = 500
 """Due schedules that one query reads."""
+
+_AGAIN = timedelta(seconds=1)
+"""From an outage of the database to the next try."""
 
 _TOGETHER = 25
 """Schedules claimed in one transaction: others that write wait meanwhile."""
@@ -129,6 +132,10 @@ class Dispatcher:
                 pass
             try:
                 await self._give_up(partial(recording.release, worker=self._worker, clock=self._clock))
+            except DatabaseUnavailable:
+                logger.warning(
+                    "Runs were not given up; their leases run out", extra={"action": "dispatch_failure"}
+                )
             except Exception:
                 logger.exception("Giving up the runs failed", extra={"action": "dispatch_failure"})
         self.wake()
@@ -189,6 +196,8 @@ class Dispatcher:
             try:
                 looks = self._settings.dispatch_schedules and self._jobs.dispatcher_looks
                 _, _, next_at = await self._look(now, may_fire=looks)
+            except DatabaseUnavailable:
+                next_at = self._clock.now() + _AGAIN
             except Exception:
                 logger.exception("Looking for due schedules failed", extra={"action": "dispatch_failure"})
                 next_at = now + self._poll
@@ -204,6 +213,7 @@ class Dispatcher:
         while True:
             woken, now = self._woken, self._clock.now()
             live: _Live | None = None
+            again_at = max(due_at, now + self._poll)
             try:
                 if self._closing or now >= began + self._poll:
                     await self._database.write(partial(self._jobs.put_back, due=due))
@@ -223,12 +233,14 @@ class Dispatcher:
                     await live.ended.wait()
                 if claimed or await self._database.read(partial(due_schedules.due_at, due=due)) != due_at:
                     return
+            except DatabaseUnavailable:
+                again_at = self._clock.now() + _AGAIN
             except Exception:
                 logger.exception(
                     "Carrying out a schedule's job failed",
                     extra={"action": "dispatch_failure", "schedule_id": due.schedule_id},
                 )
-            await _first_of(woken.wait, partial(self._clock.sleep_until, max(due_at, now + self._poll)))
+            await _first_of(woken.wait, partial(self._clock.sleep_until, again_at))
 
     async def _look(self, now: datetime, *, may_fire: bool) -> tuple[bool, bool, datetime]:
         """Fire every schedule that is due, a page at a time. Cancelling it interrupts no transaction.
@@ -328,8 +340,7 @@ class Dispatcher:
                 )
                 return
             duration_ms = round((self._clock.monotonic() - started) * 1000)
-            with anyio.CancelScope(shield=True):
-                ended = await self._endings.record(claim.run, ending, duration_ms=duration_ms)
+            ended = await self._record(claim.run, ending, duration_ms)
             if ended is not None:
                 report(ended, self._metrics)
             else:
@@ -344,6 +355,15 @@ class Dispatcher:
             del self._live[claim.run.id]
             live.ended.set()
             self.wake()
+
+    async def _record(self, run: Run, ending: Ending, duration_ms: int) -> Run | None:
+        """Record how a run ended, once the database can be used: its handler must not be called again for that."""
+        while True:
+            try:
+                with anyio.CancelScope(shield=True):
+                    return await self._endings.record(run, ending, duration_ms=duration_ms)
+            except DatabaseUnavailable:
+                await self._clock.sleep_until(self._clock.now() + _AGAIN)
 
     async def _keep(self, now: datetime) -> None:
         """Renew the leases of the runs under way here, before another server may give them up."""

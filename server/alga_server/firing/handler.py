@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 
-from ..errors import ExecutionFailed, RunnerFailure
+from ..errors import ExecutionFailed, RunnerFailure, ServerError
 from ..execution.executions import Executor, Firing
 from ..schedules.schedules import rfc3339
 from .claims import Claim
@@ -44,6 +44,8 @@ async def call_handler(executor: Executor, claim: Claim) -> Ending:
             ),
             log_bytes=OUTPUT_BYTES,
         )
+    except ServerError as error:  # the database's, in which the key of the execution's token is
+        return Ending("error", error_code=error.code, error_message=str(error))
     except Exception:
         logger.exception("Calling a schedule's handler failed", extra={"action": "dispatch_failure"})
         return Ending("error", error_code="internal_error", error_message="Internal error")

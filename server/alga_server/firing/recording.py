@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 import anyio
 from sqlalchemy import ColumnElement, Connection, and_, select, update
-from sqlalchemy.exc import OperationalError
 
 from ..clock import Clock
+from ..errors import DatabaseUnavailable
 from ..metrics import Metrics
 from ..schedules.policies import policy_of
 from ..schedules.validation import storable_part
@@ -264,7 +264,7 @@ class RunRecorder:
     async def _write(self, batch: list[_Ended]) -> None:
         try:
             await self._together(batch)
-        except OperationalError as failure:
+        except DatabaseUnavailable as failure:
             _fail(batch, failure)
         except Exception as failure:  # noqa: BLE001 - raised to the callers that it concerns
             if len(batch) == 1:

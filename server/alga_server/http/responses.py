@@ -31,7 +31,8 @@ def answer_error(error: ServerError) -> Answer:
         body["fieldErrors"] = error.field_errors
     if isinstance(error, ScheduleRemapFailed):
         body["missing"] = error.missing
-    return Answer(body, status_code=error.http_status)
+    headers = None if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
+    return Answer(body, status_code=error.http_status, headers=headers)
 
 
 def validation_failed(error: RequestValidationError) -> ValidationFailed:

@@ -10,6 +10,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from alga_runner.errors import SettingsError
 
+from ..errors import DatabaseUnavailable
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:
@@ -29,7 +31,9 @@ class Backend:
     """Keeps others that would migrate out until the transaction ends, and checks that it can be used."""
     will_pass: Callable[[DBAPIError], bool]
     """Whether the transaction that met the error did nothing wrong, and may be tried again."""
-    explain: Callable[[SQLAlchemyError | OSError], SettingsError]
+    trouble: Callable[[DBAPIError], type[DatabaseUnavailable] | None]
+    """Which outage of the database the error is, ``None`` for one of the transaction's own."""
+    explain: Callable[[SQLAlchemyError], SettingsError]
     """The error to show at the server's start when the database cannot be opened."""
     warnings: Callable[[], list[str]]
     """Sentences about files that others can open, for the log of the server's start."""

@@ -11,12 +11,13 @@ from contextlib import nullcontext
 from threading import Lock
 from typing import TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, move_on_after, to_thread
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError
 
 from alga_runner.errors import SettingsError
 
+from ..errors import DatabaseBusy, DatabaseUnavailable
 from . import migrations
 from .backend import Backend
 from .postgres import open_postgres
@@ -25,6 +26,9 @@ from .sqlite import is_sqlite, open_sqlite
 T = TypeVar("T")
 
 logger = logging.getLogger("alga_server")
+
+_TURN_S = 30.0
+"""How long a transaction waits for its turn in this process."""
 
 _TRIES = 5
 """How often a transaction is run that the database aborts for a deadlock or a conflict."""
@@ -36,8 +40,10 @@ class Database:
     ``read`` and ``write`` run a function over a connection inside one transaction: committed when the function
     returns, rolled back when it raises. A read sees one state of the database. What a write has locked (``locks``)
     stays true until it commits; the function may be run again after a deadlock or a conflict, so it
-    touches nothing but the connection. Cancelling the caller waits for the transaction to end. Tables are created by
-    ``start``, or by the first transaction. Raises ``SettingsError`` for a URL it cannot use.
+    touches nothing but the connection. Both raise ``DatabaseBusy`` when others hold locks for long, and
+    ``DatabaseUnavailable``; a line in the log begins an outage, another ends it. Cancelling the caller waits for the
+    transaction to end. Tables are created by ``start``, or by the first transaction. Raises ``SettingsError`` for a URL
+    it cannot use.
     ``session`` are settings of PostgreSQL's sessions.
     """
 
@@ -47,6 +53,8 @@ class Database:
         # A database in memory is one connection: its readers wait for its writer.
         self._read_turn = self._write_turn if self._backend.one_connection else CapacityLimiter(threads)
         self._exclusive = Lock()
+        self._outages: set[str] = set()
+        self._noting = Lock()
         self._tables_made = False
 
     async def start(self) -> None:
@@ -55,11 +63,11 @@ class Database:
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """What ``fn`` returns, from one transaction that changes nothing."""
-        return await to_thread.run_sync(self._run, self._backend.reader, fn, limiter=self._read_turn)
+        return await self._in_turn(self._read_turn, self._backend.reader, fn)
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
         """What ``fn`` returns, from one transaction."""
-        return await to_thread.run_sync(self._run, self._backend.writer, fn, limiter=self._write_turn)
+        return await self._in_turn(self._write_turn, self._backend.writer, fn)
 
     async def revision(self) -> str | None:
         """The schema's revision, without changing it; ``None`` for an empty database. Raises ``SettingsError``."""
@@ -73,7 +81,41 @@ class Database:
         """Close every connection. A database in memory ends here, and would start again empty."""
         await to_thread.run_sync(self._dispose, limiter=self._write_turn)
 
+    async def _in_turn(self, turn: CapacityLimiter, engine: Engine, fn: Callable[[Connection], T]) -> T:
+        with move_on_after(_TURN_S):  # ends the wait for the turn; a transaction that began is not cancelled
+            return await to_thread.run_sync(self._run, engine, fn, limiter=turn)
+        self._note_outage(DatabaseBusy, "other transactions of this server take too long")
+        raise DatabaseBusy
+
     def _run(self, engine: Engine, fn: Callable[[Connection], T]) -> T:
+        try:
+            result = self._transact(engine, fn)
+        except DBAPIError as error:
+            outage = self._backend.trouble(error)
+            if outage is None:
+                raise
+            self._note_outage(outage, str(self._backend.explain(error)))
+            raise outage from None
+        if self._outages:
+            self._note_success(wrote=engine is self._backend.writer)
+        return result
+
+    def _note_outage(self, outage: type[DatabaseUnavailable], why: str) -> None:
+        with self._noting:
+            began = outage.code not in self._outages
+            self._outages.add(outage.code)
+        if began:
+            logger.error("Database not usable: %s", why, extra={"action": outage.code})
+
+    def _note_success(self, *, wrote: bool) -> None:
+        """End the outages that a transaction disproves: one that only read may not have needed the lock."""
+        with self._noting:
+            ended = {code for code in self._outages if wrote or code != DatabaseBusy.code}
+            self._outages -= ended
+        if ended:
+            logger.warning("Database usable again", extra={"action": "database_recovered"})
+
+    def _transact(self, engine: Engine, fn: Callable[[Connection], T]) -> T:
         if not self._tables_made:
             self._make_tables()
         if not self._backend.one_connection:
@@ -113,7 +155,7 @@ class Database:
                 ) from None
             except migrations.SchemaForeign as foreign:
                 raise _foreign(foreign) from None
-            except (DatabaseError, OSError) as error:
+            except DatabaseError as error:
                 raise self._backend.explain(error) from None
             for sentence in self._backend.warnings():
                 logger.warning(sentence, extra={"action": "open_to_everyone"})
@@ -134,7 +176,7 @@ class Database:
                 return migrations.revision_of(connection)
         except migrations.SchemaForeign as foreign:
             raise _foreign(foreign) from None
-        except (DatabaseError, OSError) as error:
+        except DatabaseError as error:
             raise self._backend.explain(error) from None
 
     def _try_write(self) -> None:

@@ -11,17 +11,18 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from alga_runner.errors import SettingsError
 
+from ..errors import DatabaseBusy, DatabaseUnavailable
 from .backend import Backend
 
 OLDEST = 13
 """The oldest version that is supported."""
 
 _CONNECT_TIMEOUT_S = 10
-_LOCK_TIMEOUT_S = 30
+_LOCK_TIMEOUT_S = 10
 """How long a statement waits for another transaction."""
 _IDLE_TIMEOUT_S = 60
 """After this long the database ends a transaction whose server does nothing: it was stopped, and holds locks."""
@@ -31,6 +32,12 @@ _MIGRATION = 0x416C6761
 
 _PASSING = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected."""
+
+_LOCKED = _PASSING | {"55P03"}
+"""And lock_not_available, after ``_LOCK_TIMEOUT_S``."""
+
+_UNUSABLE = ("08", "28", "3D", "53", "57", "58")
+"""No connection, no such user or database, no resources, shut down, a failure of the system."""
 
 
 def open_postgres(url: URL, *, threads: int, session: Mapping[str, str]) -> Backend:
@@ -50,6 +57,7 @@ def open_postgres(url: URL, *, threads: int, session: Mapping[str, str]) -> Back
         is_there=lambda: True,
         before_migrating=_before_migrating,
         will_pass=lambda error: getattr(error.orig, "sqlstate", None) in _PASSING,
+        trouble=_trouble,
         explain=lambda error: _explain(error, url),
         warnings=list,
     )
@@ -115,7 +123,15 @@ def _before_migrating(connection: Connection) -> None:
         )
 
 
-def _explain(error: SQLAlchemyError | OSError, url: URL) -> SettingsError:
+def _trouble(error: DBAPIError) -> type[DatabaseUnavailable] | None:
+    state = getattr(error.orig, "sqlstate", None)
+    if state in _LOCKED:
+        return DatabaseBusy
+    lost = error.connection_invalidated or (state is None and isinstance(error, OperationalError))
+    return DatabaseUnavailable if lost or str(state).startswith(_UNUSABLE) else None
+
+
+def _explain(error: SQLAlchemyError, url: URL) -> SettingsError:
     original = error.orig if isinstance(error, DBAPIError) else error
     why = " ".join(str(original).split()).rstrip(".")
     if url.password:

@@ -9,18 +9,26 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from sqlalchemy import Connection, Engine, QueuePool, StaticPool, create_engine, event
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, SQLAlchemyError
 
 from alga_common.private_files import create_private, exposure
 from alga_runner.errors import SettingsError
 
+from ..errors import DatabaseBusy, DatabaseUnavailable
 from .backend import Backend
 
-_BUSY_TIMEOUT_S = 30.0
-"""How long a connection waits for another process's write to a database file."""
+_BUSY_TIMEOUT_S = 10.0
+"""How long a transaction waits for another process's write to a database file."""
 
 _URL = re.compile(r"sqlite(?:\+pysqlite)?://(.*)", re.DOTALL)
 _MEMORY = frozenset({"", "/:memory:"})
+_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_UNUSABLE = frozenset(
+    {
+        *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY),
+        *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
+    }
+)
 _FILES = ("", "-wal", "-shm")
 """What SQLite adds to the name of a database for its files."""
 
@@ -76,19 +84,19 @@ def open_sqlite(url: str, *, threads: int) -> Backend:
         is_there=lambda: file is None or file.exists(),
         before_migrating=lambda _connection: None,
         will_pass=lambda _error: False,
+        trouble=_trouble,
         explain=lambda error: _explain(error, file),
         warnings=lambda: _exposures(file),
     )
 
 
-def _explain(error: SQLAlchemyError | OSError, file: Path | None) -> SettingsError:
-    why = (
-        error.strerror
-        if isinstance(error, OSError)
-        else error.orig
-        if isinstance(error, DatabaseError)
-        else error
-    )
+def _trouble(error: DBAPIError) -> type[DatabaseUnavailable] | None:
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # without what an extended code adds
+    return DatabaseBusy if code in _LOCKED else DatabaseUnavailable if code in _UNUSABLE else None
+
+
+def _explain(error: SQLAlchemyError, file: Path | None) -> SettingsError:
+    why = error.orig if isinstance(error, DatabaseError) else error
     return SettingsError(
         f"The database {file or 'in memory'} that database_url (ALGA_SERVER_DATABASE_URL) names is not usable: {why}."
     )
@@ -116,7 +124,12 @@ def _file_engine(file: Path, *, connections: int) -> Engine:
     """Readers that see the last commit while one writes."""
 
     def connect() -> sqlite3.Connection:
-        create_private(file)  # SQLite gives its -wal and -shm files the same mode
+        try:
+            create_private(file)  # SQLite gives its -wal and -shm files the same mode
+        except OSError as error:
+            failure = sqlite3.OperationalError(f"unable to open database file: {error.strerror}")
+            failure.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+            raise failure from None
         return sqlite3.connect(file, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
 
     engine = create_engine(

@@ -23,6 +23,7 @@ from anyio.abc import TaskGroup
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, select, update
 
 from ...clock import Clock
+from ...errors import DatabaseUnavailable
 from ...metrics import Metrics
 from ...schedules import idempotency
 from ...settings import ServerSettings
@@ -140,6 +141,8 @@ class Reconciler:
     async def _try(self, work: Callable[[], Awaitable[object]]) -> None:
         try:
             await work()
+        except DatabaseUnavailable:
+            pass  # the database logged it; the next time will do
         except Exception:
             logger.exception("Reconciling failed", extra={"action": "reconcile_failure"})
 

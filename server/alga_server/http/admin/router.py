@@ -28,7 +28,7 @@ def admin_router() -> APIRouter:
         route_class=_AdminRoute,
         # Only for the OpenAPI document: FastAPI runs dependencies after it has read the body.
         dependencies=[Security(HTTPBearer(scheme_name="admin", auto_error=False))],
-        responses=refused(401),
+        responses=refused(401, 503),
     )
 
 

@@ -32,7 +32,6 @@ from ...errors import (
     ExecutionFailed,
     ExtensionNotAvailable,
     PayloadTooLarge,
-    RunnerBusy,
     RunnerFailure,
     ServerError,
     Unauthenticated,
@@ -215,7 +214,7 @@ class _Call:
             name = {429: "rate_limited", 504: "gateway_timeout"}.get(status, "bad_gateway")
         if body.get("code") == "idempotency_key_reused":
             status, name = 409, "idempotency_key_reused"
-        if isinstance(error, RunnerBusy):
+        if error.retry_after_s is not None:
             headers["retry-after"] = str(error.retry_after_s)
         if isinstance(error, Unauthenticated):
             headers["www-authenticate"] = "Bearer"

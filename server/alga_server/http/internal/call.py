@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from ...catalog import installs
 from ...catalog.installs import Caller
-from ...errors import ExecutionTokenInvalid, RateLimited, ServerError, Unauthorized, ValidationFailed
+from ...errors import ExecutionTokenInvalid, ServerError, Unauthorized, ValidationFailed
 from ..dependencies import Services
 from ..responses import Answer, read_json_object, same_secret, single_header
 from .operations import CAPABILITY, OPERATIONS, Reply
@@ -140,5 +140,5 @@ def _refusal(operation: str | None, error: ServerError) -> Reply:
     if isinstance(error, ValidationFailed) and error.schema:
         lists = {field: [message] for field, message in field_errors.items()}
         body["details"] = {"formErrors": [], "fieldErrors": lists}
-    headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, RateLimited) else None
+    headers = None if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
     return Reply(body, error.http_status, headers)

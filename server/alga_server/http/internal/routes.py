@@ -47,7 +47,7 @@ _HEADERS = [
 # ``SchedulerCall`` checks token and body, with the contract's messages; these declarations are for the document.
 router = APIRouter(
     dependencies=[Security(APIKeyHeader(name="x-runner-auth", scheme_name="runner", auto_error=False))],
-    responses=refused(400, 401, 403, 404, 413),
+    responses=refused(400, 401, 403, 404, 413, 503),
 )
 _WRITES = refused(409, 429)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +11,9 @@ import anyio
 import httpx
 import pytest
 
-from alga_server import ServerSettings
-from alga_server.storage.sqlite import sqlite_file
+from alga_server import Server, ServerSettings
+from alga_server.errors import DatabaseBusy
+from tests.support.databases import locked
 from tests.support.server import FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
@@ -30,18 +29,6 @@ def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
 @pytest.fixture
 def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
     return httpx.MockTransport(fake_runner)
-
-
-@contextmanager
-def locked(install: Install) -> Iterator[None]:
-    """Another process holds the database's write lock meanwhile."""
-    file = sqlite_file(install.alga.server._services.settings.database_url)
-    connection = sqlite3.connect(file or ":memory:", isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        connection.close()
 
 
 @pytest.fixture
@@ -76,13 +63,13 @@ async def test_a_run_begins_when_its_claim_has_the_lock_and_ends_when_its_handle
     fake_runner.hold()
     with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
-            with locked(install):
+            with locked(install.alga.server):
                 group.start_soon(install.alga.server.dispatcher.run_due)
                 await write_begins()
                 clock.advance(timedelta(seconds=7))
             await fake_runner.was_asked(1)
             clock.advance(timedelta(seconds=3))
-            with locked(install):
+            with locked(install.alga.server):
                 fake_runner.let_go()
                 await write_begins()
                 clock.advance(timedelta(seconds=20))
@@ -105,7 +92,7 @@ async def test_a_run_by_hand_begins_when_it_has_the_lock(
     schedule_id = await install.create(cron=HOURLY)
     with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
-            with locked(install):
+            with locked(install.alga.server):
                 group.start_soon(install.run_now, schedule_id)
                 await write_begins()
                 install.alga.clock.advance(timedelta(seconds=7))
@@ -124,10 +111,87 @@ async def test_a_version_is_published_when_it_has_the_lock(
 
     with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
-            with locked(install):
+            with locked(install.alga.server):
                 group.start_soon(publish)
                 await write_begins()
                 install.alga.clock.advance(timedelta(seconds=7))
 
     shown = await install.alga.admin("GET", f"/api/admin/extensions/{published[0]['extensionId']}")
     assert [version["createdAt"] for version in shown.json()["versions"]] == ["2026-01-01T00:00:07.000Z"]
+
+
+async def test_the_firing_loop_waits_for_a_locked_database_and_then_fires_once(
+    settings: ServerSettings,
+    install: Install,
+    fake_runner: FakeRunner,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("alga_server.storage.sqlite._BUSY_TIMEOUT_S", 0.01)
+    await install.create(cron=HOURLY)
+    clock = install.alga.clock
+    firing = settings.model_copy(update={"dispatch_schedules": True})
+    with anyio.fail_after(30):
+        async with Server(firing, clock=clock, runner_transport=httpx.MockTransport(fake_runner)) as server:
+            with locked(server):
+                clock.advance(timedelta(hours=1))
+                for _ in range(3):  # each time it looks again, a second later
+                    await refused_write(server, monkeypatch)
+                    clock.advance(timedelta(seconds=1))
+            clock.advance(timedelta(seconds=1))
+            await fake_runner.was_asked(1)
+
+    assert [run["status"] for run in await install.runs()] == ["success"]
+    [outage] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert (outage.action, outage.exc_info) == ("database_busy", None)  # type: ignore[attr-defined]
+
+
+async def test_a_run_that_ends_while_the_database_is_locked_is_recorded_later_and_not_called_again(
+    install: Install,
+    fake_runner: FakeRunner,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("alga_server.storage.sqlite._BUSY_TIMEOUT_S", 0.01)
+    await install.alga.server._services.database.aclose()  # so that its connections wait for so long only
+    schedule_id = await install.create(cron=HOURLY, maxAttempts=3)
+    clock = install.alga.clock
+    clock.advance(timedelta(hours=1))
+    fake_runner.hold()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(install.alga.server.dispatcher.run_due)
+            await fake_runner.was_asked(1)
+            clock.advance(timedelta(seconds=3))
+            with locked(install.alga.server):
+                fake_runner.let_go()
+                await refused_write(install.alga.server, monkeypatch)
+            clock.advance(timedelta(seconds=30))
+
+    [run] = await install.runs(schedule_id)
+    assert (run["status"], run["durationMs"], run["finishedAt"]) == (
+        "success",
+        3000,
+        "2026-01-01T01:00:03.000Z",
+    )
+    assert len(fake_runner.asked) == 1
+    assert [record.exc_info for record in caplog.records if record.levelno >= logging.ERROR] == [None]
+
+
+async def refused_write(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Return once the server was refused a write, and waits for its next try."""
+    database = server._services.database
+    refused = anyio.Event()
+    write = database.write
+
+    async def noted(fn: Any) -> Any:
+        try:
+            return await write(fn)
+        except DatabaseBusy:
+            refused.set()
+            raise
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "write", noted)
+        await refused.wait()
+        await anyio.wait_all_tasks_blocked()

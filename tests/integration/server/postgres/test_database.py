@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from alga_runner.errors import SettingsError
 from alga_server import ServerSettings
+from alga_server.errors import DatabaseBusy
 from alga_server.storage import tables
 from alga_server.storage.database import Database
 from tests.support.server import Install
@@ -159,7 +160,7 @@ async def test_bad_luck_ends(database_url: str) -> None:
         tries.append(1)
         connection.execute(text("DO $$ BEGIN RAISE serialization_failure; END $$"))
 
-    with pytest.raises(DBAPIError):
+    with pytest.raises(DatabaseBusy):
         await database.write(unlucky)
     await database.aclose()
 

@@ -377,7 +377,7 @@ async def test_ends_of_many_runs_and_a_disabled_install_do_not_wait_in_a_circle(
 
     async with anyio.create_task_group() as group:
         for claimed in reversed(held):
-            group.start_soon(partial(endings.record, claimed.run, Ending("success"), NOON, duration_ms=1))
+            group.start_soon(partial(endings.record, claimed.run, Ending("success"), duration_ms=1))
         group.start_soon(database.write, enabling(install, False))
 
     assert [run["status"] for run in await install.runs()] == ["success"] * 8

@@ -168,7 +168,7 @@ async def test_a_server_can_be_started_twice_on_one_database(database_url: str) 
 async def test_a_database_that_cannot_be_opened_is_a_settings_error(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'missing' / 'alga.db'}")
 
-    with pytest.raises(SettingsError, match="No such file or directory"):
+    with pytest.raises(SettingsError, match="unable to open database file: No such file"):
         await database.start()
     await database.aclose()
 
