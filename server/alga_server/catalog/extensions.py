@@ -62,6 +62,8 @@ def _shown(connection: Connection, extension_id: str, publisher: str, name: str)
 _MAX_NAME = 256
 _MAX_VERSION = 128
 _MAX_ENDPOINTS = 1_000
+_MAX_PATH_BYTES = 2_000
+"""PostgreSQL's unique index of paths takes 2,704 bytes, in UTF-8 and with the version's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,11 @@ def _check_bounds(manifest: Manifest) -> None:
         "publisher": len(manifest.publisher or "") > _MAX_NAME,
         "version": len(manifest.version) > _MAX_VERSION,
         "api.endpoints": len(manifest.endpoints) > _MAX_ENDPOINTS,
+    }
+    # Text that UTF-8 cannot hold is refused below.
+    too_long |= {
+        f"api.endpoints[{index}].path": len(item.path.encode("utf-8", "replace")) > _MAX_PATH_BYTES
+        for index, item in enumerate(manifest.endpoints)
     }
     for field, refused in too_long.items():
         if refused:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import logging
 
+from alga_common.routing import join_path
+
 from ..errors import ExecutionFailed, RunnerFailure, ServerError
 from ..execution.executions import Executor, Firing
 from ..schedules.schedules import rfc3339
@@ -28,7 +30,8 @@ async def call_handler(executor: Executor, claim: Claim) -> Ending:
         outcome = await executor.execute(
             claim.install,
             claim.method,
-            claim.path,
+            # As the gateway sends it.
+            join_path(claim.path.removeprefix("/").split("/")),
             query={"payload": text} if text is not None and not in_body else None,
             headers={"content-type": "application/json"} if in_body else None,
             body=text.encode() if text is not None and in_body else None,
