@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,8 +13,12 @@ import click
 
 from ..capabilities import KNOWN_CAPABILITIES
 from ..environment import variable
+from ..time import parse_duration, parse_instant, parse_since
 from ..wire import is_tenant_id
 from .commands import note_json
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""Bytes of a body that are read before any server judges its size."""
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -77,6 +83,46 @@ class Tenant(click.ParamType[str]):
         return str(value)
 
 
+class Duration(click.ParamType[timedelta]):
+    """A duration such as ``6h`` or ``1d12h``."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the duration."""
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+class Instant(click.ParamType[datetime]):
+    """An instant; UTC where it names no zone."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return an aware instant."""
+        try:
+            return parse_instant(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not an instant such as 2026-03-29T02:30:00Z.", param, ctx)
+
+
+class Since(click.ParamType[str]):
+    """An instant, or a duration before now. The text is sent as it is: the server's clock decides when now is."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, which can be read."""
+        try:
+            parse_since(str(value), datetime.now(UTC))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+        return str(value)
+
+
 class Pair(click.ParamType[tuple[str, str]]):
     """A name and a value with a separator between them."""
 
@@ -97,9 +143,51 @@ class Pair(click.ParamType[tuple[str, str]]):
         return name.strip(), rest
 
 
+class BodyText(click.ParamType[bytes]):
+    """A body: text as it was typed, ``@FILE`` for what a file has, ``@-`` for standard input."""
+
+    name = "body"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        """Return the bytes, at most ``MAX_BODY_BYTES``."""
+        text = str(value)
+        if not text.startswith("@"):
+            return os.fsencode(text)
+        with click.File("rb").convert(text[1:], param, ctx) as file:
+            body: bytes = file.read(MAX_BODY_BYTES + 1)
+        if len(body) > MAX_BODY_BYTES:
+            self.fail(f"the body is larger than {MAX_BODY_BYTES} bytes.", param, ctx)
+        return body
+
+
 def is_utf8(text: str) -> bool:
     """Whether an argument was UTF-8: Python keeps other bytes as lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def grants_option(*, required: bool = False) -> Callable[[CommandT], CommandT]:
+    """Return a decorator that adds ``--grant``, as ``grants``: capabilities by name."""
+    return click.option(
+        "--grant",
+        "grants",
+        metavar="CAPABILITY",
+        type=Capability(),
+        multiple=True,
+        required=required,
+        help="A capability that the manifest declares, such as scheduler.manage. May be repeated.",
+    )
+
+
+def config_option(command: CommandT) -> CommandT:
+    """Add ``--config``: values of an install's configuration."""
+    option = click.option(
+        "--config",
+        metavar="KEY=VALUE",
+        type=Pair(),
+        multiple=True,
+        help="Set a value of the install's configuration. May be repeated.",
+    )
+    return option(command)
 
 
 def json_option(command: CommandT) -> CommandT:

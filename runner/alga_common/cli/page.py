@@ -126,8 +126,8 @@ def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int] | None:
     if spare < 0:
         return None
     widths = []
-    for wanted, needed in zip(natural, least, strict=True):
-        widths.append(needed + min(wanted - needed, spare))
+    for most, needed in zip(natural, least, strict=True):
+        widths.append(needed + min(most - needed, spare))
         spare -= widths[-1] - needed
     return widths
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import Field
 from pydantic_core import from_json
+
+from alga_common.time import parse_instant
 
 from ..errors import SecretDecryptFailed
 from ._base import WireModel
@@ -47,10 +49,10 @@ class SecretEnvelope(WireModel):
         if self.expires_at is None:
             return
         try:
-            expires = datetime.fromisoformat(self.expires_at.strip())
+            expires = parse_instant(self.expires_at)
         except ValueError:
             raise SecretDecryptFailed("The secret envelope's expires_at is not a time.") from None
-        if (expires if expires.tzinfo else expires.replace(tzinfo=UTC)) <= now:
+        if expires <= now:
             raise SecretDecryptFailed("The secret envelope has expired.", hint="Ask again with a new one.")
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
-from alga_common.time import MovableClock
+from alga_common.time import MovableClock, parse_instant
 
 from .admin import Admin
 from .loop import Loop
@@ -75,10 +75,7 @@ class EmbeddedClock:
 
 def read_instant(instant: datetime | str) -> datetime:
     """``instant`` in UTC. Raises ``ValueError`` if it is not RFC 3339, or has no offset."""
-    read = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
-    if read.tzinfo is None:
-        raise ValueError(f"{instant} has no offset from UTC: write {read.isoformat()}Z, or give a time zone")
-    return read.astimezone(UTC)
+    return parse_instant(instant if isinstance(instant, str) else instant.isoformat(), zone=None)
 
 
 class Clock:

@@ -6,6 +6,7 @@ oldest runs of an install make room for new ones.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
@@ -84,14 +85,56 @@ def page(
     cursor: int | None = None,
 ) -> Page:
     """The runs of an install, or of one of its schedules, that are older than ``cursor``."""
-    query = select(tables.schedule_run).where(of_install(tenant_id, install_id))
-    if schedule_id is not None:
-        query = query.where(tables.schedule_run.c.schedule_id == schedule_id)
+    of_schedule = [] if schedule_id is None else [tables.schedule_run.c.schedule_id == schedule_id]
+    return _page(connection, [of_install(tenant_id, install_id), *of_schedule], limit, cursor)
+
+
+def search(
+    connection: Connection,
+    tenant_id: str | None,
+    *,
+    install_id: str | None = None,
+    schedule_id: str | None = None,
+    status: Status | None = None,
+    since: datetime | None = None,
+    limit: int,
+    cursor: int | None = None,
+) -> Page:
+    """The runs with these properties that are older than ``cursor``; with ``None`` for the tenant, of every tenant.
+
+    ``since`` bounds when a run started. Without a tenant it is for admins of the server alone.
+    """
+    run = tables.schedule_run.c
+    given = [(run.tenant_id, tenant_id), (run.install_id, install_id), (run.schedule_id, schedule_id)]
+    conditions = [column == value for column, value in [*given, (run.status, status)] if value is not None]
+    if since is not None:
+        conditions.append(run.started_at >= since)
+    return _page(connection, conditions, limit, cursor)
+
+
+def _page(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], limit: int, cursor: int | None
+) -> Page:
+    query = select(tables.schedule_run).where(*conditions)
     if cursor is not None:
         query = query.where(tables.schedule_run.c.ordinal < cursor)
     newest = query.order_by(tables.schedule_run.c.ordinal.desc()).limit(limit + 1)
     listed = [read(row) for row in connection.execute(newest)]
     return Page(listed[:limit], listed[limit - 1].ordinal if len(listed) > limit else None)
+
+
+def names(connection: Connection, runs: Sequence[Run]) -> dict[str, tuple[str | None, str | None]]:
+    """The names of schedule and extension of each run, by its id; ``None`` for those that were deleted."""
+    schedule, install, extension = tables.schedule.c, tables.install.c, tables.extension.c
+    query = (
+        select(tables.schedule_run.c.id, schedule.name, extension.name)
+        .select_from(tables.schedule_run)
+        .outerjoin(tables.schedule, schedule.id == tables.schedule_run.c.schedule_id)
+        .outerjoin(tables.install, install.id == tables.schedule_run.c.install_id)
+        .outerjoin(tables.extension, extension.id == install.extension_id)
+        .where(tables.schedule_run.c.ordinal.in_([run.ordinal for run in runs]))
+    )
+    return {run_id: (name, extension) for run_id, name, extension in connection.execute(query)}
 
 
 def get(connection: Connection, tenant_id: str, install_id: str, run_id: str) -> Run | None:

@@ -141,7 +141,7 @@ def test_from_publishing_to_uninstalling(server: Serving) -> None:
     assert installed["grants"] == []
     assert server.has_bundle(installed)
 
-    granted = server.json("grant", NAME, "--tenant", "acme", "--cap", "scheduler.manage")
+    granted = server.json("grant", NAME, "--tenant", "acme", "--grant", "scheduler.manage")
     assert granted["grants"] == ["cap:scheduler.manage"]
 
     with server.admin() as admin:

@@ -8,11 +8,12 @@ The schedule fires: the clock moves to its time, and the handler runs.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from alga_common.cli.failures import Failure
+from alga_common.time import parse_instant
 
 from ...capabilities.scheduler import CAPABILITY
 from ...errors import BundleNotFound
@@ -154,7 +155,7 @@ def fire(stage: Stage) -> None:
     schedule = next(candidate for candidate in stage.schedules(ACME) if candidate["name"] == HOURLY)
     stage.title(f"The clock moves to {schedule['nextRunAt']}, when {HOURLY} of acme is due")
     # A moment later: the time must not have passed by itself when the request arrives.
-    target = datetime.fromisoformat(schedule["nextRunAt"]) + timedelta(seconds=30)
+    target = parse_instant(schedule["nextRunAt"]) + timedelta(seconds=30)
     move = stage.admin("POST", "clock", json={"to": target.isoformat()})
     stage.expect(move["arrived"], True, "Whether the clock arrived")
     runs = [run for run in stage.of_install(ACME, "runs") if run["dueAt"] == schedule["nextRunAt"]]

@@ -9,7 +9,7 @@ import click
 
 from alga_common.cli.commands import load
 from alga_common.cli.failures import Failure
-from alga_common.cli.options import Capability, Pair, Tenant
+from alga_common.cli.options import Tenant, config_option, grants_option
 from alga_common.cli.streams import why
 
 from ..options import Header, JsonText, Method, Route, output_option
@@ -45,21 +45,8 @@ responded with 500 or more, failed, or could not be run; 2 for bad usage.
 @click.option(
     "--header", "headers", metavar="NAME:VALUE", type=Header(), multiple=True, help="Send a header."
 )
-@click.option(
-    "--grant",
-    "grants",
-    metavar="CAPABILITY",
-    type=Capability(),
-    multiple=True,
-    help="Grant a capability that the manifest declares, such as scheduler.manage.",
-)
-@click.option(
-    "--config",
-    metavar="KEY=VALUE",
-    type=Pair(),
-    multiple=True,
-    help="Set a value of the install's configuration.",
-)
+@grants_option()
+@config_option
 @click.option(
     "--tenant",
     metavar="ID",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alga_common.cli.commands import say
-from alga_common.cli.options import Capability
+from alga_common.cli.options import grants_option
 from alga_common.text import listed
 
 from ..lookups import find_install
@@ -26,8 +26,8 @@ INSTALL is the extension's name, or the install's id. Only what the extension's 
 
 \b
 Examples:
-  alga-server grant com.example.sync --tenant acme --cap scheduler.manage
-  alga-server grant com.example.sync --tenant acme --cap scheduler.manage --cap storage.kv
+  alga-server grant com.example.sync --tenant acme --grant scheduler.manage
+  alga-server grant com.example.sync --tenant acme --grant scheduler.manage --grant storage.kv
 
 Exit status: 0 granted, now or before; 1 refused; 2 for bad usage.
 """
@@ -38,41 +38,31 @@ INSTALL is the extension's name, or the install's id. Its next execution is with
 
 \b
 Examples:
-  alga-server revoke com.example.sync --tenant acme --cap scheduler.manage
+  alga-server revoke com.example.sync --tenant acme --grant scheduler.manage
 
 Exit status: 0 the install is without them; 1 refused; 2 for bad usage.
 """
-
-_cap_option = click.option(
-    "--cap",
-    "caps",
-    metavar="CAPABILITY",
-    type=Capability(),
-    multiple=True,
-    required=True,
-    help="A capability, such as scheduler.manage. May be repeated.",
-)
 
 
 @click.command(help=_GRANT, short_help="Grant capabilities to an install.")
 @click.argument("install")
 @tenant_option
-@_cap_option
+@grants_option(required=True)
 @client
-def grant(session: Session, *, install: str, tenant: str, caps: tuple[str, ...]) -> None:
+def grant(session: Session, *, install: str, tenant: str, grants: tuple[str, ...]) -> None:
     """See ``_GRANT``."""
-    _change(session, install, tenant, {"addGrants": list(caps)})
+    _change(session, install, tenant, {"addGrants": list(grants)})
 
 
 @click.command(help=_REVOKE, short_help="Take capabilities from an install.")
 @click.argument("install")
 @tenant_option
-@_cap_option
+@grants_option(required=True)
 @client
-def revoke(session: Session, *, install: str, tenant: str, caps: tuple[str, ...]) -> None:
+def revoke(session: Session, *, install: str, tenant: str, grants: tuple[str, ...]) -> None:
     """See ``_REVOKE``."""
-    changed = _change(session, install, tenant, {"removeGrants": list(caps)})
-    kept = sorted(set(caps) & set(changed["providers"]))
+    changed = _change(session, install, tenant, {"removeGrants": list(grants)})
+    kept = sorted(set(grants) & set(changed["providers"]))
     if kept:
         say("hint", f"Every execution has {listed(kept)}; that cannot be revoked.")
 

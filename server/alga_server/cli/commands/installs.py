@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alga_common.cli.options import Capability, Pair
+from alga_common.cli.options import config_option, grants_option
 from alga_common.text import counted, listed
 
 from ..lookups import find_extension, find_install, find_version
@@ -80,21 +80,8 @@ Exit status: 0 done; 1 failed; 2 for bad usage.
 @click.command(help=_INSTALL, short_help="Install an extension for a tenant.")
 @click.argument("extension")
 @tenant_option
-@click.option(
-    "--grant",
-    "grants",
-    metavar="CAPABILITY",
-    type=Capability(),
-    multiple=True,
-    help="Grant a capability that the manifest declares, such as scheduler.manage. May be repeated.",
-)
-@click.option(
-    "--config",
-    metavar="KEY=VALUE",
-    type=Pair(),
-    multiple=True,
-    help="Set a value of the install's configuration. May be repeated.",
-)
+@grants_option()
+@config_option
 @click.option("--version", "version_number", metavar="VERSION", help="Install this version, not the newest.")
 @client
 def install(
@@ -129,7 +116,7 @@ def install(
         if withheld:
             page.line(f"  asks for {listed(withheld)}")
             page.line(
-                f"           alga-server grant {made['extensionName']} --tenant {tenant} --cap {withheld[0]}"
+                f"           alga-server grant {made['extensionName']} --tenant {tenant} --grant {withheld[0]}"
             )
 
     session.answer(made, report)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from alga_common.cli.options import Since, Tenant
 from alga_common.text import minute
 
 from ..lookups import find_install, find_schedule
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
     from ..admin import Admin
 
 
-_RUNS = """List the runs of a tenant's schedules, newest first: when, how it ended, how long it took.
+_RUNS = """List the runs of schedules, newest first: when, how each ended, how long it took.
 
-Without --install and --schedule they are those of every install of the tenant. Times are UTC. The document of --json
-has more: the nominal time, which is the one that the schedule asked for, attempts, request ids, and the end of what an
-extension whose run failed logged and answered. --run shows those of one run.
+They are those of one tenant, or with --all-tenants of every one; --install, --schedule, --status and --since leave some
+of them. --since takes a duration before now (90m, 6h, 7d) or an instant (2026-03-29T02:30:00Z, UTC where it has no
+offset), and bounds when a run started. Times are UTC. The document of --json has more: the nominal time, which is the
+one that the schedule asked for, attempts, request ids, and the end of what an extension whose run failed logged and
+answered. --run shows those of one run.
 
 \b
 Examples:
-  alga-server runs --tenant acme
+  alga-server runs --all-tenants --status error --since 1h
   alga-server runs --tenant acme --install com.example.sync --limit 5
   alga-server runs --tenant acme --schedule 'Hourly sync'
   alga-server runs --tenant acme --run 0f6f1c1e-7c57-4a0e-9c39-2f3d5a1b7e60
@@ -55,12 +58,18 @@ _install_option = click.option(
     "--install", metavar="INSTALL", help="Only of this install: its extension's name, or its id."
 )
 _LONGEST_RUN_S = 3600.0
+_STATUSES = ["running", "success", "error", "skipped", "lost"]
 
 
-@click.command(help=_RUNS, short_help="List the runs of a tenant's schedules.")
-@tenant_option
+@click.command(help=_RUNS, short_help="List the runs of schedules.")
+@click.option("--tenant", metavar="ID", type=Tenant(), help="Of this tenant.")
+@click.option("--all-tenants", is_flag=True, help="Of every tenant.")
 @_install_option
 @click.option("--schedule", metavar="SCHEDULE", help="Only of this schedule: its name or id.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only runs with this status.")
+@click.option(
+    "--since", metavar="TIME", type=Since(), help="Only runs that started since: a duration or an instant."
+)
 @click.option(
     "--limit",
     metavar="N",
@@ -76,31 +85,41 @@ _LONGEST_RUN_S = 3600.0
 def runs(
     session: Session,
     *,
-    tenant: str,
+    tenant: str | None,
+    all_tenants: bool,
     install: str | None,
     schedule: str | None,
+    status: str | None,
+    since: str | None,
     limit: int,
     run_id: str | None,
 ) -> None:
     """See ``_RUNS``."""
+    if all_tenants == (tenant is not None):
+        raise click.UsageError("Give one of --tenant and --all-tenants.")
+    if tenant is None and (install or schedule or run_id):
+        raise click.UsageError("--install, --schedule and --run need --tenant.")
 
     async def work(admin: Admin) -> list[Any]:
-        if run_id is not None:
+        if tenant is not None and run_id is not None:
             return await _named(admin, tenant, [await admin.get("tenants", tenant, "runs", run_id)])
-        return await _newest(admin, tenant, install, schedule, limit)
+        return await _found(admin, tenant, install, schedule, status=status, since=since, limit=limit)
 
     listed = session.ask(work)
-    empty = f"Tenant {tenant} has no runs{' there' if install or schedule else ''}."
+    which = " there" if install or schedule or status or since else ""
+    empty = f"There are no runs{which}." if tenant is None else f"Tenant {tenant} has no runs{which}."
 
     def show(page: Page) -> None:
         if run_id is not None:
             _print_run(page, listed[0])
             return
-        print_runs(page, listed, empty=empty)
-        if explained := [run["id"] for run in listed if run.get("guestLog") or run.get("responseBody")]:
+        print_runs(page, listed, empty=empty, tenants=tenant is None)
+        if explained := [run for run in listed if run.get("guestLog") or run.get("responseBody")]:
             page.gap()
             page.line("The newest failed run's log and answer:")
-            page.line(f"  alga-server runs --tenant {quote(tenant)} --run {explained[0]}")
+            page.line(
+                f"  alga-server runs --tenant {quote(explained[0]['tenantId'])} --run {explained[0]['id']}"
+            )
 
     session.answer({"runs": listed}, show)
 
@@ -128,12 +147,22 @@ def run_now(session: Session, *, schedule: str, tenant: str, install: str | None
         click.get_current_context().exit(1)
 
 
-def print_runs(page: Page, runs: list[Any], *, empty: str) -> None:
-    """Print runs as a table; a schedule is shown by its name if ``runs`` has it, else by its id."""
-    columns = ["DUE (UTC)", "SCHEDULE", "TRIGGER", "STATUS", "HTTP", "TOOK", "WHY"]
+def print_runs(page: Page, runs: list[Any], *, empty: str, tenants: bool = False) -> None:
+    """Print runs as a table, with their ``tenants``; a schedule without a name is shown by its id."""
+    columns = [
+        "DUE (UTC)",
+        *(["TENANT"] if tenants else []),
+        "SCHEDULE",
+        "TRIGGER",
+        "STATUS",
+        "HTTP",
+        "TOOK",
+        "WHY",
+    ]
     rows = [
         [
             minute(run["dueAt"]),
+            *([run["tenantId"]] if tenants else []),
             run.get("scheduleName") or run["scheduleId"],
             run["trigger"],
             run["status"],
@@ -171,22 +200,18 @@ def _print_run(page: Page, run: Any) -> None:
             page.block(text)
 
 
-async def _newest(
-    admin: Admin, tenant: str, install: str | None, schedule: str | None, limit: int
+async def _found(
+    admin: Admin, tenant: str | None, install: str | None, schedule: str | None, **query: Any
 ) -> list[Any]:
-    place = None if install is None else await find_install(admin, tenant, install)
-    if schedule is not None:
-        target = await find_schedule(admin, tenant, schedule, place)
-        path = ("tenants", tenant, "installs", target["installId"], "schedules", target["id"], "runs")
-        newest = (await admin.get(*path, limit=limit))["runs"]
-        return await _named(admin, tenant, newest)
-    installs = [place] if place else (await admin.get("tenants", tenant, "installs"))["installs"]
-    newest = []
-    for item in installs:
-        of_install = await admin.get("tenants", tenant, "installs", item["installId"], "runs", limit=limit)
-        newest += of_install["runs"]
-    newest = sorted(newest, key=lambda run: str(run["startedAt"]), reverse=True)[:limit]
-    return await _named(admin, tenant, newest)
+    if tenant is not None:
+        query["tenantId"] = tenant
+        place = None if install is None else await find_install(admin, tenant, install)
+        if place is not None:
+            query["installId"] = place["installId"]
+        if schedule is not None:
+            query["scheduleId"] = (await find_schedule(admin, tenant, schedule, place))["id"]
+    listed: list[Any] = (await admin.get("runs", **query))["runs"]
+    return listed
 
 
 async def _named(admin: Admin, tenant: str, runs: list[Any]) -> list[Any]:

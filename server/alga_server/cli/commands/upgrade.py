@@ -97,7 +97,7 @@ def upgrade(
         if withheld:
             page.line(f"  asks for  {listed(withheld)}")
             page.line(
-                f"            alga-server grant {changed['extensionName']} --tenant {tenant} --cap {withheld[0]}"
+                f"            alga-server grant {changed['extensionName']} --tenant {tenant} --grant {withheld[0]}"
             )
 
     session.answer(changed, report)

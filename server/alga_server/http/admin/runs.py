@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Query, Response
 from pydantic import BeforeValidator
 from sqlalchemy import Connection
 
+from alga_common.time import parse_since
+
 from ...catalog import installs
-from ...errors import NotFound
+from ...errors import NotFound, ValidationFailed
 from ...firing import runs
-from ...firing.runs import MAX_PAGE, Page, Run
+from ...firing.runs import MAX_PAGE, Page, Run, Status
 from ...schedules import schedules
 from ..dependencies import ServicesDep
 from ..params import Id, TenantId
@@ -61,6 +64,70 @@ class RunsListed(Output):
 
     runs: list[RunShown]
     cursor: Annotated[str | None, BeforeValidator(_text)]
+
+
+class FoundRun(RunShown):
+    """A run, and the names of its schedule and extension; null for those that were deleted."""
+
+    schedule_name: str | None
+    extension_name: str | None
+
+
+class RunsFound(Output):
+    """Runs of one tenant or of all, newest first; ``cursor`` continues."""
+
+    runs: list[FoundRun]
+    cursor: str | None
+
+
+@router.get("/runs", response_model=RunsFound, responses=refused(400))
+async def find(
+    *,
+    services: ServicesDep,
+    tenant_id: Annotated[TenantId | None, Query(alias="tenantId")] = None,
+    install_id: Annotated[Id | None, Query(alias="installId")] = None,
+    schedule_id: Annotated[Id | None, Query(alias="scheduleId")] = None,
+    status: Status | None = None,
+    since: Annotated[str | None, Query(max_length=64)] = None,
+    limit: _Limit = 50,
+    cursor: _Cursor = None,
+) -> RunsFound:
+    """List runs of all tenants, or those with the given properties.
+
+    ``since`` is an instant, or a duration before now such as ``1h``; it bounds when a run started.
+    """
+    started_since = None if since is None else _since(since, services.clock.now())
+
+    def transaction(connection: Connection) -> RunsFound:
+        page = runs.search(
+            connection,
+            tenant_id,
+            install_id=install_id,
+            schedule_id=schedule_id,
+            status=status,
+            since=started_since,
+            limit=limit,
+            cursor=_number(cursor),
+        )
+        names = runs.names(connection, page.runs)
+        shown = [
+            FoundRun(
+                **RunShown.model_validate(run).model_dump(),
+                schedule_name=names[run.id][0],
+                extension_name=names[run.id][1],
+            )
+            for run in page.runs
+        ]
+        return RunsFound(runs=shown, cursor=_text(page.cursor))
+
+    return await services.database.read(transaction)
+
+
+def _since(text: str, now: datetime) -> datetime:
+    try:
+        return parse_since(text, now)
+    except ValueError as error:
+        raise ValidationFailed(field_errors={"since": str(error)}) from None
 
 
 @router.get(INSTALL + "/runs", response_model=RunsListed, responses=refused(400, 404))

@@ -18,8 +18,8 @@ CLIENTS = [name for name in COMMANDS if name not in {"environment", "serve", "mi
 ARGUMENTS = {
     "publish": ["."],
     "install": [NAME, "--tenant", "acme"],
-    "grant": [NAME, "--tenant", "acme", "--cap", "log.emit"],
-    "revoke": [NAME, "--tenant", "acme", "--cap", "log.emit"],
+    "grant": [NAME, "--tenant", "acme", "--grant", "log.emit"],
+    "revoke": [NAME, "--tenant", "acme", "--grant", "log.emit"],
     **{name: [NAME, "--tenant", "acme"] for name in ("enable", "disable", "uninstall", "upgrade", "run-now")},
     **{name: ["--tenant", "acme"] for name in ("installs", "schedules", "runs")},
 }

@@ -87,7 +87,7 @@ def test_an_upgrade_says_from_where_to_where_and_what_came_along(
 
     assert f"{NAME} is at 2.0.0 for tenant acme; it was at 1.0.0." in said
     assert "1 schedule went with it" in said
-    assert f"alga-server grant {NAME} --tenant acme --cap cap:secrets.get" in said
+    assert f"alga-server grant {NAME} --tenant acme --grant cap:secrets.get" in said
 
 
 def test_an_upgrade_that_is_blocked_lists_the_schedules_and_how_to_go_on(
@@ -145,7 +145,7 @@ def test_what_the_manifest_does_not_declare_cannot_be_granted(alga: Run, publish
         (["install", NAME, "--tenant", "a/../b"], "cannot be a tenant's id"),
         (["install", NAME, "--tenant", "acme", "--config", "novalue"], "is not NAME=VALUE"),
         (["install", NAME], "Missing option '--tenant'"),
-        (["grant", NAME, "--tenant", "acme"], "Missing option '--cap'"),
+        (["grant", NAME, "--tenant", "acme"], "Missing option '--grant'"),
         (["extensions", "--server", "localhost:8090"], "is not the URL of a server"),
         (["extensions", "--server", "ftp://localhost"], "is not the URL of a server"),
         (["extensions", "--server", "http://[::1"], "is not the URL of a server"),
@@ -162,12 +162,12 @@ def test_bad_usage_has_status_2_and_says_what_is_wrong(alga: Run, arguments: lis
 
 
 def test_granting_adds_and_revoking_takes_away(alga: Run, installed: dict[str, Any]) -> None:
-    both = document(alga("grant", NAME, "--tenant", "acme", "--cap", "storage.kv", "--json"))
-    one = document(alga("revoke", NAME, "--tenant", "acme", "--cap", "scheduler.manage", "--json"))
+    both = document(alga("grant", NAME, "--tenant", "acme", "--grant", "storage.kv", "--json"))
+    one = document(alga("revoke", NAME, "--tenant", "acme", "--grant", "scheduler.manage", "--json"))
 
     assert both["grants"] == ["cap:scheduler.manage", "cap:storage.kv"]
     assert one["grants"] == ["cap:storage.kv"]
-    shown = done(alga("revoke", installed["installId"], "--tenant", "acme", "--cap", "storage.kv"))
+    shown = done(alga("revoke", installed["installId"], "--tenant", "acme", "--grant", "storage.kv"))
     assert shown == f"{NAME} is granted nothing for tenant acme.\n"
 
 
@@ -175,13 +175,13 @@ def test_granting_twice_and_revoking_what_is_not_granted_are_fine(
     alga: Run, installed: dict[str, Any]
 ) -> None:
     for _ in range(2):
-        done(alga("grant", NAME, "--tenant", "acme", "--cap", "storage.kv"))
+        done(alga("grant", NAME, "--tenant", "acme", "--grant", "storage.kv"))
     for _ in range(2):
-        done(alga("revoke", NAME, "--tenant", "acme", "--cap", "storage.kv"))
+        done(alga("revoke", NAME, "--tenant", "acme", "--grant", "storage.kv"))
 
 
 def test_what_every_execution_has_cannot_be_revoked(alga: Run, installed: dict[str, Any]) -> None:
-    result = alga("revoke", NAME, "--tenant", "acme", "--cap", "log.emit")
+    result = alga("revoke", NAME, "--tenant", "acme", "--grant", "log.emit")
 
     assert result.exit_code == 0
     assert result.stderr == "hint: Every execution has cap:log.emit; that cannot be revoked.\n"
@@ -189,7 +189,7 @@ def test_what_every_execution_has_cannot_be_revoked(alga: Run, installed: dict[s
 
 def test_granting_what_is_not_declared_changes_nothing(alga: Run, installed: dict[str, Any]) -> None:
     refused(
-        alga("grant", NAME, "--tenant", "acme", "--cap", "storage.kv", "--cap", "secrets.get"),
+        alga("grant", NAME, "--tenant", "acme", "--grant", "storage.kv", "--grant", "secrets.get"),
         "validation_failed",
     )
 
@@ -200,8 +200,8 @@ def test_granting_what_is_not_declared_changes_nothing(alga: Run, installed: dic
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["grant", NAME, "--cap", "storage.kv"],
-        ["revoke", NAME, "--cap", "storage.kv"],
+        ["grant", NAME, "--grant", "storage.kv"],
+        ["revoke", NAME, "--grant", "storage.kv"],
         ["enable", NAME],
         ["disable", NAME],
         ["uninstall", NAME],

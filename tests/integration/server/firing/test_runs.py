@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from alga_server import ServerSettings
-from tests.support.server import FakeRunner, Install
+from tests.support.server import Alga, FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
 
@@ -329,3 +329,80 @@ async def test_a_duration_is_that_of_the_clock(install: Install, fake_runner: Fa
         await anyio.lowlevel.checkpoint()
 
     assert (run["durationMs"], run["finishedAt"]) == (2345, "2026-01-01T00:00:02.345Z")
+
+
+# ---- Runs of all tenants
+
+
+@pytest.fixture
+async def history(alga: Alga, install: Install, fake_runner: FakeRunner) -> dict[str, str]:
+    """A good run of tenant-a, then, an hour later, a failed run of tenant-b; the ids of the schedules."""
+    other = await alga.install("tenant-b")
+    first = await install.create(cron=HOURLY, name="First")
+    second = await other.create(cron=HOURLY, name="Second")
+    await install.run_now(first)
+    alga.clock.advance(timedelta(hours=1))
+    fake_runner.status = 500
+    await other.run_now(second)
+    return {"First": first, "Second": second}
+
+
+async def names_of(alga: Alga, **query: str) -> list[str]:
+    response = await alga.admin("GET", "/api/admin/runs", params=query)
+    assert response.status_code == 200, response.text
+    return [run["scheduleName"] for run in response.json()["runs"]]
+
+
+async def test_runs_of_all_tenants_are_listed_newest_first(alga: Alga, history: dict[str, str]) -> None:
+    assert await names_of(alga) == ["Second", "First"]
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ({"status": "error"}, ["Second"]),
+        ({"status": "lost"}, []),
+        ({"tenantId": "tenant-a"}, ["First"]),
+        ({"tenantId": "../tenant-a"}, []),
+        ({"installId": "no-uuid"}, []),
+        ({"since": "59m"}, ["Second"]),
+        ({"since": "1h"}, ["Second", "First"]),
+        ({"since": "2026-01-01T00:30:00Z"}, ["Second"]),
+        ({"since": "2026-01-01T02:00:00+01:00"}, ["Second"]),
+        ({"tenantId": "tenant-b", "status": "success"}, []),
+    ],
+)
+async def test_runs_are_found_by_what_is_given(
+    alga: Alga, history: dict[str, str], query: dict[str, str], names: list[str]
+) -> None:
+    assert await names_of(alga, **query) == names
+
+
+async def test_runs_of_all_tenants_continue_at_the_cursor(alga: Alga, history: dict[str, str]) -> None:
+    first = (await alga.admin("GET", "/api/admin/runs", params={"limit": 1})).json()
+
+    assert await names_of(alga, cursor=first["cursor"]) == ["First"]
+
+
+async def test_a_run_keeps_its_place_when_its_schedule_is_gone(
+    alga: Alga, install: Install, history: dict[str, str]
+) -> None:
+    await install.call("delete", scheduleId=history["First"])
+
+    run = (await alga.admin("GET", "/api/admin/runs", params={"tenantId": "tenant-a"})).json()["runs"][0]
+
+    assert (run["scheduleId"], run["scheduleName"]) == (history["First"], None)
+    assert run["extensionName"] == "com.example.sync"
+
+
+@pytest.mark.parametrize(
+    "query", [{"since": "yesterday"}, {"status": "failed"}, {"limit": "201"}, {"since": "9" * 65}]
+)
+async def test_a_question_for_runs_that_cannot_be_is_refused(alga: Alga, query: dict[str, str]) -> None:
+    response = await alga.admin("GET", "/api/admin/runs", params=query)
+
+    assert (response.status_code, list(response.json()["fieldErrors"])) == (400, list(query))
+
+
+async def test_runs_of_all_tenants_are_for_admins_alone(alga: Alga) -> None:
+    assert (await alga.client.get("/api/admin/runs")).status_code == 401
