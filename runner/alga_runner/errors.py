@@ -73,6 +73,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar, Self
 
+from alga_common.environment import EnvironmentFault
+
 from .frames import Frame
 
 
@@ -119,7 +121,12 @@ class AlgaError(Exception):
 
 
 class SettingsError(AlgaError, code="settings_invalid"):
-    """A setting has a value the runner cannot use."""
+    """A setting, or a variable of the environment, has a value that cannot be used."""
+
+    @classmethod
+    def of(cls, fault: EnvironmentFault) -> Self:
+        """The error for ``fault``."""
+        return cls(str(fault), hint=fault.hint)
 
 
 class EngineError(AlgaError):

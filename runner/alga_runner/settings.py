@@ -303,4 +303,4 @@ class Settings(EnvironmentSettings):
         try:
             return cls.read(**values)
         except EnvironmentFault as fault:
-            raise SettingsError(str(fault), hint=fault.hint) from None
+            raise SettingsError.of(fault) from None

@@ -188,7 +188,7 @@ class ServerSettings(EnvironmentSettings):
         try:
             return cls.read(**values)
         except EnvironmentFault as fault:
-            raise SettingsError(str(fault), hint=fault.hint) from None
+            raise SettingsError.of(fault) from None
 
     def usable_token(self, token: SecretStr | None) -> str | None:
         """``token`` if it can guard anything: set, not blank, and not well-known outside of development."""

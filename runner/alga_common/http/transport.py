@@ -16,8 +16,10 @@ from contextlib import suppress
 import anyio
 import httpx
 
+from ..environment import EnvironmentFault
 from ..fair_limiter import FOREVER, FairLimiter, Outcome
 from .response import HttpProtocolError, IncompleteResponse, ResponseReader
+from .tls import tls_context
 
 OWNER = "alga_owner"
 """The request extension that names the tenant for whom it is sent; tenants share the connections fairly."""
@@ -33,11 +35,19 @@ class SocketTransport(httpx.AsyncBaseTransport):
     ``max_connections`` requests are in flight at a time, ``max_per_owner`` of one owner; more wait for as long as the
     request's ``pool`` timeout allows. Raises ``httpx.PoolTimeout``; ``httpx.ConnectError`` when no connection could be
     made; ``httpx.ReadError`` for one lost before a byte of the answer; ``HttpProtocolError`` for an answer that cannot
-    be used.
+    be used. ``tls`` verifies the server of an https URL; without it the first connection makes a ``tls_context``.
+    Proxies of the environment are not used.
     """
 
-    def __init__(self, max_connections: int, max_per_owner: int, *, max_answer_bytes: int) -> None:
-        self._tls: ssl.SSLContext | None = None
+    def __init__(
+        self,
+        max_connections: int,
+        max_per_owner: int,
+        *,
+        max_answer_bytes: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls = tls
         self._idle: deque[_Connection] = deque()
         self._slots = FairLimiter(
             max_connections, min(max_connections, max_per_owner), max_waiting=sys.maxsize
@@ -89,7 +99,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
     async def _open(self, url: httpx.URL) -> _Connection:
         tls = None
         if url.scheme == "https":
-            tls = self._tls = self._tls or httpx.create_ssl_context(trust_env=False)
+            tls = self._tls = self._tls or _tls_context()
         port = url.port or (443 if tls else 80)
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
@@ -183,6 +193,13 @@ class _Connection(asyncio.Protocol):
             self._answered.set_result(None)
         else:
             self._answered.set_exception(error)
+
+
+def _tls_context() -> ssl.SSLContext:
+    try:
+        return tls_context()
+    except EnvironmentFault as fault:
+        raise httpx.ConnectError(str(fault)) from None
 
 
 def _lost() -> httpx.ReadError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -13,11 +14,13 @@ import httpx
 from pydantic import SecretStr
 from pydantic_core import from_json
 
+from alga_common.environment import EnvironmentFault
 from alga_common.fair_limiter import share
 from alga_common.http import peer
 from alga_common.http.exchange import Answer, Header, base_url, get, post
 from alga_common.http.response import HttpProtocolError
 from alga_common.http.semantics import is_header_value
+from alga_common.http.tls import tls_for
 from alga_common.http.transport import SocketTransport
 from alga_common.readiness import NOT_CHECKED, REFUSED, TIME_LIMIT_S, Finding
 
@@ -68,7 +71,10 @@ def connect(settings: Settings) -> AlgaServer:
         timeout_s=settings.server_timeout_ms / 1000,
         dialect=DIALECTS[settings.server_dialect],
         transport=SocketTransport(
-            most, share(most) if per_tenant is None else per_tenant, max_answer_bytes=MAX_ANSWER_BYTES
+            most,
+            share(most) if per_tenant is None else per_tenant,
+            max_answer_bytes=MAX_ANSWER_BYTES,
+            tls=_tls_for(settings.server_url),
         ),
     )
 
@@ -96,11 +102,17 @@ class HttpAlgaServer(AlgaServer):
         self._base_url = normalised_base_url(url)
         self._timeout_s = timeout_s
         self._dialect = dialect or AlgaDialect()
+        tls = None if transport else _tls_for(url)
         self._transport = transport or SocketTransport(
-            MAX_CONNECTIONS, MAX_CONNECTIONS_PER_TENANT, max_answer_bytes=MAX_ANSWER_BYTES
+            MAX_CONNECTIONS,
+            MAX_CONNECTIONS_PER_TENANT,
+            max_answer_bytes=MAX_ANSWER_BYTES,
+            tls=tls,
         )
         # Checks have a connection of their own: they are answered when host calls use all the others.
-        self._check_transport = transport or SocketTransport(1, 1, max_answer_bytes=peer.MAX_ANSWER_BYTES)
+        self._check_transport = transport or SocketTransport(
+            1, 1, max_answer_bytes=peer.MAX_ANSWER_BYTES, tls=tls
+        )
         self._closed = False
         self._token = token
         self._url = lru_cache(maxsize=_KEPT_URLS)(self._parsed_url)
@@ -217,6 +229,13 @@ def _refuses_token(answer: Answer) -> bool:
         return False
     code = document.get("code") if isinstance(document, dict) else None
     return answer.status == 401 and isinstance(code, str) and code.lower() == "unauthorized"
+
+
+def _tls_for(url: str) -> ssl.SSLContext | None:
+    try:
+        return tls_for(url)
+    except EnvironmentFault as fault:
+        raise SettingsError.of(fault) from None
 
 
 def normalised_base_url(url: str) -> str:

@@ -11,6 +11,7 @@ import click
 from alga_common.audit import program_log
 from alga_common.cli.commands import load
 from alga_common.cli.streams import announce
+from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import warn_of_ignored
 
 from .. import workers as workers_of
@@ -27,6 +28,7 @@ def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_
         settings = settings.model_copy(update={"log_guest_lines": True})  # for development
     configure_logging(settings.log_level)
     warn_of_ignored(logger, UPSTREAM_VARIABLES)
+    warn_of_unused_proxy(logger, "the Alga server", settings.server_url)
     if workers == 1:
         load("alga_runner.engine:check_in_subprocess")()  # a supervisor needs no engine
 

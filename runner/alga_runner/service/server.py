@@ -162,6 +162,7 @@ def config(service: Service) -> uvicorn.Config:
         interface="asgi3",
         http="h11",  # even where another parser is installed: it bounds a request's head, 64 KiB
         lifespan="off",
+        workers=1,  # else it reads WEB_CONCURRENCY
         ws="none",
         log_config=None,
         access_log=False,

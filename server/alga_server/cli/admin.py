@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import anyio
 import httpx
 
 from alga_common.cli.failures import Failure
+from alga_common.http.proxies import Proxy, environment_proxy
 from alga_common.http.semantics import is_header_value
-from alga_common.wire import is_loopback
+from alga_common.http.tls import tls_for
 
 _TOKEN = "ALGA_SERVER_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
 _CONNECT_S = 5.0
@@ -24,16 +26,20 @@ T = TypeVar("T")
 class Admin:
     """An admin at one server. The token is read from the environment alone, so that no process list shows it.
 
-    Raises ``Failure``: ``token_missing`` on entering, then those of ``call``.
+    Raises ``EnvironmentFault`` for a proxy or certificates of the environment that cannot be used; on entering
+    ``Failure`` with ``token_missing``, then those of ``call``.
     """
 
     def __init__(self, url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url = url
+        proxy = None if transport else environment_proxy(url)
+        self._place = url if proxy is None else f"{url} through the proxy of {proxy.variable}"
         self._client = httpx.AsyncClient(
             transport=transport,
             timeout=httpx.Timeout(_ANSWER_S, connect=_CONNECT_S),
-            # A server on this machine is not reached through a proxy of the environment.
-            trust_env=not is_loopback(urlsplit(url).hostname or ""),
+            proxy=None if proxy is None else proxy.url,
+            verify=_verifier(url, proxy),
+            trust_env=False,  # httpx raises for more than it explains
             headers={"accept": "application/json"},
         )
 
@@ -79,7 +85,7 @@ class Admin:
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise Failure(
                 "server_unreachable",
-                f"No server answers at {self._url}.",
+                f"No server answers at {self._place}.",
                 hint="Start one with `alga-server serve --dev`, or name another with --server or ALGA_SERVER_URL.",
             ) from None
         except httpx.TimeoutException:
@@ -90,7 +96,8 @@ class Admin:
             ) from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Failure(
-                "server_unreachable", f"The connection to {self._url} broke: {error or type(error).__name__}."
+                "server_unreachable",
+                f"The connection to {self._place} broke: {error or type(error).__name__}.",
             ) from None
         return response.status_code, self._read(response)
 
@@ -107,7 +114,8 @@ class Admin:
             raise self._refusal(response.status_code, document)
         raise Failure(
             "not_alga_server",
-            f"The answer of {self._url} is not that of an Alga server of this version (status {response.status_code}).",
+            f"The answer of {self._place} is not that of an Alga server of this version"
+            f" (status {response.status_code}).",
             hint="Check --server, or ALGA_SERVER_URL.",
         )
 
@@ -142,6 +150,12 @@ def run(url: str, transport: httpx.AsyncBaseTransport | None, work: Callable[[Ad
             return await work(admin)
 
     return anyio.run(session)
+
+
+def _verifier(url: str, proxy: Proxy | None) -> ssl.SSLContext:
+    """What verifies certificates; without TLS anywhere nothing is read, and none would pass."""
+    context = tls_for(url) or (tls_for(str(proxy.url)) if proxy else None)
+    return context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _token() -> str:

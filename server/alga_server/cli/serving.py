@@ -23,6 +23,7 @@ from alga_common.audit import program_log
 from alga_common.cli.failures import Failure, print_document
 from alga_common.cli.page import Page
 from alga_common.cli.streams import announce
+from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import configure_logging, stream_handler, warn_of_ignored
 
 from ..app import Server
@@ -63,6 +64,7 @@ def serve(
         settings = ServerSettings.load(**values)
         log_to_stderr()
         warn_of_ignored(logger, UPSTREAM_VARIABLES)
+        warn_of_unused_proxy(logger, "the runner", settings.runner_url)
         listener = stack.enter_context(listen(host, port))
         url = url_of(listener)
         environment = _environment(url, settings, made) if dev else {}
@@ -171,6 +173,7 @@ class _Serving(uvicorn.Server):
                 http="h11",
                 ws="none",
                 lifespan="off",
+                workers=1,  # else it reads WEB_CONCURRENCY
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,

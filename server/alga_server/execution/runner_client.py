@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ssl
 from collections.abc import Callable
 from datetime import datetime
 
@@ -11,10 +12,12 @@ import anyio
 import httpx
 from pydantic import ValidationError
 
+from alga_common.environment import EnvironmentFault
 from alga_common.http import peer
 from alga_common.http.exchange import Answer, base_url, get, post
 from alga_common.http.response import HttpProtocolError, IncompleteResponse
 from alga_common.http.semantics import STATUSES, is_header_value
+from alga_common.http.tls import tls_for
 from alga_common.http.transport import SocketTransport
 from alga_common.readiness import Finding
 from alga_runner.errors import SettingsError
@@ -77,11 +80,17 @@ class RunnerClient:
                     " in an HTTP header."
                 )
             self._headers["x-runner-service-token"] = token
+        tls = None if transport else _tls_for(settings.runner_url)
         self._transport = transport or SocketTransport(
-            settings.max_runner_calls, settings.max_runner_calls, max_answer_bytes=self._max_answer_bytes
+            settings.max_runner_calls,
+            settings.max_runner_calls,
+            max_answer_bytes=self._max_answer_bytes,
+            tls=tls,
         )
         # Checks have a connection of their own: they are answered when executions use all the others.
-        self._check_transport = transport or SocketTransport(1, 1, max_answer_bytes=peer.MAX_ANSWER_BYTES)
+        self._check_transport = transport or SocketTransport(
+            1, 1, max_answer_bytes=peer.MAX_ANSWER_BYTES, tls=tls
+        )
 
     async def execute(
         self,
@@ -142,6 +151,13 @@ class RunnerClient:
         """Close the connections."""
         await self._check_transport.aclose()
         await self._transport.aclose()
+
+
+def _tls_for(url: str) -> ssl.SSLContext | None:
+    try:
+        return tls_for(url)
+    except EnvironmentFault as fault:
+        raise SettingsError.of(fault) from None
 
 
 def _base_url(text: str) -> str:
