@@ -58,7 +58,13 @@ class Settings(EnvironmentSettings):
     )
     server_dialect: Literal["alga", "prd"] = Field(
         default="alga",
-        description="How the Alga server is asked: `alga` is one route per install, `prd` one per operation.",
+        description="How the Alga server is asked: `alga` as Alga's own, by one route per install; "
+        "`prd` as the reference server, by one per operation.",
+    )
+    server_unknown_members: Literal["refuse", "drop"] = Field(
+        default="refuse",
+        description="What happens to members of a schedule that servers of the dialect do not understand: "
+        "`refuse`, the guest reads `validation-failed`; `drop`, they are left out and the call succeeds.",
     )
     server_timeout_ms: int = Field(
         default=30_000,

@@ -3,11 +3,12 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import httpx
@@ -18,6 +19,7 @@ from pydantic import SecretStr
 from alga_runner.alga import DIALECTS, AlgaServer, HttpAlgaServer, Identity
 from alga_runner.alga.dialects import Dialect
 from alga_server import ManualClock, Server, ServerSettings
+from tests.support.algas_own import AlgasOwnServer
 from tests.support.bundles import make_archive, manifest_api
 
 RUNNER_TOKEN = SecretStr("runner-token-for-tests")
@@ -27,12 +29,26 @@ MAX_SCHEDULES = 4
 _numbers = count(1)
 
 
+class Known(Protocol):
+    """One install, how the runner would call in its name, and what its server stores of it."""
+
+    identity: Identity
+
+    async def stored(self) -> dict[str, dict[str, Any]]:
+        """Every column of its schedules, by id."""
+
+
 @dataclass
-class Installed:
-    """One install, and how the runner would call in its name."""
+class Installed(Known):
+    """One install of the reference server."""
 
     identity: Identity
     admin: httpx.AsyncClient
+
+    async def stored(self) -> dict[str, dict[str, Any]]:
+        identity = self.identity
+        path = f"/api/admin/tenants/{identity.tenant_id}/installs/{identity.install_id}/schedules"
+        return {row["id"]: row for row in (await self.admin.get(path)).json()["schedules"]}
 
     async def change(self, **changes: Any) -> None:
         identity = self.identity
@@ -40,6 +56,17 @@ class Installed:
             f"/api/admin/tenants/{identity.tenant_id}/installs/{identity.install_id}", json=changes
         )
         assert answer.status_code == 200, answer.text
+
+
+@dataclass
+class InstalledAtAlgasOwn(Known):
+    """One install of the double of Alga's own server."""
+
+    identity: Identity
+    server: AlgasOwnServer
+
+    async def stored(self) -> dict[str, dict[str, Any]]:
+        return {row["id"]: dict(row) for row in self.server.installs[self.identity.install_id or ""]}
 
 
 @dataclass
@@ -99,10 +126,10 @@ async def alga() -> AsyncIterator[Alga]:
         yield Alga(server, admin, clock)
 
 
-@pytest.fixture(scope="module")
-async def base_url(alga: Alga) -> AsyncIterator[str]:
-    """The reference server on a real socket. It listens before it serves, so no test waits for it."""
-    config = uvicorn.Config(alga.server.app, lifespan="off", log_config=None, ws="none")
+@asynccontextmanager
+async def listening(app: Any) -> AsyncIterator[str]:
+    """Serve ``app`` on a real socket. It listens before it serves, so no test waits for it."""
+    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
     served = _QuietUvicorn(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -110,6 +137,32 @@ async def base_url(alga: Alga) -> AsyncIterator[str]:
             tasks.start_soon(served.serve, [listener])
             yield f"http://127.0.0.1:{port}"
             served.should_exit = True
+
+
+@pytest.fixture(scope="module")
+async def base_url(alga: Alga) -> AsyncIterator[str]:
+    """The reference server."""
+    async with listening(alga.server.app) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def algas_own() -> AlgasOwnServer:
+    return AlgasOwnServer(RUNNER_TOKEN.get_secret_value(), max_schedules=MAX_SCHEDULES)
+
+
+@pytest.fixture(scope="module")
+async def algas_own_url(algas_own: AlgasOwnServer) -> AsyncIterator[str]:
+    async with listening(algas_own) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def algas_own_port(algas_own_url: str) -> AsyncIterator[AlgaServer]:
+    """The way to the double of Alga's own server, in its dialect."""
+    port = HttpAlgaServer(algas_own_url, RUNNER_TOKEN, dialect=DIALECTS["alga"])
+    yield port
+    await port.aclose()
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +180,30 @@ async def ports(alga: Alga, base_url: str) -> AsyncIterator[dict[str, AlgaServer
         await port.aclose()
 
 
-@pytest.fixture(params=[f"{name}-{way}" for name in DIALECTS for way in ("in-process", "http")])
+WAYS = [f"{name}-{way}" for name in DIALECTS for way in ("in-process", "http")]
+
+
+@pytest.fixture(params=WAYS)
 def port(request: pytest.FixtureRequest, ports: dict[str, AlgaServer]) -> AlgaServer:
     return ports[request.param]
+
+
+@pytest.fixture(params=[*WAYS, "algas-own-http"])
+def every_port(
+    request: pytest.FixtureRequest, ports: dict[str, AlgaServer], algas_own_port: AlgaServer
+) -> AlgaServer:
+    """Every way to the reference server, and the one to Alga's own."""
+    return ports.get(request.param, algas_own_port)
+
+
+@pytest.fixture
+def home(
+    every_port: AlgaServer, algas_own_port: AlgaServer, algas_own: AlgasOwnServer, installed: Installed
+) -> Known:
+    """A fresh install of the server that ``every_port`` leads to."""
+    if every_port is not algas_own_port:
+        return installed
+    return InstalledAtAlgasOwn(installed.identity._replace(install_id=algas_own.install()), algas_own)
 
 
 @pytest.fixture(params=DIALECTS)

@@ -1,5 +1,5 @@
-"""What any way to the Alga server must do, checked against the reference server, in each dialect, with and without
-a socket."""
+"""What any way to an Alga server must do, checked against the reference server, in each dialect, with and without
+a socket, and against a double of Alga's own."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ async def refusal(answer: Awaitable[object]) -> HostCallError:
     return caught.value
 
 
-async def test_a_new_install_has_no_schedules(port: AlgaServer, installed: Any, soon: float) -> None:
-    assert await port.list_schedules(installed.identity, soon) == []
+async def test_a_new_install_has_no_schedules(every_port: AlgaServer, home: Any, soon: float) -> None:
+    assert await every_port.list_schedules(home.identity, soon) == []
 
 
 async def test_endpoints_come_by_path_and_say_whether_they_can_be_scheduled(
-    port: AlgaServer, installed: Any, soon: float
+    every_port: AlgaServer, home: Any, soon: float
 ) -> None:
-    endpoints = await port.get_endpoints(installed.identity, soon)
+    endpoints = await every_port.get_endpoints(home.identity, soon)
 
     assert [(endpoint.method, endpoint.path, endpoint.schedulable) for endpoint in endpoints] == [
         ("GET", "/report", True),
@@ -61,7 +61,7 @@ async def test_endpoints_come_by_path_and_say_whether_they_can_be_scheduled(
 
 
 async def test_a_created_schedule_comes_back_as_it_was_given(
-    port: AlgaServer, installed: Any, soon: float
+    every_port: AlgaServer, home: Any, soon: float
 ) -> None:
     payload = {"full": None, "list": [1, 2.5, "ü", {"deep": [None]}], "snake_case": True, "": ""}
     changed = CreateScheduleInput(
@@ -73,8 +73,8 @@ async def test_a_created_schedule_comes_back_as_it_was_given(
         payload=payload,
     )
 
-    schedule_id = await port.create_schedule(installed.identity, changed, soon)
-    schedule = await port.get_schedule(installed.identity, schedule_id, soon)
+    schedule_id = await every_port.create_schedule(home.identity, changed, soon)
+    schedule = await every_port.get_schedule(home.identity, schedule_id, soon)
 
     assert schedule is not None
     assert schedule.model_dump(exclude={"created_at"}) == {
@@ -92,31 +92,31 @@ async def test_a_created_schedule_comes_back_as_it_was_given(
     }
 
 
-async def test_what_is_not_given_takes_its_default(port: AlgaServer, installed: Any, soon: float) -> None:
-    await port.create_schedule(installed.identity, HOURLY, soon)
+async def test_what_is_not_given_takes_its_default(every_port: AlgaServer, home: Any, soon: float) -> None:
+    await every_port.create_schedule(home.identity, HOURLY, soon)
 
-    (schedule,) = await port.list_schedules(installed.identity, soon)
+    (schedule,) = await every_port.list_schedules(home.identity, soon)
     assert (schedule.timezone, schedule.enabled, schedule.name, schedule.payload) == ("UTC", True, None, None)
 
 
-async def test_schedules_come_oldest_first(port: AlgaServer, alga: Any, installed: Any, soon: float) -> None:
+async def test_schedules_come_oldest_first(every_port: AlgaServer, alga: Any, home: Any, soon: float) -> None:
     ids = []
     for _ in range(3):
-        ids.append(await port.create_schedule(installed.identity, HOURLY, soon))
+        ids.append(await every_port.create_schedule(home.identity, HOURLY, soon))
         alga.clock.advance(timedelta(seconds=1))
 
-    assert [schedule.id for schedule in await port.list_schedules(installed.identity, soon)] == ids
+    assert [schedule.id for schedule in await every_port.list_schedules(home.identity, soon)] == ids
 
 
-async def test_an_update_leaves_what_it_does_not_name(port: AlgaServer, installed: Any, soon: float) -> None:
+async def test_an_update_leaves_what_it_does_not_name(every_port: AlgaServer, home: Any, soon: float) -> None:
     changed = CreateScheduleInput(endpoint="/sync", cron="0 * * * *", name="mine", payload={"a": 1})
-    schedule_id = await port.create_schedule(installed.identity, changed, soon)
+    schedule_id = await every_port.create_schedule(home.identity, changed, soon)
 
-    await port.update_schedule(
-        installed.identity, UpdateScheduleInput(schedule_id=schedule_id, cron="5 * * * *"), soon
+    await every_port.update_schedule(
+        home.identity, UpdateScheduleInput(schedule_id=schedule_id, cron="5 * * * *"), soon
     )
 
-    (schedule,) = await port.list_schedules(installed.identity, soon)
+    (schedule,) = await every_port.list_schedules(home.identity, soon)
     assert (schedule.cron, schedule.name, schedule.payload, schedule.enabled) == (
         "5 * * * *",
         "mine",
@@ -126,36 +126,38 @@ async def test_an_update_leaves_what_it_does_not_name(port: AlgaServer, installe
 
 
 async def test_an_update_clears_what_it_names_with_nothing(
-    port: AlgaServer, installed: Any, soon: float
+    every_port: AlgaServer, home: Any, soon: float
 ) -> None:
     changed = CreateScheduleInput(endpoint="/sync", cron="0 * * * *", name="mine", payload={"a": 1})
-    schedule_id = await port.create_schedule(installed.identity, changed, soon)
+    schedule_id = await every_port.create_schedule(home.identity, changed, soon)
 
-    await port.update_schedule(
-        installed.identity, UpdateScheduleInput(schedule_id=schedule_id, name=None, payload=None), soon
+    await every_port.update_schedule(
+        home.identity, UpdateScheduleInput(schedule_id=schedule_id, name=None, payload=None), soon
     )
 
-    (schedule,) = await port.list_schedules(installed.identity, soon)
+    (schedule,) = await every_port.list_schedules(home.identity, soon)
     assert (schedule.name, schedule.payload) == (None, None)
 
 
-async def test_a_deleted_schedule_is_gone(port: AlgaServer, installed: Any, soon: float) -> None:
-    schedule_id = await port.create_schedule(installed.identity, HOURLY, soon)
-    await port.delete_schedule(installed.identity, schedule_id, soon)
+async def test_a_deleted_schedule_is_gone(every_port: AlgaServer, home: Any, soon: float) -> None:
+    schedule_id = await every_port.create_schedule(home.identity, HOURLY, soon)
+    await every_port.delete_schedule(home.identity, schedule_id, soon)
 
-    assert await port.get_schedule(installed.identity, schedule_id, soon) is None
-    assert await port.list_schedules(installed.identity, soon) == []
+    assert await every_port.get_schedule(home.identity, schedule_id, soon) is None
+    assert await every_port.list_schedules(home.identity, soon) == []
 
 
-async def test_getting_an_unknown_schedule_is_no_error(port: AlgaServer, installed: Any, soon: float) -> None:
-    assert await port.get_schedule(installed.identity, str(uuid4()), soon) is None
+async def test_getting_an_unknown_schedule_is_no_error(
+    every_port: AlgaServer, home: Any, soon: float
+) -> None:
+    assert await every_port.get_schedule(home.identity, str(uuid4()), soon) is None
 
 
 @pytest.mark.parametrize("name", ["update", "delete"])
 async def test_changing_an_unknown_schedule_is_not_found(
-    port: AlgaServer, installed: Any, soon: float, name: str
+    every_port: AlgaServer, home: Any, soon: float, name: str
 ) -> None:
-    error = await refusal(CALLS[name](port, installed.identity, str(uuid4()), soon))
+    error = await refusal(CALLS[name](every_port, home.identity, str(uuid4()), soon))
 
     assert (error.host_code, str(error)) == (HostCallCode.NOT_FOUND, "Schedule not found")
 
@@ -174,31 +176,31 @@ async def test_changing_an_unknown_schedule_is_not_found(
     ],
 )
 async def test_the_servers_field_errors_arrive_word_for_word(
-    *, port: AlgaServer, installed: Any, soon: float, field: str, value: object, message: str
+    *, every_port: AlgaServer, home: Any, soon: float, field: str, value: object, message: str
 ) -> None:
     changed = HOURLY.model_copy(update={field: value})
 
-    error = await refusal(port.create_schedule(installed.identity, changed, soon))
+    error = await refusal(every_port.create_schedule(home.identity, changed, soon))
 
     assert error.host_code is HostCallCode.VALIDATION_FAILED
     assert error.field_errors == {field: message}
-    assert await port.list_schedules(installed.identity, soon) == []
+    assert await every_port.list_schedules(home.identity, soon) == []
 
 
-async def test_a_name_is_taken_once(port: AlgaServer, installed: Any, soon: float) -> None:
+async def test_a_name_is_taken_once(every_port: AlgaServer, home: Any, soon: float) -> None:
     changed = HOURLY.model_copy(update={"name": "nightly"})
-    await port.create_schedule(installed.identity, changed, soon)
+    await every_port.create_schedule(home.identity, changed, soon)
 
-    error = await refusal(port.create_schedule(installed.identity, changed, soon))
+    error = await refusal(every_port.create_schedule(home.identity, changed, soon))
 
     assert error.field_errors == {"name": "Schedule name already in use for this extension"}
 
 
-async def test_the_quota_has_its_own_code(port: AlgaServer, installed: Any, soon: float) -> None:
+async def test_the_quota_has_its_own_code(every_port: AlgaServer, home: Any, soon: float) -> None:
     for _ in range(4):
-        await port.create_schedule(installed.identity, HOURLY, soon)
+        await every_port.create_schedule(home.identity, HOURLY, soon)
 
-    error = await refusal(port.create_schedule(installed.identity, HOURLY, soon))
+    error = await refusal(every_port.create_schedule(home.identity, HOURLY, soon))
 
     assert error.host_code is HostCallCode.QUOTA_EXCEEDED
     assert str(error).startswith("Too many schedules")

@@ -1,4 +1,4 @@
-"""Extensions set what a schedule does about missed times and failed runs, in each dialect and on each way."""
+"""Extensions set what a schedule does about missed times and failed runs, over the dialect that has it, on each way."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from alga_runner.errors import HostCallCode, HostCallError
 from alga_runner.models import CreateScheduleInput, UpdateScheduleInput
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["prd-in-process", "prd-http"])
+def port(request: pytest.FixtureRequest, ports: dict[str, AlgaServer]) -> AlgaServer:
+    return ports[request.param]
+
 
 ALL = {
     "missedRuns": "all",

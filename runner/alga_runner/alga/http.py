@@ -70,6 +70,7 @@ def connect(settings: Settings) -> AlgaServer:
         settings.server_token,
         timeout_s=settings.server_timeout_ms / 1000,
         dialect=DIALECTS[settings.server_dialect],
+        drop_unknown=settings.server_unknown_members == "drop",
         transport=SocketTransport(
             most,
             share(most) if per_tenant is None else per_tenant,
@@ -82,8 +83,11 @@ def connect(settings: Settings) -> AlgaServer:
 class HttpAlgaServer(AlgaServer):
     """An Alga server at ``base_url``, asked in ``dialect``.
 
+    A member of a schedule that servers of the dialect do not understand is ``validation-failed``, or left out with
+    ``drop_unknown``.
+
     Requests go over sockets, or over the ``transport`` that is given, which is closed with the client:
-    ``httpx.ASGITransport(app)`` asks a server in this process. Each host call, from connecting to the last byte, takes
+    ``httpx.ASGITransport(app)`` asks a server in this process. Each exchange, from connecting to the last byte, takes
     at most ``timeout_s`` seconds and never outlasts the deadline. A host call is sent again once when no connection
     could be made, a read also when the connection was lost before any answer.
 
@@ -97,12 +101,16 @@ class HttpAlgaServer(AlgaServer):
         *,
         timeout_s: float = 30.0,
         dialect: Dialect | None = None,
+        drop_unknown: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._base_url = normalised_base_url(url)
         self._timeout_s = timeout_s
         self._dialect = dialect or AlgaDialect()
         tls = None if transport else _tls_for(url)
+
+        self._drop_unknown = drop_unknown
+        self.cleared_when_absent = self._dialect.cleared_when_absent
         self._transport = transport or SocketTransport(
             MAX_CONNECTIONS,
             MAX_CONNECTIONS_PER_TENANT,
@@ -178,6 +186,22 @@ class HttpAlgaServer(AlgaServer):
         except HostCallError:
             return peer.refused(_PEER) if self.token_refused else finding
         return peer.accepted(_PEER)
+
+    def understood(self, members: dict[str, object]) -> dict[str, object]:
+        """Those of a schedule's ``members`` that servers of the dialect understand."""
+        unknown = members.keys() - self._dialect.members
+        faults = (
+            {} if self._drop_unknown else dict.fromkeys(sorted(unknown), "The Alga server does not have this")
+        )
+        if isinstance(members.get("payload"), list) and not self._dialect.stores_arrays:
+            faults["payload"] = "The Alga server stores objects only, no arrays"
+        if faults:
+            raise HostCallError(
+                HostCallCode.VALIDATION_FAILED,
+                "; ".join(f"{name}: {fault}" for name, fault in faults.items()),
+                field_errors=faults,
+            )
+        return {name: value for name, value in members.items() if name not in unknown}
 
     async def aclose(self) -> None:
         """Close the connections."""

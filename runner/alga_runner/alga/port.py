@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -50,6 +50,16 @@ class AlgaServer(ABC):
     token_refused = False
     """Whether the server refused the runner's token when it last answered; the next accepted call clears it."""
 
+    cleared_when_absent: frozenset[str] = frozenset()
+    """Members of a schedule that the server clears when an update does not carry them."""
+
+    def understood(self, members: dict[str, object]) -> dict[str, object]:
+        """Those of a schedule's ``members`` that the server understands.
+
+        Raises ``HostCallError`` when there are others, unless they are to be left out.
+        """
+        return members
+
     @abstractmethod
     async def ask(
         self, operation: str, members: Mapping[str, object], identity: Identity, deadline: float
@@ -78,7 +88,7 @@ class AlgaServer(ABC):
 
         The same ``idempotency_key`` of the same install gives the first result for a day.
         """
-        members = schedule.model_dump(by_alias=True, exclude_none=True)
+        members = self.understood(schedule.model_dump(by_alias=True, exclude_none=True))
         if idempotency_key is not None:
             members["idempotencyKey"] = idempotency_key
         return answers.created_id(await self.ask("create", members, identity, deadline))
@@ -86,9 +96,33 @@ class AlgaServer(ABC):
     async def update_schedule(
         self, identity: Identity, changes: UpdateScheduleInput, deadline: float
     ) -> None:
-        """Change the fields that ``changes`` gives; an unknown id is ``not-found``."""
-        members = {**changes.changes(), "scheduleId": changes.schedule_id}
+        """Change the fields that ``changes`` gives; an unknown id is ``not-found``.
+
+        A server that clears what an update does not carry gets the stored values along with the changes. To read them
+        and to write are two calls: a change that someone else makes between them is undone in these members. When the
+        first call fails, its error is raised, and nothing was written.
+        """
+        members = self.understood(changes.changes())
+        if absent := self.cleared_when_absent - members.keys():
+            members |= await self._stored(identity, changes.schedule_id, absent, deadline)
+        members["scheduleId"] = changes.schedule_id
         answers.done(await self.ask("update", members, identity, deadline))
+
+    async def _stored(
+        self, identity: Identity, schedule_id: str, names: Collection[str], deadline: float
+    ) -> dict[str, object]:
+        """The stored values of the members ``names``."""
+        answer = await self.ask("get", {"scheduleId": schedule_id}, identity, deadline)
+        schedule = answers.schedule(answer)
+        if schedule is None:
+            raise HostCallError(HostCallCode.NOT_FOUND, "Schedule not found")
+        stored = schedule.model_dump(by_alias=True, exclude_unset=True)
+        for name in names:
+            if name not in stored:
+                raise answers.unusable(
+                    f"to get has no {name}, which an update would clear; nothing was changed"
+                )
+        return {name: stored[name] for name in names}
 
     async def delete_schedule(self, identity: Identity, schedule_id: str, deadline: float) -> None:
         """Delete one schedule; an unknown id is ``not-found``."""

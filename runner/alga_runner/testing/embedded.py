@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from alga_common.time import MovableClock
 
-from ..alga import AlgaServer, HttpAlgaServer
+from ..alga import DIALECTS, AlgaServer, HttpAlgaServer
 from ..bundles import Bundle, MemoryBundles, read_bundle
 from ..bundles.read import read_archive
 from ..models import pack
@@ -107,7 +107,9 @@ class EmbeddedAlga:
             to_server: httpx.AsyncBaseTransport = _through(server.app)
             if self._around is not None:
                 to_server = self._around(to_server)
-            alga = HttpAlgaServer("http://server", tokens.host_calls, transport=to_server)
+            alga = HttpAlgaServer(
+                "http://server", tokens.host_calls, dialect=DIALECTS["prd"], transport=to_server
+            )
             stack.push_async_callback(alga.aclose)
             runner = await self._enter_runner(stack, alga, clock)
             services.append(

@@ -1,8 +1,7 @@
-"""An Alga server that fails the host calls a test chooses, and answers the others."""
+"""An Alga server of the dialect ``prd`` that fails the host calls a test chooses, and answers the others."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,17 +10,10 @@ import httpx
 
 from ..errors import HostCallCode, HostCallError
 
-_OPERATIONS = {
-    "list": "scheduler.list",
-    "get": "scheduler.get",
-    "create": "scheduler.create",
-    "update": "scheduler.update",
-    "delete": "scheduler.delete",
-    "getEndpoints": "scheduler.get-endpoints",
-}
-"""Operations that an Alga server answers: their names in a request's document (alga-contract 4) and in the ABI."""
-
-SERVER_OPERATIONS = tuple(_OPERATIONS.values())
+SERVER_OPERATIONS = tuple(
+    f"scheduler.{function}" for function in ("list", "get", "create", "update", "delete", "get-endpoints")
+)
+"""Operations that an Alga server answers; each has a route of its own, whose last segment is its function."""
 
 
 @dataclass
@@ -100,7 +92,7 @@ class ScriptedServer(httpx.AsyncBaseTransport):
         """The server's answer, or the next failure of the operation. Raises ``HostCallError``."""
         if self._down:
             raise httpx.ConnectError("down")
-        operation = _OPERATIONS[json.loads(await request.aread())["operation"]]
+        operation = f"scheduler.{request.url.path.rpartition('/')[2]}"
         failure = next(
             (failure for failure in self._failures if failure.operation == operation and failure.left != 0),
             None,

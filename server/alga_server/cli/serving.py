@@ -28,7 +28,7 @@ from alga_common.logging import configure_logging, stream_handler, warn_of_ignor
 
 from ..app import Server
 from ..settings import UPSTREAM_VARIABLES, ServerSettings
-from .tokens import RUNNER_NAMES, TOKENS, made_tokens, read_tokens
+from .tokens import RUNNER_DIALECT, RUNNER_NAMES, TOKENS, made_tokens, read_tokens
 
 DRAIN_S = 30
 """Seconds that calls under way have to finish once the server was asked to stop."""
@@ -106,6 +106,7 @@ def _environment(url: str, settings: ServerSettings, made: dict[str, str]) -> di
         "ALGA_SERVER_URL": url,
         **{TOKENS[name]: value for name, value in made.items() if name not in RUNNER_NAMES},
         "STORAGE_API_BASE_URL": url,
+        **RUNNER_DIALECT,
         "BUNDLE_STORE_BASE": str(settings.bundle_store),
         **{RUNNER_NAMES[name]: value for name, value in made.items() if name in RUNNER_NAMES},
     }

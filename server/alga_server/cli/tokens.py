@@ -23,12 +23,16 @@ TOKENS = {
 RUNNER_NAMES = {"runner_token": "RUNNER_STORAGE_API_TOKEN", "runner_service_token": "RUNNER_SERVICE_TOKEN"}
 """Setting to the runner's variable for the same token (alga-contract 6)."""
 
+RUNNER_DIALECT = {"ALGA_RUNNER_SERVER_DIALECT": "prd"}
+"""How a runner asks this server, which understands more than Alga's own (docs/scheduling.md, "How runners ask")."""
+
 _FILE_BYTES = 64 * 1024
 _SETTING = {variable: setting for setting, variable in TOKENS.items()} | {
     "ALGA_SERVER_ADMIN_TOKENS": "admin_tokens"
 }
 _RUNNER_VARIABLES = {
     *RUNNER_NAMES.values(),
+    *RUNNER_DIALECT,
     *("STORAGE_API_BASE_URL", "REGISTRY_BASE_URL", "BUNDLE_STORE_BASE", "PORT"),
 }
 
@@ -67,10 +71,10 @@ def made_tokens(settings: ServerSettings) -> dict[str, str]:
 
 
 def fresh_environment() -> dict[str, str]:
-    """Return a random token for each variable of a server and of its runner; a token that both know is the same."""
+    """Return the variables of a server and of its runner, with random tokens; one that both know is the same."""
     tokens = {setting: secrets.token_urlsafe(24) for setting in TOKENS}
     server = {TOKENS[setting]: token for setting, token in tokens.items()}
-    return server | {variable: tokens[setting] for setting, variable in RUNNER_NAMES.items()}
+    return server | RUNNER_DIALECT | {variable: tokens[setting] for setting, variable in RUNNER_NAMES.items()}
 
 
 def _nearest(name: str) -> str:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import SecretStr
 
+from alga_runner import capabilities
 from alga_runner.alga import DIALECTS, connect
-from alga_runner.errors import SettingsError
+from alga_runner.errors import HostCallError, SettingsError
 from alga_runner.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +29,33 @@ def test_prd_has_one_route_per_operation_and_no_install_in_it(operation: str) ->
     segment = "get-endpoints" if operation == "getEndpoints" else operation
     assert dialect.path(operation, "install-1") == f"/api/internal/extensions/scheduler/{segment}"
     assert dialect.document(operation, {"scheduleId": "s-1"}) == {"scheduleId": "s-1"}
+
+
+def test_every_member_that_a_guest_can_give_is_understood_or_documented_as_not() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "capabilities.md").read_text()
+    described = document.partition("## On Alga's own server")[2]
+
+    for name in ("scheduler.create", "scheduler.update"):
+        fields = capabilities.OPERATIONS[name].input.model_fields.items()
+        members = {field.alias or key for key, field in fields} - {"scheduleId"}
+        assert members == DIALECTS["prd"].members
+        assert members >= DIALECTS["alga"].members
+        assert {member for member in members if f"`{member}`" in described} == members
+
+
+@pytest.mark.parametrize("name", ["refuse", "drop"])
+async def test_the_setting_decides_what_becomes_of_members_that_are_not_understood(name: str) -> None:
+    settings = Settings.load(
+        server_url="http://alga", server_token=SecretStr("token"), server_unknown_members=name
+    )
+    server = connect(settings)
+
+    if name == "drop":
+        assert server.understood({"cron": "x", "maxAttempts": 2}) == {"cron": "x"}
+    else:
+        with pytest.raises(HostCallError, match="maxAttempts"):
+            server.understood({"cron": "x", "maxAttempts": 2})
+    await server.aclose()
 
 
 @pytest.mark.parametrize("name", ["alga", "prd"])

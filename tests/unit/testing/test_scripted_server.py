@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from time import monotonic
 from typing import Any
 
@@ -11,7 +10,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from alga_runner.alga import AlgaServer, HttpAlgaServer, Identity
+from alga_runner.alga import DIALECTS, AlgaServer, HttpAlgaServer, Identity
 from alga_runner.capabilities import OPERATIONS
 from alga_runner.errors import HostCallCode, HostCallError
 from alga_runner.models import CreateScheduleInput, UpdateScheduleInput
@@ -37,7 +36,7 @@ class Behind:
         self.asked: list[str] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(json.loads(request.content)["operation"])
+        self.asked.append(request.url.path.rpartition("/")[2])
         return httpx.Response(200, json=ANSWER)
 
 
@@ -52,7 +51,7 @@ def server(behind: Behind) -> ScriptedServer:
 
 
 def client(server: ScriptedServer) -> AlgaServer:
-    return HttpAlgaServer("http://server", SecretStr("token"), transport=server)
+    return HttpAlgaServer("http://server", SecretStr("token"), dialect=DIALECTS["prd"], transport=server)
 
 
 async def create(server: ScriptedServer) -> str:
@@ -65,7 +64,7 @@ async def test_every_operation_of_the_port_reaches_the_server_and_can_fail(
     methods = [
         name
         for name, _ in inspect.getmembers(AlgaServer, inspect.iscoroutinefunction)
-        if name not in {"ask", "aclose"}
+        if name not in {"ask", "aclose", "check", "check_token"} and not name.startswith("_")
     ]
 
     async def call(method: str) -> object:

@@ -118,6 +118,7 @@ def _start(folder: Path, stack: ExitStack) -> Pair:
         *("serve", "--workers", "2", "--port", str(ports[1])),
         *("--server-url", server_url, "--bundle-store", str(store)),
         log=folder / "runner.log",
+        ALGA_RUNNER_SERVER_DIALECT="prd",
         RUNNER_STORAGE_API_TOKEN=tokens.runner,
         RUNNER_SERVICE_TOKEN=tokens.service,
         ALGA_RUNNER_LOG_GUEST_LINES="1",

@@ -12,9 +12,9 @@ from alga_common.private_files import keep_private
 
 _HELP = """Print an environment in which a server and a runner know each other.
 
-Each line exports a fresh random token: the admin's, the gateway's, the one that a runner shows the server, and the one
-that the server shows a runner. Nothing is stored; every call prints other tokens. A file that the output goes to is
-made readable by its owner only, before anything is in it.
+The lines export fresh random tokens: the admin's, the gateway's, the one that a runner shows the server, and the one
+that the server shows a runner. One line names the dialect in which a runner asks this server. Nothing is stored; every
+call prints other tokens. A file that the output goes to is made readable by its owner only, before anything is in it.
 
 \b
 Examples:

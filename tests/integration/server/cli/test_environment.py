@@ -26,11 +26,12 @@ def test_runner_and_server_get_the_same_tokens() -> None:
 
     assert environment["RUNNER_STORAGE_API_TOKEN"] == environment["ALGA_SERVER_RUNNER_TOKEN"]
     assert environment["RUNNER_SERVICE_TOKEN"] == environment["ALGA_SERVER_RUNNER_SERVICE_TOKEN"]
+    assert environment.pop("ALGA_RUNNER_SERVER_DIALECT") == "prd"
     assert len(set(environment.values())) == len(TOKENS)
 
 
 def test_every_call_prints_other_tokens() -> None:
-    assert not set(printed().values()) & set(printed().values())
+    assert set(printed().values()) & set(printed().values()) == {"prd"}
 
 
 def test_a_file_is_its_owners_alone_before_a_token_is_in_it(

@@ -174,6 +174,7 @@ def test_dev_makes_the_tokens_that_are_missing_and_prints_them_once(
     assert shown["RUNNER_STORAGE_API_TOKEN"] == secret(settings, "runner_token")
     assert shown["RUNNER_SERVICE_TOKEN"] == secret(settings, "runner_service_token")
     assert shown["STORAGE_API_BASE_URL"] == shown["ALGA_SERVER_URL"]
+    assert shown["ALGA_RUNNER_SERVER_DIALECT"] == "prd"
     assert shown["BUNDLE_STORE_BASE"] == str(settings.bundle_store)
     assert settings.development is True
     for name in TOKENS:
