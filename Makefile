@@ -85,6 +85,17 @@ test-matrix: ## Run the tests on every Python found; PYTHONS="3.12 3.13" picks, 
 test-others: ## Run the tests of the engine and the runner on the Pythons that .venv has not
 	@$(PYTHON) scripts/matrix.py --without $(BIN)/python -- -n $(JOBS) --dist loadfile --quiet $(OTHERS)
 
+# What reaches the libraries that a user may have in other versions.
+BOUNDS ?= tests/unit tests/contract
+
+.PHONY: test-oldest
+test-oldest: setup-dev ## Run unit and contract tests on the oldest version that is allowed of each dependency
+	@$(PYTHON) scripts/matrix.py --only $(BIN)/python --lock requirements/oldest.txt -- -n $(JOBS) --dist loadfile --quiet -m "not processes and not bench" $(BOUNDS)
+
+.PHONY: test-newest
+test-newest: setup-dev ## The same on the newest versions, where requirements/dev.txt has others
+	@$(PYTHON) scripts/matrix.py --only $(BIN)/python --lock requirements/newest.txt -- -n $(JOBS) --dist loadfile --quiet -m "not processes and not bench" $(BOUNDS)
+
 .PHONY: soak
 soak: setup-dev ## Run 200,000 executions of each kind and see that none is wrong and nothing is left; ARGS="--kind trap"
 	@$(BIN)/python -m tests.stress $(ARGS)
@@ -97,7 +108,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-processes, test-others, test-postgres, test-bench, demo, samples-check and guests-check, each even after failures, and end with a table
+ci: ## Run check, test, test-processes, test-others, test-oldest, test-newest, test-postgres, test-bench, demo, samples-check and guests-check, each even after failures, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------
@@ -114,6 +125,8 @@ lock: ## Recompile the locks from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra postgres -c requirements/runtime.txt -o requirements/dev.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra bench -c requirements/dev.txt -o requirements/bench.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:guests -o requirements/guests.txt
+	@$(LOCK) --upgrade --resolution lowest-direct pyproject.toml --extra build --extra dev --extra postgres -o requirements/oldest.txt
+	@$(LOCK) --upgrade pyproject.toml --extra build --extra dev --extra postgres -o requirements/newest.txt
 
 .PHONY: docs
 docs: setup-dev ## Rewrite the tables in docs/ that derive from the code

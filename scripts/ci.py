@@ -18,6 +18,8 @@ TARGETS = (
     "test",
     "test-processes",
     "test-others",
+    "test-oldest",
+    "test-newest",
     "test-postgres",
     "test-bench",
     "demo",

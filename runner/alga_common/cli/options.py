@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,6 +22,16 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
+if TYPE_CHECKING:
+    ParamType = click.ParamType
+else:
+
+    class ParamType(click.ParamType):
+        """click's, which takes the type that it returns from version 8.4 on."""
+
+        def __class_getitem__(cls, _: object) -> type:
+            return cls
+
 
 class VariableOption(click.Option):
     """An option with ``envvar``; of several variables the first that is set counts, and a blank one is not set."""
@@ -32,7 +42,7 @@ class VariableOption(click.Option):
         return next(filter(None, map(variable, names)), None)
 
 
-class GivenText(click.ParamType[str]):
+class GivenText(ParamType[str]):
     """Text that is not blank: ``--host "$HOST"`` without a ``HOST`` is a mistake, not every address."""
 
     name = "text"
@@ -55,7 +65,7 @@ class GivenPath(click.Path):
         return super().convert(GivenText().convert(value, param, ctx), param, ctx)
 
 
-class Capability(click.ParamType[str]):
+class Capability(ParamType[str]):
     """A capability's name, with or without ``cap:``."""
 
     name = "capability"
@@ -69,7 +79,7 @@ class Capability(click.ParamType[str]):
         return name
 
 
-class Tenant(click.ParamType[str]):
+class Tenant(ParamType[str]):
     """A tenant's id."""
 
     name = "tenant"
@@ -83,7 +93,7 @@ class Tenant(click.ParamType[str]):
         return str(value)
 
 
-class Duration(click.ParamType[timedelta]):
+class Duration(ParamType[timedelta]):
     """A duration such as ``6h`` or ``1d12h``."""
 
     name = "duration"
@@ -96,7 +106,7 @@ class Duration(click.ParamType[timedelta]):
             self.fail(f"{error}.", param, ctx)
 
 
-class Instant(click.ParamType[datetime]):
+class Instant(ParamType[datetime]):
     """An instant; UTC where it names no zone."""
 
     name = "instant"
@@ -109,7 +119,7 @@ class Instant(click.ParamType[datetime]):
             self.fail(f"{value!r} is not an instant such as 2026-03-29T02:30:00Z.", param, ctx)
 
 
-class Since(click.ParamType[str]):
+class Since(ParamType[str]):
     """An instant, or a duration before now. The text is sent as it is: the server's clock decides when now is."""
 
     name = "time"
@@ -123,7 +133,7 @@ class Since(click.ParamType[str]):
         return str(value)
 
 
-class Pair(click.ParamType[tuple[str, str]]):
+class Pair(ParamType[tuple[str, str]]):
     """A name and a value with a separator between them."""
 
     name = "pair"
@@ -143,7 +153,7 @@ class Pair(click.ParamType[tuple[str, str]]):
         return name.strip(), rest
 
 
-class BodyText(click.ParamType[bytes]):
+class BodyText(ParamType[bytes]):
     """A body: text as it was typed, ``@FILE`` for what a file has, ``@-`` for standard input."""
 
     name = "body"

@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 import click
 
 from alga_common.cli.commands import load, note_json
-from alga_common.cli.options import GivenText, Pair, is_utf8
+from alga_common.cli.options import GivenText, Pair, ParamType, is_utf8
 from alga_common.http.semantics import METHODS, is_header_name
 
 
-class JsonText(click.ParamType[str]):
+class JsonText(ParamType[str]):
     """JSON, sent as it was typed."""
 
     name = "json"
@@ -52,7 +52,7 @@ class Header(Pair):
         return name.lower(), text.strip()
 
 
-class Method(click.ParamType[str]):
+class Method(ParamType[str]):
     """An HTTP method, in any case."""
 
     name = "method"
@@ -65,7 +65,7 @@ class Method(click.ParamType[str]):
         return method
 
 
-class Route(click.ParamType[str]):
+class Route(ParamType[str]):
     """A path of an extension, maybe with a query."""
 
     name = "route"
@@ -80,7 +80,7 @@ class Route(click.ParamType[str]):
         return route
 
 
-class WorkerCount(click.ParamType[int]):
+class WorkerCount(ParamType[int]):
     """How many processes: a number, or ``auto`` for one for each core."""
 
     name = "count"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from alga_common.cli.commands import load
-from alga_common.cli.options import CommandT, GivenPath, Tenant, VariableOption, json_option
+from alga_common.cli.options import CommandT, GivenPath, ParamType, Tenant, VariableOption, json_option
 
 from .session import Session
 
@@ -20,7 +20,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _DEFAULT_URL = "http://127.0.0.1:8090"
 
 
-class ServerUrl(click.ParamType[str]):
+class ServerUrl(ParamType[str]):
     """The URL of a server."""
 
     name = "url"
@@ -42,7 +42,7 @@ class ServerUrl(click.ParamType[str]):
         return text.rstrip("/")
 
 
-class DatabaseUrl(click.ParamType[str]):
+class DatabaseUrl(ParamType[str]):
     """``--database``: text that begins with a scheme is a URL, ``:memory:`` SQLite's memory, any other a file."""
 
     name = "file"

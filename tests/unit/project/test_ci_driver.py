@@ -15,6 +15,8 @@ TARGETS = [
     "test",
     "test-processes",
     "test-others",
+    "test-oldest",
+    "test-newest",
     "test-postgres",
     "test-bench",
     "demo",

@@ -137,3 +137,37 @@ def test_requirements_that_cannot_be_installed_are_a_failure_and_are_tried_again
 
     assert (status, table["3.12"].endswith("requirements could not be installed")) == (1, True)
     assert matrix("--pythons", "3.12")[0] == 0
+
+
+def test_another_lock_has_a_venv_of_its_own(matrix, python, tmp_path) -> None:
+    python("3.12")
+    lock = tmp_path / "oldest.txt"
+    lock.write_text("fastapi==0.1\n")
+
+    status, output, _ = matrix("--pythons", "3.12", "--lock", str(lock), "--", "-k", "guest")
+
+    assert (status, "on 3.12: -k guest\n" in output) == (0, True)
+    assert [path.name for path in (tmp_path / "venvs").iterdir()] == ["oldest-py3.12"]
+
+
+def test_a_lock_with_the_usual_versions_is_not_run_again(matrix, python, tmp_path) -> None:
+    python("3.12")
+    lock = tmp_path / "newest.txt"
+    lock.write_text(
+        (DRIVER.parents[1] / "requirements/dev.txt").read_text() + "\nonly-needed-by-others==1.0\n"
+    )
+
+    status, output, _ = matrix("--pythons", "3.12", "--lock", str(lock))
+
+    assert (status, (tmp_path / "venvs").exists()) == (0, False)
+    assert output.startswith("not run: dev.txt has the direct dependencies of newest.txt")
+
+
+def test_only_the_version_of_one_python_is_run(matrix, python, tmp_path) -> None:
+    one = python("3.12")
+    python("3.13")
+
+    _, output, _ = matrix("--only", str(one))
+
+    assert "on 3.12" in output
+    assert "on 3.13" not in output
