@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import anyio
+import hypothesis
 import pytest
 
 from alga_runner import Observation, Runner, Settings
@@ -71,10 +72,23 @@ def lasting_database_url(postgres_template: str | None) -> Iterator[str]:
             yield url
 
 
+hypothesis.settings.register_profile(
+    "steady", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("steady")
+"""An example may take as long as a busy machine needs."""
+
+
 @pytest.fixture
 def settings() -> Settings:
-    """Few slots and little memory, so that limits are met quickly."""
-    return Settings(max_guests=8, max_guests_per_tenant=8, max_memory_mb=4, default_timeout_ms=10_000)
+    """Few slots and little memory, so that limits are met quickly; and all the time that a busy machine may take."""
+    return Settings(
+        max_guests=8,
+        max_guests_per_tenant=8,
+        max_memory_mb=4,
+        default_timeout_ms=300_000,
+        queue_timeout_ms=300_000,
+    )
 
 
 @pytest.fixture

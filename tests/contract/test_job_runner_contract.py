@@ -24,12 +24,12 @@ from alga_runner.errors import SettingsError
 from alga_server import Server, ServerSettings
 from alga_server.storage import tables
 from tests.support.bundles import make_archive
+from tests.support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 ENGINES = ["embedded", "procrastinate"] if os.environ.get("ALGA_TEST_POSTGRES") else ["embedded"]
 ADMIN = {"authorization": "Bearer admin-token-of-the-test"}
-AT_MOST_S = 15
 ENDPOINTS = [{"method": "POST", "path": "/sync", "handler": "sync"}]
 
 
@@ -52,7 +52,7 @@ class Runner:
         return httpx.Response(200, json=answer)
 
     async def was_asked(self, times: int) -> None:
-        with anyio.fail_after(AT_MOST_S):
+        with anyio.fail_after(PATIENCE_S):
             while len(self.asked) < times:
                 await self._changed.wait()
 
@@ -85,7 +85,7 @@ class Place:
 
     async def runs(self, count: int) -> list[dict[str, Any]]:
         """The history, once it has so many runs that are over."""
-        with anyio.fail_after(AT_MOST_S):
+        with anyio.fail_after(PATIENCE_S):
             while True:
                 runs = (await self.client.get(f"{self.path}/runs")).json()["runs"][::-1]
                 if len([run for run in runs if run["status"] != "running"]) >= count:
@@ -405,7 +405,7 @@ if "procrastinate" in ENGINES:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
         )
-        with anyio.fail_after(AT_MOST_S):
+        with anyio.fail_after(PATIENCE_S):
             while await place.write(lambda c: c.execute(text(opened)).scalar_one()):
                 await anyio.lowlevel.checkpoint()
         assert [run["status"] for run in (await place.client.get(f"{place.path}/runs")).json()["runs"]] == [
@@ -432,7 +432,7 @@ if "procrastinate" in ENGINES:
         together = Barrier(2)
         async with anyio.create_task_group() as group:  # so that there are others than the one that cuts
             for _ in range(2):
-                group.start_soon(place.write, lambda _: together.wait(AT_MOST_S))
+                group.start_soon(place.write, lambda _: together.wait(PATIENCE_S))
         cut = (
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -126,7 +126,7 @@ def damaged(draw: Any) -> bytes:
 
 
 @pytest.mark.parametrize("max_items", [10_000, 8])
-@settings(max_examples=2 * EXAMPLES, deadline=None, database=None)
+@settings(max_examples=2 * EXAMPLES, database=None)
 @given(data=damaged() | st.binary(max_size=200))
 @example(data=b"\x91" * 900 + b"\xd6\xff\0\0\0\0")
 @example(data=b"\x91" * 5_000)
@@ -174,7 +174,7 @@ def verdict(decode: Callable[[bytes], object], data: bytes) -> str:
         return error.host_code.value
 
 
-@settings(max_examples=EXAMPLES, deadline=None, database=None)
+@settings(max_examples=EXAMPLES, database=None)
 @given(form=documents)
 @example(form=Form(b"\x83\xa1a\xca\x3f\x80\0\0\xa1b\xcc\x80\xa1b\xcc\x81", None, legal=False))
 @example(form=Form(b"\x91\x83\xa1b\xcc\x80\xa1b\xcc\x81\xa1a\xca\x3f\x80\0\0", None, legal=False))
@@ -199,7 +199,7 @@ def framed_in_long_text(form: Form) -> Form:
 
 
 @pytest.mark.parametrize("max_items", [10_000, 8])
-@settings(max_examples=EXAMPLES, deadline=None, database=None)
+@settings(max_examples=EXAMPLES, database=None)
 @given(data=documents.map(lambda form: form.data) | damaged() | st.binary(max_size=60))
 @example(data=b"\x83\xa1a\xca\x3f\x80\0\0\xa1b\xcc\x80\xa1b\xcc\x81")
 @example(data=b"\x82\xa1a\x01\xa1a\x02")
@@ -240,7 +240,7 @@ def response(*members: tuple[str, object]) -> Form:
 
 
 @pytest.mark.parametrize("max_items", [10_000, 4])
-@settings(max_examples=2 * EXAMPLES, deadline=None, database=None)
+@settings(max_examples=2 * EXAMPLES, database=None)
 @given(form=responses)
 @example(form=response(("status", 200)))
 @example(form=response(("status", 200), ("body", None)))
@@ -264,7 +264,7 @@ def test_a_response_is_read_alike_at_a_quick_look_and_at_a_closer_one(form: Form
     assert outcome(read) == closer
 
 
-@settings(max_examples=2 * EXAMPLES, deadline=None, database=None)
+@settings(max_examples=2 * EXAMPLES, database=None)
 @given(data=damaged() | st.binary(max_size=200))
 def test_a_response_of_any_bytes_is_taken_or_invalid(data: bytes) -> None:
     messages.bytes_without_binary(data)

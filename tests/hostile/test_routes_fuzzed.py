@@ -31,6 +31,7 @@ from schemathesis.specs.openapi.checks import (
 
 from alga_server import OffsetClock, Server, ServerSettings
 from tests.support.bundles import make_archive, manifest_api
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.postgres
 
@@ -97,7 +98,7 @@ class Target:
     def admin(self, method: str, path: str, **options: Any) -> Any:
         headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
         answer = self.session.request(
-            method, f"{self.url}/api/admin{path}", headers=headers, timeout=30, **options
+            method, f"{self.url}/api/admin{path}", headers=headers, timeout=PATIENCE_S, **options
         )
         return answer.json() if answer.content else None
 
@@ -178,7 +179,6 @@ def test_a_route_never_fails_and_answers_as_it_says(target: Target, method: str,
     @seed(20260101)
     @hypothesis_settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
@@ -199,7 +199,7 @@ def test_a_route_never_fails_and_answers_as_it_says(target: Target, method: str,
             session=target.session,
             headers=identity if known else None,
             checks=CHECKS,
-            timeout=30,
+            timeout=PATIENCE_S,
         )
         statuses.add(response.status_code)
 

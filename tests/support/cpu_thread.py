@@ -10,9 +10,6 @@ from alga_runner.engine import Budget, Guest
 from alga_runner.engine.cpu_thread import CpuThread
 from alga_runner.frames import Frame
 
-PASSED = 0.0
-"""A deadline that has passed, as a reading of ``time.monotonic()``."""
-
 Start = Callable[..., Guest]
 """Starts a call of an export in a fresh guest."""
 

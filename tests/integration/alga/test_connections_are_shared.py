@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from alga_common.http.transport import SocketTransport
 from alga_runner import Settings
 from alga_runner.alga import HttpAlgaServer, Identity, connect
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +71,7 @@ async def test_calls_that_hang_leave_connections_for_other_tenants(alga: HttpAlg
         while server.asked["flood"] < 2:
             await anyio.lowlevel.checkpoint()
 
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE_S):
             answers = [await ask(alga, "quiet") for _ in range(5)]
         tasks.cancel_scope.cancel()
 

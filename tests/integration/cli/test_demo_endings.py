@@ -14,10 +14,11 @@ from uuid import uuid4
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
+
 pytestmark = pytest.mark.processes
 
 START = "An Alga server and a runner start"
-PATIENCE_S = 60
 
 Play = Callable[..., "Playing"]
 

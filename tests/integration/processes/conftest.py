@@ -20,9 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from alga_runner.bundles import FolderBundles
 from alga_runner.models import pack
 from tests.support.bundles import make_archive, manifest_api
-
-PATIENCE_S = 60
-"""A test that waits longer has failed; none depends on how long anything takes."""
+from tests.support.patience import PATIENCE_S
 
 SAMPLE = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
 MODULES = {"alga-server": "alga_server.cli", "alga-runner": "alga_runner.cli"}

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from alga_runner.bundles.source import FolderBundles
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.processes
 
@@ -77,7 +78,9 @@ class Serving:
 
     def admin(self) -> httpx.Client:
         headers = {"authorization": f"Bearer {TOKEN}"}
-        return httpx.Client(base_url=f"{self.url}/api/admin", headers=headers, trust_env=False)
+        return httpx.Client(
+            base_url=f"{self.url}/api/admin", headers=headers, timeout=PATIENCE_S, trust_env=False
+        )
 
     def has_bundle(self, install: dict[str, Any]) -> bool:
         identity = (install["tenantId"], install["extensionId"], install["contentHash"])

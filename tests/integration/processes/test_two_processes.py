@@ -11,6 +11,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.support.patience import PATIENCE_S
+
 pytestmark = pytest.mark.processes
 
 SPIN = "(loop (br 0))"
@@ -160,6 +162,7 @@ def test_the_runners_token_alone_is_worth_nothing(server, demo: str) -> None:
             "x-request-id": "stolen",
         },
         json={"operation": "list"},
+        timeout=PATIENCE_S,
         trust_env=False,
     )
 
@@ -213,6 +216,7 @@ def test_a_request_of_the_runner_for_two_tenants(runner, demo: str) -> None:
             "x-alga-tenant": "acme",
             "x-alga-extension": demo,
         },
+        timeout=PATIENCE_S,
         trust_env=False,
     )
 

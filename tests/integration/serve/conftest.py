@@ -22,11 +22,10 @@ from alga_runner.bundles import FolderBundles
 from alga_runner.models import content_hash
 from tests.support.bundles import make_archive
 from tests.support.guests import LIST_IMPORT
+from tests.support.patience import PATIENCE_S
 from tests.support.requests import execute_document
 
 TOKEN = "the-service-token"
-PATIENCE_S = 60
-"""A test that waits longer has failed; none depends on how long anything takes."""
 
 
 WAITING: dict[str, Any] = {

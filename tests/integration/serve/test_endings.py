@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.patience import PATIENCE_S
+
 
 def _complaint(stderr: str) -> str:
     """The error that follows the log lines."""
@@ -31,7 +33,7 @@ class Post(threading.Thread):
     def run(self) -> None:
         url, headers, body = self._arguments
         try:
-            self.response = httpx.post(url, json=body, headers=headers, timeout=60, trust_env=False)
+            self.response = httpx.post(url, json=body, headers=headers, timeout=PATIENCE_S, trust_env=False)
         except httpx.HTTPError as error:
             self.error = error
 

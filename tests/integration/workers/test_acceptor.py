@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from alga_runner.workers.acceptor import Acceptor, ConnectionCounts
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -92,7 +93,7 @@ def connect(listener) -> Iterator[Callable[[int], None]]:
 
 async def accepted(workers: list[Worker], count: int) -> list[int]:
     """How many connections each worker has, once ``count`` are accepted."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         while sum(len(worker.open) for worker in workers) < count:
             await anyio.lowlevel.checkpoint()
     return [len(worker.open) for worker in workers]

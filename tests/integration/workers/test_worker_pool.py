@@ -20,6 +20,7 @@ from alga_runner.workers import worker_pool as pool_module
 from alga_runner.workers.acceptor import ConnectionCounts
 from alga_runner.workers.process import Plan
 from alga_runner.workers.worker_pool import Crashes, WorkerPool
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -59,13 +60,13 @@ def said(caplog: pytest.LogCaptureFixture) -> Callable[[str], list[str]]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE_S):
         while not condition():
             await anyio.lowlevel.checkpoint()
 
 
 async def within_reason(wait: Callable[[], Awaitable[None]]) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE_S):
         await wait()
 
 

@@ -95,7 +95,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None, database=None)
+@settings(max_examples=50, database=None)
 @given(value=values)
 def test_a_value_without_a_fault_stays_and_any_other_has_none_once_it_is_read(value: Any) -> None:
     seen = readable(value)
@@ -106,7 +106,7 @@ def test_a_value_without_a_fault_stays_and_any_other_has_none_once_it_is_read(va
         assert seen is value
 
 
-@settings(max_examples=50, deadline=None, database=None)
+@settings(max_examples=50, database=None)
 @given(value=values.filter(lambda value: not isinstance(value, float) or math.isfinite(value)))
 def test_the_strict_parser_reads_what_the_lenient_one_reads(value: Any) -> None:
     for ascii_only in (True, False):

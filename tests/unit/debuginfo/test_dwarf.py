@@ -306,7 +306,7 @@ def test_a_module_cut_off_anywhere_breaks_nothing(c_guest, table_of) -> None:
         table_of(wasm[:length])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_module_with_damaged_bytes_breaks_nothing(c_guest, table_of, data) -> None:
     wasm = bytearray(c_guest(data.draw(st.sampled_from([4, 5]))))

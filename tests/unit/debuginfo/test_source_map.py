@@ -146,7 +146,7 @@ def test_rows_are_bounded(module, table_of) -> None:
     assert 0 < len(table) <= MAX_ROWS
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_map_with_damaged_bytes_breaks_nothing(assemblyscript_guest, table_of, data) -> None:
     wasm, text = assemblyscript_guest

@@ -29,6 +29,7 @@ from alga_runner.engine import (
 from alga_runner.engine.context import engine_context
 from alga_runner.engine.loop_scheduler import LoopScheduler
 from tests.support.clock import FakeMonotonic
+from tests.support.patience import PATIENCE_S
 
 SLOTS = 4
 LIMITS = GuestLimits(memory_bytes=1 << 20, table_elements=100)
@@ -145,9 +146,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeMonotonic:
 
 Jobs = Callable[[], list[int]]
 Until = Callable[[Callable[[], object]], Awaitable[None]]
-
-PATIENCE_S = 60.0
-"""How long a test waits for another process to get on, before it fails."""
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 
 from alga_runner.engine.loop_scheduler import GUEST_TIME_S, LoopScheduler
 from tests.support.clock import FakeMonotonic
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -146,7 +147,7 @@ async def test_other_work_that_takes_long_in_an_iteration_takes_no_time_from_gue
             clock.now += 10 * GUEST_TIME_S
             await asyncio.sleep(0)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run)
             tasks.start_soon(dawdle)
@@ -206,7 +207,7 @@ async def test_a_guest_whose_coroutine_is_closed_gives_its_place_up(
         coroutine.close()
 
     assert not scheduler._queues
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE_S):
         await scheduler.wait_to_start()
     assert not scheduler._queues
 
@@ -221,7 +222,7 @@ def test_a_loop_that_ended_with_guests_waiting_leaves_the_next_one_alone(
 
     asyncio.run(abandon())
 
-    asyncio.run(asyncio.wait_for(scheduler.wait_to_start(), 5))
+    asyncio.run(asyncio.wait_for(scheduler.wait_to_start(), PATIENCE_S))
 
 
 def test_a_loop_that_was_closed_is_not_asked_for_another_iteration(

@@ -11,6 +11,7 @@ import pytest
 
 from alga_runner.engine.loop_scheduler import GUEST_TIME_S, OWNER_TIME_S, LoopScheduler
 from tests.support.clock import FakeMonotonic
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +102,7 @@ async def test_guests_that_wait_leave_room_for_a_cancellation(guests: Guests):
     # A guest woken again and again before the loop can cancel it would never be cancelled.
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(guests.run, "a", 10**6, GUEST_TIME_S)
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE_S):
             with anyio.CancelScope() as scope:
                 tasks.start_soon(_cancel_soon, scope)
                 await guests.run("b", 10**6, GUEST_TIME_S)

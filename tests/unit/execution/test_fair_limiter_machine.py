@@ -135,7 +135,5 @@ class FairLimiterMachine(RuleBasedStateMachine):
         assert left == (0, 0, {}, {}, {}), "a slot was lost"
 
 
-FairLimiterMachine.TestCase.settings = settings(
-    max_examples=80, stateful_step_count=50, deadline=None, database=None
-)
+FairLimiterMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=50, database=None)
 TestFairLimiter = FairLimiterMachine.TestCase

@@ -11,6 +11,7 @@ import pytest
 
 from alga_runner import ExecuteRequest, Observation, Runner, Settings
 from alga_runner.errors import AlgaError, Draining, Overloaded
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -92,7 +93,7 @@ async def test_waiting_counts_towards_the_execution_s_own_time(executions, live_
     before = live_guests()
 
     await executions.start(request_of("acme", timeout_ms=5))
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE_S):
         while not executions.ended:
             await anyio.lowlevel.checkpoint()
 

@@ -83,19 +83,19 @@ async def test_fuel_is_recorded_and_has_no_effect(run, fuel: int):
 async def test_every_host_call_is_given_what_remains_of_the_one_deadline(run):
     server, before = Clockwork(), monotonic()
 
-    await run(LISTS_TWICE, limits={"timeout_ms": 5_000}, alga=server)
+    await run(LISTS_TWICE, limits={"timeout_ms": 60_000}, alga=server)
 
     first, second = server.deadlines
     assert first == second
-    assert before < first < monotonic() + 5
+    assert before < first < monotonic() + 60
 
 
 async def test_no_host_call_is_given_more_than_the_runner_allows(run):
     server = Clockwork()
 
-    await run(LISTS_TWICE, limits={"timeout_ms": 3_600_000}, alga=server, max_timeout_ms=5_000)
+    await run(LISTS_TWICE, limits={"timeout_ms": 3_600_000}, alga=server, max_timeout_ms=60_000)
 
-    assert max(server.deadlines) < monotonic() + 5
+    assert max(server.deadlines) < monotonic() + 60
 
 
 async def test_a_timeout_of_nothing_is_met_whether_or_not_the_module_is_loaded(run, guest_wat):

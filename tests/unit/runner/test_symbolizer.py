@@ -15,6 +15,7 @@ from alga_runner.bundles import Bundle, BundleSource, MemoryBundles
 from alga_runner.engine import ModuleLoader
 from alga_runner.errors import BundleNotFound, GuestAbort, GuestTrap
 from alga_runner.execution import symbolizer
+from tests.support.patience import computes, past_its_deadline
 from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
@@ -79,9 +80,8 @@ async def test_an_error_names_extension_version_handler_and_request(crash) -> No
     }
 
 
-async def test_a_deadline_says_what_was_computed(crash) -> None:
-    await crash("d")  # compiled
-    observation = await crash("s", timeout_ms=100)
+async def test_a_deadline_says_what_was_computed(crash, runner: Runner) -> None:
+    observation = await past_its_deadline(runner, crash("s"), computes)
 
     assert observation.error.code == "deadline_exceeded"
     assert "It was computing in spin (crash.c:3" in str(observation.error)
@@ -277,7 +277,10 @@ async def test_a_fault_of_the_reader_is_logged_and_no_more(crash, monkeypatch, c
 class Silent(NoAlgaServer):
     """Answers nothing, ever."""
 
+    asked = False
+
     async def _silence(self, *_: object, **__: object) -> object:
+        self.asked = True
         await anyio.sleep_forever()
 
     list_schedules = get_schedule = create_schedule = update_schedule = delete_schedule = get_endpoints = (
@@ -286,9 +289,11 @@ class Silent(NoAlgaServer):
 
 
 async def test_a_deadline_says_which_host_call_was_waited_for_and_where(settings, bundles) -> None:
-    async with Runner(settings, bundles=bundles, alga=Silent()) as runner:
-        await runner.observe(request(add(bundles), "d"))  # compiled
-        observation = await runner.observe(request(add(bundles), "a", timeout_ms=100))
+    silent = Silent()
+    async with Runner(settings, bundles=bundles, alga=silent) as runner:
+        observation = await past_its_deadline(
+            runner, runner.observe(request(add(bundles), "a")), lambda _: silent.asked
+        )
 
     assert observation.error.code == "deadline_exceeded"
     assert observation.error.where["host_call"] == "scheduler.list"

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-PATIENCE_S = 60
+from tests.support.patience import PATIENCE_S
 
 
 class Workers:
@@ -70,17 +70,17 @@ class Workers:
 
     def executed(self) -> float:
         """All executions, as /metrics has them."""
-        with httpx.Client(base_url=self.server.url, trust_env=False) as client:
+        with httpx.Client(base_url=self.server.url, timeout=PATIENCE_S, trust_env=False) as client:
             return executed(client)
 
     def settle(self) -> None:
         """Return when both workers answer."""
-        with httpx.Client(base_url=self.server.url, trust_env=False) as client:
+        with httpx.Client(base_url=self.server.url, timeout=PATIENCE_S, trust_env=False) as client:
             eventually(lambda: client.get("/readyz").json()["workers"] == {"ready": 2, "of": 2})
 
     def metric(self, sample: str) -> float:
         """A sample's value, 0 if it does not exist yet."""
-        with httpx.Client(base_url=self.server.url, trust_env=False) as client:
+        with httpx.Client(base_url=self.server.url, timeout=PATIENCE_S, trust_env=False) as client:
             lines = client.get("/metrics").text.splitlines()
         return next(
             (float(value) for name, _, value in (line.rpartition(" ") for line in lines) if name == sample),

@@ -20,6 +20,7 @@ from alga_server.firing.dispatcher import _BATCH
 from alga_server.firing.due import Survey
 from alga_server.firing.recording import Ending, RunRecorder
 from alga_server.storage import tables
+from tests.support.patience import PATIENCE_S
 from tests.support.server import Alga, FakeRunner, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
@@ -67,7 +68,7 @@ async def test_fifty_schedules_take_few_transactions_and_fire_in_order(
 async def test_who_finds_no_room_fires_when_there_is(install: Install, fake_runner: FakeRunner) -> None:
     ids = [await install.create() for _ in range(50)]
     fake_runner.hold()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
             group.start_soon(lambda: install.alga.pass_time(hours=1))
             await fake_runner.was_asked(40)

@@ -16,6 +16,7 @@ from sqlalchemy import update
 from alga_server import ManualClock, Server, ServerSettings
 from alga_server.firing import claims, recording
 from alga_server.storage import tables
+from tests.support.patience import PATIENCE_S
 from tests.support.server import FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
@@ -114,7 +115,7 @@ async def test_a_handler_whose_run_is_no_longer_held_is_cut_off(
     fake_runner.hold()
     install.alga.clock.advance(timedelta(hours=1))
     dispatcher = install.alga.server.dispatcher
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
             group.start_soon(dispatcher.run_due)
             await fake_runner.was_asked(1)

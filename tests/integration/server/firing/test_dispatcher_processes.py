@@ -16,13 +16,13 @@ from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
 from alga_server import ServerSettings
+from tests.support.patience import PATIENCE_S
 from tests.support.server import Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PROGRAM = Path(__file__).with_name("dispatching_process.py")
-AT_MOST_S = 60
 
 
 class Dispatching:
@@ -69,7 +69,7 @@ async def test_two_processes_fire_each_time_of_fifty_schedules_once(
     hours = 3
     ran: list[str] = []
     url = settings.database_url
-    with anyio.fail_after(AT_MOST_S):
+    with anyio.fail_after(PATIENCE_S):
         async with dispatching(url) as one, dispatching(url) as other:
             for process in (one, other):
                 assert await process.line() == "ready"

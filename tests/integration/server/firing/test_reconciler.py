@@ -16,6 +16,7 @@ from alga_server import Server, ServerSettings
 from alga_server.firing import claims, recording
 from alga_server.firing.reconcile import reconciler
 from alga_server.storage import tables
+from tests.support.patience import PATIENCE_S
 from tests.support.reconciler import (
     DISTANT,
     HOURLY,
@@ -264,7 +265,7 @@ async def test_a_live_workers_run_with_a_distant_lease_goes_on(
     install.alga.clock.advance(timedelta(seconds=59))
     await install.alga.server.dispatcher._look(install.alga.clock.now(), may_fire=True)
     fake_runner.let_go()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         while install.alga.server.dispatcher._live:
             await anyio.lowlevel.checkpoint()
 
@@ -317,7 +318,7 @@ async def test_a_server_repairs_from_time_to_time(install: Install) -> None:
     for _ in range(3):
         spoil(install, schedule_id, next_run_at=None)
         install.alga.clock.advance(timedelta(seconds=300))
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_S):
             while (await row_of(install, schedule_id)).next_run_at is None:
                 await anyio.lowlevel.checkpoint()
 
@@ -331,7 +332,7 @@ async def test_what_the_reconciler_repairs_fires_without_waiting_for_the_next_lo
     async with Server(firing, clock=clock, runner_transport=transport) as server:
         spoil(install, schedule_id, next_run_at=START - timedelta(hours=9), next_nominal_time=None)
         await server._services.reconciler.reconcile()
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_S):
             await fake_runner.was_asked(1)
 
 

@@ -16,6 +16,7 @@ from alga_server.firing.reconcile import reconciler
 from alga_server.firing.reconcile.checks import Calendar
 from alga_server.schedules.occurrences import after, following
 from alga_server.storage import tables
+from tests.support.patience import PATIENCE_S
 from tests.support.reconciler import (
     HOURLY,
     by_hand,
@@ -100,7 +101,7 @@ async def test_beside_live_changes_it_finds_nothing(
         await install.alga.admin("PATCH", install.admin_path, json={"enabled": True})
         await install.alga.admin("DELETE", f"{install.admin_path}/schedules/{schedule_id}")
 
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
 
             async def reconcile_on() -> None:

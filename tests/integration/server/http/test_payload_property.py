@@ -43,7 +43,6 @@ def settings(settings: ServerSettings) -> ServerSettings:
 @given(payload=PAYLOADS)
 @hypothesis_settings(
     max_examples=60,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

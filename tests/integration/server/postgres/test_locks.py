@@ -26,6 +26,7 @@ from alga_server.firing.runs import Run
 from alga_server.schedules import schedules
 from alga_server.schedules.schedules import Limits
 from alga_server.storage.database import Database
+from tests.support.patience import PATIENCE_S
 from tests.support.server import Alga, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
@@ -36,7 +37,6 @@ OTHER = Worker("worker-2", timedelta(seconds=60), history=1000)
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
-AT_MOST_S = 30
 
 Work = Callable[[Connection], Any]
 
@@ -62,7 +62,7 @@ async def meet(database: Database, first: Work, second: Work) -> tuple[Any, Any]
     def held(connection: Connection) -> Any:
         result = first(connection)
         done.set()
-        assert go_on.wait(AT_MOST_S)
+        assert go_on.wait(PATIENCE_S)
         return result
 
     async def run(name: str, work: Work) -> None:
@@ -72,10 +72,10 @@ async def meet(database: Database, first: Work, second: Work) -> tuple[Any, Any]
             results[name] = error
         go_on.set()  # the second did not have to wait
 
-    with anyio.fail_after(AT_MOST_S):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
             group.start_soon(run, "first", held)
-            await anyio.to_thread.run_sync(done.wait, AT_MOST_S)
+            await anyio.to_thread.run_sync(done.wait, PATIENCE_S)
             group.start_soon(run, "second", second)
             while not go_on.is_set():
                 if await database.read(lambda c: c.execute(text(WAITING)).scalar_one()):

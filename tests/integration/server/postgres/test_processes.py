@@ -15,13 +15,13 @@ import pytest
 from anyio.streams.text import TextReceiveStream
 
 from alga_server import ServerSettings
+from tests.support.patience import PATIENCE_S
 from tests.support.server import Alga, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 PROGRAM = Path(__file__).with_name("calling_process.py")
 PROCESSES = 3
-AT_MOST_S = 60
 
 Call = dict[str, Any]
 Everywhere = Callable[[Sequence[Call]], Awaitable[list[tuple[int, Any]]]]
@@ -77,7 +77,7 @@ async def everywhere(settings: ServerSettings) -> AsyncIterator[Everywhere]:
 
         async def make(calls: Sequence[Call]) -> list[tuple[int, Any]]:
             answers: list[tuple[int, Any]] = []
-            with anyio.fail_after(AT_MOST_S):
+            with anyio.fail_after(PATIENCE_S):
                 async with anyio.create_task_group() as group:
                     for number, other in enumerate(others):
                         group.start_soon(other.make, calls[number::PROCESSES], answers)

@@ -21,12 +21,12 @@ from sqlalchemy import text, update
 
 from alga_server import ServerSettings
 from alga_server.storage import tables
+from tests.support.patience import PATIENCE_S
 from tests.support.server import Alga, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 PROGRAM = Path(__file__).with_name("queue_worker_process.py")
-AT_MOST_S = 60
 LEASE_S = 60
 HOUR = timedelta(hours=1)
 
@@ -41,7 +41,7 @@ class Worker:
 
     async def asks(self) -> dict[str, Any]:
         """What it asks of its runner next."""
-        with anyio.fail_after(AT_MOST_S):
+        with anyio.fail_after(PATIENCE_S):
             while "\n" not in self._said:
                 self._said += await self._stdout.receive()
         line, _, self._said = self._said.partition("\n")
@@ -122,7 +122,7 @@ async def ended(
     install: Install, count: int, schedule_id: str | None = None
 ) -> list[tuple[str, str, str | None]]:
     """The first runs once so many are over: nominal time, status, reason."""
-    with anyio.fail_after(AT_MOST_S):
+    with anyio.fail_after(PATIENCE_S):
         while True:
             runs = (await install.runs(schedule_id))[:count]
             if len(runs) == count and all(run["status"] != "running" for run in runs):

@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from alga_runner.engine import Budget
-from tests.support.cpu_thread import PASSED, Start, SteppedCpuThread, iterate, submit
+from tests.support.cpu_thread import Start, SteppedCpuThread, iterate, submit
+from tests.support.patience import PASSED
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,6 @@ from alga_runner.engine import Budget, Guest, GuestLimits, LinkedModule
 from alga_runner.engine.cpu_thread import CpuThread
 from alga_runner.errors import CpuLimit, DeadlineExceeded, GuestTrap
 from tests.support.cpu_thread import (
-    PASSED,
     Refused,
     Start,
     SteppedCpuThread,
@@ -23,6 +22,7 @@ from tests.support.cpu_thread import (
     names,
     submit,
 )
+from tests.support.patience import PASSED
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from alga_runner.engine import Budget, Guest
-from tests.support.cpu_thread import PASSED, Start, SteppedCpuThread, cancel_all, iterate, names, submit
+from tests.support.cpu_thread import Start, SteppedCpuThread, cancel_all, iterate, names, submit
+from tests.support.patience import PASSED
 
 pytestmark = pytest.mark.anyio
 

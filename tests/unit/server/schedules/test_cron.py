@@ -232,7 +232,7 @@ def smallest_gap(expression: str) -> int | None:
     return min(gaps, default=10**9)
 
 
-@settings(max_examples=400, deadline=None, database=None)
+@settings(max_examples=400, database=None)
 @given(EXPRESSIONS)
 @example("58,1 0,23 1,29 2,3 *")
 @example("58,1 0,23 1,28 2,3 *")
@@ -247,7 +247,7 @@ def test_the_interval_rule_is_what_the_calendar_says(expression: str) -> None:
             check_cron(expression)
 
 
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=100, database=None)
 @given(EXPRESSIONS)
 def test_an_accepted_expression_fires_no_closer_than_five_minutes(expression: str) -> None:
     try:

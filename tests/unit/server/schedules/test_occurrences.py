@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alga_server.firing import misfires
@@ -170,7 +170,6 @@ INSTANTS = st.integers(0, 3 * 365 * 86_400).map(
 )
 
 
-@settings(deadline=None)
 @given(st.sampled_from(EXPRESSIONS), st.sampled_from(ZONES), INSTANTS)
 def test_in_every_zone_occurrences_are_in_order_and_no_two_alike(
     expression: str, zone: str, start: datetime
@@ -184,7 +183,6 @@ def test_in_every_zone_occurrences_are_in_order_and_no_two_alike(
     assert len({occurrence.nominal_time for occurrence in occurrences}) == len(occurrences)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(EXPRESSIONS), st.sampled_from(ZONES), INSTANTS)
 def test_in_every_zone_starting_anywhere_gives_the_same_occurrences(
     expression: str, zone: str, start: datetime
@@ -196,7 +194,6 @@ def test_in_every_zone_starting_anywhere_gives_the_same_occurrences(
         assert within(expression, zone, occurrence.due_at, start + 2 * DAY - occurrence.due_at) == rest
 
 
-@settings(deadline=None)
 @given(st.sampled_from(EXPRESSIONS), st.sampled_from(ZONES), INSTANTS)
 def test_in_every_zone_the_instants_are_those_of_cronsim(expression: str, zone: str, start: datetime) -> None:
     if zone.endswith(("Lord_Howe", "/LHI")):
