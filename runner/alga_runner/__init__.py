@@ -10,20 +10,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bundles import Bundle, read_bundle
     from .errors import AlgaError
     from .models import ExecuteRequest, ExecuteResponse
     from .runner import Observation, Runner
     from .settings import Settings
 
-__all__ = ["AlgaError", "ExecuteRequest", "ExecuteResponse", "Observation", "Runner", "Settings"]
+__all__ = [
+    "AlgaError",
+    "Bundle",
+    "ExecuteRequest",
+    "ExecuteResponse",
+    "Observation",
+    "Runner",
+    "Settings",
+    "read_bundle",
+]
 
 _HOMES = {
     "AlgaError": "errors",
+    "Bundle": "bundles",
     "ExecuteRequest": "models",
     "ExecuteResponse": "models",
     "Observation": "runner",
     "Runner": "runner",
     "Settings": "settings",
+    "read_bundle": "bundles",
 }
 
 

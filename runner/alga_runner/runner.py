@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 from alga_common.readiness import Finding
 
 from .alga import AlgaServer, connect
-from .bundles import BundleSource, MemoryBundles, bundle_source
+from .bundles import Bundle, BundleSource, HeldBundles, MemoryBundles, bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine
 from .capabilities.operation import RECORDED_BYTES
 from .engine import (
@@ -34,6 +34,7 @@ from .engine import (
 )
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
 from .execution.admission import Admission, Bounds
+from .execution.calls import CallOptions, call_request
 from .execution.failure import add_context, log_detail
 from .execution.programs import Programs, module_loader
 from .guests import CoreHost, CoreProgram, SessionLimits
@@ -79,7 +80,8 @@ class Runner:
 
     ``alga`` answers host calls (default: the server the settings name), ``bundles`` is where extensions are found
     (default: the store the settings name), ``clock_ns`` is the wall clock that guests see, in nanoseconds since 1970.
-    One runner serves any number of concurrent executions, on the asyncio backend. When it ends, they end.
+    One runner serves any number of concurrent executions, on the event loop that entered it, which is asyncio's. When
+    it ends, they end. ``call`` is for programs that hold a bundle, ``execute`` for requests as the HTTP API has them.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class Runner:
         if bundles is None:
             store = self.settings.bundle_store
             bundles = bundle_source(store) if store else MemoryBundles()
-        self._bundles = bundles
+        self._bundles = HeldBundles(bundles)
         self._clock_ns = clock_ns
         self._default_timeout_s = min(self.settings.default_timeout_ms, self.settings.max_timeout_ms) / 1000
         self._default_cpu_s = min(self.settings.default_cpu_ms, self.settings.max_cpu_ms) / 1000
@@ -116,7 +118,7 @@ class Runner:
 
     async def __aenter__(self) -> Self:
         """Make the engine and try it. Raises ``EngineUnavailable``."""
-        _require_asyncio()
+        self._loop = _running_loop()
         async with AsyncExitStack() as stack:
             stack.callback(self.telemetry.close)
             if self._own_alga:
@@ -183,6 +185,22 @@ class Runner:
 
         return await self._alga.check(now)
 
+    async def call(
+        self, bundle: Bundle, method: str, path: str, **options: Unpack[CallOptions]
+    ) -> ExecuteResponse:
+        """Call the handler of ``bundle`` and return its response, of any status.
+
+            bundle = read_bundle("path/to/extension")
+            response = await runner.call(bundle, "POST", "/items", json={"name": "first"})
+            print(response.status, response.body())
+
+        Nothing is granted unless ``grants`` says so. Which endpoints the manifest declares is not checked: the handler
+        sees every method and path. Raises what ``execute`` raises, and ``RequestInvalid`` for a bad argument.
+        """
+        request = call_request(bundle, method, path, **options)
+        self._bundles.hold(request.context.tenant_id, bundle)
+        return await self.execute(request)
+
     async def execute(self, request: ExecuteRequest) -> ExecuteResponse:
         """Run the handler of one extension and return its response.
 
@@ -245,6 +263,11 @@ class Runner:
         if programs is None:
             raise EngineUnavailable(
                 "The runner is not running.", hint="Use it as `async with Runner(settings) as runner`."
+            )
+        if asyncio.get_running_loop() is not self._loop:
+            raise EngineUnavailable(
+                "The runner belongs to another event loop.",
+                hint="Hand the call to its loop: `asyncio.run_coroutine_threadsafe(runner.call(...), loop)`.",
             )
         if not execution.granted <= KNOWN_CAPABILITIES:
             raise UnknownCapabilities(
@@ -317,9 +340,9 @@ async def _end(tasks: TaskGroup) -> None:
     await tasks.__aexit__(None, None, None)
 
 
-def _require_asyncio() -> None:
+def _running_loop() -> asyncio.AbstractEventLoop:
     try:
-        asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
         raise EngineUnavailable(
             "The runner works on asyncio alone.", hint='Use anyio.run(..., backend="asyncio").'

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from .bundle import Bundle
 from .read import read_bundle
-from .source import BundleSource, FolderBundles, MemoryBundles, bundle_source
+from .source import BundleSource, FolderBundles, HeldBundles, MemoryBundles, bundle_source
 
-__all__ = ["Bundle", "BundleSource", "FolderBundles", "MemoryBundles", "bundle_source", "read_bundle"]
+__all__ = [
+    "Bundle",
+    "BundleSource",
+    "FolderBundles",
+    "HeldBundles",
+    "MemoryBundles",
+    "bundle_source",
+    "read_bundle",
+]

@@ -11,6 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
+from weakref import WeakValueDictionary
 
 import anyio.to_thread
 
@@ -56,6 +57,30 @@ class MemoryBundles(BundleSource):
         if bundle is None:
             raise BundleNotFound(f"No bundle {parsed} is in memory for tenant {tenant_id}.")
         return bundle
+
+
+class HeldBundles(BundleSource):
+    """The bundles that callers hold, each for one tenant, in front of another source.
+
+    A bundle that its caller dropped is not kept for it.
+    """
+
+    def __init__(self, source: BundleSource) -> None:
+        self._source = source
+        self._held: WeakValueDictionary[tuple[str, str], Bundle] = WeakValueDictionary()
+
+    def hold(self, tenant_id: str, bundle: Bundle) -> None:
+        """Offer ``bundle`` to the tenant for as long as the caller has it."""
+        self._held[tenant_id, bundle.content_hash] = bundle
+
+    async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+        """See ``BundleSource``."""
+        held = self._held.get((tenant_id, content_hash))
+        return held or await self._source.fetch(tenant_id, extension_id, content_hash)
+
+    async def reachable(self) -> bool:
+        """Whether the other source can be asked."""
+        return await self._source.reachable()
 
 
 class FolderBundles(BundleSource):

@@ -41,11 +41,13 @@ def test_the_library_exports_what_it_lists():
 
     assert library.__all__ == [
         "AlgaError",
+        "Bundle",
         "ExecuteRequest",
         "ExecuteResponse",
         "Observation",
         "Runner",
         "Settings",
+        "read_bundle",
     ]
     assert all(getattr(library, name).__name__ == name for name in library.__all__)
     assert set(library.__all__) <= set(dir(library))
