@@ -36,7 +36,7 @@ def test_a_wait_for_what_must_happen_has_the_one_patience(pattern: str) -> None:
 
 
 def test_a_request_over_a_socket_has_the_one_patience() -> None:
-    """httpx gives up after five seconds, unless told otherwise."""
+    """httpx gives up after five seconds by itself."""
     text = {path: path.read_text() for path in SOURCES}
     calls = [
         (path, call)
