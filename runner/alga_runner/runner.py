@@ -194,7 +194,7 @@ class Runner:
             response = await runner.call(bundle, "POST", "/items", json={"name": "first"})
             print(response.status, response.body())
 
-        Nothing is granted unless ``grants`` says so. Which endpoints the manifest declares is not checked: the handler
+        Nothing is granted but what ``grants`` names. Which endpoints the manifest declares is not checked: the handler
         sees every method and path. Raises what ``execute`` raises, and ``RequestInvalid`` for a bad argument.
         """
         request = call_request(bundle, method, path, **options)

@@ -142,8 +142,8 @@ async def test_a_held_bundle_is_its_tenant_s_alone_and_gone_with_its_holder(
             await runner.execute(execute_request(content_hash, context={"extension_id": "another"}))
 
 
-async def test_one_tenant_has_a_quarter_of_the_places_unless_the_settings_say_so(guest_wat) -> None:
-    """What docs/library.md says of a program whose calls name no tenant."""
+async def test_one_tenant_has_a_quarter_of_the_places_unless_the_settings_give_it_more(guest_wat) -> None:
+    """As docs/library.md describes for a program whose calls name no tenant."""
     spinning = make_bundle(guest_wat("(loop (br 0))"))
     async with Runner(Settings(max_guests=8, max_memory_mb=4, max_queued=0)) as runner:
         calls = [asyncio.ensure_future(runner.call(spinning, "GET", "/")) for _ in range(3)]
