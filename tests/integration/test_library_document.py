@@ -133,7 +133,7 @@ def commands() -> list[str]:
 
 @pytest.mark.processes
 def test_the_commands_install_the_package_from_a_checkout_and_from_a_wheel(tmp_path: Path) -> None:
-    """As printed, with pip told to install into a folder and to take nothing from an index."""
+    """As printed, with variables that make pip install into a folder and take nothing from an index."""
     (tmp_path / "path" / "to").mkdir(parents=True)
     (tmp_path / "path/to/alga-runner").symlink_to(ROOT)
     offline = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}

@@ -324,7 +324,7 @@ def test_a_server_that_goes_away_in_the_middle_of_a_handler_is_a_value_for_the_g
 
 def test_each_half_is_ready_while_the_other_answers_and_accepts_its_token(server, runner) -> None:
     def checks(program) -> set[str]:
-        response = httpx.get(f"{program.url}/readyz", timeout=60, trust_env=False)
+        response = httpx.get(f"{program.url}/readyz", timeout=PATIENCE_S, trust_env=False)
         return set(response.json()["checks"].values())
 
     for program in (server, runner):

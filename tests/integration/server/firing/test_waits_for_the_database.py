@@ -14,6 +14,7 @@ import pytest
 from alga_server import Server, ServerSettings
 from alga_server.errors import DatabaseBusy
 from tests.support.databases import locked
+from tests.support.patience import PATIENCE_S
 from tests.support.server import FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +62,7 @@ async def test_a_run_begins_when_its_claim_has_the_lock_and_ends_when_its_handle
     clock = install.alga.clock
     clock.advance(timedelta(hours=1))
     fake_runner.hold()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
             with locked(install.alga.server):
                 group.start_soon(install.alga.server.dispatcher.run_due)
@@ -90,7 +91,7 @@ async def test_a_run_by_hand_begins_when_it_has_the_lock(
     install: Install, write_begins: Callable[[], Awaitable[None]]
 ) -> None:
     schedule_id = await install.create(cron=HOURLY)
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
             with locked(install.alga.server):
                 group.start_soon(install.run_now, schedule_id)
@@ -109,7 +110,7 @@ async def test_a_version_is_published_when_it_has_the_lock(
     async def publish() -> None:
         published.append(await install.alga.publish(name="com.example.other"))
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
             with locked(install.alga.server):
                 group.start_soon(publish)
@@ -131,7 +132,7 @@ async def test_the_firing_loop_waits_for_a_locked_database_and_then_fires_once(
     await install.create(cron=HOURLY)
     clock = install.alga.clock
     firing = settings.model_copy(update={"dispatch_schedules": True})
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         async with Server(firing, clock=clock, runner_transport=httpx.MockTransport(fake_runner)) as server:
             with locked(server):
                 clock.advance(timedelta(hours=1))
@@ -158,7 +159,7 @@ async def test_a_run_that_ends_while_the_database_is_locked_is_recorded_later_an
     clock = install.alga.clock
     clock.advance(timedelta(hours=1))
     fake_runner.hold()
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
             group.start_soon(install.alga.server.dispatcher.run_due)
             await fake_runner.was_asked(1)

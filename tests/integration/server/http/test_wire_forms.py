@@ -20,6 +20,7 @@ from alga_runner.capabilities import Execution
 from alga_runner.models import ExecutionContext
 from alga_runner.service import create_service
 from alga_runner.service.server import config, listening
+from tests.support.patience import PATIENCE_S
 from tests.support.server import ADMIN_TOKEN, GATEWAY_TOKEN, RUNNER_TOKEN, Alga, Install, ScriptedRunner
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +52,7 @@ async def exchange(port: int, request: bytes) -> tuple[bytes, bytes]:
     async with await anyio.connect_tcp("127.0.0.1", port) as stream:
         await stream.send(request)
         answer = b""
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_S):
             async for part in stream:
                 answer += part
     head, _, body = answer.partition(b"\r\n\r\n")
