@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import ClassVar, Protocol
 
 _TENANT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -35,3 +36,15 @@ def retry_after_s(header: str | None) -> int | None:
     if header is None or not (header.isascii() and header.isdigit()) or len(header) > 9:
         return None
     return int(header)
+
+
+class Coded(Protocol):
+    """An error with a stable code."""
+
+    code: ClassVar[str]
+
+
+def codes_below(*roots: type[Coded]) -> set[str]:
+    """Return the codes of the errors below ``roots``, and of those of them that declare one themselves."""
+    codes = {root.code for root in roots if "code" in vars(root)}
+    return codes.union(*(codes_below(*root.__subclasses__()) for root in roots))

@@ -20,7 +20,7 @@ from alga_common.readiness import Finding
 
 from .alga import AlgaServer, connect
 from .bundles import Bundle, BundleSource, HeldBundles, MemoryBundles, bundle_source
-from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine
+from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine, host_call_statuses
 from .capabilities.operation import RECORDED_BYTES
 from .engine import (
     Budget,
@@ -95,6 +95,7 @@ class Runner:
         """Raises ``SettingsError`` for settings that cannot be used; nothing has started yet."""
         self.settings = settings or Settings.load()
         self.telemetry = Telemetry()
+        self.telemetry.expect_host_calls(host_call_statuses())
         self._own_alga = alga is None
         self._alga = alga or connect(self.settings)
         if bundles is None:
@@ -235,6 +236,7 @@ class Runner:
     async def _carry_out(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
         """One execution, reported with any outcome."""
         status, detail, started, programs = "cancelled", None, perf_counter(), self._programs
+        http_status: int | None = None
         self.telemetry.execution_began()
         try:
             response = await self._execute(request, execution)
@@ -243,14 +245,24 @@ class Runner:
             reported = await add_context(error, request, execution, self.timeout_s(request), programs)
             detail = log_detail(reported)
             raise reported from error.__cause__
+        except Exception:
+            status = "internal"
+            raise
         else:
-            status = "ok"
+            status, http_status = "ok", response.status
             return response
         finally:
             if execution.log:
                 self._pass_on_log(execution)
             endpoint = None if programs is None else programs.endpoint(request)
-            self.telemetry.execution(status, perf_counter() - started, request.context, detail, endpoint)
+            self.telemetry.execution(
+                status,
+                perf_counter() - started,
+                request.context,
+                detail=detail,
+                endpoint=endpoint,
+                http_status=http_status,
+            )
 
     def _pass_on_log(self, execution: Execution) -> None:
         if self.settings.log_guest_lines:

@@ -23,7 +23,7 @@ from alga_runner.errors import SettingsError
 from .catalog.bundle_store import BundleStore
 from .catalog.bundle_sync import BundleCopies
 from .clock import Clock, MovableClock, OffsetClock, SystemClock
-from .errors import NoSuchRoute, ServerError
+from .errors import SERVER_CODES, NoSuchRoute, ServerError, metric_label
 from .execution.executions import Executor
 from .execution.runner_client import RunnerClient
 from .execution.tokens import ExecutionTokens
@@ -31,6 +31,7 @@ from .firing.dispatcher import Dispatcher
 from .firing.queue.jobs import EmbeddedJobs
 from .firing.queue.procrastinate import QueuedJobs
 from .firing.reconcile.reconciler import Reconciler
+from .firing.recording import RUN_CODES
 from .http import readiness
 from .http.admin import extensions, installs, maintenance, runs, schedules
 from .http.admin.audit import AuditTrail, note
@@ -38,6 +39,7 @@ from .http.dependencies import Services
 from .http.edge import Edge
 from .http.gateway import gateway
 from .http.internal import routes as internal
+from .http.internal.operations import OPERATIONS
 from .http.openapi import DescribedApp
 from .http.responses import Answer, answer_error, validation_failed
 from .http.schemas import Health, Readiness
@@ -75,7 +77,12 @@ class Server:
         self._store = store = BundleStore(settings.bundle_store) if settings.bundle_store else None
         tokens = ExecutionTokens(database, clock)
         self._runner = RunnerClient(settings, runner_transport)
-        metrics = Metrics()
+        metrics = Metrics(
+            operations=[*OPERATIONS, "unknown"],
+            statuses=sorted(map(metric_label, SERVER_CODES)),
+            codes=sorted(SERVER_CODES),
+            run_codes=RUN_CODES,
+        )
         executor = Executor(settings, clock, tokens, self._runner)
         dispatcher = Dispatcher(settings, clock, database, metrics, executor, jobs=jobs)
         bundles = BundleCopies(database, store)

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from alga_common.wire import codes_below
+
 _RUNNER_CODE = re.compile(r"([a-z][a-z0-9_]{0,63})(?::\s*([a-z][a-z0-9_]{0,63}):|:|$)")
 
 
@@ -43,7 +45,12 @@ class ServerError(Exception):
     @property
     def label(self) -> str:
         """The ``status`` of the call's metric."""
-        return {"internal_error": "internal", "capability_denied": "denied"}.get(self.code, self.code)
+        return metric_label(self.code)
+
+
+def metric_label(code: str) -> str:
+    """Return the ``status`` of a scheduler call's metric for a refusal with ``code``."""
+    return {"internal_error": "internal", "capability_denied": "denied"}.get(code, code)
 
 
 class Unauthorized(ServerError, code="unauthorized", status=401):
@@ -219,3 +226,7 @@ class ExecutionFailed(RunnerFailure, code="execution_failed"):
 
 class ExecutionTimedOut(ExecutionFailed, code="execution_timed_out", status=504):
     """The execution did not finish within its time"""
+
+
+SERVER_CODES = frozenset(codes_below(ServerError))
+"""Every code that the server refuses a request with."""

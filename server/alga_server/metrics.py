@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
+TRIGGERS = ("schedule", "run_now")
+OTHER = "other"
+"""The code of a run that ended with one that is not known here: a runner may have codes of its own."""
+
 
 class Metrics:
-    """The metrics of ``GET /metrics``. Labels are bounded: known operations, and codes of the error tree."""
+    """The metrics of ``GET /metrics``. Labels are bounded: known operations, and codes of the error tree.
 
-    def __init__(self) -> None:
+    Known values of labels are there, at zero, before anything was counted: a rate needs an earlier value.
+    ``operations`` are those of the scheduler API; its calls end with ``statuses``, those of gateway and admin API with
+    ``codes`` if they are refused, and failed runs with ``run_codes``.
+    """
+
+    def __init__(
+        self,
+        *,
+        operations: Iterable[str] = (),
+        statuses: Iterable[str] = (),
+        codes: Iterable[str] = (),
+        run_codes: Iterable[str] = (),
+    ) -> None:
+        self._run_codes = {*run_codes, "run_lost"}
         self._registry = CollectorRegistry()
         self._calls = Counter(
             "extension_scheduler_api_calls",
@@ -38,7 +63,7 @@ class Metrics:
         self._runs = Counter(
             "alga_server_schedule_runs",
             "Runs of schedules that ended, or were skipped.",
-            ["status", "trigger"],
+            ["status", "trigger", "code"],
             registry=self._registry,
         )
         self._skipped = Counter(
@@ -87,6 +112,62 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._admin_calls = Counter(
+            "alga_server_admin_calls", "Calls of the admin API.", ["outcome"], registry=self._registry
+        )
+        self._running = Gauge(
+            "alga_server_schedule_runs_in_progress",
+            "Runs of schedules under way on this server.",
+            registry=self._registry,
+        )
+        self._places = Gauge(
+            "alga_server_schedule_run_places",
+            "Runs of schedules that may be under way on this server.",
+            registry=self._registry,
+        )
+        known = ["success", "cancelled", *statuses]
+        for operation in operations:
+            self._duration.labels(operation)
+            for status in known:
+                self._calls.labels(operation, status)
+        for outcome in ("success", "cancelled", *codes):
+            self._gateway_calls.labels(outcome)
+            self._admin_calls.labels(outcome)
+        for outcome in ("handler_error", "client_gone"):
+            self._gateway_calls.labels(outcome)
+        self._admin_calls.labels("method_not_allowed")
+        self._start_runs_at_zero()
+
+    def _start_runs_at_zero(self) -> None:
+        for trigger in TRIGGERS:
+            self._fired.labels(trigger)
+            for status, code in (
+                ("success", "none"),
+                ("skipped", "none"),
+                ("lost", "run_lost"),
+                *(("error", code) for code in sorted({*self._run_codes, OTHER} - {"run_lost"})),
+            ):
+                self._runs.labels(status, trigger, code)
+        for reason in ("overlap", "install_disabled", "schedule_disabled", "missed", "superseded"):
+            self._skipped.labels(reason)
+        for reason in ("lease_expired", "shutdown"):
+            self._lost.labels(reason)
+
+    def watch_runs(self, running: Callable[[], int], places: int) -> None:
+        """Ask ``running`` for how many runs are under way when metrics are read; there are ``places`` for them."""
+        self._running.set_function(running)
+        self._places.set(places)
+
+    def admin_call(self, outcome: str) -> None:
+        """Count one call: ``outcome`` is ``success``, ``cancelled`` or an error's code."""
+        self._admin_calls.labels(outcome).inc()
+
+    def expect_discrepancies(self, kinds: Iterable[str]) -> None:
+        """Count discrepancies of these kinds from zero on."""
+        for kind in kinds:
+            for outcome in ("repaired", "left"):
+                self._discrepancies.labels(kind, outcome)
+
     def discrepancy(self, kind: str, *, repaired: bool) -> None:
         """Count a discrepancy, ``repaired`` or left for a person."""
         self._discrepancies.labels(kind, "repaired" if repaired else "left").inc()
@@ -96,9 +177,12 @@ class Metrics:
         self._calls.labels(operation, status).inc()
         self._duration.labels(operation).observe(duration_s)
 
-    def schedule_run(self, status: str, trigger: str, reason: str | None, missed: int) -> None:
+    def schedule_run(
+        self, status: str, trigger: str, *, reason: str | None, code: str | None, missed: int
+    ) -> None:
         """Count one run that ended or was skipped; ``missed`` is how many occurrences it passed over."""
-        self._runs.labels(status, trigger).inc()
+        label = "none" if code is None else code if code in self._run_codes else OTHER
+        self._runs.labels(status, trigger, label).inc()
         if status == "skipped":
             self._skipped.labels(reason).inc()
         elif reason == "missed":
@@ -116,7 +200,10 @@ class Metrics:
             self._lag.observe(lag.total_seconds())
 
     def gateway_call(self, outcome: str, duration_s: float) -> None:
-        """Count one call: ``outcome`` is ``success``, ``client_gone``, ``cancelled`` or an error's code."""
+        """Count one call: ``outcome`` is ``success``, ``client_gone``, ``cancelled`` or an error's code.
+
+        It is ``handler_error`` where the handler answered 500 or above.
+        """
         self._gateway_calls.labels(outcome).inc()
         self._gateway_duration.observe(duration_s)
 

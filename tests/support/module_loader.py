@@ -29,7 +29,8 @@ async def main():
     sys.stdin.buffer.read(1)
     await loader.load(wasm, "acme")
 anyio.run(main)
-print(*(line for line in telemetry.render().decode().splitlines() if line.startswith("alga_runner_code_cache")))
+lines = telemetry.render().decode().splitlines()
+print(*(line for line in lines if line.startswith("alga_runner_code_cache") and not line.endswith(" 0.0")))
 """
 
 
@@ -50,17 +51,21 @@ class Loading:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What the cache had, by result."""
+        """What the cache had, by result, apart from zeros."""
         pattern = r'^alga_runner_code_cache_total\{result="(\w+)"\} (\d+)'
         shown = self._telemetry.render().decode()
-        return {result: int(count) for result, count in re.findall(pattern, shown, re.MULTILINE)}
+        return {
+            result: int(count) for result, count in re.findall(pattern, shown, re.MULTILINE) if int(count)
+        }
 
     @property
     def compilations(self) -> dict[str, int]:
-        """How many compilations there were, by status."""
+        """How many compilations there were, by status, apart from zeros."""
         pattern = r'^alga_runner_compile_seconds_count\{status="(\w+)"\} (\d+)'
         shown = self._telemetry.render().decode()
-        return {status: int(count) for status, count in re.findall(pattern, shown, re.MULTILINE)}
+        return {
+            status: int(count) for status, count in re.findall(pattern, shown, re.MULTILINE) if int(count)
+        }
 
     @property
     def log(self) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from ..errors import HostCallCode
 from ..models import KNOWN_CAPABILITIES
 from . import context, log, scheduler
 from .gate import Codec, Gate
@@ -20,6 +21,7 @@ __all__ = [
     "LogLimits",
     "LogLine",
     "Operation",
+    "host_call_statuses",
 ]
 
 
@@ -42,3 +44,17 @@ def build_table(*groups: Iterable[Operation[Any, Any]]) -> Mapping[str, Operatio
 
 OPERATIONS = build_table(context.OPERATIONS, log.OPERATIONS, scheduler.OPERATIONS)
 """Every operation, by name. Imports, gate, documents and tests derive from it."""
+
+_ANY_CALL = (
+    *("ok", "breach", "cancelled"),
+    *(HostCallCode.DENIED, HostCallCode.VALIDATION_FAILED, HostCallCode.TOO_LARGE),
+    *(HostCallCode.TIMEOUT, HostCallCode.INTERNAL),
+)
+
+
+def host_call_statuses() -> dict[str, list[str]]:
+    """By operation, the statuses that its calls can end with, apart from an execution's limits: for metrics."""
+    return {
+        name: sorted({*map(str, _ANY_CALL), *map(str, operation.codes)})
+        for name, operation in OPERATIONS.items()
+    }

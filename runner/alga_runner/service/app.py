@@ -25,6 +25,10 @@ logger = logging.getLogger("alga_runner")
 CLIENT_GONE = 499
 """The status in log and metrics when the client closed the connection; it is never sent."""
 
+EXECUTE_STATUSES = (200, 400, 401, 405, 408, 413, 415, 422, 429, CLIENT_GONE, 500, 503)
+PROBE_STATUSES = (200, 405, 500, 503)
+"""What routes answer, for metrics."""
+
 Route = Callable[[Exchange], Awaitable[Answer]]
 
 
@@ -59,6 +63,8 @@ class Service:
             "/readyz": {"GET": health.ready, "HEAD": health.ready},
             "/metrics": {"GET": health.metrics, "HEAD": health.metrics},
         }
+        answered = dict.fromkeys(self._routes, PROBE_STATUSES)
+        runner.telemetry.expect_http_requests(answered | {"/v1/execute": EXECUTE_STATUSES, "other": (404,)})
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""

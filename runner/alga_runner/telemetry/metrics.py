@@ -5,9 +5,18 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
-from ..errors import ServerFault
+from alga_common.wire import codes_below
+
+from ..errors import (
+    BundleError,
+    EngineError,
+    ExecutionError,
+    ModuleError,
+    RequestError,
+    ServerFault,
+)
 from .exposition import Family, Snapshot, render
 
 _HOST_CALL_BOUNDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
@@ -89,6 +98,21 @@ FAMILIES = (
 )
 
 
+HANDLER_ERROR = "handler_error"
+"""The status of an execution whose handler answered 500 or above, in metrics."""
+
+
+EXECUTION_STATUSES = (
+    *("ok", HANDLER_ERROR, "cancelled", "internal"),
+    *sorted(codes_below(EngineError, BundleError, ModuleError, RequestError, ExecutionError)),
+)
+REFUSALS = (
+    *("queue_full", "queue_timeout", "bytes", "draining"),
+    *("tenant_queue_full", "tenant_queue_timeout", "tenant_bytes"),
+)
+COMPILE_STATUSES = ("ok", "cancelled", *sorted(codes_below(ModuleError)))
+
+
 class Histogram:
     """Counts of observations by bucket, each alone, and their sum."""
 
@@ -112,23 +136,39 @@ class Histogram:
 class Metrics:
     """The numbers of one runner, all but ``dropped`` added to by its event loop alone. Durations are in seconds.
 
-    A status is ``ok`` or a code; as a label it is ``success``, or the code with underscores (``not_found``).
+    A status is ``ok`` or a code; as a label it is ``success``, or the code with underscores (``not_found``). Known
+    values of labels are there, at zero, before anything was counted: a rate needs an earlier value.
     """
 
     def __init__(self) -> None:
         self._host_calls: Counter[tuple[str, str]] = Counter()
         self._host_call_seconds: dict[str, Histogram] = defaultdict(lambda: Histogram(_HOST_CALL_BOUNDS))
-        self._executions: Counter[str] = Counter()
+        self._executions: Counter[str] = Counter(dict.fromkeys(EXECUTION_STATUSES, 0))
         self._execution_seconds = Histogram(_EXECUTION_BOUNDS)
         self._in_progress = 0
         self._places: Callable[[], tuple[int, int]] = _no_places
-        self._refused: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter(dict.fromkeys(REFUSALS, 0))
         self._server_faults: Counter[str] = Counter({fault.value: 0 for fault in ServerFault})
         self._http_requests: Counter[tuple[str, str]] = Counter()
-        self._code_cache: Counter[str] = Counter()
+        self._code_cache: Counter[str] = Counter(dict.fromkeys(("hit", "miss", "discarded"), 0))
         self._compile_seconds: dict[str, Histogram] = defaultdict(lambda: Histogram(_COMPILE_BOUNDS))
+        for status in COMPILE_STATUSES:
+            self._compile_seconds[status] = Histogram(_COMPILE_BOUNDS)
         self._dropped = 0
         self._dropping = threading.Lock()
+
+    def expect_host_calls(self, statuses: Mapping[str, Iterable[str]]) -> None:
+        """Have counters for the operations that there are, each with the ``statuses`` that its calls can have."""
+        for operation, known in statuses.items():
+            self._host_call_seconds[operation]
+            for status in known:
+                self._host_calls[operation, status] += 0
+
+    def expect_http_requests(self, routes: Mapping[str, Iterable[int]]) -> None:
+        """Have counters for the routes that there are, each with the HTTP statuses that it answers."""
+        for route, known in routes.items():
+            for status in known:
+                self._http_requests[route, str(status)] += 0
 
     def host_call(self, operation: str, status: str, duration_s: float) -> None:
         """Count one host call."""

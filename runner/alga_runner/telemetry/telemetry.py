@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic, time
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from alga_common.rate import TokenBucket
 from ..errors import ServerFault
 from .exposition import Snapshot
 from .lines import MAX_QUEUED_LINES, Line, LogQueue
-from .metrics import Metrics
+from .metrics import HANDLER_ERROR, Metrics
 
 logging.getLogger("alga_runner").addHandler(logging.NullHandler())  # quiet until an application configures it
 
@@ -128,14 +128,17 @@ class Telemetry:
         status: str,
         duration_s: float,
         who: Who,
+        *,
         detail: str | None = None,
         endpoint: str | None = None,
+        http_status: int | None = None,
     ) -> None:
         """Report one execution of ``who``; ``status`` is ``ok`` or the code of the error that ended it.
 
-        ``endpoint`` is its handler as the manifest declares it, if that is known.
+        ``endpoint`` is its handler as the manifest declares it, if that is known; ``http_status`` is the response's.
         """
-        self._metrics.execution(status, duration_s)
+        failed = status == "ok" and http_status is not None and http_status >= 500
+        self._metrics.execution(HANDLER_ERROR if failed else status, duration_s)
         level = logging.INFO if status == "ok" else logging.WARNING
         if self._lines.wanted(level):
             self._lines.write(
@@ -158,6 +161,14 @@ class Telemetry:
                 self._metrics.dropped()
                 return
             self._lines.write(_line(number, "guest_log", level, who, detail=message))
+
+    def expect_host_calls(self, statuses: Mapping[str, Iterable[str]]) -> None:
+        """Count calls of these operations from zero on, each with the statuses it can end with."""
+        self._metrics.expect_host_calls(statuses)
+
+    def expect_http_requests(self, routes: Mapping[str, Iterable[int]]) -> None:
+        """Count requests of these routes from zero on, each with the HTTP statuses it answers."""
+        self._metrics.expect_http_requests(routes)
 
     def execution_began(self) -> None:
         """One more execution is in progress, until ``execution`` reports it."""

@@ -32,7 +32,7 @@ class Totals:
     def __init__(self, workers: Callable[[], Collection[WorkerProcess]]) -> None:
         self._workers = workers
         self._ended: Snapshot = {}
-        self._replacements: Counter[str] = Counter()
+        self._replacements: Counter[str] = Counter(dict.fromkeys(("crash", "memory", "asked"), 0))
         self._measuring = anyio.Lock()
         self._measured_at = -1.0
         self._sum: Snapshot = {}

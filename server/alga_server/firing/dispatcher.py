@@ -90,6 +90,7 @@ class Dispatcher:
         self._turn = anyio.Lock()
         self._woken = anyio.Event()
         self._live: dict[str, _Live] = {}
+        metrics.watch_runs(lambda: len(self._live), settings.max_schedule_runs)
         self._group: TaskGroup | None = None
         self._closing = False
 

@@ -13,8 +13,11 @@ from datetime import datetime, timedelta
 import anyio
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
+from alga_common.wire import codes_below
+from alga_runner.errors import BundleError, EngineError, ExecutionError, ModuleError, RequestError
+
 from ..clock import Clock
-from ..errors import DatabaseUnavailable
+from ..errors import DatabaseUnavailable, RunnerFailure
 from ..metrics import Metrics
 from ..schedules.policies import policy_of
 from ..schedules.validation import storable_part
@@ -29,6 +32,15 @@ _LOST: dict[Reason, str] = {
     "lease_expired": "The run was lost: the server that ran it stopped answering",
     "shutdown": "The run was cut off: the server that ran it was stopped",
 }
+
+
+RUN_CODES = frozenset(
+    {"handler_status", "internal_error", "endpoint_not_found", "cancelled", "internal"}
+    | {"execute_failed", "bundle_fetch_failed", "engine_init_failed", "idempotency_key_reused"}
+    | {"missing_routing_headers", "routing_headers_mismatch"}
+    | codes_below(RunnerFailure, EngineError, BundleError, ModuleError, RequestError, ExecutionError)
+)
+"""Codes with which a run ends in an error; a runner may have codes of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +188,7 @@ def _lose(connection: Connection, which: ColumnElement[bool], reason: Reason, cl
 
 def report(run: Run, metrics: Metrics) -> None:
     """Log and count a run that is over or was skipped; neither shows its payload or its handler's words."""
-    metrics.schedule_run(run.status, run.trigger, run.reason, run.missed)
+    metrics.schedule_run(run.status, run.trigger, reason=run.reason, code=run.error_code, missed=run.missed)
     logger.log(
         logging.INFO if run.status in {"success", "skipped"} else logging.WARNING,
         "Schedule run: %s",

@@ -226,8 +226,8 @@ def test_the_server_counts_runs_by_status_and_trigger(alga: Alga, demo: Extensio
 
     metrics = alga.server_metrics()
 
-    assert 'alga_server_schedule_runs_total{status="success",trigger="run_now"} 1.0' in metrics
-    assert 'alga_server_schedule_runs_total{status="success",trigger="schedule"} 3.0' in metrics
+    assert 'alga_server_schedule_runs_total{code="none",status="success",trigger="run_now"} 1.0' in metrics
+    assert 'alga_server_schedule_runs_total{code="none",status="success",trigger="schedule"} 3.0' in metrics
 
 
 # Clean up schedules on extension disable or uninstall

@@ -69,7 +69,8 @@ def live_guests() -> int:
 def executions(runner: Runner) -> dict[str, float]:
     lines = runner.telemetry.render().decode().splitlines()
     name = "alga_runner_executions_total{"
-    return {line.split('"')[1]: float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name)}
+    counts = {line.split('"')[1]: float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name)}
+    return {status: count for status, count in counts.items() if count}
 
 
 class Connection:

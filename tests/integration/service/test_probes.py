@@ -284,3 +284,22 @@ async def test_a_wrong_token_is_an_error_line_at_the_start(
 
     [line] = failures(caplog)
     assert (line.levelname, line.__dict__["status"]) == ("ERROR", "refused")
+
+
+async def test_known_labels_are_at_zero_before_the_first_request(client) -> None:
+    lines = (await client.get("/metrics")).text.splitlines()
+
+    for sample in (
+        'alga_runner_executions_total{status="success"}',
+        'alga_runner_executions_total{status="handler_error"}',
+        'alga_runner_executions_total{status="guest_trap"}',
+        'alga_runner_executions_total{status="deadline_exceeded"}',
+        'alga_runner_executions_refused_total{reason="tenant_queue_full"}',
+        'alga_runner_http_requests_total{route="/v1/execute",status="503"}',
+        'alga_runner_host_calls_total{operation="scheduler.create",status="rate_limited"}',
+        'alga_runner_compile_seconds_count{status="compile_timeout"}',
+        'alga_runner_code_cache_total{result="discarded"}',
+        'alga_runner_server_faults_total{fault="unauthorized"}',
+        'extension_scheduler_api_calls_total{operation="list",status="success"}',
+    ):
+        assert f"{sample} 0.0" in lines

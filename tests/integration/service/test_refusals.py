@@ -26,7 +26,10 @@ def refused(client, headers, runner):
         response = await client.post("/v1/execute", content=content, headers=sent)
         assert response.status_code == status
         assert response.headers["cache-control"] == "no-store"
-        assert b"alga_runner_executions_total{" not in runner.telemetry.render()
+        lines = runner.telemetry.render().decode().splitlines()
+        ended = [line.endswith(" 0.0") for line in lines if line.startswith("alga_runner_executions_total{")]
+        assert ended
+        assert all(ended)
         document = response.json()
         assert document.keys() - {"fields"} == {"error", "message"}
         return document

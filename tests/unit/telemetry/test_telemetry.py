@@ -75,6 +75,11 @@ def samples(telemetry: Telemetry, name: str) -> dict[str, float]:
     return {sample: float(value) for sample, value in lines if sample.partition("{")[0] == name}
 
 
+def counted(telemetry: Telemetry, name: str) -> dict[str, float]:
+    """Like ``samples``, without those that are zero."""
+    return {sample: value for sample, value in samples(telemetry, name).items() if value}
+
+
 def dropped(telemetry: Telemetry) -> float:
     return samples(telemetry, "alga_runner_log_lines_dropped_total")["alga_runner_log_lines_dropped_total"]
 
@@ -264,10 +269,12 @@ def test_durations_are_observed_per_operation(telemetry: Telemetry) -> None:
 def test_executions_are_counted_by_status(telemetry: Telemetry) -> None:
     telemetry.execution("ok", 0.25, WHO)
     telemetry.execution("guest_trap", 0.5, WHO)
-    telemetry.execution("ok", 0.25, WHO)
+    telemetry.execution("ok", 0.25, WHO, http_status=499)
+    telemetry.execution("ok", 0.0, WHO, http_status=500)
 
-    assert samples(telemetry, "alga_runner_executions_total") == {
+    assert counted(telemetry, "alga_runner_executions_total") == {
         'alga_runner_executions_total{status="success"}': 2.0,
+        'alga_runner_executions_total{status="handler_error"}': 1.0,
         'alga_runner_executions_total{status="guest_trap"}': 1.0,
     }
     assert samples(telemetry, "alga_runner_execution_seconds_sum") == {
@@ -279,4 +286,4 @@ def test_two_runners_count_apart(telemetry: Telemetry, logger: logging.Logger) -
     other = Telemetry(logger)
     telemetry.execution("ok", 0.25, WHO)
 
-    assert samples(other, "alga_runner_executions_total") == {}
+    assert counted(other, "alga_runner_executions_total") == {}

@@ -25,11 +25,11 @@ def show_counters(stage: Stage) -> None:
 
 
 def counted(metrics: str) -> Counter[tuple[str, str]]:
-    """The scheduler counters in Prometheus' text form, by operation (``get-endpoints``) and status."""
+    """The scheduler counters in Prometheus' text form, by operation (``get-endpoints``) and status, without zeros."""
     counts: Counter[tuple[str, str]] = Counter()
     for labels, value in _samples(metrics, _CALLS):
         counts[_dashed(labels["operation"]), labels["status"]] += value
-    return counts
+    return +counts
 
 
 def _show_calls(stage: Stage, runner: Counter[tuple[str, str]], server: Counter[tuple[str, str]]) -> None:
@@ -54,7 +54,9 @@ def _show_calls(stage: Stage, runner: Counter[tuple[str, str]], server: Counter[
 def _show_executions(stage: Stage, server: str, runner: str) -> None:
     stage.title("Executions")
     gateway = _total(server, "alga_server_gateway_calls_total", outcome="success")
-    fired = _total(server, "alga_server_schedule_runs_total", status="success", trigger="schedule")
+    fired = _total(
+        server, "alga_server_schedule_runs_total", code="none", status="success", trigger="schedule"
+    )
     executed = _total(runner, "alga_runner_executions_total", status="success")
     stage.page.table(
         ("COUNTED BY", "METRIC", "VALUE"),
@@ -62,7 +64,7 @@ def _show_executions(stage: Stage, server: str, runner: str) -> None:
             ("server", 'alga_server_gateway_calls_total{outcome="success"}', str(gateway)),
             (
                 "server",
-                'alga_server_schedule_runs_total{status="success",trigger="schedule"}',
+                'alga_server_schedule_runs_total{code="none",status="success",trigger="schedule"}',
                 str(fired),
             ),
             ("runner", 'alga_runner_executions_total{status="success"}', str(executed)),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import anyio
 from anyio.abc import TaskGroup
@@ -30,7 +30,7 @@ from ...settings import ServerSettings
 from ...storage import locks, tables
 from ...storage.database import Database
 from ..queue.jobs import JobRunner
-from .checks import LONGEST_LEASE, Calendar, Discrepancy, judge
+from .checks import LONGEST_LEASE, Calendar, Discrepancy, Kind, judge
 
 logger = logging.getLogger("alga_server")
 
@@ -70,6 +70,7 @@ class Reconciler:
         self._clock = clock
         self._database = database
         self._metrics = metrics
+        metrics.expect_discrepancies(get_args(Kind))
         self._repaired = repaired
         self._jobs = jobs
         self._every = timedelta(seconds=settings.reconcile_seconds)

@@ -47,7 +47,8 @@ class AuditTrail:
         request_id = single_header(request, "x-request-id") or str(uuid4())
         call: dict[str, Any] = {"request_id": request_id}
         scope.setdefault("state", {})["audit"] = call
-        clock = scope["app"].state.services.clock
+        services = scope["app"].state.services
+        clock = services.clock
         started = clock.monotonic()
         http_status: int | None = None
 
@@ -69,12 +70,13 @@ class AuditTrail:
         finally:
             if failed:
                 call.setdefault("status", "cancelled")
+            services.metrics.admin_call(call.setdefault("status", "success"))
             _log(scope["method"], call, http_status, clock.monotonic() - started)
 
 
 def _log(method: str, call: dict[str, Any], http_status: int | None, duration_s: float) -> None:
     operation = call.get("operation") or f"{cut(method, 16)} of no route"
-    status = call.get("status", "success")
+    status = call["status"]
     ids = {name: cut(str(call[name]), _MAX_FIELD) for name in _IDS if call.get(name) is not None}
     logger.log(
         logging.INFO if http_status is None or http_status not in {401, 403, 500} else logging.WARNING,

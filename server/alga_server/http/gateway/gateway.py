@@ -112,7 +112,7 @@ class _Call:
         except Exception:
             logger.exception("Gateway call failed", extra={"action": "gateway_failure"})
             return self._refusal(ServerError())
-        self._outcome = "success"
+        self._outcome = "handler_error" if response.status_code >= 500 else "success"
         return response
 
     async def _carry_out(self) -> Response:

@@ -195,7 +195,7 @@ async def test_a_run_is_counted_with_its_lag(install: Install, fake_runner: Fake
     await install.alga.pass_time(hours=1, seconds=3)
 
     metrics = await install.alga.metrics()
-    assert 'alga_server_schedule_runs_total{status="success",trigger="schedule"} 1.0' in metrics
+    assert 'alga_server_schedule_runs_total{code="none",status="success",trigger="schedule"} 1.0' in metrics
     assert "alga_server_schedule_lag_seconds_sum 3.0" in metrics
 
 

@@ -262,7 +262,9 @@ async def test_attempts_are_counted_apart_from_firings(install: Install, fake_ru
     text = await install.alga.metrics()
     assert 'alga_server_schedule_fired_total{trigger="schedule"} 1.0' in text
     assert "alga_server_schedule_retries_total 1.0" in text
-    assert 'alga_server_schedule_runs_total{status="error",trigger="schedule"} 2.0' in text
+    assert (
+        'alga_server_schedule_runs_total{code="handler_status",status="error",trigger="schedule"} 2.0' in text
+    )
     assert "alga_server_schedule_lag_seconds_count 1.0" in text
 
 

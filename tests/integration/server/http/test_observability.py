@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from alga_runner.errors import SettingsError
 from alga_server import ManualClock, Server, ServerSettings, SystemClock, create_app
+from alga_server.metrics import Metrics
 from tests.support.server import Alga, Install
 
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
@@ -24,6 +25,13 @@ CALLS = "extension_scheduler_api_calls_total"
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if getattr(record, "action", "") == "scheduler_api_call"]
+
+
+def calls_counted(metrics: str) -> float:
+    """How many calls of the scheduler API there were, of any operation."""
+    lines = [line for line in metrics.splitlines() if line.startswith(f"{CALLS}{{")]
+    assert lines, "operations are there from zero on"
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 async def test_health_is_ok(alga: Alga) -> None:
@@ -87,13 +95,51 @@ async def test_a_made_up_operation_makes_no_new_series(install: Install, alga: A
     assert f'{CALLS}{{operation="unknown",status="validation_failed"}} 1.0' in metrics
 
 
+async def test_known_labels_are_at_zero_before_the_first_call(settings: ServerSettings) -> None:
+    async with Server(settings) as server:
+        transport = httpx.ASGITransport(server.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            lines = (await client.get("/metrics")).text.splitlines()
+
+    for sample in (
+        f'{CALLS}{{operation="create",status="rate_limited"}}',
+        f'{CALLS}{{operation="unknown",status="unauthorized"}}',
+        'alga_server_gateway_calls_total{outcome="handler_error"}',
+        'alga_server_gateway_calls_total{outcome="runner_unavailable"}',
+        'alga_server_admin_calls_total{outcome="unauthorized"}',
+        'alga_server_schedule_runs_total{code="guest_trap",status="error",trigger="schedule"}',
+        'alga_server_schedule_runs_total{code="runner_unavailable",status="error",trigger="run_now"}',
+        'alga_server_schedule_runs_total{code="other",status="error",trigger="schedule"}',
+        'alga_server_schedule_runs_total{code="run_lost",status="lost",trigger="schedule"}',
+        'alga_server_schedule_skipped_total{reason="overlap"}',
+        'alga_server_schedule_lost_total{reason="lease_expired"}',
+        'alga_server_schedule_discrepancies_total{discrepancy="not_scheduled",outcome="repaired"}',
+        "alga_server_schedule_runs_in_progress",
+    ):
+        assert f"{sample} 0.0" in lines
+    assert "alga_server_schedule_run_places 50.0" in lines
+
+
+def test_a_run_s_code_that_only_its_runner_knows_makes_no_new_series() -> None:
+    metrics = Metrics(run_codes=["guest_trap"])
+
+    for code in ("guest_trap", "made-up-1", "made-up-2"):
+        metrics.schedule_run("error", "schedule", reason=None, code=code, missed=0)
+
+    shown = metrics.text().decode()
+    name = "alga_server_schedule_runs_total"
+    assert f'{name}{{code="guest_trap",status="error",trigger="schedule"}} 1.0' in shown
+    assert f'{name}{{code="other",status="error",trigger="schedule"}} 2.0' in shown
+    assert "made-up" not in shown
+
+
 async def test_two_servers_count_apart(alga: Alga, install: Install, settings: ServerSettings) -> None:
     await install.call("list")
 
     async with Server(settings) as other:
         transport = httpx.ASGITransport(other.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
-            assert "status=" not in (await client.get("/metrics")).text
+            assert calls_counted((await client.get("/metrics")).text) == 0
 
 
 @pytest.mark.parametrize(
@@ -117,7 +163,7 @@ async def test_a_read_that_the_database_fails_is_a_failure_and_not_nothing(
 async def test_an_admins_call_is_not_counted_as_a_host_call(alga: Alga, install: Install) -> None:
     await alga.admin("GET", f"{install.admin_path}/schedules")
 
-    assert "status=" not in await alga.metrics()
+    assert calls_counted(await alga.metrics()) == 0
 
 
 async def test_no_log_line_carries_a_payload_a_name_or_a_token(
