@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hmac
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import anyio
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from alga_common.text import escape_controls
+from alga_common.text import escape_controls, is_unicode
 
 from ..engine import this_thread
 from ..models import ExecuteRequest
@@ -18,6 +20,9 @@ from .http import Exchange, Refused
 
 MAX_FAULTS = 20
 """The most fields that an answer names."""
+
+MAX_FIELD_CHARACTERS = 500
+"""Characters of the place of a field, in a request that nests deeply."""
 
 _JSON_TYPE = re.compile(rb"application/(?:[^;\s]+\+)?json\s*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 _MAX_NAME_CHARACTERS = 100
@@ -79,7 +84,13 @@ def parse_request(body: bytes) -> ExecuteRequest:
     try:
         document = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise Refused(400, "invalid_json", f"The request's body is not JSON: {error}.") from None
+        field = _half_of_a_pair(body)
+        raise Refused(
+            400,
+            "invalid_json",
+            f"The request's body is not JSON: {error}.",
+            fields=None if field is None else {field: "holds half of a surrogate pair"},
+        ) from None
     try:
         return ExecuteRequest.model_validate(document, strict=True)
     except ValidationError as error:
@@ -96,6 +107,29 @@ def parse_request(body: bytes) -> ExecuteRequest:
         + ".",
         fields=fields,
     )
+
+
+def _half_of_a_pair(body: bytes) -> str | None:
+    """The field in which JavaScript escaped half of a surrogate pair, which no UTF-8 can hold; ``None`` without one."""
+    try:
+        pending = [("body", json.loads(body.decode()))]
+    except (ValueError, RecursionError):
+        return None
+    while pending:
+        field, value = pending.pop()
+        if isinstance(value, str) and not is_unicode(value):
+            return field
+        members: Iterable[tuple[Any, Any]] = ()
+        if isinstance(value, dict):
+            members = value.items()
+        elif isinstance(value, list):
+            members = enumerate(value)
+        for key, member in members:
+            name = f"{field}.{_name(key)}"[-MAX_FIELD_CHARACTERS:].removeprefix("body.")
+            if isinstance(key, str) and not is_unicode(key):
+                return name
+            pending.append((name, member))
+    return None
 
 
 def routing_fault(exchange: Exchange, request: ExecuteRequest) -> str | None:

@@ -69,11 +69,11 @@ class Admin:
         """Make one request below ``/api/admin``; return its status and JSON, ``None`` if there is no body.
 
         ``path`` are its segments, ``answer_s`` the longest wait for an answer. Raises ``Failure``:
-        ``server_unreachable``, ``server_timeout``, ``not_alga_server``, or the server's own code.
+        ``server_unreachable``, ``server_timeout``, ``not_alga_server``, ``argument_not_utf8``, or the server's code.
         """
-        url = "/".join([self._url, "api", "admin", *(quote(segment, safe="") for segment in path)])
         given = {key: value for key, value in (query or {}).items() if value is not None}
         try:
+            url = "/".join([self._url, "api", "admin", *(quote(segment, safe="") for segment in path)])
             response = await self._client.request(
                 method,
                 url,
@@ -82,6 +82,12 @@ class Admin:
                 content=content,
                 timeout=httpx.Timeout(answer_s, connect=_CONNECT_S),
             )
+        except UnicodeEncodeError as error:
+            raise Failure(
+                "argument_not_utf8",
+                f"The argument {error.object!r} is not text in UTF-8.",
+                hint="Type it again, in a terminal whose encoding is UTF-8.",
+            ) from None
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise Failure(
                 "server_unreachable",

@@ -61,6 +61,23 @@ async def test_who_shows_no_token_is_told_nothing_of_their_request(refused) -> N
 
 
 @pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        (rb'{"context":{"config":{"key":"\ud800"}}}', "context.config.key"),
+        (rb'{"http":{"headers":{"a\udfffb":"x"}}}', r"http.headers.a\udfffb"),
+        (rb'{"providers":["cap","\ud800\ud800"]}', "providers.1"),
+        (rb'["\ud800"]', "0"),
+        (rb'"\ud800"', "body"),
+    ],
+)
+async def test_half_of_a_surrogate_pair_is_named_by_its_field(refused, content: bytes, field: str) -> None:
+    document = await refused(400, content)
+
+    assert document["error"] == "invalid_json"
+    assert document["fields"] == {field: "holds half of a surrogate pair"}
+
+
+@pytest.mark.parametrize(
     "kind", ["text/plain", "", "application/jsonp", "multipart/form-data; a=application/json"]
 )
 async def test_another_content_type(refused, kind: str) -> None:

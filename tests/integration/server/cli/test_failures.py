@@ -121,6 +121,23 @@ def test_a_failure_is_a_document_too_when_json_is_wanted(alga: Run) -> None:
     assert error["code"] == "not_found"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("extensions", "--name", "\udcff"),
+        ("install", "\udcff", "--tenant", "acme"),
+        ("runs", "--tenant", "acme", "--install", "\udcff"),
+        ("upgrade", "\udcff", "--tenant", "acme"),
+    ],
+)
+def test_an_argument_that_is_not_utf_8_is_named(alga: Run, arguments: tuple[str, ...]) -> None:
+    said = alga(*arguments)
+
+    assert said.exit_code in {1, 2}
+    assert r"\udcff" in said.stderr
+    assert "error[internal]" not in said.stderr
+
+
 def test_ctrl_c_ends_a_command_with_130(alga: Run) -> None:
     def interrupt(_: httpx.Request) -> httpx.Response:
         raise KeyboardInterrupt
