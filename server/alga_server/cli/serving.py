@@ -20,15 +20,16 @@ import click
 import uvicorn
 
 from alga_common.audit import program_log
+from alga_common.cli.commands import say
 from alga_common.cli.failures import Failure, print_document
-from alga_common.cli.page import Page
 from alga_common.cli.streams import announce
 from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import configure_logging, stream_handler, warn_of_ignored
 
 from ..app import Server
 from ..settings import UPSTREAM_VARIABLES, ServerSettings
-from .tokens import RUNNER_DIALECT, RUNNER_NAMES, TOKENS, made_tokens, read_tokens
+from . import development
+from .tokens import TOKENS, given_tokens, random_tokens, read_tokens
 
 DRAIN_S = 30
 """Seconds that calls under way have to finish once the server was asked to stop."""
@@ -46,28 +47,25 @@ def serve(
 ) -> int:
     """Serve until a signal, with the settings that are ``given``, and return the exit status.
 
-    ``dev`` makes up missing tokens and a temporary folder.
+    ``dev`` takes the user's development tokens for missing ones, and a folder for bundles that goes at the end.
     """
-    values = {name: value for name, value in given.items() if value is not None}
-    if token_file is not None:
-        values |= read_tokens(token_file)
-    settings = ServerSettings.load(**values)
+    settings, values = _settings(given, token_file)
     if not dev and "database_url" not in settings.model_fields_set:
         raise click.UsageError(
             "Name the database, such as --database alga.db; or try things in memory with --dev."
         )
     with ExitStack() as stack:
-        made = made_tokens(settings) if dev else {}
-        values |= made
-        if dev and settings.bundle_store is None:
-            values["bundle_store"] = Path(stack.enter_context(TemporaryDirectory(prefix="alga-bundles-")))
-        settings = ServerSettings.load(**values)
         log_to_stderr()
         warn_of_ignored(logger, UPSTREAM_VARIABLES)
         warn_of_unused_proxy(logger, "the runner", settings.runner_url)
         listener = stack.enter_context(listen(host, port))
+        made = _missing_tokens(settings) if dev else {}
+        values |= made
+        if dev and settings.bundle_store is None:
+            values["bundle_store"] = _development_bundles(stack, host, listener.getsockname()[1])
+        settings = ServerSettings.load(**values)
         url = url_of(listener)
-        environment = _environment(url, settings, made) if dev else {}
+        environment = development.environment(url, made, settings.bundle_store) if dev else {}
         program = stack.enter_context(program_log(logger, "alga-server"))
 
         def ready() -> None:
@@ -76,6 +74,49 @@ def serve(
 
         program.status = serve_until_signal(settings, listener, allow_clock=dev, ready=ready)
         return program.status
+
+
+def print_environment(
+    given: Mapping[str, Any], *, host: str, port: int, token_file: Path | None, as_json: bool
+) -> None:
+    """Print the variables with which other terminals know the development server on that address, started or not."""
+    settings, _ = _settings(given, token_file)
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    tokens = development.kept_tokens() | given_tokens(settings)
+    store = settings.bundle_store or development.bundles_at(host, port)
+    variables = development.environment(url, tokens, store)
+    if as_json:
+        print_document({"url": url, "environment": variables})
+    else:
+        click.echo(development.exports(variables), nl=False)
+
+
+def _settings(given: Mapping[str, Any], token_file: Path | None) -> tuple[ServerSettings, dict[str, Any]]:
+    """Return the settings, and those values that are not the environment's."""
+    values = {name: value for name, value in given.items() if value is not None}
+    if token_file is not None:
+        values |= read_tokens(token_file)
+    return ServerSettings.load(**values), values
+
+
+def _missing_tokens(settings: ServerSettings) -> dict[str, str]:
+    """Return this user's development tokens for those that ``settings`` lack; where none can be kept, random ones."""
+    missing = TOKENS.keys() - given_tokens(settings).keys()
+    if not missing:
+        return {}
+    try:
+        tokens = development.kept_tokens()
+    except Failure as failure:
+        say("warning", f"{failure.sentence} The tokens of this start are its own.")
+        tokens = random_tokens()
+    return {name: tokens[name] for name in TOKENS if name in missing}
+
+
+def _development_bundles(stack: ExitStack, host: str, port: int) -> Path:
+    try:
+        return stack.enter_context(development.bundle_folder(host, port))
+    except Failure:
+        return Path(stack.enter_context(TemporaryDirectory(prefix="alga-bundles-")))
 
 
 def log_to_stderr() -> None:
@@ -94,22 +135,7 @@ def _announce(url: str, environment: dict[str, str], *, as_json: bool) -> None:
     if as_json:
         print_document({"url": url, "environment": environment})
         return
-    page = Page()
-    for name, value in environment.items():
-        page.line(f"export {name}={value}")
-    page.line(f"alga-server listening on {url}")
-
-
-def _environment(url: str, settings: ServerSettings, made: dict[str, str]) -> dict[str, str]:
-    """Return the variables for other terminals: for admins and callers of the gateway, then for a local runner."""
-    return {
-        "ALGA_SERVER_URL": url,
-        **{TOKENS[name]: value for name, value in made.items() if name not in RUNNER_NAMES},
-        "STORAGE_API_BASE_URL": url,
-        **RUNNER_DIALECT,
-        "BUNDLE_STORE_BASE": str(settings.bundle_store),
-        **{RUNNER_NAMES[name]: value for name, value in made.items() if name in RUNNER_NAMES},
-    }
+    click.echo(f"{development.exports(environment)}alga-server listening on {url}")
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -65,14 +65,20 @@ def read_tokens(path: Path) -> dict[str, str]:
     return tokens
 
 
-def made_tokens(settings: ServerSettings) -> dict[str, str]:
-    """Return a random token for each that ``settings`` lack."""
-    return {name: secrets.token_urlsafe(24) for name in TOKENS if getattr(settings, name) is None}
+def random_tokens() -> dict[str, str]:
+    """Return a random token for each setting."""
+    return {name: secrets.token_urlsafe(24) for name in TOKENS}
+
+
+def given_tokens(settings: ServerSettings) -> dict[str, str]:
+    """Return the tokens that ``settings`` have."""
+    values = {name: getattr(settings, name) for name in TOKENS}
+    return {name: value.get_secret_value() for name, value in values.items() if value is not None}
 
 
 def fresh_environment() -> dict[str, str]:
-    """Return the variables of a server and of its runner, with random tokens; one that both know is the same."""
-    tokens = {setting: secrets.token_urlsafe(24) for setting in TOKENS}
+    """Return a random token for each variable of a server and of its runner; a token that both know is the same."""
+    tokens = random_tokens()
     server = {TOKENS[setting]: token for setting, token in tokens.items()}
     return server | RUNNER_DIALECT | {variable: tokens[setting] for setting, variable in RUNNER_NAMES.items()}
 

@@ -45,7 +45,13 @@ class Serving:
                 stderr=log,
                 text=True,
                 # What a killed server leaves in its temporary folder goes with the test's.
-                env=clean({"TMPDIR": str(folder), **(environment or {"ALGA_SERVER_ADMIN_TOKEN": TOKEN})}),
+                env=clean(
+                    {
+                        "TMPDIR": str(folder),
+                        "XDG_STATE_HOME": str(folder),
+                        **(environment or {"ALGA_SERVER_ADMIN_TOKEN": TOKEN}),
+                    }
+                ),
             )
         self.lines: list[str] = []
         assert self.process.stdout is not None
@@ -321,7 +327,8 @@ def test_a_database_that_is_none_is_a_sentence(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    ended = alga("serve", "--dev", "--bundle-store", str(tmp_path / "file" / "below"), "--port", "0")
+    options = ("--bundle-store", str(tmp_path / "file" / "below"), "--port", "0")
+    ended = alga("serve", "--dev", *options, XDG_STATE_HOME=str(tmp_path))
 
     assert "bundle_store (ALGA_SERVER_BUNDLE_STORE) names cannot be used: Not a directory" in said(
         ended, "settings_invalid"

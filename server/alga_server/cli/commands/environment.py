@@ -30,5 +30,5 @@ def environment() -> None:
     """See ``_HELP``."""
     with suppress(OSError):  # not a file
         keep_private(sys.stdout.fileno())
-    for name, value in load("alga_server.cli.tokens:fresh_environment")().items():
-        click.echo(f"export {name}={value}")
+    variables = load("alga_server.cli.tokens:fresh_environment")()
+    click.echo(load("alga_server.cli.development:exports")(variables).rstrip("\n"))

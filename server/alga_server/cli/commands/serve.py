@@ -26,12 +26,13 @@ docs/settings.md.
 \b
 Examples:
   alga-server serve --dev
+  eval "$(alga-server serve --dev --print-env)"
   alga-server serve --database alga.db --bundle-store bundles --token-file tokens.env
   alga-server serve --database alga.db --bundle-store bundles --host 0.0.0.0 --port 80 --runner-url http://runner:8080
 
---dev is for one machine: it listens on loopback only, makes up the tokens that are not set and prints them as lines to
-paste into another terminal, keeps everything in memory and a temporary folder if you name no others, and lets
-`alga-server clock` put its time forward.
+--dev is for one machine: it listens on loopback only, keeps everything in memory and in a folder that goes at the end
+if you name no others, and lets `alga-server clock` put its time forward. Tokens that are not set are this user's
+development tokens, made up once; eval "$(alga-server serve --dev --print-env)" sets them in another terminal.
 
 Exit status: 0 after SIGTERM or Ctrl-C; 1 when it could not serve; 2 for bad usage; 128 and the signal's number when a
 second signal cut it short.
@@ -57,6 +58,11 @@ second signal cut it short.
 )
 @server_options
 @click.option("--dev", is_flag=True, help="For development, on loopback only.")
+@click.option(
+    "--print-env",
+    is_flag=True,
+    help="With --dev: print the lines for other terminals and do not serve.",
+)
 @json_option
 @click.pass_context
 def serve(
@@ -69,6 +75,7 @@ def serve(
     runner_url: str | None,
     token_file: Path | None,
     dev: bool,
+    print_env: bool,
     as_json: bool,
 ) -> None:
     """See ``_HELP``."""
@@ -80,5 +87,13 @@ def serve(
         "runner_url": runner_url,
         "development": dev or None,
     }
+    if print_env:
+        if not dev or port == 0:
+            raise click.UsageError(
+                "--print-env goes with --dev, and with the --port that the server listens on."
+            )
+        show = load("alga_server.cli.serving:print_environment")
+        show(given, host=host, port=port, token_file=token_file, as_json=as_json)
+        return
     run = load("alga_server.cli.serving:serve")
     ctx.exit(run(given, host=host, port=port, token_file=token_file, dev=dev, as_json=as_json))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,14 +21,14 @@ from alga_common.logging import JsonLines, TextLines
 from alga_server import ServerSettings
 from alga_server.cli import main, serving
 from alga_server.cli.serving import listen, url_of
-from alga_server.cli.tokens import TOKENS, made_tokens, read_tokens
+from alga_server.cli.tokens import TOKENS, random_tokens, read_tokens
 from alga_server.storage.sqlite import sqlite_file
 
 Serve = Callable[..., Result]
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[ServerSettings]:
     """The settings of every server that would have been run; each reports that it is ready and ends."""
     settings: list[ServerSettings] = []
 
@@ -40,6 +42,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
         monkeypatch.delenv(f"ALGA_SERVER_{name}", raising=False)
     for variable in TOKENS.values():
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return settings
 
 
@@ -193,12 +196,82 @@ def test_dev_prints_no_token_that_was_given(
     assert "ALGA_SERVER_ADMIN_TOKEN" not in exports(result)
 
 
-def test_no_two_starts_have_a_token_in_common() -> None:
-    settings = ServerSettings()
-    tokens = [*made_tokens(settings).values(), *made_tokens(settings).values()]
+def test_random_tokens_are_long_and_never_the_same() -> None:
+    tokens = [*random_tokens().values(), *random_tokens().values()]
 
     assert len(set(tokens)) == 2 * len(TOKENS)
     assert min(map(len, tokens)) >= 32
+
+
+def test_starts_of_one_user_have_the_same_tokens_which_nobody_else_can_read(
+    serve: Serve, started: list[ServerSettings], tmp_path: Path
+) -> None:
+    serve("--dev")
+    serve("--dev")
+
+    assert len({tuple(secret(settings, name) for name in TOKENS) for settings in started}) == 1
+    file = tmp_path / "state" / "alga-server" / "tokens.env"
+    assert [path.stat().st_mode & 0o777 for path in (file, file.parent)] == [0o600, 0o700]
+
+
+def test_one_line_sets_the_environment_of_the_server_that_runs(
+    serve: Serve, started: list[ServerSettings]
+) -> None:
+    port = unused_port()
+    result = CliRunner().invoke(main, ["serve", "--dev", "--port", str(port), "--print-env"])
+    serve("--dev", "--port", str(port))
+
+    shown = shell(result.stdout)
+    [settings] = started
+    assert shown["ALGA_SERVER_URL"] == f"http://127.0.0.1:{port}"
+    assert shown["ALGA_SERVER_ADMIN_TOKEN"] == secret(settings, "admin_token")
+    assert shown["RUNNER_SERVICE_TOKEN"] == secret(settings, "runner_service_token")
+    assert shown["BUNDLE_STORE_BASE"] == str(settings.bundle_store)
+
+
+def test_exports_are_quoted_for_a_shell(serve: Serve, tmp_path: Path) -> None:
+    awkward = tmp_path / 'it\'s $(touch x) "here"'
+
+    result = serve("--dev", "--bundle-store", str(awkward))
+
+    lines = [line for line in result.stdout.splitlines() if line.startswith("export ")]
+    assert shell("\n".join(lines))["BUNDLE_STORE_BASE"] == str(awkward)
+    assert not Path("x").exists()
+
+
+def test_where_no_token_can_be_kept_a_start_has_its_own(
+    serve: Serve, started: list[ServerSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+
+    result = serve("--dev")
+    asked = CliRunner().invoke(main, ["serve", "--dev", "--print-env"])
+
+    assert result.exit_code == 0
+    assert "The tokens of this start are its own" in result.stderr
+    assert secret(started[0], "admin_token")
+    assert (asked.exit_code, asked.stderr.split(":")[0]) == (1, "error[state_unusable]")
+
+
+@pytest.mark.parametrize("arguments", [["--print-env"], ["--dev", "--print-env", "--port", "0"]])
+def test_an_environment_is_printed_for_a_known_development_server(arguments: list[str]) -> None:
+    assert CliRunner().invoke(main, ["serve", *arguments]).exit_code == 2
+
+
+def shell(lines: str) -> dict[str, str]:
+    """The environment of a real shell after it evaluated ``lines``."""
+    script = f"{lines}\nenv -0"
+    ended = subprocess.run(
+        ["sh", "-c", script], capture_output=True, check=True, env={"PATH": os.environ["PATH"]}
+    )
+    return dict(item.split("=", 1) for item in ended.stdout.decode().split("\0") if item)
+
+
+def unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def test_dev_leaves_no_folder_behind(serve: Serve, started: list[ServerSettings]) -> None:
