@@ -26,6 +26,15 @@ class FieldRefused(ValueError):
         self.schema = schema
 
 
+class BackupRefused(Exception):
+    """There is nothing that may be backed up or restored so; ``code`` is stable."""
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+
 class ServerError(Exception):
     """Internal error"""
 

@@ -6,7 +6,7 @@ from alga_common.cli.commands import unexpected
 from alga_common.cli.failures import Failure
 from alga_runner.errors import AlgaError
 
-from ..errors import ServerError
+from ..errors import BackupRefused, ServerError
 
 
 def explain(error: Exception) -> Failure:
@@ -15,4 +15,6 @@ def explain(error: Exception) -> Failure:
         return Failure(error.code, error.sentence(), hint=error.hint)
     if isinstance(error, ServerError):
         return Failure(error.code, f"{error}.")
+    if isinstance(error, BackupRefused):
+        return Failure(error.code, str(error), hint=error.hint)
     return unexpected(error, "alga-server")

@@ -15,6 +15,8 @@ _MODULES = {
     "serve": "serve",
     "doctor": "doctor",
     "migrate": "migrate",
+    "backup": "backup",
+    "restore": "backup",
     "environment": "environment",
     "publish": "publish",
     "extensions": "publish",
@@ -48,9 +50,9 @@ _HELP = """Run the reference Alga server, and administer one that runs.
   alga-server schedules --tenant acme
       what a tenant's extensions have planned
 
-All but serve, doctor, migrate and environment talk to a running server: at --server or ALGA_SERVER_URL, with the token
-in ALGA_SERVER_ADMIN_TOKEN. An extension is named by its name or its id, an install by its extension's name or its own
-id.
+All but serve, doctor, migrate, backup, restore and environment talk to a running server: at --server or
+ALGA_SERVER_URL, with the token in ALGA_SERVER_ADMIN_TOKEN. An extension is named by its name or its id, an install by
+its extension's name or its own id.
 
 Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 """

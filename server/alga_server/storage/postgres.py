@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from alga_runner.errors import SettingsError
 
@@ -61,6 +61,18 @@ def open_postgres(url: URL, *, threads: int, session: Mapping[str, str]) -> Back
         explain=lambda error: _explain(error, url),
         warnings=list,
     )
+
+
+def url_without_password(url: str) -> str:
+    """Return a database's URL as PostgreSQL's own programs take it. Raises ``SettingsError``."""
+    try:
+        given = make_url(url)
+    except (ArgumentError, ValueError):  # its text may quote the URL, and with it a password
+        raise SettingsError("The setting database_url is not a database URL.") from None
+    query = given.difference_update_query(["password"]).query
+    return URL.create(
+        "postgresql", given.username, None, given.host, given.port, given.database, query
+    ).render_as_string()
 
 
 def _engine(url: URL, session: Mapping[str, str], *, connections: int) -> Engine:

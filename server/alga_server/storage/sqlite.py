@@ -29,7 +29,7 @@ _UNUSABLE = frozenset(
         *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
     }
 )
-_FILES = ("", "-wal", "-shm")
+FILES = ("", "-wal", "-shm")
 """What SQLite adds to the name of a database for its files."""
 
 
@@ -105,7 +105,7 @@ def _explain(error: SQLAlchemyError, file: Path | None) -> SettingsError:
 def _exposures(file: Path | None) -> list[str]:
     if file is None:
         return []
-    sentences = [exposure(file.with_name(file.name + suffix)) for suffix in _FILES]
+    sentences = [exposure(file.with_name(file.name + suffix)) for suffix in FILES]
     return [sentence for sentence in sentences if sentence is not None]
 
 

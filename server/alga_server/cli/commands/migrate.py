@@ -37,5 +37,5 @@ Exit status: 0 done, or nothing to do; 1 failed, or with --check when there is s
 @click.pass_context
 def migrate(ctx: click.Context, *, database: str | None, check: bool, as_json: bool) -> None:
     """See ``_HELP``."""
-    current = load("alga_server.cli.migration:migrate")(database, check=check, as_json=as_json)
+    current = load("alga_server.cli.database:migrate")(database, check=check, as_json=as_json)
     ctx.exit(0 if current else 1)

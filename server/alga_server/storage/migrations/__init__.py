@@ -33,6 +33,11 @@ def head() -> str:
     return _script().get_current_head() or ""
 
 
+def revisions() -> set[str]:
+    """Return every revision that this version knows."""
+    return {step.revision for step in _script().walk_revisions()}
+
+
 def revision_of(connection: Connection) -> str | None:
     """Return the database's revision, ``None`` for an empty database. Raises ``SchemaForeign``."""
     names = set(inspect(connection).get_table_names())
@@ -56,7 +61,7 @@ def upgrade(connection: Connection) -> tuple[str | None, str]:
     ``SchemaTooNew``, ``SchemaForeign``.
     """
     before, after = revision_of(connection), head()
-    if before not in {None, *(step.revision for step in _script().walk_revisions())}:
+    if before is not None and before not in revisions():
         raise SchemaTooNew(before)
     context = MigrationContext.configure(connection)
     with Operations.context(context):

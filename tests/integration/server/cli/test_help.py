@@ -14,7 +14,7 @@ from tests.support.server_cli import NAME, Run, done
 
 CONTEXT = click.Context(main)
 COMMANDS = main.list_commands(CONTEXT)
-CLIENTS = [name for name in COMMANDS if name not in {"environment", "serve", "migrate"}]
+CLIENTS = [name for name in COMMANDS if name not in {"environment", "serve", "migrate", "backup", "restore"}]
 ARGUMENTS = {
     "publish": ["."],
     "install": [NAME, "--tenant", "acme"],
