@@ -62,6 +62,10 @@ test: setup-dev ## Run the tests, save those that the next two targets run; ARGS
 test-processes: setup-dev ## Run the tests that start, stop and kill whole runners and servers
 	@$(BIN)/python -m pytest --quiet -n $(JOBS) --dist loadfile -m processes $(ARGS)
 
+.PHONY: alerts-check
+alerts-check: setup-dev ## Check the alerts under deploy/prometheus with promtool, which is fetched if it is missing, and run their tests
+	@$(PYTHON) scripts/alerts.py -- $(BIN)/python -m pytest --quiet -n 0 tests/integration/test_alert_rules.py $(ARGS)
+
 .PHONY: test-bench
 test-bench: setup-dev ## Try every part of the benchmark, so small that its numbers mean nothing
 	@$(BIN)/python -m pytest -m bench $(ARGS)
@@ -108,7 +112,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-processes, test-others, test-oldest, test-newest, test-postgres, test-bench, demo, samples-check and guests-check, each even after failures, and end with a table
+ci: ## Run check, test, test-processes, test-others, test-oldest, test-newest, test-postgres, alerts-check, test-bench, demo, samples-check and guests-check, each even after failures, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ TARGETS = (
     "test-oldest",
     "test-newest",
     "test-postgres",
+    "alerts-check",
     "test-bench",
     "demo",
     "samples-check",
