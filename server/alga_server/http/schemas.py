@@ -185,11 +185,18 @@ class ScheduleChanges(_Described):
 
 
 class AdminSchedule(ScheduleInput, Policies):
-    """A schedule to create, with its policies."""
+    """A schedule to create, with its policies. An unknown member is refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class AdminChanges(ScheduleChanges, Policies):
-    """Changes: an absent member changes nothing, null clears ``name``, ``payload`` and the window."""
+    """Changes: an absent member changes nothing, null clears ``name``, ``payload`` and the window.
+
+    An unknown member is refused.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class UpdateRequest(ScheduleChanges, Policies):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Body
-from pydantic import WithJsonSchema
+from pydantic import BaseModel, WithJsonSchema
 from sqlalchemy import Connection
 
+from alga_common.text import cut
 from alga_runner.models import ScheduleInfo
 
 from ...catalog import installs
 from ...catalog.installs import Install
-from ...errors import NotFound
+from ...errors import NotFound, ValidationFailed
 from ...schedules import schedules
 from ...schedules.policies import MisfireKind
 from ...schedules.schedules import Schedule
@@ -26,11 +28,24 @@ _TRIGGER = "admin_api"
 _ROOT = INSTALL + "/schedules"
 _ONE = _ROOT + "/{schedule_id}"
 
+_NAMES, _NAME_CHARACTERS = 32, 64
+"""How many unknown members an answer names, and how much of each name."""
+
 router = admin_router()
 
 # The models describe these requests; ``schedules`` checks them, with the contract's messages.
 _NewSchedule = Annotated[dict[str, Any], Body(), WithJsonSchema(AdminSchedule.model_json_schema())]
 _Changes = Annotated[dict[str, Any], Body(), WithJsonSchema(AdminChanges.model_json_schema())]
+
+
+def _refuse_unknown(body: Mapping[str, object], model: type[BaseModel]) -> None:
+    """Raise ``ValidationFailed`` for members that ``model`` lacks, most often typing mistakes, which change nothing."""
+    unknown = sorted(body.keys() - {field.alias or name for name, field in model.model_fields.items()})
+    if unknown:
+        names = [cut(name, _NAME_CHARACTERS) for name in unknown[:_NAMES]]
+        raise ValidationFailed(
+            field_errors=dict.fromkeys(names, "Extra inputs are not permitted"), schema=True
+        )
 
 
 class ScheduleShown(ScheduleInfo):
@@ -95,6 +110,7 @@ async def list_all(services: ServicesDep, tenant_id: TenantId, install_id: Id) -
 @router.post(_ROOT, status_code=201, response_model=ScheduleShown, responses=refused(400, 404, 413))
 async def create(services: ServicesDep, tenant_id: TenantId, install_id: Id, body: _NewSchedule) -> Answer:
     """Create a schedule."""
+    _refuse_unknown(body, AdminSchedule)
 
     def transaction(connection: Connection) -> ScheduleShown:
         install = installs.require(connection, tenant_id, install_id, lock=True)
@@ -113,6 +129,7 @@ async def change(
     services: ServicesDep, tenant_id: TenantId, install_id: Id, schedule_id: Id, body: _Changes
 ) -> Answer:
     """Change a schedule."""
+    _refuse_unknown(body, AdminChanges)
 
     def transaction(connection: Connection) -> ScheduleShown:
         install = installs.require(connection, tenant_id, install_id, lock=True)

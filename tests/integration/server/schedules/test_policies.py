@@ -1,4 +1,4 @@
-"""Policies of a schedule, for missed times and for failed runs, that cannot be."""
+"""Policies of a schedule, for missed times and for failed runs, that cannot be, and members that do not exist."""
 
 from __future__ import annotations
 
@@ -39,3 +39,23 @@ async def test_a_policy_that_cannot_be_is_refused(
     response = await install.alga.admin("POST", f"{install.admin_path}/schedules", json=body)
 
     assert (response.status_code, response.json()["fieldErrors"]) == (400, {field: message})
+
+
+@pytest.mark.parametrize("name", ["maxAttempt", "missed_runs", "crn", "x" * 100])
+async def test_an_admin_s_unknown_member_is_refused_by_name_and_changes_nothing(
+    install: Install, name: str
+) -> None:
+    schedule_id = await install.create()
+    before = await install.list()
+
+    for method, path, body in (
+        ("POST", "", {"endpoint": "/sync", "cron": "0 * * * *", name: 3}),
+        ("PATCH", f"/{schedule_id}", {"cron": "5 * * * *", name: 3}),
+    ):
+        response = await install.alga.admin(method, f"{install.admin_path}/schedules{path}", json=body)
+        assert response.status_code == 400
+        [refused] = response.json()["fieldErrors"]
+        assert refused[:63] == name[:63]
+        assert len(refused) <= 64
+
+    assert await install.list() == before
