@@ -32,6 +32,10 @@ _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\\\\\u2028\u2029\u202a-\u202e\u2066-\u20
 PATH_HINT = f"Give an extension's folder ({MANIFEST}, {WASM}) or a .tar.zst file."
 
 
+ARCHIVE = "bundle.tar.zst"
+"""An archive's file name in a bundle store."""
+
+
 class LayoutError(Exception):
     """A folder or file that no bundle can be read from. ``missing`` is set if a file or folder does not exist."""
 
@@ -138,3 +142,20 @@ def _ui_paths(folder: Path) -> Iterator[str]:
             yield path.as_posix()
         elif file.is_symlink():
             raise LayoutError(f"{file} is a link to a folder, which a bundle cannot hold.")
+
+
+def stored_folder(tenant_id: str, extension_id: str, digits: str) -> tuple[str, ...]:
+    """The segments of a tenant's folder for a bundle with the SHA-256 ``digits``, below a store (alga-contract 3).
+
+    Raises ``ValueError`` for an id that is not one plain segment.
+    """
+    tenant, extension = _segment("tenant", tenant_id), _segment("extension", extension_id)
+    return ("tenants", tenant, "extensions", extension, "sha256", digits)
+
+
+def _segment(kind: str, name: str) -> str:
+    """``name`` if it is one plain segment of a path: nothing that climbs, hides or splits."""
+    plain = name.isprintable() and not name.startswith(".") and not set("/\\") & set(name)
+    if not plain or not 0 < len(name.encode()) <= 128:
+        raise ValueError(f"The {kind} id {name[:80]!r} cannot name a bundle")
+    return name

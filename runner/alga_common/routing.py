@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
+from .wire import MAX_SELECTOR
+
+_SCHEDULABLE_METHODS = frozenset({"GET", "POST"})
 _PARAMETER = re.compile(r":.+|\{.+\}", re.DOTALL)
 _PLAIN_IN_SEGMENT = "-._~!$&'()*+,;=:@"
 
@@ -66,3 +69,9 @@ def _is_parameter(segment: str) -> bool:
 def _matches(declared: str, sent: str) -> bool:
     # A parameter never matches an empty segment, nor dots, which a guest may take for another folder.
     return declared == sent or (_is_parameter(declared) and sent not in {"", ".", ".."})
+
+
+def schedulable(method: str, path: str) -> bool:
+    """Whether a schedule can call an endpoint: GET or POST, no path parameters, and short enough to be named."""
+    short = len(f"{method} {path}") <= MAX_SELECTOR
+    return method in _SCHEDULABLE_METHODS and not set(":{}") & set(path) and short

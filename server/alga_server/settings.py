@@ -15,6 +15,7 @@ from pydantic_settings import SettingsConfigDict
 
 from alga_common.environment import EnvironmentFault
 from alga_common.settings import EnvironmentSettings, Token
+from alga_common.wire import MAX_ARCHIVE_BYTES
 from alga_runner.errors import SettingsError
 
 WELL_KNOWN_TOKENS = frozenset({"local-runner-key", "changeme", "change-me", "secret"})
@@ -172,7 +173,10 @@ class ServerSettings(EnvironmentSettings):
         default=1024 * 1024, ge=1024, description="Bytes of a JSON request's body."
     )
     max_bundle_bytes: int = Field(
-        default=200 * 1024 * 1024, ge=1024, description="Bytes of a bundle's archive, compressed."
+        default=MAX_ARCHIVE_BYTES,
+        ge=1024,
+        le=MAX_ARCHIVE_BYTES,
+        description="Bytes of a bundle's archive, compressed.",
     )
     database_threads: int = Field(
         default=8,

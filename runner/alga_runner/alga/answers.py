@@ -18,7 +18,6 @@ from ..models import MAX_DEPTH, EndpointInfo, ScheduleInfo, readable
 MAX_MESSAGE_CHARACTERS = 1_000
 MAX_FIELD_ERRORS = 32
 MAX_FIELD_NAME_CHARACTERS = 64
-MAX_RETRY_AFTER_S = 24 * 60 * 60
 
 MAX_FACT_CHARACTERS = 64
 """Characters of a header of an answer that an operator is shown."""
@@ -208,7 +207,7 @@ def _refusal(answer: Answer, members: Mapping[str, object]) -> HostCallError | N
 
 def _retry_after_ms(answer: Answer) -> int | None:
     wait_s = answer.retry_after_s()
-    return None if wait_s is None else min(wait_s, MAX_RETRY_AFTER_S) * 1000
+    return None if wait_s is None else wait_s * 1000
 
 
 def _what_came_back(answer: Answer, content: object, secrets: Collection[str]) -> str:

@@ -6,13 +6,11 @@ import os
 from pathlib import Path
 
 from alga_common.bundle_layout import MANIFEST, PATH_HINT, LayoutError, read_file, read_folder
+from alga_common.wire import MAX_ARCHIVE_BYTES
 
 from ..errors import BundleError, BundleInvalid, BundleNotFound
 from ..models.manifest import check_module_presence
 from .bundle import Bundle
-
-MAX_ARCHIVE_BYTES = 200 * 1024 * 1024
-"""Largest archive that is read: what Alga accepts at upload (alga-contract 3.2)."""
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 

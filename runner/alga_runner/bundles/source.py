@@ -15,6 +15,8 @@ from weakref import WeakValueDictionary
 
 import anyio.to_thread
 
+from alga_common.bundle_layout import ARCHIVE, stored_folder
+
 from ..errors import BundleNotFound, SettingsError
 from ..models import parse_content_hash
 from ..settings import Settings
@@ -95,10 +97,11 @@ class FolderBundles(BundleSource):
     @staticmethod
     def key(tenant_id: str, extension_id: str, content_hash: str) -> str:
         """The archive's path under the root. Raises ``BundleNotFound`` for an id that is not a plain segment."""
-        tenant = _segment("tenant", tenant_id)
-        extension = _segment("extension", extension_id)
         digits = _parsed(content_hash).removeprefix("sha256:")
-        return f"tenants/{tenant}/extensions/{extension}/sha256/{digits}/bundle.tar.zst"
+        try:
+            return "/".join([*stored_folder(tenant_id, extension_id, digits), ARCHIVE])
+        except ValueError as error:
+            raise BundleNotFound(f"{error}.") from None
 
     async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
         """See ``BundleSource``. Reads, verifies and unpacks in a worker thread."""
@@ -155,11 +158,3 @@ def _parsed(content_hash: str) -> str:
         return parse_content_hash(content_hash)
     except ValueError as error:
         raise BundleNotFound(f"{content_hash[:80]!r} cannot name a bundle: {error}.") from None
-
-
-def _segment(kind: str, name: str) -> str:
-    """``name`` if it is one plain segment of a path: nothing that climbs, hides or splits."""
-    plain = name.isprintable() and not name.startswith(".") and not set("/\\") & set(name)
-    if not plain or not 0 < len(name.encode()) <= 128:
-        raise BundleNotFound(f"The {kind} id {name[:80]!r} cannot name a bundle.")
-    return name

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from alga_common.wire import MAX_PAYLOAD_BYTES
+
 from ..errors import HostCallCode
 from ..models import (
     CreatedSchedule,
@@ -19,10 +21,6 @@ from ..models import (
 from .operation import Execution, NoInput, Operation
 
 CAPABILITY = "cap:scheduler.manage"
-
-PAYLOAD_BYTES = 128 * 1024
-"""A payload may be 100,000 characters of JSON (alga-contract 5.2), which is up to 128 KiB in most scripts; it is
-added to the limit of the other members, so that the server, not the size of the message, refuses a payload."""
 
 _READ_CODES = (HostCallCode.NOT_FOUND, HostCallCode.TIMEOUT, HostCallCode.UNAVAILABLE)
 _WRITE_CODES = (*_READ_CODES, HostCallCode.RATE_LIMITED, HostCallCode.CONFLICT)
@@ -95,7 +93,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         output=CreatedSchedule,
         run=_create,
         codes=_GROWTH_CODES,
-        payload_bytes=PAYLOAD_BYTES,
+        payload_bytes=MAX_PAYLOAD_BYTES,
     ),
     Operation(
         name="scheduler.update",
@@ -105,7 +103,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         output=None,
         run=_update,
         codes=_WRITE_CODES,
-        payload_bytes=PAYLOAD_BYTES,
+        payload_bytes=MAX_PAYLOAD_BYTES,
     ),
     Operation(
         name="scheduler.delete",

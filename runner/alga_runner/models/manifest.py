@@ -17,6 +17,9 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from alga_common.bundle_layout import WASM
 from alga_common.capabilities import KNOWN_CAPABILITIES
 from alga_common.http.semantics import METHODS
+from alga_common.routing import schedulable
+from alga_common.text import is_unicode
+from alga_common.wire import MAX_ENDPOINT_PATH_BYTES, MAX_ENDPOINTS, MAX_EXTENSION_NAME, MAX_VERSION
 
 from ..errors import BundleInvalid, ManifestInvalid
 from ._base import WireModel
@@ -36,6 +39,33 @@ def _refuse(phrase: str) -> NoReturn:
 def _shown(text: str) -> str:
     """``text`` as a message quotes it, cut where it is long."""
     return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _storable(text: str) -> str:
+    if "\0" in text or not is_unicode(text):
+        _refuse(f"holds characters that cannot be stored: {_shown(text)}")
+    return text
+
+
+def _short(most: int) -> AfterValidator:
+    def check(text: str) -> str:
+        if len(text) > most:
+            _refuse(f"is too long: {len(text)} characters, at most {most}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _each_once(endpoints: list[ManifestEndpoint]) -> list[ManifestEndpoint]:
+    if len(endpoints) > MAX_ENDPOINTS:
+        _refuse(f"is too long: {len(endpoints)} endpoints, at most {MAX_ENDPOINTS}")
+    seen = set()
+    for index, item in enumerate(endpoints):
+        if (item.method, item.path) in seen:
+            phrase = f"repeats {item.method} {_shown(item.path)}, which is declared above it"
+            raise PydanticCustomError("repeated", "{phrase}", {"phrase": phrase, "index": index})
+        seen.add((item.method, item.path))
+    return endpoints
 
 
 def _version(text: str) -> str:
@@ -70,7 +100,10 @@ def _method(text: str) -> str:
 def _path(text: str) -> str:
     if re.search(r"\s", text):
         _refuse(f"must not hold white space: {_shown(text)}")
-    return re.sub(r"/(\.?/)+", "/", "/" + text)
+    clean = re.sub(r"/(\.?/)+", "/", "/" + text)
+    if (size := len(clean.encode("utf-8", "replace"))) > MAX_ENDPOINT_PATH_BYTES:
+        _refuse(f"is too long: {size} bytes, at most {MAX_ENDPOINT_PATH_BYTES}")
+    return clean
 
 
 def _capability(text: str) -> str:
@@ -85,6 +118,9 @@ def _capability(text: str) -> str:
 Text = Annotated[str, StringConstraints(min_length=1)]
 
 
+_Name = Annotated[Text, _short(MAX_EXTENSION_NAME), AfterValidator(_storable)]
+
+
 class _Part(WireModel):
     """A nested object: extra members are dropped, as a publish drops them; types are strict."""
 
@@ -95,19 +131,19 @@ class ManifestEndpoint(_Part):
     """One endpoint: its method in upper case, its path clean and with a leading slash."""
 
     method: Annotated[str, AfterValidator(_method)]
-    path: Annotated[Text, AfterValidator(_no_climbing), AfterValidator(_path)]
-    handler: Annotated[str, AfterValidator(_no_climbing)]
+    path: Annotated[Text, AfterValidator(_no_climbing), AfterValidator(_path), AfterValidator(_storable)]
+    handler: Annotated[str, AfterValidator(_no_climbing), AfterValidator(_storable)]
 
     @property
     def schedulable(self) -> bool:
         """Whether a schedule can call it: GET or POST, no path parameters (alga-contract 5)."""
-        return self.method in {"GET", "POST"} and not set(":{}") & set(self.path)
+        return schedulable(self.method, self.path)
 
 
 class ManifestApi(_Part):
     """The ``api`` part."""
 
-    endpoints: list[ManifestEndpoint] = Field(default_factory=list)
+    endpoints: Annotated[list[ManifestEndpoint], AfterValidator(_each_once)] = Field(default_factory=list)
 
 
 class ManifestHook(_Part):
@@ -136,9 +172,9 @@ class Manifest(_Part):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: Text
-    publisher: Text | None = None
-    version: Annotated[str, AfterValidator(_version)]
+    name: _Name
+    publisher: _Name | None = None
+    version: Annotated[str, _short(MAX_VERSION), AfterValidator(_version)]
     capabilities: Annotated[
         list[Annotated[Text, AfterValidator(_capability)]], AfterValidator(lambda names: sorted(set(names)))
     ] = Field(default_factory=list)
@@ -255,6 +291,8 @@ def _fault(error: ErrorDetails) -> str:
     for part in error["loc"]:
         field += f"[{part}]" if isinstance(part, int) else f".{part}"
     field = field.removeprefix(".")
+    if error["type"] == "repeated":
+        field += f"[{error['ctx']['index']}]"
     if error["type"] == "extra_forbidden":
         return f"Unknown top-level field {_shown(field)}."
     phrase = {

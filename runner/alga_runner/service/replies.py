@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pydantic_core import to_json
 
 from alga_common.text import utf8_tail
+from alga_common.wire import MAX_ERROR_CHARACTERS
 
 from ..capabilities import LogLine
 from ..engine import LARGE_BYTES
@@ -23,9 +24,6 @@ from ..errors import (
 from ..frames import stack_line
 from ..models import ExecuteRequest, ExecuteResponse, unknown_capabilities
 from .http import Answer
-
-MAX_ERROR_CHARACTERS = 2_000
-"""The bound of an error string, which may hold text of the guest."""
 
 
 def guest_reply(response: ExecuteResponse, log_tail: str | None = None) -> Answer:

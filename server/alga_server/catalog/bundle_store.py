@@ -13,14 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from alga_common.bundle_layout import ARCHIVE, MANIFEST, stored_folder
 from alga_common.private_files import exposure
 from alga_runner.errors import SettingsError
 from alga_runner.models import content_hash, parse_content_hash, unpack
 
 from ..errors import BundleStoreUnavailable
 
-_ARCHIVE = "bundle.tar.zst"
-_MANIFEST = "manifest.json"
 _LOCK = ".lock"
 _INCOMING = ".incoming"
 """The file being written. One at a time, under the lock, so a crash leaves at most this one, and the next write
@@ -43,8 +42,7 @@ class Placement:
     def folder(self) -> tuple[str, ...]:
         """The segments of its folder. ``ValueError`` for an id or a hash that is not one plain segment."""
         digits = parse_content_hash(self.content_hash).removeprefix("sha256:")
-        tenant, extension = _segment(self.tenant_id), _segment(self.extension_id)
-        return ("tenants", tenant, "extensions", extension, "sha256", digits)
+        return stored_folder(self.tenant_id, self.extension_id, digits)
 
 
 class BundleStore:
@@ -80,7 +78,7 @@ class BundleStore:
         """
         folder = self._root.joinpath(*placement.folder)
         try:
-            return (folder / _ARCHIVE).stat().st_size == size and (folder / _MANIFEST).is_file()
+            return (folder / ARCHIVE).stat().st_size == size and (folder / MANIFEST).is_file()
         except OSError:
             return False
 
@@ -94,12 +92,12 @@ class BundleStore:
             raise ValueError(f"the archive is not {placement.content_hash}")
         if self.holds(placement, len(archive)):
             return
-        manifest = unpack(archive)[_MANIFEST]
+        manifest = unpack(archive)[MANIFEST]
         with _said_plainly(), self._alone():
             folder = self._folder(placement)
             # The archive is last: a runner that finds it finds its manifest.
-            self._write(folder / _MANIFEST, manifest)
-            self._write(folder / _ARCHIVE, archive)
+            self._write(folder / MANIFEST, manifest)
+            self._write(folder / ARCHIVE, archive)
             _sync(folder)
 
     def check(self) -> None:
@@ -116,7 +114,7 @@ class BundleStore:
         """Remove the bundle, and the folders that are empty then. Nothing there is fine."""
         with _said_plainly(), self._alone():
             folder = self._root.joinpath(*placement.folder)
-            for name in (_ARCHIVE, _MANIFEST):
+            for name in (ARCHIVE, MANIFEST):
                 (folder / name).unlink(missing_ok=True)
             with suppress(OSError):  # the first that is not empty, or not there, ends the climb
                 while folder != self._root:
@@ -170,11 +168,3 @@ def _said_plainly() -> Iterator[None]:
         yield
     except OSError as error:
         raise BundleStoreUnavailable(f"The bundle store cannot be written: {error.strerror}") from error
-
-
-def _segment(name: str) -> str:
-    """``name`` if it is one plain segment of a path: nothing that climbs, hides or splits."""
-    plain = name.isprintable() and not name.startswith(".") and not set("/\\") & set(name)
-    if not plain or not 0 < len(name.encode()) <= 128:
-        raise ValueError(f"the id {name[:80]!r} cannot stand in a bundle's key")
-    return name

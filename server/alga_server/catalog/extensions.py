@@ -59,13 +59,6 @@ def _shown(connection: Connection, extension_id: str, publisher: str, name: str)
     return Extension(extension_id, publisher, name, newest(published).version_id, ordered)
 
 
-_MAX_NAME = 256
-_MAX_VERSION = 128
-_MAX_ENDPOINTS = 1_000
-_MAX_PATH_BYTES = 2_000
-"""PostgreSQL's unique index of paths takes 2,704 bytes, in UTF-8 and with the version's id."""
-
-
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A bundle that can be published: its bytes, their hash, its checked manifest."""
@@ -99,7 +92,6 @@ def read_bundle(archive: bytes) -> Bundle:
         check_module_presence(manifest, files)
     except (BundleInvalid, ManifestInvalid) as error:
         raise BundleRefused(str(error)) from None
-    _check_bounds(manifest)
     return Bundle(archive=archive, content_hash=content_hash(archive), manifest=manifest)
 
 
@@ -121,34 +113,6 @@ def publish(connection: Connection, bundle: Bundle, now: datetime) -> Published:
         )
     row = _store(connection, bundle, extension_id, number, ordinal=len(versions) + 1, now=now)
     return _published(connection, manifest, row, created=True)
-
-
-def _check_bounds(manifest: Manifest) -> None:
-    too_long = {
-        "name": len(manifest.name) > _MAX_NAME,
-        "publisher": len(manifest.publisher or "") > _MAX_NAME,
-        "version": len(manifest.version) > _MAX_VERSION,
-        "api.endpoints": len(manifest.endpoints) > _MAX_ENDPOINTS,
-    }
-    # Text that UTF-8 cannot hold is refused below.
-    too_long |= {
-        f"api.endpoints[{index}].path": len(item.path.encode("utf-8", "replace")) > _MAX_PATH_BYTES
-        for index, item in enumerate(manifest.endpoints)
-    }
-    for field, refused in too_long.items():
-        if refused:
-            raise BundleRefused(f"The manifest's {field} is too long.")
-    texts = [manifest.name, manifest.publisher or "", manifest.version]
-    texts += [text for item in manifest.endpoints for text in (item.path, item.handler)]
-    if not all(map(storable, texts)):
-        raise BundleRefused("The manifest holds characters that cannot be stored.")
-    seen = set()
-    for index, item in enumerate(manifest.endpoints):
-        if (item.method, item.path) in seen:
-            raise BundleRefused(
-                f"The manifest's api.endpoints[{index}] repeats {item.method} {item.path}, which is declared above it."
-            )
-        seen.add((item.method, item.path))
 
 
 def _extension(connection: Connection, manifest: Manifest, now: datetime) -> str:

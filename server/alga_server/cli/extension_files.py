@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alga_common.bundle_layout import MAX_UNPACKED_BYTES, PATH_HINT, LayoutError, read_file, read_folder
+from alga_common.bundle_layout import PATH_HINT, LayoutError, read_file, read_folder
 from alga_common.cli.failures import Failure
+from alga_common.wire import MAX_ARCHIVE_BYTES
 from alga_runner.errors import BundleInvalid
 from alga_runner.models.archive import pack
 
@@ -18,7 +19,7 @@ def read_archive(path: Path) -> bytes:
     if not path.exists():
         raise Failure("extension_not_found", f"There is no file or folder at {path}.", hint=PATH_HINT)
     try:
-        return pack(read_folder(path)) if path.is_dir() else read_file(path, MAX_UNPACKED_BYTES)
+        return pack(read_folder(path)) if path.is_dir() else read_file(path, MAX_ARCHIVE_BYTES)
     except BundleInvalid as error:
         raise Failure("extension_unusable", str(error), hint=error.hint) from None
     except LayoutError as error:

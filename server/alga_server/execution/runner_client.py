@@ -16,10 +16,11 @@ from alga_common.environment import EnvironmentFault
 from alga_common.http import peer
 from alga_common.http.exchange import Answer, base_url, get, post
 from alga_common.http.response import HttpProtocolError, IncompleteResponse
-from alga_common.http.semantics import STATUSES, is_header_value
+from alga_common.http.semantics import STATUSES
 from alga_common.http.tls import tls_for
 from alga_common.http.transport import SocketTransport
 from alga_common.readiness import Finding
+from alga_common.wire import MAX_ERROR_CHARACTERS
 from alga_runner.errors import SettingsError
 from alga_runner.models import ExecuteAnswer, ExecuteRequest
 
@@ -34,9 +35,6 @@ from ..errors import (
     RunnerUnavailable,
 )
 from ..settings import ServerSettings
-
-MAX_ERROR_CHARACTERS = 2_000
-MAX_RETRY_AFTER_S = 60 * 60
 
 RUNNER_CHECK = "runner"
 """The name of the readiness check that asks the runner."""
@@ -56,7 +54,7 @@ class RunnerClient:
     """Calls one runner, or a load balancer in front of several.
 
     Nothing is sent twice: a handler may have acted before its connection broke. Requests go over sockets, or over the
-    ``transport`` that is given, which is closed with the client. Raises ``SettingsError`` for a URL or a token that
+    ``transport`` that is given, which is closed with the client. Raises ``SettingsError`` for a URL that
     cannot be used.
     """
 
@@ -74,11 +72,6 @@ class RunnerClient:
         }
         token = settings.runner_service_token.get_secret_value() if settings.runner_service_token else ""
         if token:
-            if not is_header_value(token):
-                raise SettingsError(
-                    "The setting runner_service_token (ALGA_SERVER_RUNNER_SERVICE_TOKEN) cannot be sent"
-                    " in an HTTP header."
-                )
             self._headers["x-runner-service-token"] = token
         tls = None if transport else _tls_for(settings.runner_url)
         self._transport = transport or SocketTransport(
@@ -187,7 +180,7 @@ def _check_status(answer: Answer) -> None:
     """Raise unless the runner's own status is 200: the guest's is in the body (alga-contract 1.2)."""
     status = answer.status
     if status == 429 or (status == 503 and "retry-after" in answer.headers):
-        raise RunnerBusy(retry_after_s=max(1, min(answer.retry_after_s() or 1, MAX_RETRY_AFTER_S)))
+        raise RunnerBusy(retry_after_s=max(1, answer.retry_after_s() or 1))
     if status >= 500:
         raise RunnerUnavailable(f"The runner cannot serve (HTTP {status})")
     if status in {401, 403}:

@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from alga_common.wire import MAX_SELECTOR
 from alga_runner.models import EndpointInfo, ScheduleInfo
 
-from ..schedules.cron import MAX_LENGTH
+from ..schedules.cron import MAX_LENGTH, MAX_ZONE_LENGTH
 from ..schedules.idempotency import MAX_KEY
 from ..schedules.policies import MAX_ATTEMPTS, MAX_DELAY_S, MAX_FACTOR, MisfireKind
 from ..schedules.schedules import MAX_WINDOW_S, rfc3339
@@ -159,9 +160,9 @@ class Policies(_Described):
 class ScheduleInput(_Described):
     """A schedule to create: ``endpoint`` is ``/path`` or ``METHOD /path``; null and absent members take defaults."""
 
-    endpoint: str = Field(max_length=256, examples=["/sync", "POST /sync"])
+    endpoint: str = Field(max_length=MAX_SELECTOR, examples=["/sync", "POST /sync"])
     cron: str = _Cron
-    timezone: str | None = Field(default=None, max_length=64, examples=["UTC", "Europe/Berlin"])
+    timezone: str | None = Field(default=None, max_length=MAX_ZONE_LENGTH, examples=["UTC", "Europe/Berlin"])
     enabled: bool | None = None
     name: str | None = Field(default=None, max_length=MAX_NAME)
     payload: _Payload = None
@@ -176,9 +177,9 @@ class CreateRequest(ScheduleInput, Policies):
 class ScheduleChanges(_Described):
     """Changes: an absent member changes nothing, null clears ``name`` and ``payload``."""
 
-    endpoint: str = Field(default="", max_length=256, examples=["/sync"])
+    endpoint: str = Field(default="", max_length=MAX_SELECTOR, examples=["/sync"])
     cron: str = Field(default="", max_length=MAX_LENGTH, examples=["0 4 * * *"])
-    timezone: str | None = Field(default=None, max_length=64)
+    timezone: str | None = Field(default=None, max_length=MAX_ZONE_LENGTH)
     enabled: bool = True
     name: str | None = Field(default=None, max_length=MAX_NAME)
     payload: _Payload = None

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from alga_common.routing import EndpointT
+from alga_common.routing import EndpointT, schedulable
+from alga_common.wire import MAX_SELECTOR
 from alga_runner.models import EndpointInfo
 
 from ..errors import FieldRefused
 from ..storage import tables
-
-MAX_LENGTH = 256
-SCHEDULABLE_METHODS = frozenset({"GET", "POST"})
 
 _METHOD_AND_PATH = re.compile(r"([A-Za-z]+)\s+(.+)", re.DOTALL)
 _NOT_FOUND = "Endpoint not found or not schedulable"
@@ -32,7 +30,7 @@ class Selector:
     def parse(cls, text: str) -> Selector:
         """Read ``text``. Raises ``FieldRefused`` if it cannot name an endpoint."""
         trimmed = text.strip()
-        if not trimmed or len(trimmed) > MAX_LENGTH:
+        if not trimmed or len(trimmed) > MAX_SELECTOR:
             raise FieldRefused(_NOT_FOUND)
         match = _METHOD_AND_PATH.fullmatch(trimmed)
         method, path = (match[1].upper(), match[2]) if match else (None, trimmed)
@@ -59,11 +57,6 @@ class Selector:
 def clean_path(path: str) -> str:
     """``path`` trimmed, with one leading slash and no doubled ones."""
     return re.sub(r"/{2,}", "/", "/" + path.strip())
-
-
-def schedulable(method: str, path: str) -> bool:
-    """Whether a schedule can call it: GET or POST, no path parameters."""
-    return method in SCHEDULABLE_METHODS and not set(":{}") & set(path)
 
 
 def endpoints(connection: Connection, version_id: str) -> list[EndpointInfo]:

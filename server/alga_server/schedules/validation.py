@@ -6,13 +6,12 @@ import json
 from collections.abc import Sequence
 
 from alga_common.text import is_unicode, replace_surrogates
+from alga_common.wire import MAX_PAYLOAD_UNITS
 from alga_runner.models import json_fault
 
 from ..errors import FieldRefused
 
 MAX_NAME = 128
-MAX_PAYLOAD_UNITS = 100_000
-"""UTF-16 code units of the payload's JSON text."""
 
 
 def check_string(value: object) -> str:

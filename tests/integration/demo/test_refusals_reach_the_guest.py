@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from alga_common.wire import MAX_PAYLOAD_UNITS
 from alga_runner.testing import Alga, Call, Extension
 
 Install = Callable[..., Extension]
@@ -86,8 +88,21 @@ def test_sixty_creates_at_once_do_not_get_past_the_quota(demo: Extension) -> Non
     assert len(demo.schedules()) == MAX_SCHEDULES
 
 
+def test_a_payload_has_one_limit_in_every_script(demo: Extension) -> None:
+    units = MAX_PAYLOAD_UNITS - len('{"text":""}')
+    seen = []
+    for count in (units, units + 1):
+        create = {"operation": "create", **GOOD, "payload": {"text": "字" * count}}
+        body = json.dumps(create, ensure_ascii=False).encode()
+        seen.append(demo.call("POST", "/try", body=body).json())
+
+    assert "ok" in seen[0]
+    assert seen[1]["error"]["code"] == "validation-failed"
+    assert seen[1]["error"]["fieldErrors"] == {"payload": "Payload too large"}
+
+
 def test_a_request_past_the_frame_is_too_large(demo: Extension, attempt: Attempt) -> None:
-    seen = attempt(demo, "create", **GOOD, payload={"text": "x" * 300_000})
+    seen = attempt(demo, "create", **GOOD, payload={"text": "x" * 400_000})
 
     assert seen["error"]["code"] == "too-large"
     assert demo.schedules() == []

@@ -195,3 +195,40 @@ def test_what_is_not_json_says_where(text: str | bytes, sentence: str) -> None:
 
 def test_a_byte_order_mark_is_no_fault() -> None:
     assert parse_manifest(b"\xef\xbb\xbf" + json.dumps(SMALLEST).encode()).name == "com.example.demo"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"name": "n" * 257}, "The manifest's name is too long: 257 characters, at most 256."),
+        ({"publisher": "p" * 257}, "The manifest's publisher is too long: 257 characters, at most 256."),
+        (
+            {"version": "1.0.0-" + "a" * 123},
+            "The manifest's version is too long: 129 characters, at most 128.",
+        ),
+        ({"name": "a\0b"}, "The manifest's name holds characters that cannot be stored: 'a\\x00b'."),
+        (
+            {"api": {"endpoints": [endpoint(handler="\ud800")]}},
+            "The manifest's api.endpoints[0].handler holds characters that cannot be stored: '\\ud800'.",
+        ),
+        (
+            {"api": {"endpoints": [endpoint(), endpoint(method="get", path="//a")]}},
+            "The manifest's api.endpoints[1] repeats GET '/a', which is declared above it.",
+        ),
+        (
+            {"api": {"endpoints": [endpoint(path=f"/{number}") for number in range(1001)]}},
+            "The manifest's api.endpoints is too long: 1001 endpoints, at most 1000.",
+        ),
+    ],
+    ids=["name", "publisher", "version", "NUL", "half a pair", "twice", "too many"],
+)
+def test_what_no_server_can_publish_is_refused_before(changes: dict[str, Any], sentence: str) -> None:
+    assert refusal({**SMALLEST, **changes}) == sentence
+
+
+def test_an_endpoint_that_no_schedule_could_name_is_not_schedulable() -> None:
+    endpoints = [endpoint(path="/" + "a" * length) for length in (251, 252)]
+
+    manifest = parse_manifest({**SMALLEST, "api": {"endpoints": endpoints}})
+
+    assert [item.schedulable for item in manifest.endpoints] == [True, False]

@@ -111,9 +111,9 @@ def test_bytes_that_the_hash_does_not_name_are_refused(root: Path) -> None:
 def test_an_id_that_is_not_one_plain_segment_is_refused(root: Path, name: str) -> None:
     store = BundleStore(root)
 
-    with pytest.raises(ValueError, match="cannot stand in a bundle's key"):
+    with pytest.raises(ValueError, match="cannot name a bundle"):
         store.put(Placement(name, "5f6b", HASH), ARCHIVE)
-    with pytest.raises(ValueError, match="cannot stand in a bundle's key"):
+    with pytest.raises(ValueError, match="cannot name a bundle"):
         store.put(Placement("tenant-a", name, HASH), ARCHIVE)
 
     assert archives(root.parent) == []

@@ -279,7 +279,7 @@ async def test_a_failure_has_a_kind_and_is_asked_for_once(
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7), ("0", 1), ("-1", 1), ("soon", 1), ("9" * 9, 3600), ("9" * 5000, 1)],
+    [("7", 7), ("0", 1), ("-1", 1), ("soon", 1), ("9" * 9, 86400), ("9" * 5000, 1)],
 )
 async def test_a_busy_runner_says_when_to_come_back(
     runner: ScriptedRunner, execute: Execute, header: str, seconds: int
@@ -391,12 +391,25 @@ def test_a_runners_url_that_is_none_is_refused(url: str) -> None:
         RunnerClient(ServerSettings(runner_url=url))
 
 
-@pytest.mark.parametrize("token", ["two\nlines", "caf\u00e9", " padded"])
+@pytest.mark.parametrize("token", ["two\nlines", "caf\u00e9", "x" * 513])
 def test_a_service_token_that_no_header_carries_is_refused_unseen(token: str) -> None:
-    with pytest.raises(SettingsError) as refused:
-        RunnerClient(ServerSettings(runner_service_token=token))
+    with pytest.raises(SettingsError, match=r"runner_service_token \(ALGA_SERVER_RUNNER") as refused:
+        ServerSettings.load(runner_service_token=token)
 
     assert token not in str(refused.value)
+
+
+async def test_white_space_around_a_token_does_not_count(runner: ScriptedRunner) -> None:
+    settings = ServerSettings.load(runner_service_token=" padded\n")
+    request = {
+        "context": {"tenant_id": "t", "extension_id": "e", "content_hash": "h"},
+        "http": {"method": "GET", "path": "/"},
+    }
+
+    client = RunnerClient(settings, httpx.MockTransport(runner))
+    await client.execute(ExecuteRequest.model_validate(request), timeout_s=60)
+
+    assert runner.asked[0].headers["x-runner-service-token"] == "padded"
 
 
 async def test_without_a_service_token_none_is_sent(runner: ScriptedRunner) -> None:
