@@ -101,7 +101,7 @@ def _engine(url: URL, session: Mapping[str, str], *, connections: int) -> Engine
         raise SettingsError(
             "The setting database_url (ALGA_SERVER_DATABASE_URL) names a PostgreSQL database,"
             " and its driver is not installed.",
-            hint='Install it: pip install "alga-runner[postgres]".',
+            hint="Install alga-runner with its extra `postgres`, as docs/postgresql.md shows.",
         ) from None
     event.listen(engine, "handle_error", _forget_values)
     return engine

@@ -99,7 +99,7 @@ class QueuedJobs(JobRunner):
         except ImportError:
             raise SettingsError(
                 "The setting job_engine (ALGA_SERVER_JOB_ENGINE) names procrastinate, which is not installed.",
-                hint='Install it: pip install "alga-runner[postgres]".',
+                hint="Install alga-runner with its extra `postgres`, as docs/postgresql.md shows.",
             ) from None
         self._clock = clock
         self._concurrency = settings.max_schedule_runs

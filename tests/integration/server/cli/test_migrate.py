@@ -115,5 +115,5 @@ def test_a_url_without_its_driver_says_what_to_install(monkeypatch: pytest.Monke
     result = CliRunner().invoke(main, ["migrate", "--database", "postgresql://a:hunter2@host/d"])
 
     assert result.exit_code == 1
-    assert 'pip install "alga-runner[postgres]"' in result.stderr
+    assert "with its extra `postgres`" in result.stderr
     assert "hunter2" not in result.stderr

@@ -264,7 +264,7 @@ def _create_queue() -> None:
     except ImportError:
         raise SettingsError(
             "The database is PostgreSQL, and a package that the server needs for it is not installed.",
-            hint='Install it: pip install "alga-runner[postgres]".',
+            hint="Install alga-runner with its extra `postgres`, as docs/postgresql.md shows.",
         ) from None
     driver = op.get_bind().connection.driver_connection
     if driver is None:
