@@ -1,4 +1,4 @@
-"""Every shortcut in front of a careful way comes to the same: value, verdict and message.
+"""Every shortcut in front of a careful way gives the same: value, verdict and message.
 
 Those of MessagePack are in ``test_messages_fuzzed``, that of answers' JSON in ``tests/unit/alga/test_answers``.
 ``FUZZ_EXAMPLES`` is how many values each test gets (``make fuzz``).
