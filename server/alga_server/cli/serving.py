@@ -124,6 +124,11 @@ def log_to_stderr() -> None:
     handler = stream_handler()
     handler.addFilter(_is_no_cancellation)
     configure_logging("alga_server", "info", handler)
+    for name in (
+        "procrastinate",
+        "psycopg.pool",
+    ):  # an outage is a line of our own, not one for each of their tries
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:

@@ -102,6 +102,7 @@ class QueuedJobs(JobRunner):
                 hint="Install alga-runner with its extra `postgres`, as docs/postgresql.md shows.",
             ) from None
         self._clock = clock
+        self._connected = True
         self._concurrency = settings.max_schedule_runs
         self._grace = settings.shutdown_grace_seconds
 
@@ -111,12 +112,18 @@ class QueuedJobs(JobRunner):
         return isinstance(self._clock, MovableClock)
 
     async def run(self, fire: Fire) -> None:
-        """Work; begin again when the database was lost."""
+        """Work; begin again when the database was lost, which is logged once."""
         while True:
             try:
                 await self._work(fire)
-            except Exception:
-                logger.exception("The worker of the queue failed", extra={"action": "dispatch_failure"})
+            except Exception as error:
+                if not _is_outage(error):
+                    logger.exception("The worker of the queue failed", extra={"action": "dispatch_failure"})
+                elif self._connected:
+                    logger.warning(
+                        "The worker of the queue lost the database", extra={"action": "queue_unavailable"}
+                    )
+                    self._connected = False
             await self._clock.sleep_until(self._clock.now() + _AGAIN)
 
     async def _work(self, fire: Fire) -> None:
@@ -126,6 +133,7 @@ class QueuedJobs(JobRunner):
                 _OPENS_WITHIN_S, shield=True
             ):  # cut in two, it would leave connections behind
                 await app.open_async()
+            self._connected = True
             await self._work_on(app)
         finally:
             with anyio.CancelScope(shield=True):
@@ -199,6 +207,16 @@ class QueuedJobs(JobRunner):
                 await fire(DueSchedule(tenant_id, install_id, schedule_id, running=False), due_at)
 
         return app
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Whether the database could not be reached, and no more is wrong."""
+    import psycopg  # noqa: PLC0415 - optional
+
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_outage(one) for one in error.exceptions)
+    lost = (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError, OSError)
+    return isinstance(error, lost) or isinstance(error.__cause__, lost)
 
 
 def _conninfo(url: URL) -> str:

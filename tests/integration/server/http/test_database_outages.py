@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from threading import Event
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 
 from alga_server import ManualClock, Server, ServerSettings
 from alga_server.errors import DatabaseBusy
+from alga_server.firing.queue.procrastinate import QueuedJobs
 from alga_server.storage.database import Database
 from tests.support.databases import POSTGRES, locked
 from tests.support.server import ADMIN_TOKEN, Alga, Install
@@ -112,6 +114,34 @@ async def test_postgresql_that_is_down_is_unavailable(
     assert lines(caplog) == [("database_unavailable", None)]
     assert "hunter2" not in caplog.text
     assert "127.0.0.1" in caplog.text
+
+
+async def test_a_queue_without_its_database_is_one_line_for_all_its_tries(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("alga_server.firing.queue.procrastinate._OPENS_WITHIN_S", 0.05)
+    clock = ManualClock()
+    jobs = QueuedJobs(ServerSettings(database_url="postgresql://alga@127.0.0.1:1/alga"), clock)
+    work, tries = jobs._work, 0
+
+    async def counted(fire: Any) -> None:
+        nonlocal tries
+        tries += 1
+        await work(fire)
+
+    async def never(*_: Any) -> None:
+        raise AssertionError("nothing is due")
+
+    monkeypatch.setattr(jobs, "_work", counted)
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(jobs.run, never)
+            while tries < 3:
+                clock.advance(timedelta(seconds=1))
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+
+    assert lines(caplog) == [("queue_unavailable", None)]
 
 
 @pytest.mark.skipif(POSTGRES is not None, reason="a folder in place of SQLite's file")
