@@ -117,6 +117,10 @@ def document(answer: Answer, operation: str, secrets: Collection[str] = ()) -> M
     )
 
 
+class Replaced(dict[str, object]):
+    """A document in which something stands for what could not be read."""
+
+
 def schedules(document: Mapping[str, object]) -> list[ScheduleInfo]:
     """The answer of ``list``; one schedule that cannot be read fails them all."""
     return _parse(_SCHEDULES, document, "schedules")
@@ -125,6 +129,23 @@ def schedules(document: Mapping[str, object]) -> list[ScheduleInfo]:
 def schedule(document: Mapping[str, object]) -> ScheduleInfo | None:
     """The answer of ``get``."""
     return _parse(_SCHEDULE, document, "schedule")
+
+
+def stored(document: Mapping[str, object], names: Collection[str]) -> dict[str, object] | None:
+    """The members ``names`` of the schedule in the answer of ``get``, exactly as they are stored; ``None`` for none."""
+    found = document["schedule"]
+    if found is None:
+        return None
+    if not isinstance(found, dict):
+        raise unusable("has a wrong shape at schedule")
+    if absent := sorted(set(names) - found.keys()):
+        raise unusable(f"to get has no {absent[0]}, which an update would clear; nothing was changed")
+    if isinstance(document, Replaced):
+        raise HostCallError(
+            HostCallCode.CONFLICT,
+            "The stored name or payload cannot be read exactly, and an update would clear what it lacks; give both.",
+        )
+    return {name: found[name] for name in names}
 
 
 def endpoints(document: Mapping[str, object]) -> list[EndpointInfo]:
@@ -153,9 +174,10 @@ def _with_replacements(body: bytes) -> object:
     ``None`` if it is no JSON at all.
     """
     try:
-        return readable(json.loads(body.decode(), parse_constant=_no_constant), MAX_DEPTH)
+        content = readable(json.loads(body.decode(), parse_constant=_no_constant), MAX_DEPTH)
     except (ValueError, RecursionError):
         return None
+    return Replaced(content) if isinstance(content, dict) else content
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -212,22 +234,25 @@ def _retry_after_ms(answer: Answer) -> int | None:
 
 def _what_came_back(answer: Answer, content: object, secrets: Collection[str]) -> str:
     """The answer in words for an operator, on one line: no secret, and of JSON only the names of members."""
-    facts = [
-        f"HTTP {answer.status}",
-        cut(answer.headers.get("content-type", "no content type"), MAX_FACT_CHARACTERS),
-    ]
+
+    def shown(text: str, limit: int = MAX_SHOWN_CHARACTERS) -> str:
+        for secret in filter(None, secrets):
+            text = text.replace(secret, "(secret)")
+        return cut(text, limit)
+
+    content_type = answer.headers.get("content-type", "no content type")
+    facts = [f"HTTP {answer.status}", shown(content_type, MAX_FACT_CHARACTERS)]
     if location := answer.headers.get("location"):
-        place = location.partition("?")[0]  # a query may carry anything
-        facts.append(f"location {cut(place, MAX_FACT_CHARACTERS)}")
+        facts.append(
+            f"location {shown(location.partition('?')[0], MAX_FACT_CHARACTERS)}"
+        )  # a query may carry anything
     if isinstance(content, dict) and not isinstance(content.get("error"), str):
-        facts.append(f"a JSON object with {cut(', '.join(content) or 'no members', MAX_SHOWN_CHARACTERS)}")
+        facts.append(f"a JSON object with {shown(', '.join(content) or 'no members')}")
     elif content is not None and not isinstance(content, dict):
         facts.append(f"JSON, but not an object ({type(content).__name__})")
     else:
         text = content["error"] if content else answer.body[:MAX_LOOKED_AT].decode(errors="replace")
-        for secret in filter(None, secrets):
-            text = text.replace(secret, "(secret)")
-        facts.append(repr(cut(" ".join(text.split()), MAX_SHOWN_CHARACTERS)) if text else "no body")
+        facts.append(repr(shown(" ".join(text.split()))) if text else "no body")
     return escape_controls(", ".join(facts))
 
 

@@ -113,16 +113,10 @@ class AlgaServer(ABC):
     ) -> dict[str, object]:
         """The stored values of the members ``names``."""
         answer = await self.ask("get", {"scheduleId": schedule_id}, identity, deadline)
-        schedule = answers.schedule(answer)
-        if schedule is None:
+        stored = answers.stored(answer, names)
+        if stored is None:
             raise HostCallError(HostCallCode.NOT_FOUND, "Schedule not found")
-        stored = schedule.model_dump(by_alias=True, exclude_unset=True)
-        for name in names:
-            if name not in stored:
-                raise answers.unusable(
-                    f"to get has no {name}, which an update would clear; nothing was changed"
-                )
-        return {name: stored[name] for name in names}
+        return stored
 
     async def delete_schedule(self, identity: Identity, schedule_id: str, deadline: float) -> None:
         """Delete one schedule; an unknown id is ``not-found``."""

@@ -201,5 +201,7 @@ async def test_an_answer_that_repeats_a_secret_does_not_bring_it_into_the_log(
         httpx.Response(status, text=f"your headers: x-runner-auth: {secret}"),
         httpx.Response(status, json={"error": f"bad token {secret}"}),
         httpx.Response(status, json={"headers": secret}),
+        httpx.Response(status, json={secret: 1}),
+        httpx.Response(status, headers={"location": f"/{secret}", "content-type": secret}),
     ):
         assert secret not in str((await place.refusal(answer)).detail)

@@ -102,6 +102,30 @@ async def test_the_error_of_the_read_is_the_answer_and_nothing_is_written(
     assert (error.host_code, str(error)) == expected
 
 
+@pytest.mark.parametrize(
+    "payload", ['{"id": 9007199254740993}', '{"x": 1e2, "y": ' + "[" * 40 + "]" * 40 + "}"]
+)
+async def test_a_payload_that_no_guest_could_read_exactly_is_carried_exactly(
+    server: Server, payload: str
+) -> None:
+    text = json.dumps({"schedule": {**SCHEDULE, "payload": "here"}}).replace('"here"', payload)
+    server.got = lambda: httpx.Response(200, text=text)
+
+    await server.update(cron="5 * * * *")
+
+    assert server.asked[1]["payload"] == json.loads(payload)
+
+
+@pytest.mark.parametrize("payload", ['{"x": "\\ud800"}', '{"y": ' + "[" * 300 + "]" * 300 + "}"])
+async def test_a_payload_that_cannot_be_read_exactly_is_not_written(server: Server, payload: str) -> None:
+    text = json.dumps({"schedule": {**SCHEDULE, "payload": "here"}}).replace('"here"', payload)
+
+    error = await server.refused(httpx.Response(200, text=text))
+
+    assert error.host_code is HostCallCode.CONFLICT
+    assert "give both" in str(error)
+
+
 @pytest.mark.parametrize("name", ["name", "payload"])
 async def test_a_read_without_a_member_that_would_be_cleared_writes_nothing(
     server: Server, name: str
