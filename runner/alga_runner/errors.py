@@ -51,6 +51,8 @@ Each leaf names its stable ``code`` (docs/errors.md). An error has a message, wh
     │   │   ├── OutOfBounds       out_of_bounds
     │   │   ├── BrokenFraming     broken_framing
     │   │   ├── TooEarly          too_early
+    │   │   ├── CanonicalAbiBreach canonical_abi_breach
+    │   │   ├── HostFunctionMissing host_function_missing
     │   │   └── SecondResponse    second_response
     │   └── LimitExceeded
     │       ├── CpuLimit          cpu_limit
@@ -391,6 +393,14 @@ class TooEarly(AbiBreach, code="too_early"):
 
 class SecondResponse(AbiBreach, code="second_response"):
     """The guest responded twice."""
+
+
+class CanonicalAbiBreach(AbiBreach, code="canonical_abi_breach"):
+    """A component passed a value that its type does not allow, or broke another rule of the canonical ABI."""
+
+
+class HostFunctionMissing(AbiBreach, code="host_function_missing"):
+    """A component called a function that the host does not have, or has with another type."""
 
 
 class LimitExceeded(ExecutionError):

@@ -47,7 +47,9 @@ class Loading:
         self._lines = lines
 
     async def load(self, wasm: bytes, owner: str = "acme") -> Module:
-        return await self.loader.load(wasm, owner)
+        loaded = await self.loader.load(wasm, owner)
+        assert isinstance(loaded, Module)
+        return loaded
 
     @property
     def counts(self) -> dict[str, int]:

@@ -7,6 +7,11 @@ from .check.selfcheck import require_sound
 from .check.trial import check_in_subprocess
 from .compile.compiler import CompileBounds
 from .compile.loader import ModuleLoader
+from .component.component import Component, ComponentImport, is_component
+from .component.guest import ComponentGuest
+from .component.linker import LinkedComponent, Offer
+from .component.linker import link as link_component
+from .component.types import FunctionType, ValueType
 from .context import engine_context
 from .cpu_thread import OVERRUN_S
 from .drive import DONE, free_large_guest, run_call, run_until_blocked, wait_to_start, wait_within
@@ -29,24 +34,33 @@ __all__ = [
     "Answerer",
     "Budget",
     "CompileBounds",
+    "Component",
+    "ComponentGuest",
+    "ComponentImport",
     "Engine",
     "EngineConfig",
     "ExportType",
+    "FunctionType",
     "Guest",
     "GuestLimits",
     "HostFunction",
     "ImportType",
     "LargeWorkQueue",
     "LinearMemory",
+    "LinkedComponent",
     "LinkedModule",
     "Linker",
     "Module",
     "ModuleLoader",
+    "Offer",
     "Signature",
+    "ValueType",
     "check_in_subprocess",
     "deferred_interrupts",
     "engine_context",
     "free_large_guest",
+    "is_component",
+    "link_component",
     "require_sound",
     "run_call",
     "run_until_blocked",

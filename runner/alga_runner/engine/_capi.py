@@ -42,6 +42,14 @@ DECLARED: set[str] = set()
 _library = ctypes.PyDLL(str(_ffi.filename))
 
 
+def check_sizes(expected: dict[str, tuple[int, int]]) -> None:
+    """Raise ``EngineUnavailable`` unless each number here, the first of a pair, is the one of wasmtime's bindings."""
+    for name, (ours, theirs) in expected.items():
+        if ours != theirs:
+            version = metadata.version("wasmtime")
+            raise EngineUnavailable(f"wasmtime {version} lays out {name} as {theirs}, not {ours}.")
+
+
 def _check_layout() -> None:
     version = metadata.version("wasmtime")
     if int(version.partition(".")[0]) != WASMTIME_MAJOR:
@@ -49,23 +57,23 @@ def _check_layout() -> None:
             f"The engine needs wasmtime {WASMTIME_MAJOR}; version {version} is installed.",
             hint="Install the versions of requirements/runtime.txt.",
         )
-    expected = {
-        "wasmtime_val_t": (VAL_SIZE, ctypes.sizeof(_bindings.wasmtime_val_t)),
-        "wasmtime_val_t.of": (VAL_OF, _bindings.wasmtime_val_t.of.offset),
-        "wasmtime_val_raw_t": (RAW_VAL_SIZE, ctypes.sizeof(_bindings.wasmtime_val_raw_t)),
-        "wasmtime_extern_t": (EXTERN_SIZE, ctypes.sizeof(_bindings.wasmtime_extern_t)),
-        "wasmtime_extern_t.of": (EXTERN_OF, _bindings.wasmtime_extern_t.of.offset),
-        "wasmtime_instance_t": (INSTANCE_SIZE, ctypes.sizeof(_bindings.wasmtime_instance_t)),
-        "wasmtime_func_t": (FUNC_SIZE, ctypes.sizeof(_bindings.wasmtime_func_t)),
-        "wasmtime_memory_t": (MEMORY_SIZE, ctypes.sizeof(_bindings.wasmtime_memory_t)),
-        "WASMTIME_EXTERN_MEMORY": (EXTERN_MEMORY, int(_ffi.WASMTIME_EXTERN_MEMORY.value)),
-    }
-    for name, (ours, theirs) in expected.items():
-        if ours != theirs:
-            raise EngineUnavailable(f"wasmtime {version} lays out {name} as {theirs}, not {ours}.")
+    check_sizes(
+        {
+            "wasmtime_val_t": (VAL_SIZE, ctypes.sizeof(_bindings.wasmtime_val_t)),
+            "wasmtime_val_t.of": (VAL_OF, _bindings.wasmtime_val_t.of.offset),
+            "wasmtime_val_raw_t": (RAW_VAL_SIZE, ctypes.sizeof(_bindings.wasmtime_val_raw_t)),
+            "wasmtime_extern_t": (EXTERN_SIZE, ctypes.sizeof(_bindings.wasmtime_extern_t)),
+            "wasmtime_extern_t.of": (EXTERN_OF, _bindings.wasmtime_extern_t.of.offset),
+            "wasmtime_instance_t": (INSTANCE_SIZE, ctypes.sizeof(_bindings.wasmtime_instance_t)),
+            "wasmtime_func_t": (FUNC_SIZE, ctypes.sizeof(_bindings.wasmtime_func_t)),
+            "wasmtime_memory_t": (MEMORY_SIZE, ctypes.sizeof(_bindings.wasmtime_memory_t)),
+            "WASMTIME_EXTERN_MEMORY": (EXTERN_MEMORY, int(_ffi.WASMTIME_EXTERN_MEMORY.value)),
+        }
+    )
 
 
-def _declare(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+def declare(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    """The C function ``name``, typed. Raises ``EngineUnavailable`` if the library has none."""
     try:
         function = _library[name]
     except AttributeError:
@@ -81,29 +89,27 @@ def _declare(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
 require_interpreter()
 _check_layout()
 
-engine_clone = _declare("wasmtime_engine_clone", c_void_p, c_void_p)
+engine_clone = declare("wasmtime_engine_clone", c_void_p, c_void_p)
 
 # Stores: everything of one guest. Deleting one frees its instance; never before its futures.
-store_new = _declare("wasmtime_store_new", c_void_p, c_void_p, c_void_p, c_void_p)
-store_context = _declare("wasmtime_store_context", c_void_p, c_void_p)
-store_delete = _declare("wasmtime_store_delete", None, c_void_p)
-store_limiter = _declare(
-    "wasmtime_store_limiter", None, c_void_p, c_int64, c_int64, c_int64, c_int64, c_int64
-)
-set_epoch_deadline = _declare("wasmtime_context_set_epoch_deadline", None, c_void_p, c_uint64)
-epoch_yield_and_update = _declare(
+store_new = declare("wasmtime_store_new", c_void_p, c_void_p, c_void_p, c_void_p)
+store_context = declare("wasmtime_store_context", c_void_p, c_void_p)
+store_delete = declare("wasmtime_store_delete", None, c_void_p)
+store_limiter = declare("wasmtime_store_limiter", None, c_void_p, c_int64, c_int64, c_int64, c_int64, c_int64)
+set_epoch_deadline = declare("wasmtime_context_set_epoch_deadline", None, c_void_p, c_uint64)
+epoch_yield_and_update = declare(
     "wasmtime_context_epoch_deadline_async_yield_and_update", None, c_void_p, c_uint64
 )
 
-epoch_deadline_callback = _declare(
+epoch_deadline_callback = declare(
     "wasmtime_store_epoch_deadline_callback", None, c_void_p, c_void_p, c_void_p, c_void_p
 )
 
 # Futures: a started fiber. Polled by one thread at a time, never once it is done.
-instantiate_async = _declare(
+instantiate_async = declare(
     "wasmtime_instance_pre_instantiate_async", c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p
 )
-call_async = _declare(
+call_async = declare(
     "wasmtime_func_call_async",
     c_void_p,
     c_void_p,
@@ -115,8 +121,8 @@ call_async = _declare(
     c_void_p,
     c_void_p,
 )
-future_poll = _declare("wasmtime_call_future_poll", c_bool, c_void_p)
-future_delete = _declare("wasmtime_call_future_delete", None, c_void_p)
+future_poll = declare("wasmtime_call_future_poll", c_bool, c_void_p)
+future_delete = declare("wasmtime_call_future_delete", None, c_void_p)
 
 # The same without the GIL, for the CPU thread: other threads run Python while a guest computes there, or while its
 # memory is freed.
@@ -135,33 +141,33 @@ store_delete_without_gil.restype = None
 store_delete_without_gil.argtypes = (c_void_p,)
 
 # What a guest exports.
-instance_export_get = _declare(
+instance_export_get = declare(
     "wasmtime_instance_export_get", c_bool, c_void_p, c_void_p, c_char_p, c_size_t, c_void_p
 )
-caller_export_get = _declare("wasmtime_caller_export_get", c_bool, c_void_p, c_char_p, c_size_t, c_void_p)
-memory_data = _declare("wasmtime_memory_data", c_void_p, c_void_p, c_void_p)
-memory_data_size = _declare("wasmtime_memory_data_size", c_size_t, c_void_p, c_void_p)
+caller_export_get = declare("wasmtime_caller_export_get", c_bool, c_void_p, c_char_p, c_size_t, c_void_p)
+memory_data = declare("wasmtime_memory_data", c_void_p, c_void_p, c_void_p)
+memory_data_size = declare("wasmtime_memory_data_size", c_size_t, c_void_p, c_void_p)
 
 # Host functions.
 _definition = (c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p, c_void_p)
-linker_define_async_func = _declare("wasmtime_linker_define_async_func", c_void_p, *_definition)
-linker_define_func_unchecked = _declare("wasmtime_linker_define_func_unchecked", c_void_p, *_definition)
+linker_define_async_func = declare("wasmtime_linker_define_async_func", c_void_p, *_definition)
+linker_define_func_unchecked = declare("wasmtime_linker_define_func_unchecked", c_void_p, *_definition)
 
 # Why a guest stopped. A trap or an error that a call returned belongs to the caller, who deletes it.
-trap_new = _declare("wasmtime_trap_new", c_void_p, c_char_p, c_size_t)
-trap_code = _declare("wasmtime_trap_code", c_bool, c_void_p, c_void_p)
-trap_message = _declare("wasm_trap_message", None, c_void_p, c_void_p)
-trap_trace = _declare("wasm_trap_trace", None, c_void_p, c_void_p)
-trap_delete = _declare("wasm_trap_delete", None, c_void_p)
-error_new = _declare("wasmtime_error_new", c_void_p, c_char_p)
-error_message = _declare("wasmtime_error_message", None, c_void_p, c_void_p)
-error_trace = _declare("wasmtime_error_wasm_trace", None, c_void_p, c_void_p)
-error_delete = _declare("wasmtime_error_delete", None, c_void_p)
-byte_vec_delete = _declare("wasm_byte_vec_delete", None, c_void_p)
-frame_func_name = _declare("wasmtime_frame_func_name", c_void_p, c_void_p)
-frame_func_index = _declare("wasm_frame_func_index", c_uint32, c_void_p)
-frame_module_offset = _declare("wasm_frame_module_offset", c_size_t, c_void_p)
-frame_vec_delete = _declare("wasm_frame_vec_delete", None, c_void_p)
+trap_new = declare("wasmtime_trap_new", c_void_p, c_char_p, c_size_t)
+trap_code = declare("wasmtime_trap_code", c_bool, c_void_p, c_void_p)
+trap_message = declare("wasm_trap_message", None, c_void_p, c_void_p)
+trap_trace = declare("wasm_trap_trace", None, c_void_p, c_void_p)
+trap_delete = declare("wasm_trap_delete", None, c_void_p)
+error_new = declare("wasmtime_error_new", c_void_p, c_char_p)
+error_message = declare("wasmtime_error_message", None, c_void_p, c_void_p)
+error_trace = declare("wasmtime_error_wasm_trace", None, c_void_p, c_void_p)
+error_delete = declare("wasmtime_error_delete", None, c_void_p)
+byte_vec_delete = declare("wasm_byte_vec_delete", None, c_void_p)
+frame_func_name = declare("wasmtime_frame_func_name", c_void_p, c_void_p)
+frame_func_index = declare("wasm_frame_func_index", c_uint32, c_void_p)
+frame_module_offset = declare("wasm_frame_module_offset", c_size_t, c_void_p)
+frame_vec_delete = declare("wasm_frame_vec_delete", None, c_void_p)
 
 ASYNC_CALLBACK = ctypes.CFUNCTYPE(
     None, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_void_p

@@ -29,9 +29,6 @@ _FIRST_SLICES_IN_A_ROW = 4
 OVERRUN_S = 0.005
 """A slice that took this long was not interrupted in time, in seconds."""
 
-_LARGE_MEMORY_BYTES = 8 * 1024 * 1024
-"""A smaller memory is filled or copied within ``OVERRUN_S``: then the ticker was late, not the guest."""
-
 _MANY_CALLS = 1_000
 """Immediate host calls do not end a slice: this many, one after the other without a loop, may take ``OVERRUN_S``."""
 
@@ -352,10 +349,5 @@ def _poll(task: CpuTask) -> bool:
 
 def record_overrun(guest: Guest) -> None:
     """Record a slice longer than ``OVERRUN_S`` with the guest's module, if the guest can have caused it."""
-    if has_large_memory(guest) or guest.calls >= _MANY_CALLS:
+    if guest.may_have_large_memory or guest.calls >= _MANY_CALLS:
         guest.linked.record_overrun()
-
-
-def has_large_memory(guest: Guest) -> bool:
-    """Whether one instruction over all of its memory takes too long for the loop."""
-    return guest.memory is not None and guest.memory.size >= _LARGE_MEMORY_BYTES

@@ -15,7 +15,7 @@ import anyio
 from ..errors import DeadlineExceeded, EngineUnavailable, ExecutionError
 from .budget import Budget
 from .context import engine_context
-from .cpu_thread import OVERRUN_S, has_large_memory, record_overrun
+from .cpu_thread import OVERRUN_S, record_overrun
 from .guest import Answerer, Guest
 from .linker import HostFunction
 
@@ -108,7 +108,7 @@ async def free_large_guest(guest: Guest) -> None:
 
     For guests that ran for ``OVERRUN_S``: none fills a large memory sooner. Freeing 256 MiB in use takes 9 ms.
     """
-    if not has_large_memory(guest) or isinstance(sys.exc_info()[1], GeneratorExit):
+    if not guest.may_have_large_memory or isinstance(sys.exc_info()[1], GeneratorExit):
         return
     with suppress(EngineUnavailable), anyio.CancelScope(shield=True):
         await _cpu_thread.free(guest)
@@ -196,7 +196,7 @@ def _run_measured_slice(guest: Guest, budget: Budget) -> int:
 
 async def _run_in_cpu_thread(guest: Guest, budget: Budget) -> bool:
     """Run in the CPU thread until the guest is done (``True``) or calls the host."""
-    before, calling, returned = budget.used_s, guest.memory is not None, False
+    before, calling, returned = budget.used_s, guest.instantiated, False
     try:
         done = await _cpu_thread.run(guest, budget)
         returned = True

@@ -16,7 +16,7 @@ from wasmtime import _ffi
 from ..errors import EngineUnavailable
 from . import _capi
 from .check.capacity import capacity, read_maps, require_address_space
-from .compile.code_config import code_config
+from .compile.code_config import code_config, component_code_config
 from .memory import GuestLimits
 from .ticker import Ticker
 
@@ -46,6 +46,8 @@ class EngineConfig:
     max_table_elements: int = 20_000
     wasm_stack_bytes: int = 256 * 1024
     tick_ms: int = 1
+    components: bool = False
+    """For components; core modules otherwise."""
 
 
 class Engine:
@@ -95,10 +97,12 @@ def _stack_bytes(config: EngineConfig) -> int:
 
 
 def _configure(config: EngineConfig, guests: int) -> wasmtime.Config:
-    native = code_config()
+    native = component_code_config() if config.components else code_config()
     native.max_wasm_stack = config.wasm_stack_bytes
     pointer = native.ptr()
     _ffi.wasmtime_config_async_stack_size_set(pointer, _stack_bytes(config))
+    if config.components:
+        return native
     pool = _ffi.wasmtime_pooling_allocation_config_new()
     for slots in ("core_instances", "memories", "tables", "stacks"):
         getattr(_ffi, f"wasmtime_pooling_allocation_config_total_{slots}_set")(pool, guests)

@@ -13,12 +13,12 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CoroutineType
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from ..errors import AbiBreach, AlgaError, ExecutionError, ExportMissing, LimitExceeded
 from ..frames import Frame
 from . import _capi, traps
-from .linker import LinkedModule
+from .linker import Linked
 from .memory import GuestLimits, LinearMemory
 from .running import deferred_signals, running
 
@@ -27,8 +27,8 @@ _EXTERN = _INSTANCE + _capi.INSTANCE_SIZE
 _MEMORY = _EXTERN + _capi.EXTERN_SIZE
 _ARGUMENT = _MEMORY + _capi.EXTERN_SIZE
 _TRAP = _ARGUMENT + _capi.VAL_SIZE
-_ERROR = _TRAP + 8
-_FLAG = _ERROR + 8
+ERROR_OFFSET = _TRAP + 8
+_FLAG = ERROR_OFFSET + 8
 _SCRATCH_SIZE = _FLAG + 8
 """Offsets in a guest's scratch buffer, the one piece of host memory that C writes to."""
 
@@ -49,6 +49,9 @@ _RESULTS = {
     )
 }
 """How each kind of result is written: its ``wasmtime_valkind_t``, and the layout of that and the number."""
+
+LARGE_MEMORY_BYTES = 8 * 1024 * 1024
+"""One instruction over a smaller memory fills or copies it within milliseconds."""
 
 _STOPPED = b"stopped"
 
@@ -92,14 +95,13 @@ class Guest:
 
     __slots__ = (
         "_address",
-        "_context",
-        "_flag",
         "_future",
         "_results",
         "_scratch",
         "_store",
         "answerer",
         "calls",
+        "context",
         "failed_in",
         "failure",
         "flag_address",
@@ -116,11 +118,11 @@ class Guest:
     trap_address: int
     """Address at which the pending host call takes an error instead of its answer."""
 
-    def __init__(self, linked: LinkedModule, limits: GuestLimits) -> None:
+    def __init__(self, linked: Linked, limits: GuestLimits) -> None:
         """Make the store. Raises ``EngineForked``; nothing of the guest has run yet."""
         engine = linked.engine
         engine.ticker.acquire()
-        self.linked = linked
+        self.linked: Any = linked
         try:
             self._scratch = _scratches.pop()
         except IndexError:
@@ -128,7 +130,7 @@ class Guest:
         self._address = address = ctypes.addressof(self._scratch)
         self.flag_address = address + _FLAG
         self._store: int | None = _capi.store_new(engine.pointer, None, None)
-        self._context: int = _capi.store_context(self._store)
+        self.context: int = _capi.store_context(self._store)
         self._future: int | None = None
         self._results = 0
         self.memory: LinearMemory | None = None
@@ -140,12 +142,26 @@ class Guest:
         """Raised by a host callback on this guest's fiber. Kept with the guest, so that no other guest gets it."""
         self.reclaim: Callable[[], None] | None = None
         """While the CPU thread has the guest: blocks until it is returned."""
-        if limits is not engine.limits:  # the pool enforces those
-            _capi.store_limiter(self._store, limits.memory_bytes, limits.table_elements, 1, 1, 1)
-        _capi.set_epoch_deadline(self._context, 1)
-        _capi.epoch_yield_and_update(self._context, 1)
+        self._limit(limits)
+        _capi.set_epoch_deadline(self.context, 1)
+        _capi.epoch_yield_and_update(self.context, 1)
 
-    def __enter__(self) -> Guest:
+    def _limit(self, limits: GuestLimits) -> None:
+        """Have wasmtime enforce ``limits``."""
+        if limits is not self.linked.engine.limits:  # the pool enforces those
+            _capi.store_limiter(self._store, limits.memory_bytes, limits.table_elements, 1, 1, 1)
+
+    @property
+    def instantiated(self) -> bool:
+        """Whether it called the host or was instantiated: from then on it may be running its handler."""
+        return self.memory is not None
+
+    @property
+    def may_have_large_memory(self) -> bool:
+        """Whether one instruction over all of its memory may take longer than the loop may wait."""
+        return self.memory is not None and self.memory.size >= LARGE_MEMORY_BYTES
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -155,28 +171,28 @@ class Guest:
         """Start instantiation, the module's start function included; ``poll`` runs it."""
         base = self._address
         self._future = _capi.instantiate_async(
-            self.linked.pointer, self._context, base + _INSTANCE, base + _TRAP, base + _ERROR
+            self.linked.pointer, self.context, base + _INSTANCE, base + _TRAP, base + ERROR_OFFSET
         )
 
     def call(self, export: str, argument: int | None = None) -> None:
         """Start a call of ``export``, with one i32 or none; ``poll`` runs it. Raises ``ExportMissing``."""
         base = self._address
         name = export.encode()
-        if not _capi.instance_export_get(self._context, base + _INSTANCE, name, len(name), base + _EXTERN):
+        if not _capi.instance_export_get(self.context, base + _INSTANCE, name, len(name), base + _EXTERN):
             raise ExportMissing(f"The module exports no function {export}.")
         count = 0
         if argument is not None:
             _i32_value.pack_into(self._scratch, _ARGUMENT, 0, argument)
             count = 1
         self._future = _capi.call_async(
-            self._context,
+            self.context,
             base + _EXTERN + _capi.EXTERN_OF,
             base + _ARGUMENT,
             count,
             None,
             0,
             base + _TRAP,
-            base + _ERROR,
+            base + ERROR_OFFSET,
         )
 
     def poll(self, *, release_gil: bool = False) -> bool:
@@ -200,9 +216,7 @@ class Guest:
             if trap or error:
                 self._raise_error()
             if self.memory is None:
-                base = self._address
-                if _capi.instance_export_get(self._context, base + _INSTANCE, b"memory", 6, base + _MEMORY):
-                    self._use_memory()
+                self._use_exported_memory()
         return done
 
     def interrupt(self, *, release_gil: bool = False) -> tuple[Frame, ...]:
@@ -215,9 +229,9 @@ class Guest:
         if future is None:
             return ()
         if self.pending is None:
-            _capi.epoch_deadline_callback(self._store, _STOP, None, None)
+            self._stop_at_epoch()
         else:
-            ctypes.c_void_p.from_address(self.trap_address).value = _capi.trap_new(_STOPPED, len(_STOPPED))
+            self._fail_pending(self.pending.function)
             self._scratch[_FLAG] = 1
         running.guest = self
         done = _capi.future_poll_without_gil(future) if release_gil else _capi.future_poll(future)
@@ -229,6 +243,13 @@ class Guest:
         self._future = None
         _capi.future_delete(future)
         return self._take_stack()
+
+    def _stop_at_epoch(self) -> None:
+        _capi.epoch_deadline_callback(self._store, _STOP, None, None)
+
+    def _fail_pending(self, _function: int) -> None:
+        """Have the pending host call fail, once it is answered."""
+        ctypes.c_void_p.from_address(self.trap_address).value = _capi.trap_new(_STOPPED, len(_STOPPED))
 
     def fail(self, failure: ExecutionError) -> None:
         """End a guest that waits for an answer with ``failure`` instead; adds the host call and the stack to it."""
@@ -253,13 +274,18 @@ class Guest:
 
     def resume(self, result: Answer = None) -> None:
         """Answer the pending call with ``result``, ``None`` for a function without one; ``poll`` then continues."""
-        pending, self.pending = self.pending, None
+        pending = self.pending
         if pending is None:
             raise RuntimeError("the guest waits for no answer")
-        if result is not None:
-            kind, pack_into, place_at = _RESULTS[self.linked.functions[pending.function].signature.results]
-            pack_into(place_at(self._results), 0, kind, result)
+        self._answer(pending.function, result)
+        self.pending = None
         self._scratch[_FLAG] = 1
+
+    def _answer(self, function: int, result: Answer) -> None:
+        """Write the result of ``function`` where the guest takes it."""
+        if result is not None:
+            kind, pack_into, place_at = _RESULTS[self.linked.functions[function].signature.results]
+            pack_into(place_at(self._results), 0, kind, result)
 
     def close(self, *, release_gil: bool = False) -> None:
         """Free everything; a suspended guest is unwound first. Safe to call twice. ``release_gil`` as in ``poll``."""
@@ -284,11 +310,17 @@ class Guest:
         """Free nothing, ever: in a forked child, which has only a copy of a guest that its parent runs."""
         self._future = self._store = self.reclaim = None
 
+    def _use_exported_memory(self) -> None:
+        """Look the memory up once the guest is instantiated."""
+        base = self._address
+        if _capi.instance_export_get(self.context, base + _INSTANCE, b"memory", 6, base + _MEMORY):
+            self._use_memory()
+
     def _use_memory(self) -> None:
         """Use the export that was looked up, if it is a memory."""
         if self._scratch[_MEMORY] == _IS_MEMORY:
             self.memory = LinearMemory(
-                self._context, self._address + _MEMORY + _capi.EXTERN_OF, self.linked.module.memory_bytes
+                self.context, self._address + _MEMORY + _capi.EXTERN_OF, self.linked.module.memory_bytes
             )
 
     def _take_error(self) -> AlgaError | None:
@@ -296,6 +328,10 @@ class Guest:
         if not trap and not error:
             return None
         _addresses.pack_into(self._scratch, _TRAP, 0, 0)
+        return self._error_of(trap, error)
+
+    def _error_of(self, trap: int, error: int) -> AlgaError:
+        """The error for the ``wasm_trap_t`` or else the ``wasmtime_error_t`` that ended the guest, which is deleted."""
         return traps.take_trap(trap) if trap else traps.take_error(error)
 
     def _raise_error(self) -> None:

@@ -46,7 +46,8 @@ _RUNS_AFTER_OVERRUN = 1000
 """Runs in the CPU thread after which guests of a module that overran a slice may run on the loop again."""
 
 _answered = ctypes.create_string_buffer(b"\1\0")
-_ANSWERED = ctypes.addressof(_answered)
+ANSWERED = ctypes.addressof(_answered)
+"""Address of a flag that is set: the continuation of a call that failed is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,26 +109,17 @@ class Linker:
             raise EngineUnavailable(f"wasmtime could not link the module: {error}") from None
 
 
-class LinkedModule:
-    """A module whose imports are resolved; guests are made from it, each in microseconds."""
+class Linked:
+    """What guests are made from, and how its guests ran lately: this decides where the next one starts."""
 
-    def __init__(self, linker: Linker, module: Module, native: wasmtime.InstancePre) -> None:
-        self.engine = linker.engine
-        self.module = module
-        self.functions = linker.functions
-        self._linker = linker  # its callbacks must outlive every guest
-        self._native = native
-        self.pointer = _capi.address(native.ptr())
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         self.computes = True
         """Whether its guests used up slices lately, or none has run: then they start in the CPU thread."""
         self.overruns = False
         """Whether a guest overran a slice lately: then they return to the CPU thread after each host call."""
         self._score = _FIRST_SCORE
         self._overrun_runs = 0
-
-    def copy(self) -> LinkedModule:
-        """The same module with a memory of its own of how its guests ran: one for each tenant."""
-        return LinkedModule(self._linker, self.module, self._native)
 
     def record_run(self, *, used_slice: bool) -> None:
         """Record that a guest ran in the CPU thread, and whether it used up a slice."""
@@ -140,6 +132,22 @@ class LinkedModule:
         """Record a slice that could not be interrupted: ``memory.fill`` over 256 MiB takes 100 ms."""
         self._overrun_runs = _RUNS_AFTER_OVERRUN
         self.overruns = self.computes = True
+
+
+class LinkedModule(Linked):
+    """A module whose imports are resolved; guests are made from it, each in microseconds."""
+
+    def __init__(self, linker: Linker, module: Module, native: wasmtime.InstancePre) -> None:
+        super().__init__(linker.engine)
+        self.module = module
+        self.functions = linker.functions
+        self._linker = linker  # its callbacks must outlive every guest
+        self._native = native
+        self.pointer = _capi.address(native.ptr())
+
+    def copy(self) -> LinkedModule:
+        """The same module with a memory of its own of how its guests ran: one for each tenant."""
+        return LinkedModule(self._linker, self.module, self._native)
 
 
 def _suspending_callback(index: int, function: HostFunction) -> Any:
@@ -158,7 +166,7 @@ def _suspending_callback(index: int, function: HostFunction) -> Any:
         trap: int,
         answer: int,
     ) -> None:
-        flag = _ANSWERED
+        flag = ANSWERED
         try:
             guest = running.guest
             if guest.memory is None:

@@ -122,7 +122,7 @@ def require_core_module(wasm: bytes) -> None:
     if wasm[4:8] != _CORE_VERSION:
         raise ModuleUnsupported(
             "The file is not a core WebAssembly module, version 1.",
-            hint="Component-model files are not supported yet; build a core module (guest-abi/ABI.md).",
+            hint="Build a core module (guest-abi/ABI.md) or a component (guest-abi/wit).",
         )
 
 

@@ -28,7 +28,7 @@ _NO_OFFSET = (1 << 64) - 1
 _vector = ctypes.c_size_t * 2
 
 
-def _take_text(read: Callable[..., Any], pointer: int) -> str:
+def take_text(read: Callable[..., Any], pointer: int) -> str:
     """Text of a trap or error; the vector it came in is freed."""
     vector = _vector()
     read(pointer, ctypes.addressof(vector))
@@ -42,12 +42,12 @@ def take_frames(error: int) -> tuple[Frame, ...]:
 
     For a guest that its owner stopped, knowing why.
     """
-    frames = _frames(_capi.error_trace, error)
+    frames = read_frames(_capi.error_trace, error)
     _capi.error_delete(error)
     return frames
 
 
-def _frames(read: Callable[..., Any], pointer: int) -> tuple[Frame, ...]:
+def read_frames(read: Callable[..., Any], pointer: int) -> tuple[Frame, ...]:
     """The guest's stack, innermost first; functions without a name are called by their index."""
     vector = _vector()
     read(pointer, ctypes.addressof(vector))
@@ -91,8 +91,8 @@ def take_trap(trap: int) -> ExecutionError:
     """The error for a ``wasm_trap_t`` that a call returned; the trap is deleted."""
     number = ctypes.c_uint8(255)
     known = _capi.trap_code(trap, ctypes.addressof(number))
-    frames = _frames(_capi.trap_trace, trap)
-    message = _take_text(_capi.trap_message, trap)
+    frames = read_frames(_capi.trap_trace, trap)
+    message = take_text(_capi.trap_message, trap)
     _capi.trap_delete(trap)
     try:
         code = TrapCode(number.value) if known else None
@@ -112,7 +112,7 @@ def take_trap(trap: int) -> ExecutionError:
 
 def take_error(error: int) -> AlgaError:
     """The error for a ``wasmtime_error_t`` that a call returned; the error is deleted."""
-    message = _take_text(_capi.error_message, error)
+    message = take_text(_capi.error_message, error)
     _capi.error_delete(error)
     return explain(message)
 

@@ -48,3 +48,17 @@ def code_config() -> wasmtime.Config:
         getattr(_ffi, f"wasmtime_config_wasm_{proposal}_set")(pointer, False)
     _ffi.wasmtime_config_memory_may_move_set(pointer, False)
     return native
+
+
+def component_code_config() -> wasmtime.Config:
+    """Return a new configuration for components.
+
+    wasmtime's adapters between the modules inside a component have two memories: without ``multi_memory``, compiling
+    one aborts the process. ``component_model_async`` brings streams and futures, at which the C API aborts.
+    """
+    native = code_config()
+    pointer = native.ptr()
+    _ffi.wasmtime_config_wasm_multi_memory_set(pointer, True)
+    _ffi.wasmtime_config_wasm_component_model_set(pointer, True)
+    _ffi.wasmtime_config_wasm_component_model_async_set(pointer, False)
+    return native

@@ -15,13 +15,14 @@ import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import wasmtime
+import wasmtime.component as wasmtime_component
 from wasmtime import _ffi
 
 from .landlock import restrict_self
-from .protocol import NO_MEMORY, REFUSED, Order, Task
+from .protocol import COMPONENT_VERSION, NO_MEMORY, REFUSED, Order, Task
 
 NICENESS = 5
 """Added to the runner's own: guests come first, yet on a full machine a third of a guest's share is left."""
@@ -40,7 +41,14 @@ _CPU_SPARE_S = 2
 _PR_SET_PDEATHSIG = 1
 
 
-def carry_out(engine: wasmtime.Engine, order: Order, parent: int) -> NoReturn:
+class Engines(NamedTuple):
+    """The engines that a job compiles with."""
+
+    modules: wasmtime.Engine
+    components: wasmtime.Engine
+
+
+def carry_out(engines: Engines, order: Order, parent: int) -> NoReturn:
     """Carry out ``order`` within its bounds, and exit. Called right after the fork."""
     status = _FAILED
     try:
@@ -54,7 +62,7 @@ def carry_out(engine: wasmtime.Engine, order: Order, parent: int) -> NoReturn:
             _write(read_lines(module, rest))
             status = 0
         else:
-            status = _compile(engine, module)
+            status = _compile(engines, module)
     except MemoryError:
         status = NO_MEMORY
     except OSError as error:
@@ -111,10 +119,13 @@ def _limit_cpu(cpu_us: int) -> None:
         raise OSError(ctypes.get_errno(), "The bound on CPU time cannot be set")
 
 
-def _compile(engine: wasmtime.Engine, wasm: bytes) -> int:
+def _compile(engines: Engines, wasm: bytes) -> int:
     """Write the code of ``wasm``; the exit status."""
     try:
-        module = wasmtime.Module(engine, wasm)
+        if wasm[4:8] == COMPONENT_VERSION:
+            _write(wasmtime_component.Component(engines.components, wasm).serialize())
+            return 0
+        module = wasmtime.Module(engines.modules, wasm)
         if excess := _excess(module):
             _say(excess)
             return REFUSED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, perf_counter
 from weakref import WeakValueDictionary
@@ -16,6 +16,8 @@ import anyio.to_thread
 from ...debuginfo import LineTable
 from ...errors import AlgaError, CodeCacheUnusable, CompilationError
 from ...telemetry import Telemetry
+from ..component.component import Component, is_component
+from ..context import engine_context
 from ..engine import Engine
 from ..module import Module, require_core_module
 from .compiler import READ_BOUNDS, CompileBounds, Compiler
@@ -27,18 +29,24 @@ FAILURE_KEPT_S = 60.0
 
 _MAX_FAILURES = 1_000
 
+COMPONENT_SUFFIX = "-component"
+"""Ends the names of components in the cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class Obtained:
     """A module, and whether its code came from the code cache and is in the code cache now."""
 
-    module: Module
+    module: Module | Component
     from_cache: bool
     cached: bool
 
 
 class ModuleLoader:
-    """Loads modules for one engine, with a code cache unless ``folder`` is ``None``. Close it."""
+    """Loads modules for one engine, with a code cache unless ``folder`` is ``None``. Close it.
+
+    Components are loaded for the engine of the same configuration for components, which is made for the first of them.
+    """
 
     def __init__(
         self,
@@ -55,7 +63,7 @@ class ModuleLoader:
         self._bounds = bounds
         self._clock = clock
         self._compiler = Compiler(bounds)
-        self._cache = ModuleCache(engine, telemetry, folder, max_cache_bytes, clock)
+        self._cache = ModuleCache(self._from_code, telemetry, folder, max_cache_bytes, clock)
         self._failures: OrderedDict[str, tuple[float, CompilationError]] = OrderedDict()
         self._shares: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
         self._reader = Compiler(READ_BOUNDS)
@@ -74,10 +82,10 @@ class ModuleLoader:
         """Close the cache. Loaded modules stay usable."""
         self._cache.close()
 
-    async def load(self, wasm: bytes, owner: str) -> Module:
-        """Return ``wasm`` as a module. One ``owner`` leaves a compilation slot for others, however many it loads.
+    async def load(self, wasm: bytes, owner: str) -> Module | Component:
+        """Return ``wasm`` as a module or component.
 
-        Raises what ``obtain`` does.
+        One ``owner`` leaves a compilation slot for others, however many it loads. Raises what ``obtain`` does.
         """
         return (await self.obtain(wasm, owner)).module
 
@@ -114,10 +122,23 @@ class ModuleLoader:
         return self._shares.setdefault(owner, anyio.CapacityLimiter(max(1, self._bounds.concurrent - 1)))
 
     def _name(self, wasm: bytes) -> str:
+        if is_component(wasm):
+            target = self._component_engine().code_target
+            return f"{_digest(wasm)}-{target}{COMPONENT_SUFFIX}"
         require_core_module(wasm)
-        return f"{hashlib.sha256(wasm).hexdigest()}-{self._engine.code_target}"
+        return f"{_digest(wasm)}-{self._engine.code_target}"
 
-    async def _compile(self, name: str, wasm: bytes, lock: FileLock | None) -> tuple[Module, bool]:
+    def _component_engine(self) -> Engine:
+        return engine_context.engine(replace(self._engine.config, components=True))
+
+    def _from_code(self, name: str, descriptor: int) -> Module | Component:
+        if name.endswith(COMPONENT_SUFFIX):
+            return Component.from_code(self._component_engine(), descriptor)
+        return Module.from_code(self._engine, descriptor)
+
+    async def _compile(
+        self, name: str, wasm: bytes, lock: FileLock | None
+    ) -> tuple[Module | Component, bool]:
         self._telemetry.code_cache("miss")
         started = perf_counter()
         status = "cancelled"
@@ -142,3 +163,7 @@ class ModuleLoader:
         until, failure = self._failures.get(name, (0.0, None))
         if failure is not None and self._clock() < until:
             raise failure.fresh()
+
+
+def _digest(wasm: bytes) -> str:
+    return hashlib.sha256(wasm).hexdigest()

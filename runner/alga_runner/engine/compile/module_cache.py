@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from ...errors import CodeCacheUnusable, ModuleUnsupported
 from ...telemetry import Telemetry
-from ..engine import Engine
+from ..component.component import Component
 from ..module import Module
 from .code_cache import CodeCache, Discarded
 from .compiler import CompiledCode
@@ -24,17 +24,20 @@ _LOOK_AGAIN_S = 0.02
 
 
 class ModuleCache:
-    """The modules in the cache folder for one engine; empty if ``folder`` is ``None``. Close it."""
+    """The modules and components in the cache folder; empty if ``folder`` is ``None``. Close it.
+
+    ``from_code`` makes one from its name and the open file with its code.
+    """
 
     def __init__(
         self,
-        engine: Engine,
+        from_code: Callable[[str, int], Module | Component],
         telemetry: Telemetry,
         folder: Path | None,
         max_bytes: int,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._engine = engine
+        self._from_code = from_code
         self._telemetry = telemetry
         self._folder = folder
         self._max_bytes = max_bytes
@@ -58,7 +61,7 @@ class ModuleCache:
         if cache is not None:
             cache.close()
 
-    async def find(self, name: str) -> Module | None:
+    async def find(self, name: str) -> Module | Component | None:
         """The module stored as ``name``, if it can be trusted. Raises ``MemoryLimit`` or ``TableLimit``."""
         cache = await self._opened()
         if cache is None:
@@ -83,7 +86,9 @@ class ModuleCache:
             if lock is not None:
                 lock.release()
 
-    async def store(self, name: str, lock: FileLock | None, code: CompiledCode) -> tuple[Module, bool]:
+    async def store(
+        self, name: str, lock: FileLock | None, code: CompiledCode
+    ) -> tuple[Module | Component, bool]:
         """Return the module of ``code``, and whether the code was stored: only with a lock.
 
         Raises what ``Module.from_code`` does.
@@ -100,7 +105,7 @@ class ModuleCache:
                     self._log_once(error)
         return self._cache
 
-    def _find(self, cache: CodeCache, name: str) -> tuple[Module | None, str]:
+    def _find(self, cache: CodeCache, name: str) -> tuple[Module | Component | None, str]:
         """The module, and the fault of an entry that was removed."""
         try:
             entry = cache.find(name)
@@ -112,7 +117,7 @@ class ModuleCache:
         if entry is None:
             return None, ""
         try:
-            return Module.from_code(self._engine, entry), ""
+            return self._from_code(name, entry), ""
         except ModuleUnsupported as error:  # another engine's; or no room, which compiling raises again
             cache.discard(name, entry)
             return None, str(error)
@@ -141,7 +146,7 @@ class ModuleCache:
             return False
         return True
 
-    def _store(self, name: str, lock: FileLock | None, code: CompiledCode) -> tuple[Module, bool]:
+    def _store(self, name: str, lock: FileLock | None, code: CompiledCode) -> tuple[Module | Component, bool]:
         cache = self._cache
         stored = False
         if cache is not None and lock is not None:
@@ -153,7 +158,7 @@ class ModuleCache:
                 self._note("stored in", error)
         # Processes that map the stored file share its memory.
         file = lock.descriptor if stored and lock is not None else code.descriptor
-        return Module.from_code(self._engine, file), stored
+        return self._from_code(name, file), stored
 
     def _note(self, use: str, error: OSError) -> None:
         folder = self._cache.folder if self._cache is not None else "the code cache"

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import wasmtime
 from wasmtime import _ffi
 
-from .code_config import code_config
-from .job import carry_out
+from .code_config import code_config, component_code_config
+from .job import Engines, carry_out
 from .protocol import FILES, ORDER_BYTES, READY, REPORT, Order
 
 IDLE_MS = 60_000
@@ -43,10 +43,8 @@ class CompilerProcess:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        configuration = code_config()
-        # One thread a job: how many cores compiling may take is decided by how many jobs there are.
-        _ffi.wasmtime_config_parallel_compilation_set(configuration.ptr(), False)
-        self._engine = wasmtime.Engine(configuration)
+        # Both before any job, which may open no file of a library.
+        self._engines = Engines(_engine(code_config()), _engine(component_code_config()))
         self._jobs: dict[int, _Job] = {}
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
@@ -89,7 +87,7 @@ class CompilerProcess:
                 os.dup2(source, target)
             os.dup2(held, 3)
             os.closerange(4, MAX_DESCRIPTORS)
-            carry_out(self._engine, Order.unpacked(message), parent)
+            carry_out(self._engines, Order.unpacked(message), parent)
         for descriptor in (*standard, held):
             os.close(descriptor)
         job = _Job(pid, socket.socket(fileno=order), life)
@@ -109,6 +107,12 @@ class CompilerProcess:
                 self._poll.unregister(descriptor)
         os.close(job.life)
         job.order.close()
+
+
+def _engine(configuration: wasmtime.Config) -> wasmtime.Engine:
+    # One thread a job: how many cores compiling may take is decided by how many jobs there are.
+    _ffi.wasmtime_config_parallel_compilation_set(configuration.ptr(), False)
+    return wasmtime.Engine(configuration)
 
 
 def _kill(job: _Job) -> None:

@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 READY = b"ready"
 
+COMPONENT_VERSION = b"\x0d\0\x01\0"
+"""Bytes 4 to 8 of a component's file."""
+
 FILES = 4
 """Descriptors that are passed with an order."""
 

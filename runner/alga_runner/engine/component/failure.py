@@ -1,0 +1,105 @@
+"""Turns the errors that a component's call returns into the runner's.
+
+The C API gives no trap code for a component, only wasmtime's text; for a breach of the canonical ABI no stack either.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ...errors import (
+    AlgaError,
+    CanonicalAbiBreach,
+    GuestTrap,
+    MemoryLimit,
+    MessageLimit,
+    StackLimit,
+    TableLimit,
+)
+from .. import _capi as core
+from .. import traps
+
+_CAUSE = re.compile(r"(?m)^\s+(?:\d+: )?(\S.*)$")
+_MAX_REASON_CHARACTERS = 300
+
+_TRAPS = (
+    ("call stack exhausted", "stack_overflow", ""),
+    ("`unreachable` instruction", "unreachable", "it reached code marked unreachable"),
+    ("out of bounds memory access", "memory_out_of_bounds", "it touched memory outside its bounds"),
+    ("out of bounds table access", "table_out_of_bounds", "it touched a table outside its bounds"),
+    ("uninitialized element", "indirect_call_to_null", "it called an empty table entry"),
+    (
+        "indirect call type mismatch",
+        "bad_signature",
+        "it called a function through a pointer of another type",
+    ),
+    ("integer overflow", "integer_overflow", "an integer operation overflowed"),
+    ("integer divide by zero", "integer_division_by_zero", "it divided an integer by zero"),
+    (
+        "invalid conversion to integer",
+        "bad_conversion_to_integer",
+        "it converted a number that is not an integer's",
+    ),
+)
+"""Words of wasmtime's text, the name of the trap's code, and the sentence for it."""
+
+_LIMITS: tuple[tuple[str, type[AlgaError], str], ...] = (
+    (
+        "fuel allocated for hostcalls",
+        MessageLimit,
+        "The guest passed more across its border in one call than the host takes: about 2.6 MB of bytes",
+    ),
+    ("memory minimum size", MemoryLimit, "The guest cannot start within its memory limit"),
+    ("table minimum size", TableLimit, "The guest cannot start within its limit on tables"),
+    ("resource limit exceeded: table", TableLimit, "The guest cannot start within its limit on tables"),
+    ("resource limit exceeded: memor", MemoryLimit, "The guest has more memories than it may"),
+    ("resource limit exceeded: instance", MemoryLimit, "The guest has more core instances than it may"),
+)
+
+_BREACHES = (
+    "realloc return",
+    "pointer not aligned",
+    "out of bounds of memory",
+    "pointer out of bounds",
+    "invalid utf-8",
+    "invalid utf-16",
+    "unpaired surrogate",
+    "out of range",
+    "discriminant",
+    "cannot enter component instance",
+    "cannot leave component instance",
+    "unknown handle index",
+    "borrow handles still remain",
+    "converted integer to invalid `char`",
+    "invalid `char`",
+)
+"""Words of wasmtime's text where the guest broke the canonical ABI."""
+
+
+def take_failure(error: int) -> AlgaError:
+    """The error for a ``wasmtime_error_t`` that a component's call returned; it is deleted."""
+    frames = traps.read_frames(core.error_trace, error)
+    text = traps.take_text(core.error_message, error)
+    core.error_delete(error)
+    causes = _CAUSE.findall(text.partition("Caused by:")[2])
+    reason = (causes[-1] if causes else text.strip().partition("\n")[0])[:_MAX_REASON_CHARACTERS]
+    for words, code, sentence in _TRAPS:
+        if words in reason:
+            if code == "stack_overflow":
+                return StackLimit(
+                    "The guest's calls nested deeper than its stack.",
+                    frames=frames,
+                    hint="Look for unbounded recursion.",
+                )
+            return GuestTrap(f"The guest trapped: {sentence}.", trap_code=code, frames=frames)
+    for words, kind, sentence in _LIMITS:
+        if words in text:
+            return kind(f"{sentence} ({reason}).")
+    if any(words in text for words in _BREACHES):
+        return CanonicalAbiBreach(
+            f"The guest broke the canonical ABI: {reason}.",
+            hint="Build it again with a current binding generator.",
+        )
+    if frames:
+        return GuestTrap(f"The guest trapped: {reason}.", frames=frames)
+    return traps.explain(text)

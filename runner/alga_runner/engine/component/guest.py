@@ -1,0 +1,159 @@
+"""One component guest: a store, an instance and its fiber, driven by its owner exactly as a core guest is."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from ...errors import AlgaError, ExportMissing, HostFunctionMissing
+from .. import _capi as core
+from ..guest import ERROR_OFFSET, Guest
+from ..memory import GuestLimits
+from . import _capi
+from .failure import take_failure
+from .lift import Crossing
+from .linker import LinkedComponent
+from .lower import Arena, Unlowerable, pack_arguments
+from .resources import free_handles
+
+MAX_INSTANCES = 32
+MAX_TABLES = 8
+MAX_MEMORIES = 2
+"""Core instances, tables and memories of one component: componentize-py's has nine instances, QuickJS two memories.
+
+wasmtime's limit on memory is one for each memory, so that a guest may have twice its limit.
+"""
+
+_INSTANCE = 0
+_FUNC = _INSTANCE + _capi.INSTANCE_SIZE
+_RESULT = _FUNC + _capi.FUNC_SIZE
+"""Offsets in the scratch buffer; the rest is as ``Guest`` has it."""
+
+_MAX_SPARE = 64
+_spare_arenas: list[Arena] = []
+
+
+class ComponentGuest(Guest):
+    """A fresh, isolated instance of a component. Its calls take and return values as ``lift`` describes them."""
+
+    __slots__ = ("_lift_result", "all_bytes", "arena", "last_bytes", "max_items", "session", "started")
+
+    def __init__(self, linked: LinkedComponent, limits: GuestLimits, *, max_items: int) -> None:
+        """Make the store. ``max_items`` bounds the items in the lists that cross in one call."""
+        super().__init__(linked, limits)
+        self.max_items = max_items
+        self.arena: Arena = _spare_arenas.pop() if _spare_arenas else Arena()
+        """Where values are built, one tree at a time."""
+        self._lift_result: Any = None
+        self._scratch[_RESULT : _RESULT + _capi.VAL_SIZE] = bytes(_capi.VAL_SIZE)
+        self.started = False
+        self.last_bytes = self.all_bytes = 0
+        """Bytes of text and ``list<u8>`` in the arguments of its last host call, and of all."""
+        self.session: Any = None
+        """The execution that the guest runs, for the functions that answer it."""
+
+    def _limit(self, limits: GuestLimits) -> None:
+        core.store_limiter(
+            self._store, limits.memory_bytes, limits.table_elements, MAX_INSTANCES, MAX_TABLES, MAX_MEMORIES
+        )
+
+    @property
+    def instantiated(self) -> bool:
+        """Whether a call of an export was started."""
+        return self.started
+
+    @property
+    def may_have_large_memory(self) -> bool:
+        """True: a component's memory cannot be seen."""
+        return True
+
+    def instantiate(self) -> None:
+        """Start instantiation; ``poll`` runs it."""
+        base = self._address
+        self._future = _capi.instantiate_async(
+            self.linked.pointer,
+            self.context,
+            self.linked.component.pointer,
+            base + _INSTANCE,
+            base + ERROR_OFFSET,
+        )
+
+    def call(self, export: str, *arguments: Any) -> None:
+        """Start a call of the function ``export``; ``poll`` runs it, and ``result`` then returns what it returned.
+
+        Raises ``ExportMissing``, and ``Unlowerable`` for arguments of other types.
+        """
+        base = self._address
+        exported = self.linked.exports.get(export)
+        if exported is None or not _capi.get_func(
+            base + _INSTANCE, self.context, exported.index, base + _FUNC
+        ):
+            raise ExportMissing(f"The component exports no function {export} that can be called.")
+        arena = self.arena
+        arena.reset()
+        places = [lower(value, arena) for lower, value in zip(exported.lowers, arguments, strict=True)]
+        self._lift_result = exported.lift
+        self.started = True
+        # The arguments are read at the first poll: the arena stays as it is until the guest calls or returns.
+        self._future = _capi.call_async(
+            base + _FUNC,
+            self.context,
+            pack_arguments(places, arena) if places else None,
+            len(places),
+            base + _RESULT if exported.lift else None,
+            1 if exported.lift else 0,
+            base + ERROR_OFFSET,
+        )
+
+    def result(self) -> Any:
+        """What the call that is done returned, once. Raises ``MessageLimit``."""
+        lift, self._lift_result = self._lift_result, None
+        if lift is None:
+            return None
+        address = self._address + _RESULT
+        try:
+            return lift(address, Crossing(self.max_items))
+        finally:
+            _capi.val_delete(address)
+            self._scratch[_RESULT : _RESULT + _capi.VAL_SIZE] = bytes(_capi.VAL_SIZE)
+
+    def _answer(self, function: int, result: Any) -> None:
+        called = self.linked.functions[function]
+        if called.lower is not None:
+            self.arena.reset()
+            try:
+                _capi.val_clone(called.lower(result, self.arena), self._results)
+            except Unlowerable as error:
+                raise HostFunctionMissing(
+                    f"The component imports {called.module} {called.name} with a type that the host has no value of:"
+                    f" {error}.",
+                    hint="Build it against guest-abi/wit.",
+                ) from None
+            finally:
+                free_handles(self.arena)
+
+    def _fail_pending(self, function: int) -> None:
+        """Have the pending host call fail: its place for an error is gone, so its result gets a value of no such type.
+
+        A function without a result returns; the guest ends at its next epoch check.
+        """
+        self._stop_at_epoch()
+        result = self.linked.functions[function].type.result
+        if result is not None:
+            wrong = "bool" if result.kind != "bool" else "u8"
+            ctypes.c_uint8.from_address(self._results).value = _capi.KINDS[wrong]
+
+    def close(self, *, release_gil: bool = False) -> None:
+        """Free everything, as ``Guest.close``."""
+        closing = self._store is not None
+        super().close(release_gil=release_gil)
+        self.session = None
+        if closing and len(_spare_arenas) < _MAX_SPARE:
+            self.arena.reset()
+            _spare_arenas.append(self.arena)
+
+    def _use_exported_memory(self) -> None:
+        """Do nothing: a component's memory is its own."""
+
+    def _error_of(self, trap: int, error: int) -> AlgaError:
+        return take_failure(error)

@@ -1,0 +1,235 @@
+"""How a component's execution ends: by itself, by a fault of its own, or by its owner, wherever it is."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+import anyio
+import pytest
+
+from alga_runner.engine import Budget, ComponentGuest, GuestLimits, LinkedComponent, run_call
+from alga_runner.errors import (
+    CanonicalAbiBreach,
+    CpuLimit,
+    DeadlineExceeded,
+    ExportMissing,
+    GuestTrap,
+    HostFunctionMissing,
+    MemoryLimit,
+    ModuleUnsupported,
+    StackLimit,
+    TableLimit,
+)
+from tests.support.components import call, calling, component, handler, instance, linked, run
+
+MIB = 1024 * 1024
+SPIN = '(func (export "run") (loop $again (br $again)))'
+CALL_U32 = '(import "host" "call" (func $call (result i32))) (func (export "run") (result i32) (call $call))'
+CALL_NOTHING = """(import "host" "call" (func $call))
+  (func (export "run") (call $call) (loop $again (br $again)))"""
+
+
+def test_a_result_is_returned_once() -> None:
+    with instance(
+        linked(component(handler('(func (export "run") (result i32) i32.const 7)', "u32")))
+    ) as guest:
+        assert call(guest, "run") == 7
+        assert guest.result() is None
+        assert call(guest, "run") == 7
+
+
+def test_an_export_that_is_not_there_is_named() -> None:
+    with instance(linked(component(handler(SPIN)))) as guest, pytest.raises(ExportMissing, match="other"):
+        guest.call("other")
+
+
+@pytest.mark.parametrize(
+    ("core", "code"),
+    [
+        ("unreachable", "unreachable"),
+        ("(drop (i32.load (i32.const -4)))", "memory_out_of_bounds"),
+        ("(drop (i32.div_u (i32.const 1) (i32.const 0)))", "integer_division_by_zero"),
+        ("(drop (i32.trunc_f32_s (f32.const nan)))", "bad_conversion_to_integer"),
+    ],
+)
+def test_a_trap_has_its_code_and_a_stack(core: str, code: str) -> None:
+    of = linked(component(handler(f'(func $broken (export "run") {core})')))
+
+    with instance(of) as guest, pytest.raises(GuestTrap) as caught:
+        call(guest, "run")
+
+    assert caught.value.trap_code == code
+    assert caught.value.frames[0].function == "broken"
+
+
+def test_endless_recursion_is_the_limit_of_the_stack() -> None:
+    of = linked(component(handler('(func $f (export "run") (call $f))')))
+
+    with instance(of) as guest, pytest.raises(StackLimit):
+        call(guest, "run")
+
+
+@pytest.mark.parametrize(
+    ("result", "core"),
+    [
+        (
+            "string",
+            "(i32.store (i32.const 0) (i32.const -8)) (i32.store (i32.const 4) (i32.const 4)) i32.const 0",
+        ),
+        ("string", "i32.const 2"),
+        ("char", "i32.const 0xd800"),
+        ("(option u8)", "(i32.store8 (i32.const 0) (i32.const 9)) i32.const 0"),
+    ],
+)
+def test_a_result_that_breaks_the_canonical_abi_is_a_breach(result: str, core: str) -> None:
+    guest_text = handler(f'(func (export "run") (result i32) {core})', result)
+
+    with instance(linked(component(guest_text))) as guest, pytest.raises(CanonicalAbiBreach):
+        call(guest, "run")
+
+
+def test_a_memory_that_starts_larger_than_the_limit_is_the_limit_of_memory() -> None:
+    of = linked(component("(component (core module $m (memory 100)) (core instance (instantiate $m)))"))
+
+    with pytest.raises(MemoryLimit), instance(of, limits=GuestLimits(MIB, 100)):
+        pass
+
+
+def test_a_table_that_starts_larger_than_the_limit_is_the_limit_of_tables() -> None:
+    of = linked(
+        component("(component (core module $m (table 200 funcref)) (core instance (instantiate $m)))")
+    )
+
+    with pytest.raises(TableLimit), instance(of, limits=GuestLimits(MIB, 100)):
+        pass
+
+
+def test_more_memories_than_a_component_may_have_are_refused() -> None:
+    instances = " ".join("(core instance (instantiate $m))" for _ in range(3))
+    of = linked(component(f"(component (core module $m (memory 1)) {instances})"))
+
+    with pytest.raises(MemoryLimit), instance(of):
+        pass
+
+
+def test_a_function_that_the_host_lacks_fails_only_when_it_is_called() -> None:
+    of = linked(component(calling(CALL_U32, "(func (result u32))", result="u32")))
+
+    assert of.missing == ["test:host/api call"]
+    with instance(of) as guest, pytest.raises(HostFunctionMissing, match="test:host/api call"):
+        call(guest, "run")
+
+
+@pytest.mark.parametrize("suspends", [False, True])
+def test_an_error_of_the_host_ends_the_guest_with_its_stack(suspends: bool) -> None:
+    def answer(_: object) -> int:
+        raise MemoryLimit("no more")
+
+    of = linked(component(calling(CALL_U32, "(func (result u32))", result="u32")), answer, suspends=suspends)
+
+    with pytest.raises(MemoryLimit, match="no more") as caught:
+        _execute(of, Budget())
+
+    assert caught.value.where["host_call"] == "test:host/api call"
+    assert caught.value.frames
+
+
+@pytest.mark.parametrize("text", [CALL_U32, CALL_NOTHING])
+def test_a_deadline_in_a_host_call_ends_the_guest_with_its_stack(text: str) -> None:
+    result = "u32" if text is CALL_U32 else ""
+    imported = f"(func {result and f'(result {result})'})"
+    of = linked(
+        component(calling(text, imported, result=result)), lambda _: anyio.sleep_forever(), suspends=True
+    )
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        _execute(of, Budget(monotonic() + 0.05, 10, "acme"))
+
+    assert caught.value.where["host_call"] == "test:host/api call"
+    assert caught.value.frames
+
+
+def test_a_guest_that_computes_ends_at_its_limit_of_cpu_time() -> None:
+    with pytest.raises(CpuLimit):
+        _execute(linked(component(handler(SPIN))), Budget(monotonic() + 30, 0.02, "acme"))
+
+
+def test_a_guest_that_computes_ends_at_its_deadline() -> None:
+    with pytest.raises(DeadlineExceeded) as caught:
+        _execute(linked(component(handler(SPIN))), Budget(monotonic() + 0.05, 30, "acme"))
+
+    assert caught.value.frames
+
+
+def test_a_cancelled_execution_is_unwound_in_its_host_call() -> None:
+    of = linked(
+        component(calling(CALL_U32, "(func (result u32))", result="u32")),
+        lambda _: anyio.sleep_forever(),
+        suspends=True,
+    )
+
+    async def execute() -> bool:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_run, of, Budget(monotonic() + 30, 10, "acme"))
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+        return scope.cancelled_caught
+
+    assert anyio.run(execute)
+    assert of.engine.ticker.live == 0
+
+
+def test_a_start_function_that_traps_ends_the_instantiation() -> None:
+    of = linked(
+        component(
+            "(component (core module $m (func $f unreachable) (start $f)) (core instance (instantiate $m)))"
+        )
+    )
+
+    with pytest.raises(GuestTrap), instance(of):
+        pass
+
+
+def test_a_stream_in_a_type_does_not_reach_wasmtime() -> None:
+    with pytest.raises(ModuleUnsupported):
+        component('(component (import "f" (func (param "s" (stream u8)))))')
+
+
+def test_a_type_that_doubles_is_not_read_to_its_end() -> None:
+    types = ["(type $t0 (tuple u8 u8))"]
+    types += [f"(type $t{n} (tuple $t{n - 1} $t{n - 1}))" for n in range(1, 15)]
+
+    of = component(f'(component {" ".join(types)} (import "f" (func (param "value" $t14))))')
+
+    assert of.imports[0].type is not None
+    assert of.imports[0].type.unsupported == "more than 2000 types"
+
+
+def _execute(of: LinkedComponent, budget: Budget) -> None:
+    anyio.run(_run, of, budget)
+
+
+async def _run(of: LinkedComponent, budget: Budget) -> None:
+    def answerer(place: int, arguments: tuple[Any, ...]) -> Any:
+        return of.functions[place].answer(None, *arguments)
+
+    with ComponentGuest(of, of.engine.limits, max_items=10) as guest:
+        guest.instantiate()
+        await run_call(guest, answerer, budget)
+        guest.call("run")
+        await run_call(guest, answerer, budget)
+
+
+def test_polling_continues_after_each_slice() -> None:
+    count = """(func (export "run") (result i32) (local $n i32)
+      (loop $again (local.set $n (i32.add (local.get $n) (i32.const 1)))
+        (br_if $again (i32.lt_u (local.get $n) (i32.const 20000000))))
+      (local.get $n))"""
+
+    with instance(linked(component(handler(count, "u32")))) as guest:
+        guest.call("run")
+        run(guest)
+
+        assert guest.result() == 20_000_000

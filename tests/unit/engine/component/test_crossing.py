@@ -1,0 +1,118 @@
+"""Values of every type cross a component's border unchanged, in both directions, and within bounds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alga_runner.engine import Component, LinkedComponent, ValueType
+from alga_runner.engine.component.lower import Unlowerable
+from alga_runner.errors import HostFunctionMissing, MessageLimit
+from tests.support.component_relay import relay, value_types, values
+from tests.support.components import call, component_engine, instance, linked
+
+TEXT, BYTES = ValueType("string"), ValueType("list", element=ValueType("u8"))
+NUMBERS = ValueType("list", element=ValueType("u32"))
+RECORD = ValueType("record", (("name", TEXT), ("age", ValueType("u8"))))
+
+
+def relayed(
+    *types: ValueType, answer: Any = lambda _, value: value, suspends: bool = False
+) -> LinkedComponent:
+    return linked(Component(component_engine(), relay(types)), answer, suspends=suspends)
+
+
+def same(left: object, right: object) -> bool:
+    """Whether two values are equal and of equal types, down to NaN and the sign of zero."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, float) and isinstance(right, float):
+        if math.isnan(left):
+            return math.isnan(right)
+        return left == right and math.copysign(1, left) == math.copysign(1, right)
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    return left == right
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(types=st.lists(value_types(), min_size=4, max_size=6), data=st.data(), suspends=st.booleans())
+def test_a_value_of_any_type_arrives_as_it_was_sent(
+    types: list[ValueType], data: st.DataObject, suspends: bool
+) -> None:
+    seen: list[object] = []
+
+    def answer(_: object, value: object) -> object:
+        seen.append(value)
+        return value
+
+    with instance(relayed(*types, answer=answer, suspends=suspends)) as guest:
+        for number, of in enumerate(types):
+            value = data.draw(values(of))
+
+            returned = call(guest, f"f{number}", value)
+
+            assert same(seen.pop(), value)
+            assert same(returned, value)
+
+
+@pytest.mark.parametrize("size", [0, 1, 32 * 1024, 32 * 1024 + 1, 300_000])
+def test_bytes_of_any_size_arrive_as_they_were_sent(size: int) -> None:
+    data = bytes(range(256)) * (size // 256) + bytes(size % 256)
+
+    with instance(relayed(BYTES)) as guest:
+        assert call(guest, "f0", data) == data
+
+
+def test_a_text_that_is_not_unicode_is_sent_with_its_surrogates_replaced() -> None:
+    with instance(relayed(TEXT, ValueType("char"))) as guest:
+        assert call(guest, "f0", "a\ud800b") == "a?b"
+        assert call(guest, "f1", "\udfff") == "?"
+
+
+@pytest.mark.parametrize("answer", [{"name": "x"}, {"name": "x", "age": 256}, {"name": 1, "age": 2}, None])
+def test_an_answer_that_does_not_fit_its_type_ends_the_guest_with_the_function(answer: object) -> None:
+    of = relayed(RECORD, answer=lambda *_: answer, suspends=True)
+
+    with instance(of) as guest, pytest.raises(HostFunctionMissing, match="test:relay/host f0"):
+        call(guest, "f0", {"name": "x", "age": 1})
+
+
+def test_an_argument_that_does_not_fit_its_type_is_refused_before_anything_runs() -> None:
+    with instance(relayed(RECORD)) as guest, pytest.raises(Unlowerable, match="age"):
+        guest.call("f0", {"name": "x"})
+
+
+def test_a_list_of_more_items_than_allowed_ends_the_guest() -> None:
+    with instance(relayed(NUMBERS), max_items=3) as guest:
+        assert call(guest, "f0", [1, 2, 3]) == [1, 2, 3]
+        with pytest.raises(MessageLimit, match="more than 3 items"):
+            call(guest, "f0", [1, 2, 3, 4])
+
+
+def test_items_of_all_lists_in_one_call_count_together() -> None:
+    nested = ValueType("list", element=NUMBERS)
+
+    with instance(relayed(nested), max_items=5) as guest:
+        assert call(guest, "f0", [[1], [2, 3]]) == [[1], [2, 3]]
+        with pytest.raises(MessageLimit, match="more than 5 items"):
+            call(guest, "f0", [[1, 2], [3, 4]])
+
+
+def test_bytes_and_text_of_host_calls_are_counted() -> None:
+    with instance(relayed(TEXT, BYTES)) as guest:
+        call(guest, "f0", "x" * 10)
+        assert (guest.last_bytes, guest.all_bytes) == (10, 10)
+        call(guest, "f1", bytes(1000))
+        assert (guest.last_bytes, guest.all_bytes) == (1000, 1010)
+
+
+def test_more_bytes_than_wasmtime_passes_in_one_call_are_a_limit_of_the_guest() -> None:
+    with instance(relayed(BYTES)) as guest, pytest.raises(MessageLimit, match="in one call"):
+        call(guest, "f0", bytes(2_900_000))
