@@ -37,7 +37,7 @@ from .execution.admission import Admission, Bounds
 from .execution.calls import CallOptions, call_request
 from .execution.failure import add_context, log_detail
 from .execution.programs import Programs, module_loader
-from .guests import CoreHost, CoreProgram, SessionLimits
+from .guests import Host, Program, SessionLimits
 from .models import (
     KNOWN_CAPABILITIES,
     ExecuteRequest,
@@ -128,7 +128,7 @@ class Runner:
             self._most = engine.limits
             self.admission = Admission(Bounds.of(self.settings, engine.capacity.guests), self.telemetry)
             _report_capacity(engine, self.admission.bounds)
-            host = CoreHost(
+            host = Host(
                 engine,
                 Gate(self.telemetry),
                 _session_limits(self.settings),
@@ -310,7 +310,7 @@ class Runner:
         finally:
             admission.leave(tenant_id)
 
-    async def _load(self, programs: Programs, context: ExecutionContext, deadline: float) -> CoreProgram:
+    async def _load(self, programs: Programs, context: ExecutionContext, deadline: float) -> Program:
         with anyio.move_on_after(deadline - monotonic()):
             program = await programs.get(context.tenant_id, context.extension_id, context.content_hash)
             if self._programs is None:

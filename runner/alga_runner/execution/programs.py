@@ -18,7 +18,7 @@ from ..bundles import BundleSource
 from ..engine import CompileBounds, Engine, ModuleLoader
 from ..errors import ModuleTooLarge
 from ..frames import Frame
-from ..guests import CoreHost, CoreProgram
+from ..guests import Host, Program
 from ..models import ExecuteRequest
 from ..settings import MIB, Settings
 from ..telemetry import Telemetry
@@ -73,7 +73,7 @@ class Programs:
         self,
         bundles: BundleSource,
         modules: ModuleLoader,
-        host: CoreHost,
+        host: Host,
         tasks: TaskGroup,
         *,
         max_module_bytes: int,
@@ -82,19 +82,19 @@ class Programs:
         self._modules = modules
         self._host = host
         self._max_module_bytes = max_module_bytes
-        self._by_bundle: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
-        self._by_module: SingleFlight[CoreProgram] = SingleFlight(tasks, MAX_PROGRAMS)
-        self._endpoints: WeakKeyDictionary[CoreProgram, DeclaredEndpoints] = WeakKeyDictionary()
+        self._by_bundle: SingleFlight[Program] = SingleFlight(tasks, MAX_PROGRAMS)
+        self._by_module: SingleFlight[Program] = SingleFlight(tasks, MAX_PROGRAMS)
+        self._endpoints: WeakKeyDictionary[Program, DeclaredEndpoints] = WeakKeyDictionary()
         self._symbolizer = Symbolizer(bundles, modules, tasks)
 
-    def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> CoreProgram | None:
+    def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> Program | None:
         """The program of a tenant's bundle, if ``get`` would not have to wait for it."""
         return self._by_bundle.loaded((tenant_id, extension_id, content_hash))
 
-    async def get(self, tenant_id: str, extension_id: str, content_hash: str) -> CoreProgram:
+    async def get(self, tenant_id: str, extension_id: str, content_hash: str) -> Program:
         """The program of a tenant's bundle. Raises a ``BundleError`` or a ``ModuleError``; failures are not kept."""
 
-        async def load() -> CoreProgram:
+        async def load() -> Program:
             bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
             program = (await self._linked(bundle.wasm, tenant_id)).copy()
             self._endpoints[program] = await anyio.to_thread.run_sync(DeclaredEndpoints.of, bundle)
@@ -118,10 +118,10 @@ class Programs:
             return frames
         return await self._symbolizer.located(tenant_id, extension_id, content_hash, frames)
 
-    async def _linked(self, wasm: bytes, tenant_id: str) -> CoreProgram:
+    async def _linked(self, wasm: bytes, tenant_id: str) -> Program:
         require_size(wasm, self._max_module_bytes)
 
-        async def load() -> CoreProgram:
+        async def load() -> Program:
             module = await self._modules.load(wasm, tenant_id)
             return await anyio.to_thread.run_sync(self._host.link, module, wasm)
 

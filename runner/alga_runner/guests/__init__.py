@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .abi import Import
-from .core import CoreHost, CoreProgram
+from .host import Host, Program
 from .session import SessionLimits
 
-__all__ = ["CoreHost", "CoreProgram", "Import", "SessionLimits"]
+__all__ = ["Host", "Import", "Program", "SessionLimits"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from urllib.parse import urlencode
 
@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType, defstruct, msgpack
 from alga_common.http.semantics import STATUSES, is_header_name, may_have_body
 
 from ..errors import AlgaError, InvalidResponse, RequestInvalid
-from ..models import ExecuteRequest, ExecuteResponse, ExecutionContext
+from ..models import ExecuteRequest, ExecuteResponse, ExecutionContext, HttpCall
 from . import messages
 
 _FORBIDDEN_IN_VALUE = re.compile(r"[\0\r\n]")
@@ -79,18 +79,57 @@ def request_body(request: ExecuteRequest, *, max_bytes: int) -> bytes | None:
     return body
 
 
+TRIGGER_HEADERS = {
+    "x-alga-trigger": "trigger",
+    "x-alga-schedule-id": "schedule_id",
+    "x-alga-nominal-time": "nominal_time",
+    "x-alga-attempt": "attempt",
+}
+"""Request headers that tell a component what it runs for, and the members of the context that they are from.
+
+The world has no other place for them. A caller cannot set them.
+"""
+
+
+def plain_request(request: ExecuteRequest, body: bytes | None) -> dict[str, object]:
+    """The request for a component, as plain values with camelCase keys."""
+    context, http = request.context, request.http
+    headers = [
+        {"name": name, "value": value}
+        for name, value in http.headers.items()
+        if name.lower() not in TRIGGER_HEADERS
+    ]
+    for name, member in TRIGGER_HEADERS.items():
+        value = getattr(context, member)
+        if value is not None:
+            headers.append({"name": name, "value": str(value)})
+    return {
+        "context": {
+            "requestId": context.request_id,
+            "tenantId": context.tenant_id,
+            "extensionId": context.extension_id,
+            "installId": context.install_id,
+            "versionId": context.version_id,
+        },
+        "http": {"method": http.method, "url": _url(http), "headers": headers, "body": body},
+    }
+
+
+def _url(http: HttpCall) -> str:
+    if not http.query:
+        return http.path
+    return http.path + ("&" if "?" in http.path else "?") + urlencode(http.query, errors="replace")
+
+
 def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
     """The request document for a guest, with ``body``."""
     context, http = request.context, request.http
-    url = http.path
-    if http.query:
-        url += ("&" if "?" in url else "?") + urlencode(http.query, errors="replace")
     headers = [_Header(name, value) for name, value in http.headers.items()]
     user = request.user
     return messages.encode(
         _Request(
             _Context(*_context_values(context.__dict__)),
-            _Http(http.method, url, headers, body),
+            _Http(http.method, _url(http), headers, body),
             None
             if user is None
             else _User(
@@ -157,6 +196,11 @@ def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
         raise InvalidResponse(f"The guest's response cannot be read: {error}", hint=error.hint) from None
     if not isinstance(document, dict):
         raise InvalidResponse(f"The guest's response is {messages.kind(document)}, not a map.")
+    return response_of(document, max_body_bytes=max_body_bytes)
+
+
+def response_of(document: Mapping[str, object], *, max_body_bytes: int) -> ExecuteResponse:
+    """The response that a guest gave as plain values. Raises ``InvalidResponse``, which names the fault."""
     status, body = document.get("status"), document.get("body")
     if status is None:
         raise InvalidResponse("The guest's response has no status.")

@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from ..capabilities import OPERATIONS, Gate, Operation
 from ..capabilities.log import LEVELS
 from ..errors import LogLimit
-from .session import Session
+from .session import LogSession, Session
 
 EMIT = "alga:log emit"
 _STDERR = 2
@@ -38,7 +38,7 @@ class GuestLog:
         self._operation: Operation[Any, Any] = OPERATIONS["log.emit"]
         self._codec = _LogCodec()
 
-    async def line(self, session: Session, level: str, message: str) -> None:
+    async def line(self, session: LogSession, level: str, message: str) -> None:
         """Log one line, cut if it is too long. Raises ``LogLimit``."""
         request: Mapping[str, object] = {"level": level, "message": message}
         await self._gate.call(session.execution, self._operation, request, self._codec)
@@ -51,7 +51,7 @@ class GuestLog:
         name = LEVELS[level] if level < len(LEVELS) else "info"
         await self.line(session, name, data.decode("utf-8", "replace"))
 
-    async def stream(self, session: Session, descriptor: int, data: bytes) -> None:
+    async def stream(self, session: LogSession, descriptor: int, data: bytes) -> None:
         """Log the lines in ``data``, written to stdout or stderr; an unfinished line is kept until it ends."""
         *lines, rest = (session.unfinished.pop(descriptor, b"") + data).split(b"\n")
         if len(rest) > session.execution.log_limits.line_bytes:
@@ -62,7 +62,7 @@ class GuestLog:
             if position % _LINES_A_SLICE == 0:
                 await checkpoint()
 
-    async def finish(self, session: Session) -> None:
+    async def finish(self, session: LogSession) -> None:
         """Log the unfinished lines of stdout and stderr, as far as the log's limit goes."""
         unfinished, session.unfinished = session.unfinished, {}
         with suppress(LogLimit):  # the guest has ended: its outcome stays
@@ -70,7 +70,7 @@ class GuestLog:
                 if line:
                     await self._stream_line(session, descriptor, line)
 
-    async def _stream_line(self, session: Session, descriptor: int, line: bytes) -> None:
+    async def _stream_line(self, session: LogSession, descriptor: int, line: bytes) -> None:
         level = "error" if descriptor == _STDERR else "info"
         line = line[: session.execution.log_limits.line_bytes + _LONGEST_CHARACTER]
         await self.line(session, level, line.decode("utf-8", "replace"))

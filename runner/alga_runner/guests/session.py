@@ -23,13 +23,24 @@ class SessionLimits:
     body_bytes: int
 
 
+class LogSession(Protocol):
+    """What the log needs of an execution."""
+
+    unfinished: dict[int, bytes]
+    """By descriptor: the bytes written since the last line break."""
+
+    @property
+    def execution(self) -> Execution:
+        """Whose log it is."""
+
+
 class LogSink(Protocol):
     """Takes the lines that a guest writes for people to read."""
 
-    async def line(self, session: Session, level: str, message: str) -> None:
+    async def line(self, session: LogSession, level: str, message: str) -> None:
         """Log one line, cut if it is too long. Raises ``LogLimit``."""
 
-    async def stream(self, session: Session, descriptor: int, data: bytes) -> None:
+    async def stream(self, session: LogSession, descriptor: int, data: bytes) -> None:
         """Log the lines in ``data``, written to stdout or stderr. Raises ``LogLimit``."""
 
 

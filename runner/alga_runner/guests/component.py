@@ -1,0 +1,280 @@
+"""Components of the world ``alga:extension/runner`` (guest-abi/wit): requests, responses and host calls."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import CoroutineType
+from typing import Any, TypeVar
+
+from ..capabilities import Execution, Gate
+from ..engine import (
+    DONE,
+    LARGE_BYTES,
+    OVERRUN_S,
+    Budget,
+    Component,
+    ComponentGuest,
+    ComponentImport,
+    GuestLimits,
+    LargeWorkQueue,
+    LinkedComponent,
+    Offer,
+    ValueType,
+    free_large_guest,
+    link_component,
+    run_call,
+    run_until_blocked,
+    this_thread,
+    wait_to_start,
+    wait_within,
+)
+from ..errors import (
+    ExportMissing,
+    ExportMistyped,
+    GuestTrap,
+    HostCallCode,
+    HostCallError,
+    ImportUnknown,
+    MemoryLimit,
+    RequestInvalid,
+)
+from ..models import ExecuteRequest, ExecuteResponse
+from . import wasi_p2
+from .component_session import ComponentSession
+from .component_values import json_members, outcome, shaped, to_input
+from .component_world import BINDINGS, PACKAGE, Binding
+from .http import plain_request, request_body, response_of
+from .log import GuestLog
+from .session import SessionLimits
+
+T = TypeVar("T")
+
+HANDLER = "handler"
+_DIED_WORDS = re.compile(r"(?i)out of memory|memory allocation|InternalError: allocation")
+_MAX_TOLD_CHARACTERS = 500
+
+
+class ComponentCodec:
+    """How one function of a component writes host calls; made for the types that the component has."""
+
+    def __init__(self, binding: Binding, imported: ComponentImport) -> None:
+        assert imported.type is not None  # noqa: S101 - a function has one
+        self._binding = binding
+        self._type = imported.type
+        self._input_texts = json_members(binding.operation.input)
+        self._output_texts = json_members(binding.operation.output)
+
+    def decode(self, request: tuple[ComponentSession, tuple[Any, ...]], /) -> object:
+        """The arguments as the operation's input. Raises ``HostCallError``."""
+        session, arguments = request
+        operation = self._binding.operation
+        limit = session.limits.request_bytes + operation.payload_bytes
+        if session.guest.last_bytes > limit:
+            raise HostCallError(
+                HostCallCode.TOO_LARGE,
+                f"The request of {operation.name} has {session.guest.last_bytes} bytes; {limit} are allowed.",
+            )
+        plain = to_input(self._type, arguments, self._input_texts, self._binding.cleared_by_empty)
+        plain.update(self._binding.fixed)
+        return plain
+
+    def encode(self, reply: Mapping[str, object], /) -> Any:
+        """The envelope as the function's result."""
+        return outcome(self._type.result, reply, self._output_texts)
+
+
+def _world_offer(gate: Gate, imported: ComponentImport) -> Offer | None:
+    binding = BINDINGS.get((imported.interface, imported.name))
+    if binding is None or imported.type is None or imported.type.unsupported:
+        return None
+    operation, codec = binding.operation, ComponentCodec(binding, imported)
+
+    async def answer(session: ComponentSession, *arguments: Any) -> Any:
+        return await gate.call(session.execution, operation, (session, arguments), codec)
+
+    return Offer(answer)
+
+
+def check_component(component: Component) -> ValueType:
+    """Return the type of the request that the handler takes. Raises a ``ModuleError`` if it is no extension."""
+    handler = component.exports.get(HANDLER)
+    if handler is None:
+        exported = ", ".join(sorted(component.exports))[:_MAX_TOLD_CHARACTERS] or "none"
+        raise ExportMissing(
+            f"The component exports no function {HANDLER}. Those that it exports: {exported}.",
+            hint="Build it for the world runner of guest-abi/wit.",
+        )
+    if handler.unsupported or len(handler.params) != 1 or handler.result is None:
+        raise ExportMistyped(
+            f"The component's {HANDLER} is a {str(handler)[:_MAX_TOLD_CHARACTERS]}, not a"
+            " func(request: execute-request) -> execute-response.",
+            hint="Build it for the world runner of guest-abi/wit.",
+        )
+    for imported in component.imports:
+        if not is_known(imported):
+            raise ImportUnknown(
+                f"The component imports {imported}; the host has the interfaces of {PACKAGE} and of WASI 0.2.",
+                hint="See guest-abi/wit.",
+            )
+    return handler.params[0][1]
+
+
+def is_known(imported: ComponentImport) -> bool:
+    """Whether the host knows the interface: it is of Alga's world or of WASI."""
+    return imported.interface.startswith((f"{PACKAGE}/", wasi_p2.PACKAGE))
+
+
+def needed_capability(imported: ComponentImport) -> str | None:
+    """The capability that a call of the function needs, ``None`` for WASI's and unknown ones."""
+    binding = BINDINGS.get((imported.interface, imported.name))
+    return binding.operation.capability if binding else None
+
+
+def effect(imported: ComponentImport) -> str:
+    """What becomes of a call of the function, beyond that it is answered: empty, or a remark for people."""
+    if (
+        imported.type is None
+        or wasi_p2.is_answered(imported)
+        or (imported.interface, imported.name) in BINDINGS
+    ):
+        return imported.type.unsupported if imported.type else ""
+    if imported.interface.startswith(wasi_p2.PACKAGE) and wasi_p2.offer(imported) is not None:
+        return "refused with an error"
+    return "ends the guest that calls it"
+
+
+class ComponentProgram:
+    """A component that was checked, compiled and linked: ready for any number of concurrent executions."""
+
+    has_debug_info = False
+
+    def __init__(self, linked: LinkedComponent, request_type: ValueType) -> None:
+        self.linked = linked
+        self.request_type = request_type
+
+    def copy(self) -> ComponentProgram:
+        """The same program for one tenant: how another's guests behave does not decide where its guests run."""
+        return ComponentProgram(self.linked.copy(), self.request_type)
+
+
+class ComponentHost:
+    """Runs components of the world ``alga:extension/runner`` on one engine."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        limits: SessionLimits,
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,
+        large_work: LargeWorkQueue | None = None,
+    ) -> None:
+        """``clock_ns`` is the wall clock guests see, in nanoseconds since 1970; ``large_work`` does what takes long."""
+        self._gate = gate
+        self._limits = limits
+        self._clock_ns = clock_ns
+        self._large_work = large_work or LargeWorkQueue()
+        self._log = GuestLog(gate)
+
+    def link(self, component: Component) -> ComponentProgram:
+        """Check and link ``component``: milliseconds of CPU, so call it in a worker thread.
+
+        Raises a ``ModuleError``.
+        """
+        request_type = check_component(component)
+        return ComponentProgram(link_component(component, self._offer, _dropped), request_type)
+
+    def _offer(self, imported: ComponentImport) -> Offer | None:
+        if imported.interface.startswith(wasi_p2.PACKAGE):
+            return wasi_p2.offer(imported)
+        return _world_offer(self._gate, imported)
+
+    async def execute(
+        self,
+        program: ComponentProgram,
+        request: ExecuteRequest,
+        execution: Execution,
+        limits: GuestLimits,
+        budget: Budget,
+    ) -> ExecuteResponse:
+        """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
+        if len(request.http.body_b64 or "") < LARGE_BYTES:
+            body = self._body(request)
+        else:
+            body = await wait_within(budget, self._large_work.run(budget.owner, partial(self._body, request)))
+        if not this_thread.loop_scheduler.may_start(budget.owner):
+            await wait_to_start(budget)
+        guest = ComponentGuest(program.linked, limits, max_items=self._limits.items)
+        try:
+            session = ComponentSession(
+                guest, execution, limits=self._limits, log=self._log, clock_ns=self._clock_ns
+            )
+            guest.session = session
+            try:
+                document = _shaped_request(program, request, body)
+                returned = await self._run(guest, session, document, budget)
+            except GuestTrap as error:
+                raise _explained(error, session) from error
+            finally:
+                if session.unfinished:
+                    await self._log.finish(session)
+                if budget.used_s >= OVERRUN_S:
+                    await free_large_guest(guest)
+            return response_of(returned, max_body_bytes=self._limits.body_bytes)
+        finally:
+            guest.close()
+
+    def _body(self, request: ExecuteRequest) -> bytes | None:
+        return request_body(request, max_bytes=self._limits.body_bytes)
+
+    async def _run(
+        self, guest: ComponentGuest, session: ComponentSession, document: object, budget: Budget
+    ) -> Any:
+        answer = partial(self._answer, session)
+        guest.instantiate()
+        if (state := run_until_blocked(guest, answer, budget)) != DONE:
+            await run_call(guest, answer, budget, state)
+        guest.call(HANDLER, document)
+        if (state := run_until_blocked(guest, answer, budget)) != DONE:
+            await run_call(guest, answer, budget, state)
+        return guest.result()
+
+    def _answer(
+        self, session: ComponentSession, function: int, arguments: tuple[Any, ...]
+    ) -> Any | CoroutineType[Any, Any, Any]:
+        session.check_limits()
+        return session.guest.linked.functions[function].answer(session, *arguments)
+
+
+def _dropped(guest: ComponentGuest, number: int) -> None:
+    session = guest.session
+    if session is not None:
+        wasi_p2.dropped(session, number)
+
+
+def _shaped_request(program: ComponentProgram, request: ExecuteRequest, body: bytes | None) -> object:
+    try:
+        return shaped(program.request_type, plain_request(request, body))
+    except HostCallError as error:
+        raise RequestInvalid(f"The component's handler cannot be given a request: {error}") from None
+
+
+def _explained(error: GuestTrap, session: ComponentSession) -> GuestTrap | MemoryLimit:
+    """``error`` with what the guest's runtime wrote to stderr before it died."""
+    text = session.stderr.decode("utf-8", "replace").strip()
+    if not text:
+        return error
+    if _DIED_WORDS.search(text):
+        return MemoryLimit(
+            f"The guest ran out of memory: {text.splitlines()[0][:_MAX_TOLD_CHARACTERS]}",
+            frames=error.frames,
+            hint="See max_memory_mb and limits.memory_mb.",
+        )
+    return GuestTrap(
+        f"The handler failed: {text[:_MAX_TOLD_CHARACTERS]}",
+        trap_code=error.trap_code,
+        frames=error.frames,
+        hint=error.hint,
+    )

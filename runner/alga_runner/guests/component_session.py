@@ -1,0 +1,76 @@
+"""The state of one execution while its component runs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from ..capabilities import Execution
+from ..engine import ComponentGuest
+from ..errors import CopyLimit, HostCallLimit
+from .session import LogSink, SessionLimits
+
+STDERR_KEPT_BYTES = 8 * 1024
+"""Of what a guest wrote to stderr last: it may be why it died."""
+
+
+class ComponentSession:
+    """One execution of one component: what it has of WASI, and what it has used up."""
+
+    __slots__ = (
+        "_log",
+        "clock_ns",
+        "execution",
+        "guest",
+        "last_pollable",
+        "limits",
+        "monotonic_ns",
+        "pollables",
+        "random",
+        "stderr",
+        "unfinished",
+    )
+
+    def __init__(
+        self,
+        guest: ComponentGuest,
+        execution: Execution,
+        *,
+        limits: SessionLimits,
+        log: LogSink,
+        clock_ns: Callable[[], int] = time.time_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.guest = guest
+        self.execution = execution
+        self.limits = limits
+        self.clock_ns = clock_ns
+        self.monotonic_ns = monotonic_ns
+        self.random = random
+        self.unfinished: dict[int, bytes] = {}
+        self.pollables: dict[int, int] = {}
+        """By number: the monotonic time, in nanoseconds, at which each is ready."""
+        self.last_pollable = 0
+        self.stderr = b""
+        self._log = log
+
+    async def write(self, descriptor: int, data: bytes) -> None:
+        """Take what the guest wrote to stdout (1) or stderr (2). Raises ``LogLimit``."""
+        if descriptor == 2:
+            self.stderr = (self.stderr + data)[-STDERR_KEPT_BYTES:]
+        await self._log.stream(self, descriptor, data)
+
+    def check_limits(self) -> None:
+        """Raise ``HostCallLimit`` or ``CopyLimit`` for a guest that is past one of them."""
+        guest, limits = self.guest, self.limits
+        if guest.calls > limits.host_calls:
+            raise HostCallLimit(
+                f"The guest called the host more than {limits.host_calls} times.", hint="See max_host_calls."
+            )
+        if guest.all_bytes > limits.copied_bytes:
+            raise CopyLimit(
+                f"The guest had more than {limits.copied_bytes} bytes copied across its border.",
+                hint="See max_copied_bytes.",
+            )

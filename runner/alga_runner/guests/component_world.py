@@ -1,0 +1,89 @@
+"""The world ``alga:extension/runner``: which operation answers each of its functions (guest-abi/wit).
+
+One row a function. All else follows from types, those of the operation's models and those that the component has:
+kebab-case for camelCase, options for members that may be absent, JSON text for values of any form, the case of an error
+type that is nearest to a code, records with ``success`` for functions that never fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..capabilities import OPERATIONS, Execution, Operation
+from ..capabilities.operation import NoInput
+from ..errors import HostCallCode, HostCallError
+
+PACKAGE = "alga:extension"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One function of the world and the operation that answers it.
+
+    ``fixed`` is added to the operation's input. ``cleared_by_empty`` are the members, camelCase, whose empty text means
+    that they are cleared.
+    """
+
+    interface: str
+    function: str
+    operation: Operation[Any, Any]
+    fixed: Mapping[str, object] = field(default_factory=dict)
+    cleared_by_empty: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """``alga:extension/scheduler list-schedules``, as messages name it."""
+        return f"{PACKAGE}/{self.interface} {self.function}"
+
+
+_NOT_YET: dict[tuple[str, str], tuple[str, ...]] = {
+    ("secrets", "cap:secrets.get"): ("get", "list-keys"),
+    ("http", "cap:http.fetch"): ("fetch",),
+    ("storage", "cap:storage.kv"): ("get", "put", "delete", "list-entries"),
+    ("ui-proxy", "cap:ui.proxy"): ("call-route",),
+    ("user", "cap:user.read"): ("get-user",),
+    ("user-v2", "cap:user.read"): ("get-user",),
+    ("invoicing", "cap:invoice.manual.create"): ("create-manual-invoice",),
+    ("clients", "cap:client.read"): ("list-clients", "get-client"),
+    ("services", "cap:service.read"): ("list-services", "get-service"),
+}
+"""Functions whose capability this runner does not implement yet: they link, and answer that they are not available."""
+
+
+async def _not_available(_execution: Execution, _: NoInput) -> None:
+    raise HostCallError(HostCallCode.UNAVAILABLE, "This runner does not implement the capability yet.")
+
+
+def _bindings() -> Iterator[Binding]:
+    def row(interface: str, function: str, operation: str, **options: Any) -> Binding:
+        return Binding(interface, function, OPERATIONS[operation], **options)
+
+    yield row("context", "get-context", "context.get")
+    for level in ("info", "warn", "error"):
+        yield row("logging", f"log-{level}", "log.emit", fixed={"level": level})
+    yield row("scheduler", "list-schedules", "scheduler.list")
+    yield row("scheduler", "get-schedule", "scheduler.get")
+    yield row("scheduler", "create-schedule", "scheduler.create")
+    yield row("scheduler", "update-schedule", "scheduler.update", cleared_by_empty=frozenset({"payload"}))
+    yield row("scheduler", "delete-schedule", "scheduler.delete")
+    yield row("scheduler", "get-endpoints", "scheduler.get-endpoints")
+    for (interface, capability), functions in _NOT_YET.items():
+        for function in functions:
+            operation: Operation[Any, Any] = Operation(
+                name=f"{interface}.{function}",
+                capability=capability,
+                summary="Not available yet.",
+                input=NoInput,
+                output=None,
+                run=_not_available,
+                codes=(HostCallCode.UNAVAILABLE,),
+            )
+            yield Binding(interface, function, operation)
+
+
+BINDINGS: Mapping[tuple[str, str], Binding] = {
+    (f"{PACKAGE}/{binding.interface}", binding.function): binding for binding in _bindings()
+}
+"""Every function of the world, by its interface and name."""
