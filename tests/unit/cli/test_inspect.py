@@ -116,7 +116,8 @@ def test_wasi_imports_are_noted_as_the_host_s_own(run, extension) -> None:
     [
         pytest.param(b"not wasm", "not_wasm", id="not wasm"),
         pytest.param(b"", "not_wasm", id="empty"),
-        pytest.param(b"\0asm\x0d\0\1\0", "module_unsupported", id="component"),
+        pytest.param(b"\0asm\x0d\0\1\0", "export_missing", id="component without a handler"),
+        pytest.param(b"\0asm\x0e\0\1\0", "module_unsupported", id="unknown version"),
         pytest.param(b"\0asm\1\0\0\0garbage", "module_unsupported", id="garbage after the magic"),
         pytest.param(bytes(wat2wasm("(module)")), "abi_marker_missing", id="no marker"),
         pytest.param(

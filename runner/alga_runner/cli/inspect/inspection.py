@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,11 +16,22 @@ from alga_common.bundle_layout import WASM
 from ...bundles import Bundle, read_bundle
 from ...bundles.read import read_archive
 from ...capabilities import Gate
-from ...engine import Engine, EngineConfig, ExportType, ImportType, Module, engine_context
+from ...engine import (
+    Component,
+    ComponentImport,
+    Engine,
+    EngineConfig,
+    ImportType,
+    Module,
+    Signature,
+    engine_context,
+)
 from ...errors import AlgaError, BundleError, BundleInvalid, BundleNotFound, ManifestInvalid
 from ...execution.programs import module_loader, require_size
-from ...guests.abi import Import, check_module
+from ...guests.abi import Import
+from ...guests.component import effect, is_known, needed_capability
 from ...guests.core import core_imports
+from ...guests.host import check
 from ...guests.log import GuestLog
 from ...models import DEFAULT_CAPABILITIES, Manifest
 from ...models.manifest import check_module_presence
@@ -33,25 +44,44 @@ _MARKER = "alga_abi_v"
 
 @dataclass(frozen=True, slots=True)
 class SeenImport:
-    """One import. ``fault`` is why a runner would not link it; ``capability`` is needed to call it."""
+    """One import. ``fault`` is why a runner would not link it; ``capability`` is needed to call it.
 
-    type: ImportType
+    ``remark`` is what becomes of a call, where the host does not carry it out.
+    """
+
+    module: str
+    name: str
+    kind: str
+    type: str
     capability: str | None = None
     fault: str | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenExport:
+    """One export."""
+
+    name: str
+    kind: str
+    type: str
 
 
 @dataclass(slots=True)
 class Inspection:
-    """A description of ``path``: a ``folder``, a ``bundle`` or a ``module``. Parts that are not there are ``None``."""
+    """A description of ``path``: a ``folder``, a ``bundle`` or a ``module``. Parts that are not there are ``None``.
+
+    ``abi`` is what its code is: the markers of the guest ABI that a core module has, or ``component``.
+    """
 
     path: str
     kind: str
     wasm: bytes | None
     manifest: Manifest | None = None
     content_hash: str | None = None
-    markers: list[str] = field(default_factory=list)
+    abi: list[str] = field(default_factory=list)
     imports: list[SeenImport] | None = None
-    exports: Sequence[ExportType] | None = None
+    exports: Sequence[SeenExport] | None = None
     refusals: list[AlgaError] = field(default_factory=list)
 
     @property
@@ -65,7 +95,7 @@ class Inspection:
         uses: dict[str, list[str]] = {}
         for seen in self.imports or ():
             if seen.capability is not None:
-                uses.setdefault(seen.capability, []).append(f"{seen.type.module} {seen.type.name}")
+                uses.setdefault(seen.capability, []).append(f"{seen.module} {seen.name}")
         return uses
 
     @property
@@ -142,10 +172,20 @@ def _describe(inspection: Inspection, wasm: bytes) -> None:
     require_size(wasm, settings.max_module_bytes)
     module = anyio.run(_loaded, settings, wasm)
     known = known_imports()
-    inspection.exports = module.exports
-    inspection.markers = [export.name for export in module.exports if export.name.startswith(_MARKER)]
-    inspection.imports = [_seen(declared, known) for declared in sorted(module.imports, key=_order)]
-    check_module(module, known)
+    if isinstance(module, Component):
+        inspection.abi = ["component"]
+        inspection.exports = [
+            SeenExport(name, "function", str(signature)) for name, signature in sorted(module.exports.items())
+        ]
+        inspection.imports = [_seen_by_component(imported) for imported in module.imports]
+    else:
+        inspection.abi = [export.name for export in module.exports if export.name.startswith(_MARKER)]
+        inspection.exports = [
+            SeenExport(item.name, item.kind, _shown(item.signature)) for item in module.exports
+        ]
+        inspection.imports = [_seen(declared, known) for declared in module.imports]
+    inspection.imports.sort(key=_order)
+    check(module, known)
 
 
 def engine_to_load(settings: Settings) -> Engine:
@@ -161,15 +201,19 @@ def engine_to_load(settings: Settings) -> Engine:
     )
 
 
-async def _loaded(settings: Settings, wasm: bytes) -> Module:
+async def _loaded(settings: Settings, wasm: bytes) -> Module | Component:
     engine = engine_to_load(settings)
     with closing(Telemetry()) as telemetry, closing(module_loader(settings, engine, telemetry)) as modules:
         return await modules.load(wasm, "")
 
 
-def _order(declared: ImportType) -> tuple[bool, str, str]:
+def _order(seen: SeenImport) -> tuple[bool, str, str]:
     """The host's own imports first, then by name."""
-    return not declared.module.startswith("alga:"), declared.module, declared.name
+    return not seen.module.startswith("alga:"), seen.module, seen.name
+
+
+def _shown(signature: Signature | None) -> str:
+    return "" if signature is None else str(signature)
 
 
 def known_imports() -> Mapping[tuple[str, str], Import]:
@@ -182,14 +226,26 @@ def known_imports() -> Mapping[tuple[str, str], Import]:
 
 
 def _seen(declared: ImportType, known: Mapping[tuple[str, str], Import]) -> SeenImport:
-    offered = known.get((declared.module, declared.name))
+    module, name, offered = declared.module, declared.name, known.get((declared.module, declared.name))
+    seen = SeenImport(module, name, declared.kind, _shown(declared.signature))
     if declared.kind != "function":
-        return SeenImport(declared, fault=f"a {declared.kind}; the host offers functions only")
+        return replace(seen, fault=f"a {declared.kind}; the host offers functions only")
     if offered is None:
-        names = [item.name for item in known.values()]
-        nearest = get_close_matches(f"{declared.module} {declared.name}", names, n=1)
-        return SeenImport(declared, fault="unknown" + (f"; the nearest is {nearest[0]}" if nearest else ""))
+        nearest = get_close_matches(f"{module} {name}", [item.name for item in known.values()], n=1)
+        return replace(seen, fault="unknown" + (f"; the nearest is {nearest[0]}" if nearest else ""))
     if declared.signature != offered.function.signature:
-        fault = f"the host's type is {offered.function.signature}"
-        return SeenImport(declared, offered.capability, fault)
-    return SeenImport(declared, offered.capability)
+        seen = replace(seen, fault=f"the host's type is {offered.function.signature}")
+    return replace(seen, capability=offered.capability)
+
+
+def _seen_by_component(imported: ComponentImport) -> SeenImport:
+    seen = SeenImport(
+        imported.full_interface,
+        imported.name,
+        "resource" if imported.type is None else "function",
+        str(imported.type or ""),
+        needed_capability(imported),
+    )
+    if not is_known(imported):
+        return replace(seen, fault="unknown")
+    return replace(seen, remark=effect(imported))

@@ -8,7 +8,6 @@ from alga_common.cli.failures import print_document
 from alga_common.cli.page import Page
 from alga_common.text import size
 
-from ...engine import Signature
 from ...models import DEFAULT_CAPABILITIES, Manifest
 from ..failures import error_document, report
 from .inspection import Inspection, SeenImport, look_at
@@ -17,6 +16,8 @@ _PLATFORMS = {
     "wasi_snapshot_preview1": "WASI preview 1, the host's own",
     "env": "AssemblyScript's runtime library",
 }
+
+_MAX_TYPE_CHARACTERS = 40
 
 
 def inspect(path: str, *, as_json: bool) -> bool:
@@ -44,7 +45,7 @@ def _print_text(inspection: Inspection) -> None:
         page.heading("Exports")
         page.table(
             ("", "", ""),
-            [(item.name, item.kind, _type(item.signature)) for item in inspection.exports],
+            [(item.name, item.kind, _cut(item.type)) for item in inspection.exports],
             indent=2,
         )
     page.line()
@@ -68,16 +69,13 @@ def _print_json(inspection: Inspection) -> None:
             "module": None
             if inspection.wasm is None
             else {"bytes": len(inspection.wasm), "hash": inspection.wasm_hash},
-            "abi": inspection.markers,
+            "abi": inspection.abi,
             "imports": None
             if inspection.imports is None
             else [_import_document(item) for item in inspection.imports],
             "exports": None
             if inspection.exports is None
-            else [
-                {"name": item.name, "kind": item.kind, "type": _type(item.signature)}
-                for item in inspection.exports
-            ],
+            else [{"name": item.name, "kind": item.kind, "type": item.type} for item in inspection.exports],
             "capabilities": {
                 "declared": inspection.declared,
                 "needed": inspection.needed,
@@ -106,7 +104,7 @@ def _facts(inspection: Inspection) -> list[tuple[str, str]]:
             ("", inspection.wasm_hash or ""),
         ]
     if inspection.exports is not None:
-        facts += [("guest ABI", ", ".join(inspection.markers) or "none: it exports no marker")]
+        facts += [("guest ABI", ", ".join(inspection.abi) or "none: it exports no marker")]
     return facts
 
 
@@ -171,30 +169,32 @@ def _print_imports(page: Page, inspection: Inspection) -> None:
         page.line("  none")
     groups: dict[str, list[SeenImport]] = {}
     for item in inspection.imports:
-        groups.setdefault(item.type.module, []).append(item)
+        groups.setdefault(item.module, []).append(item)
     for module, members in groups.items():
-        about = _PLATFORMS.get(module)
+        about = "WASI preview 2, the host's own" if module.startswith("wasi:") else _PLATFORMS.get(module)
         page.line(f"  {module}" + (f"  ({about})" if about else ""))
-        rows = [(item.type.name, _type(item.type.signature), _remark(item)) for item in members]
+        rows = [(item.name, _cut(item.type), _remark(item)) for item in members]
         page.table(("", "", ""), rows, indent=4)
 
 
 def _remark(seen: SeenImport) -> str:
     if seen.fault is not None:
         return f"REFUSED: {seen.fault}"
-    return f"needs {seen.capability}" if seen.capability else ""
+    return f"needs {seen.capability}" if seen.capability else seen.remark
 
 
-def _type(signature: Signature | None) -> str:
-    return "" if signature is None else str(signature)
+def _cut(shown: str) -> str:
+    """A type that fits into a line: those of components are long, and the JSON document has them whole."""
+    return shown if len(shown) <= _MAX_TYPE_CHARACTERS else shown[: _MAX_TYPE_CHARACTERS - 1] + "…"
 
 
 def _import_document(seen: SeenImport) -> dict[str, Any]:
     return {
-        "module": seen.type.module,
-        "name": seen.type.name,
-        "kind": seen.type.kind,
-        "type": _type(seen.type.signature),
+        "module": seen.module,
+        "name": seen.name,
+        "kind": seen.kind,
+        "type": seen.type,
         "capability": seen.capability,
         "fault": seen.fault,
+        "remark": seen.remark,
     }

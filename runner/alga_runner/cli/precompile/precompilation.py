@@ -20,7 +20,7 @@ from ...bundles.read import read_archive
 from ...engine import ModuleLoader
 from ...errors import AlgaError, BundleNotFound, CodeCacheUnusable, NoHandler
 from ...execution.programs import module_loader, require_size
-from ...guests.abi import check_module
+from ...guests.host import check
 from ...settings import Settings
 from ...telemetry import Telemetry
 from ..inspect.inspection import engine_to_load, known_imports
@@ -151,7 +151,7 @@ class _Work:
                 return None
             obtained = await self._modules.obtain(wasm, str(source.path))
             result.cached = obtained.from_cache
-            await anyio.to_thread.run_sync(check_module, obtained.module, self._imports)
+            await anyio.to_thread.run_sync(check, obtained.module, self._imports)
             if not obtained.cached:
                 result.refusal = self._modules.trouble or CodeCacheUnusable(
                     "The compiled code is larger than the code cache may be.", hint="See max_code_cache_mb."
