@@ -1,0 +1,29 @@
+// The function that a component exports, around the handler that an author writes.
+
+import { logError } from "alga:extension/logging";
+import { createHost } from "./host.js";
+import { jsonResponse } from "./response.js";
+import type { ExecuteRequest, ExecuteResponse, Handler } from "./types.js";
+
+/** Answer a request by `handler`. An error that it throws is logged with its stack, and answered with 500. */
+export async function serve(handler: Handler, request: ExecuteRequest): Promise<ExecuteResponse> {
+  try {
+    return await handler(request, createHost());
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+/** Log why the handler failed, for the extension's author; the answer for its caller. */
+export function failed(error: unknown): ExecuteResponse {
+  logError(describe(error));
+  return jsonResponse({ error: "The extension failed; its log has the reason." }, 500);
+}
+
+/** The error with its stack, in the order in which every engine's reads well. */
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return `The handler threw ${String(error)}.`;
+  const headline = `${error.name}: ${error.message}`;
+  const stack = error.stack ?? "";
+  return stack.startsWith(headline) ? stack : `${headline}\n${stack}`.trimEnd();
+}
