@@ -17,6 +17,7 @@ from alga_server.errors import DatabaseBusy
 from alga_server.firing.queue.procrastinate import QueuedJobs
 from alga_server.storage.database import Database
 from tests.support.databases import POSTGRES, locked
+from tests.support.patience import PATIENCE_S
 from tests.support.server import ADMIN_TOKEN, Alga, Install
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +81,7 @@ async def test_a_transaction_that_waits_too_long_for_its_turn_is_refused_and_the
     go_on, ended = Event(), []
 
     def slow(_: Connection) -> str:
-        assert go_on.wait(30)
+        assert go_on.wait(PATIENCE_S)
         return "done"
 
     async def first() -> None:
@@ -133,7 +134,7 @@ async def test_a_queue_without_its_database_is_one_line_for_all_its_tries(
         raise AssertionError("nothing is due")
 
     monkeypatch.setattr(jobs, "_work", counted)
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
             group.start_soon(jobs.run, never)
             while tries < 3:
