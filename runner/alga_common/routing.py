@@ -12,6 +12,9 @@ from .wire import MAX_SELECTOR
 
 _SCHEDULABLE_METHODS = frozenset({"GET", "POST"})
 _PARAMETER = re.compile(r":.+|\{.+\}", re.DOTALL)
+_PLAIN_IN_QUERY = "!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+"""Every visible character of ASCII that is no letter or digit, but ``#``, which would begin a fragment."""
+
 _PLAIN_IN_SEGMENT = "-._~!$&'()*+,;=:@"
 
 
@@ -41,6 +44,11 @@ def split_path(raw: bytes) -> tuple[str, ...] | None:
         return tuple(unquote_to_bytes(part).decode() for part in raw.split(b"/"))
     except UnicodeDecodeError:
         return None
+
+
+def quoted_query(query: bytes | str) -> str:
+    """Return ``query`` as it is written, with only what no URL has percent-encoded: spaces, controls, ``#``."""
+    return quote(query, safe=_PLAIN_IN_QUERY)
 
 
 def join_path(segments: Iterable[str]) -> str:

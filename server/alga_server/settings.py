@@ -95,7 +95,10 @@ class ServerSettings(EnvironmentSettings):
         default=10 * 1024 * 1024, ge=1, description="Bytes of the body of a call of the gateway."
     )
     execution_timeout_ms: int = Field(
-        default=30_000, ge=1, le=3_600_000, description="Wall time that an execution is given."
+        default=30_000,
+        ge=1,
+        le=3_600_000,
+        description="Wall time that an execution is given; a runner gives at most its `max_timeout_ms`.",
     )
     execution_memory_mb: int = Field(
         default=256, ge=1, le=4096, description="Linear memory that an execution is given, in MiB."

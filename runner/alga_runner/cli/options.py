@@ -47,7 +47,7 @@ class Header(Pair):
         name, text = super().convert(value, param, ctx)
         if not is_header_name(name):
             self.fail(f"{name!r} cannot be the name of a header.", param, ctx)
-        if not text.strip().isprintable():
+        if not (text.isascii() and text.strip().isprintable()):
             self.fail(f"the value of {name} holds characters that a header cannot.", param, ctx)
         return name.lower(), text.strip()
 

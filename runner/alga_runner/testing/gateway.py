@@ -12,6 +12,7 @@ import httpx
 from pydantic import SecretStr
 
 from alga_common.http.exchange import Answer
+from alga_common.routing import quoted_query
 
 from ..errors import (
     AlgaError,
@@ -81,7 +82,7 @@ class Gateway:
         given["x-alga-tenant"] = tenant_id
         target = f"/api/ext/{extension_id}{_in_url(path)}"
         if query:
-            target += "?" + (query if isinstance(query, str) else urlencode(query, doseq=True))
+            target += "?" + (quoted_query(query) if isinstance(query, str) else urlencode(query, doseq=True))
         request = self._client.build_request(method.upper(), target, headers=given, content=body)
         response = await self._client.send(request, stream=True)
         try:

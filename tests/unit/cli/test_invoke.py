@@ -135,7 +135,9 @@ def test_headers_of_the_response_that_no_caller_sees_are_named(run, extension) -
 
 
 def test_a_query_is_called_with_as_it_is_written(run, echo: str) -> None:
-    assert "/go?a=1&a=2&flag" in run("invoke", echo, "POST", "/go?a=1&a=2&flag").stdout
+    shown = run("invoke", echo, "POST", "/go?a=1&a=2&flag&b=%ff&c=ü #").stdout
+
+    assert "/go?a=1&a=2&flag&b=%ff&c=%C3%BC%20%23" in shown
 
 
 def test_a_binary_response_is_shown_by_its_first_bytes(run, extension) -> None:

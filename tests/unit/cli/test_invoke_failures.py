@@ -209,6 +209,7 @@ def test_a_bare_module_has_no_endpoints(run, extension) -> None:
         pytest.param(["--header", "no-colon"], "is not NAME:VALUE", id="header"),
         pytest.param(["--header", "a b: c"], "cannot be the name of a header", id="header name"),
         pytest.param(["--header", "a: b\nc: d"], "holds characters that a header cannot", id="header value"),
+        pytest.param(["--header", "a: größe"], "holds characters that a header cannot", id="header in ASCII"),
         pytest.param(["--config", "=1"], "is not NAME=VALUE", id="config"),
         pytest.param(["--config", "a=\udcff"], "is not NAME=VALUE in UTF-8", id="config not UTF-8"),
         pytest.param(["--tenant", "../x"], "cannot be a tenant's id", id="tenant"),

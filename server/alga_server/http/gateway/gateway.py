@@ -45,9 +45,6 @@ from . import headers
 
 PREFIX = "/api/ext/"
 _READS = frozenset({"GET", "HEAD"})
-_PLAIN_IN_QUERY = "!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-"""Every visible character of ASCII that is no letter or digit, but ``#``, which would begin a fragment."""
-
 _CLIENT_GONE = 499
 """The status in the log when the caller closed the connection; it is never sent."""
 
@@ -188,7 +185,7 @@ class _Call:
     def _raw_query(self) -> str:
         """Return the query as it was sent, with its ``?``; bytes that no URL has are percent-encoded."""
         query: bytes = self._request.scope["query_string"]
-        return "?" + quote(query, safe=_PLAIN_IN_QUERY) if query else ""
+        return "?" + routing.quoted_query(query) if query else ""
 
     def _idempotency_key(self, method: str) -> str | None:
         """Return the caller's key; ``None`` for a read. Raises ``ValidationFailed``."""
