@@ -136,7 +136,12 @@ def test_a_signal_ends_an_idle_runner_quietly(serve, number: signal.Signals) -> 
     server.signal(number)
 
     assert server.wait() == 0
-    assert [json.loads(line)["action"] for line in server.stderr.rest()] == ["capacity", "draining"]
+    assert [json.loads(line)["action"] for line in server.stderr.rest()] == [
+        "capacity",
+        "program_started",
+        "draining",
+        "program_stopped",
+    ]
     assert server.stdout.rest() == [server.announced]
 
 
