@@ -116,11 +116,13 @@ class Target:
         for schedule in self.admin("GET", f"{root}/schedules")["schedules"]:
             self.admin("DELETE", f"{root}/schedules/{schedule['id']}")
         schedule = self.admin("POST", f"{root}/schedules", json={"endpoint": "/sync", "cron": "0 4 1 1 *"})
+        self.admin("POST", f"{root}/schedules/{schedule['id']}/run-now")
         return {
             "tenant_id": TENANT,
             "extension_id": extension_id,
             "install_id": install_id,
             "schedule_id": schedule["id"],
+            "run_id": self.admin("GET", f"{root}/runs")["runs"][0]["id"],
         }
 
 
