@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from alga_runner.telemetry.exposition import add_up, render, without_gauges
 from alga_runner.telemetry.metrics import FAMILIES, Metrics
+from alga_runner.workers.totals import WORKER_FAMILIES, Totals
 
 
 def samples(page: bytes) -> dict[str, float]:
@@ -85,3 +86,17 @@ def test_of_a_process_that_is_gone_its_counters_stay_and_its_gauges_do_not(two: 
     assert page["alga_runner_host_calls_total,success,scheduler.list"] == 2
     assert page["alga_runner_host_call_seconds_count,scheduler.list"] == 3
     assert "alga_runner_executions_in_progress" not in page
+
+
+@pytest.mark.anyio
+async def test_known_labels_of_several_fresh_workers_are_at_zero():
+    page = samples(render(FAMILIES, [json.loads(json.dumps(Metrics().snapshot())) for _ in range(2)]))
+    pool = samples(render(WORKER_FAMILIES, [await Totals(lambda: ()).collect()]))
+
+    assert page["alga_runner_executions_total,guest_trap"] == 0
+    assert page["alga_runner_executions_refused_total,queue_full"] == 0
+    assert {name: value for name, value in pool.items() if "ended" in name} == {
+        "alga_runner_workers_ended_total,crash": 0,
+        "alga_runner_workers_ended_total,memory": 0,
+        "alga_runner_workers_ended_total,asked": 0,
+    }
