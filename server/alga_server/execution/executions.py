@@ -60,7 +60,6 @@ class Outcome:
     request_id: str
     response: ExecuteAnswer | None
     failure: RunnerFailure | None
-    duration_s: float
 
     @property
     def log_tail(self) -> str | None:
@@ -86,7 +85,6 @@ class Executor:
         self, settings: ServerSettings, clock: Clock, tokens: ExecutionTokens, runner: RunnerClient
     ) -> None:
         self._settings = settings
-        self._clock = clock
         self._tokens = tokens
         self._runner = runner
         self._guest_lines = TokenBucket(per_second=50, burst=500, clock=clock.monotonic)
@@ -116,7 +114,6 @@ class Executor:
         """
         request_id = request_id or str(uuid4())
         timeout_ms = timeout_ms or self._settings.execution_timeout_ms
-        started = self._clock.monotonic()
         request = ExecuteRequest(
             context=ExecutionContext(
                 request_id=request_id,
@@ -160,7 +157,7 @@ class Executor:
             )
         except RunnerFailure as error:
             failure = error
-        outcome = Outcome(request_id, response, failure, self._clock.monotonic() - started)
+        outcome = Outcome(request_id, response, failure)
         if self._settings.development and outcome.log_tail:
             self._show_log(outcome.log_tail, request.context)
         return outcome
