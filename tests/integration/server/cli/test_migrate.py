@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +120,27 @@ def test_a_url_without_its_driver_says_what_to_install(monkeypatch: pytest.Monke
     assert result.exit_code == 1
     assert "with its extra `postgres`" in result.stderr
     assert "hunter2" not in result.stderr
+
+
+def test_a_postgresql_that_is_down_is_a_sentence() -> None:
+    url = "postgresql://alga:hunter2@127.0.0.1:1/alga"
+    result = CliRunner().invoke(main, ["migrate", "--database", url])
+
+    assert result.exit_code == 1
+    assert "is not usable: connection failed" in result.stderr
+    assert "hint: Check that PostgreSQL runs there" in result.stderr
+    assert "Traceback" not in result.output
+    assert "hunter2" not in result.output
+
+
+def test_a_locked_file_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alga_server.storage.sqlite._BUSY_TIMEOUT_S", 0.01)
+    file = tmp_path / "alga.db"
+    CliRunner().invoke(main, ["migrate", "--database", str(file)])
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        result = CliRunner().invoke(main, ["migrate", "--database", str(file)])
+
+    assert result.exit_code == 1
+    assert f"The database {file} " in result.stderr
+    assert "is not usable: database is locked." in result.stderr
