@@ -187,7 +187,7 @@ def _print_run(page: Page, run: Any) -> None:
             ["due", run["dueAt"]],
             ["attempt", str(run["attempt"])],
             ["request", run["requestId"]],
-            ["ended", _how(run)],
+            ["outcome", _how(run)],
         ],
         indent=2,
     )
