@@ -54,11 +54,15 @@ def _container_fault(value: list[Any] | tuple[Any, ...] | dict[Any, Any], levels
         for key in value:
             if not isinstance(key, str):
                 return "has a key that is not a string"
-            if not is_unicode(key):
+            if not key.isascii() and not is_unicode(key):
                 return _HALF_A_PAIR
         members = value.values()
     for member in members:
-        if type(member) not in _FAULTLESS and (fault := json_fault(member, levels - 1)):
+        kind = type(member)
+        if kind is str:
+            if not member.isascii() and not is_unicode(member):
+                return _HALF_A_PAIR
+        elif kind not in _FAULTLESS and (fault := json_fault(member, levels - 1)):
             return fault
     return None
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from ..storage import locks, tables
-from .occurrences import Occurrence, after
+from .occurrences import UNUSABLE, Occurrence, after
 from .policies import NONE_WAITING
 
 NOTHING: dict[str, Any] = {"next_run_at": None, "next_nominal_time": None, **NONE_WAITING}
@@ -50,5 +50,8 @@ def start_install(connection: Connection, tenant_id: str, install_id: str, now: 
     of_install = (table.c.tenant_id == tenant_id) & (table.c.install_id == install_id)
     query = select(table.c.id, table.c.cron, table.c.timezone).where(of_install, table.c.enabled)
     for row in connection.execute(query).all():
-        values = first_columns(row.cron, row.timezone, now)
+        try:
+            values = first_columns(row.cron, row.timezone, now)
+        except UNUSABLE:  # of an older or a newer version; the reconciler reports it, and the others fire
+            continue
         connection.execute(update(table).where(of_install, table.c.id == row.id).values(values))

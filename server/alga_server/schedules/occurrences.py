@@ -16,11 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import dropwhile
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 
 from alga_common.time import rfc3339
+
+UNUSABLE = (CronSimError, ZoneInfoNotFoundError, ValueError)
+"""Raised for an expression, or a time zone, that this version does not know."""
 
 _SIGHT = timedelta(hours=26)
 """Longer than any zone ever put its clocks back."""

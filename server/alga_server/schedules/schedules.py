@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from cronsim import CronSimError
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -24,6 +25,7 @@ from ..storage import locks, tables
 from . import next_run
 from .cron import check_cron, check_zone
 from .endpoint_ref import Selector, endpoints
+from .occurrences import UNUSABLE
 from .owner import ScheduleOwner, touch
 from .policies import MAX_ATTEMPTS, MAX_DELAY_S, MAX_FACTOR, MISFIRE_KINDS, RetryPolicy, policy_of
 from .validation import check_choice, check_enabled, check_name, check_payload, check_string, check_whole
@@ -220,7 +222,11 @@ def _next(install: ScheduleOwner, row: Mapping[str, Any], now: datetime) -> dict
     """The columns that say when it fires next, from ``now`` on."""
     if not (install.enabled and row["enabled"]):
         return next_run.NOTHING
-    return next_run.first_columns(row["cron"], row["timezone"], now)
+    try:
+        return next_run.first_columns(row["cron"], row["timezone"], now)
+    except UNUSABLE as error:  # stored by an older or a newer version, and not changed now
+        field = "cron" if isinstance(error, CronSimError) else "timezone"
+        raise ValidationFailed(field_errors={field: f"Stored {field} is unknown; give another"}) from None
 
 
 def _resolve(connection: Connection, install: ScheduleOwner, text: str) -> EndpointInfo:

@@ -92,6 +92,32 @@ async def test_such_a_schedule_can_be_changed_and_given_a_new_payload(install: I
     assert (await install.get(schedule_id) or {})["payload"] == {"note": "b"}
 
 
+@pytest.mark.parametrize(("column", "value"), [("timezone", "Mars/Olympus"), ("cron", "61 * * * *")])
+async def test_a_rule_that_is_unknown_now_stops_its_schedule_alone_and_can_be_replaced(
+    install: Install, fake_runner: FakeRunner, column: str, value: str
+) -> None:
+    old, new = await install.create(), await install.create()
+
+    def write(connection: Connection) -> None:
+        statement = update(tables.schedule).where(tables.schedule.c.id == old)
+        connection.execute(statement.values({column: value}))
+
+    await install.alga.server._services.database.write(write)
+    for enabled in (False, True):
+        changed = await install.alga.admin("PATCH", install.admin_path, json={"enabled": enabled})
+        assert changed.status_code == 200
+    await install.alga.pass_time(hours=1)
+    assert [asked["context"]["schedule_id"] for asked in fake_runner.asked] == [new]
+
+    other = {"timezone": {"cron": "5 * * * *"}, "cron": {"timezone": "Europe/Berlin"}}[column]
+    refused = await install.call("update", scheduleId=old, **other)
+    replaced = await install.call("update", scheduleId=old, timezone="UTC", cron="5 * * * *")
+
+    assert (refused.status_code, list(refused.json()["fieldErrors"])) == (400, [column])
+    assert replaced.status_code == 200
+    assert await install.next_run_at(old) is not None
+
+
 async def test_a_configuration_with_half_of_a_surrogate_pair_does_not_stop_the_install(
     alga: Alga, install: Install, fake_runner: FakeRunner
 ) -> None:
