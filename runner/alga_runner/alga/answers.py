@@ -118,7 +118,7 @@ def document(answer: Answer, operation: str, secrets: Collection[str] = ()) -> M
 
 
 class Replaced(dict[str, object]):
-    """A document in which something stands for what could not be read."""
+    """A document in which parts that could not be read were replaced."""
 
 
 def schedules(document: Mapping[str, object]) -> list[ScheduleInfo]:
@@ -133,19 +133,19 @@ def schedule(document: Mapping[str, object]) -> ScheduleInfo | None:
 
 def stored(document: Mapping[str, object], names: Collection[str]) -> dict[str, object] | None:
     """The members ``names`` of the schedule in the answer of ``get``, exactly as they are stored; ``None`` for none."""
-    found = document["schedule"]
-    if found is None:
+    members = document["schedule"]
+    if members is None:
         return None
-    if not isinstance(found, dict):
+    if not isinstance(members, dict):
         raise unusable("has a wrong shape at schedule")
-    if absent := sorted(set(names) - found.keys()):
+    if absent := sorted(set(names) - members.keys()):
         raise unusable(f"to get has no {absent[0]}, which an update would clear; nothing was changed")
     if isinstance(document, Replaced):
         raise HostCallError(
             HostCallCode.CONFLICT,
             "The stored name or payload cannot be read exactly, and an update would clear what it lacks; give both.",
         )
-    return {name: found[name] for name in names}
+    return {name: members[name] for name in names}
 
 
 def endpoints(document: Mapping[str, object]) -> list[EndpointInfo]:
