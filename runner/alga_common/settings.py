@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
-from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .environment import EnvironmentFault, check_names, variable
 from .http.semantics import is_header_value
+
+MOST = 2**53
+"""No whole number is larger."""
+
+MOST_SECONDS = 366 * 24 * 60 * 60
+"""No time in seconds is longer."""
 
 
 class Variables(NamedTuple):
@@ -44,6 +50,15 @@ class EnvironmentSettings(BaseSettings):
 
     command_variables: ClassVar[tuple[str, ...]] = ()
     """Variables with the prefix that options of the command line read."""
+
+    @field_validator("*")
+    @classmethod
+    def _bounded(cls, value: Any) -> Any:
+        """Hold numbers to what clocks and databases can add to."""
+        most = MOST_SECONDS if isinstance(value, float) else MOST
+        if isinstance(value, int | float) and value > most:
+            raise PydanticCustomError("too_large", "Input should be at most {most}", {"most": most})
+        return value
 
     @classmethod
     def variables(cls, name: str) -> tuple[str, ...]:

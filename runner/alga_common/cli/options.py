@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from ..capabilities import KNOWN_CAPABILITIES
 from ..environment import variable
@@ -38,8 +39,18 @@ class VariableOption(click.Option):
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """Return the value of the first variable that is set."""
+        name = self._variable()
+        return None if name is None else variable(name)
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Name the option, and the variable if the value is from one."""
+        hint = super().get_error_hint(ctx)
+        source = ctx.get_parameter_source(self.name or "") if ctx is not None else None
+        return f"{hint} ({self._variable()})" if source is ParameterSource.ENVIRONMENT else hint
+
+    def _variable(self) -> str | None:
         names = [self.envvar] if isinstance(self.envvar, str) else self.envvar or ()
-        return next(filter(None, map(variable, names)), None)
+        return next(filter(variable, names), None)
 
 
 class GivenText(ParamType[str]):

@@ -28,6 +28,10 @@ class ServerUrl(ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the URL without a slash at its end."""
         text = str(value)
+        if "@" in text:
+            self.fail(
+                "a URL with a password is for everyone to read; tokens come from the environment.", param, ctx
+            )
         try:
             url = urlsplit(text)
             usable = url.scheme in {"http", "https"} and url.hostname and url.port != 0
@@ -35,10 +39,6 @@ class ServerUrl(ParamType[str]):
             usable = False
         if not usable or url.query or url.fragment or not text.isprintable():
             self.fail(f"{text!r} is not the URL of a server, such as {_DEFAULT_URL}.", param, ctx)
-        if "@" in url.netloc:
-            self.fail(
-                "a URL with a password is for everyone to read; tokens come from the environment.", param, ctx
-            )
         return text.rstrip("/")
 
 

@@ -68,7 +68,9 @@ def url_without_password(url: str) -> str:
     try:
         given = make_url(url)
     except (ArgumentError, ValueError):  # its text may quote the URL, and with it a password
-        raise SettingsError("The setting database_url is not a database URL.") from None
+        raise SettingsError(
+            "The setting database_url (ALGA_SERVER_DATABASE_URL) is not a database URL."
+        ) from None
     query = given.difference_update_query(["password"]).query
     return URL.create(
         "postgresql", given.username, None, given.host, given.port, given.database, query

@@ -118,6 +118,51 @@ def test_a_value_that_cannot_be_used_is_refused_with_its_variable_and_is_not_quo
     assert "hunter2" not in f"{refused} {refused.hint}"
 
 
+NUMBERS = [
+    pytest.param(kind, name, id=name)
+    for _, kind in PROGRAMS.values()
+    for name, field in kind.model_fields.items()
+    if re.search(r"int|float", str(field.annotation))
+]
+
+
+@pytest.mark.parametrize("number", ["inf", "9" * 30])
+@pytest.mark.parametrize(("kind", "name"), NUMBERS)
+def test_a_number_that_no_clock_or_database_could_add_to_is_refused(
+    kind: type[EnvironmentSettings], name: str, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(kind.variables(name)[-1], number)
+
+    assert f"The setting {name} (" in str(refusal(kind))
+
+
+@pytest.mark.parametrize(
+    ("line", "variable", "option"),
+    [
+        ("alga-runner serve", "ALGA_RUNNER_PORT", "--port"),
+        ("alga-runner serve", "PORT", "--port"),
+        ("alga-runner serve", "ALGA_RUNNER_WORKERS", "--workers"),
+        ("alga-runner demo", "ALGA_RUNNER_DEBUG", "--debug"),
+        ("alga-server extensions", "ALGA_SERVER_URL", "--server"),
+        ("alga-server extensions", "ALGA_SERVER_DEBUG", "--debug"),
+    ],
+)
+def test_an_option_s_value_from_a_variable_is_refused_with_the_variable(
+    call: Callable[..., Result],
+    line: str,
+    variable: str,
+    option: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(variable, "https://user:hunter2@alga.example/?query")
+
+    result = call(*line.split())
+
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}' ({variable}): " in result.stderr
+    assert option != "--server" or "hunter2" not in result.stderr
+
+
 @pytest.mark.parametrize("blank", ["", "  "])
 @pytest.mark.parametrize("option", EVERY_OPTION)
 def test_a_blank_variable_leaves_an_option_unset(
