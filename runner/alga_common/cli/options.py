@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from ..capabilities import KNOWN_CAPABILITIES
 from ..environment import variable
+from ..http.semantics import METHODS, is_header_name
 from ..time import parse_duration, parse_instant, parse_since
 from ..wire import is_tenant_id
-from .commands import note_json
+from .commands import note_json, say
+from .failures import Failure
+from .streams import why
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Bytes of a body that are read before any server judges its size."""
@@ -175,10 +179,67 @@ class BodyText(ParamType[bytes]):
         if not text.startswith("@"):
             return os.fsencode(text)
         with click.File("rb").convert(text[1:], param, ctx) as file:
-            body: bytes = file.read(MAX_BODY_BYTES + 1)
+            body = _read(file)
         if len(body) > MAX_BODY_BYTES:
             self.fail(f"the body is larger than {MAX_BODY_BYTES} bytes.", param, ctx)
         return body
+
+
+def _read(file: IO[bytes]) -> bytes:
+    try:
+        body: bytes = file.read(MAX_BODY_BYTES + 1)
+    except OSError as error:
+        place = "standard input" if file.fileno() == 0 else file.name
+        raise Failure("system_error", f"The body cannot be read from {place}: {why(error)}.") from None
+    return body
+
+
+class Header(Pair):
+    """``name: value``."""
+
+    name = "header"
+
+    def __init__(self) -> None:
+        super().__init__(":")
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return the name in lower case and the trimmed value."""
+        name, text = super().convert(value, param, ctx)
+        if not is_header_name(name):
+            self.fail(f"{name!r} cannot be the name of a header.", param, ctx)
+        if not (text.isascii() and text.strip().isprintable()):
+            self.fail(f"the value of {name} holds characters that a header cannot.", param, ctx)
+        return name.lower(), text.strip()
+
+
+class Method(ParamType[str]):
+    """An HTTP method, in any case."""
+
+    name = "method"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the method in upper case."""
+        method = str(value).upper()
+        if method not in METHODS:
+            self.fail(f"{value!r} is not one of {', '.join(METHODS)}.", param, ctx)
+        return method
+
+
+class Route(ParamType[str]):
+    """A path of an extension, maybe with a query."""
+
+    name = "route"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the route, which starts with a slash."""
+        route = str(value)
+        if not route.startswith("/"):
+            self.fail(f"{route!r} does not start with a slash; try {'/' + route!r}.", param, ctx)
+        if not is_utf8(route):
+            self.fail(f"{route!r} is not UTF-8.", param, ctx)
+        return route
 
 
 def is_utf8(text: str) -> bool:
@@ -209,6 +270,33 @@ def config_option(command: CommandT) -> CommandT:
         help="Set a value of the install's configuration. May be repeated.",
     )
     return option(command)
+
+
+def body_options(command: CommandT) -> CommandT:
+    """Add ``--body`` and ``--header``, as ``body`` and ``headers``."""
+    body = click.option(
+        "--body",
+        metavar="TEXT|@FILE",
+        type=BodyText(),
+        help="Send this text as the body, or what a file has; @- is stdin. JSON gets its content-type.",
+    )
+    header = click.option(
+        "--header", "headers", metavar="NAME:VALUE", type=Header(), multiple=True, help="Send a header."
+    )
+    return body(header(command))
+
+
+def with_content_type(headers: Iterable[tuple[str, str]], body: bytes | None) -> dict[str, str]:
+    """Return the headers, with the content type of JSON where ``body`` is an object or a list, unless one is given."""
+    given = dict(headers)
+    if body is not None and "content-type" not in given and body.lstrip()[:1] in {b"{", b"["}:
+        try:
+            json.loads(body)
+        except (ValueError, RecursionError) as error:
+            say("hint", f"The body begins like JSON and is not ({error}); it is sent without a content-type.")
+        else:
+            given["content-type"] = "application/json"
+    return given
 
 
 def json_option(command: CommandT) -> CommandT:

@@ -11,6 +11,23 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 STATUSES = range(200, 600)
 """What a response may have as its status; after 1xx the response is still to come."""
 
+TO_GUEST = ("accept", "accept-encoding", "content-encoding", "content-type", "user-agent")
+"""The caller's headers that reach the guest, besides ``x-request-id``. Cookies and ``authorization`` never do."""
+
+TO_CALLER = (
+    "content-type",
+    "content-encoding",
+    "vary",
+    "cache-control",
+    "etag",
+    "x-ext-request-id",
+    "x-ext-warning",
+)
+"""The guest's headers that reach the caller, besides a ``location`` of its own (``location.is_own``).
+
+``set-cookie`` and the headers of a connection never do.
+"""
+
 _WITHOUT_BODY = frozenset({204, 205, 304})
 
 _ABSOLUTE = re.compile(r"https?://[^/]*", re.IGNORECASE)

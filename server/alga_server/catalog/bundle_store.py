@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from errno import ENOTDIR
 from pathlib import Path
 
 from alga_common.bundle_layout import ARCHIVE, MANIFEST, stored_folder
@@ -62,9 +63,10 @@ class BundleStore:
             with self._alone():
                 pass
         except OSError as error:
+            # A file where a folder should be exists, as ``mkdir`` reports.
+            why = os.strerror(ENOTDIR) if isinstance(error, FileExistsError) else error.strerror
             raise SettingsError(
-                f"The folder {root} that bundle_store (ALGA_SERVER_BUNDLE_STORE) names cannot be used:"
-                f" {error.strerror}."
+                f"The folder {root} that bundle_store (ALGA_SERVER_BUNDLE_STORE) names cannot be used: {why}."
             ) from None
 
     def exposure(self) -> str | None:

@@ -23,6 +23,9 @@ from . import versions
 
 _NOT_FOUND = "Install not found"
 
+MAX_CONFIG_ENTRIES = 256
+"""Values in the configuration of one install."""
+
 
 @dataclass(frozen=True, slots=True)
 class Install:
@@ -164,8 +167,10 @@ def change(
     now: datetime,
     add_grants: Iterable[str] = (),
     remove_grants: Iterable[str] = (),
+    set_config: Mapping[str, str] | None = None,
+    unset_config: Collection[str] = (),
 ) -> Install:
-    """Change what the arguments give; ``grants`` and ``config`` replace, then capabilities are added and removed.
+    """Change what the arguments give; ``grants`` and ``config`` replace, then single ones are added and removed.
 
     Raises ``NotFound``, ``ValidationFailed``.
     """
@@ -177,8 +182,11 @@ def change(
         next_run.start_install(connection, tenant_id, install_id, now)
     if enabled is False:
         next_run.stop_install(connection, tenant_id, install_id)
-    if config is not None:
-        values["config"] = dict(config)
+    if config is not None or set_config or unset_config:
+        changed = {**(install.config if config is None else config), **(set_config or {})}
+        values["config"] = {key: value for key, value in changed.items() if key not in unset_config}
+        if len(values["config"]) > MAX_CONFIG_ENTRIES:
+            raise ValidationFailed(field_errors={"setConfig": f"At most {MAX_CONFIG_ENTRIES} values"})
     added, removed = normalise_capabilities(add_grants), normalise_capabilities(remove_grants)
     if grants is not None or added or removed:
         _check_known(removed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -18,7 +18,9 @@ from alga_common.http.semantics import is_header_value
 from alga_common.http.tls import tls_for
 
 _TOKEN = "ALGA_SERVER_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
+_GATEWAY_TOKEN = "ALGA_SERVER_GATEWAY_TOKEN"  # noqa: S105 - the name of a variable
 _CONNECT_S = 5.0
+_CALL_S = 3600.0
 _ANSWER_S = 60.0
 T = TypeVar("T")
 
@@ -44,7 +46,7 @@ class Admin:
         )
 
     async def __aenter__(self) -> Self:
-        self._client.headers["authorization"] = f"Bearer {_token()}"
+        self._client.headers["authorization"] = f"Bearer {_token(_TOKEN)}"
         return self
 
     async def __aexit__(
@@ -72,15 +74,38 @@ class Admin:
         ``server_unreachable``, ``server_timeout``, ``not_alga_server``, ``argument_not_utf8``, or the server's code.
         """
         given = {key: value for key, value in (query or {}).items() if value is not None}
+        route = ("api", "admin", *path)
+        response = await self._send(method, route, answer_s, params=given, json=json, content=content)
+        return response.status_code, self._read(response)
+
+    async def gateway(
+        self,
+        tenant: str,
+        extension_id: str,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> httpx.Response:
+        """Call an endpoint through the gateway, as the session layer in front of it does; return the answer as it is.
+
+        ``target`` is a path, maybe with a query. Raises ``Failure``, as ``call`` does for the connection.
+        """
+        given = {**headers, "authorization": f"Bearer {_token(_GATEWAY_TOKEN)}", "x-alga-tenant": tenant}
+        route = ("api", "ext", extension_id)
+        return await self._send(method, route, _CALL_S, target, headers=given, content=body)
+
+    async def _send(
+        self, method: str, route: Sequence[str], answer_s: float, target: str = "", **request: Any
+    ) -> httpx.Response:
         try:
-            url = "/".join([self._url, "api", "admin", *(quote(segment, safe="") for segment in path)])
-            response = await self._client.request(
+            url = "/".join([self._url, *(quote(segment, safe="") for segment in route)])
+            return await self._client.request(
                 method,
-                url,
-                params=given,
-                json=json,
-                content=content,
+                url + target,
                 timeout=httpx.Timeout(answer_s, connect=_CONNECT_S),
+                **request,
             )
         except UnicodeEncodeError as error:
             raise Failure(
@@ -105,7 +130,6 @@ class Admin:
                 "server_unreachable",
                 f"The connection to {self._place} broke: {error or type(error).__name__}.",
             ) from None
-        return response.status_code, self._read(response)
 
     def _read(self, response: httpx.Response) -> Any:
         if response.status_code == 204:
@@ -164,14 +188,15 @@ def _verifier(url: str, proxy: Proxy | None) -> ssl.SSLContext:
     return context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _token() -> str:
-    token = os.environ.get(_TOKEN, "").strip()
+def _token(variable: str) -> str:
+    token = os.environ.get(variable, "").strip()
     if not token:
+        whose = "gateway" if variable == _GATEWAY_TOKEN else "admin"
         raise Failure(
             "token_missing",
-            f"No admin token: {_TOKEN} is not set.",
-            hint=f"Set {_TOKEN} to the token of the server; `alga-server serve --dev` prints one.",
+            f"No {whose} token: {variable} is not set.",
+            hint=f"Set {variable} to the token of the server; `alga-server serve --dev --print-env` prints one.",
         )
     if not is_header_value(token):
-        raise Failure("token_invalid", f"{_TOKEN} holds characters that a header cannot carry.")
+        raise Failure("token_invalid", f"{variable} holds characters that a header cannot carry.")
     return token

@@ -93,7 +93,7 @@ def _folder() -> Path:
     except OSError as error:
         raise _unusable(state or "the home folder", error) from None
     except RuntimeError:
-        raise _unusable("the home folder", OSError(0, "this user has no home folder")) from None
+        raise _unusable("the home folder", OSError(0, "it is not known")) from None
     return folder
 
 

@@ -25,6 +25,8 @@ _MODULES = {
     "upgrade": "upgrade",
     "grant": "grants",
     "revoke": "grants",
+    "configure": "configure",
+    "call": "call",
     "enable": "installs",
     "disable": "installs",
     "uninstall": "installs",

@@ -15,7 +15,7 @@ IMPORT_LIST = '(import "alga:scheduler" "list" (func (param i32 i32 i32 i32) (re
 
 
 def inspected(run, path: str, exit_code: int = 0) -> dict:
-    result = run("inspect", path, "--output", "json")
+    result = run("inspect", path, "--json")
     assert result.exit_code == exit_code, result.output
     return json.loads(result.stdout)
 

@@ -81,27 +81,27 @@ def test_a_packed_bundle_is_called_like_its_folder(run, sample: str, tmp_path: P
 
 
 def test_json_reaches_the_guest_as_it_was_typed_with_its_content_type(run, echo: str) -> None:
-    shown = run("invoke", echo, "POST", "/go", "--json", '{"a":  1}').stdout
+    shown = run("invoke", echo, "POST", "/go", "--body", '{"a":  1}').stdout
 
     assert '{"a":  1}' in shown
     assert "application/json" in shown
 
 
 def test_a_header_of_one_s_own_wins_over_the_one_for_json(run, echo: str) -> None:
-    shown = run("invoke", echo, "POST", "/go", "--json", "1", "--header", "Content-Type: text/plain").stdout
+    shown = run("invoke", echo, "POST", "/go", "--body", "[1]", "--header", "Content-Type: text/plain").stdout
 
     assert "text/plain" in shown
     assert "application/json" not in shown
 
 
 def test_a_body_is_read_from_stdin(run, echo: str) -> None:
-    assert "from a pipe" in run("invoke", echo, "POST", "/go", "--body-file", "-", input="from a pipe").stdout
+    assert "from a pipe" in run("invoke", echo, "POST", "/go", "--body", "@-", input="from a pipe").stdout
 
 
 def test_a_body_need_not_be_utf_8(run, echo: str, tmp_path: Path) -> None:
     (tmp_path / "body").write_bytes(b"<\xff\xfe>")
 
-    result = run("invoke", echo, "POST", "/go", "--body-file", str(tmp_path / "body"))
+    result = run("invoke", echo, "POST", "/go", "--body", f"@{tmp_path / 'body'}")
 
     assert result.exit_code == 0
     assert "<\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}>" in result.stdout
@@ -182,7 +182,7 @@ def test_a_grant_that_everyone_has_may_be_given(run, lister: str) -> None:
 
 
 def test_json_output_is_one_document_with_everything(run, sample: str) -> None:
-    result = run("invoke", sample, "POST", "/setup", "--grant", "scheduler.manage", "--output", "json")
+    result = run("invoke", sample, "POST", "/setup", "--grant", "scheduler.manage", "--json")
 
     document = json.loads(result.stdout)
     assert document["succeeded"] is True
@@ -198,7 +198,7 @@ def test_json_output_is_one_document_with_everything(run, sample: str) -> None:
 def test_json_output_carries_a_binary_body_in_base64(run, extension) -> None:
     path = extension(**respond({"status": 200, "body": b"\xff"}))
 
-    response = json.loads(run("invoke", path, "POST", "/go", "--output", "json").stdout)["response"]
+    response = json.loads(run("invoke", path, "POST", "/go", "--json").stdout)["response"]
 
     assert response["body"] is None
     assert response["bodyBase64"] == "/w=="

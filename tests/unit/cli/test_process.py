@@ -126,11 +126,11 @@ def test_ctrl_c_ends_a_spinning_guest_quietly(extension, again: int) -> None:
 def test_ctrl_c_while_a_body_is_typed_ends_quietly(extension) -> None:
     script = (
         "import signal, sys\n"
-        "import alga_runner.cli.invoke.command as command\n"
+        "import alga_common.cli.options as options\n"
         "def read(file): signal.raise_signal(signal.SIGINT)\n"
-        "command._read = read\n"
+        "options._read = read\n"
         "from alga_runner.cli import main\n"
-        f"main(['invoke', {extension()!r}, 'POST', '/go', '--body-file', '-'])"
+        f"main(['invoke', {extension()!r}, 'POST', '/go', '--body', '@-'])"
     )
 
     ended = subprocess.run(

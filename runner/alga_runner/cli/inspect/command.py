@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from alga_common.cli.commands import load
-
-from ..options import output_option
+from alga_common.cli.options import json_option
 
 _HELP = """Describe an extension without running any of it.
 
@@ -18,7 +17,7 @@ as possible, and the reason is given at the end.
 \b
 Examples:
   alga-runner inspect my-extension
-  alga-runner inspect bundle.tar.zst --output json
+  alga-runner inspect bundle.tar.zst --json
   alga-runner inspect dist/main.wasm
 
 Exit status: 0 when a runner would load it, 1 when it would not or there is nothing to read, 2 for bad usage.
@@ -27,9 +26,9 @@ Exit status: 0 when a runner would load it, 1 when it would not or there is noth
 
 @click.command(help=_HELP, short_help="Describe an extension without running any of it.")
 @click.argument("path", type=click.Path())
-@output_option
+@json_option
 @click.pass_context
-def inspect(ctx: click.Context, path: str, output: str) -> None:
+def inspect(ctx: click.Context, path: str, *, as_json: bool) -> None:
     """See ``_HELP``."""
-    loads = load("alga_runner.cli.inspect.report:inspect")(path, as_json=output == "json")
+    loads = load("alga_runner.cli.inspect.report:inspect")(path, as_json=as_json)
     ctx.exit(0 if loads else 1)

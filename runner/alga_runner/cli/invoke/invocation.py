@@ -9,6 +9,8 @@ from pathlib import Path
 import anyio
 import click
 
+from alga_common.http.semantics import TO_GUEST
+
 from ...bundles import read_bundle
 from ...capabilities import OPERATIONS
 from ...engine import check_in_subprocess
@@ -53,8 +55,6 @@ class Outcome:
     @property
     def dropped_headers(self) -> list[str]:
         """Given headers that a gateway does not hand to an extension."""
-        from alga_server.http.gateway.headers import TO_GUEST  # noqa: PLC0415 - the embedded server's (ARCHITECTURE.md)
-
         used = {*TO_GUEST, "x-request-id", "x-idempotency-key"}
         return sorted(self.invocation.headers.keys() - used)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import click
 
-from alga_common.cli.commands import load, note_json
-from alga_common.cli.options import GivenText
-
-from ..options import output_option
+from alga_common.cli.commands import load
+from alga_common.cli.options import GivenText, json_option
 
 _HELP = """Compile extensions into the code cache, so that no request waits for it.
 
@@ -43,10 +41,7 @@ after Ctrl-C.
     metavar="N",
     help="Modules that are compiled concurrently.  [default: one for each core]",
 )
-@output_option
-@click.option(
-    "--json", "as_json", is_flag=True, callback=note_json, is_eager=True, help="Short for --output json."
-)
+@json_option
 @click.pass_context
 def precompile(
     ctx: click.Context,
@@ -54,11 +49,10 @@ def precompile(
     paths: tuple[str, ...],
     code_cache: str | None,
     jobs: int | None,
-    output: str,
     as_json: bool,
 ) -> None:
     """See ``_HELP``."""
     ready = load("alga_runner.cli.precompile.report:precompile")(
-        paths, code_cache=code_cache, jobs=jobs, as_json=as_json or output == "json"
+        paths, code_cache=code_cache, jobs=jobs, as_json=as_json
     )
     ctx.exit(0 if ready else 1)

@@ -14,7 +14,7 @@ from alga_runner.models import EndpointInfo
 from ...catalog import installs, upgrades, versions
 from ...catalog.bundle_store import Placement
 from ...catalog.bundle_sync import placement_of
-from ...catalog.installs import Install
+from ...catalog.installs import MAX_CONFIG_ENTRIES, Install
 from ...errors import BundleStoreUnavailable, ServerError, ValidationFailed
 from ...schedules.endpoint_ref import endpoints
 from ..dependencies import ServicesDep
@@ -23,7 +23,6 @@ from ..schemas import Input, Instant, MissingEndpoint, Names, Output, Text, refu
 from .audit import note
 from .router import INSTALL, INSTALLS, admin_router
 
-MAX_CONFIG_ENTRIES = 256
 MAX_GRANTS = 64
 
 router = admin_router()
@@ -45,7 +44,8 @@ class InstallInput(Input):
 class InstallChanges(Input):
     """Changes to an install; an absent or null member changes nothing, ``config`` and ``grants`` replace the old ones.
 
-    ``add_grants`` and ``remove_grants`` change single capabilities, so that two admins can change grants concurrently.
+    ``add_grants`` and ``remove_grants`` change single capabilities, ``set_config`` and ``unset_config`` single values
+    of the configuration, so that two admins can change them concurrently.
     """
 
     enabled: bool | None = None
@@ -53,6 +53,8 @@ class InstallChanges(Input):
     grants: _Grants | None = None
     add_grants: _Grants = Field(default_factory=list)
     remove_grants: _Grants = Field(default_factory=list)
+    set_config: _Config = Field(default_factory=dict)
+    unset_config: Annotated[list[Text], Field(max_length=MAX_CONFIG_ENTRIES)] = Field(default_factory=list)
 
 
 class UpgradeInput(Input):
@@ -169,6 +171,8 @@ async def change(
             now=services.clock.now(),
             add_grants=body.add_grants,
             remove_grants=body.remove_grants,
+            set_config=body.set_config,
+            unset_config=body.unset_config,
         )
         return _members(connection, install)
 

@@ -7,27 +7,11 @@ from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 
+from alga_common.http.semantics import TO_CALLER, TO_GUEST
 from alga_runner.models import User
 
 from ...errors import ValidationFailed
 from .location import is_own
-
-TO_GUEST = ("accept", "accept-encoding", "content-encoding", "content-type", "user-agent")
-"""The caller's headers that reach the guest, besides ``x-request-id``. Cookies and ``authorization`` never do."""
-
-TO_CALLER = (
-    "content-type",
-    "content-encoding",
-    "vary",
-    "cache-control",
-    "etag",
-    "x-ext-request-id",
-    "x-ext-warning",
-)
-"""The guest's headers that reach the caller, besides a ``location`` of its own (``location.is_own``).
-
-``set-cookie`` and the headers of a connection never do.
-"""
 
 _ALWAYS = {
     # The browser sees the answer as one of Alga's origin: it must not run as a page with the rights of that origin.

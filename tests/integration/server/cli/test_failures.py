@@ -21,6 +21,8 @@ ARGUMENTS = {
     "install": [NAME, "--tenant", "acme"],
     "grant": [NAME, "--tenant", "acme", "--grant", "log.emit"],
     "revoke": [NAME, "--tenant", "acme", "--grant", "log.emit"],
+    "configure": [NAME, "--tenant", "acme", "--unset", "region"],
+    "call": [NAME, "GET", "/report", "--tenant", "acme"],
     **{name: [NAME, "--tenant", "acme"] for name in ("enable", "disable", "uninstall", "upgrade", "run-now")},
     **{name: ["--tenant", "acme"] for name in ("installs", "schedules", "runs")},
 }
