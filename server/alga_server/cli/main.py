@@ -25,7 +25,7 @@ _MODULES = {
     "upgrade": "upgrade",
     "grant": "grants",
     "revoke": "grants",
-    "configure": "configure",
+    "configure": "installs",
     "call": "call",
     "enable": "installs",
     "disable": "installs",

@@ -36,7 +36,7 @@ Examples:
   alga-server call com.example.sync POST /configure --tenant acme --body '{"intervalHours": 6}'
   alga-server call com.example.sync POST /import --tenant acme --body @data.csv --header content-type:text/csv
 
-Exit status: 0 when the answer has a status below 500; 1 when it has not, or there is none; 2 for bad usage.
+Exit status: 0 when the answer has a status below 500; 1 when it has not, or nothing answers; 2 for bad usage.
 """
 
 _OF_THE_GATEWAY = frozenset({"x-request-id", "x-idempotency-key"})

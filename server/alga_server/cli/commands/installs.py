@@ -1,4 +1,4 @@
-"""``alga-server install``, ``uninstall``, ``enable``, ``disable``, ``installs``: the installs of a tenant."""
+"""``alga-server install``, ``uninstall``, ``configure``, ``enable``, ``disable``, ``installs``: a tenant's installs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alga_common.cli.options import config_option, grants_option
+from alga_common.cli.options import BodyText, Pair, config_option, grants_option
 from alga_common.text import counted, listed
 
 from ..lookups import find_extension, find_install, find_version
@@ -42,6 +42,21 @@ Examples:
   alga-server uninstall com.example.sync --tenant acme
 
 Exit status: 0 uninstalled; 1 refused; 2 for bad usage.
+"""
+
+_CONFIGURE = """Set values of an install's configuration, or remove some; the others stay.
+
+INSTALL is the extension's name, or the install's id. Executions that start later have the new values. Arguments are for
+everyone on the machine to read: give a secret as --config-file KEY=FILE, or KEY=- for standard input. One line end at
+the end of a file is not part of the value. The values are not printed.
+
+\b
+Examples:
+  alga-server configure com.example.sync --tenant acme --config region=eu --unset currency
+  alga-server configure com.example.sync --tenant acme --config-file apiKey=/run/secrets/api-key
+  pass show sync/api-key | alga-server configure com.example.sync --tenant acme --config-file apiKey=-
+
+Exit status: 0 configured; 1 refused; 2 for bad usage.
 """
 
 _ENABLE = """Let a disabled install run again: its schedules fire, its endpoints answer.
@@ -143,6 +158,57 @@ def uninstall(session: Session, *, install: str, tenant: str) -> None:
     session.answer(document, lambda page: page.line(f"Uninstalled {name} from tenant {tenant}{with_it}."))
 
 
+@click.command(help=_CONFIGURE, short_help="Set values of an install's configuration.")
+@click.argument("install")
+@tenant_option
+@config_option
+@click.option(
+    "--config-file",
+    "files",
+    metavar="KEY=FILE",
+    type=Pair(),
+    multiple=True,
+    help="Set a value to what a file has; - is stdin. May be repeated.",
+)
+@click.option("--unset", metavar="KEY", multiple=True, help="Remove a value. May be repeated.")
+@client
+def configure(
+    session: Session,
+    *,
+    install: str,
+    tenant: str,
+    config: tuple[tuple[str, str], ...],
+    files: tuple[tuple[str, str], ...],
+    unset: tuple[str, ...],
+) -> None:
+    """See ``_CONFIGURE``."""
+    values = dict(config)
+    if sum(place == "-" for _, place in files) > 1:
+        raise click.UsageError("Standard input has one value: give one KEY=-.")
+    values |= {key: _value(key, place) for key, place in files}
+    if not values and not unset:
+        raise click.UsageError(
+            "Give what to change: --config KEY=VALUE, --config-file KEY=FILE or --unset KEY."
+        )
+    if both := sorted(values.keys() & set(unset)):
+        raise click.UsageError(f"{listed(both)} cannot be both set and unset.")
+
+    async def work(admin: Admin) -> Any:
+        current = await find_install(admin, tenant, install)
+        change = {"setConfig": values, "unsetConfig": list(unset)}
+        path = ("tenants", tenant, "installs", current["installId"])
+        _, changed = await admin.call("PATCH", *path, json=change)
+        return changed
+
+    changed = session.ask(work)
+
+    def report(page: Page) -> None:
+        page.line(f"{changed['extensionName']} is configured for tenant {tenant}.")
+        page.line(f"  values  {listed(sorted(changed['config']))}")
+
+    session.answer({**changed, "config": sorted(changed["config"])}, report)
+
+
 @click.command(help=_ENABLE, short_help="Let a disabled install run again.")
 @click.argument("install")
 @tenant_option
@@ -198,3 +264,11 @@ def _switch(session: Session, install: str, tenant: str, *, enabled: bool) -> No
     session.answer(
         changed, lambda page: page.line(f"{changed['extensionName']} is {state} for tenant {tenant}.")
     )
+
+
+def _value(key: str, place: str) -> str:
+    content = BodyText().convert(f"@{place}", None, click.get_current_context())
+    try:
+        return content.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"the value of {key} is not UTF-8.", param_hint="'--config-file'") from None
