@@ -15,7 +15,11 @@ from tests.support.server_cli import NAME, Run, refused, unasked
 
 CONTEXT = click.Context(main)
 COMMANDS = main.list_commands(CONTEXT)
-CLIENTS = [name for name in COMMANDS if name not in {"doctor", "environment", "serve", "migrate"}]
+CLIENTS = [
+    name
+    for name in COMMANDS
+    if name not in {"backup", "doctor", "environment", "migrate", "restore", "serve"}
+]
 ARGUMENTS = {
     "publish": ["."],
     "install": [NAME, "--tenant", "acme"],
