@@ -43,7 +43,7 @@ from ..models import ExecuteRequest, ExecuteResponse
 from . import abi, messages
 from .abi import Import, host_import
 from .assemblyscript import ASSEMBLYSCRIPT_IMPORTS
-from .http import decode_response, encode_request, encode_with_body, request_body, without_forbidden_body
+from .http import decode_response, encode_request, encode_with_body, request_body
 from .log import EMIT, GuestLog
 from .session import Session, SessionLimits
 from .wasi import WASI_IMPORTS
@@ -256,8 +256,7 @@ class CoreHost:
             if response is None:
                 raise NoResponse("The handler returned without a response.", hint="Call alga:abi respond.")
             decode = partial(decode_response, response, max_body_bytes=most, max_items=items)
-            decoded = decode() if len(response) < LARGE_BYTES else await self._in_time(budget, decode)
-            return without_forbidden_body(decoded, request.http.method)
+            return decode() if len(response) < LARGE_BYTES else await self._in_time(budget, decode)
         finally:
             guest.close()
 

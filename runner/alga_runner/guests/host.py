@@ -12,6 +12,7 @@ from ..models import ExecuteRequest, ExecuteResponse
 from .abi import Import, check_module
 from .component import ComponentHost, ComponentProgram, check_component
 from .core import CoreHost, CoreProgram
+from .http import without_forbidden_body
 from .session import SessionLimits
 
 
@@ -63,5 +64,7 @@ class Host:
     ) -> ExecuteResponse:
         """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
         if isinstance(program, ComponentProgram):
-            return await self._components.execute(program, request, execution, limits, budget)
-        return await self._core.execute(program, request, execution, limits, budget)
+            response = await self._components.execute(program, request, execution, limits, budget)
+        else:
+            response = await self._core.execute(program, request, execution, limits, budget)
+        return without_forbidden_body(response, request.http.method)
