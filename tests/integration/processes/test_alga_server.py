@@ -330,7 +330,7 @@ def test_a_store_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     options = ("--bundle-store", str(tmp_path / "file" / "below"), "--port", "0")
     ended = alga("serve", "--dev", *options, XDG_STATE_HOME=str(tmp_path))
 
-    assert "bundle_store (ALGA_SERVER_BUNDLE_STORE) names cannot be used: File exists" in said(
+    assert "bundle_store (ALGA_SERVER_BUNDLE_STORE) names cannot be used: Not a directory" in said(
         ended, "settings_invalid"
     )
 
