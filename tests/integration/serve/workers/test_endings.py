@@ -184,4 +184,4 @@ def test_a_watermark_that_a_worker_passes_at_once_is_refused(attempt, store: Pat
     )
 
     assert ended.returncode == 1
-    assert "worker_max_rss_mb is 10, and an idle worker has" in ended.stderr
+    assert "(ALGA_RUNNER_WORKER_MAX_RSS_MB) is 10, and an idle worker has" in ended.stderr
