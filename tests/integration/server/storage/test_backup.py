@@ -36,7 +36,8 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(settings: ServerSettings, database: Path) -> ServerSettings:
-    return settings.model_copy(update={"database_url": sqlite_url(database)})
+    unbounded = {"max_schedules_per_install": 1_000_000, "schedule_changes_burst": 1_000_000}
+    return settings.model_copy(update={"database_url": sqlite_url(database), **unbounded})
 
 
 @pytest.fixture
