@@ -240,11 +240,19 @@ def test_an_extension_of_pages_alone_has_no_handler(post, place, request_for) ->
     assert error(response, 502).startswith("bundle_fetch_failed: no_handler: ")
 
 
-@pytest.mark.parametrize("where", ["tenant", "extension"])
-def test_an_id_that_tries_to_leave_the_store(post, publish, request_for, where: str) -> None:
-    body = request_for(publish(), context={f"{where}_id": "../acme"})
+def test_a_tenant_that_tries_to_leave_the_store_is_no_tenant(post, publish, request_for) -> None:
+    body = request_for(publish(), context={"tenant_id": "../acme"})
 
-    response = post(body, **{f"x-alga-{where}": "../acme"})
+    response = post(body, **{"x-alga-tenant": "../acme"})
+
+    assert response.status_code == 422
+    assert "tenant_id" in response.text
+
+
+def test_an_extension_that_tries_to_leave_the_store_has_no_bundle(post, publish, request_for) -> None:
+    body = request_for(publish(), context={"extension_id": "../acme"})
+
+    response = post(body, **{"x-alga-extension": "../acme"})
 
     assert error(response, 502).startswith("bundle_fetch_failed: bundle_not_found: ")
 
