@@ -135,7 +135,7 @@ class Runner:
                 clock_ns=self._clock_ns,
                 large_work=self.large_work,
             )
-            stack.callback(engine.ticker.stop_if_idle)
+            stack.callback(engine_context.stop_idle_tickers)
             modules = module_loader(self.settings, engine, self.telemetry)
             stack.callback(modules.close)
             stack.enter_context(deferred_interrupts())

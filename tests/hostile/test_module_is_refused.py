@@ -26,11 +26,13 @@ async def refusal(observe, guest):
         pytest.param(b"", "not_wasm", id="nothing"),
         pytest.param(b"#!/bin/sh\n", "not_wasm", id="a script"),
         pytest.param(b"\0asm", "module_unsupported", id="magic alone"),
-        pytest.param(b"\0asm\x0d\0\x01\0", "module_unsupported", id="a component"),
+        pytest.param(b"\0asm\x0d\0\x01\0", "export_missing", id="a component without a handler"),
+        pytest.param(b"\0asm\x0d\0\x01\0\xff\xff", "module_unsupported", id="a component with garbage"),
+        pytest.param(b"\0asm\x0e\0\x01\0", "module_unsupported", id="a component of another version"),
         pytest.param(b"\0asm\x01\0\0\0\xff\xff\xff", "module_unsupported", id="garbage sections"),
     ],
 )
-async def test_bytes_that_are_no_core_module(observe, wasm: bytes, code: str):
+async def test_bytes_that_are_no_extension(observe, wasm: bytes, code: str):
     error = await refusal(observe, wasm)
 
     assert error.code == code

@@ -89,7 +89,7 @@ async def test_guests_that_compute_are_ended_before_the_runner_is_left(settings,
         await runner.observe(
             request.model_copy(update={"limits": request.limits.model_copy(update={"cpu_ms": 1})})
         )
-        ticker = runner._host._engine.ticker
+        ticker = runner._host._core._engine.ticker
         tasks = [asyncio.ensure_future(runner.observe(request)) for _ in range(5)]
         while ticker.live < 5:
             await anyio.lowlevel.checkpoint()

@@ -56,6 +56,11 @@ class EngineContext:
         """Whether this process, or the one it was forked from, has an engine."""
         return bool(self._engines)
 
+    def stop_idle_tickers(self) -> None:
+        """Stop the timers of the engines that have no guest now, rather than soon."""
+        for engine in list(self._engines.values()):
+            engine.ticker.stop_if_idle()
+
     def after_fork_in_child(self) -> None:
         """Leave everything to the parent. Locks are made anew: a thread that stayed behind may hold them."""
         self._lock = threading.Lock()
