@@ -55,15 +55,15 @@ LIBC = """
 
 def relay(types: Sequence[ValueType]) -> bytes:
     """A component that imports and exports a function ``f0``, ``f1``, ... for each of ``types``."""
-    named = _named(types)
+    named = named_types(types)
     inside, aliases = [], []
     for number, of in enumerate(named):
-        inside.append(f"(type $t{number} {_definition(of, named, '$i')})")
+        inside.append(f"(type $t{number} {define_type(of, named, '$i')})")
         inside.append(f'(export "t{number}" (type $i{number} (eq $t{number})))')
         aliases.append(f'(alias export $host "t{number}" (type $o{number}))')
     lowered, imports, relays, lifted, given = [], [], [], [], []
     for number, of in enumerate(types):
-        spelt = _spell(of, named, "$i")
+        spelt = spell_type(of, named, "$i")
         inside.append(f'(export "f{number}" (func (param "value" {spelt}) (result {spelt})))')
         aliases.append(f'(alias export $host "f{number}" (func $host{number}))')
         lowered.append(
@@ -86,7 +86,7 @@ def relay(types: Sequence[ValueType]) -> bytes:
                 f'(func (export "f{number}"){declared} (result i32)'
                 f" (call $f{number} {gets} (i32.const 1024)) (i32.const 1024))"
             )
-        spelt = _spell(of, named, "$o")
+        spelt = spell_type(of, named, "$o")
         lifted.append(f'(alias core export $relay "f{number}" (core func $core{number}))')
         lifted.append(
             f'(func (export "f{number}") (param "value" {spelt}) (result {spelt})'
@@ -136,7 +136,7 @@ def _joined(cases: Iterable[ValueType | None]) -> list[str]:
     return joined
 
 
-def _named(types: Iterable[ValueType]) -> list[ValueType]:
+def named_types(types: Iterable[ValueType]) -> list[ValueType]:
     """The types that WIT gives names to, each after those that it refers to."""
     listed: list[ValueType] = []
 
@@ -153,13 +153,13 @@ def _named(types: Iterable[ValueType]) -> list[ValueType]:
     return listed
 
 
-def _spell(of: ValueType, named: list[ValueType], prefix: str) -> str:
-    return f"{prefix}{named.index(of)}" if of.kind in _NAMED else _definition(of, named, prefix)
+def spell_type(of: ValueType, named: list[ValueType], prefix: str) -> str:
+    return f"{prefix}{named.index(of)}" if of.kind in _NAMED else define_type(of, named, prefix)
 
 
-def _definition(of: ValueType, named: list[ValueType], prefix: str) -> str:
+def define_type(of: ValueType, named: list[ValueType], prefix: str) -> str:
     def spell(inner: ValueType | None) -> str:
-        return _spell(inner, named, prefix) if inner else ""
+        return spell_type(inner, named, prefix) if inner else ""
 
     error = f"(error {spell(of.error)})" if of.error else ""
     spelt = {

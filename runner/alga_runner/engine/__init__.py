@@ -9,8 +9,9 @@ from .compile.compiler import CompileBounds
 from .compile.loader import ModuleLoader
 from .component.component import Component, ComponentImport, is_component
 from .component.guest import ComponentGuest
-from .component.linker import LinkedComponent, Offer
+from .component.linker import LinkedComponent, Offer, holds_resource
 from .component.linker import link as link_component
+from .component.lower import Unlowerable
 from .component.types import FunctionType, ValueType
 from .context import engine_context
 from .cpu_thread import OVERRUN_S
@@ -54,11 +55,13 @@ __all__ = [
     "ModuleLoader",
     "Offer",
     "Signature",
+    "Unlowerable",
     "ValueType",
     "check_in_subprocess",
     "deferred_interrupts",
     "engine_context",
     "free_large_guest",
+    "holds_resource",
     "is_component",
     "link_component",
     "require_sound",

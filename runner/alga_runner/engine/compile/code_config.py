@@ -54,11 +54,13 @@ def component_code_config() -> wasmtime.Config:
     """Return a new configuration for components.
 
     wasmtime's adapters between the modules inside a component have two memories: without ``multi_memory``, compiling
-    one aborts the process. ``component_model_async`` brings streams and futures, at which the C API aborts.
+    one aborts the process. ``component_model_async`` brings streams and futures, at which the C API aborts. With
+    ``concurrency_support`` a host call that is given two borrowed resources, such as a poll of two timers, traps.
     """
     native = code_config()
     pointer = native.ptr()
     _ffi.wasmtime_config_wasm_multi_memory_set(pointer, True)
     _ffi.wasmtime_config_wasm_component_model_set(pointer, True)
     _ffi.wasmtime_config_wasm_component_model_async_set(pointer, False)
+    _ffi.wasmtime_config_concurrency_support_set(pointer, False)
     return native

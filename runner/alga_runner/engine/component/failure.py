@@ -10,6 +10,7 @@ import re
 from ...errors import (
     AlgaError,
     CanonicalAbiBreach,
+    EngineUnavailable,
     GuestTrap,
     MemoryLimit,
     MessageLimit,
@@ -58,7 +59,7 @@ _LIMITS: tuple[tuple[str, type[AlgaError], str], ...] = (
 
 _BREACHES = (
     "realloc return",
-    "pointer not aligned",
+    "not aligned",
     "out of bounds of memory",
     "pointer out of bounds",
     "invalid utf-8",
@@ -69,6 +70,9 @@ _BREACHES = (
     "cannot enter component instance",
     "cannot leave component instance",
     "unknown handle index",
+    "mismatched resource types",
+    "while borrowed",
+    "from a borrow",
     "borrow handles still remain",
     "converted integer to invalid `char`",
     "invalid `char`",
@@ -81,8 +85,11 @@ def take_failure(error: int) -> AlgaError:
     frames = traps.read_frames(core.error_trace, error)
     text = traps.take_text(core.error_message, error)
     core.error_delete(error)
-    causes = _CAUSE.findall(text.partition("Caused by:")[2])
+    # The stack is in front of the cause, and the guest chose the names in it.
+    cause = text.partition("Caused by:")[2]
+    causes = _CAUSE.findall(cause)
     reason = (causes[-1] if causes else text.strip().partition("\n")[0])[:_MAX_REASON_CHARACTERS]
+    cause = cause or text
     for words, code, sentence in _TRAPS:
         if words in reason:
             if code == "stack_overflow":
@@ -93,13 +100,18 @@ def take_failure(error: int) -> AlgaError:
                 )
             return GuestTrap(f"The guest trapped: {sentence}.", trap_code=code, frames=frames)
     for words, kind, sentence in _LIMITS:
-        if words in text:
+        if words in cause:
             return kind(f"{sentence} ({reason}).")
-    if any(words in text for words in _BREACHES):
-        return CanonicalAbiBreach(
-            f"The guest broke the canonical ABI: {reason}.",
-            hint="Build it again with a current binding generator.",
-        )
+    if any(words in cause for words in _BREACHES):
+        return _breach(reason)
     if frames:
         return GuestTrap(f"The guest trapped: {reason}.", frames=frames)
-    return traps.explain(text)
+    explained = traps.explain(text)
+    return _breach(reason) if isinstance(explained, EngineUnavailable) else explained
+
+
+def _breach(reason: str) -> CanonicalAbiBreach:
+    return CanonicalAbiBreach(
+        f"The guest broke the canonical ABI: {reason}.",
+        hint="Build it again with a current binding generator.",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from ...errors import AlgaError, ExportMissing, HostFunctionMissing
+from ...errors import AlgaError, ExportMissing
 from .. import _capi as core
 from ..guest import ERROR_OFFSET, Guest
 from ..memory import GuestLimits
@@ -13,8 +13,7 @@ from . import _capi
 from .failure import take_failure
 from .lift import Crossing
 from .linker import LinkedComponent
-from .lower import Arena, Unlowerable, pack_arguments
-from .resources import free_handles
+from .lower import Arena, pack_arguments
 
 MAX_INSTANCES = 32
 MAX_TABLES = 8
@@ -29,7 +28,7 @@ _FUNC = _INSTANCE + _capi.INSTANCE_SIZE
 _RESULT = _FUNC + _capi.FUNC_SIZE
 """Offsets in the scratch buffer; the rest is as ``Guest`` has it."""
 
-_MAX_SPARE = 64
+_MAX_SPARE = 16
 _spare_arenas: list[Arena] = []
 
 
@@ -48,7 +47,7 @@ class ComponentGuest(Guest):
         self._scratch[_RESULT : _RESULT + _capi.VAL_SIZE] = bytes(_capi.VAL_SIZE)
         self.started = False
         self.last_bytes = self.all_bytes = 0
-        """Bytes of text and ``list<u8>`` in the arguments of its last host call, and of all."""
+        """Bytes of text and ``list<u8>``: of its last host call's arguments, and of all that crossed."""
         self.session: Any = None
         """The execution that the guest runs, for the functions that answer it."""
 
@@ -92,6 +91,7 @@ class ComponentGuest(Guest):
         arena = self.arena
         arena.reset()
         places = [lower(value, arena) for lower, value in zip(exported.lowers, arguments, strict=True)]
+        self.all_bytes += arena.bytes
         self._lift_result = exported.lift
         self.started = True
         # The arguments are read at the first poll: the arena stays as it is until the guest calls or returns.
@@ -107,30 +107,23 @@ class ComponentGuest(Guest):
 
     def result(self) -> Any:
         """What the call that is done returned, once. Raises ``MessageLimit``."""
-        lift, self._lift_result = self._lift_result, None
+        lift = self._lift_result
         if lift is None:
             return None
-        address = self._address + _RESULT
         try:
-            return lift(address, Crossing(self.max_items))
+            return lift(self._address + _RESULT, Crossing(self.max_items))
         finally:
-            _capi.val_delete(address)
+            self._free_values()
+
+    def _free_values(self) -> None:
+        """Free the result that the last call left: as many megabytes as the guest liked."""
+        if self._lift_result is not None:
+            self._lift_result = None
+            _capi.val_delete(self._address + _RESULT)
             self._scratch[_RESULT : _RESULT + _capi.VAL_SIZE] = bytes(_capi.VAL_SIZE)
 
     def _answer(self, function: int, result: Any) -> None:
-        called = self.linked.functions[function]
-        if called.lower is not None:
-            self.arena.reset()
-            try:
-                _capi.val_clone(called.lower(result, self.arena), self._results)
-            except Unlowerable as error:
-                raise HostFunctionMissing(
-                    f"The component imports {called.module} {called.name} with a type that the host has no value of:"
-                    f" {error}.",
-                    hint="Build it against guest-abi/wit.",
-                ) from None
-            finally:
-                free_handles(self.arena)
+        self.linked.functions[function].give(result, self, self._results)
 
     def _fail_pending(self, function: int) -> None:
         """Have the pending host call fail: its place for an error is gone, so its result gets a value of no such type.

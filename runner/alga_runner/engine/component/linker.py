@@ -21,7 +21,7 @@ from ..running import running
 from . import _capi
 from .component import Component, ComponentImport
 from .lift import Crossing, Lift, lifter
-from .lower import Lower, lowerer
+from .lower import Lower, Unlowerable, lowerer
 from .resources import ResourceTypes, destructor, free_handles, resource_in
 from .types import FunctionType, ValueType
 
@@ -63,6 +63,26 @@ class ComponentFunction:
         finally:
             guest.last_bytes = crossing.bytes
             guest.all_bytes += crossing.bytes
+
+    def give(self, result: Any, guest: ComponentGuest, place: int) -> None:
+        """Write ``result`` to ``place``, where wasmtime takes it; its bytes are counted for ``guest``.
+
+        Raises ``HostFunctionMissing`` for one that does not fit the function's type.
+        """
+        if self.lower is None:
+            return
+        arena = guest.arena
+        arena.reset()
+        try:
+            _capi.val_clone(self.lower(result, arena), place)
+        except Unlowerable as error:
+            raise HostFunctionMissing(
+                f"The component imports {self.module} {self.name} with a type that the host has no value of: {error}.",
+                hint="Build it against guest-abi/wit.",
+            ) from None
+        finally:
+            free_handles(arena)
+            guest.all_bytes += arena.bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +275,6 @@ def _suspending_callback(index: int, function: ComponentFunction) -> Any:
 
 def _immediate_callback(index: int, function: ComponentFunction) -> Any:
     """The callback of a function that is answered inside it."""
-    lower, clone = function.lower, _capi.val_clone
 
     def on_call(
         _env: int | None,
@@ -269,12 +288,9 @@ def _immediate_callback(index: int, function: ComponentFunction) -> Any:
         try:
             guest = running.guest
             guest.calls += 1
-            value = guest.answerer(index, function.arguments(arguments or 0, guest))
-            if lower is not None:
-                arena = guest.arena
-                arena.reset()
-                clone(lower(value, arena), results)
-                free_handles(arena)
+            function.give(
+                guest.answerer(index, function.arguments(arguments or 0, guest)), guest, results or 0
+            )
         except BaseException as error:  # noqa: BLE001 - an exception that leaves a callback aborts the process
             return _fail(index, error)
         return 0

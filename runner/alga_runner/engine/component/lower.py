@@ -48,12 +48,15 @@ class Arena:
         "_size",
         "_used",
         "_view",
+        "bytes",
         "handles",
     )
 
     def __init__(self) -> None:
         self.handles: list[int] = []
         """Addresses of the resource handles in the tree, to be freed when it was copied."""
+        self.bytes = 0
+        """Of text and ``list<u8>`` in the tree."""
         self._chunks: list[Any] = []
         self._add_chunk(_SMALL)
         self._expanded: memoryview | None = None
@@ -66,7 +69,7 @@ class Arena:
             del self._chunks[1:]
         if self._expanded is not None and len(self._expanded) > _MOST_KEPT:
             self._expanded = None
-        self._used = self._expanded_used = 0
+        self._used = self._expanded_used = self.bytes = 0
 
     def put(self, data: bytes) -> int:
         """Copy ``data`` in, aligned for values; returns its address."""
@@ -84,6 +87,7 @@ class Arena:
         Only every 32nd byte is written: the kinds are there already.
         """
         start, length = self._expanded_used, len(data)
+        self.bytes += length
         if self._expanded is None or _VAL * (start + length) > len(self._expanded):
             self._add_expanded(length)
             start = 0
@@ -133,7 +137,9 @@ def lowerer(of: ValueType, resource: ResourceOut | None = None) -> Lower:
     def lower(value: Any, arena: Arena) -> int:
         try:
             return arena.put(pack(number, *write(value, arena)))
-        except (struct.error, KeyError, TypeError, AttributeError) as error:
+        except Unlowerable:
+            raise
+        except (struct.error, LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise Unlowerable(f"{type(value).__name__} does not fit {of}: {error}"[:500]) from None
 
     return lower
@@ -181,6 +187,7 @@ def _write_text(value: str, arena: Arena) -> tuple[int, int]:
         data = value.encode()
     except UnicodeEncodeError:
         data = value.encode("utf-8", _SURROGATE_REPLACED)
+    arena.bytes += len(data)
     return len(data), arena.put(data)
 
 
