@@ -262,6 +262,12 @@ class Settings(EnvironmentSettings):
     max_body_bytes: int = Field(
         default=16 * MIB, ge=1, description="Bytes of a request's or response's body."
     )
+    max_component_body_bytes: int = Field(
+        default=MIB,
+        ge=1,
+        description="The same for components, if it is less: a body takes 48 bytes of memory a byte as it crosses a "
+        "component's border, and more than 2.6 MB never do.",
+    )
     max_log_line_bytes: int = Field(
         default=8 * 1024, ge=1, description="Bytes of one log line; the rest is cut."
     )

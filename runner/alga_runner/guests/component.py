@@ -18,12 +18,15 @@ from ..engine import (
     Component,
     ComponentGuest,
     ComponentImport,
+    FunctionType,
     GuestLimits,
     LargeWorkQueue,
     LinkedComponent,
     Offer,
+    Unlowerable,
     ValueType,
     free_large_guest,
+    holds_resource,
     link_component,
     run_call,
     run_until_blocked,
@@ -39,7 +42,6 @@ from ..errors import (
     HostCallError,
     ImportUnknown,
     MemoryLimit,
-    RequestInvalid,
 )
 from ..models import ExecuteRequest, ExecuteResponse
 from . import wasi_p2
@@ -55,6 +57,8 @@ T = TypeVar("T")
 HANDLER = "handler"
 _DIED_WORDS = re.compile(r"(?i)out of memory|memory allocation|InternalError: allocation")
 _MAX_TOLD_CHARACTERS = 500
+_BUILD_FOR_WORLD = "Build it for the world runner of guest-abi/wit."
+_BODY_SETTING = "max_component_body_bytes"
 
 
 class ComponentCodec:
@@ -105,13 +109,13 @@ def check_component(component: Component) -> ValueType:
         exported = ", ".join(sorted(component.exports))[:_MAX_TOLD_CHARACTERS] or "none"
         raise ExportMissing(
             f"The component exports no function {HANDLER}. Those that it exports: {exported}.",
-            hint="Build it for the world runner of guest-abi/wit.",
+            hint=_BUILD_FOR_WORLD,
         )
-    if handler.unsupported or len(handler.params) != 1 or handler.result is None:
+    if not _is_handler(handler):
         raise ExportMistyped(
             f"The component's {HANDLER} is a {str(handler)[:_MAX_TOLD_CHARACTERS]}, not a"
             " func(request: execute-request) -> execute-response.",
-            hint="Build it for the world runner of guest-abi/wit.",
+            hint=_BUILD_FOR_WORLD,
         )
     for imported in component.imports:
         if not is_known(imported):
@@ -120,6 +124,16 @@ def check_component(component: Component) -> ValueType:
                 hint="See guest-abi/wit.",
             )
     return handler.params[0][1]
+
+
+def _is_handler(of: FunctionType) -> bool:
+    """Whether it takes a record and returns one that has a status; whether their members fit is found in its calls."""
+    if of.unsupported or holds_resource(of) or len(of.params) != 1 or of.result is None:
+        return False
+    ((_, request),) = of.params
+    return request.kind == of.result.kind == "record" and any(
+        name == "status" and member.kind == "u16" for name, member in of.result.fields
+    )
 
 
 def is_known(imported: ComponentImport) -> bool:
@@ -222,12 +236,13 @@ class ComponentHost:
                     await self._log.finish(session)
                 if budget.used_s >= OVERRUN_S:
                     await free_large_guest(guest)
-            return response_of(returned, max_body_bytes=self._limits.body_bytes)
+            most = self._limits.component_body_bytes
+            return response_of(returned, max_body_bytes=most, setting=_BODY_SETTING)
         finally:
             guest.close()
 
     def _body(self, request: ExecuteRequest) -> bytes | None:
-        return request_body(request, max_bytes=self._limits.body_bytes)
+        return request_body(request, max_bytes=self._limits.component_body_bytes, setting=_BODY_SETTING)
 
     async def _run(
         self, guest: ComponentGuest, session: ComponentSession, document: object, budget: Budget
@@ -236,7 +251,10 @@ class ComponentHost:
         guest.instantiate()
         if (state := run_until_blocked(guest, answer, budget)) != DONE:
             await run_call(guest, answer, budget, state)
-        guest.call(HANDLER, document)
+        try:
+            guest.call(HANDLER, document)
+        except Unlowerable as error:
+            raise _no_request(error) from None
         if (state := run_until_blocked(guest, answer, budget)) != DONE:
             await run_call(guest, answer, budget, state)
         return guest.result()
@@ -258,7 +276,14 @@ def _shaped_request(program: ComponentProgram, request: ExecuteRequest, body: by
     try:
         return shaped(program.request_type, plain_request(request, body))
     except HostCallError as error:
-        raise RequestInvalid(f"The component's handler cannot be given a request: {error}") from None
+        raise _no_request(error) from None
+
+
+def _no_request(error: Exception) -> ExportMistyped:
+    return ExportMistyped(
+        f"The component's {HANDLER} cannot be given a request: {str(error)[:_MAX_TOLD_CHARACTERS]}",
+        hint=_BUILD_FOR_WORLD,
+    )
 
 
 def _explained(error: GuestTrap, session: ComponentSession) -> GuestTrap | MemoryLimit:

@@ -114,8 +114,12 @@ def shaped(of: ValueType | None, value: Any, json_texts: Collection[str] = ()) -
         case "list" if of.element is not None and of.element.kind == "tuple" and isinstance(value, Mapping):
             return sorted(value.items())
         case "list" if of.element is not None and of.element.kind != "u8":
+            if not isinstance(value, list):
+                raise _unknown("a list where the host has another value")
             return [shaped(of.element, item, json_texts) for item in value]
         case "record":
+            if not isinstance(value, Mapping):
+                raise _unknown("a record where the host has another value")
             return {name: _member(name, field, value, json_texts) for name, field in of.fields}
         case "enum" if value not in of.names:
             raise _unknown(f"the case {value!r} of an enum that has {', '.join(of.names)}")

@@ -68,13 +68,13 @@ def encode_request(request: ExecuteRequest, *, max_body_bytes: int) -> bytes:
     return encode_with_body(request, request_body(request, max_bytes=max_body_bytes))
 
 
-def request_body(request: ExecuteRequest, *, max_bytes: int) -> bytes | None:
-    """The body a guest is sent. Raises ``BodyNotBase64``, or ``RequestInvalid`` for too large a one."""
+def request_body(request: ExecuteRequest, *, max_bytes: int, setting: str = "max_body_bytes") -> bytes | None:
+    """The body a guest is sent. Raises ``BodyNotBase64``, or ``RequestInvalid`` for one beyond ``setting``."""
     body = request.http.body()
     if body is not None and len(body) > max_bytes:
         raise RequestInvalid(
             f"The body of the request has {len(body)} bytes; {max_bytes} are allowed.",
-            hint="See max_body_bytes.",
+            hint=f"See {setting}.",
         )
     return body
 
@@ -199,7 +199,9 @@ def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
     return response_of(document, max_body_bytes=max_body_bytes)
 
 
-def response_of(document: Mapping[str, object], *, max_body_bytes: int) -> ExecuteResponse:
+def response_of(
+    document: Mapping[str, object], *, max_body_bytes: int, setting: str = "max_body_bytes"
+) -> ExecuteResponse:
     """The response that a guest gave as plain values. Raises ``InvalidResponse``, which names the fault."""
     status, body = document.get("status"), document.get("body")
     if status is None:
@@ -216,7 +218,7 @@ def response_of(document: Mapping[str, object], *, max_body_bytes: int) -> Execu
     if body is not None and len(body) > max_body_bytes:
         raise InvalidResponse(
             f"The body of the guest's response has {len(body)} bytes; {max_body_bytes} are allowed.",
-            hint="See max_body_bytes.",
+            hint=f"See {setting}.",
         )
     encoded = None if body is None else pybase64.b64encode_as_string(body)
     return ExecuteResponse(status=status, headers=_headers(document.get("headers")), body_b64=encoded)

@@ -21,6 +21,7 @@ class SessionLimits:
     request_bytes: int
     items: int
     body_bytes: int
+    component_body_bytes: int
 
 
 class LogSession(Protocol):

@@ -174,6 +174,33 @@ _ANSWERS: dict[str, dict[str, _Answer]] = {
 }
 """What each function answers, with the types of every 0.2 version."""
 
+_TAKES: dict[str, tuple[str, ...]] = {
+    "exit": ("result",),
+    "exit-with-code": ("u8",),
+    "subscribe-instant": ("u64",),
+    "subscribe-duration": ("u64",),
+    "get-random-bytes": ("u64",),
+    "get-insecure-random-bytes": ("u64",),
+    "poll": ("list<borrow>",),
+    "[method]pollable.ready": ("borrow",),
+    "[method]pollable.block": ("borrow",),
+    "[method]error.to-debug-string": ("borrow",),
+    "[method]input-stream.read": ("borrow", "u64"),
+    "[method]input-stream.blocking-read": ("borrow", "u64"),
+    "[method]input-stream.skip": ("borrow", "u64"),
+    "[method]input-stream.blocking-skip": ("borrow", "u64"),
+    "[method]input-stream.subscribe": ("borrow",),
+    "[method]output-stream.check-write": ("borrow",),
+    "[method]output-stream.write": ("borrow", "list<u8>"),
+    "[method]output-stream.blocking-write-and-flush": ("borrow", "list<u8>"),
+    "[method]output-stream.flush": ("borrow",),
+    "[method]output-stream.blocking-flush": ("borrow",),
+    "[method]output-stream.subscribe": ("borrow",),
+    "filesystem-error-code": ("borrow",),
+    "http-error-code": ("borrow",),
+}
+"""The types of the parameters of those functions that have any. A function of other types is not answered."""
+
 _GIVES = {
     "get-stdin": "input-stream",
     "get-stdout": "output-stream",
@@ -191,7 +218,7 @@ _REFUSALS = ("access-denied", "not-supported", "unsupported", "HTTP-request-deni
 
 def offer(imported: ComponentImport) -> Offer | None:
     """What answers a function of WASI: the host, a refusal by its own error type, or nothing."""
-    answer = _ANSWERS.get(imported.interface, {}).get(imported.name) or _refusal(imported)
+    answer = _ANSWERS[imported.interface][imported.name] if is_answered(imported) else _refusal(imported)
     if answer is None:
         return None
     return Offer(answer, suspends=iscoroutinefunction(answer), resource=_GIVES.get(imported.name, ""))
@@ -216,4 +243,6 @@ def _refused(error: ValueType) -> object | None:
 
 def is_answered(imported: ComponentImport) -> bool:
     """Whether the host carries the function out, rather than to refuse it."""
-    return imported.name in _ANSWERS.get(imported.interface, {})
+    if imported.type is None or imported.name not in _ANSWERS.get(imported.interface, {}):
+        return False
+    return tuple(str(param) for _, param in imported.type.params) == _TAKES.get(imported.name, ())
