@@ -1,18 +1,12 @@
-# ---- Components: the TypeScript SDK and its sample; they need Node 20 ------------------------------------------------
-
-TYPESCRIPT_SDK := guest-abi/typescript
-TYPESCRIPT_SAMPLE := sample-extensions/scheduler-typescript
-
-$(TYPESCRIPT_SDK)/node_modules/.ready: $(TYPESCRIPT_SDK)/package-lock.json
-	@cd $(TYPESCRIPT_SDK) && npm ci --no-audit --no-fund --loglevel=error
-	@touch $@
-
-.PHONY: typescript-sdk
-typescript-sdk: $(TYPESCRIPT_SDK)/node_modules/.ready ## Build the TypeScript SDK and run its tests
-	@cd $(TYPESCRIPT_SDK) && npx tsc -p tsconfig.json && npm test --silent
+# ---- Components: what needs more than Python to build ----------------------------------------------------------------
 
 .PHONY: components
-components: typescript-sdk ## Build the TypeScript sample's committed component
-	@mkdir -p $(TYPESCRIPT_SAMPLE)/node_modules && ln -sfn ../../../$(TYPESCRIPT_SDK) $(TYPESCRIPT_SAMPLE)/node_modules/alga-extension
-	@cd $(TYPESCRIPT_SAMPLE) && ../../$(TYPESCRIPT_SDK)/node_modules/.bin/tsc -p tsconfig.json
-	@cd $(TYPESCRIPT_SAMPLE) && node ../../$(TYPESCRIPT_SDK)/build.mjs src/index.ts --out $${OUT:-dist/main.wasm}
+components: components-typescript ## Build the SDKs and samples for components as their users do, and run the samples' tests
+
+.PHONY: components-typescript
+components-typescript: setup-dev ## The same for TypeScript alone, on both of its engines; needs Node 20
+	@$(BIN)/python scripts/typescript.py
+
+.PHONY: typescript-sample
+typescript-sample: ## Build the TypeScript sample's committed component; needs Node 20
+	@$(PYTHON) scripts/typescript.py --commit

@@ -26,8 +26,9 @@ TARGETS = (
     "demo",
     "samples-check",
     "guests-check",
+    "components",
 )
-NODE = {"samples-check": ("node", "npm")}
+NODE = dict.fromkeys(("samples-check", "components"), ("node", "npm"))
 """Tools that a target needs and pip cannot install."""
 NODE_PACKAGES = dict.fromkeys(packages.INSTALL, "nodejs npm")
 

@@ -10,24 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NODE_MAJOR = 20
-UNREACHABLE = (
-    "ENOTFOUND",
-    "EAI_AGAIN",
-    "ECONNREFUSED",
-    "ECONNRESET",
-    "ETIMEDOUT",
-    "ENETUNREACH",
-    "ENOTCACHED",
-)
-"""Texts of npm when the registry cannot be reached."""
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from node import BuildFailed, ToolMissing, npm, require_node  # noqa: E402 - scripts is no package
 
 
 @dataclass(frozen=True)
@@ -43,40 +34,6 @@ PACKAGES = (
     Package("sample-extensions/scheduler-demo", ("dist/main.wasm",)),
 )
 BUILT = tuple(f"{package.folder}/{name}" for package in PACKAGES for name in package.built)
-
-
-class ToolMissing(Exception):
-    """The build cannot run on this machine; the text names the missing tool."""
-
-
-class BuildFailed(Exception):
-    """The build ran and failed; the text is its output."""
-
-
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run ``command`` from the PATH in ``folder``, its output caught."""
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - node or npm
-
-
-def require_node() -> None:
-    """Raise ``ToolMissing`` unless Node and npm are here and new enough."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            raise ToolMissing(f"{tool} is not installed; install Node {NODE_MAJOR} or newer")
-    version = run(ROOT, "node", "--version").stdout.strip()
-    if int(version.lstrip("v").partition(".")[0]) < NODE_MAJOR:
-        raise ToolMissing(f"Node {version} is too old; install Node {NODE_MAJOR} or newer")
-
-
-def npm(folder: Path, *arguments: str) -> None:
-    """Run npm in ``folder``. Raises ``ToolMissing`` when it cannot reach its registry, else ``BuildFailed``."""
-    result = run(folder, "npm", *arguments)
-    if result.returncode == 0:
-        return
-    output = result.stdout + result.stderr
-    if any(code in output for code in UNREACHABLE):
-        raise ToolMissing("npm cannot reach its registry to install the pinned AssemblyScript")
-    raise BuildFailed(f"npm {' '.join(arguments)} failed in {folder}:\n{output}")
 
 
 def build(root: Path) -> None:

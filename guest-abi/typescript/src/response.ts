@@ -1,6 +1,6 @@
 // Responses, and the parts of a request.
 
-import type { ExecuteRequest, ExecuteResponse } from "./types.js";
+import type { ExecuteRequest, ExecuteResponse, Trigger } from "./types.js";
 
 /** A response with `value` as JSON. */
 export function jsonResponse(value: unknown, status = 200): ExecuteResponse {
@@ -45,4 +45,19 @@ export function textOf(request: ExecuteRequest): string {
 export function jsonOf(request: ExecuteRequest): unknown {
   const text = textOf(request);
   return text === "" ? undefined : JSON.parse(text);
+}
+
+/** What started the execution, when it was not a caller's own request; the host writes these headers, callers cannot. */
+export function triggerOf(request: ExecuteRequest): Trigger | undefined {
+  const kind = headerOf(request, "x-alga-trigger");
+  if (kind === undefined) return undefined;
+  const scheduleId = headerOf(request, "x-alga-schedule-id");
+  const nominalTime = headerOf(request, "x-alga-nominal-time");
+  const attempt = Number(headerOf(request, "x-alga-attempt"));
+  return {
+    kind,
+    ...(scheduleId !== undefined && { scheduleId }),
+    ...(nominalTime !== undefined && { nominalTime }),
+    ...(attempt >= 1 && { attempt }),
+  };
 }

@@ -2,6 +2,7 @@
 
 import { logError } from "alga:extension/logging";
 import { createHost } from "./host.js";
+import { describe } from "./origins.js";
 import { jsonResponse } from "./response.js";
 import type { ExecuteRequest, ExecuteResponse, Handler } from "./types.js";
 
@@ -18,12 +19,4 @@ export async function serve(handler: Handler, request: ExecuteRequest): Promise<
 export function failed(error: unknown): ExecuteResponse {
   logError(describe(error));
   return jsonResponse({ error: "The extension failed; its log has the reason." }, 500);
-}
-
-/** The error with its stack, in the order in which every engine's reads well. */
-export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return `The handler threw ${String(error)}.`;
-  const headline = `${error.name}: ${error.message}`;
-  const stack = error.stack ?? "";
-  return stack.startsWith(headline) ? stack : `${headline}\n${stack}`.trimEnd();
 }

@@ -38,6 +38,17 @@ export interface ExecuteResponse {
   body?: Uint8Array;
 }
 
+/** What started an execution that no caller asked for. */
+export interface Trigger {
+  /** `schedule`, or what else it was. */
+  kind: string;
+  scheduleId?: string;
+  /** The time that the schedule asked for, RFC 3339 with its zone's offset. */
+  nominalTime?: string;
+  /** 1 for the first attempt. */
+  attempt?: number;
+}
+
 /** Why the host refused a call: `code` is the case of the interface's error type, such as `denied`. */
 export class HostError extends Error {
   override readonly name = "HostError";

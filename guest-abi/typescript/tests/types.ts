@@ -1,8 +1,10 @@
 // What the compiler must accept and refuse. Each `@ts-expect-error` fails the build if its line is accepted.
 
-import type { CreateScheduleResult, Handler, HostBindings, ScheduleInfo } from "../src/types.js";
+import { triggerOf } from "../src/response.js";
+import type { CreateScheduleResult, ExecuteRequest, Handler, HostBindings, ScheduleInfo } from "../src/types.js";
 
 declare const host: HostBindings;
+declare const request: ExecuteRequest;
 
 export const handler: Handler = async (request, bindings) => {
   const schedules: ScheduleInfo[] = await bindings.scheduler.list();
@@ -28,3 +30,17 @@ void host.scheduler.get("s1").then((schedule) => schedule.id);
 export const none: Handler = () => ({ headers: [] });
 // @ts-expect-error: there are two kinds of services
 void host.services.list({ itemKind: "thing" });
+
+export const attempt: number | undefined = triggerOf(request)?.attempt;
+// @ts-expect-error: what a caller asks for has no trigger
+export const kind: string = triggerOf(request).kind;
+// @ts-expect-error: a write's answer is looked at before its id is used
+void host.scheduler.create({ endpoint: "/sync", cron: "* * * * *" }).then((made): string => made.scheduleId);
+// @ts-expect-error: an update changes what a schedule has
+void host.scheduler.update("s1", { crom: "* * * * *" });
+// @ts-expect-error: null clears a payload and nothing else
+void host.scheduler.update("s1", { name: null });
+// @ts-expect-error: secrets are text
+void host.secrets.get("key").then((secret): number => secret);
+// @ts-expect-error: a body is bytes
+export const text: Handler = () => ({ status: 200, headers: [], body: "text" });

@@ -23,6 +23,7 @@ TARGETS = [
     "demo",
     "samples-check",
     "guests-check",
+    "components",
 ]
 
 

@@ -2,6 +2,7 @@
 
 import { logError, logInfo, logWarn } from "alga:extension/logging";
 import { getRandomBytes } from "wasi:random/random@0.2.12";
+import { describe } from "../origins.js";
 import { JobPromise, queueJob, settle } from "./promise.js";
 import { Utf8Decoder, Utf8Encoder } from "./utf8.js";
 
@@ -11,7 +12,7 @@ export { settle };
 
 function shown(value: unknown): string {
   if (typeof value === "string") return value;
-  if (value instanceof Error) return `${value.name}: ${value.message}\n${value.stack ?? ""}`.trimEnd();
+  if (value instanceof Error) return describe(value);
   try {
     return JSON.stringify(value) ?? String(value);
   } catch {

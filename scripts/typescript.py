@@ -1,0 +1,126 @@
+"""Check the TypeScript SDK as its users meet it, or build the component that is committed.
+
+``python scripts/typescript.py`` installs the pinned packages, runs the SDK's tests and packs it. Then, in a temporary
+folder, it does what an author does: installs the archive, checks the sample's types and builds the sample with
+``npx alga-build`` on each engine; and it runs the sample's tests against each component. Where that is impossible for
+want of Node or of the registry it prints ``not run: <why>`` and succeeds.
+
+``python scripts/typescript.py --commit`` builds the sample's committed component, and lists next to it the digests of
+everything that it was built from.
+
+Engines store addresses and seeds in what they build, so no two builds are the same bytes, and none are compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from node import BuildFailed, ToolMissing, npm, require_node, run_well
+
+ROOT = Path(__file__).resolve().parents[1]
+SDK = ROOT / "guest-abi" / "typescript"
+SAMPLE = ROOT / "sample-extensions" / "scheduler-typescript"
+COMPONENT = SAMPLE / "dist" / "main.wasm"
+LIST = COMPONENT.with_name("main.wasm.sources")
+SOURCES = (
+    "guest-abi/typescript/build.mjs",
+    "guest-abi/typescript/package-lock.json",
+    "guest-abi/typescript/src/**/*.ts",
+    "guest-abi/typescript/wit/*.wit",
+    "guest-abi/typescript/wit/random/*.wit",
+    "guest-abi/wit/*.wit",
+    "sample-extensions/scheduler-typescript/src/**/*.ts",
+)
+"""What the component is built from."""
+ENGINES = ("quickjs", "spidermonkey")
+INSTALL = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+
+
+def digests() -> str:
+    """A line for the component and for each of its sources, as ``sha256sum`` writes them."""
+    paths = [COMPONENT, *sorted({path for pattern in SOURCES for path in ROOT.glob(pattern)})]
+    return "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(ROOT).as_posix()}\n"
+        for path in paths
+    )
+
+
+def prepare() -> None:
+    """Install the SDK's packages and build it."""
+    require_node()
+    npm(SDK, "ci", *INSTALL)
+    npm(SDK, "run", "--silent", "build")
+
+
+def commit() -> None:
+    """Build the committed component and write the list of its sources."""
+    prepare()
+    run_well(SAMPLE, "node", str(SDK / "build.mjs"), "src/index.ts", "--out", str(COMPONENT))
+    LIST.write_text(digests())
+
+
+def check(python: str) -> None:
+    """Test and pack the SDK, use the archive as an author does, and test what that builds."""
+    prepare()
+    say(run_well(SDK, "npm", "test", "--silent").strip())
+    with tempfile.TemporaryDirectory(prefix="alga-author-") as temporary:
+        author = Path(temporary) / "my extension"
+        shutil.copytree(SAMPLE, author, ignore=shutil.ignore_patterns("dist", "node_modules", "tests"))
+        install_packed(author, Path(temporary))
+        npm(author, "run", "--silent", "check")
+        for engine in ENGINES:
+            wasm = author / "dist" / f"{engine}.wasm"
+            say(
+                run_well(
+                    author, "npx", "alga-build", "src/index.ts", "--engine", engine, "--out", str(wasm)
+                ).strip()
+            )
+            say(
+                run_well(
+                    ROOT, python, "-m", "pytest", "-q", "-n", "0", str(SAMPLE), env={"SAMPLE_WASM": str(wasm)}
+                )
+            )
+
+
+def install_packed(author: Path, temporary: Path) -> None:
+    """Pack the SDK and install the archive for the package in ``author``, from nothing but the registry."""
+    archive = json.loads(npm(SDK, "pack", "--json", "--silent", "--pack-destination", str(temporary)))[0]
+    names = {file["path"] for file in archive["files"]}
+    for needed in ("build.mjs", "dist/index.d.ts", "dist/serve.js", "wit/build.wit", "wit/alga/world.wit"):
+        if needed not in names:
+            raise BuildFailed(f"The packed SDK has no {needed}; it has {', '.join(sorted(names))}.")
+    package = json.loads((author / "package.json").read_text())
+    package["devDependencies"]["alga-extension"] = f"file:{temporary / archive['filename']}"
+    (author / "package.json").write_text(json.dumps(package))
+    npm(author, "install", *INSTALL)
+
+
+def main(arguments: list[str]) -> int:
+    """Check, or with ``--commit`` build what is committed. 0 is good, 1 a failure."""
+    committing = arguments == ["--commit"]
+    try:
+        if committing:
+            commit()
+        else:
+            check(sys.executable)
+    except ToolMissing as missing:
+        say(f"not run: {missing}")
+        return 1 if committing else 0
+    except BuildFailed as failure:
+        say(str(failure))
+        return 1
+    return 0
+
+
+def say(line: str) -> None:
+    """Print and flush."""
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
