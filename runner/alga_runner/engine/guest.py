@@ -112,6 +112,9 @@ class Guest:
         "trap_address",
     )
 
+    hides_memory = False
+    """Whether nothing shows how large its memory is."""
+
     failed_in: int
     """The host function, by its position in the linker, that ``failure`` was raised in."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -33,6 +34,7 @@ _NEAREST = {
 """The cases of the world's error types that say the same as a code, the nearest first; ``internal`` is the last."""
 
 
+@lru_cache(maxsize=2_000)
 def camel(name: str) -> str:
     """``scheduleId`` of ``schedule-id``."""
     first, *rest = name.split("-")

@@ -155,6 +155,26 @@ async def test_a_guest_cut_off_before_it_computed_does_not_decide_where_the_next
     assert unknown.computes
 
 
+@pytest.mark.parametrize(("cpu_s", "computes"), [(0.0009, False), (0.0011, True)])
+async def test_a_guest_in_the_cpu_thread_computes_if_it_would_use_up_two_slices_on_the_loop(
+    unknown: LinkedModule, limits: GuestLimits, cpu_s: float, computes: bool, monkeypatch: pytest.MonkeyPatch
+):
+    async def run_for(_guest: Guest, budget: Budget) -> bool:
+        budget.used_s += cpu_s
+        return True
+
+    with Guest(unknown, limits) as guest:
+        guest.instantiate()
+        await run_call(guest, never)
+        unknown.record_run(used_slice=True)
+        monkeypatch.setattr(engine_context.cpu_thread, "run", run_for)
+        guest.call("count", 1)
+        for _ in range(2):  # after one that computed, two that did not
+            await run_call(guest, never)
+
+    assert unknown.computes is computes
+
+
 async def test_guests_that_wait_to_start_go_to_the_cpu_thread_once_another_of_their_module_computed(
     run: Run, quick: LinkedModule, slices: list[str], time: Time
 ):

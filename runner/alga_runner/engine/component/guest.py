@@ -37,6 +37,8 @@ class ComponentGuest(Guest):
 
     __slots__ = ("_lift_result", "all_bytes", "arena", "last_bytes", "max_items", "session", "started")
 
+    hides_memory = True
+
     def __init__(self, linked: LinkedComponent, limits: GuestLimits, *, max_items: int) -> None:
         """Make the store. ``max_items`` bounds the items in the lists that cross in one call."""
         super().__init__(linked, limits)

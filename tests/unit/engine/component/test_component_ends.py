@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from itertools import count
 from time import monotonic
 from typing import Any
 
@@ -23,6 +25,7 @@ from alga_runner.errors import (
 )
 from tests.support.components import call, calling, component, handler, instance, linked, run
 
+drive: Any = sys.modules["alga_runner.engine.drive"]
 MIB = 1024 * 1024
 SPIN = '(func (export "run") (loop $again (br $again)))'
 CALL_U32 = '(import "host" "call" (func $call (result i32))) (func (export "run") (result i32) (call $call))'
@@ -222,13 +225,31 @@ async def _run(of: LinkedComponent, budget: Budget) -> None:
         await run_call(guest, answerer, budget)
 
 
+@pytest.mark.parametrize(("cpu_s", "overruns"), [(0.001, False), (0.006, True)])
+def test_an_overrun_of_a_component_is_one_of_cpu_time(
+    cpu_s: float, overruns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = linked(component(handler('(func (export "run"))')))
+    while of.computes:
+        of.record_run(used_slice=False)
+    clock, cpu = count(step=0.02), count(step=cpu_s)
+    monkeypatch.setattr(drive, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(drive, "thread_time", lambda: next(cpu))
+
+    with ComponentGuest(of, of.engine.limits, max_items=10) as guest:
+        guest.instantiate()
+        drive._run_slice(guest, Budget())
+
+    assert of.overruns is overruns
+
+
 def test_polling_continues_after_each_slice() -> None:
-    count = """(func (export "run") (result i32) (local $n i32)
+    counting = """(func (export "run") (result i32) (local $n i32)
       (loop $again (local.set $n (i32.add (local.get $n) (i32.const 1)))
         (br_if $again (i32.lt_u (local.get $n) (i32.const 20000000))))
       (local.get $n))"""
 
-    with instance(linked(component(handler(count, "u32")))) as guest:
+    with instance(linked(component(handler(counting, "u32")))) as guest:
         guest.call("run")
         run(guest)
 
