@@ -44,6 +44,19 @@ GOALS = {
     "flood.short_p50_ratio": Goal("the same, while another one has short guests without end", at_most=2),
     "flood.hanging_p50_ratio": Goal("the same, while another one has host calls that hang", at_most=2),
     "flood.bodies_p50_ratio": Goal("the same, while another one sends bodies of 8 MiB", at_most=2),
+    "component.vs_wasmtime_py": Goal(
+        "a component on SpiderMonkey that calls the host eleven times, wasmtime-py / ours", at_least=1.4
+    ),
+    "component.quickjs_vs_wasmtime_py": Goal("the same on QuickJS", at_least=2.2),
+    "component.execute_vs_wasmtime_py": Goal("the same, ours a whole execution with gate and operations"),
+    "component.body64k_vs_wasmtime_py": Goal("the same without calls, with a body of 64 KiB", at_least=8),
+    "component.two_processes": Goal("executions of it a second, two processes / one", at_least=1.8),
+    "component.first_answer_ms": Goal(
+        "the first answer of a process, in ms from the end of imports, from a verified cache", at_most=60
+    ),
+    "component.private_kb_each": Goal("private KB of each that is suspended", at_most=200),
+    "component.loop_p99_ms": Goal("event loop lag, p99 in ms, among forty computing components", at_most=2),
+    "component.leak_kb_per_10k": Goal("resident KB that 10,000 executions of a kind leave, the worst kind"),
     "scale.two_processes": Goal("executions a second, two processes / one", at_least=1.9),
     "http.vs_bare_asgi": Goal("/v1/execute a second on one core / a bare ASGI echo", at_least=0.15),
     "leak.kb_per_200k": Goal("resident KB that 200,000 executions of a kind leave, the worst kind"),

@@ -17,7 +17,8 @@ from alga_runner.models import CreateScheduleInput, EndpointInfo, ScheduleInfo
 from ..child import Contestant, Counts, Work, WrongAnswer
 from .memory import own_kb, resident_kb
 
-SAMPLE = Path(__file__).resolve().parents[2] / "sample-extensions" / "scheduler-demo"
+SAMPLES = Path(__file__).resolve().parents[2] / "sample-extensions"
+SAMPLE = SAMPLES / "scheduler-demo"
 TENANTS = 100
 
 
@@ -65,7 +66,7 @@ class Suspended(Contestant):
         count = order["count"]
         server = ReticentServer(expected=count)
         bundles = MemoryBundles()
-        content_hash = bundles.add(read_bundle(SAMPLE))
+        content_hash = bundles.add(read_bundle(SAMPLES / order.get("sample", SAMPLE.name)))
         settings = Settings(max_guests=min(12_000, count + 200))
 
         async def run() -> Counts:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from ..part import Part
 from . import compile as compile_
-from . import execute, fairness, flood, hostcall, hostcall_http, http, leak, scale, server, suspended
+from . import (
+    component,
+    execute,
+    fairness,
+    flood,
+    hostcall,
+    hostcall_http,
+    http,
+    leak,
+    scale,
+    server,
+    suspended,
+)
 
 PARTS: tuple[Part, ...] = (
     execute.PART,
@@ -14,6 +26,7 @@ PARTS: tuple[Part, ...] = (
     fairness.PART,
     compile_.PART,
     flood.PART,
+    component.PART,
     scale.PART,
     http.PART,
     leak.PART,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from ..figures import Result, Spread
 from ..part import Effort, Part
@@ -18,48 +19,61 @@ def run(effort: Effort) -> Sequence[Result]:
     """One alone and both together take turns, and the one alone is now this one and now that."""
     if effort.core == effort.load_core:
         return [Result(KEY, None, note="this machine has one core")]
-    alone: dict[str, list[tuple[Batch, Batch]]] = {name: [] for name in PATHS}
-    together: dict[str, list[tuple[Batch, Batch]]] = {name: [] for name in PATHS}
-    with (
-        Child("benchmarks.contestants.alga:Execute", effort.core) as one,
-        Child("benchmarks.contestants.alga:Execute", effort.load_core) as other,
-    ):
-        counts = {path: _count(effort, (one, other), path) for path in PATHS.values()}
-        for _ in effort.rounds(_ROUNDS):
-            for name, path in PATHS.items():
-                count = counts[path]
-                alone[name].append((one.ask(path=path, count=count), other.ask(path=path, count=count)))
-                one.order(path=path, count=count)
-                other.order(path=path, count=count)
-                together[name].append((one.answer(), other.answer()))
+    orders = {name: {"path": path} for name, path in PATHS.items()}
+    alone, together = measured(effort, "benchmarks.contestants.alga:Execute", orders)
     figures: dict[str, Spread | float] = {}
     for name in PATHS:
-        singles, pairs = _rates(alone[name], "wall_s", 0.5), _rates(together[name], "wall_s")
+        singles, pairs = rates(alone[name], "wall_s", 0.5), rates(together[name], "wall_s")
         figures[f"{name}_alone_per_s"] = Spread.of(singles)
         figures[f"{name}_together_per_s"] = Spread.of(pairs)
         figures[f"{name}_ratio"] = Spread.of_ratios(pairs, singles)
         figures[f"{name}_ratio_by_cpu_time"] = Spread.of_ratios(
-            _rates(together[name], "cpu_s"), _rates(alone[name], "cpu_s", 0.5)
+            rates(together[name], "cpu_s"), rates(alone[name], "cpu_s", 0.5)
         )
     return [
         Result.ratio(
             KEY,
-            _rates(together["without_calls"], "wall_s"),
-            _rates(alone["without_calls"], "wall_s", 0.5),
+            rates(together["without_calls"], "wall_s"),
+            rates(alone["without_calls"], "wall_s", 0.5),
             counts={"executions_alone": _executions(alone), "executions_together": _executions(together)},
             figures=figures,
         )
     ]
 
 
-def _count(effort: Effort, children: Sequence[Child], path: str) -> int:
+Pairs: TypeAlias = "list[tuple[Batch, Batch]]"
+"""Of each round, the batches of both processes."""
+
+
+def measured(
+    effort: Effort, contestant: str, orders: Mapping[str, Mapping[str, str]], *, warm: int = 200
+) -> tuple[dict[str, Pairs], dict[str, Pairs]]:
+    """Two processes of ``contestant`` carry out each order, in turns: one after the other, and then both together.
+
+    ``warm`` is how often each does before.
+    """
+    alone: dict[str, Pairs] = {name: [] for name in orders}
+    together: dict[str, Pairs] = {name: [] for name in orders}
+    with Child(contestant, effort.core) as one, Child(contestant, effort.load_core) as other:
+        counts = {name: _count(effort, (one, other), order, warm) for name, order in orders.items()}
+        for _ in effort.rounds(_ROUNDS):
+            for name, order in orders.items():
+                count = counts[name]
+                alone[name].append((one.ask(count=count, **order), other.ask(count=count, **order)))
+                one.order(count=count, **order)
+                other.order(count=count, **order)
+                together[name].append((one.answer(), other.answer()))
+    return alone, together
+
+
+def _count(effort: Effort, children: Sequence[Child], order: Mapping[str, str], warm: int) -> int:
     """How many executions make a batch; each child is warm afterwards."""
-    batches = [child.ask(path=path, count=200) for child in children for _ in range(2)]
+    batches = [child.ask(count=warm, **order) for child in children for _ in range(2)]
     fastest = min(batch.wall_s / batch.done for batch in batches)
     return max(1, round(effort.size(_BATCH_S, 0.01) / fastest))
 
 
-def _rates(pairs: Sequence[tuple[Batch, Batch]], by: str, share: float = 1.0) -> list[float]:
+def rates(pairs: Pairs, by: str, share: float = 1.0) -> list[float]:
     """Executions a second of both, by the clock or by CPU time, times ``share``."""
     return [share * sum(batch.done / float(getattr(batch, by)) for batch in pair) for pair in pairs]
 

@@ -25,6 +25,12 @@ KEYS = {
     "fairness": ["fairness.loop_p99_ms", "fairness.burst_p99_ms"],
     "compile": ["compile.loop_p99_ms"],
     "flood": [f"flood.{kind}_p50_ratio" for kind in ("spinning", "short", "hanging", "bodies")],
+    "component": [
+        *(f"component.{kind}vs_wasmtime_py" for kind in ("", "quickjs_", "execute_", "body64k_")),
+        *(f"component.{kind}" for kind in ("two_processes", "first_answer_ms", "private_kb_each")),
+        "component.loop_p99_ms",
+        "component.leak_kb_per_10k",
+    ],
     "scale": ["scale.two_processes"],
     "http": ["http.vs_bare_asgi"],
     "leak": ["leak.kb_per_200k"],
@@ -38,7 +44,9 @@ unmeasurable = set()
 if find_spec("extism") is None:
     unmeasurable |= {*KEYS["execute"], *KEYS["hostcall"]}
 if len(os.sched_getaffinity(0)) == 1:
-    unmeasurable |= {*KEYS["scale"], *KEYS["http"]}
+    unmeasurable |= {*KEYS["scale"], *KEYS["http"], "component.two_processes"}
+if not os.environ.get("ALGA_BENCH_SPIDERMONKEY"):
+    unmeasurable.add("component.vs_wasmtime_py")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
