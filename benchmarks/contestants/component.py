@@ -34,7 +34,12 @@ from .component_work import ANSWERS, CASES, Case, CleanServer, bundle, wasm
 
 _SETTINGS = Settings()
 _LIMITS = SessionLimits(
-    host_calls=100_000, copied_bytes=1 << 30, request_bytes=1 << 20, items=100_000, body_bytes=1 << 20
+    host_calls=100_000,
+    copied_bytes=1 << 30,
+    request_bytes=1 << 20,
+    items=100_000,
+    body_bytes=1 << 20,
+    component_body_bytes=1 << 20,
 )
 
 
