@@ -326,7 +326,9 @@ async def find(order: dict[str, Any]) -> None:
         here.scene = order["scene"]
         metrics = (await here.client.get("/metrics")).text
         repaired = [
-            line for line in metrics.splitlines() if line.startswith("alga_server_schedule_discrepanc")
+            line
+            for line in metrics.splitlines()
+            if line.startswith("alga_server_schedule_discrepancies_total{") and not line.endswith(" 0.0")
         ]
         _, left = await here.admin("GET", "/reconciliation")
         again = await OPERATIONS[order["operation"]][1](here) if order["again"] else None
