@@ -101,7 +101,7 @@ def install_packed(author: Path, temporary: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Check, or with ``--commit`` build what is committed. 0 is good, 1 a failure."""
+    """Check, or with ``--commit`` build the committed component. 0 is good, 1 a failure."""
     committing = arguments == ["--commit"]
     try:
         if committing:

@@ -12,6 +12,7 @@ from .component.guest import ComponentGuest
 from .component.linker import LinkedComponent, Offer, holds_resource
 from .component.linker import link as link_component
 from .component.lower import Unlowerable
+from .component.stderr import read_reason
 from .component.types import FunctionType, ValueType
 from .context import engine_context
 from .cpu_thread import OVERRUN_S
@@ -64,6 +65,7 @@ __all__ = [
     "holds_resource",
     "is_component",
     "link_component",
+    "read_reason",
     "require_sound",
     "run_call",
     "run_until_blocked",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -28,6 +27,7 @@ from ..engine import (
     free_large_guest,
     holds_resource,
     link_component,
+    read_reason,
     run_call,
     run_until_blocked,
     this_thread,
@@ -55,7 +55,6 @@ from .session import SessionLimits
 T = TypeVar("T")
 
 HANDLER = "handler"
-_DIED_WORDS = re.compile(r"(?i)out of memory|memory allocation|InternalError: allocation")
 _MAX_TOLD_CHARACTERS = 500
 _BUILD_FOR_WORLD = "Build it for the world runner of guest-abi/wit."
 _BODY_SETTING = "max_component_body_bytes"
@@ -288,18 +287,15 @@ def _no_request(error: Exception) -> ExportMistyped:
 
 def _explained(error: GuestTrap, session: ComponentSession) -> GuestTrap | MemoryLimit:
     """``error`` with what the guest's runtime wrote to stderr before it died."""
-    text = session.stderr.decode("utf-8", "replace").strip()
-    if not text:
+    reason = read_reason(session.stderr.decode("utf-8", "replace"))
+    if reason is None:
         return error
-    if _DIED_WORDS.search(text):
+    if reason.is_memory:
         return MemoryLimit(
-            f"The guest ran out of memory: {text.splitlines()[0][:_MAX_TOLD_CHARACTERS]}",
+            f"The guest ran out of memory: {reason}",
             frames=error.frames,
             hint="See max_memory_mb and limits.memory_mb.",
         )
     return GuestTrap(
-        f"The handler failed: {text[:_MAX_TOLD_CHARACTERS]}",
-        trap_code=error.trap_code,
-        frames=error.frames,
-        hint=error.hint,
+        f"The handler failed: {reason}", trap_code=error.trap_code, frames=error.frames, hint=error.hint
     )

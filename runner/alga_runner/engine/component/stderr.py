@@ -1,0 +1,140 @@
+"""Reads why a guest died from what its language's runtime wrote to stderr before.
+
+QuickJS panics in Rust with the exception in Rust's notation, SpiderMonkey prints message and stack, CPython a
+traceback. Each becomes the exception, then its stack, without the runtime's own words around it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+MAX_CHARACTERS = 2_000
+"""Of a reason and its stack together."""
+
+
+_MAX_CAUSES = 5
+
+
+class Reason(NamedTuple):
+    """Why a guest died: the exception in a line or more, and the indented lines of its stack, the innermost first."""
+
+    message: str
+    stack: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Both, the stack cut to what fits."""
+        text = "\n".join((self.message[:MAX_CHARACTERS], *self.stack))
+        return (
+            text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS].rpartition("\n")[0] + "\n    ..."
+        )
+
+    @property
+    def is_memory(self) -> bool:
+        """Whether the guest had no memory left."""
+        return _MEMORY.match(self.message) is not None
+
+
+_MEMORY = re.compile(r'(?i)"?out of memory|memory allocation of \d+ bytes failed|MemoryError\b')
+_NOISE = re.compile(
+    r"(?m)^(?:note: run with `RUST_BACKTRACE=1`.*|Redirecting call to abort\(\) to mozalloc_abort)$"
+)
+_PANIC = re.compile(r"(?:^|\n)thread '[^'\n]*'(?: \(\d+\))? panicked at [^\n]*:\n")
+_TEXT = r'(?:Some\("((?:[^"\\]|\\.)*)"\)|None)'
+_QUICKJS = re.compile(rf"Exception\(Exception {{ message: {_TEXT}, stack: {_TEXT} }}\)", re.DOTALL)
+_QUICKJS_VALUE = re.compile(
+    r"Failed to call '[^'\n]*': Value\((?:String\(Ok\(\"((?:[^\"\\]|\\.)*)\"\)\)|(\w*).*)\)", re.DOTALL
+)
+_ESCAPE = re.compile(r"\\(?:u\{([0-9a-f]{1,6})\}|(.))", re.DOTALL)
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
+_TRACEBACK = "Traceback (most recent call last):\n"
+_PYTHON_PANIC = "Python function threw an unexpected exception"
+_PYTHON_RESULT = ("PyErr { type: ", ", value: ", ", traceback: ")
+_PYTHON_MEMORY = "\nobject type name: MemoryError\n"
+_QUICKJS_RESULT = re.compile(r'(expected [^:\n]*): FromJs \{ from: "([^"]*)"')
+_BETWEEN = re.compile(r"\n\n(?:The above exception was|During handling of the above)")
+_GLUE = ("export_", "/initializer.js:")
+
+
+def read_reason(stderr: str) -> Reason | None:
+    """Why the guest died, from the end of what it wrote; ``None`` if it wrote nothing."""
+    text = _NOISE.sub("", stderr).strip()
+    before, said = text, ""
+    if panics := list(_PANIC.finditer(text)):
+        before, said = text[: panics[-1].start()].strip(), text[panics[-1].end() :].strip()
+    if said.startswith(_PYTHON_PANIC):
+        return _of_python(before)
+    if said:
+        return _of_panic(said)
+    return _of_spidermonkey(text) if text else None
+
+
+def _of_panic(said: str) -> Reason:
+    if exception := _QUICKJS.search(said):
+        message, stack = (_unescaped(part or "") for part in exception.groups())
+        return Reason(message or "an exception without a message", _lines(stack))
+    if thrown := _QUICKJS_VALUE.search(said):
+        other = f"it threw a value of the type {thrown[2]}"
+        return Reason(other if thrown[1] is None else _unescaped(thrown[1]))
+    if result := _QUICKJS_RESULT.match(said):
+        return Reason(f"its result has a value of another type: {result[1]}, not {result[2]}")
+    kind, value, traceback = _PYTHON_RESULT
+    _, is_python, failure = said.partition(kind)
+    if is_python:
+        error = failure.partition(value)[2].rpartition(traceback)[0]
+        return Reason(f"its result has a value of another type: {error}")
+    return Reason(said)
+
+
+def _of_spidermonkey(text: str) -> Reason:
+    message, _, stack = text.partition("\nStack:\n")
+    name, script = _GLUE
+    lines = [
+        line
+        for line in stack.replace("\nStack:\n", "\n").splitlines()
+        if not (line.lstrip().startswith(name) and script in line)
+    ]
+    return Reason(message[-MAX_CHARACTERS:], _lines("\n".join(lines)))
+
+
+def _of_python(text: str) -> Reason:
+    *causes, last = (_of_traceback(part) for part in _tracebacks(text))
+    stack = last.stack
+    for cause in reversed(causes):
+        stack += (f"  Caused by: {cause.message}", *cause.stack)
+    return Reason(last.message, stack)
+
+
+def _tracebacks(text: str) -> list[str]:
+    before, *parts = text.split(_TRACEBACK)
+    return parts[-_MAX_CAUSES:] or [before]  # what is kept of stderr may begin within a traceback
+
+
+def _of_traceback(text: str) -> Reason:
+    """One traceback: indented lines, the innermost last, then the exception, which may have several lines."""
+    lines = text.splitlines()
+    frames = [number for number, line in enumerate(lines) if line.startswith("  File ")]
+    end = frames[-1] + 1 if frames else 0
+    while end < len(lines) and lines[end].startswith("  "):
+        end += 1
+    message = _BETWEEN.split("\n".join(lines[end:]))[0].strip()
+    if _PYTHON_MEMORY in text:
+        message = "MemoryError"
+    places = [lines[number].strip() for number in reversed(frames)]
+    return Reason(message or "an exception without a message", tuple(f"    {place}" for place in places))
+
+
+def _lines(stack: str) -> tuple[str, ...]:
+    return tuple(f"    {line.strip()}" for line in stack.splitlines() if line.strip())
+
+
+def _unescaped(text: str) -> str:
+    """A Rust string in Rust's notation, read."""
+
+    def one(escape: re.Match[str]) -> str:
+        code = int(escape[1], 16) if escape[1] else None
+        if code is None:
+            return _ESCAPED.get(escape[2], escape[2])
+        return chr(code) if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF else "\ufffd"
+
+    return _ESCAPE.sub(one, text)
