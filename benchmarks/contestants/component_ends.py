@@ -33,7 +33,9 @@ _HANDLER = """(component
   (export $http "http" (type $http-type))
   (type $request-type (record (field "http" $http)))
   (export $request "request" (type $request-type))
-  (func (export "handler") (param "request" $request) (result u32)
+  (type $response-type (record (field "status" u16)))
+  (export $response "response" (type $response-type))
+  (func (export "handler") (param "request" $request) (result $response)
     (canon lift (core func $handler) (memory $memory) (realloc $realloc))))"""
 
 _SPINNING = bytes(wasmtime.wat2wasm(_HANDLER % "(loop $again (br $again)) unreachable"))
