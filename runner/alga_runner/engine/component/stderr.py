@@ -107,7 +107,7 @@ def _of_python(text: str) -> Reason:
 
 def _tracebacks(text: str) -> list[str]:
     before, *parts = text.split(_TRACEBACK)
-    return parts[-_MAX_CAUSES:] or [before]  # what is kept of stderr may begin within a traceback
+    return parts[-_MAX_CAUSES:] or [before]  # the kept end of stderr may begin within a traceback
 
 
 def _of_traceback(text: str) -> Reason:
