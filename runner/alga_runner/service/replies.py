@@ -18,6 +18,7 @@ from ..errors import (
     BundleHashMismatch,
     EngineError,
     ExecutionError,
+    ModuleError,
     SecretDecryptFailed,
     UnknownCapabilities,
 )
@@ -71,6 +72,8 @@ def error_reply(error: AlgaError, request: ExecuteRequest, log_tail: str | None 
             text = f"engine_init_failed: {coded}"
         case SecretDecryptFailed():
             text = "secret_decrypt_failed"
+        case ModuleError() if error.hint:
+            text = f"execute_failed: {coded} {error.hint}"
         case BodyNotBase64():
             text = f"execute_failed: invalid body base64: {sentence}"
         case _:

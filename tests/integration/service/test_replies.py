@@ -13,9 +13,11 @@ import pytest
 
 from alga_runner import ExecuteRequest, Runner
 from alga_runner.bundles import BundleSource
+from alga_runner.engine import FunctionType
 from alga_runner.errors import BundleHashMismatch, BundleNotFound, EngineUnavailable
 from alga_runner.service import create_service
 from alga_runner.service.replies import failed_reply
+from tests.support.component_world import world_component
 from tests.support.patience import computes, past_its_deadline
 
 pytestmark = pytest.mark.anyio
@@ -332,3 +334,23 @@ async def test_a_request_of_the_runner_s_own_models_is_understood(client, header
     )
 
     assert response.json()["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("guest", "code", "hint"),
+    [
+        ({"imports": """(import "env" "nonsense" (func))"""}, "import_unknown", "The nearest one is"),
+        (
+            {"wasm": world_component("", handler_type=FunctionType())},
+            "export_mistyped",
+            "Build it for the world runner",
+        ),
+    ],
+)
+async def test_the_reply_for_a_refused_module_has_the_hint(
+    execute, publish, guest, code: str, hint: str
+) -> None:
+    error = failed(await execute(publish(**guest)), 500)
+
+    assert error.startswith(f"execute_failed: {code}: ")
+    assert hint in error
