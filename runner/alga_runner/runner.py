@@ -389,5 +389,5 @@ def _session_limits(settings: Settings) -> SessionLimits:
         request_bytes=settings.max_request_bytes,
         items=settings.max_items,
         body_bytes=settings.max_body_bytes,
-        component_body_bytes=min(settings.max_component_body_bytes, settings.max_body_bytes),
+        component_body_bytes=settings.max_component_body_bytes,
     )

@@ -58,6 +58,17 @@ def calling(core: str, imported: str, *, result: str = "") -> str:
         (canon lift (core func $run) (memory $memory) (realloc $realloc))))"""
 
 
+def with_realloc(text: str, body: str) -> str:
+    """``text``, whose allocator has that body."""
+    libc = f"""(core module $libc (memory (export "memory") 2)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) {body}))
+      (core instance $libc (instantiate $libc))
+      (alias core export $libc "memory" (core memory $memory))
+      (alias core export $libc "realloc" (core func $realloc))"""
+    assert LIBC in text
+    return text.replace(LIBC, libc)
+
+
 def linked(of: Component, answer: Any = None, *, suspends: bool = False) -> LinkedComponent:
     """``of``, linked to ``answer(session, *arguments)`` for every function that it imports; to nothing for ``None``."""
     offer = None if answer is None else Offer(answer, suspends)

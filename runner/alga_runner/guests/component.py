@@ -57,7 +57,6 @@ T = TypeVar("T")
 HANDLER = "handler"
 _MAX_TOLD_CHARACTERS = 500
 _BUILD_FOR_WORLD = "Build it for the world runner of guest-abi/wit."
-_BODY_SETTING = "max_component_body_bytes"
 
 
 class ComponentCodec:
@@ -75,7 +74,8 @@ class ComponentCodec:
         session, arguments = request
         operation = self._binding.operation
         limit = session.limits.request_bytes + operation.payload_bytes
-        if session.guest.last_bytes > limit:
+        # A function without a result cannot refuse: the gate cuts what it is given, such as a line of the log.
+        if session.guest.last_bytes > limit and self._type.result is not None:
             raise HostCallError(
                 HostCallCode.TOO_LARGE,
                 f"The request of {operation.name} has {session.guest.last_bytes} bytes; {limit} are allowed.",
@@ -187,6 +187,9 @@ class ComponentHost:
         """``clock_ns`` is the wall clock guests see, in nanoseconds since 1970; ``large_work`` does what takes long."""
         self._gate = gate
         self._limits = limits
+        self._body_bytes, self._body_setting = min(
+            (limits.component_body_bytes, "max_component_body_bytes"), (limits.body_bytes, "max_body_bytes")
+        )
         self._clock_ns = clock_ns
         self._large_work = large_work or LargeWorkQueue()
         self._log = GuestLog(gate)
@@ -235,13 +238,12 @@ class ComponentHost:
                     await self._log.finish(session)
                 if budget.used_s >= OVERRUN_S:
                     await free_large_guest(guest)
-            most = self._limits.component_body_bytes
-            return response_of(returned, max_body_bytes=most, setting=_BODY_SETTING)
+            return response_of(returned, max_body_bytes=self._body_bytes, setting=self._body_setting)
         finally:
             guest.close()
 
     def _body(self, request: ExecuteRequest) -> bytes | None:
-        return request_body(request, max_bytes=self._limits.component_body_bytes, setting=_BODY_SETTING)
+        return request_body(request, max_bytes=self._body_bytes, setting=self._body_setting)
 
     async def _run(
         self, guest: ComponentGuest, session: ComponentSession, document: object, budget: Budget

@@ -97,7 +97,7 @@ def plain_request(request: ExecuteRequest, body: bytes | None) -> dict[str, obje
     headers = [
         {"name": name, "value": value}
         for name, value in http.headers.items()
-        if name.lower() not in TRIGGER_HEADERS
+        if name.strip().lower() not in TRIGGER_HEADERS
     ]
     for name, member in TRIGGER_HEADERS.items():
         value = getattr(context, member)

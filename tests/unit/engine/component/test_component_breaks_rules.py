@@ -18,7 +18,7 @@ from alga_runner.errors import (
     HostFunctionMissing,
 )
 from tests.support.component_relay import LIBC
-from tests.support.components import call, calling, component, handler, instance, linked
+from tests.support.components import call, calling, component, handler, instance, linked, with_realloc
 
 SPIN = "(loop (br 0))"
 BYTES = b"x" * 1000
@@ -33,17 +33,6 @@ RETURNED = handler(
     "(list u8)",
 )
 IN_START = "(component (core module $m (func $f {}) (start $f)) (core instance (instantiate $m)))"
-
-
-def with_realloc(text: str, body: str) -> str:
-    """``text``, whose allocator has that body."""
-    libc = f"""(core module $libc (memory (export "memory") 2)
-        (func (export "realloc") (param i32 i32 i32 i32) (result i32) {body}))
-      (core instance $libc (instantiate $libc))
-      (alias core export $libc "memory" (core memory $memory))
-      (alias core export $libc "realloc" (core func $realloc))"""
-    assert LIBC in text
-    return text.replace(LIBC, libc)
 
 
 def with_post_return(text: str, body: str) -> str:
