@@ -47,12 +47,8 @@ def _write(path: Path, tokens: Mapping[str, str]) -> None:
 @contextmanager
 def bundle_folder(host: str, port: int) -> Iterator[Path]:
     """Make the empty folder for the bundles of the server that listens there; it goes when the block ends."""
+    shutil.rmtree(_bundles(host, port), ignore_errors=True)  # of a server that was killed
     folder = bundles_at(host, port)
-    shutil.rmtree(folder, ignore_errors=True)  # of a server that was killed
-    try:
-        folder.mkdir()
-    except OSError as error:
-        raise _unusable(folder, error) from None
     try:
         yield folder
     finally:
@@ -60,7 +56,19 @@ def bundle_folder(host: str, port: int) -> Iterator[Path]:
 
 
 def bundles_at(host: str, port: int) -> Path:
-    """Return where the development server that listens there has its bundles."""
+    """Return where the development server that listens there has its bundles; it is made, for this user alone.
+
+    A runner needs the folder, and may start before the server.
+    """
+    folder = _bundles(host, port)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, error) from None
+    return folder
+
+
+def _bundles(host: str, port: int) -> Path:
     return _folder() / f"bundles-{host.replace(':', '_')}-{port}"
 
 

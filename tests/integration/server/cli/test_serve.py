@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 from alga_common.cli.failures import Failure
 from alga_common.logging import JsonLines, TextLines
+from alga_common.private_files import exposure
 from alga_server import ServerSettings
 from alga_server.cli import main, serving
 from alga_server.cli.serving import listen, url_of
@@ -227,6 +228,34 @@ def test_one_line_sets_the_environment_of_the_server_that_runs(
     assert shown["ALGA_SERVER_ADMIN_TOKEN"] == secret(settings, "admin_token")
     assert shown["RUNNER_SERVICE_TOKEN"] == secret(settings, "runner_service_token")
     assert shown["BUNDLE_STORE_BASE"] == str(settings.bundle_store)
+
+
+def test_a_runner_finds_the_folder_of_bundles_before_the_server_started(
+    started: list[ServerSettings],
+) -> None:
+    result = CliRunner().invoke(main, ["serve", "--dev", "--port", "8090", "--print-env"])
+
+    folder = Path(shell(result.stdout)["BUNDLE_STORE_BASE"])
+    assert folder.is_dir()
+    assert exposure(folder) is None
+
+
+def test_a_development_server_does_not_warn_of_its_own_folder(
+    serve: Serve, started: list[ServerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exposed: list[str | None] = []
+    run = serving.serve_until_signal
+
+    def look(settings: ServerSettings, *arguments: Any, **options: Any) -> int:
+        assert settings.bundle_store is not None
+        exposed.append(exposure(settings.bundle_store))
+        return run(settings, *arguments, **options)
+
+    monkeypatch.setattr(serving, "serve_until_signal", look)
+
+    serve("--dev")
+
+    assert exposed == [None]
 
 
 def test_exports_are_quoted_for_a_shell(serve: Serve, tmp_path: Path) -> None:
