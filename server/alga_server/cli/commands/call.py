@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from http import HTTPStatus
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -63,11 +64,13 @@ def call(
     """See ``_CALL``."""
     given = with_content_type(headers, body)
 
-    async def work(admin: Admin) -> httpx.Response:
-        extension_id = (await find_install(admin, tenant, install))["extensionId"]
-        return await admin.gateway(tenant, extension_id, method, route, headers=given, body=body)
+    async def work(admin: Admin) -> tuple[Any, httpx.Response]:
+        called = await find_install(admin, tenant, install)
+        return called, await admin.gateway(
+            tenant, called["extensionId"], method, route, headers=given, body=body
+        )
 
-    response = session.ask(work)
+    called, response = session.ask(work)
 
     def report(page: Page) -> None:
         page.line(f"{response.status_code} {_phrase(response.status_code)}".rstrip())
@@ -84,6 +87,14 @@ def call(
     ]
     if dropped:
         say("hint", f"The gateway does not forward these headers to an extension: {listed(sorted(dropped))}.")
+    if response.status_code == 401:
+        say("hint", "ALGA_SERVER_GATEWAY_TOKEN must be the token that the server was started with.")
+    if not called["enabled"]:
+        name = called["extensionName"]
+        say(
+            "hint",
+            f"The install is disabled; `alga-server enable {name} --tenant {quote(tenant)}` enables it.",
+        )
     if response.status_code >= 500:
         request_id = response.headers.get("x-request-id", "")
         say(

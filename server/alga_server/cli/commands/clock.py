@@ -13,7 +13,7 @@ from alga_common.cli.options import Duration, Instant
 
 from ..options import client
 from ..session import Session
-from .runs import print_runs
+from .runs import print_runs, with_names
 
 if TYPE_CHECKING:
     from alga_common.cli.page import Page
@@ -67,7 +67,9 @@ def clock(session: Session, *, advance: timedelta | None, to: datetime | None) -
                 "The server's clock is the machine's own.",
                 hint="Start the server with `alga-server serve --dev` to put its clock forward.",
             ) from None
-        return moved
+        return (
+            moved if not moved.get("fired") else {**moved, "fired": await with_names(admin, moved["fired"])}
+        )
 
     shown = session.ask(work)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from alga_common.cli.commands import say
 from alga_common.cli.options import Since, Tenant
 from alga_common.text import minute
 
@@ -58,6 +59,8 @@ _install_option = click.option(
     "--install", metavar="INSTALL", help="Only of this install: its extension's name, or its id."
 )
 _LONGEST_RUN_S = 3600.0
+_ENABLING = {"install_disabled": "enable {install}", "schedule_disabled": "schedules enable {schedule}"}
+"""The command that ends why a run was skipped."""
 _STATUSES = ["running", "success", "error", "skipped", "lost"]
 
 
@@ -102,7 +105,7 @@ def runs(
 
     async def work(admin: Admin) -> list[Any]:
         if tenant is not None and run_id is not None:
-            return await _named(admin, tenant, [await admin.get("tenants", tenant, "runs", run_id)])
+            return await with_names(admin, [await admin.get("tenants", tenant, "runs", run_id)])
         return await _found(admin, tenant, install, schedule, status=status, since=since, limit=limit)
 
     listed = session.ask(work)
@@ -143,6 +146,9 @@ def run_now(session: Session, *, schedule: str, tenant: str, install: str | None
 
     target, run = session.ask(work)
     session.answer(run, lambda page: page.line(f"{target['name'] or target['id']} {_how(run)}."))
+    if run["reason"] in _ENABLING:
+        command = _ENABLING[run["reason"]].format(schedule=target["id"], install=target["installId"])
+        say("hint", f"`alga-server {command} --tenant {quote(tenant)}` enables it.")
     if run["status"] not in {"success", "running"}:
         click.get_current_context().exit(1)
 
@@ -173,6 +179,24 @@ def print_runs(page: Page, runs: list[Any], *, empty: str, tenants: bool = False
         for run in runs
     ]
     page.table(columns, rows, empty=empty)
+
+
+async def with_names(admin: Admin, runs: list[Any]) -> list[Any]:
+    """``runs`` with the names of their schedules and extensions; ``None`` where the schedule is gone."""
+    schedules = {
+        item["id"]: item
+        for tenant in {run["tenantId"]: None for run in runs}
+        for item in (await admin.get("tenants", tenant, "schedules"))["schedules"]
+    }
+    nothing: dict[str, Any] = {}
+    return [
+        {
+            **run,
+            "scheduleName": schedules.get(run["scheduleId"], nothing).get("name"),
+            "extensionName": schedules.get(run["scheduleId"], nothing).get("extensionName"),
+        }
+        for run in runs
+    ]
 
 
 def _print_run(page: Page, run: Any) -> None:
@@ -212,20 +236,6 @@ async def _found(
             query["scheduleId"] = (await find_schedule(admin, tenant, schedule, place))["id"]
     listed: list[Any] = (await admin.get("runs", **query))["runs"]
     return listed
-
-
-async def _named(admin: Admin, tenant: str, runs: list[Any]) -> list[Any]:
-    """``runs`` with the names of their schedules and extensions; ``None`` where the schedule is gone."""
-    schedules = {item["id"]: item for item in (await admin.get("tenants", tenant, "schedules"))["schedules"]}
-    nothing: dict[str, Any] = {}
-    return [
-        {
-            **run,
-            "scheduleName": schedules.get(run["scheduleId"], nothing).get("name"),
-            "extensionName": schedules.get(run["scheduleId"], nothing).get("extensionName"),
-        }
-        for run in runs
-    ]
 
 
 def _how(run: Any) -> str:

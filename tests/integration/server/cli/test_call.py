@@ -111,3 +111,28 @@ def test_without_the_gateway_s_token_nothing_is_called(
 )
 def test_bad_usage_asks_nothing(alga: Run, arguments: list[str]) -> None:
     assert alga("call", NAME, *arguments, "--tenant", "acme", transport=unasked()).exit_code == 2
+
+
+def test_a_call_of_a_disabled_install_names_the_command_that_enables_it(
+    alga: Run, installed: dict[str, Any]
+) -> None:
+    alga("disable", NAME, "--tenant", "acme")
+
+    result = alga(*CALL)
+
+    assert result.stdout.startswith("404 Not Found")
+    assert (
+        f"hint: The install is disabled; `alga-server enable {NAME} --tenant acme` enables it."
+        in result.stderr
+    )
+
+
+def test_a_wrong_gateway_token_is_answered_with_the_variable_s_name(
+    alga: Run, installed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALGA_SERVER_GATEWAY_TOKEN", "wrong-secret")
+
+    result = alga(*CALL)
+
+    assert "hint: ALGA_SERVER_GATEWAY_TOKEN must be the token" in result.stderr
+    assert "wrong-secret" not in result.output

@@ -231,6 +231,23 @@ def test_a_run_without_success_has_status_1(alga: Run, changes: dict[str, Any], 
 
 
 @pytest.mark.parametrize(
+    ("reason", "command"),
+    [
+        ("install_disabled", f"alga-server enable {INSTALL} --tenant acme"),
+        ("schedule_disabled", f"alga-server schedules enable {SCHEDULE} --tenant acme"),
+    ],
+)
+def test_a_run_of_what_is_disabled_names_the_command_that_enables_it(
+    alga: Run, reason: str, command: str
+) -> None:
+    skipped = {**RUN, "status": "skipped", "reason": reason}
+
+    result = alga("run-now", "Hourly", "--tenant", "acme", transport=answering([], run_now=(200, skipped)))
+
+    assert f"hint: `{command}` enables it." in result.stderr
+
+
+@pytest.mark.parametrize(
     ("schedules", "code"),
     [([], "not_found"), ([{"id": "a", "name": "Hourly"}, {"id": "b", "name": "Hourly"}], "ambiguous")],
 )
@@ -249,14 +266,16 @@ def test_the_clock_is_shown(alga: Run) -> None:
 
 def test_a_move_shows_what_fired_on_the_way(alga: Run) -> None:
     asked: list[httpx.Request] = []
-    moved = {"now": "2026-01-01T06:00:00.000Z", "fired": [RUN], "arrived": False}
+    run = {name: value for name, value in RUN.items() if name not in {"scheduleName", "extensionName"}}
+    moved = {"now": "2026-01-01T06:00:00.000Z", "fired": [run], "arrived": False}
 
     result = alga("clock", "--advance", "1d12h30m", transport=answering(asked, clock=(200, moved)))
 
     assert result.exit_code == 0
+    assert "Hourly" in result.stdout
     assert result.stdout.startswith("It is 2026-01-01T06:00:00.000Z.\n\nDUE (UTC)")
     assert "repeat the command to continue" in result.stderr
-    assert json.loads(asked[-1].content) == {"advance": {"seconds": 36.5 * 3600}}
+    assert json.loads(asked[0].content) == {"advance": {"seconds": 36.5 * 3600}}
 
 
 @pytest.mark.parametrize(
