@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
+from difflib import get_close_matches
 from functools import partial, wraps
 from importlib import import_module
 from typing import Any
@@ -63,6 +64,27 @@ class Commands(click.Group):
         if command.callback is not None:
             command.callback = self._checked(command.callback)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is named first. Raises ``UsageError`` with the nearest name for another."""
+        name = args[0]
+        if name not in self._places and not name.startswith("-") and not ctx.resilient_parsing:
+            nearest = get_close_matches(name, self._places, n=1)
+            meant = f" Did you mean {nearest[0]!r}?" if nearest else ""
+            raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options before the command. Raises ``UsageError`` for those that belong after it."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                f"No such option {error.option_name!r} before the command; options of a command go after its name.",
+                ctx,
+            ) from None
 
     def _checked(self, callback: Callable[..., Any]) -> Callable[..., Any]:
         """Check the environment once the arguments are parsed: help is for everyone."""

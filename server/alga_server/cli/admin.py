@@ -22,6 +22,12 @@ _GATEWAY_TOKEN = "ALGA_SERVER_GATEWAY_TOKEN"  # noqa: S105 - the name of a varia
 _CONNECT_S = 5.0
 _CALL_S = 3600.0
 _ANSWER_S = 60.0
+_HINTS = {
+    "already_installed": "`alga-server upgrade` moves it to another version, `alga-server grant` grants it more.",
+    "version_exists": "Give the changed extension another version in its manifest.json.",
+}
+"""The next step after a refusal, by the server's code."""
+
 T = TypeVar("T")
 
 
@@ -113,7 +119,13 @@ class Admin:
                 f"The argument {error.object!r} is not text in UTF-8.",
                 hint="Type it again, in a terminal whose encoding is UTF-8.",
             ) from None
-        except (httpx.ConnectError, httpx.ConnectTimeout):
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if why := _tls_fault(error):
+                raise Failure(
+                    "server_unreachable",
+                    f"No TLS connection to {self._place} could be made: {why}.",
+                    hint="Trust the server's authority with SSL_CERT_FILE, or use http:// for a server without TLS.",
+                ) from None
             raise Failure(
                 "server_unreachable",
                 f"No server answers at {self._place}.",
@@ -129,6 +141,7 @@ class Admin:
             raise Failure(
                 "server_unreachable",
                 f"The connection to {self._place} broke: {error or type(error).__name__}.",
+                hint="Check --server, or ALGA_SERVER_URL; the request may have been carried out.",
             ) from None
 
     def _read(self, response: httpx.Response) -> Any:
@@ -169,6 +182,7 @@ class Admin:
             fields={str(key): str(value) for key, value in fields.items()}
             if isinstance(fields, dict)
             else None,
+            hint=_HINTS.get(document["code"]),
         )
 
 
@@ -188,6 +202,17 @@ def _verifier(url: str, proxy: Proxy | None) -> ssl.SSLContext:
     return context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
+def _tls_fault(error: BaseException | None) -> str | None:
+    """Return what TLS found wrong, if that is what ``error`` was raised for."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({error.verify_message})"
+        if isinstance(error, ssl.SSLError):
+            return str(error.reason).replace("_", " ").lower()
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _token(variable: str) -> str:
     token = os.environ.get(variable, "").strip()
     if not token:
@@ -198,5 +223,9 @@ def _token(variable: str) -> str:
             hint=f"Set {variable} to the token of the server; `alga-server serve --dev --print-env` prints one.",
         )
     if not is_header_value(token):
-        raise Failure("token_invalid", f"{variable} holds characters that a header cannot carry.")
+        raise Failure(
+            "token_invalid",
+            f"{variable} holds characters that a header cannot carry.",
+            hint="Copy it again: printable ASCII on one line.",
+        )
     return token

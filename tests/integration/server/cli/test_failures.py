@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,49 @@ def test_a_server_that_is_down_is_one_sentence_with_its_url(alga: Run, name: str
     said = refused(result, "server_unreachable")
     assert said.splitlines()[0].endswith("No server answers at http://127.0.0.1:9.")
     assert "hint: Start one with `alga-server serve --dev`" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "member", "said"),
+    [
+        (ssl.SSLError, {"reason": "WRONG_VERSION_NUMBER"}, "wrong version number"),
+        (
+            ssl.SSLCertVerificationError,
+            {"verify_message": "self-signed certificate"},
+            "its certificate is not trusted (self-signed certificate)",
+        ),
+    ],
+)
+def test_tls_that_fails_is_not_called_a_server_that_is_down(
+    alga: Run, kind: type[ssl.SSLError], member: dict[str, str], said: str
+) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        fault = kind(1, "of TLS")
+        vars(fault).update(member)
+        raise httpx.ConnectError("of TLS", request=request) from fault
+
+    url = "https://127.0.0.1:9"
+    result = alga("extensions", "--server", url, transport=httpx.MockTransport(refuse))
+
+    shown = refused(result, "server_unreachable")
+    assert f"No TLS connection to {url} could be made: {said}." in shown
+    assert "SSL_CERT_FILE" in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["shedules", "--tenant", "acme"], "No such command 'shedules'. Did you mean 'schedules'?"),
+        (["--server", "http://127.0.0.1:9", "runs"], "options of a command go after its name"),
+    ],
+)
+def test_a_slip_of_the_command_line_is_answered_with_what_to_type(
+    alga: Run, line: list[str], said: str
+) -> None:
+    result = alga(*line, transport=unasked())
+
+    assert result.exit_code == 2
+    assert said in result.stderr
 
 
 def test_a_wrong_token_is_refused_with_the_variable_s_name(
