@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from shlex import quote
 
 _OWNER_ONLY = 0o600
 _EVERYONE = 0o007
@@ -47,5 +48,5 @@ def exposure(path: Path) -> str | None:
     private = "700" if stat.S_ISDIR(mode) else "600"
     return (
         f"Everyone on this machine can open {path} (mode {stat.S_IMODE(mode):04o});"
-        f" `chmod {private} {path}` prevents that."
+        f" `chmod {private} {quote(str(path))}` prevents that."
     )

@@ -365,9 +365,9 @@ def _report_capacity(engine: Engine, bounds: Bounds) -> None:
     capacity = engine.capacity
     logger.log(
         logging.WARNING if capacity.reduced else logging.INFO,
-        "Room for %s. %s.",
+        "Room for %s: %s.",
         bounds,
-        capacity.why[:1].upper() + capacity.why[1:],
+        capacity.why,
         extra={"action": "capacity"},
     )
 

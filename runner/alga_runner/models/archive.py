@@ -104,7 +104,7 @@ def _is_hidden(raw: str) -> bool:
 def _decompress(data: bytes, max_bytes: int) -> bytes:
     """The concatenated frames of ``data``, never holding much more than ``max_bytes`` of them."""
     if not data:
-        raise BundleInvalid("The bundle is empty.")
+        raise BundleInvalid("The bundle is empty.", hint="Pack it again.")
     tar = bytearray()
     decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     frame = decompressor.decompressobj()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 
 from alga_common.cli.commands import say
 from alga_common.cli.failures import Failure
@@ -49,7 +50,8 @@ def read_tokens(path: Path) -> dict[str, str]:
         if sentence := exposure(path):
             say("warning", sentence)
     except OSError as error:
-        raise _unusable(path, f"cannot be read: {error.strerror}") from None
+        hint = f"Name another, or make it: `alga-server environment > {quote(str(path))}`."
+        raise _unusable(path, f"cannot be read: {error.strerror}", hint) from None
     except UnicodeDecodeError:
         raise _unusable(path, "is not UTF-8") from None
     tokens: dict[str, str] = {}
@@ -91,9 +93,6 @@ def _nearest(name: str) -> str:
     return f": {name} is not one; the nearest is {nearest}"
 
 
-def _unusable(path: Path, why: str) -> Failure:
-    return Failure(
-        "token_file_unusable",
-        f"The token file {path} {why}.",
-        hint=f"Its lines are NAME=VALUE; names are {', '.join(TOKENS.values())}.",
-    )
+def _unusable(path: Path, why: str, hint: str | None = None) -> Failure:
+    lines = f"Its lines are NAME=VALUE; names are {', '.join(TOKENS.values())}."
+    return Failure("token_file_unusable", f"The token file {path} {why}.", hint=hint or lines)

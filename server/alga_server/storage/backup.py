@@ -41,7 +41,11 @@ def back_up(database: Path, file: Path, *, force: bool, progress: Progress) -> C
     Raises ``BackupRefused``, also for a ``file`` that exists unless ``force`` is given.
     """
     if not database.is_file():
-        raise BackupRefused("database_missing", f"There is no database {database}.")
+        raise BackupRefused(
+            "database_missing",
+            f"There is no database {database}.",
+            hint="Name the server's with --database or ALGA_SERVER_DATABASE_URL.",
+        )
     _check_target(file, database, force=force, what="file")
     draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}.partial")
     with _refusing(file):
@@ -68,7 +72,9 @@ def restore(file: Path, database: Path, *, force: bool, progress: Progress) -> C
     Raises ``BackupRefused``, also for a ``database`` that a server has open, or that exists unless ``force`` is given.
     """
     if not file.is_file():
-        raise BackupRefused("backup_missing", f"There is no backup {file}.")
+        raise BackupRefused(
+            "backup_missing", f"There is no backup {file}.", hint="Name a file that alga-server backup wrote."
+        )
     _check_target(database, file, force=force, what="database")
     with _refusing(file), closing(_open(file, "ro")) as source:
         _verified(source, file)
@@ -90,9 +96,11 @@ def _check_target(target: Path, source: Path, *, force: bool, what: str) -> None
     if not target.exists():
         return
     if target.samefile(source):
-        raise BackupRefused("same_file", f"{target} is both the database and the backup.")
+        raise BackupRefused(
+            "same_file", f"{target} is both the database and the backup.", hint="Name two files."
+        )
     if not target.is_file():
-        raise BackupRefused("file_exists", f"{target} is not a file.")
+        raise BackupRefused("file_exists", f"{target} is not a file.", hint="Name a file.")
     if not force:
         raise BackupRefused(
             "file_exists",
@@ -170,7 +178,11 @@ def _refusing(file: Path) -> Iterator[None]:
             raise _damaged(file, error) from None
         raise BackupRefused("file_unusable", f"{file} cannot be used: {error}.") from None
     except OSError as error:
-        raise BackupRefused("file_unusable", f"{file} cannot be used: {error.strerror}.") from None
+        raise BackupRefused(
+            "file_unusable",
+            f"{file} cannot be used: {error.strerror}.",
+            hint="Name a file in a folder that exists and that this user can write.",
+        ) from None
 
 
 def _sync(path: Path) -> None:

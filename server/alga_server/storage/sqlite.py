@@ -98,7 +98,8 @@ def _trouble(error: DBAPIError) -> type[DatabaseUnavailable] | None:
 def _explain(error: SQLAlchemyError, file: Path | None) -> SettingsError:
     why = error.orig if isinstance(error, DatabaseError) else error
     return SettingsError(
-        f"The database {file or 'in memory'} that database_url (ALGA_SERVER_DATABASE_URL) names is not usable: {why}."
+        f"The database {file or 'in memory'} that database_url (ALGA_SERVER_DATABASE_URL) names is not usable: {why}.",
+        hint="Name a database of an Alga server, or a new file in a folder that exists and that this user can write.",
     )
 
 

@@ -84,6 +84,14 @@ def test_a_store_that_is_there_keeps_its_mode_and_is_pointed_out(root: Path) -> 
     assert stat.S_IMODE(root.stat().st_mode) == 0o755
 
 
+def test_the_command_that_closes_a_folder_is_quoted_for_a_shell(tmp_path: Path) -> None:
+    folder = tmp_path / "two words"
+    folder.mkdir()
+    folder.chmod(0o755)
+
+    assert f"`chmod 700 '{folder}'`" in (BundleStore(folder).exposure() or "")
+
+
 def test_files_are_for_every_reader_whatever_the_umask(root: Path) -> None:
     old = os.umask(0o077)
     try:
