@@ -27,7 +27,7 @@ def diagnose(given: Mapping[str, Any], token_file: Path | None) -> list[Finding]
             values |= read_tokens(token_file)
         settings = ServerSettings.load(**values)
         if "database_url" not in settings.model_fields_set:
-            hint = "Set ALGA_SERVER_DATABASE_URL, or give --database."
+            hint = "Set ALGA_SERVER_DATABASE_URL, or give --database; ask a server in memory at its /readyz."
             return [Finding("settings", SettingsError.code, "No database is named.", hint)]
         server = Server(settings)
     except (SettingsError, Failure) as error:
