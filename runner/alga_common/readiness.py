@@ -150,13 +150,14 @@ class _Result:
             return [self._failed("check_failed", f"could not be checked ({type(error).__name__})")]
 
     def _timed_out(self) -> Finding:
-        return self._failed(TIMED_OUT, f"did not answer within {self._limit_s:g} s")
+        hint = "Look what keeps it busy, such as another program's lock or a slow disk or network."
+        return self._failed(TIMED_OUT, f"did not answer within {self._limit_s:g} s", hint)
 
     def _interrupted(self) -> Finding:
         return self._failed("check_failed", "could not be checked, because the process ends")
 
-    def _failed(self, code: str, how: str) -> Finding:
-        return Finding(self.check.name, code, f"{self.check.title} {how}.")
+    def _failed(self, code: str, how: str, hint: str | None = None) -> Finding:
+        return Finding(self.check.name, code, f"{self.check.title} {how}.", hint)
 
 
 def document(findings: Iterable[Finding], **members: Any) -> dict[str, Any]:

@@ -102,6 +102,7 @@ async def test_a_check_that_hangs_fails_alone_and_is_not_made_twice() -> None:
     await survey.findings()
 
     assert (late.code, late.sentence) == ("timed_out", "The store did not answer within 0 s.")
+    assert "Look what keeps it busy" in (late.hint or "")
     assert not fine.failed
     assert hanging.times == 1
     await survey.aclose()

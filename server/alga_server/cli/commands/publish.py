@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alga_common.cli.commands import load
-from alga_common.text import counted, listed, minute
+from alga_common.text import listed, minute
 
 from ..options import client
 from ..session import Session
@@ -70,7 +70,7 @@ def publish(session: Session, *, path: Path, only_id: bool) -> None:
         page.line(f"  extension     {published['extensionId']}")
         page.line(f"  content hash  {published['contentHash']}")
         page.line(f"  capabilities  {listed(published['capabilities'])}")
-        page.line(f"  endpoints     {counted(len(published['endpoints']), 'endpoint')}")
+        page.line(f"  endpoints     {len(published['endpoints'])}")
 
     session.answer({**published, "created": created}, report)
 
