@@ -54,7 +54,7 @@ class GivenAlga(AlgaServer):
 
 
 class Sample:
-    """The sample on a runner, in front of a server that answers what the test says."""
+    """The sample on a runner, in front of a server that gives the answers of the test."""
 
     def __init__(self, runner: Runner, alga: GivenAlga, content_hash: str) -> None:
         self.alga = alga
