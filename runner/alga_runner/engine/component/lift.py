@@ -14,6 +14,7 @@ import ctypes
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
+from weakref import WeakValueDictionary
 
 from ...errors import MessageLimit
 from . import _capi
@@ -57,6 +58,8 @@ _BYTES_AT_A_TIME = 32 * 1024
 
 string_at = ctypes.string_at
 
+_shared: WeakValueDictionary[tuple[ValueType, ResourceIn | None], Lift] = WeakValueDictionary()
+
 
 class Crossing:
     """One set of values on its way out of a guest: how many more list items it may hold, and its bytes of text so far.
@@ -94,7 +97,15 @@ _Read: TypeAlias = Callable[[Sequence[Any], int, Crossing], Any]
 
 
 def lifter(of: ValueType, resource: ResourceIn | None = None) -> Lift:
-    """A function that lifts values of type ``of``; ``resource`` is needed if it holds any."""
+    """A function that lifts values of type ``of``; ``resource`` is needed if it holds any.
+
+    Components share those of equal types: most import the same functions.
+    """
+    key = of, resource
+    return _shared.get(key) or _shared.setdefault(key, _make(of, resource))
+
+
+def _make(of: ValueType, resource: ResourceIn | None) -> Lift:
     read, unpack = _reader(of, resource), struct.Struct("<8x" + PAYLOADS[of.kind]).unpack
 
     def lift(address: int, crossing: Crossing) -> Any:

@@ -215,13 +215,14 @@ def _define_function(
         signature = FunctionType()  # its arguments are never touched
     elif offer is None:
         offer = _missing(parts, imported, "which the host does not have")
+    giver = parts.resources.giver(offer.resource) if holds_resource(signature) else None
     function = ComponentFunction(
         imported.interface,
         imported.name,
         signature,
         offer.answer,
         tuple(lifter(param, resource_in) for _, param in signature.params),
-        lowerer(signature.result, parts.resources.giver(offer.resource)) if signature.result else None,
+        lowerer(signature.result, giver) if signature.result else None,
     )
     index = len(parts.functions)
     parts.functions.append(function)

@@ -14,6 +14,7 @@ import ctypes
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeAlias
+from weakref import WeakValueDictionary
 
 from . import _capi
 from .lift import PAYLOADS
@@ -125,12 +126,23 @@ class ResourceOut(Protocol):
 Lower: TypeAlias = Callable[[Any, Arena], int]
 """Writes a value; returns its address."""
 
+_shared: WeakValueDictionary[ValueType, Lower] = WeakValueDictionary()
+
 _Write: TypeAlias = Callable[[Any, Arena], Iterable[Any]]
 """Writes what a value refers to; returns the numbers of its payload."""
 
 
 def lowerer(of: ValueType, resource: ResourceOut | None = None) -> Lower:
-    """A function that lowers values of type ``of``, and raises ``Unlowerable`` for any other."""
+    """A function that lowers values of type ``of``, and raises ``Unlowerable`` for any other.
+
+    Components share those of equal types that hold no resource.
+    """
+    if resource is not None:
+        return _make(of, resource)
+    return _shared.get(of) or _shared.setdefault(of, _make(of, None))
+
+
+def _make(of: ValueType, resource: ResourceOut | None) -> Lower:
     write = _writer(of, resource)
     pack, number = struct.Struct("<B7x" + PAYLOADS[of.kind]).pack, _kind(of)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alga_runner.engine import Component, LinkedComponent, ValueType
+from alga_runner.engine.component import lift, lower
 from alga_runner.engine.component.lower import Unlowerable
 from alga_runner.errors import HostFunctionMissing, MessageLimit
 from tests.support.component_relay import relay, value_types, values
@@ -82,6 +84,20 @@ def test_an_answer_that_does_not_fit_its_type_ends_the_guest_with_the_function(a
 
     with instance(of) as guest, pytest.raises(HostFunctionMissing, match="test:relay/host f0"):
         call(guest, "f0", {"name": "x", "age": 1})
+
+
+def test_components_share_what_reads_and_writes_their_values_and_free_it_with_the_last() -> None:
+    gc.collect()
+    before = len(lift._shared), len(lower._shared)
+
+    first, second = relayed(RECORD), relayed(RECORD)
+
+    (one,), (other,) = first.functions, second.functions
+    assert one.lower is other.lower
+    assert one.lifts == other.lifts
+    del first, second, one, other
+    gc.collect()
+    assert (len(lift._shared), len(lower._shared)) == before
 
 
 def test_an_argument_that_does_not_fit_its_type_is_refused_before_anything_runs() -> None:
