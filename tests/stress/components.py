@@ -44,7 +44,11 @@ ENDINGS: dict[str, tuple[bytes, str, dict[str, int]]] = {
         {},
     ),
     "late misfit": (world_component(CALLS + OK, DRIFTED), "host_function_missing", {}),
-    "deadline in a host call": (world_component(CALLS + OK, [LIST]), "deadline_exceeded", {"timeout_ms": 1}),
+    "deadline in a host call": (
+        world_component(CALLS + SPIN + OK, [LIST]),
+        "deadline_exceeded",
+        {"timeout_ms": 1},
+    ),
     "cancelled in a host call": (world_component(CALLS + OK, [LIST]), "cancelled", {}),
     "cpu limit": (world_component(SPIN + OK), "cpu_limit", {"cpu_ms": 1}),
     "cpu limit after return": (world_component(BODY, post_return=SPIN), "cpu_limit", {"cpu_ms": 1}),
