@@ -129,6 +129,7 @@ lock: ## Recompile the locks from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra postgres -c requirements/runtime.txt -o requirements/dev.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra bench -c requirements/dev.txt -o requirements/bench.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:guests -o requirements/guests.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:components -o requirements/components.txt
 	@$(LOCK) --upgrade --resolution lowest-direct pyproject.toml --extra build --extra dev --extra postgres -o requirements/oldest.txt
 	@$(LOCK) --upgrade pyproject.toml --extra build --extra dev --extra postgres -o requirements/newest.txt
 

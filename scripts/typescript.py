@@ -38,7 +38,13 @@ SOURCES = (
 )
 """What the component is built from."""
 ENGINES = ("quickjs", "spidermonkey")
-TESTS = ("sample-extensions/scheduler-typescript", "tests/contract/test_typescript_values.py")
+TESTS = (
+    "sample-extensions/scheduler-typescript",
+    "sample-extensions/tests",
+    "tests/contract/test_typescript_values.py",
+    "-k",
+    "typescript",
+)
 INSTALL = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 
 
