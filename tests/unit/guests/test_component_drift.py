@@ -26,7 +26,7 @@ from alga_runner.guests.session import SessionLimits
 from alga_runner.models import KNOWN_CAPABILITIES, ExecutionContext
 from alga_runner.telemetry import Telemetry
 from tests.support.component_relay import value_types, values
-from tests.support.component_world import WORLD, world_component
+from tests.support.component_world import OK, WORLD, world_component
 from tests.support.components import component, instance, linked
 
 TEXT = ValueType("string")
@@ -170,3 +170,48 @@ async def test_a_response_of_another_type_is_invalid_and_says_where(observe, res
 
     assert observation.error.code == "invalid_response"
     assert words in str(observation.error)
+
+
+def listing(*, error: tuple[str, ...] = ("internal",), **members: ValueType) -> FunctionType:
+    """A ``get-endpoints`` whose records have these members, and whose error has these cases."""
+    cases = ValueType("enum", names=error)
+    return FunctionType(
+        (), ValueType("result", element=ValueType("list", element=record(**members)), error=cases)
+    )
+
+
+ENDPOINTS = "scheduler get-endpoints"
+ANSWERS_CASE = """(call $scheduler.get-endpoints (i32.const 512))
+  (i32.store16 (i32.const 0) (i32.add (i32.const 200)
+    (i32.add (i32.load8_u (i32.const 512)) (i32.load8_u (i32.const 516)))))
+  (i32.store (i32.const 4) (i32.const 0)) (i32.store (i32.const 8) (i32.const 0)) (i32.const 0)"""
+"""Answers 200 for an empty list, and 201 and the number of the case for an error."""
+
+
+@pytest.mark.anyio
+async def test_a_function_that_the_host_does_not_know_fails_only_in_its_call(observe) -> None:
+    imports = {"scheduler pause-everything": FunctionType(), "telepathy send": FunctionType()}
+
+    unused = await observe(world_component(imports=imports))
+    used = await observe(world_component("(call $telepathy.send)" + OK, imports))
+
+    assert unused.response is not None
+    assert used.error.code == "host_function_missing"
+    assert "The component called alga:extension/telepathy send, which the host does not have" in str(
+        used.error
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("cases", "status"),
+    [(("denied", "internal"), 201), (("not-found", "internal"), 202), (("a", "b", "c"), 203)],
+)
+async def test_an_error_is_the_nearest_case_that_the_component_has(observe, cases, status: int) -> None:
+    of = listing(error=cases, id=TEXT)
+
+    observation = await observe(world_component(ANSWERS_CASE, {ENDPOINTS: of}))
+
+    assert observation.response is not None
+    assert observation.response.status == status
+    assert [call.status for call in observation.host_calls] == ["denied"]
