@@ -236,3 +236,28 @@ def test_a_result_that_was_never_taken_is_freed_with_its_guest(monkeypatch: pyte
         assert freed == []
 
     assert len(freed) == 1
+
+
+def test_components_inside_a_component_call_each_other() -> None:
+    memory = """(memory (export "memory") 1)
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 16)"""
+    of = component(f"""(component
+      (component $callee
+        (core module $m {memory} (func (export "f") (param i32 i32) (result i32) (local.get 1)))
+        (core instance $m (instantiate $m))
+        (func (export "f") (param "text" string) (result u32) (canon lift (core func $m "f")
+          (memory (core memory $m "memory")) (realloc (core func $m "realloc")))))
+      (instance $callee (instantiate $callee))
+      (component $caller
+        (import "f" (func $f (param "text" string) (result u32)))
+        (core module $libc {memory}) (core instance $libc (instantiate $libc))
+        (core func $f (canon lower (func $f) (memory (core memory $libc "memory"))))
+        (core module $m (import "host" "f" (func $f (param i32 i32) (result i32)))
+          (func (export "run") (result i32) (call $f (i32.const 0) (i32.const 5))))
+        (core instance $m (instantiate $m (with "host" (instance (export "f" (func $f))))))
+        (func (export "run") (result u32) (canon lift (core func $m "run"))))
+      (instance $caller (instantiate $caller (with "f" (func $callee "f"))))
+      (export "run" (func $caller "run")))""")
+
+    with instance(linked(of)) as guest:
+        assert call(guest, "run") == 5
