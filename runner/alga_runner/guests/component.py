@@ -299,5 +299,8 @@ def _explained(error: GuestTrap, session: ComponentSession) -> GuestTrap | Memor
             hint="See max_memory_mb and limits.memory_mb.",
         )
     return GuestTrap(
-        f"The handler failed: {reason}", trap_code=error.trap_code, frames=error.frames, hint=error.hint
+        f"The handler failed: {reason}",
+        trap_code=error.trap_code,
+        frames=error.frames,
+        hint="The first line of its stack is where it failed." if reason.stack else error.hint,
     )
