@@ -41,6 +41,8 @@ _ROUNDS = 12
 _BATCH_S = 0.15
 _COMPUTING = 40
 _SCALED_TO = 10_000
+_WARM = 2_000
+"""Executions after which the process does not grow any more: it does for the first 1,200."""
 _KINDS = {"ok": 5_000, "trap": 20_000, "host_error": 5_000, "killed": 5_000, "deadline": 2_000}
 """How many are counted of each kind, if there is time."""
 
@@ -195,6 +197,7 @@ def _left(effort: Effort) -> Result:
     figures: dict[str, float] = {}
     counts: dict[str, int] = {}
     with Child("benchmarks.contestants.component_ends:Leak", effort.core) as child:
+        child.ask(kind="ok", count=effort.size(_WARM, 2))
         for kind, full in _KINDS.items():
             count, left_kb = leak.left(child, kind, effort.size(full // leak.PIECES, 2))
             figures[f"{kind}_kb_per_10k"] = left_kb * _SCALED_TO / count
