@@ -75,7 +75,7 @@ class Among(ExecuteComponent):
             async with anyio.create_task_group() as spinners:
                 for _ in range(guests):
                     spinners.start_soon(spin)
-                async with anyio.create_task_group() as others, probed(self.runner, light) as lag:
+                async with probed(self.runner, light) as lag, anyio.create_task_group() as others:
                     others.start_soon(answer)
                     await anyio.sleep(seconds * 0.9)
                     others.cancel_scope.cancel()
