@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from alga_common.signals.wakeup import signals_wake_the_loop
+
 
 class _Running(threading.local):
     guest: Any = None
@@ -31,7 +33,10 @@ deferred_signals: list[int] = []
 
 @contextmanager
 def deferred_interrupts() -> Iterator[None]:
-    """Within this context SIGINT reaches its handler only between polls. Without effect outside the main thread."""
+    """Within this context SIGINT reaches its handler only between polls, and wakes the loop if that waits.
+
+    Without effect outside the main thread.
+    """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield
@@ -39,7 +44,8 @@ def deferred_interrupts() -> Iterator[None]:
     deferring = _deferring(handler)
     signal.signal(signal.SIGINT, deferring)
     try:
-        yield
+        with signals_wake_the_loop():
+            yield
     finally:
         if signal.getsignal(signal.SIGINT) is deferring:
             signal.signal(signal.SIGINT, handler)

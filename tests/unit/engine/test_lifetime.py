@@ -184,6 +184,47 @@ except KeyboardInterrupt:
     assert (code, out, err) == (0, "interrupted 0", "")
 
 
+def test_ctrl_c_as_the_loop_is_about_to_wait_is_not_left_until_the_guest_ends():
+    code, out, err = outcome(
+        SPINNING
+        + """
+about_to_wait = threading.Event()
+
+def interrupt():  # in a thread of its own, since it is not to end the system call that waits
+    about_to_wait.wait()
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+async def main():
+    linked = link()
+    with deferred_interrupts():
+        task = asyncio.ensure_future(run(linked, "spin"))
+        await until_in_the_cpu_thread(task)
+        sys.setswitchinterval(100)  # no thread runs before this one waits
+        for _ in range(100):
+            await asyncio.sleep(0)
+        selector = asyncio.get_running_loop()._selector
+        select = selector.select
+        def announced(timeout):
+            if timeout != 0:
+                about_to_wait.set()
+            ready = select(timeout)
+            if timeout != 0 and not ready:
+                print("late")
+            return ready
+        threading.Thread(target=interrupt).start()
+        selector.select = announced
+        await asyncio.wait([task], timeout=20)
+
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    )
+
+    assert (code, out, err) == (0, "interrupted", "")
+
+
 def test_two_loops_in_two_threads_run_guests_side_by_side():
     code, out, err = outcome("""
         linked = link()
