@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from ..environment import EnvironmentFault
+from ..signals.interrupts import interruptible
 from ..text import escape_controls
 from .failures import Failure, print_document
 from .streams import OutputFault, hold_standard_streams, is_left_reader, settle_standard_streams
@@ -36,7 +37,7 @@ class Commands(click.Group):
 
     ``places`` maps a command to where it is: ``package.module:name``. ``check`` looks at the environment before any
     command starts. ``explain`` turns what a command raised into a ``Failure``. Exit status: 1 for a failure, 2 for bad
-    usage (click's own), 130 for Ctrl-C. With ``--debug`` the exception is raised, with its traceback.
+    usage (click's own), 130 for Ctrl-C (``signals``). With ``--debug`` the exception is raised, with its traceback.
     """
 
     def __init__(
@@ -110,9 +111,13 @@ class Commands(click.Group):
             return run()
         hold_standard_streams()
         try:
-            status = self._status(run)
-        finally:
-            settle_standard_streams()
+            with interruptible():
+                try:
+                    status = self._status(run)
+                finally:
+                    settle_standard_streams()
+        except KeyboardInterrupt:
+            status = INTERRUPTED
         sys.exit(status)
 
     def _status(self, run: Callable[[], int | None]) -> int:

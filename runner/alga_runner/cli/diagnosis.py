@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import anyio
-
 from alga_common.cli.doctor import setting_finding
 from alga_common.readiness import OK, Finding
+from alga_common.signals.coroutines import run
 
 from ..engine import check_in_subprocess
 from ..errors import AlgaError
@@ -27,7 +26,7 @@ def diagnose(given: Mapping[str, Any], *, require_token: bool) -> list[Finding]:
         runner = Runner(settings)
     except AlgaError as error:
         return [setting_finding(explain(error))]
-    return anyio.run(_diagnose, runner, settings, require_token)
+    return run(_diagnose, runner, settings, require_token)
 
 
 async def _diagnose(runner: Runner, settings: Settings, require_token: bool) -> list[Finding]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import anyio
 import click
 
 from alga_common.audit import program_log
@@ -13,6 +12,7 @@ from alga_common.cli.commands import load
 from alga_common.cli.streams import announce
 from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import warn_of_ignored
+from alga_common.signals.coroutines import run
 
 from .. import workers as workers_of
 from ..settings import UPSTREAM_VARIABLES, Settings
@@ -32,7 +32,7 @@ def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_
     if workers == 1:
         load("alga_runner.engine:check_in_subprocess")()  # a supervisor needs no engine
 
-    async def run() -> int:
+    async def serving() -> int:
         where: dict[str, Any] = {
             "host": host,
             "port": port,
@@ -50,5 +50,5 @@ def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_
             program.started(url)
             announce(logger, url, lambda: click.echo(f"alga-runner listening on {url}"))
 
-        program.status = anyio.run(run)
+        program.status = run(serving)
     return program.status

@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
-import anyio
 import httpx
 
 from alga_common.cli.failures import Failure
 from alga_common.http.proxies import Proxy, environment_proxy
 from alga_common.http.semantics import is_header_value
 from alga_common.http.tls import tls_for
+from alga_common.signals.coroutines import run as run_coroutine
 
 _TOKEN = "ALGA_SERVER_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
 _GATEWAY_TOKEN = "ALGA_SERVER_GATEWAY_TOKEN"  # noqa: S105 - the name of a variable
@@ -193,7 +193,7 @@ def run(url: str, transport: httpx.AsyncBaseTransport | None, work: Callable[[Ad
         async with Admin(url, transport=transport) as admin:
             return await work(admin)
 
-    return anyio.run(session)
+    return run_coroutine(session)
 
 
 def _verifier(url: str, proxy: Proxy | None) -> ssl.SSLContext:

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from shlex import quote
 
-import anyio
 import click
 
 from alga_common.audit import log_command
 from alga_common.cli.failures import print_document
+from alga_common.signals.coroutines import run
 from alga_common.text import escape_controls, size
 
 from ..errors import BackupRefused
@@ -28,7 +28,7 @@ logger = logging.getLogger("alga_server")
 
 def migrate(database_url: str | None, *, check: bool, as_json: bool) -> bool:
     """Migrate the database, or only ``check`` it, and print its revision; return whether it is this version's."""
-    before, newest = anyio.run(_carry_out, _named(database_url), check), head()
+    before, newest = run(_carry_out, _named(database_url), check), head()
     if not check and before != newest:
         log_command(logger, "migrate", from_revision=before, to_revision=newest)
     current = before == newest or not check

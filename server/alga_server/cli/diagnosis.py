@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from alga_common.cli.doctor import setting_finding
 from alga_common.cli.failures import Failure
 from alga_common.readiness import OK, Finding
+from alga_common.signals.coroutines import run
 from alga_runner.errors import SettingsError
 
 from ..app import Server
@@ -32,7 +31,7 @@ def diagnose(given: Mapping[str, Any], token_file: Path | None) -> list[Finding]
         server = Server(settings)
     except (SettingsError, Failure) as error:
         return [setting_finding(explain(error))]
-    return [Finding("settings", OK, "The settings can be used."), *anyio.run(_diagnose, server)]
+    return [Finding("settings", OK, "The settings can be used."), *run(_diagnose, server)]
 
 
 async def _diagnose(server: Server) -> list[Finding]:

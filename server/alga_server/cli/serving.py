@@ -25,6 +25,7 @@ from alga_common.cli.failures import Failure, print_document
 from alga_common.cli.streams import announce
 from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import configure_logging, stream_handler, warn_of_ignored
+from alga_common.signals.coroutines import run
 
 from ..app import Server
 from ..settings import UPSTREAM_VARIABLES, ServerSettings
@@ -192,7 +193,7 @@ def serve_until_signal(
         return status
 
     with listener:
-        return anyio.run(serve)
+        return run(serve)
 
 
 class _Serving(uvicorn.Server):

@@ -106,7 +106,19 @@ def test_a_reader_that_is_gone_is_no_news(arguments: list[str]) -> None:
 def test_ctrl_c_ends_a_spinning_guest_quietly(extension, again: int) -> None:
     path = extension("(loop (br 0))")
     process = subprocess.Popen(
-        [sys.executable, "-c", WHEN_RUNNING, "invoke", path, "POST", "/go", "--timeout", "60000"],
+        [
+            sys.executable,
+            "-X",
+            "faulthandler",
+            "-c",
+            WHEN_RUNNING,
+            "invoke",
+            path,
+            "POST",
+            "/go",
+            "--timeout",
+            "60000",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -116,11 +128,57 @@ def test_ctrl_c_ends_a_spinning_guest_quietly(extension, again: int) -> None:
 
     for _ in range(again):
         process.send_signal(signal.SIGINT)
-    shown, said = process.communicate(timeout=60)
+    try:
+        shown, said = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # its threads' stacks, from faulthandler
+        pytest.fail("It did not end.\n" + process.communicate()[1])
 
     assert (shown, said) == ("", "")
     # The shell reports 130 for both: an exit with 130, and, of a process interrupted again while it ends, the signal.
     assert process.returncode in ({130} if again == 1 else {130, -signal.SIGINT})
+
+
+INTERRUPTED = """
+import signal, sys
+import anyio
+import alga_runner.cli.invoke.invocation as invocation
+async def carry_out(_):
+    signal.raise_signal(signal.SIGINT)
+    try:
+        await anyio.sleep_forever()
+    finally:
+        end()
+invocation._carry_out = carry_out
+from alga_runner.cli import main
+"""
+"""``alga-runner invoke`` that gets Ctrl-C, and calls ``end()`` as it ends."""
+
+
+def test_a_second_ctrl_c_ends_a_command_in_the_middle_of_its_ending(extension) -> None:
+    script = f"""{INTERRUPTED}
+def end():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        print("interrupted in the middle", file=sys.stderr)
+main(["invoke", {extension()!r}, "POST", "/go"])
+"""
+
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_what_goes_wrong_after_ctrl_c_is_no_news(extension) -> None:
+    script = f"""{INTERRUPTED}
+def end(): raise RuntimeError("oops")
+main(["invoke", {extension()!r}, "POST", "/go"])
+"""
+
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 def test_ctrl_c_while_a_body_is_typed_ends_quietly(extension) -> None:

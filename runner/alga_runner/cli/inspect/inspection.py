@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-import anyio
-
 from alga_common.bundle_layout import WASM
+from alga_common.signals.coroutines import run
 
 from ...bundles import Bundle, read_bundle
 from ...bundles.read import read_archive
@@ -170,7 +169,7 @@ def _describe(inspection: Inspection, wasm: bytes) -> None:
     """Fill in the module's imports and exports. Raises the ``ModuleError`` for which a runner would refuse it."""
     settings = Settings.load()
     require_size(wasm, settings.max_module_bytes)
-    module = anyio.run(_loaded, settings, wasm)
+    module = run(_loaded, settings, wasm)
     known = known_imports()
     if isinstance(module, Component):
         inspection.abi = ["component"]

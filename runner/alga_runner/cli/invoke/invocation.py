@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio
 import click
 
 from alga_common.http.semantics import TO_GUEST
+from alga_common.signals.coroutines import run
 
 from ...bundles import read_bundle
 from ...capabilities import OPERATIONS
@@ -92,7 +92,7 @@ def carry_out(invocation: Invocation) -> Outcome:
     manifest = read_bundle(invocation.path).manifest
     _check_grants(invocation, manifest)
     check_in_subprocess()
-    return anyio.run(_carry_out, invocation)
+    return run(_carry_out, invocation)
 
 
 async def _carry_out(invocation: Invocation) -> Outcome:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-import anyio
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text
@@ -16,6 +15,7 @@ from rich.text import Text
 from alga_common.cli.commands import say
 from alga_common.cli.failures import print_document
 from alga_common.cli.page import Page
+from alga_common.signals.coroutines import run
 from alga_common.text import counted, escape_controls, size
 
 from ...settings import Settings
@@ -72,7 +72,7 @@ def precompile(paths: Sequence[str], *, code_cache: str | None, jobs: int | None
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     sources = find_sources(paths)
     with Progress(len(sources)) as progress:
-        results = anyio.run(precompile_all, settings, sources, progress)
+        results = run(precompile_all, settings, sources, progress)
     if as_json:
         _print_json(results)
     else:
