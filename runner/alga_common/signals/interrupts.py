@@ -1,8 +1,8 @@
 """Ctrl-C of a command: the first ends it in order, the second ends the process.
 
 Python's own handler raises ``KeyboardInterrupt`` between any two bytecodes, at every Ctrl-C. A second one met the event
-loop as it closed, a lock as it was taken, or the interpreter's end: threads that were never stopped kept the
-process for ever, or a traceback was printed. So the first Ctrl-C leaves the next one to the system, which ends the
+loop as it closed, a lock as it was taken, or the interpreter's end, and printed a traceback; threads that were never
+stopped could have kept the process. So the first Ctrl-C leaves the next one to the system, which ends the
 process in any state.
 """
 
