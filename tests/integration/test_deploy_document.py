@@ -83,8 +83,9 @@ class Machine:
         install = 'for a; do shift; case "$a" in alga-*|-o|-g) ;; *) set -- "$@" "$a" ;; esac; done'
         self._tool("install", f'{install}; exec {shutil.which("install")} "$@"')
         # The packages of this process stand in for an index.
+        packages = shlex.quote(packages)
         pth = f'for place in "$3"/lib/*/site-packages; do echo {packages} > "$place/there.pth"; done'
-        self._tool("python3", f'{sys.executable} "$@" && {pth}')
+        self._tool("python3", f'{shlex.quote(sys.executable)} "$@" && {pth}')
         (root / "etc/systemd/system").mkdir(parents=True)
         (root / "path/to").mkdir(parents=True)
         (root / "path/to/alga-runner").symlink_to(ROOT)
