@@ -33,7 +33,7 @@ from alga_server import OffsetClock, Server, ServerSettings
 from tests.support.bundles import make_archive, manifest_api
 from tests.support.patience import PATIENCE_S
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.routes]
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
 CHECKS = [

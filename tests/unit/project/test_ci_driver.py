@@ -14,6 +14,7 @@ TARGETS = [
     "check",
     "test",
     "test-processes",
+    "test-routes",
     "test-others",
     "test-oldest",
     "test-newest",
