@@ -55,8 +55,8 @@ demo: setup ## Run a sample extension against the embedded Alga server
 # ---- Prove --------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: setup-dev ## Run the tests, save those that the next three targets run; ARGS go to pytest
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not processes and not routes and not bench" $(ARGS)
+test: setup-dev ## Run the tests, save those that the next four targets run; ARGS go to pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not processes and not routes and not components and not bench" $(ARGS)
 
 .PHONY: test-processes
 test-processes: setup-dev ## Run the tests that start, stop and kill whole runners and servers
@@ -65,6 +65,10 @@ test-processes: setup-dev ## Run the tests that start, stop and kill whole runne
 .PHONY: test-routes
 test-routes: setup-dev ## Send generated requests to every route of the server, a few each
 	@$(BIN)/python -m pytest --quiet -n $(JOBS) --dist load -m routes $(ARGS)
+
+.PHONY: test-components
+test-components: setup-dev ## Run the tests of components with a language's runtime inside, which compile for seconds
+	@$(BIN)/python -m pytest --quiet -n $(JOBS) --dist loadfile -m components $(ARGS)
 
 .PHONY: alerts-check
 alerts-check: setup-dev ## Check the alerts under deploy/prometheus with promtool, which is fetched if it is missing, and run their tests
@@ -116,7 +120,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-processes, test-routes, test-others, test-oldest, test-newest, test-postgres, alerts-check, test-bench, demo, samples-check, guests-check and components, each even after failures, and end with a table
+ci: ## Run check, test, test-processes, test-routes, test-components, test-others, test-oldest, test-newest, test-postgres, alerts-check, test-bench, demo, samples-check, guests-check and components, each even after failures, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,14 @@ from tests.support.samples import sample_folder
 NAMES = ["Hourly sync", "Nightly full sync"]
 
 
-@pytest.fixture(scope="module", params=["scheduler-typescript", "scheduler-rust", "scheduler-python"])
+SAMPLES = [
+    "scheduler-rust",
+    pytest.param("scheduler-typescript", marks=pytest.mark.components),
+    pytest.param("scheduler-python", marks=pytest.mark.components),
+]
+
+
+@pytest.fixture(scope="module", params=SAMPLES)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sample_folder(request.param, tmp_path_factory)
 

@@ -24,7 +24,7 @@ from alga_runner.bundles import Bundle, MemoryBundles
 from alga_runner.errors import HostCallCode, HostCallError
 from tests.support.requests import execute_request
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.components]
 
 SAMPLE = Path(__file__).parents[2] / "sample-extensions" / "scheduler-typescript"
 WASM = Path(os.environ.get("SAMPLE_WASM", SAMPLE / "dist" / "main.wasm")).read_bytes()

@@ -15,6 +15,7 @@ TARGETS = [
     "test",
     "test-processes",
     "test-routes",
+    "test-components",
     "test-others",
     "test-oldest",
     "test-newest",
