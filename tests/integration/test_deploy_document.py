@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -166,7 +167,12 @@ def test_the_commands_set_up_a_server_and_a_runner_that_are_ready(tmp_path: Path
         stack.enter_context(machine.started("alga-server", "--port", server, **urls))
         own = ("--port", runner, "--server-url", f"http://127.0.0.1:{server}", "--workers", "1")
         stack.enter_context(machine.started("alga-runner", *own, **urls))
+        assert ask.startswith("curl ")
+        assert "--retry" in ask
         url = shlex.split(ask)[-1].replace("8090", server)
-        answer = httpx.get(url, timeout=PATIENCE_S, trust_env=False)
+        # As curl's --retry: the server keeps what it found for a moment, from before the runner listened.
+        until = time.monotonic() + PATIENCE_S
+        while (answer := httpx.get(url, timeout=PATIENCE_S, trust_env=False)).status_code == 503:
+            assert time.monotonic() < until, answer.text
 
     assert (answer.status_code, set(answer.json()["checks"].values())) == (200, {"ok"})
