@@ -140,7 +140,7 @@ class World:
         """The member of the one schedule, as an admin, a guest and a handler see it; then the schedule is deleted."""
         try:
             [by_admin] = (await self.admin("GET", "/schedules")).json()["schedules"]
-            [by_guest] = (await self.guest(LIST, b"\x80"))["ok"]
+            [by_guest] = (await self.guest(LIST, b"\x80"))["ok"]["schedules"]
             request = await self.fired(schedule_id)
         finally:
             await self.admin("DELETE", f"/schedules/{schedule_id}")
@@ -220,8 +220,8 @@ def nested(levels: int) -> list[Any]:
 @example(payload={"\udfff": 1})
 @example(payload=[float("inf"), -0.0])
 @example(payload=[2**53 + 1])
+@example(payload=nested(28))
 @example(payload=nested(29))
-@example(payload=nested(30))
 @example(payload={"": ["\0", "\ufffe", 2**53, -0.0, 1e308, 5e-324]})
 async def test_a_payload_that_an_admin_may_give_is_read_by_all(world: World, payload: Any) -> None:
     created = await world.admin(
@@ -237,7 +237,7 @@ async def test_a_payload_that_an_admin_may_give_is_read_by_all(world: World, pay
 
 @EVERY
 @given(payload=documents)
-@example(payload=Form(b"\x91" * 29 + b"\x90", None))
+@example(payload=Form(b"\x91" * 27 + b"\x90", None))
 @example(payload=Form(b"\x91" * 28 + b"\x90", None))
 @example(payload=Form(b"\x81\xa1a\xca\x80\0\0\0", None))
 @example(payload=Form(b"\x83\xa1a\xca\x3f\x80\0\0\xa1b\xcc\x80\xa1b\xcc\x81", None))

@@ -15,15 +15,16 @@ export class SchedulerHost {
   list(): Result<Array<ScheduleInfo>> {
     const request = encode(Value.map());
     const reply = takeReply(abi.schedulerList(request.dataStart, request.length, SCRATCH, SCRATCH_SIZE));
-    return listOf<ScheduleInfo>(reply, decodeSchedule);
+    return listOf<ScheduleInfo>(reply, "schedules", decodeSchedule);
   }
 
   /** One schedule; neither value nor error when this install has none with that id. */
   get(scheduleId: string): Result<ScheduleInfo> {
     const request = encode(reference(scheduleId));
     const reply = takeReply(abi.schedulerGet(request.dataStart, request.length, SCRATCH, SCRATCH_SIZE));
-    const found = reply.error === null && !reply.value.isNil();
-    return new Result<ScheduleInfo>(found ? decodeSchedule(reply.value) : null, reply.error);
+    const found = reply.value.get("schedule");
+    if (found === null || found.isNil()) return new Result<ScheduleInfo>(null, reply.error);
+    return new Result<ScheduleInfo>(decodeSchedule(found), null);
   }
 
   create(input: CreateScheduleInput): CreateScheduleResult {
@@ -52,7 +53,7 @@ export class SchedulerHost {
     const reply = takeReply(
       abi.schedulerGetEndpoints(request.dataStart, request.length, SCRATCH, SCRATCH_SIZE),
     );
-    return listOf<EndpointInfo>(reply, decodeEndpoint);
+    return listOf<EndpointInfo>(reply, "endpoints", decodeEndpoint);
   }
 }
 
@@ -62,7 +63,7 @@ export class ContextHost {
     const request = encode(Value.map());
     const reply = takeReply(abi.contextGet(request.dataStart, request.length, SCRATCH, SCRATCH_SIZE));
     if (reply.error !== null) return new Result<ContextData>(null, reply.error);
-    return new Result<ContextData>(decodeContext(reply.value), null);
+    return new Result<ContextData>(decodeContext(reply.value.get("context")), null);
   }
 }
 
@@ -92,13 +93,15 @@ export class HostBindings {
   readonly logging: LoggingHost = new LoggingHost();
 }
 
-function listOf<T>(reply: Reply, decode: (item: Value) => T): Result<Array<T>> {
+function listOf<T>(reply: Reply, member: string, decode: (item: Value) => T): Result<Array<T>> {
   if (reply.error !== null) return new Result<Array<T>>(null, reply.error);
-  if (reply.value.kind != Kind.List) {
-    return new Result<Array<T>>(null, new HostError(HostErrorCode.INTERNAL, "The host's reply is not a list."));
+  const list = reply.value.get(member);
+  if (list === null || list.kind != Kind.List) {
+    const message = "The host's reply has no list named " + member + ".";
+    return new Result<Array<T>>(null, new HostError(HostErrorCode.INTERNAL, message));
   }
   const result = new Array<T>();
-  for (let i = 0; i < reply.value.items.length; i++) result.push(decode(reply.value.items[i]));
+  for (let i = 0; i < list.items.length; i++) result.push(decode(list.items[i]));
   return new Result<Array<T>>(result, null);
 }
 

@@ -62,7 +62,7 @@ export class HostError {
   }
 }
 
-/** The host's answer to one call: a value, or an error. */
+/** The host's answer to one call: a map, or an error. */
 export class Reply {
   constructor(readonly value: Value, readonly error: HostError | null) {}
 }
@@ -79,7 +79,7 @@ export function takeReply(length: u32): Reply {
   return decodeReply(bytes);
 }
 
-/** The reply that `bytes` are: `{ok: value}` or `{err: {code, message, fieldErrors?, retryAfterMs?}}`. */
+/** The reply that `bytes` are: `{ok: {...}}` or `{err: {code, message, fieldErrors?, retryAfterMs?}}`. */
 export function decodeReply(bytes: Uint8Array): Reply {
   return readReply(Reader.of(bytes));
 }
@@ -88,9 +88,9 @@ function readReply(reader: Reader): Reply {
   const envelope = reader.document();
   if (reader.fault != Fault.None) return unreadable(reader.message);
   const value = envelope.get("ok");
-  if (value !== null) return new Reply(value, null);
+  if (value !== null && value.kind == Kind.Map) return new Reply(value, null);
   const error = envelope.get("err");
-  if (error === null || error.kind != Kind.Map) return unreadable("it has neither ok nor err");
+  if (error === null || error.kind != Kind.Map) return unreadable("it has neither a map as ok nor one as err");
   const code = error.getText("code");
   const message = error.getText("message");
   return new Reply(Value.nil(), new HostError(

@@ -77,8 +77,8 @@ def _good_calls() -> Iterator[Vector]:
     yield _call(create, "create in other scripts", unicode, "text is UTF-8")
     yield _call(
         create,
-        "create with a payload of depth 29",
-        {**least, "payload": payload_of_depth(29)},
+        "create with a payload of depth 28",
+        {**least, "payload": payload_of_depth(28)},
         "a reply of list with it is 32 deep",
     )
     yield valid(
@@ -291,7 +291,7 @@ def _payloads_that_are_not_json() -> Iterator[Vector]:
             ("2^53 + 1", 2**53 + 1),
             ("-2^53 - 1", -(2**53) - 1),
             ("2^64 - 1", 2**64 - 1),
-            ("containers of depth 30", payload_of_depth(28)),
+            ("containers of depth 29", payload_of_depth(27)),
         ):
             yield refused(
                 f"{operation} with {name} in the payload",

@@ -46,24 +46,27 @@ ENDPOINT = {
 def vectors() -> Iterator[Vector]:
     """Replies of the host, as a guest must read them."""
     for name, value, meaning in (
-        ("no schedules", [], "an empty list means that there are none"),
-        ("one schedule", [SCHEDULE], "what list answers"),
-        ("fifty schedules", [{**SCHEDULE, "name": f"Sync {number}"} for number in range(50)], "array16"),
+        ("no schedules", {"schedules": []}, "an empty list means that there are none"),
+        ("one schedule", {"schedules": [SCHEDULE]}, "what list answers"),
         (
-            "a schedule with a payload of depth 29",
-            [{**SCHEDULE, "payload": payload_of_depth(29)}],
+            "fifty schedules",
+            {"schedules": [{**SCHEDULE, "name": f"Sync {number}"} for number in range(50)]},
+            "array16",
+        ),
+        (
+            "a schedule with a payload of depth 28",
+            {"schedules": [{**SCHEDULE, "payload": payload_of_depth(28)}]},
             "a message nests at most 32 deep",
         ),
-        ("a schedule", SCHEDULE, "what get answers"),
-        ("nil", None, "what get answers for an unknown id, and update and delete on success"),
-        ("endpoints", [ENDPOINT], "what get-endpoints answers"),
+        ("a schedule", {"schedule": SCHEDULE}, "what get answers"),
+        ("nothing", {}, "what get answers for an unknown id, and update and delete on success"),
+        ("endpoints", {"endpoints": [ENDPOINT]}, "what get-endpoints answers"),
         ("created", {"scheduleId": SCHEDULE_ID}, "what create answers"),
-        ("bytes", b"\x00\x01", "a value may be bytes"),
-        ("false", False, "an ok that is false is an ok"),
+        ("bytes", {"value": b"\x00\x01"}, "a member may be bytes"),
     ):
         yield valid(f"ok: {name}", write({"ok": value}), {"ok": value}, meaning)
     yield valid(
-        "ok with an unknown member", write({"took": 3, "ok": 1}), {"ok": 1}, "unknown members are ignored"
+        "ok with an unknown member", write({"took": 3, "ok": {}}), {"ok": {}}, "unknown members are ignored"
     )
     for code in CODES:
         error: dict[str, Any] = {"code": code, "message": f"This is {code}."}
@@ -95,7 +98,9 @@ def vectors() -> Iterator[Vector]:
     for name, data, meaning in (
         ("neither ok nor err", write({}), "a reply that is no envelope reads as internal"),
         ("not a map", write([1]), "a reply that is no envelope reads as internal"),
-        ("truncated", write({"ok": "abc"})[:-1], "a reply that cannot be read reads as internal"),
+        ("ok is no map", write({"ok": [SCHEDULE]}), "a reply that is no envelope reads as internal"),
+        ("ok is nil", write({"ok": None}), "a nil reads as absent, so this is no envelope"),
+        ("truncated", write({"ok": {"name": "abc"}})[:-1], "a reply that cannot be read reads as internal"),
         ("err without members", write({"err": {}}), "missing members read as internal"),
     ):
         yield valid(name, data, {"err": {"code": "internal"}}, meaning)

@@ -29,11 +29,17 @@ class ContextInfo(CamelModel):
     started_at: str | None = None
 
 
+class CurrentContext(CamelModel):
+    """What a request for the context answers."""
+
+    context: ContextInfo
+
+
 _MEMBERS = set(ContextInfo.model_fields)
 
 
-async def _get(execution: Execution, _: NoInput) -> ContextInfo:
-    return ContextInfo(**execution.context.model_dump(include=_MEMBERS))
+async def _get(execution: Execution, _: NoInput) -> CurrentContext:
+    return CurrentContext(context=ContextInfo(**execution.context.model_dump(include=_MEMBERS)))
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -42,7 +48,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         capability=CAPABILITY,
         summary="The execution's context: tenant, extension, install, configuration, and what triggered it.",
         input=NoInput,
-        output=ContextInfo,
+        output=CurrentContext,
         run=_get,
     ),
 )

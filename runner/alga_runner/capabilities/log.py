@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..models._base import CamelModel
-from .operation import Execution, Operation
+from .operation import Execution, NoOutput, Operation
 
 CAPABILITY = "cap:log.emit"
 
@@ -20,8 +20,9 @@ class LogEntry(CamelModel):
     message: str
 
 
-async def _emit(execution: Execution, entry: LogEntry) -> None:
+async def _emit(execution: Execution, entry: LogEntry) -> NoOutput:
     execution.write_log(entry.level if entry.level in LEVELS else "info", entry.message)
+    return NoOutput()
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -30,7 +31,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         capability=CAPABILITY,
         summary="Write one line to the execution's log; long lines are cut.",
         input=LogEntry,
-        output=None,
+        output=NoOutput,
         run=_emit,
     ),
 )

@@ -15,7 +15,7 @@ from ..models import ExecutionContext
 from ..models._base import CamelModel
 
 InputT = TypeVar("InputT", bound=BaseModel)
-OutputT = TypeVar("OutputT")
+OutputT = TypeVar("OutputT", bound=BaseModel)
 
 
 RECORDED_BYTES = 1024 * 1024
@@ -24,6 +24,10 @@ RECORDED_BYTES = 1024 * 1024
 
 class NoInput(CamelModel):
     """The input of an operation without members; ``nil`` does for it."""
+
+
+class NoOutput(CamelModel):
+    """The output of an operation that has nothing to say but that it was done."""
 
 
 @dataclass(slots=True)
@@ -131,16 +135,16 @@ class Operation(Generic[InputT, OutputT]):
     """One host function, declared once; imports, gate, documents and tests derive from it.
 
     ``name`` is ``group.operation`` (``scheduler.get-endpoints``): the import's module is ``alga:group``. ``output``
-    is the type that ``run`` returns, for a pydantic ``TypeAdapter``. ``codes`` are the errors it can answer
-    besides ``denied``, ``validation-failed``, ``too-large`` and ``internal``, which any operation can. A request may
-    carry ``payload_bytes`` of bodies, values or payloads beyond the limit that all requests share.
+    is what ``run`` returns: a map for the guest in every case, so that members can be added. ``codes`` are the errors
+    it can answer besides ``denied``, ``validation-failed``, ``too-large`` and ``internal``, which any operation can. A
+    request may carry ``payload_bytes`` of bodies, values or payloads beyond the limit that all requests share.
     """
 
     name: str
     capability: str
     summary: str
     input: type[InputT]
-    output: Any
+    output: type[OutputT]
     run: Callable[[Execution, InputT], Awaitable[OutputT]]
     codes: tuple[HostCallCode, ...] = ()
     payload_bytes: int = 0
@@ -151,13 +155,10 @@ class Operation(Generic[InputT, OutputT]):
     takes_input: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # A model was checked when it was made; to ask for errors takes twice as long as all the rest.
         to_python = TypeAdapter(self.output).serializer.to_python
-        dump = partial(to_python, by_alias=True, exclude_none=True, warnings="error")
-        if isinstance(self.output, type) and issubclass(self.output, BaseModel):
-            # A model was checked when it was made; to ask for errors takes twice as long as all the rest.
-            dump = partial(_dump, self.output, partial(to_python, by_alias=True, exclude_none=True), dump)
         object.__setattr__(self, "validate", TypeAdapter(self.input).validator.validate_python)
-        object.__setattr__(self, "dump", dump)
+        object.__setattr__(self, "dump", partial(to_python, by_alias=True, exclude_none=True))
         object.__setattr__(self, "takes_input", bool(self.input.model_fields))
 
     @property
@@ -169,12 +170,3 @@ class Operation(Generic[InputT, OutputT]):
     def function(self) -> str:
         """``create`` of ``scheduler.create``: the import's name."""
         return self.name.partition(".")[2]
-
-
-def _dump(
-    model: type[BaseModel],
-    of_model: Callable[[object], object],
-    of_other: Callable[[object], object],
-    value: object,
-) -> object:
-    return of_model(value) if type(value) is model else of_other(value)

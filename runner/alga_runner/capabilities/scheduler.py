@@ -13,12 +13,13 @@ from ..errors import HostCallCode
 from ..models import (
     CreatedSchedule,
     CreateScheduleInput,
-    EndpointInfo,
-    ScheduleInfo,
+    EndpointList,
+    FoundSchedule,
+    ScheduleList,
     ScheduleRef,
     UpdateScheduleInput,
 )
-from .operation import Execution, NoInput, Operation
+from .operation import Execution, NoInput, NoOutput, Operation
 
 CAPABILITY = "cap:scheduler.manage"
 
@@ -27,16 +28,17 @@ _WRITE_CODES = (*_READ_CODES, HostCallCode.RATE_LIMITED, HostCallCode.CONFLICT)
 _GROWTH_CODES = (*_WRITE_CODES, HostCallCode.QUOTA_EXCEEDED)
 
 
-async def _list(execution: Execution, _: NoInput) -> list[ScheduleInfo]:
+async def _list(execution: Execution, _: NoInput) -> ScheduleList:
     identity = execution.identity
     identity.require_install()
-    return await execution.alga.list_schedules(identity, execution.deadline)
+    return ScheduleList(schedules=await execution.alga.list_schedules(identity, execution.deadline))
 
 
-async def _get(execution: Execution, schedule: ScheduleRef) -> ScheduleInfo | None:
+async def _get(execution: Execution, schedule: ScheduleRef) -> FoundSchedule:
     identity = execution.identity
     identity.require_install()
-    return await execution.alga.get_schedule(identity, schedule.schedule_id, execution.deadline)
+    schedule_info = await execution.alga.get_schedule(identity, schedule.schedule_id, execution.deadline)
+    return FoundSchedule(schedule=schedule_info)
 
 
 async def _create(execution: Execution, schedule: CreateScheduleInput) -> CreatedSchedule:
@@ -48,22 +50,24 @@ async def _create(execution: Execution, schedule: CreateScheduleInput) -> Create
     return CreatedSchedule(schedule_id=schedule_id)
 
 
-async def _update(execution: Execution, changes: UpdateScheduleInput) -> None:
+async def _update(execution: Execution, changes: UpdateScheduleInput) -> NoOutput:
     identity = execution.identity
     identity.require_install()
     await execution.alga.update_schedule(identity, changes, execution.deadline)
+    return NoOutput()
 
 
-async def _delete(execution: Execution, schedule: ScheduleRef) -> None:
+async def _delete(execution: Execution, schedule: ScheduleRef) -> NoOutput:
     identity = execution.identity
     identity.require_install()
     await execution.alga.delete_schedule(identity, schedule.schedule_id, execution.deadline)
+    return NoOutput()
 
 
-async def _get_endpoints(execution: Execution, _: NoInput) -> list[EndpointInfo]:
+async def _get_endpoints(execution: Execution, _: NoInput) -> EndpointList:
     identity = execution.identity
     identity.require_install()
-    return await execution.alga.get_endpoints(identity, execution.deadline)
+    return EndpointList(endpoints=await execution.alga.get_endpoints(identity, execution.deadline))
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -72,16 +76,16 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         capability=CAPABILITY,
         summary="The install's schedules, oldest first.",
         input=NoInput,
-        output=list[ScheduleInfo],
+        output=ScheduleList,
         run=_list,
         codes=_READ_CODES,
     ),
     Operation(
         name="scheduler.get",
         capability=CAPABILITY,
-        summary="One schedule; nil when this install has none with that id.",
+        summary="One schedule, if this install has one with that id.",
         input=ScheduleRef,
-        output=ScheduleInfo | None,
+        output=FoundSchedule,
         run=_get,
         codes=_READ_CODES,
     ),
@@ -100,7 +104,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         capability=CAPABILITY,
         summary="Change a schedule: an absent member is left, nil clears name, payload and window.",
         input=UpdateScheduleInput,
-        output=None,
+        output=NoOutput,
         run=_update,
         codes=_WRITE_CODES,
         payload_bytes=MAX_PAYLOAD_BYTES,
@@ -110,7 +114,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         capability=CAPABILITY,
         summary="Delete a schedule; it does not run again.",
         input=ScheduleRef,
-        output=None,
+        output=NoOutput,
         run=_delete,
         codes=_WRITE_CODES,
     ),
@@ -119,7 +123,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         capability=CAPABILITY,
         summary="The endpoints of the installed version, ordered by path, with which of them can be scheduled.",
         input=NoInput,
-        output=list[EndpointInfo],
+        output=EndpointList,
         run=_get_endpoints,
         codes=_READ_CODES,
     ),

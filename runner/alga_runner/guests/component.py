@@ -46,7 +46,7 @@ from ..errors import (
 from ..models import ExecuteRequest, ExecuteResponse
 from . import wasi_p2
 from .component_session import ComponentSession
-from .component_values import json_members, outcome, shaped, to_input
+from .component_values import json_members, only_member, outcome, shaped, to_input
 from .component_world import BINDINGS, PACKAGE, Binding
 from .http import plain_request, request_body, response_of
 from .log import GuestLog
@@ -68,6 +68,7 @@ class ComponentCodec:
         self._type = imported.type
         self._input_texts = json_members(binding.operation.input)
         self._output_texts = json_members(binding.operation.output)
+        self._output_member = only_member(binding.operation.output)
 
     def decode(self, request: tuple[ComponentSession, tuple[Any, ...]], /) -> object:
         """The arguments as the operation's input. Raises ``HostCallError``."""
@@ -86,7 +87,7 @@ class ComponentCodec:
 
     def encode(self, reply: Mapping[str, object], /) -> Any:
         """The envelope as the function's result."""
-        return outcome(self._type.result, reply, self._output_texts)
+        return outcome(self._type.result, reply, self._output_texts, self._output_member)
 
 
 def _world_offer(gate: Gate, imported: ComponentImport) -> Offer | None:

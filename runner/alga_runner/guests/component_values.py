@@ -44,9 +44,8 @@ def camel(name: str) -> str:
 def json_members(of: Any) -> frozenset[str]:
     """The camelCase names of the members, of any model in the type ``of``, that hold any JSON value."""
     if isinstance(of, type) and issubclass(of, BaseModel):
-        return frozenset(
-            fields.alias or name for name, fields in of.model_fields.items() if _holds_json(fields)
-        )
+        own = {fields.alias or name for name, fields in of.model_fields.items() if _holds_json(fields)}
+        return frozenset(own.union(*(json_members(fields.annotation) for fields in of.model_fields.values())))
     return frozenset(member for inner in get_args(of) for member in json_members(inner))
 
 
@@ -148,11 +147,23 @@ def _unknown(what: str) -> HostCallError:
     )
 
 
-def outcome(of: ValueType | None, reply: Mapping[str, Any], json_texts: Collection[str]) -> Any:
+def only_member(output: type[BaseModel]) -> str | None:
+    """The camelCase name of the one member that an operation's output has, if it has one.
+
+    A function of the world answers its value alone: the list of ``scheduler.list``, not a record with the list.
+    """
+    names = [field.alias or name for name, field in output.model_fields.items()]
+    return names[0] if len(names) == 1 else None
+
+
+def outcome(
+    of: ValueType | None, reply: Mapping[str, Any], json_texts: Collection[str], member: str | None = None
+) -> Any:
     """An operation's envelope as the result of a function that has the type ``of``.
 
-    A ``result`` takes the value or the case of its error that is nearest to the code; a record with ``success`` takes
-    both; a list without an error is empty. Raises ``HostCallError`` for a value or an error that the type cannot say.
+    ``member`` is what the function answers of the operation's output, if not the whole of it. A ``result`` takes the
+    value or the case of its error that is nearest to the code; a record with ``success`` takes both; a list without an
+    error is empty. Raises ``HostCallError`` for a value or an error that the type cannot say.
     """
     error = reply.get("err")
     if of is None:
@@ -160,7 +171,8 @@ def outcome(of: ValueType | None, reply: Mapping[str, Any], json_texts: Collecti
     if of.kind == "record" and any(name == "success" for name, _ in of.members):
         return _record_of(of, reply.get("ok"), error, json_texts)
     if error is None:
-        value = shaped(of.element if of.kind == "result" else of, reply["ok"], json_texts)
+        value = reply["ok"] if member is None else reply["ok"].get(member)
+        value = shaped(of.element if of.kind == "result" else of, value, json_texts)
         return ("ok", value) if of.kind == "result" else value
     if of.kind == "result":
         return "err", None if of.error is None else _error(of.error, error)

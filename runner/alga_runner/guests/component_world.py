@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..capabilities import OPERATIONS, Execution, Operation
-from ..capabilities.operation import NoInput
+from ..capabilities.operation import NoInput, NoOutput
 from ..errors import HostCallCode, HostCallError
 
 PACKAGE = "alga:extension"
@@ -52,7 +52,7 @@ _NOT_YET: dict[tuple[str, str], tuple[str, ...]] = {
 """Functions whose capability this runner does not implement yet: they link, and answer that they are not available."""
 
 
-async def _not_available(_execution: Execution, _: NoInput) -> None:
+async def _not_available(_execution: Execution, _: NoInput) -> NoOutput:
     raise HostCallError(HostCallCode.UNAVAILABLE, "This runner does not implement the capability yet.")
 
 
@@ -76,7 +76,7 @@ def _bindings() -> Iterator[Binding]:
                 capability=capability,
                 summary="Not available yet.",
                 input=NoInput,
-                output=None,
+                output=NoOutput,
                 run=_not_available,
                 codes=(HostCallCode.UNAVAILABLE,),
             )

@@ -13,8 +13,8 @@ from alga_common.text import is_unicode, replace_surrogates
 MAX_DEPTH = 32
 """Containers in a message nested deeper than this are refused (guest ABI, "Refusals")."""
 
-MAX_PAYLOAD_DEPTH = MAX_DEPTH - 3
-"""A payload nests no deeper than this: the reply of ``scheduler.list`` has it inside three containers of its own."""
+MAX_PAYLOAD_DEPTH = MAX_DEPTH - 4
+"""A payload nests no deeper than this: the reply of ``scheduler.list`` has it inside four containers of its own."""
 
 MAX_SAFE_INTEGER = 2**53
 """Integers beyond this lose digits in a JavaScript number (guest ABI, "Refusals")."""

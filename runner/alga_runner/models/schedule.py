@@ -88,3 +88,21 @@ class CreatedSchedule(CamelModel):
     """What a successful create answers."""
 
     schedule_id: str
+
+
+class ScheduleList(CamelModel):
+    """What a list of schedules answers."""
+
+    schedules: list[ScheduleInfo]
+
+
+class FoundSchedule(CamelModel):
+    """What the search for a schedule answers: ``schedule`` is absent when the install has none with that id."""
+
+    schedule: ScheduleInfo | None = None
+
+
+class EndpointList(CamelModel):
+    """What a list of endpoints answers."""
+
+    endpoints: list[EndpointInfo]

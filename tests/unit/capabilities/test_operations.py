@@ -209,7 +209,7 @@ async def test_the_context_has_what_is_known() -> None:
     )
     execution = an_execution(context=context)
 
-    assert await run(execution, "context.get") == {
+    assert (await run(execution, "context.get"))["context"] == {
         "requestId": "request-1",
         "tenantId": "tenant-1",
         "extensionId": "acme.sync",
@@ -226,7 +226,7 @@ async def test_the_context_has_what_is_known() -> None:
 
 
 async def test_the_context_leaves_out_what_is_not_known() -> None:
-    assert await run(an_execution(NOWHERE), "context.get") == {
+    assert (await run(an_execution(NOWHERE), "context.get"))["context"] == {
         "tenantId": "tenant-1",
         "extensionId": "acme.sync",
         "config": {},

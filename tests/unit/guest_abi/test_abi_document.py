@@ -66,15 +66,18 @@ def test_the_table_of_host_calls_is_the_operation_table() -> None:
     }
 
 
-def test_every_member_of_every_request_is_in_the_table() -> None:
+def test_every_member_of_every_request_and_reply_is_in_the_table() -> None:
     for name, operation in OPERATIONS.items():
         if name == "log.emit":
             continue
         row = re.search(rf"^\| `alga:{operation.group}` \| `{operation.function}` \|.*$", ABI, re.MULTILINE)
         assert row is not None
-        for field_name, field in operation.input.model_fields.items():
-            member = (field.alias or field_name) + ("" if field.is_required() else "?")
-            assert re.search(rf"[{{ ]{re.escape(member)}[,}}]", row[0]), (name, member)
+        _, _, _, _, request, reply, *_ = row[0].split("|")
+        for model, text in ((operation.input, request), (operation.output, reply)):
+            assert model.model_fields or "{}" in text, name
+            for field_name, field in model.model_fields.items():
+                member = (field.alias or field_name) + ("" if field.is_required() else "?")
+                assert re.search(rf"[{{ ]{re.escape(member)}[,:}}]", text), (name, member)
 
 
 @pytest.mark.parametrize("code", list(HostCallCode))

@@ -52,7 +52,7 @@ async def test_a_reply_that_fits_stands_at_its_place(probe):
         f"(call $answer (call $get (i32.const 1024) (i32.const 1) (i32.const {REPLY}) (i32.const 4096)))"
     )
 
-    context = msgpack.unpackb(memory[:length])["ok"]
+    context = msgpack.unpackb(memory[:length])["ok"]["context"]
     assert context["tenantId"] == "acme"
     assert context["extensionId"] == "com.example.test"
     assert context["config"] == {}
@@ -65,7 +65,7 @@ async def test_a_reply_that_does_not_fit_is_fetched_not_asked_for_again(probe):
         f"(call $answer (call $reply (i32.const {REPLY}) (i32.const 4096)))"
     )
 
-    assert msgpack.unpackb(memory[:length])["ok"]["requestId"] == "request-1"
+    assert msgpack.unpackb(memory[:length])["ok"]["context"]["requestId"] == "request-1"
 
 
 async def test_a_reply_that_does_not_fit_leaves_memory_alone(probe):
@@ -108,7 +108,7 @@ async def test_the_reply_can_be_fetched_any_number_of_times(probe):
         f"(call $answer (call $reply (i32.const {REPLY}) (i32.const 4096)))"
     )
 
-    assert msgpack.unpackb(memory[:length])["ok"]["installId"] == "install-1"
+    assert msgpack.unpackb(memory[:length])["ok"]["context"]["installId"] == "install-1"
 
 
 async def test_request_and_reply_may_overlap(probe):
@@ -117,7 +117,7 @@ async def test_request_and_reply_may_overlap(probe):
         f"(call $answer (call $get (i32.const {REPLY}) (i32.const 1) (i32.const {REPLY}) (i32.const 4096)))"
     )
 
-    assert msgpack.unpackb(memory[:length])["ok"]["tenantId"] == "acme"
+    assert msgpack.unpackb(memory[:length])["ok"]["context"]["tenantId"] == "acme"
 
 
 async def test_the_request_can_be_read_in_pieces_of_knowledge(probe):
