@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Self, TypeVar
 
 import wasmtime
+import wasmtime.component as wasmtime_component
 
 from ..errors import AlgaError, MemoryLimit, ModuleUnsupported, NotWasm, TableLimit
 from .engine import Engine
@@ -24,6 +25,7 @@ _ITEMS_AT_A_TIME = 100
 """Imports or exports described without releasing the GIL, about half a millisecond."""
 
 _Item = TypeVar("_Item")
+_Native = TypeVar("_Native", wasmtime.Module, wasmtime_component.Component)
 
 _LETTERS = {"i32": "i", "i64": "I", "f32": "f", "f64": "d"}
 
@@ -84,16 +86,7 @@ class Module:
         ``MemoryLimit`` or ``TableLimit`` for a module larger than a slot of the engine, and ``ModuleUnsupported`` for
         code that was compiled for another engine.
         """
-        try:
-            native = wasmtime.Module.deserialize_file(engine.wasmtime, f"/proc/self/fd/{descriptor}")
-        except wasmtime.WasmtimeError:
-            # On a volume mounted noexec the code must be copied. If the code is at fault, this error does not name the
-            # file.
-            code = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-            try:
-                native = wasmtime.Module.deserialize(engine.wasmtime, code)
-            except wasmtime.WasmtimeError as error:
-                raise refused(str(error)) from None
+        native = deserialized(wasmtime.Module, engine, descriptor)
         module = cls.__new__(cls)
         module._adopt(engine, native)  # noqa: SLF001 - a constructor, too
         return module
@@ -110,6 +103,20 @@ class Module:
         self.exports = tuple(
             ExportType(item.name, *_describe(item.type)) for item in _releasing_gil(native.exports)
         )
+
+
+def deserialized(kind: type[_Native], engine: Engine, descriptor: int) -> _Native:
+    """The module or component of wasmtime whose compiled code is the open file ``descriptor``; see ``from_code``."""
+    try:
+        return kind.deserialize_file(engine.wasmtime, f"/proc/self/fd/{descriptor}")
+    except wasmtime.WasmtimeError:
+        # On a volume mounted noexec the code must be copied. If the code is at fault, this error does not name the
+        # file.
+        code = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    try:
+        return kind.deserialize(engine.wasmtime, code)
+    except wasmtime.WasmtimeError as error:
+        raise refused(str(error)) from None
 
 
 def require_core_module(wasm: bytes) -> None:

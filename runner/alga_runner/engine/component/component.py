@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import wasmtime.component._types as native
 from .. import _capi as core
 from ..compile.protocol import COMPONENT_VERSION
 from ..engine import Engine
-from ..module import refused
+from ..module import deserialized, refused
 from .types import FunctionType, TypeReader
 
 MAX_MEMBERS = 5_000
@@ -71,16 +70,7 @@ class Component:
     @classmethod
     def from_code(cls, engine: Engine, descriptor: int) -> Self:
         """The component whose compiled code is the open file ``descriptor``, as ``Module.from_code``."""
-        try:
-            compiled = wasmtime_component.Component.deserialize_file(
-                engine.wasmtime, f"/proc/self/fd/{descriptor}"
-            )
-        except wasmtime.WasmtimeError:  # see Module.from_code
-            code = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-            try:
-                compiled = wasmtime_component.Component.deserialize(engine.wasmtime, code)
-            except wasmtime.WasmtimeError as error:
-                raise refused(str(error)) from None
+        compiled = deserialized(wasmtime_component.Component, engine, descriptor)
         component = cls.__new__(cls)
         component._adopt(engine, compiled)  # noqa: SLF001 - a constructor, too
         return component

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alga_common.cli.options import BodyText, Tenant
+from alga_common.cli.options import BodyText, CommandT, Tenant
 from alga_common.text import minute
 
 from ..lookups import find_install, find_schedule
@@ -87,6 +87,11 @@ _install_option = click.option(
 )
 
 
+def _one(command: CommandT) -> CommandT:
+    """Add SCHEDULE, ``--tenant`` and ``--install``: the schedule that a command changes."""
+    return click.argument("schedule")(tenant_option(_install_option(command)))
+
+
 @click.group(
     invoke_without_command=True, help=_SCHEDULES, short_help="List a tenant's schedules, or change one."
 )
@@ -116,9 +121,7 @@ def list_(session: Session, *, tenant: str, install: str | None) -> None:
 
 
 @schedules.command(help=_ENABLE, short_help="Let a disabled schedule fire again.")
-@click.argument("schedule")
-@tenant_option
-@_install_option
+@_one
 @client
 def enable(session: Session, *, schedule: str, tenant: str, install: str | None) -> None:
     """See ``_ENABLE``."""
@@ -126,9 +129,7 @@ def enable(session: Session, *, schedule: str, tenant: str, install: str | None)
 
 
 @schedules.command(help=_DISABLE, short_help="Keep a schedule from firing.")
-@click.argument("schedule")
-@tenant_option
-@_install_option
+@_one
 @client
 def disable(session: Session, *, schedule: str, tenant: str, install: str | None) -> None:
     """See ``_DISABLE``."""
@@ -136,9 +137,7 @@ def disable(session: Session, *, schedule: str, tenant: str, install: str | None
 
 
 @schedules.command(help=_DELETE, short_help="Delete a schedule.")
-@click.argument("schedule")
-@tenant_option
-@_install_option
+@_one
 @client
 def delete(session: Session, *, schedule: str, tenant: str, install: str | None) -> None:
     """See ``_DELETE``."""
@@ -154,9 +153,7 @@ def delete(session: Session, *, schedule: str, tenant: str, install: str | None)
 
 
 @schedules.command(help=_EDIT, short_help="Change a schedule.")
-@click.argument("schedule")
-@tenant_option
-@_install_option
+@_one
 @click.option("--endpoint", metavar="PATH", help="Call this endpoint: /path, or METHOD /path.")
 @click.option("--cron", metavar="CRON", help="Fire at the times of this cron expression.")
 @click.option(
