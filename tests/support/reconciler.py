@@ -11,7 +11,6 @@ from alga_server.storage import tables
 from tests.support.server import Install
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-HOURLY = "0 * * * *"
 ONE = (START + timedelta(hours=1), "2026-01-01T01:00:00.000Z")
 NEVER = (None, None)
 DISTANT = START + timedelta(days=400)

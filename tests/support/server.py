@@ -184,6 +184,13 @@ class Install:
         created: str = response.json()["scheduleId"]
         return created
 
+    async def create_by_admin(self, **members: Any) -> str:
+        body = {"endpoint": "/sync", "cron": "0 * * * *", **members}
+        response = await self.alga.admin("POST", f"{self.admin_path}/schedules", json=body)
+        assert response.status_code == 201, response.text
+        created: str = response.json()["id"]
+        return created
+
     async def get(self, schedule_id: str) -> dict[str, Any] | None:
         response = await self.call("get", scheduleId=schedule_id)
         assert response.status_code == 200, response.text

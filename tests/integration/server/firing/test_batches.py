@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 from sqlalchemy import insert, select, update
 
@@ -29,11 +28,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 @pytest.fixture
 def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
     return settings.model_copy(update={"database_url": database_url, "max_schedule_runs": 40})
-
-
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from alga_common.time import Clock, MovableClock
 from alga_runner.errors import SettingsError
 from alga_server import ManualClock, OffsetClock, Server, ServerSettings, SystemClock
 from alga_server.firing import time_travel
+from tests.support.firing import HOURLY
 from tests.support.server import Alga, FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
 
-HOURLY = "0 * * * *"
 HOUR = timedelta(hours=1)
 
 
@@ -87,11 +87,6 @@ def test_a_move_does_not_change_what_durations_are_measured_with() -> None:
 @pytest.fixture
 def settings(settings: ServerSettings) -> ServerSettings:
     return settings.model_copy(update={"development": True, "shutdown_grace_seconds": 0})
-
-
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
 
 
 @pytest.fixture

@@ -15,35 +15,15 @@ from sqlalchemy import Connection, select, update
 
 from alga_server import ServerSettings
 from alga_server.storage import tables
+from tests.support.firing import HOURLY, fire_during_runs, fire_next, settle
 from tests.support.server import FakeRunner, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
-
-HOURLY = "0 * * * *"
-
-
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
-
-
-async def fire_next(install: Install, **members: Any) -> str:
-    """Create an hourly schedule and let its first hour come."""
-    schedule_id: str = await install.create(cron=HOURLY, **members)
-    await install.alga.pass_time(hours=1)
-    return schedule_id
 
 
 @pytest.fixture
 def settings(settings: ServerSettings) -> ServerSettings:
     return settings.model_copy(update={"max_schedule_runs": 3, "shutdown_grace_seconds": 0})
-
-
-async def settle() -> None:
-    """Let everything run that can run without time passing."""
-    for _ in range(50):
-        await anyio.lowlevel.checkpoint()
-        await anyio.to_thread.run_sync(lambda: None)
 
 
 # ---- The call
@@ -295,15 +275,7 @@ async def test_two_times_on_one_instant_run_one_after_the_other(
 async def test_a_schedule_does_not_overlap_itself(install: Install, fake_runner: FakeRunner) -> None:
     fake_runner.hold()
     schedule_id = await install.create(cron=HOURLY)
-    install.alga.clock.advance(timedelta(hours=1))
-    async with anyio.create_task_group() as group:
-        group.start_soon(install.alga.server.dispatcher.run_due)
-        await fake_runner.was_asked(1)
-        install.alga.clock.advance(timedelta(hours=1))
-        group.start_soon(install.alga.server.dispatcher.run_due)
-        while len(await install.runs()) < 2:
-            await anyio.lowlevel.checkpoint()
-        fake_runner.let_go()
+    await fire_during_runs(install, fake_runner)
 
     first, second = await install.runs(schedule_id)
     assert (first["status"], first["nominalTime"]) == ("success", "2026-01-01T01:00:00.000Z")
@@ -320,15 +292,7 @@ async def test_overlap_is_recorded_even_when_there_is_no_room_for_more(
     fake_runner.hold()
     for _ in range(3):
         await install.create(cron=HOURLY)
-    install.alga.clock.advance(timedelta(hours=1))
-    async with anyio.create_task_group() as group:
-        group.start_soon(install.alga.server.dispatcher.run_due)
-        await fake_runner.was_asked(3)
-        install.alga.clock.advance(timedelta(hours=1))
-        group.start_soon(install.alga.server.dispatcher.run_due)
-        while len(await install.runs()) < 6:
-            await anyio.lowlevel.checkpoint()
-        fake_runner.let_go()
+    await fire_during_runs(install, fake_runner, asked=3, runs=6)
 
     assert [run["status"] for run in await install.runs()] == ["success"] * 3 + ["skipped"] * 3
 

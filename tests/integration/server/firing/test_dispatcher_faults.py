@@ -16,22 +16,16 @@ from sqlalchemy import update
 from alga_server import ManualClock, Server, ServerSettings
 from alga_server.firing import claims, recording
 from alga_server.storage import tables
+from tests.support.firing import HOURLY
 from tests.support.patience import PATIENCE_S
 from tests.support.server import FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
 
-HOURLY = "0 * * * *"
-
 
 @pytest.fixture
 def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
     return settings.model_copy(update={"database_url": database_url})
-
-
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
 
 
 async def spoil(install: Install, schedule_id: str, **values: Any) -> None:

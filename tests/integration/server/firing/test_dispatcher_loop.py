@@ -8,30 +8,16 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 from sqlalchemy import Connection, text
 
 from alga_server import Server, ServerSettings
 from alga_server.errors import DispatcherUnavailable
 from alga_server.storage import tables
+from tests.support.firing import HOURLY, fire_next, settle
 from tests.support.server import FakeRunner, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
-
-HOURLY = "0 * * * *"
-
-
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
-
-
-async def fire_next(install: Install, **members: Any) -> str:
-    """Create an hourly schedule and let its first hour come."""
-    schedule_id: str = await install.create(cron=HOURLY, **members)
-    await install.alga.pass_time(hours=1)
-    return schedule_id
 
 
 # ---- The loop
@@ -114,13 +100,6 @@ class TestOnItsOwn:
         install.alga.clock.advance(timedelta(seconds=15))
 
         await fake_runner.was_asked(1)
-
-
-async def settle() -> None:
-    """Let everything run that can run without time passing."""
-    for _ in range(50):
-        await anyio.lowlevel.checkpoint()
-        await anyio.to_thread.run_sync(lambda: None)
 
 
 # ---- Its life

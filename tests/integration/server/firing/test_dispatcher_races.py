@@ -20,22 +20,17 @@ from alga_server.firing.claims import Claim
 from alga_server.firing.due import DueSchedule
 from alga_server.firing.recording import Worker
 from alga_server.storage.database import Database
+from tests.support.firing import HOURLY, fire_during_runs, settle
 from tests.support.server import FakeRunner, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-HOURLY = "0 * * * *"
 
 
 @pytest.fixture
 def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
     return settings.model_copy(update={"database_url": database_url, "shutdown_grace_seconds": 0})
-
-
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
 
 
 @asynccontextmanager
@@ -55,13 +50,6 @@ def take(worker: Worker, install: Install, schedule_id: str, now: datetime) -> C
 
 def worker(name: str, *, lease: float = 60) -> Worker:
     return Worker(name, timedelta(seconds=lease), history=1000)
-
-
-async def settle() -> None:
-    """Let everything run that can run without time passing."""
-    for _ in range(50):
-        await anyio.lowlevel.checkpoint()
-        await anyio.to_thread.run_sync(lambda: None)
 
 
 async def test_two_dispatchers_fire_each_time_once(install: Install, fake_runner: FakeRunner) -> None:
@@ -241,15 +229,7 @@ async def test_a_worker_does_not_give_up_its_own_run_when_the_clock_leaps(
 ) -> None:
     fake_runner.hold()
     await install.create(cron=HOURLY)
-    install.alga.clock.advance(timedelta(hours=1))
-    async with anyio.create_task_group() as group:
-        group.start_soon(install.alga.server.dispatcher.run_due)
-        await fake_runner.was_asked(1)
-        install.alga.clock.advance(timedelta(days=1))
-        group.start_soon(install.alga.server.dispatcher.run_due)
-        while len(await install.runs()) < 2:
-            await anyio.lowlevel.checkpoint()
-        fake_runner.let_go()
+    await fire_during_runs(install, fake_runner, then=timedelta(days=1))
 
     assert [(run["status"], run["missed"]) for run in await install.runs()] == [
         ("success", 0),

@@ -6,18 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 
 from alga_server.firing import misfires
 from alga_server.firing.misfires import MAX_COUNTED, MAX_MADE_UP, MisfirePolicy, Plan
 from alga_server.schedules.occurrences import after, following
 from alga_server.schedules.policies import MISFIRE_KINDS
+from tests.support.firing import HOURLY, fire_during_runs
 from tests.support.server import FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
 
-HOURLY = "0 * * * *"
 GRACE = timedelta(minutes=1)
 
 
@@ -127,25 +126,12 @@ def test_a_server_that_was_away_for_years_is_back_quickly(cron: str, kind: str) 
 # ---- Through the server
 
 
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
-
-
-async def make(install: Install, **members: Any) -> str:
-    body = {"endpoint": "/sync", "cron": HOURLY, **members}
-    response = await install.alga.admin("POST", f"{install.admin_path}/schedules", json=body)
-    assert response.status_code == 201, response.text
-    made: str = response.json()["id"]
-    return made
-
-
 def history(runs: list[dict[str, Any]]) -> list[tuple[str, str, str | None, int]]:
     return [(run["nominalTime"][11:16], run["status"], run["reason"], run["missed"]) for run in runs]
 
 
 async def test_skip_records_what_passed_and_runs_nothing(install: Install, fake_runner: FakeRunner) -> None:
-    schedule_id = await make(install, missedRuns="skip")
+    schedule_id = await install.create_by_admin(missedRuns="skip")
 
     await install.alga.pass_time(hours=3, minutes=30)
 
@@ -160,7 +146,7 @@ async def test_skip_records_what_passed_and_runs_nothing(install: Install, fake_
 
 
 async def test_latest_runs_once_and_is_the_default(install: Install, fake_runner: FakeRunner) -> None:
-    schedule_id = await make(install)
+    schedule_id = await install.create_by_admin()
 
     await install.alga.pass_time(hours=3, minutes=30)
 
@@ -169,7 +155,7 @@ async def test_latest_runs_once_and_is_the_default(install: Install, fake_runner
 
 
 async def test_a_single_time_that_runs_late_says_so(install: Install, fake_runner: FakeRunner) -> None:
-    schedule_id = await make(install)
+    schedule_id = await install.create_by_admin()
 
     await install.alga.pass_time(hours=1, minutes=30)
 
@@ -177,7 +163,7 @@ async def test_a_single_time_that_runs_late_says_so(install: Install, fake_runne
 
 
 async def test_all_runs_each_time_in_order_one_at_a_time(install: Install, fake_runner: FakeRunner) -> None:
-    schedule_id = await make(install, missedRuns="all")
+    schedule_id = await install.create_by_admin(missedRuns="all")
 
     await install.alga.pass_time(hours=3, minutes=30)
 
@@ -192,17 +178,9 @@ async def test_all_runs_each_time_in_order_one_at_a_time(install: Install, fake_
 async def test_with_all_a_time_that_comes_during_a_run_overlaps_as_ever(
     install: Install, fake_runner: FakeRunner
 ) -> None:
-    schedule_id = await make(install, missedRuns="all")
+    schedule_id = await install.create_by_admin(missedRuns="all")
     fake_runner.hold()
-    install.alga.clock.advance(timedelta(hours=1))
-    async with anyio.create_task_group() as group:
-        group.start_soon(install.alga.server.dispatcher.run_due)
-        await fake_runner.was_asked(1)
-        install.alga.clock.advance(timedelta(hours=1))
-        group.start_soon(install.alga.server.dispatcher.run_due)
-        while len(await install.runs()) < 2:
-            await anyio.lowlevel.checkpoint()
-        fake_runner.let_go()
+    await fire_during_runs(install, fake_runner)
 
     assert history(await install.runs(schedule_id)) == [
         ("01:00", "success", None, 0),
@@ -211,7 +189,7 @@ async def test_with_all_a_time_that_comes_during_a_run_overlaps_as_ever(
 
 
 async def test_a_restart_goes_on_where_it_was(install: Install, fake_runner: FakeRunner) -> None:
-    await make(install, missedRuns="all")
+    await install.create_by_admin(missedRuns="all")
     fake_runner.hold()
     install.alga.clock.advance(timedelta(hours=3))
     dispatcher = install.alga.server.dispatcher
@@ -227,7 +205,7 @@ async def test_a_restart_goes_on_where_it_was(install: Install, fake_runner: Fak
 
 
 async def test_the_policy_is_shown_and_can_be_changed(install: Install, fake_runner: FakeRunner) -> None:
-    schedule_id = await make(install, missedRuns="all", missedWindowSeconds=3600)
+    schedule_id = await install.create_by_admin(missedRuns="all", missedWindowSeconds=3600)
     path = f"{install.admin_path}/schedules/{schedule_id}"
     before = (await install.alga.admin("GET", f"{install.admin_path}/schedules")).json()["schedules"][0]
 
@@ -241,7 +219,7 @@ async def test_the_policy_is_shown_and_can_be_changed(install: Install, fake_run
 
 
 async def test_what_extensions_see_of_a_schedule_has_not_changed(install: Install) -> None:
-    seen = await install.get(await make(install, missedRuns="all"))
+    seen = await install.get(await install.create_by_admin(missedRuns="all"))
 
     assert not {"missedRuns", "missedWindowSeconds"} & set(seen)
 

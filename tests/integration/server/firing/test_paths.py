@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-import httpx
 import pytest
 
 from tests.support.server import MANIFEST, Alga, FakeRunner, extension_archive
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
 
 
 @pytest.mark.parametrize("path", ["/sync", "/größe", "/a?b=c", "/a%20b", "/a#b", "/\x01\ufffe", "/a+b&c"])

@@ -16,10 +16,10 @@ from alga_server import Server, ServerSettings
 from alga_server.firing import claims, recording
 from alga_server.firing.reconcile import reconciler
 from alga_server.storage import tables
+from tests.support.firing import HOURLY
 from tests.support.patience import PATIENCE_S
 from tests.support.reconciler import (
     DISTANT,
-    HOURLY,
     NEVER,
     NO_RETRY,
     ONE,
@@ -39,11 +39,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 @pytest.fixture
 def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
     return settings.model_copy(update={"database_url": database_url})
-
-
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
 
 
 async def test_what_is_right_is_left_as_it_is(install: Install, fake_runner: FakeRunner) -> None:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 from sqlalchemy import select, update
 
@@ -16,9 +15,9 @@ from alga_server.firing.reconcile import reconciler
 from alga_server.firing.reconcile.checks import Calendar
 from alga_server.schedules.occurrences import after, following
 from alga_server.storage import tables
+from tests.support.firing import HOURLY
 from tests.support.patience import PATIENCE_S
 from tests.support.reconciler import (
-    HOURLY,
     by_hand,
     everything,
     reconcile,
@@ -32,11 +31,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 @pytest.fixture
 def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
     return settings.model_copy(update={"database_url": database_url})
-
-
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
 
 
 async def test_more_schedules_than_a_page_are_all_looked_at(

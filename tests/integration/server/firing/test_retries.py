@@ -14,25 +14,12 @@ from alga_server.firing import claims
 from alga_server.firing.due import DueSchedule
 from alga_server.firing.recording import Worker
 from alga_server.schedules.policies import RetryPolicy
+from tests.support.firing import fire_during_runs
 from tests.support.server import Alga, FakeRunner, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
-HOURLY = "0 * * * *"
 THRICE = {"maxAttempts": 3, "retryDelaySeconds": 60}
-
-
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
-
-
-async def make(install: Install, **members: Any) -> str:
-    body = {"endpoint": "/sync", "cron": HOURLY, **members}
-    response = await install.alga.admin("POST", f"{install.admin_path}/schedules", json=body)
-    assert response.status_code == 201, response.text
-    made: str = response.json()["id"]
-    return made
 
 
 async def shown(install: Install) -> dict[str, Any]:
@@ -65,7 +52,7 @@ async def test_without_a_policy_a_failed_run_is_not_tried_again(
     install: Install, fake_runner: FakeRunner
 ) -> None:
     fake_runner.status = 500
-    await make(install)
+    await install.create_by_admin()
     await install.alga.pass_time(hours=1)
 
     assert (await shown(install))["retryAt"] is None
@@ -76,7 +63,7 @@ async def test_a_failed_run_is_tried_again_after_each_wait_and_no_more_than_it_m
     install: Install, fake_runner: FakeRunner
 ) -> None:
     fake_runner.status = 500
-    schedule_id = await make(install, **THRICE)
+    schedule_id = await install.create_by_admin(**THRICE)
     await install.alga.pass_time(hours=1)
     assert (await shown(install))["retryAt"] == "2026-01-01T01:01:00.000Z"
 
@@ -92,7 +79,7 @@ async def test_a_failed_run_is_tried_again_after_each_wait_and_no_more_than_it_m
 
 async def test_a_success_ends_it(install: Install, fake_runner: FakeRunner) -> None:
     fake_runner.status = 500
-    schedule_id = await make(install, **THRICE)
+    schedule_id = await install.create_by_admin(**THRICE)
     await install.alga.pass_time(hours=1)
     fake_runner.status = 200
 
@@ -107,7 +94,7 @@ async def test_every_attempt_has_the_same_key_and_nominal_time_and_a_request_id_
     install: Install, fake_runner: FakeRunner
 ) -> None:
     fake_runner.status = 500
-    schedule_id = await make(install, **THRICE)
+    schedule_id = await install.create_by_admin(**THRICE)
     await install.alga.pass_time(hours=1)
     await install.alga.pass_time(minutes=1)
 
@@ -122,7 +109,7 @@ async def test_every_attempt_has_the_same_key_and_nominal_time_and_a_request_id_
 
 async def test_a_runner_that_is_down_is_tried_again_too(install: Install, fake_runner: FakeRunner) -> None:
     fake_runner.answer = httpx.Response(503)
-    await make(install, **THRICE)
+    await install.create_by_admin(**THRICE)
     await install.alga.pass_time(hours=1)
     fake_runner.answer = None
 
@@ -133,7 +120,7 @@ async def test_a_runner_that_is_down_is_tried_again_too(install: Install, fake_r
 
 async def test_run_now_is_not_tried_again(install: Install, fake_runner: FakeRunner) -> None:
     fake_runner.status = 500
-    schedule_id = await make(install, **THRICE)
+    schedule_id = await install.create_by_admin(**THRICE)
 
     await install.run_now(schedule_id)
 
@@ -144,7 +131,7 @@ async def test_the_next_time_takes_the_place_of_an_attempt_that_waits_and_says_s
     install: Install, fake_runner: FakeRunner
 ) -> None:
     fake_runner.status = 500
-    schedule_id = await make(install, maxAttempts=2, retryDelaySeconds=3600)
+    schedule_id = await install.create_by_admin(maxAttempts=2, retryDelaySeconds=3600)
     await install.alga.pass_time(hours=1)
     fake_runner.status = 200
 
@@ -162,7 +149,7 @@ async def test_with_all_the_next_time_waits_for_the_attempts(
     install: Install, fake_runner: FakeRunner
 ) -> None:
     fake_runner.status = 500
-    schedule_id = await make(install, maxAttempts=2, retryDelaySeconds=3600 + 60, missedRuns="all")
+    schedule_id = await install.create_by_admin(maxAttempts=2, retryDelaySeconds=3600 + 60, missedRuns="all")
     await install.alga.pass_time(hours=1)
     fake_runner.status = 200
     assert await install.alga.pass_time(hours=1) == []
@@ -180,18 +167,12 @@ async def test_a_time_that_comes_during_an_attempt_overlaps_it(
     install: Install, fake_runner: FakeRunner
 ) -> None:
     fake_runner.status = 500
-    schedule_id = await make(install, maxAttempts=2, retryDelaySeconds=59 * 60)
+    schedule_id = await install.create_by_admin(maxAttempts=2, retryDelaySeconds=59 * 60)
     await install.alga.pass_time(hours=1)
     fake_runner.hold()
-    install.alga.clock.advance(timedelta(minutes=59))
-    async with anyio.create_task_group() as group:
-        group.start_soon(install.alga.server.dispatcher.run_due)
-        await fake_runner.was_asked(2)
-        install.alga.clock.advance(timedelta(minutes=1))
-        group.start_soon(install.alga.server.dispatcher.run_due)
-        while len(await install.runs()) < 3:
-            await anyio.lowlevel.checkpoint()
-        fake_runner.let_go()
+    await fire_during_runs(
+        install, fake_runner, first=timedelta(minutes=59), asked=2, then=timedelta(minutes=1), runs=3
+    )
 
     assert history(await install.runs(schedule_id))[-1] == ("02:00", 1, "skipped", "overlap")
 
@@ -200,7 +181,7 @@ async def test_an_attempt_waits_while_an_admins_run_is_under_way(
     install: Install, fake_runner: FakeRunner
 ) -> None:
     fake_runner.status = 500
-    schedule_id = await make(install, **THRICE)
+    schedule_id = await install.create_by_admin(**THRICE)
     await install.alga.pass_time(hours=1)
     fake_runner.hold()
     async with anyio.create_task_group() as group:
@@ -217,7 +198,7 @@ async def test_an_attempt_waits_while_an_admins_run_is_under_way(
 @pytest.mark.parametrize("what", ["schedule", "install"])
 async def test_disabling_ends_the_attempts(install: Install, fake_runner: FakeRunner, what: str) -> None:
     fake_runner.status = 500
-    schedule_id = await make(install, **THRICE)
+    schedule_id = await install.create_by_admin(**THRICE)
     await install.alga.pass_time(hours=1)
     path = install.admin_path + (f"/schedules/{schedule_id}" if what == "schedule" else "")
 
@@ -232,7 +213,7 @@ async def test_a_schedule_that_was_disabled_during_its_run_is_not_tried_again(
 ) -> None:
     fake_runner.status = 500
     fake_runner.hold()
-    schedule_id = await make(install, **THRICE)
+    schedule_id = await install.create_by_admin(**THRICE)
     install.alga.clock.advance(timedelta(hours=1))
     async with anyio.create_task_group() as group:
         group.start_soon(install.alga.server.dispatcher.run_due)
@@ -245,7 +226,7 @@ async def test_a_schedule_that_was_disabled_during_its_run_is_not_tried_again(
 
 async def test_deleting_the_schedule_ends_the_attempts(install: Install, fake_runner: FakeRunner) -> None:
     fake_runner.status = 500
-    schedule_id = await make(install, **THRICE)
+    schedule_id = await install.create_by_admin(**THRICE)
     await install.alga.pass_time(hours=1)
 
     await install.call("delete", scheduleId=schedule_id)
@@ -255,7 +236,7 @@ async def test_deleting_the_schedule_ends_the_attempts(install: Install, fake_ru
 
 async def test_attempts_are_counted_apart_from_firings(install: Install, fake_runner: FakeRunner) -> None:
     fake_runner.status = 500
-    await make(install, **THRICE)
+    await install.create_by_admin(**THRICE)
     await install.alga.pass_time(hours=1)
     await install.alga.pass_time(minutes=1)
 
@@ -278,7 +259,7 @@ async def test_putting_the_clock_forward_meets_each_attempt_at_its_own_instant(
         transport = httpx.ASGITransport(server.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             install = await type(alga)(server, client, ManualClock()).install("tenant-a")
-            await make(install, **THRICE)
+            await install.create_by_admin(**THRICE)
 
             moved = await install.alga.admin("POST", "/api/admin/clock", json={"advance": {"minutes": 90}})
 
@@ -290,7 +271,7 @@ async def test_putting_the_clock_forward_meets_each_attempt_at_its_own_instant(
 
 
 async def test_a_run_whose_worker_died_is_tried_again(install: Install, fake_runner: FakeRunner) -> None:
-    schedule_id = await make(install, **THRICE)
+    schedule_id = await install.create_by_admin(**THRICE)
     install.alga.clock.advance(timedelta(hours=1))
     dead = Worker("dead", timedelta(seconds=60), 1000)
     due = DueSchedule(install.tenant, install.id, schedule_id, running=False)
@@ -316,7 +297,8 @@ async def test_an_attempt_survives_a_restart(
     async with Server(settings, clock=clock, runner_transport=carrier) as first:
         transport = httpx.ASGITransport(first.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
-            await make(await type(alga)(first, client, clock).install("tenant-a"), **THRICE)
+            install = await type(alga)(first, client, clock).install("tenant-a")
+            await install.create_by_admin(**THRICE)
         clock.advance(timedelta(hours=1))
         async with anyio.create_task_group() as group:
             group.start_soon(first.dispatcher.run_due)

@@ -16,11 +16,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 KEPT = runs.OUTPUT_BYTES
 
 
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
-
-
 def answering(fake_runner: FakeRunner, *, body: bytes | None = None, **members: Any) -> None:
     body_b64 = None if body is None else base64.b64encode(body).decode()
     fake_runner.answer = httpx.Response(200, json={**SUCCESS, "body_b64": body_b64, **members})

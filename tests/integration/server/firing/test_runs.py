@@ -9,22 +9,17 @@ import httpx
 import pytest
 
 from alga_server import ServerSettings
+from tests.support.firing import HOURLY
 from tests.support.server import Alga, FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
 
-HOURLY = "0 * * * *"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
 def settings(settings: ServerSettings) -> ServerSettings:
     return settings.model_copy(update={"max_schedule_runs": 3, "shutdown_grace_seconds": 0})
-
-
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
 
 
 # ---- Run-now

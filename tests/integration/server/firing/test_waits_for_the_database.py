@@ -14,22 +14,16 @@ import pytest
 from alga_server import Server, ServerSettings
 from alga_server.errors import DatabaseBusy
 from tests.support.databases import locked
+from tests.support.firing import HOURLY
 from tests.support.patience import PATIENCE_S
 from tests.support.server import FakeRunner, Install
 
 pytestmark = pytest.mark.anyio
 
-HOURLY = "0 * * * *"
-
 
 @pytest.fixture
 def settings(settings: ServerSettings, database_url: str) -> ServerSettings:
     return settings.model_copy(update={"database_url": database_url})
-
-
-@pytest.fixture
-def runner_transport(fake_runner: FakeRunner) -> httpx.AsyncBaseTransport:
-    return httpx.MockTransport(fake_runner)
 
 
 @pytest.fixture
