@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import threading
 
 import pytest
 
 from alga_runner import Settings
-from alga_runner.engine import Guest
+from tests.support.drive import record_frees
 
 pytestmark = pytest.mark.anyio
 
@@ -24,16 +23,7 @@ def settings() -> Settings:
 def freed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The threads in which guests were freed."""
     monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "OVERRUN_S", 0.0)
-    threads: list[str] = []
-    close = Guest.close
-
-    def record(guest: Guest, *, release_gil: bool = False) -> None:
-        if guest._store is not None:
-            threads.append(threading.current_thread().name)
-        close(guest, release_gil=release_gil)
-
-    monkeypatch.setattr(Guest, "close", record)
-    return threads
+    return record_frees(monkeypatch)
 
 
 async def test_much_memory_of_a_guest_that_responds_is_freed_there(observe, guest_wat, freed: list[str]):

@@ -1,12 +1,10 @@
-"""Guests inside an event loop: where their slices run, and what ends a guest wherever it is."""
+"""Where the slices of guests inside an event loop run, and where guests are freed."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 from collections.abc import Awaitable, Callable
-from time import monotonic
 from typing import Any
 
 import anyio
@@ -31,59 +29,11 @@ from alga_runner.engine import (
     wait_to_start,
 )
 from alga_runner.engine.cpu_thread import CpuThread
-from alga_runner.errors import CpuLimit, DeadlineExceeded, EngineUnavailable, ExecutionError
+from alga_runner.errors import CpuLimit, DeadlineExceeded
+from tests.support.drive import Run, Time, immediately, never
 from tests.support.patience import PASSED
 
 pytestmark = pytest.mark.anyio
-
-Run = Callable[..., Awaitable[None]]
-
-
-@pytest.fixture
-def slices(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Where each slice ran, in order: ``loop``, or ``cpu`` for the CPU thread."""
-    threads: list[str] = []
-    poll = Guest.poll
-
-    def record(guest: Guest, *, release_gil: bool = False) -> bool:
-        threads.append("cpu" if release_gil else "loop")
-        return poll(guest, release_gil=release_gil)
-
-    monkeypatch.setattr(Guest, "poll", record)
-    return threads
-
-
-@pytest.fixture
-def run(limits: GuestLimits) -> Run:
-    """Instantiate a fresh guest, call an export of it, and close it."""
-
-    async def call(
-        linked: LinkedModule, export: str, answer: Any = None, budget: Budget | None = None, argument: int = 1
-    ) -> None:
-        with Guest(linked, limits) as guest:
-            guest.instantiate()
-            await run_call(guest, answer)
-            guest.call(export, argument)
-            await run_call(guest, answer, budget)
-
-    return call
-
-
-class Time:
-    """Whether iterations of the loop have time for guests."""
-
-    left = True
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    """The loop scheduler's clock does not move: iterations have time while ``left`` is true."""
-    time, scheduler = Time(), this_thread.loop_scheduler
-    may_continue, admits = scheduler.may_continue, scheduler._admits
-    monkeypatch.setattr(sys.modules["alga_runner.engine.loop_scheduler"], "monotonic", lambda: 1.0)
-    monkeypatch.setattr(scheduler, "may_continue", lambda: time.left and may_continue())
-    monkeypatch.setattr(scheduler, "_admits", lambda *who, **others: time.left and admits(*who, **others))
-    return time
 
 
 @pytest.fixture
@@ -97,18 +47,6 @@ def filling() -> Callable[[int], LinkedModule]:
         return Linker(engine, []).link(Module(engine, bytes(wat2wasm(wat))))
 
     return link
-
-
-async def never(_function: int, _arguments: tuple[Any, ...]) -> None:
-    await anyio.sleep_forever()
-
-
-async def immediately(_function: int, _arguments: tuple[Any, ...]) -> None:
-    """An answer that is a coroutine, and does not wait."""
-
-
-def names(error: ExecutionError) -> list[str]:
-    return [frame.function for frame in error.frames]
 
 
 async def test_the_first_guest_of_a_module_starts_in_the_cpu_thread(
@@ -313,21 +251,6 @@ def filled(filling, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Awaitabl
     return fill
 
 
-@pytest.fixture
-def freed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The threads in which guests were freed."""
-    threads: list[str] = []
-    close = Guest.close
-
-    def record(guest: Guest, *, release_gil: bool = False) -> None:
-        if guest._store is not None:
-            threads.append(threading.current_thread().name)
-        close(guest, release_gil=release_gil)
-
-    monkeypatch.setattr(Guest, "close", record)
-    return threads
-
-
 @pytest.mark.parametrize(("pages", "thread"), [(1, "MainThread"), (200, "alga-runner-cpu")])
 async def test_a_guest_with_much_memory_is_freed_in_the_cpu_thread(
     filled, freed: list[str], pages: int, thread: str
@@ -382,126 +305,3 @@ async def test_without_a_cpu_thread_a_guest_is_freed_on_the_loop(
         await free_large_guest(guest)
 
     assert freed == ["MainThread"]
-
-
-async def test_a_deadline_in_a_host_call_names_the_call_and_the_stack(run: Run, quick: LinkedModule):
-    with pytest.raises(DeadlineExceeded) as raised:
-        await run(quick, "note", never, Budget(deadline=PASSED))
-
-    assert raised.value.where == {"host_call": "host note"}
-    assert names(raised.value) == ["noting"]
-
-
-async def test_a_deadline_while_the_guest_computes_has_its_stack(run: Run, unknown: LinkedModule):
-    budget = Budget()
-    task = asyncio.ensure_future(run(unknown, "spin", budget=budget))
-    while not budget.used_s:
-        await anyio.lowlevel.checkpoint()
-    budget.deadline = PASSED
-
-    with pytest.raises(DeadlineExceeded) as raised:
-        await task
-    assert names(raised.value) == ["turn", "spin"]
-
-
-async def test_a_deadline_while_the_guest_waits_to_run_gives_that_reason_and_takes_no_slice(
-    run: Run, quick: LinkedModule, slices: list[str], time: Time
-):
-    time.left = False
-    with Guest(quick, GuestLimits(1 << 20, 100)) as guest:
-        guest.instantiate()
-        with pytest.raises(DeadlineExceeded) as raised:
-            await run_call(guest, never, Budget(deadline=PASSED))
-
-    assert "waiting to compute" in raised.value.doing
-    assert slices == []
-
-
-async def test_a_deadline_while_an_execution_waits_to_start_gives_that_reason(time: Time):
-    time.left = False
-    with pytest.raises(DeadlineExceeded) as raised:
-        await wait_to_start(Budget(deadline=PASSED))
-
-    assert "waiting to compute" in raised.value.doing
-
-
-async def test_a_deadline_while_the_guest_waits_for_the_cpu_thread_gives_that_reason(
-    unknown: LinkedModule, limits: GuestLimits
-):
-    with Guest(unknown, limits) as guest:
-        guest.instantiate()
-        with pytest.raises(DeadlineExceeded) as raised:
-            await run_call(guest, never, Budget(deadline=PASSED))
-
-    assert "waiting to compute" in raised.value.doing
-    assert engine_context.cpu_thread.waiting == 0
-
-
-async def test_a_caller_s_own_cancellation_is_not_taken_for_a_deadline(run: Run, quick: LinkedModule):
-    with anyio.CancelScope() as scope:
-        scope.cancel()
-        await run(quick, "note", never, Budget(deadline=monotonic() + 60))
-
-    assert scope.cancelled_caught
-
-
-async def test_the_cpu_budget_ends_a_guest_that_computes_with_its_stack(run: Run, unknown: LinkedModule):
-    budget = Budget(cpu_s=0.002)
-
-    with pytest.raises(CpuLimit, match=r"more than 2 ms of CPU time") as raised:
-        await run(unknown, "spin", budget=budget)
-
-    assert names(raised.value) == ["turn", "spin"]
-
-
-@pytest.mark.parametrize("thread", ["loop", "cpu"])
-async def test_the_cpu_budget_ends_a_guest_that_only_calls_the_host_at_a_host_call(
-    run: Run, quick: LinkedModule, thread: str
-):
-    if thread == "cpu":
-        quick.record_run(used_slice=True)
-
-    with pytest.raises(CpuLimit):
-        await run(quick, "notes", immediately, Budget(cpu_s=0.001), argument=1 << 30)
-
-
-async def test_the_cpu_budget_does_not_count_waiting(run: Run, quick: LinkedModule):
-    budget = Budget()
-
-    async def wait(_function: int, _arguments: tuple[Any, ...]) -> None:
-        await anyio.sleep(0.05)
-
-    await run(quick, "note", wait, budget)
-
-    assert 0 < budget.used_s < 0.05
-
-
-async def test_calls_of_one_guest_share_a_cpu_budget(quick: LinkedModule, limits: GuestLimits):
-    budget = Budget(cpu_s=0.0)
-    with Guest(quick, limits) as guest:
-        guest.instantiate()
-        await run_call(guest, never, budget)
-        guest.call("note", 1)
-        with pytest.raises(CpuLimit):
-            await run_call(guest, never, budget)
-
-
-@pytest.mark.parametrize("export", ["note", "spin"])
-async def test_a_stop_ends_a_guest_wherever_it_waits(run: Run, unknown: LinkedModule, export: str):
-    budget = Budget()
-    task = asyncio.ensure_future(run(unknown, export, never, budget))
-    while budget.scope is None:
-        await anyio.lowlevel.checkpoint()
-    budget.stop()
-
-    with pytest.raises(EngineUnavailable, match="runner stopped"):
-        await task
-    assert unknown.engine.ticker.live == 0
-
-
-async def test_a_stop_ends_a_guest_that_was_not_waiting_as_soon_as_it_does(run: Run, quick: LinkedModule):
-    budget = Budget()
-    budget.stop()
-
-    with pytest.raises(EngineUnavailable, match="runner stopped"):
-        await run(quick, "note", never, budget)
