@@ -214,7 +214,7 @@ class Settings(EnvironmentSettings):
         default=3,
         ge=1,
         le=256,
-        description="Modules that are compiled concurrently, each on one core; one tenant's never take the last place.",
+        description="Modules that are compiled concurrently, each on one core; the last place is for short compilations.",
     )
 
     # How many concurrently.

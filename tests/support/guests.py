@@ -54,6 +54,11 @@ def greedy_module() -> bytes:
     return _module([b"\x60\0\0", b"\x60" + thousand + thousand], [body])
 
 
+def component_of(module: bytes) -> bytes:
+    """A component that contains ``module`` and nothing else."""
+    return b"\0asm\x0d\0\x01\0\x01" + _unsigned(len(module)) + module
+
+
 def assemblyscript_string(text: str) -> bytes:
     """A string as AssemblyScript lays it out: its size in bytes, then UTF-16."""
     data = text.encode("utf-16-le")

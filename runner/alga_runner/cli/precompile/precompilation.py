@@ -106,15 +106,18 @@ async def precompile_all(settings: Settings, sources: Sequence[Source], watcher:
 
     Raises ``CodeCacheUnusable`` and ``EngineUnavailable``; a fault of a module is in its result.
     """
+    jobs = settings.max_compilations
+    # One place more than jobs: the last one is for short compilations, of which none is to be preferred here.
+    bounds = settings.model_copy(update={"max_compilations": jobs + 1})
     engine = engine_to_load(settings)
-    with closing(Telemetry()) as telemetry, closing(module_loader(settings, engine, telemetry)) as modules:
+    with closing(Telemetry()) as telemetry, closing(module_loader(bounds, engine, telemetry)) as modules:
         if not await modules.open_cache():
             raise modules.trouble or CodeCacheUnusable(
                 "There is no code cache to compile into.", hint="Set code_cache, or give --code-cache FOLDER."
             )
         work = _Work(settings, modules, watcher)
         results: list[Result | None] = [None] * len(sources)
-        slots = anyio.CapacityLimiter(settings.max_compilations)
+        slots = anyio.CapacityLimiter(jobs)
 
         async def carry_out(number: int, source: Source) -> None:
             async with slots:

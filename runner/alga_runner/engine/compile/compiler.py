@@ -7,7 +7,8 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import monotonic
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -18,7 +19,8 @@ from ...debuginfo import MAX_TABLE_BYTES, LineTable
 from ...errors import CompileCrash, CompileMemory, CompileTimeout
 from ..context import engine_context
 from ..module import refused
-from .protocol import NO_MEMORY, REFUSED, REPORT, Order, Task
+from .compile_queue import CompileQueue
+from .protocol import COMPONENT_VERSION, NO_MEMORY, REFUSED, REPORT, Order, Task
 
 T = TypeVar("T")
 
@@ -26,8 +28,22 @@ _ATTEMPTS = 2
 """A job whose process ended, as an idle one may, is tried again once."""
 
 _MIB = 1024 * 1024
+
+QUICK_BYTES = 1 * _MIB
+"""Larger modules may take longer than ``QUICK_CPU_S``, and queue with those that do."""
+
+QUICK_CPU_S = 2.0
+QUICK_WALL_S = 10.0
+"""Bounds of the first try of a module that is not large. One that needs more queues with the slow ones."""
+
 _MAX_MESSAGE_BYTES = 4_096
 _MAX_QUOTED_CHARACTERS = 300
+_REMEDIES = {
+    "module": "Split its largest functions",
+    "component": "Build it smaller, as JavaScript with QuickJS",
+}
+"""What an author can do about one that takes too much to compile."""
+
 _OUT_OF_MEMORY = "memory allocation of"
 """Rust's message before it aborts for want of memory."""
 
@@ -40,6 +56,10 @@ class CompileBounds:
     wall_s: float = 180.0
     memory_bytes: int = 1024 * 1024 * 1024
     concurrent: int = 3
+
+    def quick(self) -> CompileBounds:
+        """The bounds of a short first try."""
+        return replace(self, cpu_s=min(self.cpu_s, QUICK_CPU_S), wall_s=min(self.wall_s, QUICK_WALL_S))
 
 
 READ_BOUNDS = CompileBounds(cpu_s=10.0, wall_s=30.0, memory_bytes=256 * _MIB, concurrent=2)
@@ -63,49 +83,67 @@ class CompiledCode:
 
 
 class Compiler:
-    """Runs jobs within ``bounds``, for every engine of this process."""
+    """Runs jobs within ``bounds``, for every engine of this process. ``clock`` measures what owners use."""
 
-    def __init__(self, bounds: CompileBounds) -> None:
+    def __init__(self, bounds: CompileBounds, clock: Callable[[], float] = monotonic) -> None:
         self._bounds = bounds
-        self._slots = anyio.CapacityLimiter(bounds.concurrent)
+        self._queue = CompileQueue(bounds.concurrent, clock)
 
-    async def compile(self, wasm: bytes) -> CompiledCode:
-        """The code of ``wasm``. Cancelled, it ends the compilation.
+    async def compile(self, wasm: bytes, owner: str) -> CompiledCode:
+        """The code of ``wasm``, compiled when it is the turn of ``owner``. Cancelled, it ends the compilation.
 
-        Raises ``ModuleUnsupported``, a ``CompilationError``, or ``EngineUnavailable`` where no process can be started.
+        Raises ``ModuleUnsupported``, a ``CompilationError``, ``Overloaded`` where too many modules wait, or
+        ``EngineUnavailable`` where no process can be started.
         """
-        return await self._run(Task.COMPILE, (wasm,), _Job.code)
+        if len(wasm) <= QUICK_BYTES:
+            bounds = self._bounds.quick()
+            try:
+                async with self._queue.place(owner, slow=False):
+                    return await self._run(Task.COMPILE, (wasm,), bounds, _Job.code)
+            except CompileTimeout:
+                if bounds == self._bounds:
+                    raise
+        async with self._queue.place(owner, slow=True):
+            return await self._run(Task.COMPILE, (wasm,), self._bounds, _Job.code)
 
-    async def read_lines(self, wasm: bytes, source_map: bytes) -> LineTable:
+    async def read_lines(self, wasm: bytes, source_map: bytes, owner: str) -> LineTable:
         """The lines of ``wasm``, from its own debug information or ``source_map``. Cancelled, it ends the job.
 
-        Raises a ``CompilationError``, ``ValueError`` for a result that is no table, or ``EngineUnavailable``.
+        Raises a ``CompilationError``, ``Overloaded``, ``ValueError`` for a result that is no table, or
+        ``EngineUnavailable``.
         """
-        return await self._run(Task.READ_LINES, (wasm, source_map), _Job.lines)
+        async with self._queue.place(owner, slow=False):
+            return await self._run(Task.READ_LINES, (wasm, source_map), self._bounds, _Job.lines)
 
-    async def _run(self, task: Task, inputs: Sequence[bytes], result: Callable[[_Job, int], T]) -> T:
-        async with self._slots:
-            for _ in range(_ATTEMPTS):
-                job = _Job(self._bounds)
-                try:
-                    await anyio.to_thread.run_sync(job.start, task, inputs)
-                    status = await job.status()
-                    if status is not None:
-                        return await anyio.to_thread.run_sync(result, job, status)
-                finally:
-                    job.close()
+    async def _run(
+        self,
+        task: Task,
+        inputs: Sequence[bytes],
+        bounds: CompileBounds,
+        result: Callable[[_Job, int], T],
+    ) -> T:
+        for _ in range(_ATTEMPTS):
+            job = _Job(bounds, _kind(inputs[0]))
+            try:
+                await anyio.to_thread.run_sync(job.start, task, inputs)
+                status = await job.status()
+                if status is not None:
+                    return await anyio.to_thread.run_sync(result, job, status)
+            finally:
+                job.close()
         raise CompileCrash(
-            "The compiler's process ended while it compiled the module."
+            f"The compiler's process ended while it compiled the {_kind(inputs[0])}."
             + _quoted(engine_context.compiler.last_message()),
             hint="See whether the system ended it: for want of memory, or by a rule that allows no such process.",
         )
 
 
 class _Job:
-    """One job of the compiler's process. Close it."""
+    """One job of the compiler's process, for a ``kind`` of ``_REMEDIES``. Close it."""
 
-    def __init__(self, bounds: CompileBounds) -> None:
+    def __init__(self, bounds: CompileBounds, kind: str) -> None:
         self._bounds = bounds
+        self._kind = kind
         self._busy = threading.Lock()
         self._files: list[int] = []
         self._socket: socket.socket | None = None
@@ -134,7 +172,7 @@ class _Job:
                 return None
             return int(REPORT.unpack(data)[0]) if data else None
         raise CompileTimeout(
-            f"The module was not compiled within {self._bounds.wall_s:g} s.",
+            f"The {self._kind} was not compiled within {self._bounds.wall_s:g} s.",
             hint="See whether the machine is overloaded, or raise max_compile_ms.",
         )
 
@@ -157,18 +195,18 @@ class _Job:
             raise refused(message)
         if code == -signal.SIGALRM:
             raise CompileTimeout(
-                f"Compiling the module takes more than {self._bounds.cpu_s:g} s of CPU time.",
-                hint="Split its largest functions, or raise max_compile_cpu_ms.",
+                f"Compiling the {self._kind} takes more than {self._bounds.cpu_s:g} s of CPU time.",
+                hint=f"{_REMEDIES[self._kind]}, or raise max_compile_cpu_ms.",
             )
         if code == NO_MEMORY or _OUT_OF_MEMORY in message:
             raise CompileMemory(
-                f"Compiling the module takes more than {self._bounds.memory_bytes / _MIB:g} MiB of memory.",
-                hint="Split its largest functions, or raise max_compile_memory_mb.",
+                f"Compiling the {self._kind} takes more than {self._bounds.memory_bytes / _MIB:g} MiB of memory.",
+                hint=f"{_REMEDIES[self._kind]}, or raise max_compile_memory_mb.",
             )
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         raise CompileCrash(
-            f"The compiler {how} while it compiled the module." + _quoted(message),
-            hint="Build the module with other optimisations; if that helps, report both to wasmtime.",
+            f"The compiler {how} while it compiled the {self._kind}." + _quoted(message),
+            hint=f"Build the {self._kind} with other optimisations; if that helps, report both to wasmtime.",
         )
 
     def close(self) -> None:
@@ -179,6 +217,10 @@ class _Job:
             files, self._files = self._files, []
         for file in files:
             os.close(file)
+
+
+def _kind(wasm: bytes) -> str:
+    return "component" if wasm[4:8] == COMPONENT_VERSION else "module"
 
 
 def _quoted(message: str) -> str:

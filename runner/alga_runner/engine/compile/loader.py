@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, perf_counter
-from weakref import WeakValueDictionary
 
-import anyio
 import anyio.to_thread
 
 from ...debuginfo import LineTable
@@ -62,12 +60,10 @@ class ModuleLoader:
         self._telemetry = telemetry
         self._bounds = bounds
         self._clock = clock
-        self._compiler = Compiler(bounds)
+        self._compiler = Compiler(bounds, clock)
         self._cache = ModuleCache(self._from_code, telemetry, folder, max_cache_bytes, clock)
         self._failures: OrderedDict[str, tuple[float, CompilationError]] = OrderedDict()
-        self._shares: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
-        self._reader = Compiler(READ_BOUNDS)
-        self._readings: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        self._reader = Compiler(READ_BOUNDS, clock)
 
     @property
     def trouble(self) -> CodeCacheUnusable | None:
@@ -85,28 +81,26 @@ class ModuleLoader:
     async def load(self, wasm: bytes, owner: str) -> Module | Component:
         """Return ``wasm`` as a module or component.
 
-        One ``owner`` leaves a compilation slot for others, however many it loads. Raises what ``obtain`` does.
+        Modules of ``owner`` are compiled when it is its turn. Raises what ``obtain`` does.
         """
         return (await self.obtain(wasm, owner)).module
 
     async def obtain(self, wasm: bytes, owner: str) -> Obtained:
         """Like ``load``; also return how the module was obtained.
 
-        Raises ``NotWasm``, ``ModuleUnsupported``, ``MemoryLimit``, ``TableLimit`` or a ``CompilationError``; and
-        ``EngineUnavailable`` if no compiler process can be started.
+        Raises ``NotWasm``, ``ModuleUnsupported``, ``MemoryLimit``, ``TableLimit`` or a ``CompilationError``;
+        ``Overloaded`` if too many modules wait to be compiled; and ``EngineUnavailable`` if no compiler process can be
+        started.
         """
         name = await anyio.to_thread.run_sync(self._name, wasm)
         self._require_no_failure(name)
         if (module := await self._cache.find(name)) is not None:
             return Obtained(module, from_cache=True, cached=True)
-        async with (
-            self._share(owner),
-            self._cache.locked(name, self._bounds.wall_s) as lock,
-        ):
+        async with self._cache.locked(name, self._bounds.wall_s) as lock:
             # The process that had the lock before may have stored it.
             if (module := await self._cache.find(name)) is not None:
                 return Obtained(module, from_cache=True, cached=True)
-            module, cached = await self._compile(name, wasm, lock)
+            module, cached = await self._compile(name, wasm, owner, lock)
             return Obtained(module, from_cache=False, cached=cached)
 
     async def read_lines(self, wasm: bytes, source_map: bytes | None, owner: str) -> LineTable:
@@ -114,12 +108,7 @@ class ModuleLoader:
 
         Raises what ``Compiler.read_lines`` does.
         """
-        async with self._readings.setdefault(owner, anyio.Lock()):
-            return await self._reader.read_lines(wasm, source_map or b"")
-
-    def _share(self, owner: str) -> anyio.CapacityLimiter:
-        """Bound ``owner`` to all slots but one, which stays free for others."""
-        return self._shares.setdefault(owner, anyio.CapacityLimiter(max(1, self._bounds.concurrent - 1)))
+        return await self._reader.read_lines(wasm, source_map or b"", owner)
 
     def _name(self, wasm: bytes) -> str:
         if is_component(wasm):
@@ -137,13 +126,13 @@ class ModuleLoader:
         return Module.from_code(self._engine, descriptor)
 
     async def _compile(
-        self, name: str, wasm: bytes, lock: FileLock | None
+        self, name: str, wasm: bytes, owner: str, lock: FileLock | None
     ) -> tuple[Module | Component, bool]:
         self._telemetry.code_cache("miss")
         started = perf_counter()
         status = "cancelled"
         try:
-            with await self._compiler.compile(wasm) as code:
+            with await self._compiler.compile(wasm, owner) as code:
                 status = "ok"
                 return await self._cache.store(name, lock, code)
         except AlgaError as error:

@@ -23,6 +23,7 @@ from alga_runner.errors import (
     ModuleUnsupported,
     TableLimit,
 )
+from tests.support.guests import component_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("jobs")]
 
@@ -37,7 +38,7 @@ Slow = Callable[[int], bytes]
 
 
 async def compiled(engine: Engine, wasm: bytes) -> Module:
-    with await Compiler(CompileBounds()).compile(wasm) as code:
+    with await Compiler(CompileBounds()).compile(wasm, "acme") as code:
         return Module.from_code(engine, code.descriptor)
 
 
@@ -88,7 +89,7 @@ async def test_a_module_with_too_many_names_is_refused(engine: Engine, what: str
 
 async def test_a_module_that_takes_too_much_cpu_time_is_ended(slow_module: Slow) -> None:
     with pytest.raises(CompileTimeout, match=r"more than 0\.1 s of CPU time") as raised:
-        await Compiler(CompileBounds(cpu_s=0.1)).compile(slow_module(500))
+        await Compiler(CompileBounds(cpu_s=0.1)).compile(slow_module(500), "acme")
 
     assert raised.value.hint is not None
     assert "max_compile_cpu_ms" in raised.value.hint
@@ -96,7 +97,7 @@ async def test_a_module_that_takes_too_much_cpu_time_is_ended(slow_module: Slow)
 
 async def test_a_module_that_takes_too_long_is_ended(slow_module: Slow) -> None:
     with pytest.raises(CompileTimeout, match=r"not compiled within 0\.1 s") as raised:
-        await Compiler(CompileBounds(wall_s=0.1)).compile(slow_module(2_000))
+        await Compiler(CompileBounds(wall_s=0.1)).compile(slow_module(2_000), "acme")
 
     assert raised.value.hint is not None
     assert "max_compile_ms" in raised.value.hint
@@ -104,7 +105,7 @@ async def test_a_module_that_takes_too_long_is_ended(slow_module: Slow) -> None:
 
 async def test_a_module_that_takes_too_much_memory_is_ended(greedy_module: bytes) -> None:
     with pytest.raises(CompileMemory, match="more than 64 MiB of memory") as raised:
-        await Compiler(CompileBounds(memory_bytes=64 * MIB)).compile(greedy_module)
+        await Compiler(CompileBounds(memory_bytes=64 * MIB)).compile(greedy_module, "acme")
 
     assert raised.value.hint is not None
     assert "max_compile_memory_mb" in raised.value.hint
@@ -114,7 +115,34 @@ async def test_a_module_whose_code_takes_too_much_memory_is_ended() -> None:
     wasm = bytes(wat2wasm(f'(module (memory 512) (data (i32.const 0) "{"x" * 200_000}"))'))
 
     with pytest.raises(CompileMemory):
-        await Compiler(CompileBounds(memory_bytes=100_000)).compile(wasm)
+        await Compiler(CompileBounds(memory_bytes=100_000)).compile(wasm, "acme")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "error", "sentence", "setting"),
+    [
+        (
+            CompileBounds(cpu_s=0.1),
+            CompileTimeout,
+            r"Compiling the component takes more than 0\.1 s of CPU",
+            "max_compile_cpu_ms",
+        ),
+        (
+            CompileBounds(memory_bytes=64 * MIB),
+            CompileMemory,
+            "Compiling the component takes more than 64 MiB",
+            "max_compile_memory_mb",
+        ),
+    ],
+    ids=["CPU time", "memory"],
+)
+async def test_a_component_is_held_to_the_bounds_and_its_hint_is_for_components(
+    greedy_module: bytes, bounds: CompileBounds, error: type[AlgaError], sentence: str, setting: str
+) -> None:
+    with pytest.raises(error, match=sentence) as raised:
+        await Compiler(bounds).compile(component_of(greedy_module), "acme")
+
+    assert raised.value.hint == f"Build it smaller, as JavaScript with QuickJS, or raise {setting}."
 
 
 async def test_no_more_than_so_many_are_compiled_concurrently(
@@ -123,8 +151,8 @@ async def test_no_more_than_so_many_are_compiled_concurrently(
     compiler = Compiler(CompileBounds(concurrent=2))
 
     async with anyio.create_task_group() as tasks:
-        for _ in range(4):
-            tasks.start_soon(compiler.compile, slow_module(2_000))
+        for number in range(4):
+            tasks.start_soon(compiler.compile, slow_module(2_000), str(number))
         await until(lambda: len(jobs()) == 2)
         for _ in range(100):
             await anyio.lowlevel.checkpoint()
@@ -142,21 +170,21 @@ async def test_a_job_that_is_killed_is_a_crash(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(kill)
         with pytest.raises(CompileCrash, match="was ended by SIGKILL") as raised:
-            await Compiler(CompileBounds()).compile(slow_module(2_000))
+            await Compiler(CompileBounds()).compile(slow_module(2_000), "acme")
 
     assert raised.value.hint
 
 
 async def test_a_job_that_fails_says_why() -> None:
     with pytest.raises(CompileCrash, match=r"ended with 1 .* Its last message: .*OverflowError"):
-        await Compiler(CompileBounds(memory_bytes=2**64 - 1)).compile(b"\0asm\1\0\0\0")
+        await Compiler(CompileBounds(memory_bytes=2**64 - 1)).compile(b"\0asm\1\0\0\0", "acme")
 
 
 async def test_a_compilation_that_is_cancelled_ends(
     slow_module: Slow, jobs: Callable[[], list[int]], until
 ) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(Compiler(CompileBounds()).compile, slow_module(2_000))
+        tasks.start_soon(Compiler(CompileBounds()).compile, slow_module(2_000), "acme")
         await until(jobs)
         tasks.cancel_scope.cancel()
 
@@ -174,7 +202,7 @@ async def test_however_it_ends_no_descriptor_is_left(
             (slow_module(500), CompileBounds(wall_s=0.01)),
         ):
             with pytest.raises(AlgaError):
-                await Compiler(bounds).compile(wasm)
+                await Compiler(bounds).compile(wasm, "acme")
 
     await one_of_each()
     before = open_files()

@@ -28,7 +28,7 @@ Slow = Callable[[int], bytes]
 
 
 async def compiled(engine: Engine, wasm: bytes) -> Module:
-    with await Compiler(CompileBounds()).compile(wasm) as code:
+    with await Compiler(CompileBounds()).compile(wasm, "acme") as code:
         return Module.from_code(engine, code.descriptor)
 
 
@@ -56,7 +56,7 @@ async def test_neither_process_nor_job_inherits_a_secret(
     monkeypatch.setenv("RUNNER_SERVICE_TOKEN", "secret")
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(Compiler(CompileBounds()).compile, slow_module(2_000))
+        tasks.start_soon(Compiler(CompileBounds()).compile, slow_module(2_000), "acme")
         await until(jobs)
         environments = [(Path("/proc") / str(pid) / "environ") for pid in (process(), jobs()[0])]
         contents = [environment.read_bytes() for environment in environments]
@@ -67,7 +67,7 @@ async def test_neither_process_nor_job_inherits_a_secret(
 
 async def test_a_job_has_its_own_files_open_and_nothing_else(slow_module: Slow, jobs: Jobs, until) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(Compiler(CompileBounds()).compile, slow_module(2_000))
+        tasks.start_soon(Compiler(CompileBounds()).compile, slow_module(2_000), "acme")
         await until(lambda: jobs() and limits(jobs()[0])["Max processes"] == "0")
         opened = files(jobs()[0])
         tasks.cancel_scope.cancel()
@@ -81,16 +81,16 @@ async def test_a_job_has_its_own_files_open_and_nothing_else(slow_module: Slow, 
 
 
 async def test_a_job_is_bounded_by_the_kernel(slow_module: Slow, jobs: Jobs, until) -> None:
-    bounds = CompileBounds(cpu_s=30, memory_bytes=100 * MIB)
+    bounds = CompileBounds(cpu_s=1, memory_bytes=100 * MIB)
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(Compiler(bounds).compile, slow_module(2_000))
+        tasks.start_soon(Compiler(bounds).compile, slow_module(2_000), "acme")
         await until(lambda: jobs() and limits(jobs()[0])["Max processes"] == "0")
         job_limits = limits(jobs()[0])
         nice = os.getpriority(os.PRIO_PROCESS, jobs()[0]) - os.getpriority(os.PRIO_PROCESS, 0)
         tasks.cancel_scope.cancel()
 
-    assert (job_limits["Max cpu time"], job_limits["Max file size"]) == ("32", str(100 * MIB))
+    assert (job_limits["Max cpu time"], job_limits["Max file size"]) == ("3", str(100 * MIB))
     assert job_limits["Max core file size"] == "0"
     assert 100 * MIB < int(job_limits["Max address space"]) < 400 * MIB
     assert nice == 5
@@ -157,7 +157,7 @@ async def test_a_module_under_which_the_process_ends_twice_is_refused(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(kill)
         with pytest.raises(CompileCrash, match="process ended while it compiled"):
-            await Compiler(CompileBounds()).compile(slow_module(2_000))
+            await Compiler(CompileBounds()).compile(slow_module(2_000), "acme")
 
 
 async def test_a_job_ends_with_its_process(slow_module: Slow, jobs: Jobs, until, alive) -> None:
@@ -173,16 +173,16 @@ async def test_a_job_ends_with_its_process(slow_module: Slow, jobs: Jobs, until,
         with suppress(
             CompileCrash
         ):  # where it is tried again, and under way, before the first job's end is seen
-            await Compiler(CompileBounds()).compile(slow_module(2_000))
+            await Compiler(CompileBounds()).compile(slow_module(2_000), "acme")
 
 
 async def test_signals_that_are_meant_for_the_runner_do_not_end_the_process() -> None:
-    (await Compiler(CompileBounds()).compile(EMPTY)).__exit__(None, None, None)
+    (await Compiler(CompileBounds()).compile(EMPTY, "acme")).__exit__(None, None, None)
     before = process()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(before, number)
 
-    (await Compiler(CompileBounds()).compile(EMPTY)).__exit__(None, None, None)
+    (await Compiler(CompileBounds()).compile(EMPTY, "acme")).__exit__(None, None, None)
 
     assert process() == before
 
@@ -207,7 +207,7 @@ from alga_runner.engine.context import engine_context
 wasm = sys.stdin.buffer.read()
 async def main():
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(Compiler(CompileBounds()).compile, wasm)
+        tasks.start_soon(Compiler(CompileBounds()).compile, wasm, "acme")
         while (process := engine_context.compiler._process) is None:
             await anyio.lowlevel.checkpoint()
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
@@ -263,7 +263,7 @@ from alga_runner.engine.compile.compiler import Compiler
 async def main():
     for _ in range(2):
         try:
-            await Compiler(CompileBounds()).compile(b"")
+            await Compiler(CompileBounds()).compile(b"", "acme")
         except Exception as error:
             print(error.code, error)
 anyio.run(main)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import chain, repeat
 from pathlib import Path
 
 import anyio
@@ -95,7 +96,7 @@ async def test_a_loader_that_waits_too_long_for_another_process_compiles_itself(
     cache = CodeCache(folder, MIB)
     lock = cache.lock(entry.stem)
     assert lock.attempt()
-    times = iter([0.0, 0.0, 0.0, 1_000.0])
+    times = chain([0.0, 0.0, 0.0], repeat(1_000.0))
 
     async with opened(clock=lambda: next(times)) as loading:
         await loading.load(module())

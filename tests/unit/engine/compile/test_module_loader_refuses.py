@@ -12,6 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from alga_runner.engine import CompileBounds
+from alga_runner.engine.compile import compiler
 from alga_runner.errors import CompileTimeout, ModuleUnsupported, NotWasm
 from tests.support.module_loader import (
     LOAD,
@@ -163,6 +164,35 @@ async def test_one_owner_s_modules_leave_room_for_another_s(
 
         assert (await loading.load(module(), "acme")).exports
         tasks.cancel_scope.cancel()
+
+
+async def test_several_owners_slow_modules_leave_room_for_another_s_small_one(
+    opened: Open,
+    slow_module: Callable[[int], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    until,
+) -> None:
+    monkeypatch.setattr(compiler, "QUICK_BYTES", 1_000)
+    async with opened() as loading, anyio.create_task_group() as tasks:
+        for number, owner in enumerate(("flood", "other flood", "third flood", "flood")):
+            tasks.start_soon(loading.load, slow_module(2_000 + number), owner)
+        queue = loading.loader._compiler._queue
+        await until(lambda: len(queue._running) + len(queue._waiting) == 4)
+
+        assert (await loading.load(module(), "acme")).exports
+        tasks.cancel_scope.cancel()
+
+    assert loading.compilations == {"success": 1, "cancelled": 4}
+
+
+async def test_a_small_module_that_is_slow_is_compiled_nevertheless(
+    opened: Open, slow_module: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "QUICK_CPU_S", 0.02)
+    async with opened() as loading:
+        await loading.load(slow_module(10))
+
+    assert loading.compilations == {"success": 1}
 
 
 async def test_one_slow_module_leaves_room_for_its_owner_s_others(
