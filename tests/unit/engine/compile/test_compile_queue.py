@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Compiling:
-    """Compilations that end when a test says so, on a clock that a test moves."""
+    """Compilations that a test ends, on a clock that a test moves."""
 
     def __init__(self, places: int, tasks: TaskGroup) -> None:
         self.now = 0.0
