@@ -38,7 +38,8 @@ _STACK_KEPT_BYTES = 16 * 1024
 class EngineConfig:
     """What an engine is built for. Sizes are bytes, ``tick_ms`` is milliseconds.
 
-    ``max_guests`` is how many guests are asked for; ``Engine.capacity`` is how many the kernel allows.
+    ``max_guests`` is how many guests are asked for; ``Engine.capacity`` is how many the kernel allows. An engine for
+    components takes what the one for modules has found room for.
     """
 
     max_guests: int = 1_000
@@ -63,7 +64,8 @@ class Engine:
         self.limits = GuestLimits(config.max_memory_bytes, config.max_table_elements)
         """The limits that the pool enforces on every guest."""
         _install_faulthandler()
-        self.capacity = capacity(config.max_guests, read_maps())
+        # The engine for modules has counted the maps for both.
+        self.capacity = capacity(config.max_guests, None if config.components else read_maps())
         """How many guests may be alive at the same time, and why: the slots of the pool."""
         require_address_space(
             self.capacity.guests,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -14,6 +15,7 @@ import wasmtime.component as wasmtime_component
 
 from ..errors import AlgaError, MemoryLimit, ModuleUnsupported, NotWasm, TableLimit
 from .engine import Engine
+from .traps import no_map_left
 
 _MAGIC = b"\0asm"
 _CORE_VERSION = b"\x01\0\0\0"
@@ -83,8 +85,8 @@ class Module:
         """The module whose compiled code is the open file ``descriptor``, which may be closed afterwards.
 
         The code is mapped as it is, and then runs: the caller has verified that it is what the compiler made. Raises
-        ``MemoryLimit`` or ``TableLimit`` for a module larger than a slot of the engine, and ``ModuleUnsupported`` for
-        code that was compiled for another engine.
+        ``MemoryLimit`` or ``TableLimit`` for a module larger than a slot of the engine, ``Overloaded`` where the system
+        has no memory map left, and ``ModuleUnsupported`` for code that was compiled for another engine.
         """
         native = deserialized(wasmtime.Module, engine, descriptor)
         module = cls.__new__(cls)
@@ -109,7 +111,9 @@ def deserialized(kind: type[_Native], engine: Engine, descriptor: int) -> _Nativ
     """The module or component of wasmtime whose compiled code is the open file ``descriptor``; see ``from_code``."""
     try:
         return kind.deserialize_file(engine.wasmtime, f"/proc/self/fd/{descriptor}")
-    except wasmtime.WasmtimeError:
+    except wasmtime.WasmtimeError as error:
+        if str(error).endswith(_NO_MEMORY):  # a copy takes more of it
+            raise refused(str(error)) from None
         # On a volume mounted noexec the code must be copied. If the code is at fault, this error does not name the
         # file.
         code = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
@@ -149,12 +153,15 @@ def _memory_bytes(module: wasmtime.Module) -> int:
 _MEMORY_MINIMUM = re.compile(r"minimum byte size of (\d+) which exceeds the limit of (0x[0-9a-f]+)")
 _TABLE_MINIMUM = re.compile(r"minimum element size of (\d+) which exceeds the limit of (\d+)")
 
+_NO_MEMORY = f"(os error {errno.ENOMEM})"
 _TABLE_COUNT = re.compile(r"defined tables count of (\d+) exceeds")
 
 
 def refused(reason: str) -> AlgaError:
-    """The error for wasmtime's ``reason`` to refuse a module."""
+    """The error for wasmtime's ``reason`` to refuse a module, or for the system's to refuse memory for its code."""
     reason = " ".join(reason.split())[:_MAX_REASON_CHARACTERS]
+    if reason.endswith(_NO_MEMORY):
+        return no_map_left("the code of another module")
     if match := _MEMORY_MINIMUM.search(reason):
         return MemoryLimit(
             f"The module starts with more memory than its limit: {match[1]} bytes, of {int(match[2], 16)}.",

@@ -126,5 +126,13 @@ def explain(message: str) -> AlgaError:
     if "memory" in lowered and ("exceeds" in lowered or "limit" in lowered):
         return MemoryLimit(f"The guest cannot start within its memory limit: {line}.")
     if "cannot allocate memory" in lowered:
-        return Overloaded("The operating system has no memory map left for another guest.")
+        return no_map_left("another guest")
     return EngineUnavailable(f"wasmtime could not run the guest: {line}.")
+
+
+def no_map_left(purpose: str) -> Overloaded:
+    """The error where the system has no memory map or address space left for ``purpose``."""
+    return Overloaded(
+        f"The operating system has no memory map left for {purpose}.",
+        hint="Raise vm.max_map_count with sysctl, or lower max_guests.",
+    )

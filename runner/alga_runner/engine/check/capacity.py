@@ -16,11 +16,23 @@ from ...errors import EngineUnavailable
 MAPS_PER_SLOT = 2
 """Memory maps that a slot of the pool takes from the start: a stack, and the page that guards it."""
 
-MAPS_PER_GUEST = 2
-"""Memory maps that a slot takes in addition from its first guest on: the used part of a memory splits its range."""
+MAPS_PER_GUEST = 4
+"""Memory maps that a slot takes in addition, at most, from its first guest on.
 
-RESERVED_MAPS = 6_000
-"""Memory maps left for the rest of the process: a thousand modules' code, threads, libraries, other engines."""
+The used part of a memory splits its range, and its static data split the used part.
+"""
+
+MAPS_PER_COMPONENT = 10
+"""Memory maps that a component takes, at most, while it runs: a stack and its guard, and four for each of two memories.
+
+Components have no slots, and a slot keeps its maps while a component runs in place of its guest.
+"""
+
+LEAST_COMPONENTS = 100
+"""Components that there is room for, or as many as guests, before there is room for more guests."""
+
+RESERVED_MAPS = 3_500
+"""Memory maps left for the rest of the process: the code of a thousand modules, three each, and threads."""
 
 _MEMORY_RESERVED_BYTES = (1 << 32) + (32 << 20)
 """Address space of one guest's memory: all that 32 bits reach, and a guard, so that code needs no bounds checks."""
@@ -33,12 +45,13 @@ _NO_RESERVE = 0x4000
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """How many ``guests`` fit, and ``why``, in a sentence."""
+    """How many ``guests`` fit, how many of them may be ``components``, and ``why``, in a sentence."""
 
     guests: int
+    components: int
     why: str
     reduced: bool = False
-    """The kernel allows fewer than were asked for."""
+    """The kernel allows fewer than were asked for, or not as many components."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +76,28 @@ def capacity(max_guests: int, maps: Maps | None) -> Capacity:
     """The room for ``max_guests`` guests within ``maps``. Raises ``EngineUnavailable`` when there is room for none."""
     if maps is None:
         return Capacity(
-            max_guests, f"max_guests is {max_guests}; the kernel does not show how many memory maps it allows"
+            max_guests,
+            max_guests,
+            f"max_guests is {max_guests}; the kernel does not show how many memory maps it allows",
         )
-    maps_per_guest = MAPS_PER_SLOT + MAPS_PER_GUEST
-    fit = (maps.allowed - maps.taken - RESERVED_MAPS) // maps_per_guest
+    free = maps.allowed - maps.taken - RESERVED_MAPS
+    maps_per_slot = MAPS_PER_SLOT + MAPS_PER_GUEST
+    fit = free // (maps_per_slot + MAPS_PER_COMPONENT)
+    if fit > LEAST_COMPONENTS:
+        fit = (free - LEAST_COMPONENTS * MAPS_PER_COMPONENT) // maps_per_slot
     why = (
         f"max_guests is {max_guests}; of the {maps.allowed} memory maps that the kernel allows (vm.max_map_count),"
-        f" {maps.taken} are taken, {RESERVED_MAPS} are kept for the rest and a guest takes {maps_per_guest}"
+        f" {maps.taken} are taken, {RESERVED_MAPS} are kept for the rest, and a guest takes {maps_per_slot}"
     )
     if fit < 1:
         raise EngineUnavailable(
             f"There is no room for a guest: {why}.",
             hint="Raise vm.max_map_count with sysctl, or use fewer engines in one process.",
         )
-    return Capacity(min(max_guests, fit), why, reduced=fit < max_guests)
+    guests = min(max_guests, fit)
+    components = min(guests, (free - guests * maps_per_slot) // MAPS_PER_COMPONENT)
+    why += f", a component {MAPS_PER_COMPONENT} more, so that {components} may be components"
+    return Capacity(guests, components, why, reduced=components < max_guests)
 
 
 def require_address_space(guests: int, *, bytes_each: int) -> None:

@@ -89,8 +89,8 @@ class ModuleLoader:
         """Like ``load``; also return how the module was obtained.
 
         Raises ``NotWasm``, ``ModuleUnsupported``, ``MemoryLimit``, ``TableLimit`` or a ``CompilationError``;
-        ``Overloaded`` if too many modules wait to be compiled; and ``EngineUnavailable`` if no compiler process can be
-        started.
+        ``Overloaded`` if too many modules wait to be compiled, or no memory map is left for the code; and
+        ``EngineUnavailable`` if no compiler process can be started.
         """
         name = await anyio.to_thread.run_sync(self._name, wasm)
         self._require_no_failure(name)
@@ -118,7 +118,8 @@ class ModuleLoader:
         return f"{_digest(wasm)}-{self._engine.code_target}"
 
     def _component_engine(self) -> Engine:
-        return engine_context.engine(replace(self._engine.config, components=True))
+        room = self._engine.capacity.components
+        return engine_context.engine(replace(self._engine.config, components=True, max_guests=room))
 
     def _from_code(self, name: str, descriptor: int) -> Module | Component:
         if name.endswith(COMPONENT_SUFFIX):

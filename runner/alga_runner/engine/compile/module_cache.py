@@ -62,7 +62,10 @@ class ModuleCache:
             cache.close()
 
     async def find(self, name: str) -> Module | Component | None:
-        """The module stored as ``name``, if it can be trusted. Raises ``MemoryLimit`` or ``TableLimit``."""
+        """The module stored as ``name``, if it can be trusted.
+
+        Raises ``MemoryLimit``, ``TableLimit`` or ``Overloaded``.
+        """
         cache = await self._opened()
         if cache is None:
             return None

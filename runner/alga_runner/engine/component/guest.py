@@ -9,6 +9,7 @@ from ...errors import AlgaError, ExportMissing
 from .. import _capi as core
 from ..guest import ERROR_OFFSET, Guest
 from ..memory import GuestLimits
+from ..traps import no_map_left
 from . import _capi
 from .failure import take_failure
 from .lift import Crossing
@@ -40,7 +41,13 @@ class ComponentGuest(Guest):
     hides_memory = True
 
     def __init__(self, linked: LinkedComponent, limits: GuestLimits, *, max_items: int) -> None:
-        """Make the store. ``max_items`` bounds the items in the lists that cross in one call."""
+        """Make the store. ``max_items`` bounds the items in the lists that cross in one call.
+
+        Raises ``Overloaded`` if as many components are alive as there are memory maps for.
+        """
+        engine = linked.engine
+        if engine.ticker.live >= engine.capacity.components:
+            raise no_map_left("another component")
         super().__init__(linked, limits)
         self.max_items = max_items
         self.arena: Arena = _spare_arenas.pop() if _spare_arenas else Arena()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
+from dataclasses import replace
 
 import pytest
 
 from alga_runner.engine.check import capacity as module
 from alga_runner.engine.check.capacity import (
+    LEAST_COMPONENTS,
+    MAPS_PER_COMPONENT,
     MAPS_PER_GUEST,
     MAPS_PER_SLOT,
     RESERVED_MAPS,
@@ -18,9 +19,12 @@ from alga_runner.engine.check.capacity import (
     read_maps,
     require_address_space,
 )
-from alga_runner.errors import EngineUnavailable
+from alga_runner.errors import EngineUnavailable, Overloaded
+from tests.support.components import component, instance, linked
+from tests.support.memory_maps import run_program
 
-EACH = MAPS_PER_SLOT + MAPS_PER_GUEST
+SLOT = MAPS_PER_SLOT + MAPS_PER_GUEST
+EACH = SLOT + MAPS_PER_COMPONENT
 
 GUESTS = """
     import resource, sys
@@ -29,9 +33,10 @@ GUESTS = """
     from alga_runner.engine.check.capacity import read_maps
 
     def alive(config, count):
-        '''Guests that use two pages, a table and a host call, each suspended in that.'''
+        '''Guests that use pages, static data, a table and a host call, each suspended in that.'''
         engine = engine_context.engine(config)
-        wat = '''(module (import "host" "wait" (func $wait)) (memory (export "memory") 2) (table 10 funcref)
+        wat = '''(module (import "host" "wait" (func $wait)) (memory (export "memory") 20) (table 10 funcref)
+          (data (i32.const 500000) "in the middle")
           (func (export "go") (param i32)
             (drop (memory.grow (i32.const 3))) (i32.store (i32.const 200000) (i32.const 1)) (call $wait)))'''
         linked = Linker(engine, [HostFunction("host", "wait", Signature())]).link(
@@ -49,11 +54,7 @@ GUESTS = """
 
 
 def outcome(program: str) -> tuple[int, str, str]:
-    source = textwrap.dedent(GUESTS) + textwrap.dedent(program)
-    done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=False
-    )
-    return done.returncode, done.stdout.strip(), done.stderr
+    return run_program(textwrap.dedent(GUESTS) + textwrap.dedent(program))
 
 
 def test_a_guest_takes_no_more_memory_maps_than_is_reckoned_with():
@@ -73,11 +74,70 @@ def test_a_guest_takes_no_more_memory_maps_than_is_reckoned_with():
     assert guests <= 400 * MAPS_PER_GUEST + 60  # the module's code, and the allocator's arenas
 
 
+def test_a_component_takes_no_more_memory_maps_than_is_reckoned_with() -> None:
+    code, out, err = outcome("""
+        wat = '''(component
+          (import "test:host/api" (instance $host (export "wait" (func))))
+          (alias export $host "wait" (func $wait)) (core func $lowered (canon lower (func $wait)))
+          (core module $m (memory 20) (table 10 funcref) (data (i32.const 500000) "in the middle")
+            (func $start (drop (memory.grow (i32.const 3))) (i32.store (i32.const 0) (i32.const 1))) (start $start))
+          (core instance (instantiate $m)) (core instance (instantiate $m))
+          (core module $code (import "host" "wait" (func $wait)) (func (export "run") (call $wait)))
+          (core instance $code (instantiate $code (with "host" (instance (export "wait" (func $lowered))))))
+          (func (export "run") (canon lift (core func $code "run"))))'''
+        async def wait(_): pass
+        component = Component(engine_context.engine(EngineConfig(components=True)), bytes(wat2wasm(wat)))
+        linked = link_component(component, lambda _: Offer(wait), lambda *_: None)
+        before, guests = read_maps().taken, []
+        for _ in range(100):
+            guest = ComponentGuest(linked, GuestLimits(1 << 22, 100), max_items=10)
+            guest.instantiate()
+            while not guest.poll(): pass
+            guest.call("run")
+            while guest.pending is None: guest.poll()
+            guests.append(guest)
+        print(read_maps().taken - before)
+    """)
+
+    assert (code, err) == (0, "")
+    assert int(out) <= 100 * MAPS_PER_COMPONENT + 20
+
+
+def test_a_component_for_which_no_map_is_left_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = linked(component("(component)"))
+    monkeypatch.setattr(of.engine, "capacity", replace(of.engine.capacity, components=1))
+
+    with (
+        instance(of),
+        pytest.raises(Overloaded, match="no memory map left for another component") as caught,
+        instance(of),
+    ):
+        pass
+
+    assert "vm.max_map_count" in (caught.value.hint or "")
+    with instance(of):
+        pass
+
+
 def test_ten_thousand_guests_fit_where_the_kernel_has_its_usual_bound():
     room = capacity(10_000, Maps(allowed=65_530, taken=1_000))
 
     assert room.guests == 10_000
-    assert not room.reduced
+    assert room.components >= LEAST_COMPONENTS
+    assert room.reduced
+
+
+def test_all_guests_may_be_components_where_there_are_maps_for_that() -> None:
+    room = capacity(1_000, Maps(allowed=65_530, taken=1_000))
+
+    assert (room.guests, room.components, room.reduced) == (1_000, 1_000, False)
+
+
+def test_guests_that_may_not_all_be_components_are_said_to() -> None:
+    room = capacity(200, Maps(RESERVED_MAPS + 200 * SLOT + 150 * MAPS_PER_COMPONENT, 0))
+
+    assert (room.guests, room.components, room.reduced) == (200, 150, True)
+    assert "150 may be components" in room.why
 
 
 @pytest.mark.parametrize(
@@ -85,6 +145,7 @@ def test_ten_thousand_guests_fit_where_the_kernel_has_its_usual_bound():
     [
         pytest.param(Maps(RESERVED_MAPS + EACH * 7 + EACH - 1 + 300, 300), 7, id="rounded down"),
         pytest.param(Maps(RESERVED_MAPS + EACH + 300, 300), 1, id="one"),
+        pytest.param(Maps(RESERVED_MAPS + EACH * 100 + SLOT * 50 + 300, 300), 150, id="most are modules"),
     ],
 )
 def test_more_than_the_kernel_allows_is_held_to_that(maps: Maps, guests: int):
@@ -134,11 +195,7 @@ def test_a_process_with_little_address_space_is_told_which_limit_it_is():
 
 def test_a_process_that_has_used_up_its_memory_maps_is_told_so_and_lives():
     code, out, err = outcome("""
-        import mmap
-        kept = []
-        while read_maps().allowed - read_maps().taken > 5_000:
-            for number in range(500):  # neighbours that differ are not merged
-                kept.append(mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE, prot=1 + 2 * (number % 2)))
+        kept = taking_maps(left=3_000)
         try:
             engine_context.engine(EngineConfig(max_guests=10))
         except Exception as error:

@@ -1,0 +1,31 @@
+"""Processes of their own that use up the memory maps that the kernel allows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+MAPS = """
+    import mmap
+    from contextlib import suppress
+    from alga_runner.engine.check.capacity import read_maps
+
+    def taking_maps(left):
+        '''So many memory maps that about ``left`` are left.'''
+        maps, taken = read_maps(), []
+        with suppress(OSError):  # what Python itself needs for the list
+            for number in range(maps.allowed - maps.taken - left):
+                # Neighbours that differ are not merged.
+                taken.append(mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE, prot=1 + 2 * (number % 2)))
+        return taken
+"""
+
+
+def run_program(program: str, timeout_s: int = 60) -> tuple[int, str, str]:
+    """What a process with a program of its own ended with and wrote: ``MAPS``, then ``program``."""
+    source = textwrap.dedent(MAPS) + textwrap.dedent(program)
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+    return done.returncode, done.stdout.strip(), done.stderr
