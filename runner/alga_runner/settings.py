@@ -214,7 +214,8 @@ class Settings(EnvironmentSettings):
         default=3,
         ge=1,
         le=256,
-        description="Modules that are compiled concurrently, each on one core; the last place is for short compilations.",
+        description="Modules that are compiled concurrently, each on one core; the last place is for short "
+        "compilations.",
     )
 
     # How many concurrently.
