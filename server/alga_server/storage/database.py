@@ -53,7 +53,8 @@ class Database:
         # A database in memory is one connection: its readers wait for its writer.
         self._read_turn = self._write_turn if self._backend.one_connection else CapacityLimiter(threads)
         self._exclusive = Lock()
-        self._outages: set[str] = set()
+        self._outages: dict[str, bool] = {}
+        """By code, and whether a write met it."""
         self._noting = Lock()
         self._tables_made = False
 
@@ -84,34 +85,37 @@ class Database:
     async def _in_turn(self, turn: CapacityLimiter, engine: Engine, fn: Callable[[Connection], T]) -> T:
         with move_on_after(_TURN_S):  # ends the wait for the turn; a transaction that began is not cancelled
             return await to_thread.run_sync(self._run, engine, fn, limiter=turn)
-        self._note_outage(DatabaseBusy, "other transactions of this server take too long")
+        writes = engine is self._backend.writer
+        self._note_outage(DatabaseBusy, "other transactions of this server take too long", writes=writes)
         raise DatabaseBusy
 
     def _run(self, engine: Engine, fn: Callable[[Connection], T]) -> T:
+        writes = engine is self._backend.writer
         try:
             result = self._transact(engine, fn)
         except DBAPIError as error:
             outage = self._backend.trouble(error)
             if outage is None:
                 raise
-            self._note_outage(outage, str(self._backend.explain(error)))
+            self._note_outage(outage, str(self._backend.explain(error)), writes=writes)
             raise outage from None
         if self._outages:
-            self._note_success(wrote=engine is self._backend.writer)
+            self._note_success(wrote=writes)
         return result
 
-    def _note_outage(self, outage: type[DatabaseUnavailable], why: str) -> None:
+    def _note_outage(self, outage: type[DatabaseUnavailable], why: str, *, writes: bool) -> None:
         with self._noting:
             began = outage.code not in self._outages
-            self._outages.add(outage.code)
+            self._outages[outage.code] = writes or self._outages.get(outage.code, False)
         if began:
             logger.error("Database not usable: %s", why, extra={"action": outage.code})
 
     def _note_success(self, *, wrote: bool) -> None:
-        """End the outages that a transaction disproves: one that only read may not have needed the lock."""
+        """End the outages that a transaction disproves: one that only reads needs neither a lock nor room."""
         with self._noting:
-            ended = {code for code in self._outages if wrote or code != DatabaseBusy.code}
-            self._outages -= ended
+            ended = [code for code, by_write in self._outages.items() if wrote or not by_write]
+            for code in ended:
+                del self._outages[code]
         if ended:
             logger.warning("Database usable again", extra={"action": "database_recovered"})
 

@@ -36,8 +36,11 @@ _PASSING = frozenset({"40001", "40P01"})
 _LOCKED = _PASSING | {"55P03"}
 """And lock_not_available, after ``_LOCK_TIMEOUT_S``."""
 
-_UNUSABLE = ("08", "28", "3D", "53", "57", "58")
-"""No connection, no such user or database, no resources, shut down, a failure of the system."""
+_READ_ONLY = ("25006", "0A000")
+"""read_only_sql_transaction; and feature_not_supported, a standby's answer to a transaction that asks to write."""
+
+_UNUSABLE = ("08", "28", "3D", "53", "57", "58", *_READ_ONLY)
+"""No connection, no such user or database, no resources, shut down, a failure of the system; or it takes no changes."""
 
 
 def open_postgres(url: URL, *, threads: int, session: Mapping[str, str]) -> Backend:
@@ -150,7 +153,9 @@ def _explain(error: SQLAlchemyError, url: URL) -> SettingsError:
     why = " ".join(str(original).split()).rstrip(".")
     if url.password:
         why = why.replace(str(url.password), "***")
+    hint = "Check that PostgreSQL runs there, and the user, password, host, port and database of the URL."
+    if getattr(original, "sqlstate", None) in _READ_ONLY:
+        hint = "It takes no changes: name the primary rather than a standby, and a user that may write."
     return SettingsError(
-        f"The database that database_url (ALGA_SERVER_DATABASE_URL) names is not usable: {why}.",
-        hint="Check that PostgreSQL runs there, and the user, password, host, port and database of the URL.",
+        f"The database that database_url (ALGA_SERVER_DATABASE_URL) names is not usable: {why}.", hint=hint
     )

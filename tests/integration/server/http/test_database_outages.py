@@ -10,11 +10,12 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from alga_server import ManualClock, Server, ServerSettings
-from alga_server.errors import DatabaseBusy
+from alga_server.errors import DatabaseBusy, DatabaseUnavailable
 from alga_server.firing.queue.procrastinate import QueuedJobs
+from alga_server.storage import tables
 from alga_server.storage.database import Database
 from tests.support.databases import POSTGRES, locked
 from tests.support.patience import PATIENCE_S
@@ -96,6 +97,29 @@ async def test_a_transaction_that_waits_too_long_for_its_turn_is_refused_and_the
 
     assert ended == ["done"]
     await database.aclose()
+
+
+async def test_an_outage_that_a_write_met_lasts_until_a_write_succeeds(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        try:
+            connection.execute(tables.extension.delete())
+        finally:
+            connection.exec_driver_sql("PRAGMA query_only = OFF")
+
+    database = Database(database_url)
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailable):
+            await database.write(refused)
+        await database.read(lambda connection: connection.execute(select(tables.extension)).all())
+
+    assert lines(caplog) == [("database_unavailable", None)]
+
+    await database.write(lambda connection: connection.execute(tables.extension.delete()))
+    await database.aclose()
+    assert lines(caplog)[1:] == [("database_recovered", None)]
 
 
 async def test_postgresql_that_is_down_is_unavailable(

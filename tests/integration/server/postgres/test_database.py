@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from alga_runner.errors import SettingsError
 from alga_server import ServerSettings
-from alga_server.errors import DatabaseBusy
+from alga_server.errors import DatabaseBusy, DatabaseUnavailable
 from alga_server.storage import tables
 from alga_server.storage.database import Database
 from tests.support.server import Install
@@ -205,3 +205,36 @@ def test_a_password_is_not_in_the_settings_text() -> None:
     settings = ServerSettings(database_url=f"postgresql://alga:{PASSWORD}@host/alga")
 
     assert PASSWORD not in repr(settings)
+
+
+def read_only(url: str) -> str:
+    """A database that takes no changes, as a standby."""
+    return changed(url, query={**make_url(url).query, "options": "-c default_transaction_read_only=on"})
+
+
+async def test_a_database_that_takes_no_changes_is_unavailable_for_writes_and_the_log_says_it_once(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(read_only(database_url))
+    database._tables_made = True  # it became a standby while the server ran
+
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailable):
+            await database.write(lambda c: c.execute(tables.extension.delete()))
+    assert await database.read(lambda c: c.execute(text("SELECT 1")).scalar_one()) == 1
+    await database.aclose()
+
+    assert [record.action for record in caplog.records if hasattr(record, "action")] == [
+        "database_unavailable"
+    ]
+    assert "read-only transaction" in caplog.text
+
+
+async def test_a_server_that_starts_on_a_standby_names_the_primary(empty_database_url: str) -> None:
+    database = Database(read_only(empty_database_url))
+
+    with pytest.raises(SettingsError, match="in a read-only transaction") as refusal:
+        await database.start()
+    await database.aclose()
+
+    assert "name the primary" in str(refusal.value.hint)
