@@ -30,7 +30,11 @@ def vectors() -> Iterator[Vector]:
     http: dict[str, Any] = {
         "method": "POST",
         "url": "/sync?full=1&q=a+b",
-        "headers": [{"name": "Content-Type", "value": "application/json"}, {"name": "x-a", "value": "ü"}],
+        "headers": [
+            {"name": "Content-Type", "value": "application/json"},
+            {"name": "x-a", "value": "ü"},
+            {"name": "X-A", "value": "2"},
+        ],
         "body": b'{"full":false}',
     }
     user = {

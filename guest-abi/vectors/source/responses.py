@@ -39,7 +39,10 @@ def vectors() -> Iterator[Vector]:
         yield valid(f"status {status}", write(with_status), with_status, "any status from 200 to 599")
     twice = {**full, "headers": [{"name": "Set-Cookie", "value": "a=1"}, {"name": "set-cookie", "value": ""}]}
     yield valid(
-        "a header twice", write(twice), twice, "a guest may repeat a header; for a host the last counts"
+        "a header twice",
+        write(twice),
+        twice,
+        "a guest may repeat a header, in any case: each is kept, in order",
     )
     odd = {**full, "headers": [{"name": "x-!#$%&'*+-.^_`|~9", "value": "a\tb  ü"}]}
     yield valid("odd but legal header", write(odd), odd, "a name is an HTTP token; a value may hold a tab")

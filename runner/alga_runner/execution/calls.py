@@ -20,7 +20,8 @@ class CallOptions(TypedDict, total=False):
     json: object
     """The body, sent as JSON; ``None`` is no body."""
     body: bytes | str | None
-    headers: Mapping[str, str] | None
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] | None
+    """Names and values; pairs may repeat a name."""
     query: Mapping[str, str] | None
     tenant_id: str
     """For whom the call is: tenants share the runner, and see nothing of each other. Default: ``local``."""
@@ -39,7 +40,7 @@ def call_request(
     *,
     json: object = None,
     body: bytes | str | None = None,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
     query: Mapping[str, str] | None = None,
     tenant_id: str = "local",
     grants: Iterable[str] = (),
@@ -52,11 +53,11 @@ def call_request(
         raise RequestInvalid("A call has one body.", hint="Give json or body, not both.")
     if "?" in path:
         raise RequestInvalid(f"The path {path[:80]!r} has a '?'.", hint="Give the query as query={...}.")
-    given = dict(headers or {})
+    given = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
     if json is not None:
         body = _encoded(json)
-        if not any(name.lower() == "content-type" for name in given):
-            given["content-type"] = "application/json"
+        if not any(name.lower() == "content-type" for name, _ in given):
+            given.append(("content-type", "application/json"))
     if isinstance(body, str):
         body = body.encode()
     document = {
@@ -71,7 +72,8 @@ def call_request(
             "method": method.upper(),
             "path": path,
             "query": dict(query or {}),
-            "headers": given,
+            "headers": (last := dict(given)),
+            "header_list": given if len(last) < len(given) else None,
             "body_b64": None if body is None else pybase64.b64encode(body).decode(),
         },
         "limits": {"timeout_ms": timeout_ms, "cpu_ms": cpu_ms},

@@ -96,7 +96,7 @@ def plain_request(request: ExecuteRequest, body: bytes | None) -> dict[str, obje
     context, http = request.context, request.http
     headers = [
         {"name": name, "value": value}
-        for name, value in http.headers.items()
+        for name, value in http.header_pairs()
         if name.strip().lower() not in TRIGGER_HEADERS
     ]
     for name, member in TRIGGER_HEADERS.items():
@@ -124,7 +124,7 @@ def _url(http: HttpCall) -> str:
 def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
     """The request document for a guest, with ``body``."""
     context, http = request.context, request.http
-    headers = [_Header(name, value) for name, value in http.headers.items()]
+    headers = [_Header(name, value) for name, value in http.header_pairs()]
     user = request.user
     return messages.encode(
         _Request(
@@ -221,7 +221,10 @@ def response_of(
             hint=f"See {setting}.",
         )
     encoded = None if body is None else pybase64.b64encode_as_string(body)
-    return ExecuteResponse(status=status, headers=_headers(document.get("headers")), body_b64=encoded)
+    pairs = _headers(document.get("headers"))
+    headers = _last_of_each(pairs)
+    repeats = pairs if len(headers) < len(pairs) else None
+    return ExecuteResponse(status=status, headers=headers, body_b64=encoded, header_list=repeats)
 
 
 def without_forbidden_body(response: ExecuteResponse, method: str) -> ExecuteResponse:
@@ -231,10 +234,21 @@ def without_forbidden_body(response: ExecuteResponse, method: str) -> ExecuteRes
     return response.model_copy(update={"body_b64": None})
 
 
-def _headers(listed: object) -> dict[str, str]:
-    """Name to value; of duplicates, in any case, the last wins, case is kept (alga-contract 1.2)."""
+def _last_of_each(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Name to value; of a name given twice, in any case, the last wins, case is kept (alga-contract 1.2)."""
+    headers: dict[str, str] = {}
+    spelled: dict[str, str] = {}
+    for name, value in pairs:
+        headers.pop(spelled.get(name.lower(), name), None)
+        spelled[name.lower()] = name
+        headers[name] = value
+    return headers
+
+
+def _headers(listed: object) -> list[tuple[str, str]]:
+    """Name and value of each header. Raises ``InvalidResponse``."""
     if listed is None:
-        return {}
+        return []
     if not isinstance(listed, list):
         raise InvalidResponse(
             f"The headers of the guest's response are {messages.kind(listed)}, not an array of {{name, value}}."
@@ -243,8 +257,7 @@ def _headers(listed: object) -> dict[str, str]:
         raise InvalidResponse(
             f"The guest's response has {len(listed)} headers; at most {_MAX_HEADERS} are allowed."
         )
-    headers: dict[str, str] = {}
-    spelled: dict[str, str] = {}
+    pairs: list[tuple[str, str]] = []
     for position, header in enumerate(listed):
         name = header.get("name") if isinstance(header, dict) else None
         value = header.get("value") if isinstance(header, dict) else None
@@ -256,7 +269,5 @@ def _headers(listed: object) -> dict[str, str]:
             )
         if _FORBIDDEN_IN_VALUE.search(value):
             raise InvalidResponse(f"The header {name} of the guest's response holds a line break or a null.")
-        headers.pop(spelled.get(name.lower(), name), None)
-        spelled[name.lower()] = name
-        headers[name] = value
-    return headers
+        pairs.append((name, value))
+    return pairs

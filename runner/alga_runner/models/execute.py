@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import pybase64
@@ -63,18 +64,25 @@ class HttpCall(WireModel):
     """The HTTP request handed to the guest. ``body_b64`` is standard base64; ``None`` means no body.
 
     ``path`` may have a query, which reaches the guest as it is; ``query`` has one value for each name, and is added.
+    ``header_list`` has name and value of each header, in order and repeated ones included, and counts instead of
+    ``headers``.
     """
 
     method: str
     path: str
     query: dict[str, str] = Field(default_factory=dict)
     headers: dict[str, str] = Field(default_factory=dict)
+    header_list: list[tuple[str, str]] | None = None
     body_b64: str | None = None
 
     @property
     def bare_path(self) -> str:
         """The path without the query that it may have."""
         return self.path.partition("?")[0]
+
+    def header_pairs(self) -> Iterable[tuple[str, str]]:
+        """Name and value of each header, in order."""
+        return self.headers.items() if self.header_list is None else self.header_list
 
     def body(self) -> bytes | None:
         """The decoded body, or ``None``. Raises ``BodyNotBase64``."""
@@ -131,12 +139,21 @@ class ExecuteRequest(WireModel):
 
 
 class ExecuteResponse(WireModel):
-    """The guest's response. All four members are always on the wire; ``error`` is ``None`` for every guest reply."""
+    """The guest's response. All four members are always on the wire; ``error`` is ``None`` for every guest reply.
+
+    ``headers`` has one value a name, the last. A response with a name twice, in any case, has ``header_list`` too: name
+    and value of each header, in order.
+    """
 
     status: int
     headers: dict[str, str] = Field(default_factory=dict)
     body_b64: str | None = None
     error: str | None = None
+    header_list: list[tuple[str, str]] | None = Field(default=None, exclude=True)
+
+    def header_pairs(self) -> Iterable[tuple[str, str]]:
+        """Name and value of each header, in order."""
+        return self.headers.items() if self.header_list is None else self.header_list
 
     def body(self) -> bytes:
         """The decoded body; empty if the response has no body."""

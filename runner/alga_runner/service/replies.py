@@ -31,7 +31,12 @@ def guest_reply(response: ExecuteResponse, log_tail: str | None = None) -> Answe
     """The reply that carries the guest's response, of any status; and ``log_tail`` unless that is ``None``."""
     body = response.body_b64
     if body is None or len(body) < LARGE_BYTES:
-        document = response if log_tail is None else {**response.model_dump(), "log_tail": log_tail}
+        more: dict[str, object] = (
+            {} if response.header_list is None else {"header_list": response.header_list}
+        )
+        if log_tail is not None:
+            more["log_tail"] = log_tail
+        document = {**response.model_dump(), **more} if more else response
         return Answer(200, to_json(document), outcome="ok")
     # Base64 has no character that JSON escapes, so a large body need not be searched for one.
     parts = (
@@ -40,6 +45,7 @@ def guest_reply(response: ExecuteResponse, log_tail: str | None = None) -> Answe
         b',"body_b64":"',
         body.encode("ascii"),
         b'","error":null',
+        b"" if response.header_list is None else b',"header_list":' + to_json(response.header_list),
         b"" if log_tail is None else b',"log_tail":' + to_json(log_tail),
         b"}",
     )

@@ -58,7 +58,7 @@ class IdempotencyKey:
             http.method,
             http.path,
             sorted(http.query.items()),
-            [value for name, value in http.headers.items() if name.lower() == "content-type"],
+            [value for name, value in http.header_pairs() if name.lower() == "content-type"],
             request.user,
             context.schedule_id,
             context.nominal_time,

@@ -134,6 +134,10 @@ def _response(answer: Answer) -> ExecuteResponse:
 
 def _forwarded(response: ExecuteResponse, answer: Answer) -> ExecuteResponse:
     """The guest's response without what the gateway dropped; headers that the gateway added are not the guest's."""
-    headers = {name: value for name, value in response.headers.items() if answer.headers.get(name) == value}
+    headers = {
+        name: answer.headers[name]
+        for name, value in response.headers.items()
+        if name in answer.headers and answer.headers[name].endswith(value)
+    }
     body = response.body_b64 if answer.body else None
-    return response.model_copy(update={"headers": headers, "body_b64": body})
+    return response.model_copy(update={"headers": headers, "header_list": None, "body_b64": body})

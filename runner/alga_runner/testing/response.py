@@ -55,9 +55,9 @@ class Response:
 
     @property
     def headers(self) -> httpx.Headers:
-        """The headers; a name matches in any case."""
+        """The headers; a name matches in any case. ``get_list`` has each value of a name that is repeated."""
         __tracebackhide__ = True
-        return httpx.Headers(self._given().headers)
+        return httpx.Headers(list(self._given().header_pairs()))
 
     @property
     def body(self) -> bytes:

@@ -144,6 +144,21 @@ def test_of_two_headers_that_differ_in_case_the_last_wins_too():
     assert decode({"status": 200, "headers": headers}).headers == {"X": "2", "Content-Type": "3"}
 
 
+def test_each_of_two_headers_of_one_name_is_kept_in_order():
+    headers = [("set-cookie", "a=1"), ("x", "1"), ("Set-Cookie", "b=2")]
+    document = {"status": 200, "headers": [{"name": name, "value": value} for name, value in headers]}
+
+    assert list(decode(document).header_pairs()) == headers
+
+
+def test_a_list_of_headers_reaches_the_guest_in_order_instead_of_the_map():
+    pairs = [("accept", "a/b"), ("X-A", "1"), ("Accept", "c/d")]
+    http = {"method": "GET", "path": "/", "headers": {"accept": "*/*"}, "header_list": pairs}
+    request = ExecuteRequest.model_validate({"context": CONTEXT, "http": http})
+
+    assert unpacked(request)["http"]["headers"] == [{"name": name, "value": value} for name, value in pairs]
+
+
 @pytest.mark.parametrize(
     ("method", "status", "body_b64"),
     [

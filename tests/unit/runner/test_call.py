@@ -35,6 +35,12 @@ def bundle(guest_wat) -> Bundle:
     return make_bundle(guest_wat())
 
 
+def test_pairs_of_headers_may_repeat_a_name(bundle: Bundle) -> None:
+    pairs = [("accept", "a/b"), ("accept", "c/d")]
+
+    assert list(call_request(bundle, "GET", "/", headers=pairs).http.header_pairs()) == pairs
+
+
 async def test_a_bundle_that_no_store_has_is_called(runner: Runner) -> None:
     response = await runner.call(read_bundle(DEMO), "post", "/configure", json={"intervalHours": "six"})
 

@@ -10,6 +10,7 @@ import pytest
 
 from alga_runner import ExecuteResponse
 from alga_runner.engine import LARGE_BYTES
+from alga_runner.models import ExecuteAnswer
 from alga_runner.service.http import SENT_BYTES, Answer
 from alga_runner.service.replies import guest_reply
 
@@ -23,6 +24,24 @@ def test_a_reply_of_any_size_is_the_response(size: int) -> None:
     response = ExecuteResponse(status=207, headers=headers, body_b64=body)
 
     assert json.loads(guest_reply(response).body) == response.model_dump()
+
+
+@pytest.mark.parametrize("log_tail", [None, "info: x"])
+@pytest.mark.parametrize("size", [0, 3 * LARGE_BYTES])
+def test_a_reply_lists_its_headers_if_one_is_repeated(size: int, log_tail: str | None) -> None:
+    pairs = [("set-cookie", "a=1"), ("Set-Cookie", "b=2")]
+    response = ExecuteResponse(
+        status=200,
+        headers=dict(pairs[1:]),
+        header_list=pairs,
+        body_b64=base64.b64encode(bytes(size)).decode(),
+    )
+
+    answer = json.loads(guest_reply(response, log_tail).body)
+
+    assert ExecuteAnswer.model_validate(answer).header_pairs() == pairs
+    assert answer["headers"] == {"Set-Cookie": "b=2"}
+    assert answer.get("log_tail") == log_tail
 
 
 @pytest.mark.parametrize("size", [0, 1, SENT_BYTES - 1, SENT_BYTES, SENT_BYTES + 1, 3 * SENT_BYTES])

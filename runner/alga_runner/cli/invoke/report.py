@@ -87,7 +87,7 @@ def _print_json(outcome: Outcome) -> None:
 def _print_response(page: Page, response: ExecuteResponse) -> None:
     colour = "green" if response.status < 400 else "yellow" if response.status < 500 else "red"
     page.line(f"{response.status} {_phrase(response.status)}".rstrip(), style=f"bold {colour}")
-    for name, value in response.headers.items():
+    for name, value in response.header_pairs():
         page.line(f"{name}: {value}", style="dim")
     page.line()
     page.block(body_text(response.body()))

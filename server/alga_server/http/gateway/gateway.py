@@ -148,7 +148,7 @@ class _Call:
             ),
         )
         response = outcome.unwrap()
-        passed = headers.for_caller(response.headers, asked.decode("latin-1"), root.decode("latin-1"))
+        passed = headers.for_caller(response.header_pairs(), asked.decode("latin-1"), root.decode("latin-1"))
         return _response(response, method, called, passed)
 
     def _authenticated(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 
@@ -19,6 +19,9 @@ _ALWAYS = {
     "x-content-type-options": "nosniff",
 }
 _VALUE = re.compile(r"[\t\x20-\x7e]{0,4096}")
+_LISTS = frozenset({"cache-control", "content-encoding", "vary"})
+"""Headers whose values are lists: several of one name are one, joined by commas (RFC 9110, 5.2)."""
+
 _MAX_USER_FIELD = 256
 
 
@@ -28,12 +31,16 @@ def for_guest(headers: Headers, request_id: str) -> dict[str, str]:
     return {**passed, "x-request-id": request_id}
 
 
-def for_caller(headers: Mapping[str, str], asked: str, root: str) -> dict[str, str]:
+def for_caller(headers: Iterable[tuple[str, str]], asked: str, root: str) -> dict[str, str]:
     """Return the guest's ``headers`` that the caller of the path ``asked`` sees.
 
-    A value that HTTP cannot carry is left out, and so is a ``location`` outside ``root``, the extension's own paths.
+    Of a name given twice the last value counts, or all if they are lists. A value that HTTP cannot carry is left out,
+    and so is a ``location`` outside ``root``, the extension's own paths.
     """
-    given = {name.lower(): value for name, value in headers.items()}
+    given: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        given[key] = f"{given[key]}, {value}" if key in _LISTS and key in given else value
     passed = {name: given[name] for name in TO_CALLER if _VALUE.fullmatch(given.get(name, "\0"))}
     if is_own(given.get("location", ""), asked, root):
         passed["location"] = given["location"]
