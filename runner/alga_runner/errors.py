@@ -62,6 +62,7 @@ Each leaf names its stable ``code`` (docs/errors.md). An error has a message, wh
     │       ├── HostCallLimit     host_call_limit
     │       ├── CopyLimit         copy_limit
     │       ├── MessageLimit      message_limit
+    │       ├── ResourceLimit     resource_limit
     │       └── LogLimit          log_limit
     └── HostCallError             one of ``HostCallCode``: a value for the guest, never a trap
 
@@ -433,6 +434,10 @@ class CopyLimit(LimitExceeded, code="copy_limit"):
 
 class MessageLimit(LimitExceeded, code="message_limit"):
     """The guest's response is larger than its limit."""
+
+
+class ResourceLimit(LimitExceeded, code="resource_limit"):
+    """A component has more core instances, or holds more handles of resources, than it may."""
 
 
 class LogLimit(LimitExceeded, code="log_limit"):

@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 
 from ..engine import ComponentImport, Offer, ValueType
-from ..errors import GuestExit, HostCallLimit
+from ..errors import GuestExit, HostCallLimit, ResourceLimit
 from .component_session import ComponentSession
 
 PACKAGE = "wasi:"
@@ -51,7 +51,7 @@ def _exit_with_code(_session: ComponentSession, status: int) -> None:
 def _pollable(session: ComponentSession, until_ns: int) -> int:
     """A pollable that is ready at ``until_ns`` of the monotonic clock."""
     if len(session.pollables) >= MAX_RESOURCES:
-        raise HostCallLimit(f"The guest holds more than {MAX_RESOURCES} pollables.")
+        raise ResourceLimit(f"The guest holds more than {MAX_RESOURCES} pollables.")
     session.last_pollable = max(_FIRST_POLLABLE, session.last_pollable + 1)
     session.pollables[session.last_pollable] = until_ns
     return session.last_pollable

@@ -14,6 +14,7 @@ from ...errors import (
     GuestTrap,
     MemoryLimit,
     MessageLimit,
+    ResourceLimit,
     StackLimit,
     TableLimit,
 )
@@ -54,7 +55,8 @@ _LIMITS: tuple[tuple[str, type[AlgaError], str], ...] = (
     ("table minimum size", TableLimit, "The guest cannot start within its limit on tables"),
     ("resource limit exceeded: table", TableLimit, "The guest cannot start within its limit on tables"),
     ("resource limit exceeded: memor", MemoryLimit, "The guest has more memories than it may"),
-    ("resource limit exceeded: instance", MemoryLimit, "The guest has more core instances than it may"),
+    ("resource limit exceeded: instance", ResourceLimit, "The guest has more core instances than it may"),
+    ("handle limit exceeded", ResourceLimit, "The guest holds more handles of resources than it may"),
 )
 
 _BREACHES = (
@@ -70,6 +72,7 @@ _BREACHES = (
     "cannot enter component instance",
     "cannot leave component instance",
     "unknown handle index",
+    "used with the wrong type",
     "mismatched resource types",
     "while borrowed",
     "from a borrow",
@@ -86,7 +89,7 @@ def take_failure(error: int) -> AlgaError:
     text = traps.take_text(core.error_message, error)
     core.error_delete(error)
     # The stack is in front of the cause, and the guest chose the names in it.
-    cause = text.partition("Caused by:")[2]
+    cause = text.rpartition("Caused by:")[2] if "Caused by:" in text else ""
     causes = _CAUSE.findall(cause)
     reason = (causes[-1] if causes else text.strip().partition("\n")[0])[:_MAX_REASON_CHARACTERS]
     cause = cause or text

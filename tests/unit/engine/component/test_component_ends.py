@@ -12,6 +12,7 @@ import pytest
 
 from alga_runner.engine import Budget, ComponentGuest, GuestLimits, LinkedComponent, run_call
 from alga_runner.errors import (
+    AlgaError,
     CanonicalAbiBreach,
     CpuLimit,
     DeadlineExceeded,
@@ -20,6 +21,7 @@ from alga_runner.errors import (
     HostFunctionMissing,
     MemoryLimit,
     ModuleUnsupported,
+    ResourceLimit,
     StackLimit,
     TableLimit,
 )
@@ -108,12 +110,71 @@ def test_a_table_that_starts_larger_than_the_limit_is_the_limit_of_tables() -> N
         pass
 
 
-def test_more_memories_than_a_component_may_have_are_refused() -> None:
-    instances = " ".join("(core instance (instantiate $m))" for _ in range(3))
-    of = linked(component(f"(component (core module $m (memory 1)) {instances})"))
+MODULE = "(core module $m {}) {}"
+INSTANCE = "(core instance (instantiate $m))"
+NESTED = "(component $c (core module $m {}) (core instance (instantiate $m))) {}"
 
-    with pytest.raises(MemoryLimit), instance(of):
+
+def doubled(times: int) -> str:
+    """Components inside each other, each of which is two of the next: two to the power of ``times`` core instances."""
+    text = f"(component $c0 (core module $m) {INSTANCE})"
+    for n in range(1, times + 1):
+        text = f"(component $c{n} {text} {f'(instance (instantiate $c{n - 1}))' * 2})"
+    return f"{text} (instance (instantiate $c{times}))"
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "words"),
+    [
+        pytest.param(
+            MODULE.format("(memory 1)", INSTANCE * 3), MemoryLimit, "more memories", id="three memories"
+        ),
+        pytest.param(
+            MODULE.format("(memory 1)" * 40, INSTANCE), MemoryLimit, "more memories", id="forty in a module"
+        ),
+        pytest.param(
+            NESTED.format("(memory 1)", "(instance (instantiate $c))" * 1000),
+            MemoryLimit,
+            "more memories",
+            id="a thousand in inner components",
+        ),
+        pytest.param(
+            MODULE.format("(table 1 funcref)" * 9, INSTANCE), TableLimit, "limit on tables", id="nine tables"
+        ),
+        pytest.param(
+            MODULE.format("(table 1 funcref)", INSTANCE * 9), TableLimit, "limit on tables", id="one in nine"
+        ),
+        pytest.param(MODULE.format("", INSTANCE * 33), ResourceLimit, "more core instances", id="33"),
+        pytest.param(MODULE.format("", INSTANCE * 40), ResourceLimit, "more core instances", id="40"),
+        pytest.param(
+            NESTED.format("", "(instance (instantiate $c))" * 1000),
+            ResourceLimit,
+            "more core instances",
+            id="a thousand inner instances",
+        ),
+        pytest.param(doubled(10), ResourceLimit, "more core instances", id="doubled ten times"),
+    ],
+)
+def test_a_component_of_too_many_parts_is_refused_by_the_limit_of_that_part(
+    text: str, limit: type[AlgaError], words: str
+) -> None:
+    of = linked(component(f"(component {text})"))
+
+    with pytest.raises(limit, match=words), instance(of):
         pass
+
+
+@pytest.mark.parametrize(
+    "text", [MODULE.format("", INSTANCE * 32), MODULE.format("(memory 1)", INSTANCE * 2)]
+)
+def test_a_component_of_as_many_parts_as_it_may_have_runs(text: str) -> None:
+    with instance(linked(component(f"(component {text})"))):
+        pass
+
+
+def test_more_instances_than_wasmtime_reads_do_not_validate() -> None:
+    with pytest.raises(ModuleUnsupported, match="instances count exceeds limit"):
+        component(f"(component (component $c) {'(instance (instantiate $c))' * 5000})")
 
 
 def test_a_function_that_the_host_lacks_fails_only_when_it_is_called() -> None:
