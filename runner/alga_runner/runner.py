@@ -233,6 +233,14 @@ class Runner:
             request.limits.fuel,
         )
 
+    async def warm_up(self, tenant_id: str, extension_id: str, content_hash: str) -> None:
+        """Load a tenant's bundle, compiling it if need be, so that its first execution does not wait for that.
+
+        It goes on if the caller is cancelled. Raises a ``BundleError`` or a ``ModuleError`` as ``execute`` would, and
+        ``Overloaded`` if too many modules wait to be compiled.
+        """
+        await self._entered().get(tenant_id, extension_id, content_hash)
+
     async def _carry_out(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
         """One execution, reported with any outcome."""
         status, detail, started, programs = "cancelled", None, perf_counter(), self._programs
@@ -270,7 +278,8 @@ class Runner:
             for line in execution.log:
                 self.telemetry.guest_line(line.level, line.message, context)
 
-    async def _execute(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
+    def _entered(self) -> Programs:
+        """The programs of the runner that was entered on this loop. Raises ``EngineUnavailable``."""
         programs = self._programs
         if programs is None:
             raise EngineUnavailable(
@@ -281,6 +290,10 @@ class Runner:
                 "The runner belongs to another event loop.",
                 hint="Hand the call to its loop: `asyncio.run_coroutine_threadsafe(runner.call(...), loop)`.",
             )
+        return programs
+
+    async def _execute(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
+        programs = self._entered()
         if not execution.granted <= KNOWN_CAPABILITIES:
             raise UnknownCapabilities(
                 "The request grants capabilities that do not exist:"

@@ -20,6 +20,7 @@ from .execute import (
     ExecutionLimits,
     HttpCall,
     User,
+    WarmupRequest,
 )
 from .json_value import MAX_DEPTH, JsonValue, json_fault, readable
 from .manifest import Manifest, ManifestEndpoint, parse_manifest
@@ -60,6 +61,7 @@ __all__ = [
     "SecretEnvelope",
     "UpdateScheduleInput",
     "User",
+    "WarmupRequest",
     "content_hash",
     "granted_capabilities",
     "json_fault",

@@ -138,6 +138,14 @@ class ExecuteRequest(WireModel):
     """Issued by the server for this execution; goes back to it with every host call, and nowhere else."""
 
 
+class WarmupRequest(WireModel):
+    """A bundle to load before it is executed. Upstream's form has the hash alone (alga-contract 2)."""
+
+    content_hash: str
+    tenant_id: str | None = None
+    extension_id: str | None = None
+
+
 class ExecuteResponse(WireModel):
     """The guest's response. All four members are always on the wire; ``error`` is ``None`` for every guest reply.
 

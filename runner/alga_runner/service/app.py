@@ -19,13 +19,17 @@ from .http import Answer, ClientGone, Exchange, Message, Receive, Refused, Send
 from .reply_cache import LocalReplies, Replies, ReplyCache
 from .request import require_token
 from .request_tracker import RequestMemory, RequestTracker
+from .warmup import Warmup
 
 logger = logging.getLogger("alga_runner")
 
 CLIENT_GONE = 499
 """The status in log and metrics when the client closed the connection; it is never sent."""
 
-EXECUTE_STATUSES = (200, 400, 401, 405, 408, 413, 415, 422, 429, CLIENT_GONE, 500, 503)
+_WORK = ("/v1/execute", "/warmup")
+"""The routes that do work for a tenant; all others are probes."""
+
+WORK_STATUSES = (200, 400, 401, 405, 408, 413, 415, 422, 429, CLIENT_GONE, 500, 503)
 PROBE_STATUSES = (200, 405, 500, 503)
 """What routes answer, for metrics."""
 
@@ -58,13 +62,14 @@ class Service:
 
         self._routes: Mapping[str, Mapping[str, Route]] = {
             "/v1/execute": {"POST": Execute(runner, settings, self._requests, replies, token)},
+            "/warmup": {"POST": Warmup(runner, settings, self._requests, token)},
             "/v1/ping": {"GET": ping, "HEAD": ping},
             "/healthz": {"GET": health.alive, "HEAD": health.alive},
             "/readyz": {"GET": health.ready, "HEAD": health.ready},
             "/metrics": {"GET": health.metrics, "HEAD": health.metrics},
         }
-        answered = dict.fromkeys(self._routes, PROBE_STATUSES)
-        runner.telemetry.expect_http_requests(answered | {"/v1/execute": EXECUTE_STATUSES, "other": (404,)})
+        answered = {route: WORK_STATUSES if route in _WORK else PROBE_STATUSES for route in self._routes}
+        runner.telemetry.expect_http_requests(answered | {"other": (404,)})
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -90,7 +95,7 @@ class Service:
 
     @property
     def executions(self) -> int:
-        """How many execute requests are under way, those whose body is still being read included."""
+        """How many requests to execute or load ahead are under way, those whose body is still being read included."""
         return len(self._requests)
 
     async def watch_checks(self) -> None:
@@ -144,7 +149,7 @@ class Service:
 
     def _report(self, exchange: Exchange, status: int, outcome: str | None, duration_s: float) -> None:
         route = exchange.path if exchange.path in self._routes else "other"
-        probe = route != "/v1/execute" and status < 400
+        probe = route not in _WORK and status < 400
         self._runner.telemetry.http_request(
             route,
             status,

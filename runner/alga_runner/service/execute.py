@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -18,7 +17,7 @@ from ..errors import AlgaError, Draining, Overloaded
 from ..models import ExecuteRequest
 from ..runner import Runner
 from ..settings import Settings
-from .http import Answer, ClientGone, Exchange
+from .http import Answer, Exchange, unless_gone
 from .replies import error_reply, failed_reply, guest_reply, log_tail
 from .reply_cache import IdempotencyKey, KeyReused, Replies
 from .request import parse_request, read_body, require_json, require_token, routing_fault
@@ -30,9 +29,6 @@ logger = logging.getLogger("alga_runner")
 
 MAX_LOG_TAIL_BYTES = 16 * 1024
 """Bytes of the guest's log that an answer has at most, for a caller that asks for them with ``x-alga-log-tail``."""
-
-_WATCHED_AFTER_S = 0.02
-"""A client may have been gone for that long before its guest is ended, in seconds."""
 
 
 class Execute:
@@ -68,11 +64,13 @@ class Execute:
                 hold=tracked.hold,
                 owner=tenant,
             )
-            request = await self._run_sized(tenant, len(body), lambda: parse_request(body))
+            request = await self._run_sized(
+                tenant, len(body), lambda: parse_request(body, ExecuteRequest, "an execute request")
+            )
             _note(exchange, request)
             if fault := routing_fault(exchange, request):
                 return failed_reply(400, fault)
-            return await _unless_gone(exchange, lambda: self._reply(exchange, request))
+            return await unless_gone(exchange, lambda: self._reply(exchange, request))
         # The request was cancelled, because the runner ends.
         if exchange.executing:
             return failed_reply(
@@ -150,31 +148,6 @@ def _without_deadline(
         return await run()
 
     return lift_and_run
-
-
-async def _unless_gone(exchange: Exchange, work: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Run ``work`` and return its answer. When the client closes the connection, cancel it and raise ``ClientGone``.
-
-    Watching the connection takes a task, so it begins after a moment: most executions have ended by then.
-    """
-    loop = asyncio.get_running_loop()
-    watching: list[asyncio.Task[None]] = []
-    with anyio.CancelScope() as scope:
-
-        async def watch() -> None:
-            await exchange.gone()
-            scope.cancel()
-
-        later = loop.call_later(_WATCHED_AFTER_S, lambda: watching.append(loop.create_task(watch())))
-        try:
-            return await work()
-        finally:
-            later.cancel()
-            for task in watching:
-                task.cancel()
-                with anyio.CancelScope(shield=True):
-                    await asyncio.wait([task])
-    raise ClientGone
 
 
 def _log_bytes(exchange: Exchange) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
 _LAST = ((b"connection", b"close"),)
+
+_WATCHED_AFTER_S = 0.02
+"""A client may have been gone for that long before its request's work is ended, in seconds."""
 
 SENT_BYTES = 256 * 1024
 """The largest piece in which an answer is sent."""
@@ -65,19 +69,23 @@ class Refused(Exception):
         message: str,
         *,
         fields: dict[str, str] | None = None,
+        hint: str | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.fields = fields
+        self.hint = hint
         self.headers = headers
 
     def answer(self) -> Answer:
-        """``{"error": code, "message": sentence}``, and ``fields`` where there are some."""
+        """``{"error": code, "message": sentence}``, and ``fields`` and ``hint`` where there are some."""
         body: dict[str, object] = {"error": self.code, "message": str(self)}
         if self.fields is not None:
             body["fields"] = self.fields
+        if self.hint is not None:
+            body["hint"] = self.hint
         return Answer(self.status, to_json(body), headers=self.headers, outcome=self.code)
 
 
@@ -131,3 +139,28 @@ class Exchange:
         with anyio.move_on_after(timeout_s):
             while not self.body_complete and limit > 0:
                 limit -= len(await self.read())
+
+
+async def unless_gone(exchange: Exchange, work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Run ``work`` and return its answer. When the client closes the connection, cancel it and raise ``ClientGone``.
+
+    Watching the connection takes a task, so it begins after a moment: most executions have ended by then.
+    """
+    loop = asyncio.get_running_loop()
+    watching: list[asyncio.Task[None]] = []
+    with anyio.CancelScope() as scope:
+
+        async def watch() -> None:
+            await exchange.gone()
+            scope.cancel()
+
+        later = loop.call_later(_WATCHED_AFTER_S, lambda: watching.append(loop.create_task(watch())))
+        try:
+            return await work()
+        finally:
+            later.cancel()
+            for task in watching:
+                task.cancel()
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([task])
+    raise ClientGone

@@ -6,10 +6,10 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from alga_common.text import escape_controls, is_unicode
@@ -17,6 +17,8 @@ from alga_common.text import escape_controls, is_unicode
 from ..engine import this_thread
 from ..models import ExecuteRequest
 from .http import Exchange, Refused
+
+M = TypeVar("M", bound=BaseModel)
 
 MAX_FAULTS = 20
 """The most fields that an answer names."""
@@ -79,8 +81,8 @@ async def read_body(
     raise Refused(408, "request_timeout", f"The request's body did not arrive within {timeout_s:g} s.")
 
 
-def parse_request(body: bytes) -> ExecuteRequest:
-    """Parse ``body``. Raises ``Refused`` 400 for invalid JSON, and 422 for JSON that is not an execute request."""
+def parse_request(body: bytes, model: type[M], kind: str) -> M:
+    """Parse ``body``. Raises ``Refused`` 400 for invalid JSON, and 422 for JSON that is not ``kind``."""
     try:
         document = from_json(body, allow_inf_nan=False)
     except ValueError as error:
@@ -92,7 +94,7 @@ def parse_request(body: bytes) -> ExecuteRequest:
             fields=None if field is None else {field: "holds half of a surrogate pair"},
         ) from None
     try:
-        return ExecuteRequest.model_validate(document, strict=True)
+        return model.model_validate(document, strict=True)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
     fields = {
@@ -102,7 +104,7 @@ def parse_request(body: bytes) -> ExecuteRequest:
     raise Refused(
         422,
         "request_invalid",
-        "The request's body is not an execute request: "
+        f"The request's body is not {kind}: "
         + "; ".join(f"{field}: {fault}" for field, fault in fields.items())
         + ".",
         fields=fields,
