@@ -1,7 +1,7 @@
 # ---- Components: what needs more than Python to build ----------------------------------------------------------------
 
 .PHONY: components
-components: components-typescript components-python ## Build the SDKs and samples for components as their users do, and run the samples' tests
+components: components-typescript components-python components-rust ## Build the SDKs and samples for components as their users do, and run the samples' tests
 
 .PHONY: components-typescript
 components-typescript: setup-dev ## The same for TypeScript alone, on both of its engines; needs Node 20
@@ -31,14 +31,10 @@ components-python: $(COMPONENTS_VENV)/.ready setup-dev ## The same for Python al
 	@$(COMPONENTIZE_PY) componentize app -p $(PYTHON_SAMPLE)/src -p $(PYTHON_SDK) -o $(PYTHON_SAMPLE)/dist/main.wasm
 	@$(BIN)/python -m pytest --quiet -n 0 -o faulthandler_timeout=0 sample-extensions/tests $(PYTHON_SAMPLE) -k "python" $(ARGS)
 
-RUST_SAMPLE := sample-extensions/scheduler-rust
-RUST_TARGET := .make/rust
-# Where the sources are is no part of the component.
-RUST_FLAGS := --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)/$(RUST_SAMPLE)=.
-
 .PHONY: rust-sample
 rust-sample: $(COMPONENTS_VENV)/.ready ## Build the Rust sample's committed component; needs rustup, which fetches the pinned compiler
-	@cd $(RUST_SAMPLE) && RUSTFLAGS="$(RUST_FLAGS)" cargo build --quiet --locked --release --target wasm32-unknown-unknown --target-dir $(CURDIR)/$(RUST_TARGET)
-	@mkdir -p $(RUST_SAMPLE)/dist
-	@$(COMPONENTS_VENV)/bin/wasm-tools component new $(RUST_TARGET)/wasm32-unknown-unknown/release/scheduler_rust.wasm \
-		-o $(RUST_SAMPLE)/dist/main.wasm
+	@$(PYTHON) scripts/rust.py $(COMPONENTS_VENV)/bin/wasm-tools
+
+.PHONY: components-rust
+components-rust: $(COMPONENTS_VENV)/.ready ## Rebuild it in another folder and compare, byte by byte
+	@$(PYTHON) scripts/rust.py $(COMPONENTS_VENV)/bin/wasm-tools --check

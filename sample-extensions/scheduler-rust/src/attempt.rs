@@ -4,7 +4,7 @@ use crate::alga::extension::scheduler::{
     create_schedule, delete_schedule, get_endpoints, get_schedule, list_schedules, update_schedule,
 };
 use crate::alga::extension::types::{CreateScheduleInput, ExecuteRequest, UpdateScheduleInput};
-use crate::response::{Answer, endpoint, failed_write, json_of, json_response, problem, refusal, schedule};
+use crate::response::{Answer, endpoint, failed_write, json_of, json_response, problem, refusal, schedule, text_of};
 use serde_json::{Value, json};
 
 /// `POST /try`, for demonstrations: performs the one host call that the body names.
@@ -33,7 +33,7 @@ pub fn attempt(request: &ExecuteRequest) -> Answer {
                 timezone: text("timezone"),
                 enabled: body["enabled"].as_bool(),
                 name: text("name"),
-                payload: body.get("payload").map(Value::to_string),
+                payload: body.get("payload").map(text_of),
             });
             match result.success {
                 true => json!({ "ok": { "scheduleId": result.schedule_id } }),
@@ -73,5 +73,5 @@ pub fn attempt(request: &ExecuteRequest) -> Answer {
 
 /// The payload of an update: an empty text clears the stored one.
 fn cleared_by_null(payload: &Value) -> String {
-    if payload.is_null() { String::new() } else { payload.to_string() }
+    if payload.is_null() { String::new() } else { text_of(payload) }
 }

@@ -12,7 +12,7 @@ pub fn json_response(status: u16, value: &Value) -> ExecuteResponse {
     ExecuteResponse {
         status,
         headers: vec![HttpHeader { name: "content-type".into(), value: "application/json".into() }],
-        body: Some(value.to_string().into_bytes()),
+        body: Some(text_of(value).into_bytes()),
     }
 }
 
@@ -44,7 +44,7 @@ pub fn refusal(operation: &str, error: SchedulerError) -> Value {
 /// A write that did not succeed: its message and field errors.
 pub fn failed_write(error: Option<String>, field_errors: Option<String>) -> Value {
     let mut failure = json!({ "message": error });
-    if let Some(errors) = field_errors.as_deref().map(parse) {
+    if let Some(errors) = field_errors.as_deref().map(value_of) {
         failure["fieldErrors"] = errors;
     }
     json!({ "error": failure })
@@ -54,7 +54,7 @@ pub fn failed_write(error: Option<String>, field_errors: Option<String>) -> Valu
 pub fn json_of(request: &ExecuteRequest) -> Option<Value> {
     match request.http.body.as_deref() {
         None | Some([]) => Some(Value::Null),
-        Some(body) => serde_json::from_slice(body).ok(),
+        Some(body) => parse(body),
     }
 }
 
@@ -86,7 +86,7 @@ pub fn schedule(info: &ScheduleInfo) -> Value {
         }
     }
     if let Some(payload) = &info.payload {
-        value["payload"] = parse(payload);
+        value["payload"] = value_of(payload);
     }
     value
 }
@@ -101,7 +101,17 @@ pub fn endpoint(info: &EndpointInfo) -> Value {
     })
 }
 
+/// A value as JSON text. The only writer: each other, such as `Value::to_string`, is code of its own.
+pub fn text_of(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
 /// A JSON text of the host; `null` for one that is not.
-fn parse(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_default()
+fn value_of(text: &str) -> Value {
+    parse(text.as_bytes()).unwrap_or_default()
+}
+
+/// The only reader: one of `&str` would be code of its own.
+fn parse(text: &[u8]) -> Option<Value> {
+    serde_json::from_slice(text).ok()
 }

@@ -2,7 +2,7 @@
 
 use crate::alga::extension::logging::log_info;
 use crate::alga::extension::types::ExecuteRequest;
-use crate::response::{Answer, header_of, json_of, json_response, problem};
+use crate::response::{Answer, header_of, json_of, json_response, problem, text_of};
 use serde_json::json;
 
 /// `POST /sync`: the scheduled job. It logs why it runs and with which payload.
@@ -14,10 +14,11 @@ pub fn sync(request: &ExecuteRequest) -> Answer {
     let schedule_id = header_of(request, "x-alga-schedule-id");
     let nominal_time = header_of(request, "x-alga-nominal-time");
     log_info(&format!(
-        "Sync: trigger {}, schedule {}, nominal time {}, payload {payload}.",
+        "Sync: trigger {}, schedule {}, nominal time {}, payload {}.",
         trigger.unwrap_or("request"),
         schedule_id.unwrap_or("none"),
         nominal_time.unwrap_or("none"),
+        text_of(&payload),
     ));
     let answer = json!({
         "synced": if payload["full"] == true { "everything" } else { "changes" },

@@ -1,0 +1,105 @@
+"""Build the Rust sample's committed component, or check that it is what its sources make.
+
+``python scripts/rust.py WASM_TOOLS`` builds it; rustup fetches the compiler of ``rust-toolchain.toml``, cargo the
+crates of ``Cargo.lock``. With ``--check`` it builds in another folder instead, and compares byte by byte. Where that is
+impossible for want of rustup or of a registry it prints ``not run: <why>`` and succeeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from node import BuildFailed, ToolMissing, run_well
+
+ROOT = Path(__file__).resolve().parents[1]
+WIT = Path("guest-abi/wit")
+SAMPLE = Path("sample-extensions/scheduler-rust")
+COMPONENT = ROOT / SAMPLE / "dist" / "main.wasm"
+TARGET = "wasm32-unknown-unknown"
+UNREACHABLE = ("Could not resolve host", "failed to download", "could not download", "Couldn't connect")
+"""Texts of cargo and rustup when a registry cannot be reached."""
+
+
+def build(root: Path, target: Path, wasm_tools: str, component: Path) -> None:
+    """Build the sample under ``root`` to ``component``."""
+    for tool in ("rustup", "cargo"):
+        if shutil.which(tool) is None:
+            raise ToolMissing(f"{tool} is not installed; install it from https://rustup.rs")
+    sample = root / SAMPLE
+    try:
+        run_well(sample, "cargo", "fetch", "--quiet", "--locked", "--target", TARGET)
+    except BuildFailed as failure:
+        if any(text in str(failure) for text in UNREACHABLE):
+            raise ToolMissing("cargo cannot reach its registry to fetch what the sample needs") from None
+        raise
+    run_well(
+        sample,
+        *(
+            "cargo",
+            "build",
+            "--quiet",
+            "--locked",
+            "--release",
+            "--target",
+            TARGET,
+            "--target-dir",
+            str(target),
+        ),
+        env={"RUSTFLAGS": " ".join(path_flags(sample))},
+    )
+    component.parent.mkdir(parents=True, exist_ok=True)
+    core = target / TARGET / "release" / "scheduler_rust.wasm"
+    run_well(root, wasm_tools, "component", "new", str(core), "-o", str(component))
+
+
+def path_flags(sample: Path) -> list[str]:
+    """The compiler's flags that keep folders out of the component: messages of a panic name files."""
+    registries = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "registry" / "src"
+    named = {str(registry): "crates" for registry in sorted(registries.iterdir())} | {str(sample): "."}
+    return [f"--remap-path-prefix={folder}={name}" for folder, name in named.items()]
+
+
+def check(wasm_tools: str) -> None:
+    """Build from a copy of the sources and compare. Raises ``BuildFailed`` when the bytes differ."""
+    with tempfile.TemporaryDirectory(prefix="alga-rust-") as temporary:
+        root = Path(temporary)
+        for folder in (WIT, SAMPLE):
+            shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("dist", "target"))
+        made = root / "made.wasm"
+        build(root, root / "target", wasm_tools, made)
+        if made.read_bytes() != COMPONENT.read_bytes():
+            raise BuildFailed(
+                f"{COMPONENT.relative_to(ROOT)} ({COMPONENT.stat().st_size} bytes) is not what its sources make"
+                f" ({made.stat().st_size} bytes). Run `make rust-sample` and commit what it writes."
+            )
+    print(f"{COMPONENT.relative_to(ROOT)}: the same bytes when built in another folder", flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Build or check. 0 is good, 1 a failure."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("wasm_tools")
+    parser.add_argument("--check", action="store_true")
+    given = parser.parse_args(arguments)
+    wasm_tools = str(Path(given.wasm_tools).absolute())
+    try:
+        if given.check:
+            check(wasm_tools)
+        else:
+            build(ROOT, ROOT / ".make" / "rust", wasm_tools, COMPONENT)
+    except ToolMissing as missing:
+        print(f"not run: {missing}", flush=True)
+        return 0 if given.check else 1
+    except BuildFailed as failure:
+        print(failure, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
