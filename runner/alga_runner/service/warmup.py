@@ -1,6 +1,6 @@
 """``POST /warmup``: fetches, verifies and compiles a bundle, so that its first execution does not wait for that.
 
-Nothing of the extension is executed. What was loaded before is loaded still, so asking again costs nothing.
+Nothing of the extension is executed. A bundle is loaded once, so the next request for it costs nothing.
 """
 
 from __future__ import annotations
