@@ -1,23 +1,17 @@
-"""A component meets the limits of one execution, in total and item by item, and ends as the runner stops."""
+"""A component meets the limits of one execution, in total and item by item."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import weakref
 from typing import Any
 
-import anyio
 import pytest
 
-from alga_runner import Observation, Runner, Settings
-from alga_runner.alga import Identity, NoAlgaServer
+from alga_runner import Runner, Settings
 from alga_runner.bundles import MemoryBundles
-from alga_runner.models import ScheduleInfo
 from tests.support.bundles import make_bundle
-from tests.support.component_relay import LIBC
 from tests.support.component_world import OK, world_component
-from tests.support.components import with_realloc
 from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
@@ -111,89 +105,6 @@ async def test_a_line_of_a_component_s_log_that_is_too_long_is_cut(observe) -> N
     assert observation.response is not None
     (line,) = observation.log
     assert line.truncated
-
-
-class Silent(NoAlgaServer):
-    """An Alga server that does not answer."""
-
-    def __init__(self) -> None:
-        self.asked = anyio.Event()
-
-    async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
-        self.asked.set()
-        await anyio.sleep_forever()
-        return []
-
-
-SPIN = "(loop (br 0))"
-ENDLESS = {
-    "in its start function": world_component(code=f"(func $spin {SPIN}) (start $spin)"),
-    "while it allocates": world_component(libc=with_realloc(LIBC, f"{SPIN} i32.const 0")),
-    "in its handler": world_component(f"{SPIN} i32.const 0"),
-    "after it returned": world_component(post_return=SPIN),
-}
-
-
-@pytest.mark.parametrize("component", ENDLESS.values(), ids=ENDLESS)
-@pytest.mark.parametrize(
-    ("limits", "code"), [({"timeout_ms": 150}, "deadline_exceeded"), ({"cpu_ms": 5}, "cpu_limit")]
-)
-async def test_a_component_that_computes_without_end_meets_its_limits_wherever_it_does(
-    observe, component: bytes, limits: dict[str, int], code: str
-) -> None:
-    await observe(component, cpu_ms=1)  # compiles it
-
-    observation = await observe(component, **limits)
-
-    assert observation.error.code == code
-
-
-async def stopped(settings: Settings, component: bytes, server: NoAlgaServer) -> Observation:
-    """The outcome of a component that a stopping runner ends, once its guest is there."""
-    bundles = MemoryBundles()
-    request = execute_request(bundles.add(make_bundle(component)), providers=list(EVERYTHING))
-    async with Runner(settings, bundles=bundles, alga=server) as runner:
-        task = asyncio.ensure_future(runner.observe(request))
-        if isinstance(server, Silent):
-            await server.asked.wait()
-        while not runner._under_way:
-            await anyio.lowlevel.checkpoint()
-    assert not runner._under_way
-    return await task
-
-
-@pytest.mark.parametrize("component", ENDLESS.values(), ids=ENDLESS)
-async def test_a_runner_that_stops_ends_components_that_compute(settings, component: bytes) -> None:
-    observation = await stopped(settings, component, NoAlgaServer())
-
-    assert (observation.error.code, str(observation.error)) == (
-        "engine_unavailable",
-        "The runner stopped before the handler was done.",
-    )
-
-
-async def test_a_runner_that_stops_ends_a_component_in_a_host_call(settings) -> None:
-    calls = "(call $scheduler.list-schedules (i32.const 512))" + OK
-
-    observation = await stopped(settings, world_component(calls, ["scheduler list-schedules"]), Silent())
-
-    assert str(observation.error) == "The runner stopped before the handler was done."
-    assert [call.status for call in observation.host_calls] == ["cancelled"]
-
-
-async def test_a_component_in_a_host_call_ends_at_its_deadline_in_that_call(settings) -> None:
-    calls = "(call $scheduler.list-schedules (i32.const 512))" + OK
-    component = world_component(calls, ["scheduler list-schedules"])
-    bundles = MemoryBundles()
-    request = execute_request(
-        bundles.add(make_bundle(component)), providers=list(EVERYTHING), limits={"timeout_ms": 500}
-    )
-
-    async with Runner(settings, bundles=bundles, alga=Silent()) as runner:
-        observation = await runner.observe(request)
-
-    assert observation.error.code == "deadline_exceeded"
-    assert observation.error.where["host_call"] == "scheduler.list"
 
 
 async def test_what_a_component_was_linked_with_is_freed_once_its_program_made_room_for_another(

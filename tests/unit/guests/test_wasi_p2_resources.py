@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 
 def starting(body: str) -> bytes:
-    """A component of the world that runs ``body`` as it starts, which may call ``$subscribe``, ``$ready``, ``$drop``."""
+    """A component that runs ``body`` as it starts, which may call ``$subscribe``, ``$ready`` and ``$drop``."""
     return world_component(
         libc=f"""{LIBC}
       (import "wasi:io/poll@0.2.3" (instance $poll (export "pollable" (type $p (sub resource)))

@@ -10,7 +10,15 @@ from typing import Any
 import anyio
 import pytest
 
-from alga_runner.engine import Budget, ComponentGuest, GuestLimits, LinkedComponent, run_call
+from alga_runner.engine import (
+    Budget,
+    Component,
+    ComponentGuest,
+    GuestLimits,
+    LinkedComponent,
+    ValueType,
+    run_call,
+)
 from alga_runner.errors import (
     AlgaError,
     CanonicalAbiBreach,
@@ -25,7 +33,17 @@ from alga_runner.errors import (
     StackLimit,
     TableLimit,
 )
-from tests.support.components import call, calling, component, handler, instance, linked, run
+from tests.support.component_relay import relay
+from tests.support.components import (
+    call,
+    calling,
+    component,
+    component_engine,
+    handler,
+    instance,
+    linked,
+    run,
+)
 
 drive: Any = sys.modules["alga_runner.engine.drive"]
 MIB = 1024 * 1024
@@ -199,6 +217,57 @@ def test_an_error_of_the_host_ends_the_guest_with_its_stack(suspends: bool) -> N
     assert caught.value.frames
 
 
+U8 = ValueType("u8")
+RETURNED: dict[str, tuple[ValueType, object]] = {
+    "bool": (ValueType("bool"), True),
+    "u8": (U8, 1),
+    "f64": (ValueType("f64"), 1.0),
+    "char": (ValueType("char"), "x"),
+    "string": (ValueType("string"), "text"),
+    "bytes": (ValueType("list", element=U8), b"bytes"),
+    "list": (ValueType("list", element=ValueType("string")), ["one", "two"]),
+    "record": (ValueType("record", (("name", U8), ("other", ValueType("string")))), {"name": 1, "other": ""}),
+    "tuple": (ValueType("tuple", (("0", U8), ("1", U8))), (1, 2)),
+    "variant": (ValueType("variant", (("none", None), ("some", U8))), ("some", 1)),
+    "enum": (ValueType("enum", names=("one", "two")), "two"),
+    "option": (ValueType("option", element=U8), 1),
+    "result": (ValueType("result", element=U8, error=ValueType("string")), ("err", "no")),
+    "flags": (ValueType("flags", names=("one", "two")), frozenset({"one"})),
+}
+
+
+@pytest.mark.parametrize(("of", "value"), RETURNED.values(), ids=RETURNED)
+def test_an_error_that_is_raised_after_the_guest_was_suspended_ends_it_whatever_the_function_returns(
+    of: ValueType, value: object
+) -> None:
+    async def answer(_: object, __: object) -> object:
+        await anyio.lowlevel.checkpoint()
+        raise MemoryLimit("no more")
+
+    relays = linked(Component(component_engine(), relay([of])), answer, suspends=True)
+
+    for _ in range(2):
+        with pytest.raises(MemoryLimit, match="no more") as caught:
+            anyio.run(_run, relays, Budget(), "f0", value)
+
+    assert caught.value.where["host_call"] == "test:relay/host f0"
+    assert caught.value.frames
+
+
+def test_an_error_that_is_raised_after_the_guest_was_suspended_ends_one_that_is_given_nothing() -> None:
+    async def answer(_: object) -> None:
+        await anyio.lowlevel.checkpoint()
+        raise MemoryLimit("no more")
+
+    of = linked(component(calling(CALL_NOTHING, "(func)")), answer, suspends=True)
+
+    with pytest.raises(MemoryLimit, match="no more") as caught:
+        _execute(of, Budget())
+
+    assert caught.value.where["host_call"] == "test:host/api call"
+    assert caught.value.frames
+
+
 @pytest.mark.parametrize("text", [CALL_U32, CALL_NOTHING])
 def test_a_deadline_in_a_host_call_ends_the_guest_with_its_stack(text: str) -> None:
     result = "u32" if text is CALL_U32 else ""
@@ -275,14 +344,14 @@ def _execute(of: LinkedComponent, budget: Budget) -> None:
     anyio.run(_run, of, budget)
 
 
-async def _run(of: LinkedComponent, budget: Budget) -> None:
+async def _run(of: LinkedComponent, budget: Budget, export: str = "run", *given: object) -> None:
     def answerer(place: int, arguments: tuple[Any, ...]) -> Any:
         return of.functions[place].answer(None, *arguments)
 
     with ComponentGuest(of, of.engine.limits, max_items=10) as guest:
         guest.instantiate()
         await run_call(guest, answerer, budget)
-        guest.call("run")
+        guest.call(export, *given)
         await run_call(guest, answerer, budget)
 
 
