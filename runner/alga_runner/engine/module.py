@@ -14,6 +14,7 @@ import wasmtime
 import wasmtime.component as wasmtime_component
 
 from ..errors import AlgaError, MemoryLimit, ModuleUnsupported, NotWasm, TableLimit
+from .check.features import feature_of
 from .engine import Engine
 from .traps import no_map_left
 
@@ -177,13 +178,21 @@ def refused(reason: str) -> AlgaError:
             f"The module has {match[1]} tables; a guest may have one.",
             hint="Put all references into one table.",
         )
+    return _unsupported(reason)
+
+
+def _unsupported(reason: str) -> ModuleUnsupported:
     if "unexpected end" in reason:
         return ModuleUnsupported(
             f"The module is cut off: {reason}.", hint="Build it again, or copy it whole."
         )
+    if feature := feature_of(reason):
+        return ModuleUnsupported(
+            f"The module uses {feature.name}, which the runner does not allow: {reason}.", hint=feature.hint
+        )
     return ModuleUnsupported(
         f"The module does not validate: {reason}.",
-        hint="The guest ABI allows neither threads nor memory64, multiple memories, GC or exceptions.",
+        hint="Build it again; if that changes nothing, its toolchain wrote what no WebAssembly runtime accepts.",
     )
 
 

@@ -10,17 +10,7 @@ import os
 import wasmtime
 from wasmtime import _ffi
 
-_FORBIDDEN_PROPOSALS = (
-    "threads",
-    "memory64",
-    "multi_memory",
-    "custom_page_sizes",
-    "gc",
-    "function_references",
-    "exceptions",
-    "stack_switching",
-)
-"""Proposals that would let a guest past the limits counted here, or that the guest ABI has no use for."""
+from ..check.features import REFUSED
 
 _BACKTRACE_DETAILS = "WASMTIME_BACKTRACE_DETAILS"
 
@@ -44,8 +34,8 @@ def code_config() -> wasmtime.Config:
     native = _plain_config()
     native.epoch_interruption = True
     pointer = native.ptr()
-    for proposal in _FORBIDDEN_PROPOSALS:
-        getattr(_ffi, f"wasmtime_config_wasm_{proposal}_set")(pointer, False)
+    for feature in REFUSED:
+        getattr(_ffi, f"wasmtime_config_wasm_{feature.option}_set")(pointer, False)
     _ffi.wasmtime_config_memory_may_move_set(pointer, False)
     return native
 
