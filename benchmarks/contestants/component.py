@@ -13,11 +13,13 @@ from alga_runner.alga import NoAlgaServer
 from alga_runner.bundles import MemoryBundles
 from alga_runner.capabilities import Execution, Gate
 from alga_runner.engine import (
+    CompileBounds,
     Component,
     ComponentGuest,
     ComponentImport,
     EngineConfig,
     LinkedComponent,
+    ModuleLoader,
     Offer,
     engine_context,
     link_component,
@@ -59,9 +61,18 @@ class EngineAlone(Contestant):
             ),
         )
 
-    def _link(self, engine: str) -> LinkedComponent:
+    async def _link(self, engine: str) -> LinkedComponent:
         if engine not in self._linked:
-            component = Component(engine_context.engine(EngineConfig(components=True)), wasm(engine))
+            loader = ModuleLoader(
+                engine_context.engine(EngineConfig()),
+                Telemetry(),
+                CompileBounds(),
+                folder=None,
+                max_cache_bytes=0,
+            )
+            component = await loader.load(wasm(engine), "benchmark")
+            loader.close()
+            assert isinstance(component, Component)  # noqa: S101 - the sample is one
             self._linked[engine] = link_component(component, self._offer, _dropped)
         return self._linked[engine]
 
@@ -82,7 +93,7 @@ class EngineAlone(Contestant):
     async def prepare(self, order: Mapping[str, Any]) -> Work:
         """Compile and link before the first."""
         case, count = CASES[order["case"]], order["count"]
-        linked, value = self._link(order["engine"]), case.value
+        linked, value = await self._link(order["engine"]), case.value
 
         async def run() -> Counts:
             before = self._calls

@@ -30,8 +30,18 @@ the process aborts (docs/design/engine.md, Hazards, 5). It is address space, not
 TABLE_ELEMENT_BYTES = 8
 """Host memory of one element of a guest's table: a pointer."""
 
-_MEMORY_KEPT_BYTES = 128 * 1024
-_STACK_KEPT_BYTES = 16 * 1024
+MAX_INSTANCES = 32
+MAX_TABLES = 8
+MAX_MEMORIES = 2
+"""Core instances, tables and memories of one component: componentize-py's has nine instances, QuickJS two memories.
+
+wasmtime's limit on memory is one for each memory, so that a guest may have twice its limit.
+"""
+
+COMPONENT_SLOTS = 16
+"""Slots of the pool for components. What one keeps after its first guest, 2.5 MiB at most, stays for good."""
+
+_KIB = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,13 @@ class EngineConfig:
     tick_ms: int = 1
     components: bool = False
     """For components; core modules otherwise."""
+    component_pool: bool = False
+    """Whether components get slots of a pool, as core modules do; otherwise, memory is mapped for each guest."""
+
+    @property
+    def pooled(self) -> bool:
+        """Whether guests get slots of a pool."""
+        return self.component_pool or not self.components
 
 
 class Engine:
@@ -67,9 +84,11 @@ class Engine:
         # The engine for modules has counted the maps for both.
         self.capacity = capacity(config.max_guests, None if config.components else read_maps())
         """How many guests may be alive at the same time, and why: the slots of the pool."""
+        table_bytes = config.max_table_elements * TABLE_ELEMENT_BYTES
         require_address_space(
             self.capacity.guests,
-            bytes_each=_stack_bytes(config) + config.max_table_elements * TABLE_ELEMENT_BYTES,
+            memories_each=MAX_MEMORIES if config.components else 1,
+            bytes_each=_stack_bytes(config) + table_bytes * (MAX_TABLES if config.components else 1),
         )
         try:
             self.wasmtime = wasmtime.Engine(_configure(config, self.capacity.guests))
@@ -82,6 +101,8 @@ class Engine:
         # frees that as it ends, and a late tick may still arrive.
         self.pointer = _capi.engine_clone(_capi.address(self.wasmtime.ptr()))
         self.ticker = Ticker(self.pointer, config.tick_ms)
+        self.free_slots = [None] * self.capacity.guests if config.pooled else []
+        """One entry for each slot of the pool that no guest has: append and pop are atomic under the GIL."""
 
     @cached_property
     def code_target(self) -> str:
@@ -103,22 +124,47 @@ def _configure(config: EngineConfig, guests: int) -> wasmtime.Config:
     native.max_wasm_stack = config.wasm_stack_bytes
     pointer = native.ptr()
     _ffi.wasmtime_config_async_stack_size_set(pointer, _stack_bytes(config))
-    if config.components:
+    if not config.pooled:
         return native
     pool = _ffi.wasmtime_pooling_allocation_config_new()
-    for slots in ("core_instances", "memories", "tables", "stacks"):
-        getattr(_ffi, f"wasmtime_pooling_allocation_config_total_{slots}_set")(pool, guests)
     for name, value in (
         ("max_memory_size", config.max_memory_bytes),
-        ("max_tables_per_module", 1),
         ("table_elements", config.max_table_elements),
-        ("linear_memory_keep_resident", _MEMORY_KEPT_BYTES),
-        ("async_stack_keep_resident", _STACK_KEPT_BYTES),
+        *(_component_pool(guests) if config.components else _module_pool(guests)),
     ):
         getattr(_ffi, f"wasmtime_pooling_allocation_config_{name}_set")(pool, value)
     _ffi.wasmtime_pooling_allocation_strategy_set(pointer, pool)
     _ffi.wasmtime_pooling_allocation_config_delete(pool)
     return native
+
+
+def _module_pool(guests: int) -> tuple[tuple[str, int], ...]:
+    return (
+        ("total_core_instances", guests),
+        ("total_memories", guests),
+        ("total_tables", guests),
+        ("total_stacks", guests),
+        ("max_tables_per_module", 1),
+        ("linear_memory_keep_resident", 128 * _KIB),
+        ("async_stack_keep_resident", 16 * _KIB),
+    )
+
+
+def _component_pool(guests: int) -> tuple[tuple[str, int], ...]:
+    """A slot keeps all that JavaScript on QuickJS writes to: the next guest of the component finds it mapped."""
+    return (
+        ("total_component_instances", guests),
+        ("total_core_instances", guests * MAX_INSTANCES),
+        ("total_memories", guests * MAX_MEMORIES),
+        ("total_tables", guests * MAX_TABLES),
+        ("total_stacks", guests),
+        ("max_core_instances_per_component", MAX_INSTANCES),
+        ("max_memories_per_component", MAX_MEMORIES),
+        ("max_tables_per_component", MAX_TABLES),
+        ("linear_memory_keep_resident", 2048 * _KIB),
+        ("table_keep_resident", 64 * _KIB),
+        ("async_stack_keep_resident", 64 * _KIB),
+    )
 
 
 def _install_faulthandler() -> None:

@@ -18,6 +18,7 @@ from typing import Any, Self, TypeAlias
 from ..errors import AbiBreach, AlgaError, ExecutionError, ExportMissing, LimitExceeded
 from ..frames import Frame
 from . import _capi, traps
+from .engine import Engine
 from .linker import Linked
 from .memory import GuestLimits, LinearMemory
 from .running import deferred_signals, running
@@ -102,6 +103,7 @@ class Guest:
         "answerer",
         "calls",
         "context",
+        "engine",
         "failed_in",
         "failure",
         "flag_address",
@@ -121,9 +123,12 @@ class Guest:
     trap_address: int
     """Address at which the pending host call takes an error instead of its answer."""
 
-    def __init__(self, linked: Linked, limits: GuestLimits) -> None:
-        """Make the store. Raises ``EngineForked``; nothing of the guest has run yet."""
-        engine = linked.engine
+    def __init__(self, linked: Linked, limits: GuestLimits, engine: Engine | None = None) -> None:
+        """Make the store, on ``engine`` rather than that of ``linked``.
+
+        Raises ``EngineForked``; nothing of the guest has run yet.
+        """
+        self.engine = engine = engine or linked.engine
         engine.ticker.acquire()
         self.linked: Any = linked
         try:
@@ -308,7 +313,7 @@ class Guest:
                 self._take_error()
             (_capi.store_delete_without_gil if release_gil else _capi.store_delete)(store)
             _scratches.append(self._scratch)
-            self.linked.engine.ticker.release()
+            self.engine.ticker.release()
 
     def _free_values(self) -> None:
         """Free what wasmtime gave to the host and the host did not take; called once, as the guest is closed."""

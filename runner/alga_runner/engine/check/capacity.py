@@ -32,7 +32,8 @@ LEAST_COMPONENTS = 100
 """Components that there is room for, or as many as guests, before there is room for more guests."""
 
 RESERVED_MAPS = 3_500
-"""Memory maps left for the rest of the process: the code of a thousand modules, three each, and threads."""
+"""Memory maps left for the rest of the process: the code of a thousand modules, three each, threads, and the pool of
+components, which has sixteen slots."""
 
 _MEMORY_RESERVED_BYTES = (1 << 32) + (32 << 20)
 """Address space of one guest's memory: all that 32 bits reach, and a guard, so that code needs no bounds checks."""
@@ -100,12 +101,12 @@ def capacity(max_guests: int, maps: Maps | None) -> Capacity:
     return Capacity(guests, components, why, reduced=components < max_guests)
 
 
-def require_address_space(guests: int, *, bytes_each: int) -> None:
+def require_address_space(guests: int, *, memories_each: int, bytes_each: int) -> None:
     """Raise ``EngineUnavailable`` unless the system would reserve address space for the memories of ``guests``.
 
-    ``bytes_each`` is the address space that a guest takes in addition to its memory.
+    ``bytes_each`` is the address space that a guest takes in addition to its memories.
     """
-    size = guests * (_MEMORY_RESERVED_BYTES + bytes_each)
+    size = guests * (memories_each * _MEMORY_RESERVED_BYTES + bytes_each)
     try:
         mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE, prot=0).close()
     except (OSError, ValueError, OverflowError):

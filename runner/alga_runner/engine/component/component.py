@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ import wasmtime
 import wasmtime.component as wasmtime_component
 import wasmtime.component._types as native
 
+from ...errors import LimitExceeded, ModuleError
 from .. import _capi as core
 from ..compile.protocol import COMPONENT_VERSION
 from ..engine import Engine
@@ -52,12 +54,28 @@ class ComponentImport:
         return f"{self.interface} {self.name}".strip()
 
 
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A component's code for one engine."""
+
+    engine: Engine
+    native: wasmtime_component.Component
+
+    @property
+    def pointer(self) -> int:
+        """The address of wasmtime's component."""
+        return core.address(self.native.ptr())
+
+
 class Component:
-    """A component compiled for one engine, not linked to anything yet.
+    """A compiled component, not linked to anything yet.
 
     ``Component(engine, wasm)`` compiles in this process, without any bound on time and memory: right for components
     that the project brings itself. All others go through ``ModuleLoader``.
     """
+
+    pooled: Compiled | None = None
+    """Its code for an engine with a pool, if it was loaded for one."""
 
     def __init__(self, engine: Engine, wasm: bytes) -> None:
         """Compile ``wasm``. Raises ``ModuleUnsupported``."""
@@ -75,10 +93,14 @@ class Component:
         component._adopt(engine, compiled)  # noqa: SLF001 - a constructor, too
         return component
 
+    def load_for_pool(self, engine: Engine, descriptor: int) -> None:
+        """Load the code for ``engine``, which has a pool, too, unless the component does not fit into a slot."""
+        with suppress(ModuleError, LimitExceeded):
+            compiled = deserialized(wasmtime_component.Component, engine, descriptor)
+            self.pooled = Compiled(engine, compiled)
+
     def _adopt(self, engine: Engine, compiled: wasmtime_component.Component) -> None:
-        self.engine = engine
-        self.native = compiled
-        self.pointer = core.address(compiled.ptr())
+        self.on_demand = Compiled(engine, compiled)
         reader, of = TypeReader(), compiled.type
         self.imports = tuple(
             imported

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 from typing import Any
 
 from ...errors import AlgaError, ExportMissing
 from .. import _capi as core
+from ..engine import MAX_INSTANCES, MAX_MEMORIES, MAX_TABLES
 from ..guest import ERROR_OFFSET, Guest
 from ..memory import GuestLimits
 from ..traps import no_map_left
@@ -15,14 +17,6 @@ from .failure import take_failure
 from .lift import Crossing
 from .linker import LinkedComponent
 from .lower import Arena, pack_arguments
-
-MAX_INSTANCES = 32
-MAX_TABLES = 8
-MAX_MEMORIES = 2
-"""Core instances, tables and memories of one component: componentize-py's has nine instances, QuickJS two memories.
-
-wasmtime's limit on memory is one for each memory, so that a guest may have twice its limit.
-"""
 
 _INSTANCE = 0
 _FUNC = _INSTANCE + _capi.INSTANCE_SIZE
@@ -36,19 +30,32 @@ _spare_arenas: list[Arena] = []
 class ComponentGuest(Guest):
     """A fresh, isolated instance of a component. Its calls take and return values as ``lift`` describes them."""
 
-    __slots__ = ("_lift_result", "all_bytes", "arena", "last_bytes", "max_items", "session", "started")
+    __slots__ = (
+        "_lift_result",
+        "all_bytes",
+        "arena",
+        "code",
+        "last_bytes",
+        "max_items",
+        "session",
+        "started",
+    )
 
     hides_memory = True
 
     def __init__(self, linked: LinkedComponent, limits: GuestLimits, *, max_items: int) -> None:
-        """Make the store. ``max_items`` bounds the items in the lists that cross in one call.
+        """Make the store, in a slot if one is free. ``max_items`` bounds the items in the lists of one call.
 
         Raises ``Overloaded`` if as many components are alive as there are memory maps for.
         """
-        engine = linked.engine
-        if engine.ticker.live >= engine.capacity.components:
+        self.code = code = linked.on_demand
+        if (pooled := linked.pooled) is not None:
+            with suppress(IndexError):
+                pooled.engine.free_slots.pop()
+                self.code = code = pooled
+        if code is not pooled and code.engine.ticker.live >= code.engine.capacity.components:
             raise no_map_left("another component")
-        super().__init__(linked, limits)
+        super().__init__(linked, limits, code.engine)
         self.max_items = max_items
         self.arena: Arena = _spare_arenas.pop() if _spare_arenas else Arena()
         """Where values are built, one tree at a time."""
@@ -79,9 +86,9 @@ class ComponentGuest(Guest):
         """Start instantiation; ``poll`` runs it."""
         base = self._address
         self._future = _capi.instantiate_async(
-            self.linked.pointer,
+            self.code.linker,
             self.context,
-            self.linked.component.pointer,
+            self.code.component,
             base + _INSTANCE,
             base + ERROR_OFFSET,
         )
@@ -94,7 +101,7 @@ class ComponentGuest(Guest):
         base = self._address
         exported = self.linked.exports.get(export)
         if exported is None or not _capi.get_func(
-            base + _INSTANCE, self.context, exported.index, base + _FUNC
+            base + _INSTANCE, self.context, self.code.exports[export], base + _FUNC
         ):
             raise ExportMissing(f"The component exports no function {export} that can be called.")
         arena = self.arena
@@ -150,6 +157,8 @@ class ComponentGuest(Guest):
         closing = self._store is not None
         super().close(release_gil=release_gil)
         self.session = None
+        if closing and self.code is self.linked.pooled:
+            self.engine.free_slots.append(None)
         if closing and len(_spare_arenas) < _MAX_SPARE:
             self.arena.reset()
             _spare_arenas.append(self.arena)

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...errors import HostFunctionMissing
 from .. import _capi as core
 from .. import traps
+from ..engine import Engine
 from ..linker import ANSWERED, Linked, continuation
 from ..running import running
 from . import _capi
-from .component import Component, ComponentImport
+from .component import Compiled, Component, ComponentImport
 from .lift import Crossing, Lift, lifter
 from .lower import Lower, Unlowerable, lowerer
 from .resources import ResourceTypes, destructor, free_handles, resource_in
@@ -87,22 +88,37 @@ class ComponentFunction:
 
 @dataclass(frozen=True, slots=True)
 class ComponentExport:
-    """One exported function, ready to be called: where it is, and its values both ways."""
+    """One exported function, ready to be called: its values both ways."""
 
-    index: int
     lowers: tuple[Lower, ...]
     lift: Lift | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedCode:
+    """A component's code for one engine with its imports resolved: what an instance is made of.
+
+    ``component`` and ``linker`` are addresses, ``exports`` has the index of each function in ``ComponentExport``.
+    """
+
+    engine: Engine
+    component: int
+    linker: int
+    exports: Mapping[str, int]
 
 
 class LinkedComponent(Linked):
     """A component whose imports are resolved; guests are made from it."""
 
     def __init__(self, parts: _Parts) -> None:
-        super().__init__(parts.component.engine)
+        super().__init__(parts.component.on_demand.engine)
         self.component = parts.component
-        self.pointer = parts.linker
         self.functions: Sequence[ComponentFunction] = parts.functions
         self.exports = parts.exports
+        self.on_demand = parts.link(parts.component.on_demand)
+        """Makes guests that get memory of their own."""
+        self.pooled = parts.link(parts.component.pooled) if parts.component.pooled else None
+        """Makes guests in slots of a pool, as long as one is free: in half the time."""
         self.missing: Sequence[str] = parts.missing
         """The functions that it imports and the host does not have."""
         self._parts = parts  # its callbacks must outlive every guest
@@ -112,18 +128,40 @@ class LinkedComponent(Linked):
         return LinkedComponent(self._parts)
 
 
+_Define: TypeAlias = Callable[[int], "int | None"]
+"""Defines an import in the linker's instance at an address; gives the address of an error, or nothing."""
+
+
 class _Parts:
     """The parts of a component that are made once and shared by the tenants that use it."""
 
-    def __init__(self, component: Component) -> None:
+    def __init__(self, component: Component, dropped: Callable[[Any, int], None]) -> None:
         self.component = component
-        self.linker: int = _capi.linker_new(component.engine.pointer)
-        weakref.finalize(self, _capi.linker_delete, self.linker).atexit = False
         self.functions: list[ComponentFunction] = []
         self.exports: dict[str, ComponentExport] = {}
         self.missing: list[str] = []
+        self.dropped = destructor(dropped)
         self.callbacks: list[Any] = []
         self.resources = ResourceTypes()
+        self.definitions: dict[str, list[_Define]] = {}
+        """By interface; its imports at the top level are those of an empty name."""
+        self._linked: dict[int, LinkedCode] = {}
+
+    def link(self, compiled: Compiled) -> LinkedCode:
+        """Define the imports for one engine, once."""
+        component = compiled.pointer
+        if component not in self._linked:
+            linker = _capi.linker_new(compiled.engine.pointer)
+            weakref.finalize(self, _capi.linker_delete, linker).atexit = False
+            root = _capi.linker_root(linker)
+            try:
+                for interface, definitions in self.definitions.items():
+                    _define(root, interface, definitions)
+            finally:
+                _capi.linker_instance_delete(root)
+            exports = {path: _export_index(component, path) for path in self.exports}
+            self._linked[component] = LinkedCode(compiled.engine, component, linker, exports)
+        return self._linked[component]
 
 
 def link(
@@ -136,29 +174,16 @@ def link(
     ``offer`` gives what answers an import, ``None`` for what the host does not have. ``dropped`` is called with the
     guest and the number of each resource that a guest dropped.
     """
-    parts = _Parts(component)
-    interfaces: dict[str, list[ComponentImport]] = {}
+    parts = _Parts(component, dropped)
     for imported in component.imports:
-        interfaces.setdefault(imported.full_interface, []).append(imported)
-    root = _capi.linker_root(parts.linker)
-    try:
-        for interface, members in interfaces.items():
-            place = _interface(root, interface) if interface else root
-            try:
-                for imported in members:
-                    if imported.type is None:
-                        _define_resource(parts, place, imported, dropped)
-                    else:
-                        _define_function(parts, place, imported, imported.type, offer(imported))
-            finally:
-                if interface:
-                    _capi.linker_instance_delete(place)
-    finally:
-        _capi.linker_instance_delete(root)
+        parts.definitions.setdefault(imported.full_interface, []).append(
+            _resource(parts, imported)
+            if imported.type is None
+            else _function(parts, imported, imported.type, offer(imported))
+        )
     for path, signature in component.exports.items():
         if not signature.unsupported and not holds_resource(signature):
             parts.exports[path] = ComponentExport(
-                _export_index(component, path),
                 tuple(lowerer(param) for _, param in signature.params),
                 lifter(signature.result) if signature.result else None,
             )
@@ -177,13 +202,24 @@ def holds_resource(signature: FunctionType) -> bool:
     return False
 
 
-def _export_index(component: Component, path: str) -> int:
+def _export_index(component: int, path: str) -> int:
     index = None
     for name in path.split("#"):
         data = name.encode()
-        index = _capi.get_export_index(component.pointer, index, data, len(data))
+        index = _capi.get_export_index(component, index, data, len(data))
     assert index is not None  # noqa: S101 - the component's type names it
     return int(index)
+
+
+def _define(root: int, interface: str, definitions: Sequence[_Define]) -> None:
+    place = _interface(root, interface) if interface else root
+    try:
+        for define in definitions:
+            if error := define(place):
+                raise traps.take_error(error)
+    finally:
+        if interface:
+            _capi.linker_instance_delete(place)
 
 
 def _interface(root: int, interface: str) -> int:
@@ -193,21 +229,22 @@ def _interface(root: int, interface: str) -> int:
     return place.value
 
 
-def _define_resource(
-    parts: _Parts, place: int, imported: ComponentImport, dropped: Callable[[Any, int], None]
-) -> None:
-    callback, name = destructor(dropped), imported.name.encode()
-    parts.callbacks.append(callback)
-    of = _capi.resource_type_new_host(parts.resources.number(imported.name, imported.resource))
-    error = _capi.add_resource(place, name, len(name), of, core.address(callback), None, None)
-    _capi.resource_type_delete(of)
-    if error:
-        raise traps.take_error(error)
+def _resource(parts: _Parts, imported: ComponentImport) -> _Define:
+    name, number = imported.name.encode(), parts.resources.number(imported.name, imported.resource)
+    dropped = core.address(parts.dropped)
+
+    def define(place: int) -> int | None:
+        of = _capi.resource_type_new_host(number)
+        error: int | None = _capi.add_resource(place, name, len(name), of, dropped, None, None)
+        _capi.resource_type_delete(of)
+        return error
+
+    return define
 
 
-def _define_function(
-    parts: _Parts, place: int, imported: ComponentImport, signature: FunctionType, offer: Offer | None
-) -> None:
+def _function(
+    parts: _Parts, imported: ComponentImport, signature: FunctionType, offer: Offer | None
+) -> _Define:
     if signature.unsupported:
         offer = _missing(
             parts, imported, f"with a type that cannot cross the border ({signature.unsupported})"
@@ -228,9 +265,9 @@ def _define_function(
     parts.functions.append(function)
     callback = (_suspending_callback if offer.suspends else _immediate_callback)(index, function)
     parts.callbacks.append(callback)
-    define, name = (_capi.add_func_async if offer.suspends else _capi.add_func), imported.name.encode()
-    if error := define(place, name, len(name), core.address(callback), None, None):
-        raise traps.take_error(error)
+    add, name = (_capi.add_func_async if offer.suspends else _capi.add_func), imported.name.encode()
+    address = core.address(callback)
+    return lambda place: add(place, name, len(name), address, None, None)
 
 
 def _missing(parts: _Parts, imported: ComponentImport, reason: str) -> Offer:

@@ -176,7 +176,7 @@ def test_address_space_that_nobody_has_is_refused_with_a_sentence():
     with pytest.raises(
         EngineUnavailable, match=r"Room for 1000000 guests takes 3937\.\d TiB of address space"
     ):
-        require_address_space(1_000_000, bytes_each=1 << 20)
+        require_address_space(1_000_000, memories_each=1, bytes_each=1 << 20)
 
 
 def test_a_process_with_little_address_space_is_told_which_limit_it_is():

@@ -15,7 +15,7 @@ import pytest
 import wasmtime
 from wasmtime import wat2wasm
 
-from alga_runner.engine import Engine, EngineConfig, Module, engine_context
+from alga_runner.engine import Component, Engine, EngineConfig, Module, engine_context
 from alga_runner.engine.compile.code_cache import CodeCache
 from alga_runner.engine.compile.code_seal import SEAL_BYTES, copy_sealed
 from alga_runner.errors import MemoryLimit
@@ -211,3 +211,15 @@ async def test_a_module_in_the_cache_is_held_to_this_engine_s_limits(opened: Ope
 
         assert (await first.load(wasm)).exports == ()
     assert first.counts == {"miss": 1, "hit": 1}
+
+
+@pytest.mark.parametrize(("largest", "pooled"), [(MIB, True), (1024, False)])
+async def test_a_component_whose_code_is_small_is_loaded_for_the_pool_too(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, largest: int, pooled: bool
+) -> None:
+    monkeypatch.setattr("alga_runner.engine.compile.loader.MAX_POOLED_BYTES", largest)
+    async with opened() as loading:
+        component = await loading.loader.load(bytes(wat2wasm("(component)")), "acme")
+
+    assert isinstance(component, Component)
+    assert (component.pooled is not None) is pooled
