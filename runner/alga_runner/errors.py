@@ -41,6 +41,7 @@ Each leaf names its stable ``code`` (docs/errors.md). An error has a message, wh
     ├── ExecutionError
     │   ├── GuestTrap             guest_trap
     │   ├── GuestAbort            guest_abort
+    │   ├── GuestFailed           guest_failed
     │   ├── GuestExit             guest_exit
     │   ├── NoResponse            no_response
     │   ├── InvalidResponse       invalid_response
@@ -51,6 +52,7 @@ Each leaf names its stable ``code`` (docs/errors.md). An error has a message, wh
     │   │   ├── OutOfBounds       out_of_bounds
     │   │   ├── BrokenFraming     broken_framing
     │   │   ├── TooEarly          too_early
+    │   │   ├── TooLate           too_late
     │   │   ├── CanonicalAbiBreach canonical_abi_breach
     │   │   ├── HostFunctionMissing host_function_missing
     │   │   └── SecondResponse    second_response
@@ -330,6 +332,10 @@ class GuestAbort(ExecutionError, code="guest_abort"):
         self.column = column
 
 
+class GuestFailed(ExecutionError, code="guest_failed"):
+    """The guest ended itself through ``alga:abi fail``, with its own message."""
+
+
 class GuestExit(ExecutionError, code="guest_exit"):
     """The guest left through ``proc_exit`` without having responded, or with a status other than 0."""
 
@@ -390,6 +396,10 @@ class BrokenFraming(AbiBreach, code="broken_framing"):
 
 class TooEarly(AbiBreach, code="too_early"):
     """The guest called the host before its handler started."""
+
+
+class TooLate(AbiBreach, code="too_late"):
+    """The guest called the host after it had responded."""
 
 
 class SecondResponse(AbiBreach, code="second_response"):

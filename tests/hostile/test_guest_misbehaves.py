@@ -262,6 +262,86 @@ async def test_calling_the_host_before_the_handler_is_a_breach(observe, guest_wa
     await assert_ends(observe, guest_wat, guest, "too_early", "alga:abi request")
 
 
+RESPOND_AND_CALL = (
+    '(import "alga:abi" "request" (func $request (param i32 i32) (result i32)))'
+    '(import "alga:abi" "reply" (func $reply (param i32 i32) (result i32)))'
+    '(import "alga:scheduler" "delete" (func $delete (param i32 i32 i32 i32) (result i32)))'
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        ("(call $request (i32.const 0) (i32.const 0))", "alga:abi request"),
+        ("(call $reply (i32.const 0) (i32.const 0))", "alga:abi reply"),
+        (
+            "(call $delete (i32.const 1024) (i32.const 5) (i32.const 0) (i32.const 0))",
+            "scheduler.delete",
+        ),
+    ],
+)
+async def test_a_call_after_the_response_takes_no_effect(observe, guest_wat, call: str, name: str):
+    guest = guest_wat(
+        f"(call $respond (i32.const 0) (global.get $ok)) (drop {call})", imports=RESPOND_AND_CALL
+    )
+    error = await assert_ends(observe, guest_wat, guest, "too_late", name)
+
+    assert error.hint == "Respond last."
+    assert (await observe(guest)).host_calls == ()
+
+
+async def test_logging_works_after_the_response(observe, guest_wat):
+    guest = guest_wat(
+        "(call $respond (i32.const 0) (global.get $ok))"
+        "(call $emit (i32.const 1) (i32.const 1024) (i32.const 4))",
+        imports='(import "alga:log" "emit" (func $emit (param i32 i32 i32)))',
+        data=b"late",
+    )
+    observation = await observe(guest)
+
+    assert observation.response is not None
+    assert [line.message for line in observation.log] == ["late"]
+
+
+FAIL = '(import "alga:abi" "fail" (func $fail (param i32 i32)))'
+
+
+@pytest.mark.parametrize(
+    ("before", "module"),
+    [
+        pytest.param("(call $fail (i32.const 1024) (i32.const 5))", "", id="in the handler"),
+        pytest.param(
+            "(call $respond (i32.const 0) (global.get $ok)) (call $fail (i32.const 1024) (i32.const 5))",
+            "",
+            id="after the response",
+        ),
+        pytest.param(
+            "",
+            "(func $start (call $fail (i32.const 1024) (i32.const 5))) (start $start)",
+            id="before the handler",
+        ),
+    ],
+)
+async def test_a_guest_that_fails_tells_why_and_where(observe, guest_wat, before: str, module: str):
+    guest = guest_wat(before, module=module, imports=FAIL, data=b"ow: \xff")
+    error = await assert_ends(observe, guest_wat, guest, "guest_failed", "The guest failed: ow: \ufffd")
+
+    assert error.frames
+
+
+@pytest.mark.parametrize(("text", "shown"), [("", "no message"), ("ü" * 1_001, "ü" * 999 + "…")])
+async def test_the_words_of_a_failure_are_cut_between_characters(observe, guest_wat, text: str, shown: str):
+    data = text.encode()
+    guest = guest_wat(f"(call $fail (i32.const 1024) (i32.const {len(data)}))", imports=FAIL, data=data)
+
+    assert str((await observe(guest)).error) == f"The guest failed: {shown}"
+
+
+async def test_a_failure_beyond_memory_is_out_of_bounds(observe, guest_wat):
+    guest = guest_wat("(call $fail (i32.const 65530) (i32.const 7))", imports=FAIL)
+    await assert_ends(observe, guest_wat, guest, "out_of_bounds", "alga:abi fail")
+
+
 async def test_logging_works_before_the_handler(observe, guest_wat):
     guest = guest_wat(
         module="(func $start (call $emit (i32.const 2) (i32.const 1024) (i32.const 5))) (start $start)",

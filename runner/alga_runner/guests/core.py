@@ -33,6 +33,7 @@ from ..errors import (
     BrokenFraming,
     GuestAbort,
     GuestExit,
+    GuestFailed,
     GuestTrap,
     HostCallCode,
     HostCallError,
@@ -49,6 +50,11 @@ from .session import Session, SessionLimits
 from .wasi import WASI_IMPORTS
 
 T = TypeVar("T")
+
+MAX_FAILURE_CHARACTERS = 1_000
+"""Of the message of a guest that ends itself; more is cut."""
+
+_MAX_FAILURE_BYTES = 4 * MAX_FAILURE_CHARACTERS + 4
 
 _NOTHING = 0xFFFFFFFF
 """-1 as the guest sees it: there is no reply to fetch."""
@@ -126,9 +132,17 @@ def _reply(session: Session, offset: int, capacity: int) -> int:
 
 
 def _respond(session: Session, offset: int, length: int) -> None:
-    if not session.handling:
+    if not session.handling and session.response is None:
         session.require_handler("alga:abi respond")
     session.respond(offset, length)
+
+
+def _fail(session: Session, offset: int, length: int) -> None:
+    session.check_range("alga:abi fail", offset, length)
+    text = session.take(offset, min(length, _MAX_FAILURE_BYTES)).decode("utf-8", "replace")
+    if len(text) > MAX_FAILURE_CHARACTERS:
+        text = text[: MAX_FAILURE_CHARACTERS - 1] + "…"
+    raise GuestFailed(f"The guest failed: {text or 'no message'}")
 
 
 def core_imports(gate: Gate, log: GuestLog) -> Iterator[Import]:
@@ -136,6 +150,7 @@ def core_imports(gate: Gate, log: GuestLog) -> Iterator[Import]:
     yield host_import("alga:abi", "request", "ii", "i", _request)
     yield host_import("alga:abi", "reply", "ii", "i", _reply)
     yield host_import("alga:abi", "respond", "ii", "", _respond)
+    yield host_import("alga:abi", "fail", "ii", "", _fail, early=True)
     for operation in OPERATIONS.values():
         if operation.name == "log.emit":
             module, _, name = EMIT.partition(" ")
@@ -150,7 +165,7 @@ def _size(guest: Guest) -> int:
     return guest.memory.size if guest.memory is not None else 0
 
 
-def _require_memory(guest: Guest, limits: GuestLimits, error: GuestTrap | GuestAbort) -> None:
+def _require_memory(guest: Guest, limits: GuestLimits, error: GuestTrap | GuestAbort | GuestFailed) -> None:
     """Raise ``MemoryLimit`` if a refused growth of memory is the likely cause of ``error``.
 
     wasmtime does not report one: the guest sees -1, and then traps or aborts. Language runtimes at least double their
@@ -241,7 +256,7 @@ class CoreHost:
             )
             try:
                 await self._run(program, guest, session, budget)
-            except (GuestTrap, GuestAbort) as error:
+            except (GuestTrap, GuestAbort, GuestFailed) as error:
                 _require_memory(guest, limits, error)
                 raise
             except GuestExit:

@@ -8,7 +8,16 @@ from typing import Protocol
 
 from ..capabilities import Execution
 from ..engine import Guest
-from ..errors import AbiBreach, CopyLimit, HostCallLimit, MessageLimit, OutOfBounds, SecondResponse, TooEarly
+from ..errors import (
+    AbiBreach,
+    CopyLimit,
+    HostCallLimit,
+    MessageLimit,
+    OutOfBounds,
+    SecondResponse,
+    TooEarly,
+    TooLate,
+)
 from .http import RESPONSE_OVERHEAD_BYTES
 
 
@@ -93,7 +102,11 @@ class Session:
         )
 
     def require_handler(self, name: str) -> None:
-        """Raise ``TooEarly`` until the handler has started (guest ABI, "Exports")."""
+        """Raise ``TooEarly`` until the handler has started, ``TooLate`` once it responded (guest ABI, "Lifetimes")."""
+        if self.response is not None:
+            raise TooLate(f"The guest called {name} after it had responded.", hint="Respond last.").at(
+                host_call=name
+            )
         if not self.handling:
             raise TooEarly(f"The guest called {name} before its handler started.").at(host_call=name)
 
@@ -156,6 +169,7 @@ class Session:
                 hint="See max_body_bytes.",
             )
         self.response = self.take(offset, length)
+        self.handling = False
 
     def hand_over(self, name: str, document: bytes, offset: int, capacity: int) -> int:
         """Copy ``document`` into a range of the guest's memory if it fits; how long it is.

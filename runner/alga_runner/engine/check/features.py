@@ -17,7 +17,7 @@ class Feature:
     name: str
     option: str
     refusal: str
-    """A regular expression of what wasmtime says of a module that uses it."""
+    """A regular expression for wasmtime's refusal of a module that uses it."""
     hint: str
 
 

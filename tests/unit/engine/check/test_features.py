@@ -1,4 +1,4 @@
-"""Which features of WebAssembly a module may use: those of guest-abi/ABI.md, and what a refusal says."""
+"""Which features of WebAssembly a module may use: those of guest-abi/ABI.md, and how each is refused."""
 
 from __future__ import annotations
 
