@@ -1,19 +1,14 @@
 from __future__ import annotations
 
-import contextlib
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from time import monotonic
 from typing import Any, Protocol
 
-import anyio
 import httpx
 import pytest
-import uvicorn
 from pydantic import SecretStr
 
 from alga_runner.alga import DIALECTS, AlgaServer, HttpAlgaServer, Identity
@@ -21,6 +16,7 @@ from alga_runner.alga.dialects import Dialect
 from alga_server import ManualClock, Server, ServerSettings
 from tests.support.algas_own import AlgasOwnServer
 from tests.support.bundles import make_archive, manifest_api
+from tests.support.sockets import serving
 
 RUNNER_TOKEN = SecretStr("runner-token-for-tests")
 ADMIN_TOKEN = "admin-token-for-tests"
@@ -99,12 +95,6 @@ class Alga:
         return Installed(identity, self.admin)
 
 
-class _QuietUvicorn(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @pytest.fixture(scope="module")
 async def alga() -> AsyncIterator[Alga]:
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
@@ -126,23 +116,10 @@ async def alga() -> AsyncIterator[Alga]:
         yield Alga(server, admin, clock)
 
 
-@asynccontextmanager
-async def listening(app: Any) -> AsyncIterator[str]:
-    """Serve ``app`` on a real socket. It listens before it serves, so no test waits for it."""
-    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
-    served = _QuietUvicorn(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(served.serve, [listener])
-            yield f"http://127.0.0.1:{port}"
-            served.should_exit = True
-
-
 @pytest.fixture(scope="module")
 async def base_url(alga: Alga) -> AsyncIterator[str]:
     """The reference server."""
-    async with listening(alga.server.app) as url:
+    async with serving(alga.server.app) as url:
         yield url
 
 
@@ -153,7 +130,7 @@ def algas_own() -> AlgasOwnServer:
 
 @pytest.fixture(scope="module")
 async def algas_own_url(algas_own: AlgasOwnServer) -> AsyncIterator[str]:
-    async with listening(algas_own) as url:
+    async with serving(algas_own) as url:
         yield url
 
 

@@ -185,8 +185,10 @@ def _record_of(
     if error is None:
         made = shaped(of, {"success": True, **(value or {})}, json_texts)
     else:
-        failed = {"success": False, "error": error["message"], "fieldErrors": error.get("fieldErrors")}
-        made = shaped(of, failed, {"fieldErrors"})
+        text, field_errors = error["message"], error.get("fieldErrors")
+        if field_errors and all(name != "field-errors" for name, _ in of.fields):
+            text += f" ({'; '.join(f'{field}: {fault}' for field, fault in field_errors.items())})"
+        made = shaped(of, {"success": False, "error": text, "fieldErrors": field_errors}, {"fieldErrors"})
     assert isinstance(made, dict)  # noqa: S101 - a record is one
     return made
 

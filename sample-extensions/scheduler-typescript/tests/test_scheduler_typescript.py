@@ -9,6 +9,8 @@ import pytest
 from alga_runner.testing import Alga, Extension
 from tests.support.samples import sample_folder
 
+pytestmark = pytest.mark.components
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -141,6 +141,14 @@ def test_a_failed_write_is_a_record_with_its_message_and_its_field_errors_as_jso
     assert made == {"success": False, "schedule-id": None, "error": "No.", "field-errors": '{"cron":"Bad"}'}
 
 
+def test_field_errors_are_in_the_message_where_the_record_has_no_place_for_them() -> None:
+    reply = error("validation-failed", fieldErrors={"scheduleId": "Bad", "name": "Long"})
+
+    made = outcome(function("scheduler", "delete-schedule").result, reply, ())
+
+    assert made == {"success": False, "error": "No. (scheduleId: Bad; name: Long)"}
+
+
 def test_a_write_that_succeeded_is_a_record_without_an_error() -> None:
     create = outcome(function("scheduler", "create-schedule").result, {"ok": {"scheduleId": "s1"}}, ())
     delete = outcome(function("scheduler", "delete-schedule").result, {"ok": None}, ())
