@@ -466,6 +466,7 @@ class HostCallCode(StrEnum):
     TOO_LARGE = "too-large"
     TIMEOUT = "timeout"
     UNAVAILABLE = "unavailable"
+    UNSUPPORTED = "unsupported"
     INTERNAL = "internal"
 
 

@@ -13,12 +13,13 @@ export namespace HostErrorCode {
   export const TOO_LARGE = "too-large";
   export const TIMEOUT = "timeout";
   export const UNAVAILABLE = "unavailable";
+  export const UNSUPPORTED = "unsupported";
   export const INTERNAL = "internal";
 }
 
 const KNOWN_CODES: StaticArray<string> = [
   "denied", "not-found", "validation-failed", "quota-exceeded", "rate-limited", "conflict", "too-large", "timeout",
-  "unavailable", "internal",
+  "unavailable", "unsupported", "internal",
 ];
 
 /** Why the host refused a call. A code this SDK does not know reads as `internal`. */

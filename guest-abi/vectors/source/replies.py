@@ -18,6 +18,7 @@ CODES = (
     "too-large",
     "timeout",
     "unavailable",
+    "unsupported",
     "internal",
 )
 SCHEDULE = {

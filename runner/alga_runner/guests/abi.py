@@ -34,6 +34,13 @@ _UNKNOWN_HINT = {
     "env": "A linker puts a function that it finds nowhere into env: define it, or name its import module."
 }
 
+WEAK = "?"
+"""At the end of an import's module: the guest runs on hosts that lack the function (guest ABI, "Weak imports")."""
+
+HOST_CALL = Signature("iiii", "i")
+MAX_MISSING = 100
+"""Weak imports of a module that the host may lack."""
+
 _MARKER = re.compile(r"alga_abi_v\d+")
 _REQUIRED = {MARKER: Signature(), HANDLE: Signature("i")}
 _OPTIONAL = {INITIALIZE: Signature()}
@@ -73,6 +80,16 @@ def host_import(
     return Import(function, answer, early, capability)
 
 
+def offer(module: str, name: str, known: Mapping[tuple[str, str], Import]) -> Import | None:
+    """The host's function for an import, weak or not; ``None`` if the host has none."""
+    return known.get((module.removesuffix(WEAK) if is_weak(module) else module, name))
+
+
+def is_weak(module: str) -> bool:
+    """Whether an import of the module may be missing: its call is answered with ``unsupported`` then."""
+    return module.startswith("alga:") and module.endswith(WEAK)
+
+
 def check_module(module: Module, known: Mapping[tuple[str, str], Import]) -> None:
     """Raise the ``ModuleError`` that describes why ``module`` is no guest of ABI v1, unless it is one."""
     _check_marker(module)
@@ -97,6 +114,12 @@ def check_module(module: Module, known: Mapping[tuple[str, str], Import]) -> Non
         )
     for imported in module.imports:
         _check_import(imported, known)
+    missing = sum(offer(imported.module, imported.name, known) is None for imported in module.imports)
+    if missing > MAX_MISSING:
+        raise ImportUnknown(
+            f"The module imports {missing} functions weakly that the host does not have; {MAX_MISSING} are allowed.",
+            hint="Import only the functions that the module calls.",
+        )
 
 
 def _nearest_export(name: str, module: Module) -> str:
@@ -143,7 +166,14 @@ def _check_import(imported: ImportType, known: Mapping[tuple[str, str], Import])
             f"The module imports the {imported.kind} {name}; the host offers functions only.",
             hint="Define and export the memory in the module." if imported.kind == "memory" else None,
         )
-    offered = known.get((imported.module, imported.name))
+    offered = offer(imported.module, imported.name, known)
+    if offered is None and is_weak(imported.module):
+        if imported.signature != HOST_CALL:
+            raise ImportMistyped(
+                f"The module imports {name} weakly as {imported.signature}; the type of a host call is {HOST_CALL}.",
+                hint="Only host calls can be imported weakly. " + _SEE_IMPORTS,
+            )
+        return
     if offered is None:
         nearest = get_close_matches(name, [candidate.name for candidate in known.values()], n=1)
         raise ImportUnknown(

@@ -29,6 +29,7 @@ _NEAREST = {
     "conflict": ("conflict",),
     "timeout": ("transport",),
     "unavailable": ("not-available",),
+    "unsupported": ("not-available",),
     "internal": ("not-available",),
 }
 """The cases of the world's error types that say the same as a code, the nearest first; ``internal`` is the last."""

@@ -53,7 +53,7 @@ _NOT_YET: dict[tuple[str, str], tuple[str, ...]] = {
 
 
 async def _not_available(_execution: Execution, _: NoInput) -> NoOutput:
-    raise HostCallError(HostCallCode.UNAVAILABLE, "This runner does not implement the capability yet.")
+    raise HostCallError(HostCallCode.UNSUPPORTED, "This runner does not implement the capability yet.")
 
 
 def _bindings() -> Iterator[Binding]:
@@ -78,7 +78,7 @@ def _bindings() -> Iterator[Binding]:
                 input=NoInput,
                 output=NoOutput,
                 run=_not_available,
-                codes=(HostCallCode.UNAVAILABLE,),
+                codes=(HostCallCode.UNSUPPORTED,),
             )
             yield Binding(interface, function, operation)
 

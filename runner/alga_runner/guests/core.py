@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import CoroutineType
 from typing import Any, TypeAlias, TypeVar
 
-from ..capabilities import OPERATIONS, Execution, Gate, Operation
+from ..capabilities import OPERATIONS, Execution, Gate, HostCallRecord, Operation
 from ..debuginfo import has_debug_info
 from ..engine import (
     DONE,
@@ -50,6 +51,9 @@ from .session import Session, SessionLimits
 from .wasi import WASI_IMPORTS
 
 T = TypeVar("T")
+
+_MAX_NAME_CHARACTERS = 200
+"""Of a host call's name that the module chose."""
 
 MAX_FAILURE_CHARACTERS = 1_000
 """Of the message of a guest that ends itself; more is cut."""
@@ -99,22 +103,56 @@ def _operation_import(operation: Operation[Any, Any], gate: Gate) -> Import:
     async def answer(
         session: Session, offset: int, length: int, reply_offset: int, reply_capacity: int
     ) -> int:
-        if not session.handling:
-            session.require_handler(name)
-        memory = session.guest.memory
-        if memory is None or max(offset + length, reply_offset + reply_capacity) > memory.known_size:
-            session.check_range(name, offset, length)
-            session.check_range(name, reply_offset, reply_capacity)
-        session.reply = None
+        _begin(session, name, (offset, length), (reply_offset, reply_capacity))
         reply = await gate.call(session.execution, operation, (session, operation, offset, length), _codec)
-        if len(reply) <= reply_capacity:
-            session.put(reply_offset, reply)
-        else:
-            session.reply = reply
-        return len(reply)
+        return _end(session, reply, reply_offset, reply_capacity)
 
     module = f"alga:{operation.group}"
     return host_import(module, operation.function, "iiii", "i", answer, capability=operation.capability)
+
+
+def _begin(session: Session, name: str, request: tuple[int, int], reply: tuple[int, int]) -> None:
+    """Check the time of a host call and its ranges, and forget the reply of the one before."""
+    if not session.handling:
+        session.require_handler(name)
+    memory = session.guest.memory
+    if memory is None or max(sum(request), sum(reply)) > memory.known_size:
+        session.check_range(name, *request)
+        session.check_range(name, *reply)
+    session.reply = None
+
+
+def _end(session: Session, reply: bytes, offset: int, capacity: int) -> int:
+    """Give the guest the reply if it fits, and its length in any case."""
+    if len(reply) <= capacity:
+        session.put(offset, reply)
+    else:
+        session.reply = reply
+    return len(reply)
+
+
+def _weak_import(module: str, name: str, known: Mapping[tuple[str, str], Import]) -> Import:
+    """A function that a guest imports weakly: the host's own, or one that answers that the host has none."""
+    offered = abi.offer(module, name, known)
+    if offered is not None:
+        return replace(offered, function=replace(offered.function, module=module))
+    operation = f"{module.removesuffix(abi.WEAK).removeprefix('alga:')}.{name}"[:_MAX_NAME_CHARACTERS]
+    error = {"code": HostCallCode.UNSUPPORTED.value, "message": f"This host has no operation {operation}."}
+    reply = messages.encode({"err": error})
+
+    def answer(session: Session, offset: int, length: int, reply_offset: int, reply_capacity: int) -> int:
+        _begin(session, operation, (offset, length), (reply_offset, reply_capacity))
+        calls, kept = session.execution.host_calls, session.execution.recorded_bytes_left > 0
+        record = {"err": error} if kept else None
+        calls.append(HostCallRecord(len(calls) + 1, operation, error["code"], None, record, 0.0, not kept))
+        return _end(session, reply, reply_offset, reply_capacity)
+
+    return host_import(module, name, "iiii", "i", answer)
+
+
+def _linked(engine: Engine, imports: Sequence[Import]) -> tuple[Linker, tuple[Callable[..., Any], ...]]:
+    """A linker of ``imports``, and their answers in its order."""
+    return Linker(engine, [item.function for item in imports]), tuple(item.answer for item in imports)
 
 
 def _request(session: Session, offset: int, capacity: int) -> int:
@@ -180,16 +218,26 @@ def _require_memory(guest: Guest, limits: GuestLimits, error: GuestTrap | GuestA
 
 
 class CoreProgram:
-    """A module that was checked, compiled and linked: ready for any number of concurrent executions."""
+    """A module that was checked, compiled and linked: ready for any number of concurrent executions.
 
-    def __init__(self, linked: LinkedModule, initializes: bool, has_debug_info: bool) -> None:
+    ``answers`` are those of the linker's functions.
+    """
+
+    def __init__(
+        self,
+        linked: LinkedModule,
+        answers: tuple[Callable[..., Any], ...],
+        initializes: bool,
+        has_debug_info: bool,
+    ) -> None:
         self.linked = linked
+        self.answers = answers
         self.initializes = initializes
         self.has_debug_info = has_debug_info
 
     def copy(self) -> CoreProgram:
         """The same program for one tenant: how another's guests behave does not decide where its guests run."""
-        return CoreProgram(self.linked.copy(), self.initializes, self.has_debug_info)
+        return CoreProgram(self.linked.copy(), self.answers, self.initializes, self.has_debug_info)
 
 
 class CoreHost:
@@ -211,8 +259,7 @@ class CoreHost:
         self._large_work = large_work or LargeWorkQueue()
         self._log = GuestLog(gate)
         self._imports = tuple(core_imports(gate, self._log))
-        self._linker = Linker(engine, [item.function for item in self._imports])
-        self._answers: tuple[Callable[..., Any], ...] = tuple(item.answer for item in self._imports)
+        self._linker, self._answers = _linked(engine, self._imports)
         self.imports: Mapping[tuple[str, str], Import] = {
             (item.function.module, item.function.name): item for item in self._imports
         }
@@ -224,7 +271,11 @@ class CoreHost:
         """
         abi.check_module(module, self.imports)
         initializes = any(export.name == abi.INITIALIZE for export in module.exports)
-        return CoreProgram(self._linker.link(module), initializes, has_debug_info(wasm))
+        linker, answers = self._linker, self._answers
+        if weak := [item for item in module.imports if abi.is_weak(item.module)]:
+            own = [_weak_import(item.module, item.name, self.imports) for item in weak]
+            linker, answers = _linked(self._engine, (*self._imports, *own))
+        return CoreProgram(linker.link(module), answers, initializes, has_debug_info(wasm))
 
     async def execute(
         self,
@@ -280,7 +331,7 @@ class CoreHost:
         return await wait_within(budget, self._large_work.run(budget.owner, work))
 
     async def _run(self, program: CoreProgram, guest: Guest, session: Session, budget: Budget) -> None:
-        answer = partial(self._answer, session)
+        answer = partial(self._answer, session, program.answers)
         guest.instantiate()
         if (state := run_until_blocked(guest, answer, budget)) != DONE:
             await run_call(guest, answer, budget, state)
@@ -294,11 +345,13 @@ class CoreHost:
             await run_call(guest, answer, budget, state)
 
     def _answer(
-        self, session: Session, function: int, arguments: tuple[Any, ...]
+        self,
+        session: Session,
+        answers: tuple[Callable[..., Any], ...],
+        function: int,
+        arguments: tuple[Any, ...],
     ) -> float | CoroutineType[Any, Any, float | None] | None:
         if session.guest.calls > self._limits.host_calls:
             raise session.too_many_calls()
-        answer: float | CoroutineType[Any, Any, float | None] | None = self._answers[function](
-            session, *arguments
-        )
+        answer: float | CoroutineType[Any, Any, float | None] | None = answers[function](session, *arguments)
         return answer

@@ -223,3 +223,70 @@ async def test_without_an_alga_server_a_host_call_is_unavailable(probe):
     )
 
     assert msgpack.unpackb(memory[:length])["err"]["code"] == "unavailable"
+
+
+WEAK = """
+  (import "alga:context?" "get" (func $get (param i32 i32 i32 i32) (result i32)))
+  (import "alga:weather?" "forecast" (func $forecast (param i32 i32 i32 i32) (result i32)))
+  (import "alga:abi" "reply" (func $reply (param i32 i32) (result i32)))
+"""
+
+
+async def weakly(observe, guest_wat, handler: str):
+    observation = await observe(guest_wat(handler, imports=WEAK, module=ANSWER, data=b"\x80"))
+    assert observation.response is not None, observation.error
+    body = observation.response.body()
+    return msgpack.unpackb(body[4 : 4 + int.from_bytes(body[:4], "little")]), observation.host_calls
+
+
+async def test_a_weak_import_of_an_operation_that_the_host_has_is_that_operation(observe, guest_wat):
+    reply, calls = await weakly(
+        observe,
+        guest_wat,
+        f"(call $answer (call $get (i32.const 1024) (i32.const 1) (i32.const {REPLY}) (i32.const 4096)))",
+    )
+
+    assert reply["ok"]["context"]["tenantId"] == "acme"
+    assert [(call.operation, call.status) for call in calls] == [("context.get", "ok")]
+
+
+@pytest.mark.parametrize("capacity", [0, 4096])
+async def test_a_weak_import_of_one_that_it_lacks_answers_unsupported(observe, guest_wat, capacity: int):
+    call = f"(call $forecast (i32.const 1024) (i32.const 1) (i32.const {REPLY}) (i32.const {capacity}))"
+    fetch = f"(drop {call}) (call $answer (call $reply (i32.const {REPLY}) (i32.const 4096)))"
+    reply, calls = await weakly(observe, guest_wat, f"(call $answer {call})" if capacity else fetch)
+
+    error = {"code": "unsupported", "message": "This host has no operation weather.forecast."}
+    assert reply == {"err": error}
+    assert [(call.operation, call.status) for call in calls] == [("weather.forecast", "unsupported")]
+
+
+async def test_a_weak_import_checks_its_ranges(observe, guest_wat):
+    call = "(drop (call $forecast (i32.const 65536) (i32.const 1) (i32.const 0) (i32.const 0)))"
+
+    error = (await observe(guest_wat(call, imports=WEAK))).error
+
+    assert error.code == "out_of_bounds"
+    assert error.where["host_call"] == "weather.forecast"
+
+
+@pytest.mark.parametrize(
+    ("imported", "code"),
+    [
+        ('"alga:weather" "forecast" (func (param i32 i32 i32 i32) (result i32))', "import_unknown"),
+        ('"alga:weather?" "forecast" (func (param i32))', "import_mistyped"),
+        ('"alga:scheduler?" "list" (func (param i32))', "import_mistyped"),
+        ('"weather?" "forecast" (func (param i32 i32 i32 i32) (result i32))', "import_unknown"),
+    ],
+)
+async def test_only_a_host_call_of_alga_may_be_missing(observe, guest_wat, imported: str, code: str):
+    assert (await observe(guest_wat(imports=f"(import {imported})"))).error.code == code
+
+
+async def test_a_module_may_import_a_hundred_functions_that_the_host_lacks_and_no_more(observe, guest_wat):
+    def guest(count: int):
+        of = "(func (param i32 i32 i32 i32) (result i32))"
+        return guest_wat(imports="".join(f'(import "alga:x?" "f{number}" {of})' for number in range(count)))
+
+    assert (await observe(guest(100))).response is not None
+    assert (await observe(guest(101))).error.code == "import_unknown"

@@ -27,7 +27,7 @@ from ...engine import (
 )
 from ...errors import AlgaError, BundleError, BundleInvalid, BundleNotFound, ManifestInvalid
 from ...execution.programs import module_loader, require_size
-from ...guests.abi import Import
+from ...guests.abi import HOST_CALL, Import, is_weak, offer
 from ...guests.component import effect, is_known, needed_capability
 from ...guests.core import core_imports
 from ...guests.host import check
@@ -225,10 +225,12 @@ def known_imports() -> Mapping[tuple[str, str], Import]:
 
 
 def _seen(declared: ImportType, known: Mapping[tuple[str, str], Import]) -> SeenImport:
-    module, name, offered = declared.module, declared.name, known.get((declared.module, declared.name))
+    module, name, offered = declared.module, declared.name, offer(declared.module, declared.name, known)
     seen = SeenImport(module, name, declared.kind, _shown(declared.signature))
     if declared.kind != "function":
         return replace(seen, fault=f"a {declared.kind}; the host offers functions only")
+    if offered is None and is_weak(module) and declared.signature == HOST_CALL:
+        return replace(seen, remark="not here: answers unsupported")
     if offered is None:
         nearest = get_close_matches(f"{module} {name}", [item.name for item in known.values()], n=1)
         return replace(seen, fault="unknown" + (f"; the nearest is {nearest[0]}" if nearest else ""))
