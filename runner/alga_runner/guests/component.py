@@ -59,6 +59,13 @@ _MAX_TOLD_CHARACTERS = 500
 _BUILD_FOR_WORLD = "Build it for the world runner of guest-abi/wit."
 
 
+_JSON_MEMBERS = {
+    of.name: (json_members(of.input), json_members(of.output))
+    for of in (binding.operation for binding in BINDINGS.values())
+}
+"""The members of each operation's input and output that hold any JSON value."""
+
+
 class ComponentCodec:
     """How one function of a component writes host calls; made for the types that the component has."""
 
@@ -66,8 +73,7 @@ class ComponentCodec:
         assert imported.type is not None  # noqa: S101 - a function has one
         self._binding = binding
         self._type = imported.type
-        self._input_texts = json_members(binding.operation.input)
-        self._output_texts = json_members(binding.operation.output)
+        self._input_texts, self._output_texts = _JSON_MEMBERS[binding.operation.name]
         self._output_member = only_member(binding.operation.output)
 
     def decode(self, request: tuple[ComponentSession, tuple[Any, ...]], /) -> object:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import wasmtime.component._types as native
 
@@ -84,7 +85,7 @@ class ValueType:
         return shown
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class FunctionType:
     """A function's parameters, each with its name, and its result.
 
@@ -103,8 +104,11 @@ class FunctionType:
         return f"func({params}) -> {self.result}" if self.result else f"func({params})"
 
 
+_shared: WeakValueDictionary[FunctionType, FunctionType] = WeakValueDictionary()
+
+
 class TypeReader:
-    """Reads the types of one component's functions."""
+    """Reads the types of one component's functions. Components share those that are equal: most import the same."""
 
     def __init__(self) -> None:
         self._parts = self._parts_in_all = 0
@@ -115,7 +119,8 @@ class TypeReader:
         try:
             params = tuple((name, self.read(param)) for name, param in function.params)
             result = function.result
-            return FunctionType(params, None if result is None else self.read(result))
+            of = FunctionType(params, None if result is None else self.read(result))
+            return _shared.setdefault(of, of)
         except UnsupportedType as error:
             return FunctionType(unsupported=str(error))
         except TypeError:  # the bindings do not know it
