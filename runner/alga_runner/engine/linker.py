@@ -78,11 +78,10 @@ class Linker:
             for index, function in enumerate(self.functions)
         ]
         pointer = _capi.address(self._native.ptr())
+        # Making a type costs as much as defining a function. Each belongs to the engine that it was first used with.
+        types = {signature: _functype(signature) for signature in {of.signature for of in self.functions}}
         for function, callback in zip(self.functions, self._callbacks, strict=True):
-            functype = wasmtime.FuncType(
-                [_VALTYPES[letter]() for letter in function.signature.params],
-                [_VALTYPES[letter]() for letter in function.signature.results],
-            )
+            functype = types[function.signature]
             module, name = function.module.encode(), function.name.encode()
             define = (
                 _capi.linker_define_async_func if function.suspends else _capi.linker_define_func_unchecked
@@ -148,6 +147,13 @@ class LinkedModule(Linked):
     def copy(self) -> LinkedModule:
         """The same module with a memory of its own of how its guests ran: one for each tenant."""
         return LinkedModule(self._linker, self.module, self._native)
+
+
+def _functype(signature: Signature) -> wasmtime.FuncType:
+    return wasmtime.FuncType(
+        [_VALTYPES[letter]() for letter in signature.params],
+        [_VALTYPES[letter]() for letter in signature.results],
+    )
 
 
 def _suspending_callback(index: int, function: HostFunction) -> Any:

@@ -120,13 +120,14 @@ class Programs:
 
     async def _linked(self, wasm: bytes, tenant_id: str) -> Program:
         require_size(wasm, self._max_module_bytes)
+        digest = await anyio.to_thread.run_sync(_digest, wasm)
 
         async def load() -> Program:
-            module = await self._modules.load(wasm, tenant_id)
+            module = await self._modules.load(wasm, tenant_id, digest)
             return await anyio.to_thread.run_sync(self._host.link, module, wasm)
 
-        return await self._by_module.get(await anyio.to_thread.run_sync(_digest, wasm), load)
+        return await self._by_module.get(digest, load)
 
 
-def _digest(wasm: bytes) -> bytes:
-    return hashlib.sha256(wasm).digest()
+def _digest(wasm: bytes) -> str:
+    return hashlib.sha256(wasm).hexdigest()

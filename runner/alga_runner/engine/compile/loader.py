@@ -86,21 +86,21 @@ class ModuleLoader:
         """Close the cache. Loaded modules stay usable."""
         self._cache.close()
 
-    async def load(self, wasm: bytes, owner: str) -> Module | Component:
-        """Return ``wasm`` as a module or component.
+    async def load(self, wasm: bytes, owner: str, digest: str = "") -> Module | Component:
+        """Return ``wasm``, whose SHA-256 the caller may have, as a module or component.
 
         Modules of ``owner`` are compiled when it is its turn. Raises what ``obtain`` does.
         """
-        return (await self.obtain(wasm, owner)).module
+        return (await self.obtain(wasm, owner, digest)).module
 
-    async def obtain(self, wasm: bytes, owner: str) -> Obtained:
+    async def obtain(self, wasm: bytes, owner: str, digest: str = "") -> Obtained:
         """Like ``load``; also return how the module was obtained.
 
         Raises ``NotWasm``, ``ModuleUnsupported``, ``MemoryLimit``, ``TableLimit`` or a ``CompilationError``;
         ``Overloaded`` if too many modules wait to be compiled, or no memory map is left for the code; and
         ``EngineUnavailable`` if no compiler process can be started.
         """
-        name = await anyio.to_thread.run_sync(self._name, wasm)
+        name = await anyio.to_thread.run_sync(self._name, wasm, digest)
         self._require_no_failure(name)
         if (module := await self._cache.find(name)) is not None:
             return Obtained(module, from_cache=True, cached=True)
@@ -118,12 +118,13 @@ class ModuleLoader:
         """
         return await self._reader.read_lines(wasm, source_map or b"", owner)
 
-    def _name(self, wasm: bytes) -> str:
+    def _name(self, wasm: bytes, digest: str) -> str:
+        digest = digest or hashlib.sha256(wasm).hexdigest()
         if is_component(wasm):
             target = self._component_engine().code_target
-            return f"{_digest(wasm)}-{target}{COMPONENT_SUFFIX}"
+            return f"{digest}-{target}{COMPONENT_SUFFIX}"
         require_core_module(wasm)
-        return f"{_digest(wasm)}-{self._engine.code_target}"
+        return f"{digest}-{self._engine.code_target}"
 
     def _component_engine(self) -> Engine:
         room = self._engine.capacity.components
@@ -171,7 +172,3 @@ class ModuleLoader:
         until, failure = self._failures.get(name, (0.0, None))
         if failure is not None and self._clock() < until:
             raise failure.fresh()
-
-
-def _digest(wasm: bytes) -> str:
-    return hashlib.sha256(wasm).hexdigest()
