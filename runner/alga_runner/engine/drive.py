@@ -38,6 +38,9 @@ _CUT_SHORT: Final = 2
 _USED_UP: Final = 3
 """How a slice ended: the guest is done, waits for an answer, was interrupted early, or used its slice up."""
 
+LARGE: Final = 4
+"""Instead of a slice: the call's arguments take long to copy, so it starts in the CPU thread."""
+
 
 async def wait_to_start(budget: Budget) -> None:
     """Return in a loop iteration that has time for one more guest. Raises ``DeadlineExceeded``.
@@ -79,9 +82,9 @@ async def run_call(
 ) -> None:
     """Run the call started on ``guest`` to its end, answering its host calls, within ``budget``.
 
-    ``state`` is the result of ``run_until_blocked``, if that was called. A guest that uses up its slices goes to the
-    CPU thread until its next host call. Raises ``DeadlineExceeded``, ``CpuLimit``, and what the guest or the answerer
-    raises; then, and when it is cancelled, the owner closes the guest, which unwinds it wherever it is.
+    ``state`` is the result of ``run_until_blocked``, if that was called, or ``LARGE``. A guest that uses up its slices
+    goes to the CPU thread until its next host call. Raises ``DeadlineExceeded``, ``CpuLimit``, and what the guest or
+    the answerer raises; then, and when it is cancelled, the owner closes the guest, which unwinds it wherever it is.
     """
     if budget is None:
         budget = Budget()
@@ -137,7 +140,8 @@ def _ended_waiting(called: HostFunction | None, budget: Budget) -> EngineUnavail
 async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: int) -> None:
     """Run a guest that waits for an answer or to compute to its end."""
     scheduler = _this_thread.loop_scheduler
-    in_cpu_thread, maybe_computes, same_iteration = guest.linked.computes, state == _USED_UP, False
+    large, maybe_computes, same_iteration = state == LARGE, state == _USED_UP, False
+    in_cpu_thread = large or guest.linked.computes
     while True:
         if (call := guest.pending) is not None:
             if budget.used_s > budget.cpu_s:
@@ -153,8 +157,9 @@ async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: 
             same_iteration = not in_cpu_thread and scheduler.iteration == iteration  # the answer never waited
             in_cpu_thread, maybe_computes = guest.linked.overruns, False
         if in_cpu_thread:
-            if await _run_in_cpu_thread(guest, budget):
+            if await _run_in_cpu_thread(guest, budget, records=not large):
                 return
+            large = False
             continue
         if not (scheduler.may_continue() if same_iteration else scheduler.may_start(budget.owner)):
             await scheduler.wait_to_start(budget.owner, first=maybe_computes)
@@ -199,8 +204,11 @@ def _run_measured_slice(guest: Guest, budget: Budget) -> int:
     return _USED_UP
 
 
-async def _run_in_cpu_thread(guest: Guest, budget: Budget) -> bool:
-    """Run in the CPU thread until the guest is done (``True``) or calls the host."""
+async def _run_in_cpu_thread(guest: Guest, budget: Budget, *, records: bool) -> bool:
+    """Run in the CPU thread until the guest is done (``True``) or calls the host.
+
+    ``records`` whether it computed, which decides where the next one starts.
+    """
     before, calling, returned = budget.used_s, guest.instantiated, False
     try:
         done = await _cpu_thread.run(guest, budget)
@@ -208,5 +216,7 @@ async def _run_in_cpu_thread(guest: Guest, budget: Budget) -> bool:
         return done
     finally:
         used_slice = budget.used_s - before >= COMPUTED_S
-        if used_slice or (returned and calling):  # one only instantiated, or cut off, may be about to compute
+        if records and (
+            used_slice or (returned and calling)
+        ):  # one only instantiated, or cut off, may be about to compute
             guest.linked.record_run(used_slice=used_slice)

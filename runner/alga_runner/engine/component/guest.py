@@ -16,24 +16,23 @@ from . import _capi
 from .failure import take_failure
 from .lift import Crossing
 from .linker import LinkedComponent
-from .lower import Arena, pack_arguments
+from .lower import Arena, give_arena_back, pack_arguments, take_arena
 
 _INSTANCE = 0
 _FUNC = _INSTANCE + _capi.INSTANCE_SIZE
 _RESULT = _FUNC + _capi.FUNC_SIZE
 """Offsets in the scratch buffer; the rest is as ``Guest`` has it."""
 
-_MAX_SPARE = 16
-_spare_arenas: list[Arena] = []
-
 
 class ComponentGuest(Guest):
     """A fresh, isolated instance of a component. Its calls take and return values as ``lift`` describes them."""
 
     __slots__ = (
+        "_arena",
+        "_call",
         "_lift_result",
+        "_result",
         "all_bytes",
-        "arena",
         "code",
         "last_bytes",
         "max_items",
@@ -57,9 +56,12 @@ class ComponentGuest(Guest):
             raise no_map_left("another component")
         super().__init__(linked, limits, code.engine)
         self.max_items = max_items
-        self.arena: Arena = _spare_arenas.pop() if _spare_arenas else Arena()
-        """Where values are built, one tree at a time."""
+        self._arena: Arena | None = None
+        """Where the arguments of a call are until it begins."""
+        self._call: tuple[str, tuple[Any, ...]] | None = None
+        """The call that the next ``poll`` starts."""
         self._lift_result: Any = None
+        self._result: Any = None
         self._scratch[_RESULT : _RESULT + _capi.VAL_SIZE] = bytes(_capi.VAL_SIZE)
         self.started = False
         self.last_bytes = self.all_bytes = 0
@@ -93,24 +95,26 @@ class ComponentGuest(Guest):
             base + ERROR_OFFSET,
         )
 
-    def call(self, export: str, *arguments: Any) -> None:
+    def call(self, export: str, *arguments: Any, in_poll: bool = False) -> None:
         """Start a call of the function ``export``; ``poll`` runs it, and ``result`` then returns what it returned.
 
-        Raises ``ExportMissing``, and ``Unlowerable`` for arguments of other types.
+        ``in_poll`` has the first ``poll`` copy the arguments, in its thread, for those that are large. Raises
+        ``ExportMissing``, and ``Unlowerable`` for arguments of other types, here or in that ``poll``.
         """
+        if in_poll:
+            self._call = export, arguments
+            return
         base = self._address
         exported = self.linked.exports.get(export)
         if exported is None or not _capi.get_func(
             base + _INSTANCE, self.context, self.code.exports[export], base + _FUNC
         ):
             raise ExportMissing(f"The component exports no function {export} that can be called.")
-        arena = self.arena
-        arena.reset()
+        self._arena = arena = take_arena()
         places = [lower(value, arena) for lower, value in zip(exported.lowers, arguments, strict=True)]
         self.all_bytes += arena.bytes
         self._lift_result = exported.lift
         self.started = True
-        # The arguments are read at the first poll: the arena stays as it is until the guest calls or returns.
         self._future = _capi.call_async(
             base + _FUNC,
             self.context,
@@ -121,8 +125,27 @@ class ComponentGuest(Guest):
             base + ERROR_OFFSET,
         )
 
+    def poll(self, *, release_gil: bool = False) -> bool:
+        """As ``Guest.poll``. Arguments are copied in the first; in the CPU thread, so is the result in the last."""
+        if self._call is not None:
+            (export, arguments), self._call = self._call, None
+            self.call(export, *arguments)
+        try:
+            done = super().poll(release_gil=release_gil)
+        finally:
+            self._give_arena_back()
+        if done and release_gil:
+            self._result = self._lifted()
+        return done
+
     def result(self) -> Any:
-        """What the call that is done returned, once. Raises ``MessageLimit``."""
+        """What the call that is done returned, once. Raises ``MessageLimit``, unless ``poll`` did."""
+        if self._lift_result is None:
+            result, self._result = self._result, None
+            return result
+        return self._lifted()
+
+    def _lifted(self) -> Any:
         lift = self._lift_result
         if lift is None:
             return None
@@ -130,6 +153,11 @@ class ComponentGuest(Guest):
             return lift(self._address + _RESULT, Crossing(self.max_items))
         finally:
             self._free_values()
+
+    def _give_arena_back(self) -> None:
+        arena, self._arena = self._arena, None
+        if arena is not None:
+            give_arena_back(arena)
 
     def _free_values(self) -> None:
         """Free the result that the last call left: as many megabytes as the guest liked."""
@@ -159,9 +187,8 @@ class ComponentGuest(Guest):
         self.session = None
         if closing and self.code is self.linked.pooled:
             self.engine.free_slots.append(None)
-        if closing and len(_spare_arenas) < _MAX_SPARE:
-            self.arena.reset()
-            _spare_arenas.append(self.arena)
+        self._result = None
+        self._give_arena_back()
 
     def _use_exported_memory(self) -> None:
         """Do nothing: a component's memory is its own."""

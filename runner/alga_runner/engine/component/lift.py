@@ -53,7 +53,7 @@ _NUMBERS = {
 }
 """How many numbers each layout unpacks to."""
 
-_BYTES_AT_A_TIME = 32 * 1024
+BYTES_AT_A_TIME = 32 * 1024
 """Bytes of a ``list<u8>`` that are copied in one piece; its values take 32 times as much."""
 
 string_at = ctypes.string_at
@@ -141,11 +141,11 @@ def _read_text(values: Sequence[Any], place: int, crossing: Crossing) -> str:
 def _read_bytes(values: Sequence[Any], place: int, crossing: Crossing) -> bytes:
     length, address = values[place], values[place + 1]
     crossing.bytes += length
-    if length <= _BYTES_AT_A_TIME:
+    if length <= BYTES_AT_A_TIME:
         return string_at(address, 32 * length)[8::32] if length else b""
     return b"".join(
-        string_at(address + 32 * done, 32 * min(_BYTES_AT_A_TIME, length - done))[8::32]
-        for done in range(0, length, _BYTES_AT_A_TIME)
+        string_at(address + 32 * done, 32 * min(BYTES_AT_A_TIME, length - done))[8::32]
+        for done in range(0, length, BYTES_AT_A_TIME)
     )
 
 

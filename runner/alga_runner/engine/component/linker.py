@@ -22,7 +22,7 @@ from ..running import running
 from . import _capi
 from .component import Compiled, Component, ComponentImport
 from .lift import Crossing, Lift, lifter
-from .lower import Lower, Unlowerable, lowerer
+from .lower import Lower, Unlowerable, give_arena_back, lowerer, take_arena
 from .resources import ResourceTypes, destructor, free_handles, resource_in
 from .types import FunctionType, ValueType
 
@@ -72,8 +72,7 @@ class ComponentFunction:
         """
         if self.lower is None:
             return
-        arena = guest.arena
-        arena.reset()
+        arena = take_arena()
         try:
             _capi.val_clone(self.lower(result, arena), place)
         except Unlowerable as error:
@@ -84,6 +83,7 @@ class ComponentFunction:
         finally:
             free_handles(arena)
             guest.all_bytes += arena.bytes
+            give_arena_back(arena)
 
 
 @dataclass(frozen=True, slots=True)
