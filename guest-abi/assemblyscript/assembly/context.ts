@@ -11,9 +11,11 @@ export class ContextData {
   config: Value = Value.map();
   trigger: string | null = null;
   scheduleId: string | null = null;
-  /** When the schedule was due, RFC 3339; the execution may start later. */
+  /** When the schedule was due, RFC 3339 in UTC; the execution may start later. */
   nominalTime: string | null = null;
   scheduleName: string | null = null;
+  /** The zone whose clock the schedule follows, as the IANA database names it. */
+  scheduleTimezone: string | null = null;
   /** Counts the attempts at `nominalTime` from 1; 0 when no schedule fired. */
   attempt: i64 = 0;
   /** When this run began, RFC 3339 in UTC. */
@@ -37,6 +39,7 @@ export function decodeContext(value: Value | null): ContextData {
   result.scheduleId = value.getText("scheduleId");
   result.nominalTime = value.getText("nominalTime");
   result.scheduleName = value.getText("scheduleName");
+  result.scheduleTimezone = value.getText("scheduleTimezone");
   result.attempt = value.getInt("attempt");
   result.startedAt = value.getText("startedAt");
   return result;

@@ -128,16 +128,22 @@ export class Value {
     return value !== null && value.kind == Kind.Bool ? value.boolean : fallback;
   }
 
-  /** An integer member; `fallback` if it is missing or not an integer. */
+  /** An integer member; `fallback` if it is missing or not an integer. A float with an integral value counts as one. */
   getInt(key: string, fallback: i64 = 0): i64 {
     const value = this.get(key);
-    return value !== null && value.kind == Kind.Int ? value.integer : fallback;
+    if (value === null) return fallback;
+    if (value.kind == Kind.Int) return value.integer;
+    const integral = value.kind == Kind.Float && Math.abs(value.float) <= MAX_SAFE && value.float == Math.trunc(value.float);
+    return integral ? <i64>value.float : fallback;
   }
 
   isNil(): bool {
     return this.kind == Kind.Nil;
   }
 }
+
+// Beyond it a float's neighbours are more than one apart: 2^53.
+const MAX_SAFE: f64 = 9007199254740992.0;
 
 // What the members above hold while a value is of another kind: shared, never written.
 const NO_BYTES = new Uint8Array(0);

@@ -87,7 +87,8 @@ function contextValue(context: ContextData): Value {
     .setText("trigger", context.trigger)
     .setText("scheduleId", context.scheduleId)
     .setText("nominalTime", context.nominalTime)
-    .setText("scheduleName", context.scheduleName);
+    .setText("scheduleName", context.scheduleName)
+    .setText("scheduleTimezone", context.scheduleTimezone);
   if (context.attempt != 0) result.set("attempt", Value.int(context.attempt));
   return result.setText("startedAt", context.startedAt);
 }

@@ -43,7 +43,7 @@ export interface Trigger {
   /** `schedule`, or what else it was. */
   kind: string;
   scheduleId?: string;
-  /** The time that the schedule asked for, RFC 3339 with its zone's offset. */
+  /** When the schedule was due, RFC 3339 in UTC. */
   nominalTime?: string;
   /** 1 for the first attempt. */
   attempt?: number;

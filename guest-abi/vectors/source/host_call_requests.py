@@ -70,6 +70,13 @@ def _good_calls() -> Iterator[Vector]:
         "an endpoint may name its method",
     )
     yield _call(create, "create with policies", {**least, **POLICIES}, "for missed times and failed runs")
+    yield valid(
+        "create with policies that are floats",
+        write({**least, **{name: float(value) for name, value in POLICIES.items() if name != "missedRuns"}}),
+        {**least, **{name: value for name, value in POLICIES.items() if name != "missedRuns"}},
+        "a float with an integral value counts as an integer",
+        operation=create,
+    )
     yield _call(create, "create with an array as payload", {**least, "payload": [1, "a", None]}, "JSON")
     numbers = {"most": 2**53, "least": -(2**53), "float": 0.1, "huge": 1e300}
     yield _call(create, "create with the edges of JSON numbers", {**least, "payload": numbers}, "2^53 is in")
@@ -259,6 +266,12 @@ def _calls_of_wrong_shape() -> Iterator[Vector]:
         ("enabled", 1, "an integer"),
         ("enabled", "true", "a string"),
         ("name", {"en": "x"}, "a map"),
+        ("maxAttempts", 1.5, "a float with a fraction"),
+        ("maxAttempts", float("inf"), "infinity"),
+        ("maxAttempts", "3", "a string"),
+        ("maxAttempts", True, "a boolean"),
+        ("maxAttempts", 1e300, "a float beyond 2^53"),
+        ("retryFactor", 2**53 + 1, "2^53 + 1"),
     ):
         yield refused(
             f"create with {what} as {member}",

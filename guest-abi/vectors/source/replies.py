@@ -82,6 +82,12 @@ def vectors() -> Iterator[Vector]:
     )
     later = {"code": "rate-limited", "message": "Too many requests", "retryAfterMs": 60000}
     yield valid("err with a time to wait", write({"err": later}), {"err": later}, "milliseconds")
+    yield valid(
+        "err with a time to wait that is a float",
+        write({"err": {**later, "retryAfterMs": 60000.0}}),
+        {"err": later},
+        "a float with an integral value counts as an integer",
+    )
     unknown = {"code": "eaten-by-bear", "message": "A bear."}
     yield valid(
         "err: a code this guest does not know",

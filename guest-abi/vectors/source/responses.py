@@ -47,6 +47,18 @@ def vectors() -> Iterator[Vector]:
     odd = {**full, "headers": [{"name": "x-!#$%&'*+-.^_`|~9", "value": "a\tb  ü"}]}
     yield valid("odd but legal header", write(odd), odd, "a name is an HTTP token; a value may hold a tab")
     yield valid(
+        "status is a float",
+        write({**full, "status": 200.0}),
+        full,
+        "a float with an integral value counts as an integer",
+    )
+    yield valid(
+        "status is a float of 32 bits",
+        document(status=bytes.fromhex("ca43480000")),
+        {**none, "status": 200},
+        "likewise",
+    )
+    yield valid(
         "long forms",
         bytes.fromhex("de0001d906737461747573d100c8"),
         {**none, "status": 200},
@@ -71,7 +83,9 @@ def _bad_responses() -> Iterator[tuple[str, bytes, str]]:
     for name, status in (
         ("nil", None),
         ("a string", "200"),
-        ("a float", 200.0),
+        ("a float with a fraction", 200.5),
+        ("a float beyond the range", 600.0),
+        ("NaN", float("nan")),
         ("a boolean", True),
         ("0", 0),
         ("100", 100),

@@ -25,6 +25,7 @@ class ContextInfo(CamelModel):
     schedule_id: str | None = None
     nominal_time: str | None = None
     schedule_name: str | None = None
+    schedule_timezone: str | None = None
     attempt: int | None = None
     started_at: str | None = None
 

@@ -24,6 +24,8 @@ _PLAIN = {
     "dict_type": "Must be a map",
     "list_type": "Must be a list",
     "string_too_long": "Must have at most {max_length} characters",
+    "greater_than_equal": "Must be at least {ge}",
+    "less_than_equal": "Must be at most {le}",
 }
 
 MAX_DETAIL_CHARACTERS = 200

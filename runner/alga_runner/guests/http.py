@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from operator import itemgetter
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pybase64
 from msgspec import UNSET, Struct, UnsetType, defstruct, msgpack
@@ -14,6 +14,7 @@ from alga_common.http.semantics import STATUSES, is_header_name, may_have_body
 
 from ..errors import AlgaError, InvalidResponse, RequestInvalid
 from ..models import ExecuteRequest, ExecuteResponse, ExecutionContext, HttpCall
+from ..models.members import MAX_URL, whole
 from . import messages
 
 _FORBIDDEN_IN_VALUE = re.compile(r"[\0\r\n]")
@@ -116,9 +117,14 @@ def plain_request(request: ExecuteRequest, body: bytes | None) -> dict[str, obje
 
 
 def _url(http: HttpCall) -> str:
+    """Path and query. A space is ``%20``: every decoder reads that, and not every one reads ``+``."""
     if not http.query:
         return http.path
-    return http.path + ("&" if "?" in http.path else "?") + urlencode(http.query, errors="replace")
+    query = urlencode(http.query, errors="replace", quote_via=quote)
+    url = http.path + ("&" if "?" in http.path else "?") + query
+    if len(url) > MAX_URL:
+        raise RequestInvalid(f"The URL of the request has {len(url)} characters; {MAX_URL} are allowed.")
+    return url
 
 
 def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
@@ -203,7 +209,7 @@ def response_of(
     document: Mapping[str, object], *, max_body_bytes: int, setting: str = "max_body_bytes"
 ) -> ExecuteResponse:
     """The response that a guest gave as plain values. Raises ``InvalidResponse``, which names the fault."""
-    status, body = document.get("status"), document.get("body")
+    status, body = whole(document.get("status")), document.get("body")
     if status is None:
         raise InvalidResponse("The guest's response has no status.")
     if type(status) is not int or status not in STATUSES:

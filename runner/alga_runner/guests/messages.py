@@ -16,8 +16,9 @@ from alga_common.text import replace_surrogates
 
 from ..errors import BrokenFraming, HostCallCode, HostCallError
 from ..models import MAX_DEPTH
+from ..models.members import MAX_MEMBERS
 
-MAX_ITEMS = 10_000
+MAX_ITEMS = MAX_MEMBERS
 """Containers in one document, and members of each, unless the settings say otherwise."""
 
 _SMALL_BYTES = 2048

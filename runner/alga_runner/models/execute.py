@@ -15,6 +15,7 @@ from alga_common.wire import is_tenant_id
 
 from ..errors import BodyNotBase64
 from ._base import WireModel
+from .members import MAX_MEMBERS, MAX_URL, ScheduleId, Text, TextMap, UtcTime
 from .secret_envelope import SecretEnvelope
 
 
@@ -42,7 +43,8 @@ _Sendable = Annotated[str, AfterValidator(_sendable)]
 class ExecutionContext(WireModel):
     """Who executes what. Identity of every host call is taken from here, never from the guest's bytes.
 
-    A ``request_id`` that no header can hold is replaced by one that can.
+    A ``request_id`` that no header can hold is replaced by one that can. Of a schedule's run, ``nominal_time`` is when
+    it was due and ``started_at`` when it began, both in UTC; ``schedule_timezone`` is the zone whose clock it follows.
     """
 
     request_id: _RequestId = None
@@ -51,13 +53,14 @@ class ExecutionContext(WireModel):
     install_id: _Sendable | None = None
     content_hash: str
     version_id: _Sendable | None = None
-    config: dict[str, str] = Field(default_factory=dict)
-    trigger: str | None = None
-    schedule_id: str | None = None
-    nominal_time: str | None = None
-    schedule_name: str | None = None
+    config: TextMap = Field(default_factory=dict)
+    trigger: Text | None = None
+    schedule_id: ScheduleId | None = None
+    nominal_time: UtcTime | None = None
+    schedule_name: Text | None = None
+    schedule_timezone: Text | None = None
     attempt: int | None = Field(default=None, ge=1, le=2**31 - 1)
-    started_at: str | None = None
+    started_at: UtcTime | None = None
 
 
 class HttpCall(WireModel):
@@ -68,11 +71,11 @@ class HttpCall(WireModel):
     ``headers``.
     """
 
-    method: str
-    path: str
+    method: Text
+    path: Annotated[str, Field(max_length=MAX_URL)]
     query: dict[str, str] = Field(default_factory=dict)
-    headers: dict[str, str] = Field(default_factory=dict)
-    header_list: list[tuple[str, str]] | None = None
+    headers: TextMap = Field(default_factory=dict)
+    header_list: Annotated[list[tuple[Text, Text]], Field(max_length=MAX_MEMBERS)] | None = None
     body_b64: str | None = None
 
     @property
@@ -109,13 +112,13 @@ class ExecutionLimits(WireModel):
 class User(WireModel):
     """The person behind the request (alga-contract 1.5)."""
 
-    user_id: str
-    user_email: str
-    user_name: str
-    user_type: str
-    client_name: str = Field(default="", validation_alias=AliasChoices("client_name", "company_name"))
-    client_id: str | None = None
-    additional_fields: dict[str, str] = Field(default_factory=dict)
+    user_id: Text
+    user_email: Text
+    user_name: Text
+    user_type: Text
+    client_name: Text = Field(default="", validation_alias=AliasChoices("client_name", "company_name"))
+    client_id: Text | None = None
+    additional_fields: TextMap = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

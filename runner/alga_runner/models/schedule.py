@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from ._base import CamelModel
 from .json_value import JsonValue, ReadableJson
+from .members import MAX_MEMBERS, CutText, ScheduleId, Text, Whole
 
 _CLEARABLE = frozenset({"name", "payload", "missedWindowSeconds"})
 
@@ -13,54 +16,54 @@ _CLEARABLE = frozenset({"name", "payload", "missedWindowSeconds"})
 class ScheduleInfo(CamelModel):
     """One schedule of the calling install. Times are RFC 3339 strings in UTC."""
 
-    id: str
-    endpoint_path: str
-    endpoint_method: str
-    name: str | None = None
-    cron: str
-    timezone: str
+    id: ScheduleId
+    endpoint_path: Text
+    endpoint_method: Text
+    name: Text | None = None
+    cron: Text
+    timezone: Text
     enabled: bool
     payload: ReadableJson = None
-    last_run_at: str | None = None
-    last_run_status: str | None = None
-    last_error: str | None = None
-    created_at: str | None = None
+    last_run_at: Text | None = None
+    last_run_status: Text | None = None
+    last_error: CutText | None = None
+    created_at: Text | None = None
 
 
 class EndpointInfo(CamelModel):
     """One endpoint of the installed version; ``schedulable`` means GET or POST without path parameters."""
 
-    id: str
-    method: str
-    path: str
-    handler: str
+    id: Text
+    method: Text
+    path: Text
+    handler: Text
     schedulable: bool
 
 
 class ScheduleRef(CamelModel):
     """Names one schedule of the calling install."""
 
-    schedule_id: str = Field(max_length=64)
+    schedule_id: ScheduleId
 
 
 class SchedulePolicies(CamelModel):
     """What a schedule does about missed times and failed runs; absent members take defaults, or are left."""
 
-    missed_runs: str | None = None
-    missed_window_seconds: int | None = None
-    max_attempts: int | None = None
-    retry_delay_seconds: int | None = None
-    retry_factor: int | None = None
+    missed_runs: Text | None = None
+    missed_window_seconds: Whole | None = None
+    max_attempts: Whole | None = None
+    retry_delay_seconds: Whole | None = None
+    retry_factor: Whole | None = None
 
 
 class CreateScheduleInput(SchedulePolicies):
     """A schedule to create: ``endpoint`` is ``/path`` or ``METHOD /path``; absent members take defaults."""
 
-    endpoint: str
-    cron: str
-    timezone: str | None = None
+    endpoint: Text
+    cron: Text
+    timezone: Text | None = None
     enabled: bool | None = None
-    name: str | None = None
+    name: Text | None = None
     payload: JsonValue = None
 
 
@@ -70,12 +73,12 @@ class UpdateScheduleInput(SchedulePolicies):
     For the others ``None`` reads as absent (guest ABI, "Messages"). ``changes()`` is what goes on the wire.
     """
 
-    schedule_id: str = Field(max_length=64)
-    endpoint: str | None = None
-    cron: str | None = None
-    timezone: str | None = None
+    schedule_id: ScheduleId
+    endpoint: Text | None = None
+    cron: Text | None = None
+    timezone: Text | None = None
     enabled: bool | None = None
-    name: str | None = None
+    name: Text | None = None
     payload: JsonValue = None
 
     def changes(self) -> dict[str, object]:
@@ -87,13 +90,13 @@ class UpdateScheduleInput(SchedulePolicies):
 class CreatedSchedule(CamelModel):
     """What a successful create answers."""
 
-    schedule_id: str
+    schedule_id: ScheduleId
 
 
 class ScheduleList(CamelModel):
     """What a list of schedules answers."""
 
-    schedules: list[ScheduleInfo]
+    schedules: Annotated[list[ScheduleInfo], Field(max_length=MAX_MEMBERS)]
 
 
 class FoundSchedule(CamelModel):
@@ -105,4 +108,4 @@ class FoundSchedule(CamelModel):
 class EndpointList(CamelModel):
     """What a list of endpoints answers."""
 
-    endpoints: list[EndpointInfo]
+    endpoints: Annotated[list[EndpointInfo], Field(max_length=MAX_MEMBERS)]

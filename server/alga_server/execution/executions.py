@@ -43,11 +43,12 @@ logger = logging.getLogger("alga_server")
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """The run of a schedule, as the handler sees it. Times are RFC 3339; ``attempt`` counts from 1."""
+    """The run of a schedule, as the handler sees it. Times are RFC 3339 in UTC; ``attempt`` counts from 1."""
 
     trigger: str
     schedule_id: str
     schedule_name: str | None
+    schedule_timezone: str
     nominal_time: str
     started_at: str
     attempt: int

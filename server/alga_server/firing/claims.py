@@ -39,11 +39,15 @@ ENDPOINT_GONE = "Schedule endpoint not found; disabling schedule"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run that this server holds, and what to call for it; ``name`` is the schedule's, if it has one."""
+    """A run that this server holds, and what to call for it; ``name`` is the schedule's, if it has one.
+
+    ``timezone`` is the schedule's.
+    """
 
     run: Run
     install: Install
     name: str | None
+    timezone: str
     method: str
     path: str
     payload: Any
@@ -273,7 +277,9 @@ def _record(connection: Connection, planned: Sequence[_Planned], worker: Worker)
             continue
         inserted = replace(run, ordinal=ordinals[run.id])
         if run.status == "running":
-            recorded[row.id] = Claim(inserted, install, row.name, row.method, row.path, stored_payload(row))
+            recorded[row.id] = Claim(
+                inserted, install, row.name, row.timezone, row.method, row.path, stored_payload(row)
+            )
             continue
         recorded[row.id] = inserted
         if run.status == "error":

@@ -122,7 +122,7 @@ async def test_ids_cannot_be_arranged_to_name_another_s_key(execute, content_has
         {"http": {"body_b64": "YQ=="}},
         {"http": {"headers": {"Content-Type": "text/plain"}}},
         {"context": {"schedule_id": "s"}},
-        {"context": {"nominal_time": "2026-01-01T00:00:00Z"}},
+        {"context": {"nominal_time": "2026-01-01T01:00:00Z"}},
         {"user": {"user_id": "u", "user_email": "", "user_name": "", "user_type": ""}},
     ],
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, unquote_plus
 
 import msgpack
 import pytest
@@ -256,3 +258,32 @@ def test_a_disabled_schedule_is_skipped_by_run_now(alga: Alga, demo: Extension) 
 def test_an_unknown_schedule_cannot_be_run(demo: Extension, schedule_id: str) -> None:
     with pytest.raises(AdminRefused, match="refused to run the schedule"):
         demo.run_now(schedule_id)
+
+
+def test_a_get_handler_gets_its_payload_in_the_url_for_any_decoder(alga: Alga, creating: Bundles) -> None:
+    payload = {"name": "a + b & c = 1/2 % 夜間", "list": [1.5, None, True]}
+    create = {"endpoint": "GET /report", "cron": "0 * * * *", "payload": payload}
+    reporter = alga.install(creating(create, "POST /run", "GET /report"), grant=[SCHEDULER])
+    reporter.call("POST", "/run")
+
+    run = alga.clock.advance(hours=1)[0]
+
+    url = msgpack.unpackb(run.response.body)["http"]["url"]
+    path, _, query = url.partition("?payload=")
+    assert path == "/report"
+    assert json.loads(unquote(query)) == json.loads(unquote_plus(query)) == payload
+    assert query.isascii()
+
+
+def test_a_handler_gets_its_times_in_utc_and_the_zone_of_its_schedule(alga: Alga, creating: Bundles) -> None:
+    create = {"endpoint": "POST /run", "cron": "30 2 * * *", "timezone": "Europe/Berlin"}
+    nightly = alga.install(creating(create, "POST /run"), grant=[SCHEDULER])
+    alga.clock.travel_to("2026-03-28T12:00:00Z")
+    nightly.call("POST", "/run")
+
+    run = alga.clock.advance(days=1)[0]
+
+    context = msgpack.unpackb(run.response.body)["context"]
+    assert run.nominal_time == "2026-03-29T02:30:00.000+01:00"
+    assert context["nominalTime"] == context["startedAt"] == "2026-03-29T01:00:00.000Z"
+    assert context["scheduleTimezone"] == "Europe/Berlin"

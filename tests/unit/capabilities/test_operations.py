@@ -204,6 +204,7 @@ async def test_the_context_has_what_is_known() -> None:
         schedule_id="s-1",
         nominal_time="2026-01-02T03:00:00Z",
         schedule_name="Nightly",
+        schedule_timezone="Europe/Berlin",
         attempt=2,
         started_at="2026-01-02T03:01:00Z",
     )
@@ -218,10 +219,11 @@ async def test_the_context_has_what_is_known() -> None:
         "config": {"region": "eu"},
         "trigger": "schedule",
         "scheduleId": "s-1",
-        "nominalTime": "2026-01-02T03:00:00Z",
+        "nominalTime": "2026-01-02T03:00:00.000Z",
         "scheduleName": "Nightly",
+        "scheduleTimezone": "Europe/Berlin",
         "attempt": 2,
-        "startedAt": "2026-01-02T03:01:00Z",
+        "startedAt": "2026-01-02T03:01:00.000Z",
     }
 
 

@@ -140,8 +140,9 @@ def test_the_request_for_a_handler_is_written_byte_for_byte(vectors: Vectors) ->
                 "schedule_id": vector["value"]["context"]["scheduleId"],
                 "nominal_time": "2026-01-02T03:00:00Z",
                 "schedule_name": "Nightly",
+                "schedule_timezone": "Europe/Berlin",
                 "attempt": 2,
-                "started_at": "2026-01-02T03:01:00.000Z",
+                "started_at": "2026-01-02T04:01:00+01:00",
             },
             "http": {
                 "method": "POST",

@@ -34,6 +34,6 @@ def test_the_context_of_a_scheduled_run_is_in_the_headers() -> None:
         ("a", "b"),
         ("x-alga-trigger", "schedule"),
         ("x-alga-schedule-id", "s-1"),
-        ("x-alga-nominal-time", "2026-01-02T03:04:05Z"),
+        ("x-alga-nominal-time", "2026-01-02T03:04:05.000Z"),
         ("x-alga-attempt", "2"),
     ]

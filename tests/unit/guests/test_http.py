@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import msgpack
 import pytest
+from pydantic import ValidationError
 
+from alga_common.wire import MAX_PAYLOAD_UNITS
 from alga_runner import ExecuteRequest
 from alga_runner.errors import BodyNotBase64, InvalidResponse, RequestInvalid
 from alga_runner.guests.http import decode_response, encode_request, without_forbidden_body
+from alga_runner.models.members import MAX_URL
 
 CONTEXT = {"tenant_id": "acme", "extension_id": "ext", "content_hash": "sha256:" + "0" * 64}
 
@@ -29,7 +33,7 @@ def read(**http) -> dict:
     ("path", "query", "url"),
     [
         ("/a", {}, "/a"),
-        ("/a", {"b": "c d", "e": "&"}, "/a?b=c+d&e=%26"),
+        ("/a", {"b": "c d", "e": "&"}, "/a?b=c%20d&e=%26"),
         ("/a?x=1", {"y": "2"}, "/a?x=1&y=2"),
     ],
 )
@@ -72,8 +76,9 @@ def test_a_schedule_s_context_reaches_the_handler():
             **CONTEXT,
             "trigger": "schedule",
             "schedule_id": "s",
-            "nominal_time": "2026-01-01T00:00:00Z",
+            "nominal_time": "2026-01-01T01:00:00+01:00",
             "schedule_name": "Nightly",
+            "schedule_timezone": "Europe/Berlin",
             "attempt": 2,
             "started_at": "2026-01-01T00:01:00Z",
         },
@@ -84,13 +89,32 @@ def test_a_schedule_s_context_reaches_the_handler():
     assert (context["trigger"], context["scheduleId"], context["nominalTime"]) == (
         "schedule",
         "s",
-        "2026-01-01T00:00:00Z",
+        "2026-01-01T00:00:00.000Z",
     )
-    assert (context["scheduleName"], context["attempt"], context["startedAt"]) == (
-        "Nightly",
-        2,
-        "2026-01-01T00:01:00Z",
-    )
+    assert (context["scheduleName"], context["scheduleTimezone"]) == ("Nightly", "Europe/Berlin")
+    assert (context["attempt"], context["startedAt"]) == (2, "2026-01-01T00:01:00.000Z")
+
+
+@pytest.mark.parametrize(
+    "time", ["", "soon", "2026-01-01T00:00:00", "2026-01-01", "0001-01-01T00:00:00+01:00"]
+)
+@pytest.mark.parametrize("member", ["nominal_time", "started_at"])
+def test_a_time_that_is_no_instant_is_refused(member: str, time: str):
+    document = {"context": {**CONTEXT, member: time}, "http": {"method": "POST", "path": "/sync"}}
+
+    with pytest.raises(ValidationError, match="RFC 3339"):
+        ExecuteRequest.model_validate(document)
+
+
+def test_a_url_that_a_query_makes_too_long_is_refused():
+    with pytest.raises(RequestInvalid, match="1048576 are allowed"):
+        read(query={"payload": "x" * MAX_URL})
+
+
+def test_the_largest_payload_fits_into_a_url():
+    text = json.dumps("語" * (MAX_PAYLOAD_UNITS - 2))
+
+    assert len(read(query={"payload": text})["http"]["url"]) < MAX_URL
 
 
 def test_the_user_reaches_the_handler_in_the_guest_s_spelling():
@@ -176,7 +200,7 @@ def test_a_body_is_dropped_where_http_has_none(method: str, status: int, body_b6
     assert (response.status, response.body_b64) == (status, body_b64)
 
 
-@pytest.mark.parametrize("status", [None, 0, 99, 100, 103, 199, 600, -200, True, "200", 200.0])
+@pytest.mark.parametrize("status", [None, 0, 99, 100, 103, 199, 600, -200, True, "200", 200.5, 600.0, 1e300])
 def test_a_status_must_be_one_of_http(status: object):
     with pytest.raises(InvalidResponse, match="status"):
         decode({"status": status})

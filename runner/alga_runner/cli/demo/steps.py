@@ -177,7 +177,7 @@ def _show_what_the_handler_saw(stage: Stage, schedule: dict[str, Any], run: dict
     trigger, schedule_id, nominal_time, payload = seen.groups()
     stage.expect(trigger, "schedule", "The trigger that the handler saw")
     stage.expect(schedule_id, schedule["id"], "The schedule that the handler saw")
-    stage.expect(nominal_time, run["nominalTime"], "The nominal time that the handler saw")
+    stage.expect(nominal_time, run["dueAt"], "The nominal time that the handler saw")
     stage.expect(payload, '{"full":false}', "The payload that the handler saw")
     stage.held("the handler saw why it ran, in its own log:")
     stage.page.table(
