@@ -39,7 +39,7 @@ ARCHIVE = "bundle.tar.zst"
 class LayoutError(Exception):
     """A folder or file that no bundle can be read from. ``missing`` is set if a file or folder does not exist."""
 
-    def __init__(self, message: str, *, missing: bool = False, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, missing: bool = False, hint: str) -> None:
         super().__init__(message)
         self.missing = missing
         self.hint = hint
@@ -103,14 +103,19 @@ def read_folder(folder: Path) -> dict[str, bytes]:
         )
     paths = [MANIFEST, *(path for path in (WASM, SOURCE_MAP) if (folder / path).exists()), *_ui_paths(folder)]
     if len(paths) > MAX_FILES:
-        raise LayoutError(f"The folder {folder} has more than {MAX_FILES} files.")
+        raise LayoutError(
+            f"The folder {folder} has more than {MAX_FILES} files.", hint="Leave out what no page needs."
+        )
     root = folder.resolve()
     room = MAX_UNPACKED_BYTES
     files: dict[str, bytes] = {}
     for path in paths:
         file = folder / path
         if not file.resolve().is_relative_to(root):
-            raise LayoutError(f"{file} is a link that leads out of the extension's folder.")
+            raise LayoutError(
+                f"{file} is a link that leads out of the extension's folder.",
+                hint="Put a copy of the file there.",
+            )
         files[path] = read_file(file, room)
         room -= len(files[path])
     return files
@@ -121,13 +126,18 @@ def read_file(path: Path, max_bytes: int, name: str | None = None) -> bytes:
     name = name or str(path)
     try:
         if path.exists() and not path.is_file():
-            raise LayoutError(f"{name} is not a regular file.")
+            raise LayoutError(f"{name} is not a regular file.", hint="Put a file there, or remove it.")
         with path.open("rb") as file:
             content = file.read(max_bytes + 1)
     except OSError as error:
-        raise LayoutError(f"{name} cannot be read: {error.strerror}.", missing=True) from error
+        raise LayoutError(
+            f"{name} cannot be read: {error.strerror}.", missing=True, hint=PATH_HINT
+        ) from error
     if len(content) > max_bytes:
-        raise LayoutError(f"{name} is larger than a bundle may be: more than {max_bytes} bytes.")
+        raise LayoutError(
+            f"{name} is larger than a bundle may be: more than {max_bytes} bytes.",
+            hint="Strip debug information from the module, and leave out what no page needs.",
+        )
     return content
 
 
@@ -141,7 +151,10 @@ def _ui_paths(folder: Path) -> Iterator[str]:
         if not file.is_dir():
             yield path.as_posix()
         elif file.is_symlink():
-            raise LayoutError(f"{file} is a link to a folder, which a bundle cannot hold.")
+            raise LayoutError(
+                f"{file} is a link to a folder, which a bundle cannot hold.",
+                hint="Put a copy of the folder there.",
+            )
 
 
 def stored_folder(tenant_id: str, extension_id: str, digits: str) -> tuple[str, ...]:

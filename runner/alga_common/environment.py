@@ -23,7 +23,7 @@ class EnvironmentFault(ValueError):
 
     code = "settings_invalid"
 
-    def __init__(self, sentence: str, *, hint: str | None = None) -> None:
+    def __init__(self, sentence: str, *, hint: str) -> None:
         super().__init__(sentence)
         self.hint = hint
 

@@ -1,7 +1,7 @@
 """The runner's errors, in one tree.
 
 Each leaf names its stable ``code`` (docs/errors.md). An error has a message, which names what failed and why, and a
-``hint`` if there is a next step::
+``hint``, which names the next step::
 
     AlgaError
     ├── SettingsError             settings_invalid
@@ -81,13 +81,15 @@ from typing import ClassVar, Self
 from alga_common.environment import EnvironmentFault
 
 from .frames import Frame
+from .hints import HINTS
 
 
 class AlgaError(Exception):
     """An error with a stable ``code`` and a sentence as its message.
 
-    ``hint`` is the next step or ``None``. ``where`` names the ``extension``, ``version``, ``handler``, ``host_call``
-    and ``request_id`` that it concerns, as far as they are known. A subclass gives its code in its class line.
+    ``hint`` is the next step, that of the code (``HINTS``) unless another is given. ``where`` names the ``extension``,
+    ``version``, ``handler``, ``host_call`` and ``request_id`` that it concerns, as far as they are known. A subclass
+    gives its code in its class line.
     """
 
     code: ClassVar[str] = "internal"
@@ -99,7 +101,7 @@ class AlgaError(Exception):
 
     def __init__(self, message: str = "", *, hint: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or type(self).__name__).splitlines()[0])
-        self.hint = hint
+        self.hint = hint or HINTS[self.code]
         self.where: dict[str, str] = {}
 
     def at(self, **where: str | None) -> Self:

@@ -29,7 +29,7 @@ class FieldRefused(ValueError):
 class BackupRefused(Exception):
     """There is nothing that may be backed up or restored so; ``code`` is stable."""
 
-    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, code: str, message: str, *, hint: str) -> None:
         super().__init__(message)
         self.code = code
         self.hint = hint
@@ -239,3 +239,38 @@ class ExecutionTimedOut(ExecutionFailed, code="execution_timed_out", status=504)
 
 SERVER_CODES = frozenset(codes_below(ServerError))
 """Every code that the server refuses a request with."""
+
+HINTS: Mapping[str, str] = {
+    "internal_error": "The reason is in the server's log.",
+    "unauthorized": "ALGA_SERVER_ADMIN_TOKEN must be the token that the server was started with.",
+    "execution_token_invalid": "Make host calls from inside an execution, with the token of its request.",
+    "unauthenticated": "ALGA_SERVER_GATEWAY_TOKEN must be the token that the server was started with.",
+    "capability_denied": "`alga-server grant` grants a capability that the manifest declares.",
+    "not_found": "Check the names and ids, and --tenant; `alga-server extensions` and `installs` list what there is.",
+    "no_such_route": "Check --server, or ALGA_SERVER_URL; the server may be of another version.",
+    "extension_not_available": "`alga-server installs` lists what a tenant has; `alga-server enable` enables one.",
+    "endpoint_not_found": "Call an endpoint that the installed version declares, or declare this one in api.endpoints.",
+    "body_too_large": "Send less.",
+    "payload_too_large": "Send less.",
+    "database_unavailable": "The reason is in the server's log; `alga-server doctor` tries the database.",
+    "database_busy": "Try again; see which transactions hold the database's locks for long.",
+    "bundle_store_unavailable": "Give ALGA_SERVER_BUNDLE_STORE a folder that the server can write, with free space.",
+    "dispatcher_unavailable": "Try again shortly; a server with dispatch_schedules off runs no schedule.",
+    "conflict": "Read it again, then decide.",
+    "version_exists": "Give the changed extension another version in its manifest.json.",
+    "already_installed": "`alga-server upgrade` moves it to another version, `alga-server grant` grants it more.",
+    "SCHEDULE_REMAP_FAILED": "With --disable-missing-schedules they are disabled, and the upgrade goes on.",
+    "validation_failed": "Mend what the message names.",
+    "bundle_invalid": "Mend what the message names, and pack the extension again.",
+    "quota_exceeded": "Delete schedules that are not needed.",
+    "rate_limited": "Try again after the time in retry-after.",
+    "runner_failure": "The reason is in the server's log and in the runner's.",
+    "runner_unavailable": "Start the runner, or check ALGA_SERVER_RUNNER_URL; `alga-server doctor` tries it.",
+    "runner_refused": "ALGA_SERVER_RUNNER_SERVICE_TOKEN must be the runner's RUNNER_SERVICE_TOKEN.",
+    "runner_garbled": "Check that ALGA_SERVER_RUNNER_URL names a runner of this version.",
+    "runner_busy": "Try again shortly, or raise the runner's limits (docs/limits.md).",
+    "runner_timeout": "Let the handler do less, or raise execution_timeout_ms; the handler may have acted.",
+    "execution_failed": "The message is the runner's; see its code in docs/errors.md.",
+    "execution_timed_out": "Let the handler do less, or raise execution_timeout_ms.",
+}
+"""The next step after each refusal, for an admin at a terminal."""

@@ -10,6 +10,7 @@ import pytest
 
 from alga_runner import Runner, Settings
 from alga_runner.bundles import MemoryBundles
+from alga_runner.hints import HINTS
 from tests.support.bundles import make_bundle
 from tests.support.component_world import OK, world_component
 from tests.support.requests import execute_request
@@ -47,8 +48,8 @@ def settings(request: pytest.FixtureRequest) -> Settings:
     ("settings", "handler", "imports", "code", "hint"),
     [
         ({"max_host_calls": 50}, repeats(logs(1)), LOG, "host_call_limit", "See max_host_calls."),
-        ({"max_log_lines": 5}, repeats(logs(1)), LOG, "log_limit", None),
-        ({"max_log_bytes": 500}, repeats(logs(100)), LOG, "log_limit", None),
+        ({"max_log_lines": 5}, repeats(logs(1)), LOG, "log_limit", HINTS["log_limit"]),
+        ({"max_log_bytes": 500}, repeats(logs(100)), LOG, "log_limit", HINTS["log_limit"]),
         ({"max_copied_bytes": 5000}, repeats(logs(1000)), LOG, "copy_limit", "See max_copied_bytes."),
         (
             {"max_copied_bytes": 500},

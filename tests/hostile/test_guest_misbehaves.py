@@ -102,7 +102,7 @@ async def test_a_guest_that_never_responds(observe, guest_wat):
         pytest.param(b"\x80", "no status", id="no status"),
         pytest.param(b"\x81\xa6status\xcc\x63", "is 99, not an integer", id="status 99"),
         pytest.param(
-            b"\x81\xa6status\xcb\x40\x69\0\0\0\0\0\0", "is a float, not an integer", id="status a float"
+            b"\x81\xa6status\xcb\x40\x69\x10\0\0\0\0\0", "is a float, not an integer", id="status a float"
         ),
         pytest.param(b"\x82\xa6status\xcc\xc8\xa4body\xa1x", "not binary", id="text for a body"),
         pytest.param(b"\x82\xa6status\xcc\xc8\xa7headers\x91\x80", "no name", id="nameless header"),

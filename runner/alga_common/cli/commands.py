@@ -184,7 +184,10 @@ def unexpected(error: Exception, program: str) -> Failure:
     if isinstance(error, OutputFault):
         return unwritable(error)
     if isinstance(error, OSError):
-        return Failure("system_error", f"{error}.")
+        hint = (
+            "The operating system refused that: check the file, its permissions and the space that is left."
+        )
+        return Failure("system_error", f"{error}.", hint=hint)
     hint = f"This is a fault of {program}; run it again as `{program} --debug ...` for a traceback."
     return Failure("internal", f"{type(error).__name__}: {error}", hint=hint)
 
@@ -197,8 +200,7 @@ def report(failure: Failure) -> None:
     for field, fault in failure.fields.items():
         if fault not in failure.sentence:
             say(f"  {field}", fault)
-    if failure.hint:
-        say("hint", failure.hint)
+    say("hint", failure.hint)
 
 
 def say(label: str, text: str, *, colon: bool = True) -> None:

@@ -14,6 +14,7 @@ class Failure(Exception):
     """A command cannot do what it was asked to.
 
     ``code`` is stable (docs/errors.md, docs/alga-server.md), or empty where a check of the command did not hold.
+    ``hint`` is the next step.
     ``fields`` maps a field of the request to what is wrong with it. ``sentence`` is printed on stderr in place of
     ``message``, with ``places`` below it; ``details`` are more members of the JSON document.
     """
@@ -23,7 +24,7 @@ class Failure(Exception):
         code: str,
         message: str,
         *,
-        hint: str | None = None,
+        hint: str,
         fields: Mapping[str, str] | None = None,
         sentence: str | None = None,
         places: Sequence[str] = (),

@@ -190,7 +190,11 @@ def _read(file: IO[bytes]) -> bytes:
         body: bytes = file.read(MAX_BODY_BYTES + 1)
     except OSError as error:
         place = "standard input" if file.fileno() == 0 else file.name
-        raise Failure("system_error", f"The body cannot be read from {place}: {why(error)}.") from None
+        raise Failure(
+            "system_error",
+            f"The body cannot be read from {place}: {why(error)}.",
+            hint="Name a file that this user can read, or give the text itself.",
+        ) from None
     return body
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ..capabilities import Execution
 from ..errors import AlgaError, DeadlineExceeded, ExecutionError, GuestAbort, GuestTrap
 from ..frames import Frame, stack_line
+from ..hints import HINTS
 from ..models import ExecuteRequest
 from .programs import Programs
 
@@ -30,7 +31,7 @@ async def add_context(
         if isinstance(error, GuestAbort):
             error.frames = _with_position(error)
     if isinstance(error, GuestTrap) and error.frames and not any(frame.file for frame in error.frames):
-        error.hint = error.hint or _BUILD_WITH_LINES
+        error.hint = _BUILD_WITH_LINES if error.hint == HINTS[error.code] else error.hint
     if isinstance(error, DeadlineExceeded):
         error = _too_late(error, execution, timeout_s)
     return error.at(

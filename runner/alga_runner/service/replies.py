@@ -78,7 +78,7 @@ def error_reply(error: AlgaError, request: ExecuteRequest, log_tail: str | None 
             text = f"engine_init_failed: {coded}"
         case SecretDecryptFailed():
             text = "secret_decrypt_failed"
-        case ModuleError() if error.hint:
+        case ModuleError():
             text = f"execute_failed: {coded} {error.hint}"
         case BodyNotBase64():
             text = f"execute_failed: invalid body base64: {sentence}"

@@ -40,8 +40,7 @@ def _notes(
     if isinstance(error, ExecutionError) and error.frames:
         yield "the guest's stack:"
         yield from _first(stack_lines(error.frames))
-    if error.hint:
-        yield f"hint: {error.hint}"
+    yield f"hint: {error.hint}"
     if log:
         yield "the guest's log:"
         yield from _last([f"{line.level}: {line.message}" for line in log])

@@ -17,16 +17,15 @@ from alga_common.http.semantics import is_header_value
 from alga_common.http.tls import tls_for
 from alga_common.signals.coroutines import run as run_coroutine
 
+from ..errors import HINTS
+
 _TOKEN = "ALGA_SERVER_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
 _GATEWAY_TOKEN = "ALGA_SERVER_GATEWAY_TOKEN"  # noqa: S105 - the name of a variable
 _CONNECT_S = 5.0
 _CALL_S = 3600.0
 _ANSWER_S = 60.0
-_HINTS = {
-    "already_installed": "`alga-server upgrade` moves it to another version, `alga-server grant` grants it more.",
-    "version_exists": "Give the changed extension another version in its manifest.json.",
-}
-"""The next step after a refusal, by the server's code."""
+_GRANTS_HINT = "Grant what the extension's manifest declares; `alga-server extensions` lists it."
+_OTHER_HINT = "Look the code up in docs/errors.md of the server's version."
 
 T = TypeVar("T")
 
@@ -167,7 +166,7 @@ class Admin:
             return Failure(
                 "unauthorized",
                 f"The server at {self._url} refused the admin token.",
-                hint=f"{_TOKEN} must be the token that the server was started with.",
+                hint=HINTS["unauthorized"],
             )
         fields = document.get("fieldErrors")
         if isinstance(missing := document.get("missing"), list):
@@ -176,13 +175,13 @@ class Admin:
                 for schedule in missing
                 if isinstance(schedule, dict)
             }
+        code = str(document["code"])
+        fields = fields if isinstance(fields, dict) else {}
         return Failure(
-            str(document["code"]),
+            code,
             f"{str(document.get('error') or 'The server refused').rstrip('.')}.",
-            fields={str(key): str(value) for key, value in fields.items()}
-            if isinstance(fields, dict)
-            else None,
-            hint=_HINTS.get(document["code"]),
+            fields={str(key): str(value) for key, value in fields.items()},
+            hint=_GRANTS_HINT if "grants" in fields else HINTS.get(code, _OTHER_HINT),
         )
 
 

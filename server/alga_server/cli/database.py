@@ -73,7 +73,11 @@ def _file(url: str, command: str, file: Path) -> Path:
     if is_sqlite(url):
         if (database := sqlite_file(url)) is not None:
             return database
-        raise BackupRefused("database_missing", "A database in memory ends with its server.")
+        raise BackupRefused(
+            "database_missing",
+            "A database in memory ends with its server.",
+            hint="Name a file, such as --database alga.db.",
+        )
     shown = command.format(url=quote(url_without_password(url)), file=quote(str(file)))
     raise BackupRefused(
         "use_postgresql_tools",

@@ -151,7 +151,11 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError:
-        raise Failure("cannot_listen", f"There is no address {host!r} to listen on.") from None
+        raise Failure(
+            "cannot_listen",
+            f"There is no address {host!r} to listen on.",
+            hint="Give --host an address of this machine, such as 127.0.0.1.",
+        ) from None
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -165,7 +169,11 @@ def listen(host: str, port: int) -> socket.socket:
                 f"Something else listens on {host}, port {port}.",
                 hint="Choose another with --port; 0 takes a free one.",
             ) from None
-        raise Failure("cannot_listen", f"{host}, port {port} cannot be used: {error.strerror}.") from None
+        raise Failure(
+            "cannot_listen",
+            f"{host}, port {port} cannot be used: {error.strerror}.",
+            hint="Give --host an address of this machine, and --port one that this user may open; 0 takes a free one.",
+        ) from None
     return listener
 
 

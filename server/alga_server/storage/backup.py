@@ -168,6 +168,9 @@ def _damaged(file: Path, why: object) -> BackupRefused:
     )
 
 
+_UNUSABLE_HINT = "Name a file in a folder that exists and that this user can write."
+
+
 @contextmanager
 def _refusing(file: Path) -> Iterator[None]:
     """Raise ``BackupRefused`` for what SQLite and the system raise about ``file``."""
@@ -176,12 +179,14 @@ def _refusing(file: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             raise _damaged(file, error) from None
-        raise BackupRefused("file_unusable", f"{file} cannot be used: {error}.") from None
+        raise BackupRefused(
+            "file_unusable", f"{file} cannot be used: {error}.", hint=_UNUSABLE_HINT
+        ) from None
     except OSError as error:
         raise BackupRefused(
             "file_unusable",
             f"{file} cannot be used: {error.strerror}.",
-            hint="Name a file in a folder that exists and that this user can write.",
+            hint=_UNUSABLE_HINT,
         ) from None
 
 

@@ -66,7 +66,8 @@ def test_a_step_that_does_not_hold_ends_the_demo_with_a_sentence(
     result = run("demo")
 
     assert result.exit_code == 1
-    assert result.stderr == "error: POST /setup of acme was not answered with a JSON object.\n"
+    assert result.stderr.splitlines()[0] == "error: POST /setup of acme was not answered with a JSON object."
+    assert "hint: Run `alga-runner doctor`" in result.stderr
     assert "Every step held" not in result.stdout
 
 
@@ -79,7 +80,7 @@ def test_an_expectation_names_what_differs(run, monkeypatch: pytest.MonkeyPatch)
     result = run("demo")
 
     assert result.exit_code == 1
-    assert result.stderr == 'error: The answer is {"a": 1}, not {"a": 2}.\n'
+    assert result.stderr.splitlines()[0] == 'error: The answer is {"a": 1}, not {"a": 2}.'
 
 
 def test_a_refusal_that_nobody_expected_is_shown(run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +105,7 @@ def test_a_process_that_goes_away_is_told_with_its_last_words(run, monkeypatch: 
     stderr = run("demo").stderr
     assert stderr.startswith("error: alga-runner ended (exit status 0). Its last words: {")
     assert "Shutting down: draining" in stderr
-    assert stderr.count("\n") == 1
+    assert stderr.count("\n") == 2  # the second is the hint
 
 
 def test_a_missing_sample_is_told(run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +114,9 @@ def test_a_missing_sample_is_told(run, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(steps, "sample_path", missing)
 
-    assert run("demo").stderr == "error[bundle_not_found]: The sample extension is not installed.\n"
+    assert run("demo").stderr.startswith(
+        "error[bundle_not_found]: The sample extension is not installed.\nhint: "
+    )
 
 
 def test_the_sample_of_a_wheel_is_found_beside_the_package(

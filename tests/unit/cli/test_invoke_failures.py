@@ -38,7 +38,7 @@ def test_a_trap_is_told_with_files_and_lines_where_the_module_has_them(run, exte
 
     fails(result, "guest_trap")
     assert "\n  in total (divide.h:4:16)\n  in alga_handle (crash.c:50:13)\n" in result.stderr
-    assert "hint" not in result.stderr
+    assert "debug information" not in result.stderr
 
 
 def test_a_source_map_beside_the_module_is_taken(run, extension) -> None:

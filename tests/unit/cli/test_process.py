@@ -29,7 +29,9 @@ def test_a_pipe_gets_plain_lines_however_long(process, sample: str) -> None:
 
     assert ended.returncode == 0
     assert "\x1b" not in ended.stdout
-    replies = [line for line in ended.stdout.splitlines() if line.startswith('    <- {"ok": [{"id"')]
+    replies = [
+        line for line in ended.stdout.splitlines() if line.startswith('    <- {"ok": {"endpoints": [{"id"')
+    ]
     assert len(replies) == 1
     assert all(line == line.rstrip() for line in ended.stdout.splitlines())
 

@@ -47,7 +47,7 @@ async def test_a_large_body_is_copied_in_the_cpu_thread_and_any_other_on_the_loo
 
     *of_large, of_small = threads
     assert {name == CPU_THREAD for name in of_large} == {in_cpu_thread}
-    assert of_small != CPU_THREAD  # a large body says nothing about the next one
+    assert of_small != CPU_THREAD  # a large body does not decide for the next one
 
 
 def test_a_list_of_bytes_is_written_in_pieces_as_it_is_in_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 COMMON = {"common"}
 """What both packages share."""
 
-FLOOR = COMMON | {"errors", "frames", "models", "settings", "telemetry"}
+FLOOR = COMMON | {"errors", "frames", "hints", "models", "settings", "telemetry"}
 HOUSE = FLOOR | {"alga", "bundles", "capabilities", "debuginfo", "engine", "execution", "guests", "runner"}
 
 SERVER_FLOOR = (
@@ -51,8 +51,9 @@ MAY_IMPORT = {
     "telemetry": COMMON | {"errors", "models", "settings"},
     "settings": COMMON | {"errors"},
     "models": COMMON | {"errors"},
-    "errors": COMMON | {"frames"},
+    "errors": COMMON | {"frames", "hints"},
     "frames": COMMON,
+    "hints": set(),
     "common": set(),
     # The server: it speaks HTTP to a runner, and of the runner's package knows models and errors.
     "server": {"server.app", "server.clock", "server.settings"},

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from alga_common.wire import codes_below
 from alga_runner import errors
 from alga_runner.errors import AlgaError
+from alga_runner.hints import HINTS
+from alga_server.errors import HINTS as SERVER_HINTS
+from alga_server.errors import ServerError
 
 ROOT = Path(__file__).parents[3]
 DRAWN = re.compile(
@@ -84,6 +88,24 @@ def test_the_docstring_is_a_sentence_that_can_be_the_message(leaf: type[AlgaErro
 )
 def test_an_error_without_a_message_says_its_docstring(leaf: type[AlgaError]) -> None:
     assert str(leaf()) == (leaf.__doc__ or "").splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "leaf", [one for one in LEAVES if one is not errors.HostCallError], ids=lambda leaf: leaf.__name__
+)
+def test_an_error_without_a_hint_has_the_next_step_of_its_code(leaf: type[AlgaError]) -> None:
+    assert leaf().hint == HINTS[leaf.code]
+    assert leaf(hint="Do this.").hint == "Do this."
+
+
+@pytest.mark.parametrize(
+    ("hints", "root"), [(HINTS, AlgaError), (SERVER_HINTS, ServerError)], ids=["runner", "server"]
+)
+def test_each_code_has_a_next_step_that_is_a_sentence(
+    hints: Mapping[str, str], root: type[AlgaError] | type[ServerError]
+) -> None:
+    assert set(hints) == codes_below(root)
+    assert [hint for hint in hints.values() if not hint.endswith(".")] == []
 
 
 def test_no_error_of_the_tree_grows_outside_of_it() -> None:

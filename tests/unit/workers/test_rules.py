@@ -100,10 +100,10 @@ def test_without_a_bound_no_memory_is_too_much() -> None:
     ],
 )
 def test_a_start_failure_becomes_an_error_of_the_same_code(code: object, kind: type) -> None:
-    error = failure_of(code, "It cannot.", None)
+    error = failure_of(code, "It cannot.", "Let it.")
 
     assert type(error) is kind
-    assert (str(error), error.hint) == ("It cannot.", None)
+    assert (str(error), error.hint) == ("It cannot.", "Let it.")
 
 
 EXECUTIONS = "alga_runner_executions_total"

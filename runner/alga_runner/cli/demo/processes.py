@@ -22,6 +22,12 @@ from alga_common.cli.failures import Failure
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def unmet(sentence: str) -> Failure:
+    """The failure of a check that did not hold."""
+    hint = "Run `alga-runner doctor`, and the demo once more; report what both print if it fails again."
+    return Failure("", sentence, hint=hint)
+
+
 class Signals:
     """SIGINT, SIGTERM and SIGHUP as one exception where the program happens to be; what follows the first is ignored.
 
@@ -140,7 +146,7 @@ class Child:
         lines = self.log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
         status = "" if self._process.poll() is None else f" (exit status {self._process.returncode})"
         words = " Its last words: " + " | ".join(lines) if lines else " It said nothing."
-        return Failure("", f"{self._name} {what}{status}.{words}")
+        return unmet(f"{self._name} {what}{status}.{words}")
 
     def _read(self, seconds: float) -> bytes:
         """Read its next output on stdout, within ``seconds``; empty at the end."""

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import httpx
 
-from alga_common.cli.failures import Failure
 from alga_common.cli.page import Page
 from alga_common.text import one_line
 
 from .pair import Pair
+from .processes import unmet
 
 T = TypeVar("T")
 _VALUE_CHARACTERS = 300
@@ -90,7 +90,7 @@ class Stage:
         """Raise ``Failure`` unless ``what`` is as expected."""
         if actual != expected:
             shown = (one_line(value, _VALUE_CHARACTERS) for value in (actual, expected))
-            raise Failure("", "{} is {}, not {}.".format(what, *shown))
+            raise unmet("{} is {}, not {}.".format(what, *shown))
 
     def title(self, text: str) -> None:
         """Begin a step."""
@@ -107,7 +107,7 @@ class Stage:
             answer = None
         if response.status_code != status:
             words = f": {one_line(answer, _VALUE_CHARACTERS)}" if answer else ""
-            raise Failure("", f"{what} was answered with {response.status_code}, not {status}{words}.")
+            raise unmet(f"{what} was answered with {response.status_code}, not {status}{words}.")
         if not isinstance(answer, dict):
-            raise Failure("", f"{what} was not answered with a JSON object.")
+            raise unmet(f"{what} was not answered with a JSON object.")
         return answer

@@ -12,12 +12,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from alga_common.cli.failures import Failure
 from alga_common.time import parse_instant
 
 from ...capabilities.scheduler import CAPABILITY
 from ...errors import BundleNotFound
 from ...models import pack
+from .processes import unmet
 from .stage import ACME, GLOBEX, INITECH, Stage
 
 _NAME = "scheduler-demo"
@@ -162,7 +162,7 @@ def fire(stage: Stage) -> None:
     _print_runs(stage, runs, {item["id"]: item["name"] for item in stage.schedules(ACME)})
     run = next((candidate for candidate in runs if candidate["scheduleId"] == schedule["id"]), None)
     if run is None:
-        raise Failure("", f"{HOURLY} did not fire.")
+        raise unmet(f"{HOURLY} did not fire.")
     stage.expect((run["trigger"], run["status"]), ("schedule", "success"), "How it ran")
     stage.expect(len(runs), 1, "The number of runs of acme at that time")
     stage.held(f"{HOURLY} fired once and ended with success (HTTP {run['httpStatus']})")
@@ -173,7 +173,7 @@ def _show_what_the_handler_saw(stage: Stage, schedule: dict[str, Any], run: dict
     said = stage.pair.guest_line(run["requestId"])
     seen = _SAID.fullmatch(said)
     if seen is None:
-        raise Failure("", f"The handler logged {said!r}, which does not say why it ran.")
+        raise unmet(f"The handler logged {said!r}, which does not say why it ran.")
     trigger, schedule_id, nominal_time, payload = seen.groups()
     stage.expect(trigger, "schedule", "The trigger that the handler saw")
     stage.expect(schedule_id, schedule["id"], "The schedule that the handler saw")

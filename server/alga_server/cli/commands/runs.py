@@ -11,6 +11,7 @@ from alga_common.cli.commands import say
 from alga_common.cli.options import Since, Tenant
 from alga_common.text import minute
 
+from ...errors import HINTS
 from ..lookups import find_install, find_schedule
 from ..options import client, tenant_option
 from ..session import Session
@@ -146,10 +147,8 @@ def run_now(session: Session, *, schedule: str, tenant: str, install: str | None
 
     target, run = session.ask(work)
     session.answer(run, lambda page: page.line(f"{target['name'] or target['id']} {_how(run)}."))
-    if run["reason"] in _ENABLING:
-        command = _ENABLING[run["reason"]].format(schedule=target["id"], install=target["installId"])
-        say("hint", f"`alga-server {command} --tenant {quote(tenant)}` enables it.")
     if run["status"] not in {"success", "running"}:
+        say("hint", _next_step(run))
         click.get_current_context().exit(1)
 
 
@@ -247,6 +246,20 @@ def _how(run: Any) -> str:
     took = f" after {_took(run)}" if _took(run) else ""
     http = f" (HTTP {run['httpStatus']})" if run["httpStatus"] is not None else ""
     return f"ended with {run['status']}{http}{took}{why}"
+
+
+def _next_step(run: Any) -> str:
+    """What to do about a run without success."""
+    tenant = quote(run["tenantId"])
+    if run["reason"] in _ENABLING:
+        command = _ENABLING[run["reason"]].format(schedule=run["scheduleId"], install=run["installId"])
+        return f"`alga-server {command} --tenant {tenant}` enables it."
+    if run["status"] == "skipped":
+        return "Fire it again once the run that is under way has ended."
+    if run["status"] == "lost":
+        return "Its handler may have acted; see that before you fire it again."
+    shown = f"`alga-server runs --tenant {tenant} --run {run['id']}` shows what it logged and answered."
+    return HINTS.get(run["errorCode"], shown)
 
 
 def _took(run: Any) -> str | None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alga_common.cli.failures import Failure
 from alga_common.text import counted, listed
 
 from ..lookups import find_extension, find_install, find_version
@@ -71,12 +70,7 @@ def upgrade(
             "disableMissingSchedules": disable_missing_schedules,
         }
         place = ("tenants", tenant, "installs", current["installId"])
-        try:
-            _, changed = await admin.call("POST", *place, "upgrade", json=body)
-        except Failure as failure:
-            if failure.code == "SCHEDULE_REMAP_FAILED":
-                failure.hint = "With --disable-missing-schedules they are disabled, and the upgrade goes on."
-            raise
+        _, changed = await admin.call("POST", *place, "upgrade", json=body)
         version = find_version(await find_extension(admin, current["extensionId"]), changed["version"])
         return changed, sorted(set(version["capabilities"]) - set(changed["providers"]))
 

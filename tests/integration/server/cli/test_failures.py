@@ -214,3 +214,25 @@ def test_debug_lets_the_exception_through(alga: Run) -> None:
     assert isinstance(
         alga("--debug", "extensions", transport=httpx.MockTransport(oops)).exception, ZeroDivisionError
     )
+
+
+def test_a_capability_that_the_manifest_does_not_declare_is_refused_with_where_to_look(
+    alga: Run, installed: dict[str, Any]
+) -> None:
+    result = alga("grant", NAME, "--tenant", "acme", "--grant", "http.fetch")
+
+    refused(result, "validation_failed")
+    assert "Not declared by the extension's manifest: cap:http.fetch" in result.stderr
+    assert (
+        "hint: Grant what the extension's manifest declares; `alga-server extensions` lists it."
+        in result.stderr
+    )
+
+
+def test_a_code_that_only_a_newer_server_has_gets_a_next_step(alga: Run) -> None:
+    answer = httpx.MockTransport(lambda _: httpx.Response(418, json={"code": "teapot", "error": "A teapot"}))
+
+    result = alga("extensions", transport=answer)
+
+    refused(result, "teapot")
+    assert "hint: Look the code up in docs/errors.md" in result.stderr

@@ -205,11 +205,12 @@ def test_run_now_need_not_wait(alga: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "said", "hint"),
     [
         (
             {"status": "skipped", "reason": "overlap", "httpStatus": None, "durationMs": 0},
             "Hourly was skipped: overlap.\n",
+            "Fire it again once the run that is under way has ended.",
         ),
         (
             {
@@ -219,15 +220,33 @@ def test_run_now_need_not_wait(alga: Run) -> None:
                 "errorMessage": "It is down",
             },
             "Hourly ended with error after 12 ms: runner_unavailable: It is down.\n",
+            "Start the runner, or check ALGA_SERVER_RUNNER_URL; `alga-server doctor` tries it.",
+        ),
+        (
+            {
+                "status": "error",
+                "httpStatus": 500,
+                "errorCode": "handler_status",
+                "errorMessage": "It answered 500",
+            },
+            "Hourly ended with error (HTTP 500) after 12 ms: handler_status: It answered 500.\n",
+            f"`alga-server runs --tenant acme --run {RUN['id']}` shows what it logged and answered.",
+        ),
+        (
+            {"status": "lost", "reason": "shutdown", "errorCode": "run_lost", "errorMessage": "It stopped"},
+            "Hourly was lost: shutdown: run_lost: It stopped.\n",
+            "Its handler may have acted; see that before you fire it again.",
         ),
     ],
 )
-def test_a_run_without_success_has_status_1(alga: Run, changes: dict[str, Any], said: str) -> None:
+def test_a_run_without_success_has_status_1_and_a_next_step(
+    alga: Run, changes: dict[str, Any], said: str, hint: str
+) -> None:
     result = alga(
         "run-now", "Hourly", "--tenant", "acme", transport=answering([], run_now=(200, {**RUN, **changes}))
     )
 
-    assert (result.exit_code, result.stdout, result.stderr) == (1, said, "")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, said, f"hint: {hint}\n")
 
 
 @pytest.mark.parametrize(
