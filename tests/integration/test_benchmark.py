@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
+
 pytestmark = pytest.mark.bench
 
 ROOT = Path(__file__).parents[2]
@@ -120,7 +122,7 @@ def test_an_interrupt_leaves_no_process_behind(tmp_path: Path):
 
         bench.send_signal(signal.SIGINT)
 
-        _, said = bench.communicate(timeout=60)
+        _, said = bench.communicate(timeout=PATIENCE_S)
     assert bench.returncode == 130
     assert "Interrupted" in said
     assert children

@@ -8,6 +8,8 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
+from alga_server.app import Server
+
 from .server import FakeRunner, Install
 
 HOURLY = "0 * * * *"
@@ -46,8 +48,11 @@ async def fire_during_runs(
         fake_runner.let_go()
 
 
-async def settle() -> None:
-    """Let everything run that can run without time passing."""
-    for _ in range(50):
+async def settle(*servers: Server) -> None:
+    """Let everything run that can run without time passing, the servers' transactions among it."""
+    databases = [server._services.database for server in servers]
+    turns = [turn for database in databases for turn in (database._read_turn, database._write_turn)]
+    quiet = 0
+    while quiet < 50:
         await anyio.lowlevel.checkpoint()
-        await anyio.to_thread.run_sync(lambda: None)
+        quiet = 0 if any(turn.borrowed_tokens for turn in turns) else quiet + 1

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 
+from .patience import PATIENCE_S
+
 MAPS = """
     import mmap
     from contextlib import suppress
@@ -22,7 +24,7 @@ MAPS = """
 """
 
 
-def run_program(program: str, timeout_s: int = 60) -> tuple[int, str, str]:
+def run_program(program: str, timeout_s: int = PATIENCE_S) -> tuple[int, str, str]:
     """What a process with a program of its own ended with and wrote: ``MAPS``, then ``program``."""
     source = textwrap.dedent(MAPS) + textwrap.dedent(program)
     done = subprocess.run(

@@ -71,7 +71,7 @@ class Serving:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=PATIENCE_S)
 
     def alga(self, *arguments: str, token: str = TOKEN) -> Ended:
         """``alga-server`` as an admin types it."""
@@ -104,7 +104,7 @@ def alga(*arguments: str, **environment: str) -> Ended:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
         env=clean(environment),
     )
 
@@ -212,7 +212,7 @@ def test_killed_among_installs_it_has_the_bundle_of_every_acknowledged_one(
     with ThreadPoolExecutor(8) as pool:
         for number in range(60):
             pool.submit(install, number)
-        assert enough.wait(timeout=60)
+        assert enough.wait(timeout=PATIENCE_S)
         server.stop(signal.SIGKILL)
     made = list(answers)
     assert all(server.has_bundle(install) for install in made)
@@ -261,7 +261,7 @@ def test_a_call_under_way_is_answered_before_it_ends(server: Serving) -> None:
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b'"bundle_invalid"' in answer
-    assert server.process.wait(timeout=60) == 0
+    assert server.process.wait(timeout=PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -300,7 +300,7 @@ def test_ctrl_c_ends_a_command_that_waits_for_an_answer() -> None:
         with caller:
             caller.recv(1)
             command.send_signal(signal.SIGINT)
-            assert command.communicate(timeout=60) == ("", "")
+            assert command.communicate(timeout=PATIENCE_S) == ("", "")
 
     assert command.returncode == 130
 
@@ -412,7 +412,7 @@ def pair(start: Callable[..., Serving], tmp_path: Path) -> Iterator[Serving]:
             assert runner.stdout.readline() == f"alga-runner listening on http://127.0.0.1:{port}\n"
             yield server
             runner.terminate()
-            assert runner.wait(timeout=60) == 0
+            assert runner.wait(timeout=PATIENCE_S) == 0
         finally:
             runner.kill()
             runner.wait()

@@ -14,6 +14,8 @@ from itertools import count, cycle
 import httpx
 import pytest
 
+from tests.support.patience import PATIENCE_S
+
 pytestmark = pytest.mark.processes
 
 WRITERS = 3
@@ -74,7 +76,9 @@ class Record:
         """Return once so much more was acknowledged, or the record closed."""
         with self._grown:
             target = self.acknowledged + more
-            enough = self._grown.wait_for(lambda: self.closed or self.acknowledged >= target, timeout=60)
+            enough = self._grown.wait_for(
+                lambda: self.closed or self.acknowledged >= target, timeout=PATIENCE_S
+            )
             assert enough, "no progress"
 
     def close(self) -> None:

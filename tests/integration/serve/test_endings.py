@@ -81,7 +81,7 @@ def send_request(server, headers: dict[str, str], body: Any) -> socket.socket:
     content = json.dumps(body).encode()
     fields = headers | {"content-type": "application/json", "content-length": str(len(content))}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    connection = socket.create_connection(server.address, timeout=60)
+    connection = socket.create_connection(server.address, timeout=PATIENCE_S)
     connection.sendall(f"POST /v1/execute HTTP/1.1\r\nhost: runner\r\n{head}\r\n".encode() + content)
     return connection
 

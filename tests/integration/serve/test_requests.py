@@ -14,6 +14,7 @@ import pytest
 import zstandard
 
 from alga_runner.models import content_hash
+from tests.support.patience import PATIENCE_S
 
 WASM = bytes.fromhex("0061736d01000000")
 
@@ -165,7 +166,7 @@ def test_a_body_that_is_only_announced(server, headers) -> None:
         "content-type": "application/json",
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    with socket.create_connection(server.address, timeout=60) as connection:
+    with socket.create_connection(server.address, timeout=PATIENCE_S) as connection:
         connection.sendall(f"POST /v1/execute HTTP/1.1\r\nhost: runner\r\n{head}\r\n".encode())
 
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
@@ -303,7 +304,7 @@ def test_a_key_used_for_another_request(post, publish, request_for) -> None:
 
 
 def test_something_that_is_not_http(server) -> None:
-    with socket.create_connection(server.address, timeout=60) as connection:
+    with socket.create_connection(server.address, timeout=PATIENCE_S) as connection:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
 
         assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from alga_runner.cli import main
 from tests.support import bundles
 from tests.support.guests import compile_wat
+from tests.support.patience import PATIENCE_S
 
 ENDPOINTS = [{"method": "POST", "path": "/go", "handler": "dist/main"}]
 SAMPLE = Path(__file__).parents[3] / "sample-extensions" / "scheduler-demo"
@@ -98,7 +99,7 @@ def process() -> Process:
             text=True,
             check=False,
             env=environment,
-            timeout=60,
+            timeout=PATIENCE_S,
             **options,
         )
 

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
+
 WHEN_RUNNING = """
 import sys
 from alga_runner.engine.guest import Guest
@@ -131,7 +133,7 @@ def test_ctrl_c_ends_a_spinning_guest_quietly(extension, again: int) -> None:
     for _ in range(again):
         process.send_signal(signal.SIGINT)
     try:
-        shown, said = process.communicate(timeout=60)
+        shown, said = process.communicate(timeout=PATIENCE_S)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)  # its threads' stacks, from faulthandler
         pytest.fail("It did not end.\n" + process.communicate()[1])

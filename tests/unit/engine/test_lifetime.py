@@ -9,6 +9,8 @@ import textwrap
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
+
 PRELUDE = """
 import asyncio, atexit, os, signal, sys, threading
 import anyio, anyio._backends._asyncio
@@ -44,7 +46,7 @@ def python(program: str, **options) -> subprocess.Popen:
 def ended(process: subprocess.Popen) -> tuple[str, str]:
     """The output of a process until its end. One that does not end is killed: it may spin."""
     try:
-        return process.communicate(timeout=60)
+        return process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
 
@@ -213,7 +215,7 @@ async def main():
             return ready
         threading.Thread(target=interrupt).start()
         selector.select = announced
-        await asyncio.wait([task], timeout=20)
+        await asyncio.wait([task], timeout=PATIENCE_S)
 
 try:
     asyncio.run(main())
@@ -289,7 +291,7 @@ def test_a_spawned_child_has_an_engine_of_its_own(tmp_path):
         """)
     )
     done = subprocess.run(
-        [sys.executable, str(module)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(module)], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
 
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "child ended with 0", "")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.guests import LIST_IMPORT
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.processes
 
@@ -122,7 +123,7 @@ def test_a_terminal_that_goes_away_takes_the_runner_along(store: Path, command, 
             said += terminal.read(1000)
 
     try:
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
     finally:
         process.kill()
         process.wait()

@@ -231,7 +231,7 @@ async def test_no_more_runs_than_allowed_are_under_way(
     async with anyio.create_task_group() as group:
         group.start_soon(install.alga.server.dispatcher.run_due)
         await fake_runner.was_asked(3)
-        await settle()
+        await settle(install.alga.server)
         at_once = len(fake_runner.asked)
         fake_runner.let_go()
 

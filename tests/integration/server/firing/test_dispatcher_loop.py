@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from datetime import timedelta
 from typing import Any
 
@@ -52,15 +51,12 @@ class TestOnItsOwn:
         await fake_runner.was_asked(1)
         assert fake_runner.nominal_times() == ["2026-01-01T01:00:00.000Z"]
 
-    @pytest.mark.skipif(
-        bool(os.environ.get("ALGA_TEST_POSTGRES")), reason="PostgreSQL may take longer than settle() waits"
-    )
     async def test_it_looks_again_only_when_there_is_a_reason(
         self, install: Install, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         database = install.alga.server._services.database
         await install.create(cron=HOURLY)
-        await settle()
+        await settle(install.alga.server)
         reads = 0
         read = database.read
 
@@ -71,10 +67,10 @@ class TestOnItsOwn:
 
         monkeypatch.setattr(database, "read", counted)
         install.alga.clock.advance(timedelta(seconds=14))
-        await settle()
+        await settle(install.alga.server)
         before_the_poll = reads
         install.alga.clock.advance(timedelta(seconds=1))
-        await settle()
+        await settle(install.alga.server)
 
         assert (before_the_poll, reads) == (0, 1)
 
@@ -87,7 +83,7 @@ class TestOnItsOwn:
     ) -> None:
         database = install.alga.server._services.database
         await install.create(cron=HOURLY)
-        await settle()
+        await settle(install.alga.server)
 
         async def broken(_fn: Any) -> None:
             raise OSError("disk")

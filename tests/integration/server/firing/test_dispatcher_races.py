@@ -78,10 +78,10 @@ async def test_two_servers_on_their_own_fire_each_time_once(
 ) -> None:
     await install.create(cron=HOURLY)
     async with (
-        another(install, fake_runner, dispatch_schedules=True),
-        another(install, fake_runner, dispatch_schedules=True),
+        another(install, fake_runner, dispatch_schedules=True) as one,
+        another(install, fake_runner, dispatch_schedules=True) as other,
     ):
-        await settle()
+        await settle(one, other)
         for hour in range(1, 13):
             install.alga.clock.advance(timedelta(hours=1))
             await fake_runner.was_asked(hour)
@@ -215,7 +215,7 @@ async def test_a_worker_that_is_alive_keeps_its_run_however_long(
         await fake_runner.was_asked(1)
         for _ in range(9):
             install.alga.clock.advance(timedelta(seconds=20))
-            await settle()
+            await settle(install.alga.server)
             await second.dispatcher.run_due()
         held = [run["status"] for run in await install.runs()]
         fake_runner.let_go()
@@ -262,7 +262,7 @@ async def test_a_stopping_server_lets_its_runs_end_for_a_while(
     await install.create(cron=HOURLY)
 
     async def later() -> None:
-        await settle()
+        await settle(install.alga.server)
         fake_runner.let_go()
 
     async with (

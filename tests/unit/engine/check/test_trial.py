@@ -8,6 +8,8 @@ import textwrap
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
+
 PRELUDE = """
 import ctypes, os, signal, sys, time
 from alga_runner.engine import _capi, check_in_subprocess
@@ -33,7 +35,7 @@ def no_children():
 def outcome(program: str) -> tuple[int, str, str]:
     source = PRELUDE + textwrap.dedent(program)
     ran = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     return ran.returncode, ran.stdout.strip(), ran.stderr
 

@@ -32,6 +32,7 @@ from tests.support.bundles import make_bundle
 from tests.support.component_relay import LIBC, relay
 from tests.support.component_world import world_component
 from tests.support.components import call, calling, component, component_engine, handler, instance, linked
+from tests.support.patience import PATIENCE_S
 from tests.support.requests import execute_request
 
 ROOT = Path(__file__).parents[4]
@@ -239,7 +240,7 @@ def test_no_hazard_ends_the_process(hazard: Callable[[], None]) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
 
