@@ -37,6 +37,7 @@ from .component_work import ANSWERS, CASES, Case, CleanServer, bundle, wasm
 _SETTINGS = Settings()
 _LIMITS = SessionLimits(
     host_calls=100_000,
+    system_calls=1_000_000,
     copied_bytes=1 << 30,
     request_bytes=1 << 20,
     items=100_000,

@@ -67,6 +67,8 @@ class Observation:
     """The request's ``limits.fuel``: recorded, and without effect. ``cpu_ms`` bounds computing."""
     dropped_headers: tuple[str, ...] = ()
     """Names of the guest's headers that the gateway did not forward to its caller, in a call through one."""
+    system_calls: int = 0
+    """How often the guest called functions of the host that are not Alga's: clocks, random bytes, mathematics."""
 
     def unwrap(self) -> ExecuteResponse:
         """Return the response. Raises the error."""
@@ -231,6 +233,7 @@ class Runner:
             tuple(execution.host_calls),
             duration_s,
             request.limits.fuel,
+            system_calls=execution.system_calls,
         )
 
     async def warm_up(self, tenant_id: str, extension_id: str, content_hash: str) -> None:
@@ -398,6 +401,7 @@ def _engine_config(settings: Settings) -> EngineConfig:
 def _session_limits(settings: Settings) -> SessionLimits:
     return SessionLimits(
         host_calls=settings.max_host_calls,
+        system_calls=settings.max_system_calls,
         copied_bytes=settings.max_copied_bytes,
         request_bytes=settings.max_request_bytes,
         items=settings.max_items,

@@ -182,7 +182,7 @@ class Settings(EnvironmentSettings):
         description="Elements of one guest's table, of 8 bytes each, in addition to its linear memory.",
     )
     wasm_stack_bytes: int = Field(
-        default=256 * 1024, ge=64 * 1024, description="Native stack a guest's own calls may use."
+        default=1024 * 1024, ge=64 * 1024, description="Native stack a guest's own calls may use."
     )
     max_module_bytes: int = Field(default=64 * MIB, ge=1, description="Size of a WebAssembly module.")
 
@@ -245,7 +245,12 @@ class Settings(EnvironmentSettings):
 
     # What one execution may do.
     max_host_calls: int = Field(
-        default=10_000, ge=1, description="Calls of the host, of any kind, by one execution."
+        default=10_000, ge=1, description="Calls of Alga's functions, `alga:*`, by one execution."
+    )
+    max_system_calls: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Calls of any function of the host by one execution, WASI's and `env`'s included.",
     )
     max_copied_bytes: int = Field(
         default=256 * MIB,

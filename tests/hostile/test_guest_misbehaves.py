@@ -6,6 +6,8 @@ import struct
 
 import pytest
 
+from alga_runner import Settings
+
 pytestmark = pytest.mark.anyio
 
 MIB = 1024 * 1024
@@ -234,6 +236,37 @@ async def test_calling_the_host_without_end(observe, guest_wat):
         imports='(import "alga:abi" "request" (func $request (param i32 i32) (result i32)))',
     )
     await assert_ends(observe, guest_wat, guest, "host_call_limit", "10000 times")
+
+
+CLOCK = '(import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))'
+
+
+def yields(times: int) -> str:
+    return (
+        f"(global.set $left (i32.const {times}))"
+        "(loop (drop (call $yield)) (global.set $left (i32.sub (global.get $left) (i32.const 1)))"
+        "  (br_if 0 (global.get $left)))"
+        "(call $respond (i32.const 0) (global.get $ok))"
+    )
+
+
+LEFT = "(global $left (mut i32) (i32.const 0))"
+
+
+async def test_calls_of_the_system_do_not_use_up_those_of_alga(observe, guest_wat):
+    observation = await observe(guest_wat(yields(20_000), imports=CLOCK, module=LEFT))
+
+    assert observation.response is not None
+    assert observation.system_calls == 20_000
+
+
+@pytest.mark.parametrize("settings", [Settings(max_guests=8, max_system_calls=100)])
+async def test_calling_the_system_without_end(observe, guest_wat):
+    assert (await observe(guest_wat(yields(99), imports=CLOCK, module=LEFT))).response is not None
+    guest = guest_wat(yields(100_000), imports=CLOCK, module=LEFT)
+    error = (await observe(guest)).error
+
+    assert (error.code, error.hint) == ("host_call_limit", "See max_system_calls.")
 
 
 async def test_logging_without_end(observe, guest_wat):

@@ -87,6 +87,8 @@ class Execution:
     host_calls: list[HostCallRecord] = field(default_factory=list)
     log: list[LogLine] = field(default_factory=list)
     logged_bytes: int = 0
+    system_calls: int = 0
+    """How often the guest called functions of the host that are not Alga's: clocks, random bytes, mathematics."""
     _identity: Identity | None = None
 
     @property

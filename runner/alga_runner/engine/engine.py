@@ -55,7 +55,7 @@ class EngineConfig:
     max_guests: int = 1_000
     max_memory_bytes: int = 256 * 1024 * 1024
     max_table_elements: int = 20_000
-    wasm_stack_bytes: int = 256 * 1024
+    wasm_stack_bytes: int = 1024 * 1024
     tick_ms: int = 1
     components: bool = False
     """For components; core modules otherwise."""

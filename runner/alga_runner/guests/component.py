@@ -107,6 +107,7 @@ def _world_offer(gate: Gate, imported: ComponentImport) -> Offer | None:
     operation, codec = binding.operation, ComponentCodec(binding, imported)
 
     async def answer(session: ComponentSession, *arguments: Any) -> Any:
+        session.count_call()
         return await gate.call(session.execution, operation, (session, arguments), codec)
 
     return Offer(answer)
@@ -246,6 +247,7 @@ class ComponentHost:
             except GuestTrap as error:
                 raise _explained(error, session) from error
             finally:
+                execution.system_calls = guest.calls - session.host_calls
                 if session.unfinished:
                     await self._log.finish(session)
                 if budget.used_s >= OVERRUN_S:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from ..capabilities import Execution
 from ..engine import ComponentGuest
-from ..errors import CopyLimit, HostCallLimit
-from .session import LogSink, SessionLimits
+from ..errors import CopyLimit
+from .session import LogSink, SessionLimits, too_many_calls, too_many_system_calls
 
 STDERR_KEPT_BYTES = 8 * 1024
 """Of what a guest wrote to stderr last: it may be why it died."""
@@ -23,6 +23,7 @@ class ComponentSession:
         "clock_ns",
         "execution",
         "guest",
+        "host_calls",
         "last_pollable",
         "limits",
         "monotonic_ns",
@@ -53,6 +54,7 @@ class ComponentSession:
         self.pollables: dict[int, int] = {}
         """By number: the monotonic time, in nanoseconds, at which each is ready."""
         self.last_pollable = 0
+        self.host_calls = 0
         self.stderr = b""
         self._log = log
 
@@ -62,13 +64,17 @@ class ComponentSession:
             self.stderr = (self.stderr + data)[-STDERR_KEPT_BYTES:]
         await self._log.stream(self, descriptor, data)
 
+    def count_call(self) -> None:
+        """Count a call of one of Alga's functions. Raises ``HostCallLimit``."""
+        self.host_calls += 1
+        if self.host_calls > self.limits.host_calls:
+            raise too_many_calls(self.limits)
+
     def check_limits(self) -> None:
         """Raise ``HostCallLimit`` or ``CopyLimit`` for a guest that is past one of them."""
         guest, limits = self.guest, self.limits
-        if guest.calls > limits.host_calls:
-            raise HostCallLimit(
-                f"The guest called the host more than {limits.host_calls} times.", hint="See max_host_calls."
-            )
+        if guest.calls > limits.system_calls:
+            raise too_many_system_calls(limits)
         if guest.all_bytes > limits.copied_bytes:
             raise CopyLimit(
                 f"The guest had more than {limits.copied_bytes} bytes copied across its border.",

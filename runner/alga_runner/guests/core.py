@@ -47,7 +47,7 @@ from .abi import Import, host_import
 from .assemblyscript import ASSEMBLYSCRIPT_IMPORTS
 from .http import decode_response, encode_request, encode_with_body, request_body
 from .log import EMIT, GuestLog
-from .session import Session, SessionLimits
+from .session import Session, SessionLimits, too_many_system_calls
 from .wasi import WASI_IMPORTS
 
 T = TypeVar("T")
@@ -115,6 +115,7 @@ def _begin(session: Session, name: str, request: tuple[int, int], reply: tuple[i
     """Check the time of a host call and its ranges, and forget the reply of the one before."""
     if not session.handling:
         session.require_handler(name)
+    session.count_call()
     memory = session.guest.memory
     if memory is None or max(sum(request), sum(reply)) > memory.known_size:
         session.check_range(name, *request)
@@ -158,11 +159,13 @@ def _linked(engine: Engine, imports: Sequence[Import]) -> tuple[Linker, tuple[Ca
 def _request(session: Session, offset: int, capacity: int) -> int:
     if not session.handling:
         session.require_handler("alga:abi request")
+    session.count_call()
     return session.hand_over("alga:abi request", session.request, offset, capacity)
 
 
 def _reply(session: Session, offset: int, capacity: int) -> int:
     session.require_handler("alga:abi reply")
+    session.count_call()
     if session.reply is None:
         session.check_range("alga:abi reply", offset, capacity)
         return _NOTHING
@@ -172,10 +175,12 @@ def _reply(session: Session, offset: int, capacity: int) -> int:
 def _respond(session: Session, offset: int, length: int) -> None:
     if not session.handling and session.response is None:
         session.require_handler("alga:abi respond")
+    session.count_call()
     session.respond(offset, length)
 
 
 def _fail(session: Session, offset: int, length: int) -> None:
+    session.count_call()
     session.check_range("alga:abi fail", offset, length)
     text = session.take(offset, min(length, _MAX_FAILURE_BYTES)).decode("utf-8", "replace")
     if len(text) > MAX_FAILURE_CHARACTERS:
@@ -314,6 +319,7 @@ class CoreHost:
                 if session.exit_status != 0 or session.response is None:
                     raise
             finally:
+                execution.system_calls = guest.calls - session.host_calls
                 if session.unfinished:
                     await self._log.finish(session)
                 if budget.used_s >= OVERRUN_S:
@@ -351,7 +357,7 @@ class CoreHost:
         function: int,
         arguments: tuple[Any, ...],
     ) -> float | CoroutineType[Any, Any, float | None] | None:
-        if session.guest.calls > self._limits.host_calls:
-            raise session.too_many_calls()
+        if session.guest.calls > self._limits.system_calls:
+            raise too_many_system_calls(self._limits)
         answer: float | CoroutineType[Any, Any, float | None] | None = answers[function](session, *arguments)
         return answer

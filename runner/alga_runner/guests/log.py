@@ -45,6 +45,7 @@ class GuestLog:
 
     async def emit(self, session: Session, level: int, offset: int, length: int) -> None:
         """Answer ``alga:log emit``: UTF-8 text, invalid bytes replaced (guest ABI, "Imports")."""
+        session.count_call()
         session.check_range(EMIT, offset, length)
         enough = session.execution.log_limits.line_bytes + _LONGEST_CHARACTER
         data = session.read(EMIT, offset, min(length, enough))

@@ -26,11 +26,27 @@ class SessionLimits:
     """The limits of one execution, in counts and bytes."""
 
     host_calls: int
+    system_calls: int
     copied_bytes: int
     request_bytes: int
     items: int
     body_bytes: int
     component_body_bytes: int
+
+
+def too_many_calls(limits: SessionLimits) -> HostCallLimit:
+    """The error of a guest that called Alga's functions more often than it may."""
+    return HostCallLimit(
+        f"The guest called Alga's functions more than {limits.host_calls} times.", hint="See max_host_calls."
+    )
+
+
+def too_many_system_calls(limits: SessionLimits) -> HostCallLimit:
+    """The error of a guest that called functions of any kind more often than it may."""
+    return HostCallLimit(
+        f"The guest called functions of the host, WASI's among them, more than {limits.system_calls} times.",
+        hint="See max_system_calls.",
+    )
 
 
 class LogSession(Protocol):
@@ -64,6 +80,7 @@ class Session:
         "exit_status",
         "guest",
         "handling",
+        "host_calls",
         "limits",
         "log",
         "reply",
@@ -92,14 +109,15 @@ class Session:
         self.response: bytes | None = None
         self.exit_status: int | None = None
         self.handling = False
+        self.host_calls = 0
         self._copied = 0
         self.unfinished: dict[int, bytes] = {}
 
-    def too_many_calls(self) -> HostCallLimit:
-        """The error of a guest whose calls of any import are past the limit."""
-        return HostCallLimit(
-            f"The guest called the host more than {self.limits.host_calls} times.", hint="See max_host_calls."
-        )
+    def count_call(self) -> None:
+        """Count a call of one of Alga's functions. Raises ``HostCallLimit``."""
+        self.host_calls += 1
+        if self.host_calls > self.limits.host_calls:
+            raise too_many_calls(self.limits)
 
     def require_handler(self, name: str) -> None:
         """Raise ``TooEarly`` until the handler has started, ``TooLate`` once it responded (guest ABI, "Lifetimes")."""

@@ -44,7 +44,7 @@ def session(guest: ComponentGuest) -> ComponentSession:
         10_000,
         LogLimits(1000, 100, 10_000),
     )
-    limits = SessionLimits(1000, 1_000_000, 10_000, 1000, 10_000, 10_000)
+    limits = SessionLimits(1000, 1000, 1_000_000, 10_000, 1000, 10_000, 10_000)
     return ComponentSession(guest, execution, limits=limits, log=GuestLog(GATE))
 
 

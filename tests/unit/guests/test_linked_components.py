@@ -17,6 +17,7 @@ from alga_runner.telemetry import Telemetry
 from tests.stress.resident import resident_kb
 from tests.support.component_world import OK, WORLD, world_component
 from tests.support.components import component, component_engine
+from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
 MARK = (0x1234567).to_bytes(4, "little")
@@ -35,7 +36,7 @@ def different(count: int) -> list[bytes]:
 
 def measure() -> None:
     """Print the KB that linked components took each, and the KB that as many others took in their place."""
-    host = ComponentHost(Gate(Telemetry()), SessionLimits(1000, 1_000_000, 10_000, 1000, 10_000, 10_000))
+    host = ComponentHost(Gate(Telemetry()), SessionLimits(1000, 1000, 1_000_000, 10_000, 1000, 10_000, 10_000))
     wasms = different(110)
 
     def link(some: list[bytes]) -> list[ComponentProgram]:
@@ -62,7 +63,7 @@ def test_fifty_different_components_take_little_and_leave_room_for_as_many_other
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
 

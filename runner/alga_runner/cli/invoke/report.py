@@ -78,6 +78,7 @@ def _print_json(outcome: Outcome) -> None:
                 for line in observation.log
             ],
             "hostCalls": [_call_document(call) for call in observation.host_calls],
+            "systemCalls": observation.system_calls,
             "durationMs": round(observation.duration_s * 1000, 3),
             "hints": outcome.next_steps(),
         }
@@ -114,6 +115,8 @@ def _summary(outcome: Outcome) -> str:
     refused = sum(call.status != "ok" for call in calls)
     counts = counted(len(calls), "host call") + (f" ({refused} refused)" if refused else "")
     counts += f", {counted(len(observation.log), 'log line')}"
+    if observation.system_calls:
+        counts += f", {counted(observation.system_calls, 'system call')}"
     ending = f"responded with {response.status}" if response else f"failed ({error.code if error else ''})"
     call = f"{outcome.invocation.method} {outcome.invocation.route}"
     extension = f"{outcome.manifest.name} {outcome.manifest.version}"
