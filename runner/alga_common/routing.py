@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Protocol, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
@@ -58,25 +59,31 @@ def join_path(segments: Iterable[str]) -> str:
 
 def matching(endpoints: Iterable[EndpointT], segments: Sequence[str]) -> dict[str, EndpointT]:
     """Return the endpoints that match ``segments``, by method. A literal segment wins over a parameter."""
+    matched = [endpoint for endpoint in endpoints if _matches(_declared(endpoint.path), segments)]
+    if len(matched) > 1:
+        matched.sort(key=lambda endpoint: [parameter for _, parameter in _declared(endpoint.path)])
     by_method: dict[str, EndpointT] = {}
-    for endpoint in sorted(endpoints, key=lambda endpoint: [*map(_is_parameter, _declared(endpoint.path))]):
-        declared = _declared(endpoint.path)
-        if len(declared) == len(segments) and all(map(_matches, declared, segments)):
-            by_method.setdefault(endpoint.method, endpoint)
+    for endpoint in matched:
+        by_method.setdefault(endpoint.method, endpoint)
     return by_method
 
 
-def _declared(path: str) -> list[str]:
-    return path.removeprefix("/").split("/")
+@lru_cache(maxsize=2_000)
+def _declared(path: str) -> tuple[tuple[str, bool], ...]:
+    """Each segment of an endpoint's path, and whether it is a parameter."""
+    return tuple(
+        (segment, _PARAMETER.fullmatch(segment) is not None) for segment in path.removeprefix("/").split("/")
+    )
 
 
-def _is_parameter(segment: str) -> bool:
-    return _PARAMETER.fullmatch(segment) is not None
-
-
-def _matches(declared: str, sent: str) -> bool:
-    # A parameter never matches an empty segment, nor dots, which a guest may take for another folder.
-    return declared == sent or (_is_parameter(declared) and sent not in {"", ".", ".."})
+def _matches(declared: tuple[tuple[str, bool], ...], segments: Sequence[str]) -> bool:
+    if len(declared) != len(segments):
+        return False
+    for (segment, parameter), sent in zip(declared, segments, strict=True):
+        # A parameter never matches an empty segment, nor dots, which a guest may take for another folder.
+        if segment != sent and (not parameter or sent in {"", ".", ".."}):
+            return False
+    return True
 
 
 def schedulable(method: str, path: str) -> bool:
