@@ -47,7 +47,7 @@ from ..errors import (
 from ..models import ExecuteRequest, ExecuteResponse
 from . import wasi_p2
 from .component_session import ComponentSession
-from .component_values import json_members, only_member, outcome, shaped, to_input
+from .component_values import Shape, json_members, only_member, outcomes, shaper, to_input
 from .component_world import BINDINGS, PACKAGE, Binding
 from .http import plain_request, request_body, response_of
 from .log import GuestLog
@@ -77,8 +77,8 @@ class ComponentCodec:
         assert imported.type is not None  # noqa: S101 - a function has one
         self._binding = binding
         self._type = imported.type
-        self._input_texts, self._output_texts = _JSON_MEMBERS[binding.operation.name]
-        self._output_member = only_member(binding.operation.output)
+        self._input_texts, output_texts = _JSON_MEMBERS[binding.operation.name]
+        self._outcome = outcomes(imported.type.result, output_texts, only_member(binding.operation.output))
 
     def decode(self, request: tuple[ComponentSession, tuple[Any, ...]], /) -> object:
         """The arguments as the operation's input. Raises ``HostCallError``."""
@@ -97,7 +97,7 @@ class ComponentCodec:
 
     def encode(self, reply: Mapping[str, object], /) -> Any:
         """The envelope as the function's result."""
-        return outcome(self._type.result, reply, self._output_texts, self._output_member)
+        return self._outcome(reply)
 
 
 def _world_offer(gate: Gate, imported: ComponentImport) -> Offer | None:
@@ -176,13 +176,13 @@ class ComponentProgram:
 
     has_debug_info = False
 
-    def __init__(self, linked: LinkedComponent, request_type: ValueType) -> None:
+    def __init__(self, linked: LinkedComponent, shape_request: Shape) -> None:
         self.linked = linked
-        self.request_type = request_type
+        self.shape_request = shape_request
 
     def copy(self) -> ComponentProgram:
         """The same program for one tenant: how another's guests behave does not decide where its guests run."""
-        return ComponentProgram(self.linked.copy(), self.request_type)
+        return ComponentProgram(self.linked.copy(), self.shape_request)
 
 
 class ComponentHost:
@@ -212,7 +212,7 @@ class ComponentHost:
         Raises a ``ModuleError``.
         """
         request_type = check_component(component)
-        return ComponentProgram(link_component(component, self._offer, _dropped), request_type)
+        return ComponentProgram(link_component(component, self._offer, _dropped), shaper(request_type))
 
     def _offer(self, imported: ComponentImport) -> Offer | None:
         if imported.interface.startswith(wasi_p2.PACKAGE):
@@ -299,7 +299,7 @@ def _dropped(guest: ComponentGuest, number: int) -> None:
 
 def _shaped_request(program: ComponentProgram, request: ExecuteRequest, body: bytes | None) -> object:
     try:
-        return shaped(program.request_type, plain_request(request, body))
+        return program.shape_request(plain_request(request, body))
     except HostCallError as error:
         raise _no_request(error) from None
 

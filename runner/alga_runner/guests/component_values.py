@@ -8,9 +8,9 @@ or a newer world gets the members that it knows.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -106,39 +106,85 @@ def _parsed(name: str, text: str) -> object:
         ) from None
 
 
-def shaped(of: ValueType | None, value: Any, json_texts: Collection[str] = ()) -> Any:
-    """A plain value as one of the type ``of``. Raises ``HostCallError`` for a part that the type needs and it lacks."""
-    if of is None:
-        return None
+Shape: TypeAlias = Callable[[Any], Any]
+"""Makes a value of one type of a plain value."""
+
+
+def shaper(of: ValueType, json_texts: Collection[str] = ()) -> Shape:
+    """A function that makes a value of the type ``of`` of a plain one.
+
+    It raises ``HostCallError`` for a part that the type needs and the plain value lacks.
+    """
+    return _shaper(of, json_texts) or _unchanged
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def _shaper(of: ValueType, json_texts: Collection[str]) -> Shape | None:
+    """``None`` for a type whose values are the plain ones."""
     match of.kind:
-        case "option":
-            return None if value is None else shaped(of.element, value, json_texts)
-        case "list" if of.element is not None and of.element.kind == "tuple" and isinstance(value, Mapping):
-            return sorted(value.items())
+        case "option" if of.element is not None:
+            return _option_shaper(_shaper(of.element, json_texts))
         case "list" if of.element is not None and of.element.kind != "u8":
-            if not isinstance(value, list):
-                raise _unknown("a list where the host has another value")
-            return [shaped(of.element, item, json_texts) for item in value]
+            return _list_shaper(of.element, json_texts)
         case "record":
-            if not isinstance(value, Mapping):
-                raise _unknown("a record where the host has another value")
-            return {name: _member(name, field, value, json_texts) for name, field in of.fields}
-        case "enum" if value not in of.names:
-            raise _unknown(f"the case {value!r} of an enum that has {', '.join(of.names)}")
+            return _record_shaper(of, json_texts)
+        case "enum":
+            return _enum_shaper(of.names)
         case _:
-            return value
-
-
-def _member(name: str, of: ValueType, value: Mapping[str, Any], json_texts: Collection[str]) -> Any:
-    plain = camel(name)
-    member = value.get(plain)
-    if member is None:
-        if of.kind == "option":
             return None
-        raise _unknown(f"a member {name}, which the host has no value for")
-    if plain in json_texts:
-        return json.dumps(member, ensure_ascii=False, separators=(",", ":"))
-    return shaped(of, member, json_texts)
+
+
+def _option_shaper(shape: Shape | None) -> Shape | None:
+    return None if shape is None else lambda value: None if value is None else shape(value)
+
+
+def _list_shaper(element: ValueType, json_texts: Collection[str]) -> Shape:
+    shape = shaper(element, json_texts)
+
+    def shape_list(value: Any) -> list[Any]:
+        if isinstance(value, list):
+            return [shape(item) for item in value]
+        if element.kind == "tuple" and isinstance(value, Mapping):
+            return sorted(value.items())
+        raise _unknown("a list where the host has another value")
+
+    return shape_list
+
+
+def _enum_shaper(names: tuple[str, ...]) -> Shape:
+    def shape_enum(value: Any) -> Any:
+        if value in names:
+            return value
+        raise _unknown(f"the case {value!r} of an enum that has {', '.join(names)}")
+
+    return shape_enum
+
+
+def _record_shaper(of: ValueType, json_texts: Collection[str]) -> Shape:
+    members = []
+    for name, member in of.fields:
+        plain = camel(name)
+        shape = _json_text if plain in json_texts else _shaper(member, json_texts)
+        members.append((name, plain, member.kind == "option", shape))
+
+    def shape_record(value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise _unknown("a record where the host has another value")
+        get, made = value.get, {}
+        for name, plain, optional, shape in members:
+            member = get(plain)
+            if member is None and not optional:
+                raise _unknown(f"a member {name}, which the host has no value for")
+            made[name] = member if shape is None or member is None else shape(member)
+        return made
+
+    return shape_record
+
+
+_json_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _unknown(what: str) -> HostCallError:
@@ -157,41 +203,49 @@ def only_member(output: type[BaseModel]) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def outcome(
-    of: ValueType | None, reply: Mapping[str, Any], json_texts: Collection[str], member: str | None = None
-) -> Any:
-    """An operation's envelope as the result of a function that has the type ``of``.
+def outcomes(
+    of: ValueType | None, json_texts: Collection[str] = (), member: str | None = None
+) -> Callable[[Mapping[str, Any]], Any]:
+    """A function that makes the result of a function, which has the type ``of``, of an operation's envelope.
 
     ``member`` is what the function answers of the operation's output, if not the whole of it. A ``result`` takes the
     value or the case of its error that is nearest to the code; a record with ``success`` takes both; a list without an
-    error is empty. Raises ``HostCallError`` for a value or an error that the type cannot say.
+    error is empty. It raises ``HostCallError`` for a value or an error that the type cannot say.
     """
-    error = reply.get("err")
     if of is None:
-        return None
+        return lambda _: None
     if of.kind == "record" and any(name == "success" for name, _ in of.members):
-        return _record_of(of, reply.get("ok"), error, json_texts)
-    if error is None:
-        value = reply["ok"] if member is None else reply["ok"].get(member)
-        value = shaped(of.element if of.kind == "result" else of, value, json_texts)
-        return ("ok", value) if of.kind == "result" else value
-    if of.kind == "result":
-        return "err", None if of.error is None else _error(of.error, error)
-    return [] if of.kind == "list" else None
+        return _record_outcomes(of, json_texts)
+    is_result = of.kind == "result"
+    element = of.element if is_result else of
+    shape, failed = (lambda _: None) if element is None else shaper(element, json_texts), of.error
+
+    def outcome(reply: Mapping[str, Any]) -> Any:
+        error = reply.get("err")
+        if error is None:
+            value = shape(reply["ok"] if member is None else reply["ok"].get(member))
+            return ("ok", value) if is_result else value
+        if is_result:
+            return "err", None if failed is None else _error(failed, error)
+        return [] if of.kind == "list" else None
+
+    return outcome
 
 
-def _record_of(
-    of: ValueType, value: Any, error: Mapping[str, Any] | None, json_texts: Collection[str]
-) -> dict[str, Any]:
-    if error is None:
-        made = shaped(of, {"success": True, **(value or {})}, json_texts)
-    else:
+def _record_outcomes(of: ValueType, json_texts: Collection[str]) -> Callable[[Mapping[str, Any]], Any]:
+    succeeded, failed = shaper(of, json_texts), shaper(of, {"fieldErrors"})
+    has_field_errors = any(name == "field-errors" for name, _ in of.fields)
+
+    def outcome(reply: Mapping[str, Any]) -> Any:
+        error = reply.get("err")
+        if error is None:
+            return succeeded({"success": True, **(reply.get("ok") or {})})
         text, field_errors = error["message"], error.get("fieldErrors")
-        if field_errors and all(name != "field-errors" for name, _ in of.fields):
+        if field_errors and not has_field_errors:
             text += f" ({'; '.join(f'{field}: {fault}' for field, fault in field_errors.items())})"
-        made = shaped(of, {"success": False, "error": text, "fieldErrors": field_errors}, {"fieldErrors"})
-    assert isinstance(made, dict)  # noqa: S101 - a record is one
-    return made
+        return failed({"success": False, "error": text, "fieldErrors": field_errors})
+
+    return outcome
 
 
 def _error(of: ValueType, error: Mapping[str, Any]) -> object:

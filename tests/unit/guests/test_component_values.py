@@ -8,7 +8,7 @@ import pytest
 
 from alga_runner.engine import FunctionType, ValueType
 from alga_runner.errors import HostCallCode, HostCallError
-from alga_runner.guests.component_values import camel, outcome, shaped, to_input
+from alga_runner.guests.component_values import camel, outcomes, shaper, to_input
 from tests.support.wit import read_world
 
 WORLD = read_world()
@@ -75,7 +75,7 @@ def test_text_that_is_not_json_is_a_fault_of_its_field(text: str) -> None:
 
 
 def test_a_record_takes_the_members_that_it_knows_and_none_for_absent_options() -> None:
-    made = shaped(TYPES["schedule-info"], {**INFO, "payload": {"a": "ü"}, "newMember": 1}, {"payload"})
+    made = shaper(TYPES["schedule-info"], {"payload"})({**INFO, "payload": {"a": "ü"}, "newMember": 1})
 
     assert made["endpoint-path"] == "/sync"
     assert made["payload"] == '{"a":"ü"}'
@@ -86,21 +86,21 @@ def test_a_record_takes_the_members_that_it_knows_and_none_for_absent_options() 
 def test_a_member_that_an_older_type_lacks_is_left_out() -> None:
     older = ValueType("record", tuple(TYPES["schedule-info"].fields)[:2])
 
-    assert shaped(older, INFO) == {"id": "s1", "endpoint-path": "/sync"}
+    assert shaper(older)(INFO) == {"id": "s1", "endpoint-path": "/sync"}
 
 
 def test_a_member_that_a_newer_type_needs_is_named() -> None:
     newer = ValueType("record", (("id", ValueType("string")), ("colour", ValueType("string"))))
 
     with pytest.raises(HostCallError, match="colour") as caught:
-        shaped(newer, INFO)
+        shaper(newer)(INFO)
 
     assert caught.value.host_code is HostCallCode.INTERNAL
 
 
 def test_a_case_that_the_type_lacks_is_named() -> None:
     with pytest.raises(HostCallError, match="'weekly'"):
-        shaped(TYPES["service-billing-method"], "weekly")
+        shaper(TYPES["service-billing-method"])("weekly")
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,13 @@ def test_a_case_that_the_type_lacks_is_named() -> None:
 def test_a_code_becomes_the_nearest_case_of_the_function(
     interface: str, name: str, code: str, case: str
 ) -> None:
-    assert outcome(function(interface, name).result, error(code), ()) == ("err", case)
+    assert outcomes(function(interface, name).result)(error(code)) == ("err", case)
 
 
 def test_a_failed_write_is_a_record_with_its_message_and_its_field_errors_as_json() -> None:
     reply = error("validation-failed", fieldErrors={"cron": "Bad"})
 
-    made = outcome(function("scheduler", "create-schedule").result, reply, ())
+    made = outcomes(function("scheduler", "create-schedule").result)(reply)
 
     assert made == {"success": False, "schedule-id": None, "error": "No.", "field-errors": '{"cron":"Bad"}'}
 
@@ -144,28 +144,28 @@ def test_a_failed_write_is_a_record_with_its_message_and_its_field_errors_as_jso
 def test_field_errors_are_in_the_message_where_the_record_has_no_place_for_them() -> None:
     reply = error("validation-failed", fieldErrors={"scheduleId": "Bad", "name": "Long"})
 
-    made = outcome(function("scheduler", "delete-schedule").result, reply, ())
+    made = outcomes(function("scheduler", "delete-schedule").result)(reply)
 
     assert made == {"success": False, "error": "No. (scheduleId: Bad; name: Long)"}
 
 
 def test_a_write_that_succeeded_is_a_record_without_an_error() -> None:
-    create = outcome(function("scheduler", "create-schedule").result, {"ok": {"scheduleId": "s1"}}, ())
-    delete = outcome(function("scheduler", "delete-schedule").result, {"ok": None}, ())
+    create = outcomes(function("scheduler", "create-schedule").result)({"ok": {"scheduleId": "s1"}})
+    delete = outcomes(function("scheduler", "delete-schedule").result)({"ok": None})
 
     assert create == {"success": True, "schedule-id": "s1", "error": None, "field-errors": None}
     assert delete == {"success": True, "error": None}
 
 
 def test_an_unknown_schedule_is_none_and_no_error() -> None:
-    assert outcome(function("scheduler", "get-schedule").result, {"ok": None}, ()) == ("ok", None)
+    assert outcomes(function("scheduler", "get-schedule").result)({"ok": None}) == ("ok", None)
 
 
 def test_a_list_without_an_error_type_is_empty_when_it_is_refused() -> None:
-    assert outcome(function("secrets", "list-keys").result, error("denied"), ()) == []
+    assert outcomes(function("secrets", "list-keys").result)(error("denied")) == []
 
 
 def test_a_map_becomes_a_list_of_pairs_in_the_order_of_its_keys() -> None:
     of = dict(TYPES["user-data-v2"].fields)["additional-fields"]
 
-    assert shaped(of, {"b": "2", "a": "1"}) == [("a", "1"), ("b", "2")]
+    assert shaper(of)({"b": "2", "a": "1"}) == [("a", "1"), ("b", "2")]

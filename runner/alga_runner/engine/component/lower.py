@@ -77,12 +77,13 @@ class Arena:
 
     def put(self, data: bytes) -> int:
         """Copy ``data`` in, aligned for values; returns its address."""
-        start, length = self._used, len(data)
-        if start + length > self._size:
-            self._add_chunk(max(length, 2 * self._size))
-            start = 0
-        self._view[start : start + length] = data
-        self._used = (start + length + 7) & ~7
+        start = self._used
+        end = start + len(data)
+        if end > self._size:
+            self._add_chunk(max(len(data), 2 * self._size))
+            start, end = 0, len(data)
+        self._view[start:end] = data
+        self._used = (end + 7) & ~7
         return self._base + start
 
     def put_u8s(self, data: bytes) -> int:
