@@ -6,10 +6,13 @@ import { describe } from "./origins.js";
 import { jsonResponse } from "./response.js";
 import type { ExecuteRequest, ExecuteResponse, Handler } from "./types.js";
 
+// One for all: what it gives is the execution's, and each execution begins with the memory that the build left.
+const host = createHost();
+
 /** Answer a request by `handler`. An error that it throws is logged with its stack, and answered with 500. */
 export async function serve(handler: Handler, request: ExecuteRequest): Promise<ExecuteResponse> {
   try {
-    return await handler(request, createHost());
+    return await handler(request, host);
   } catch (error) {
     return failed(error);
   }
