@@ -28,6 +28,7 @@ TARGETS = (
     "demo",
     "samples-check",
     "guests-check",
+    "guest-rust-check",
     "components",
 )
 NODE = dict.fromkeys(("samples-check", "components"), ("node", "npm"))

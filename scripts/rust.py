@@ -25,18 +25,23 @@ UNREACHABLE = ("Could not resolve host", "failed to download", "could not downlo
 """Texts of cargo and rustup when a registry cannot be reached."""
 
 
-def build(root: Path, target: Path, wasm_tools: str, component: Path) -> None:
-    """Build the sample under ``root`` to ``component``."""
+def fetch(folder: Path) -> None:
+    """Fetch the crates of ``folder``'s lock. Raises ``ToolMissing`` where that is impossible."""
     for tool in ("rustup", "cargo"):
         if shutil.which(tool) is None:
             raise ToolMissing(f"{tool} is not installed; install it from https://rustup.rs")
-    sample = root / SAMPLE
     try:
-        run_well(sample, "cargo", "fetch", "--quiet", "--locked", "--target", TARGET)
+        run_well(folder, "cargo", "fetch", "--quiet", "--locked", "--target", TARGET)
     except BuildFailed as failure:
         if any(text in str(failure) for text in UNREACHABLE):
-            raise ToolMissing("cargo cannot reach its registry to fetch what the sample needs") from None
+            raise ToolMissing(f"cargo cannot reach its registry to fetch what {folder.name} needs") from None
         raise
+
+
+def build(root: Path, target: Path, wasm_tools: str, component: Path) -> None:
+    """Build the sample under ``root`` to ``component``."""
+    sample = root / SAMPLE
+    fetch(sample)
     run_well(
         sample,
         *(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,11 +97,10 @@ def _as_it_was(alga: OneSchedule, schedule: ScheduleInfo) -> None:
     alga.schedules, alga.failure, alga.seen = [schedule], None, None
 
 
-@pytest.fixture(scope="module")
-async def codec(alga: OneSchedule) -> AsyncIterator[Call]:
-    """Ask the codec guest (guest-abi/assemblyscript/tests/codec.ts): ``await codec("/value", data)``."""
+@asynccontextmanager
+async def running(wasm: bytes, alga: OneSchedule) -> AsyncIterator[Call]:
+    """Ask the guest that ``wasm`` is: ``await call("/value", data)``."""
     bundles = MemoryBundles()
-    wasm = (GUEST_ABI / "assemblyscript/tests/codec.wasm").read_bytes()
     content_hash = bundles.add(make_bundle(wasm))
 
     async with Runner(Settings(max_guests=8, max_memory_mb=16), alga=alga, bundles=bundles) as runner:
@@ -116,6 +116,20 @@ async def codec(alga: OneSchedule) -> AsyncIterator[Call]:
             )
             return await runner.observe(request)
 
+        yield call
+
+
+@pytest.fixture(scope="module")
+async def codec(alga: OneSchedule) -> AsyncIterator[Call]:
+    """Ask the codec guest (guest-abi/assemblyscript/tests/codec.ts)."""
+    async with running((GUEST_ABI / "assemblyscript/tests/codec.wasm").read_bytes(), alga) as call:
+        yield call
+
+
+@pytest.fixture(scope="module")
+async def rust(alga: OneSchedule) -> AsyncIterator[Call]:
+    """Ask the Rust SDK's guest (guest-abi/rust/examples/probe.rs)."""
+    async with running((GUEST_ABI / "rust/tests/probe.wasm").read_bytes(), alga) as call:
         yield call
 
 

@@ -1,16 +1,17 @@
-"""The AssemblyScript SDK's typed host calls, on the real runner."""
+"""The SDKs' typed host calls, on the real runner."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgpack
 import pytest
 
 from alga_runner import Observation
-from alga_runner.errors import GuestAbort, HostCallCode, HostCallError
+from alga_runner.errors import GuestAbort, GuestFailed, HostCallCode, HostCallError
 from alga_runner.models import CreateScheduleInput, ScheduleInfo, UpdateScheduleInput
 
 pytestmark = pytest.mark.anyio
@@ -20,17 +21,32 @@ Call = Callable[..., Awaitable[Observation]]
 CREATE = {"endpoint": "/sync", "cron": "0 * * * *", "name": "Hourly sync"}
 
 
-async def perform(codec: Call, operation: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
-    observation = await codec(f"/perform/{operation}", msgpack.packb(arguments or {}))
-    assert observation.response is not None, observation.error
-    answer: dict[str, Any] = msgpack.unpackb(observation.response.body())
-    return answer
+@dataclass(frozen=True)
+class Sdk:
+    """The guest of one SDK: its bodies are MessagePack, or JSON."""
+
+    call: Call
+    dumps: Callable[[Any], bytes]
+    loads: Callable[[bytes], Any]
+
+    async def perform(self, operation: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+        observation = await self.call(f"/perform/{operation}", self.dumps(arguments or {}))
+        assert observation.response is not None, observation.error
+        answer: dict[str, Any] = self.loads(observation.response.body())
+        return answer
 
 
-async def test_list_gives_every_member(codec: Call) -> None:
-    answer = await perform(codec, "scheduler.list")
+@pytest.fixture(scope="module", params=["assemblyscript", "rust"])
+def sdk(request: pytest.FixtureRequest) -> Sdk:
+    if request.param == "rust":
+        return Sdk(request.getfixturevalue("rust"), lambda value: json.dumps(value).encode(), json.loads)
+    return Sdk(request.getfixturevalue("codec"), msgpack.packb, msgpack.unpackb)
 
-    assert answer["ok"] == [
+
+async def test_list_gives_every_member(sdk: Sdk) -> None:
+    answer = await sdk.perform("scheduler.list")
+
+    assert [{name: value for name, value in item.items() if value is not None} for item in answer["ok"]] == [
         {
             "id": "s-1",
             "endpointPath": "/sync",
@@ -40,56 +56,53 @@ async def test_list_gives_every_member(codec: Call) -> None:
             "timezone": "UTC",
             "enabled": True,
             "payload": {"full": False},
-            "lastRunAt": None,
-            "lastRunStatus": None,
-            "lastError": None,
             "createdAt": "2026-01-01T12:30:00Z",
         }
     ]
 
 
-async def test_a_reply_that_does_not_fit_is_fetched(codec: Call, alga: Any, schedule: ScheduleInfo) -> None:
+async def test_a_reply_that_does_not_fit_is_fetched(sdk: Sdk, alga: Any, schedule: ScheduleInfo) -> None:
     alga.schedules = [schedule.model_copy(update={"name": f"Sync {number}"}) for number in range(50)]
 
-    answer = await perform(codec, "scheduler.list")
+    answer = await sdk.perform("scheduler.list")
 
     assert [item["name"] for item in answer["ok"]] == [f"Sync {number}" for number in range(50)]
 
 
-async def test_get_finds_a_schedule(codec: Call) -> None:
-    assert (await perform(codec, "scheduler.get", {"scheduleId": "s-1"}))["ok"]["name"] == "Hourly sync"
+async def test_get_finds_a_schedule(sdk: Sdk) -> None:
+    assert (await sdk.perform("scheduler.get", {"scheduleId": "s-1"}))["ok"]["name"] == "Hourly sync"
 
 
-async def test_get_of_an_unknown_id_is_neither_value_nor_error(codec: Call) -> None:
-    assert await perform(codec, "scheduler.get", {"scheduleId": "s-2"}) == {"ok": None}
+async def test_get_of_an_unknown_id_is_neither_value_nor_error(sdk: Sdk) -> None:
+    assert await sdk.perform("scheduler.get", {"scheduleId": "s-2"}) == {"ok": None}
 
 
-async def test_create_gives_the_new_id(codec: Call, alga: Any) -> None:
-    assert await perform(codec, "scheduler.create", CREATE) == {"ok": {"scheduleId": "created-1"}}
+async def test_create_gives_the_new_id(sdk: Sdk, alga: Any) -> None:
+    assert await sdk.perform("scheduler.create", CREATE) == {"ok": {"scheduleId": "created-1"}}
     assert alga.seen == CreateScheduleInput(**CREATE)
 
 
-async def test_update_tells_leave_from_clear(codec: Call, alga: Any) -> None:
+async def test_update_tells_leave_from_clear(sdk: Sdk, alga: Any) -> None:
     changes = {"cron": "30 2 * * *", "payload": None}
 
-    assert await perform(codec, "scheduler.update", {"scheduleId": "s-1", **changes}) == {"ok": None}
+    assert await sdk.perform("scheduler.update", {"scheduleId": "s-1", **changes}) == {"ok": None}
     assert isinstance(alga.seen, UpdateScheduleInput)
     assert alga.seen.changes() == changes
 
 
-async def test_delete_names_the_schedule(codec: Call, alga: Any) -> None:
-    assert await perform(codec, "scheduler.delete", {"scheduleId": "s-1"}) == {"ok": None}
+async def test_delete_names_the_schedule(sdk: Sdk, alga: Any) -> None:
+    assert await sdk.perform("scheduler.delete", {"scheduleId": "s-1"}) == {"ok": None}
     assert alga.seen == "s-1"
 
 
-async def test_get_endpoints_gives_every_member(codec: Call) -> None:
-    assert (await perform(codec, "scheduler.get-endpoints"))["ok"] == [
+async def test_get_endpoints_gives_every_member(sdk: Sdk) -> None:
+    assert (await sdk.perform("scheduler.get-endpoints"))["ok"] == [
         {"id": "e-1", "method": "POST", "path": "/sync", "handler": "dist/main", "schedulable": True}
     ]
 
 
-async def test_context_is_read(codec: Call) -> None:
-    assert await perform(codec, "context.get") == {
+async def test_context_is_read(sdk: Sdk) -> None:
+    assert await sdk.perform("context.get") == {
         "ok": {
             "tenantId": "acme",
             "extensionId": "com.example.codec",
@@ -100,12 +113,12 @@ async def test_context_is_read(codec: Call) -> None:
 
 
 @pytest.mark.parametrize("operation", ["scheduler.create", "scheduler.update", "scheduler.delete"])
-async def test_a_refused_change_is_a_value(operation: str, codec: Call, alga: Any) -> None:
+async def test_a_refused_change_is_a_value(operation: str, sdk: Sdk, alga: Any) -> None:
     alga.failure = HostCallError(
         HostCallCode.RATE_LIMITED, "Too many requests", field_errors={"cron": "Bad"}, retry_after_ms=60_000
     )
 
-    assert await perform(codec, operation, {"scheduleId": "s-1", **CREATE}) == {
+    assert await sdk.perform(operation, {"scheduleId": "s-1", **CREATE}) == {
         "err": {
             "code": "rate-limited",
             "message": "Too many requests",
@@ -115,22 +128,22 @@ async def test_a_refused_change_is_a_value(operation: str, codec: Call, alga: An
     }
 
 
-async def test_an_empty_list_is_no_failure(codec: Call, alga: Any) -> None:
+async def test_an_empty_list_is_no_failure(sdk: Sdk, alga: Any) -> None:
     alga.schedules = []
 
-    assert await perform(codec, "scheduler.list") == {"ok": []}
+    assert await sdk.perform("scheduler.list") == {"ok": []}
 
 
-async def test_a_denied_list_that_nobody_caught_answers_as_json(codec: Call) -> None:
-    observation = await codec("/perform/scheduler.list", msgpack.packb({}), providers=())
+async def test_a_denied_list_that_nobody_caught_answers_as_json(sdk: Sdk) -> None:
+    observation = await sdk.call("/perform/scheduler.list", sdk.dumps({}), providers=())
 
     assert observation.response is not None, observation.error
     assert observation.response.status == 403
     assert json.loads(observation.response.body())["error"]["code"] == "denied"
 
 
-async def test_a_failure_that_nobody_caught_says_try_later(codec: Call) -> None:
-    observation = await codec("/fail")
+async def test_a_failure_that_nobody_caught_says_try_later(sdk: Sdk) -> None:
+    observation = await sdk.call("/fail")
 
     assert observation.response is not None, observation.error
     assert observation.response.status == 503
@@ -145,3 +158,11 @@ async def test_an_abort_names_its_message_and_place(codec: Call) -> None:
     assert isinstance(observation.error, GuestAbort)
     assert "The guest gives up: 東京." in str(observation.error)
     assert "tests/codec.ts:" in str(observation.error)
+
+
+async def test_a_panic_in_rust_names_its_message_and_place(rust: Call) -> None:
+    observation = await rust("/panic")
+
+    assert isinstance(observation.error, GuestFailed)
+    assert "panicked at examples/probe.rs:16:21:" in str(observation.error)
+    assert "The guest gives up: 東京." in str(observation.error)

@@ -36,7 +36,9 @@ def different(count: int) -> list[bytes]:
 
 def measure() -> None:
     """Print the KB that linked components took each, and the KB that as many others took in their place."""
-    host = ComponentHost(Gate(Telemetry()), SessionLimits(1000, 1000, 1_000_000, 10_000, 1000, 10_000, 10_000))
+    host = ComponentHost(
+        Gate(Telemetry()), SessionLimits(1000, 1000, 1_000_000, 10_000, 1000, 10_000, 10_000)
+    )
     wasms = different(110)
 
     def link(some: list[bytes]) -> list[ComponentProgram]:

@@ -25,6 +25,7 @@ TARGETS = [
     "demo",
     "samples-check",
     "guests-check",
+    "guest-rust-check",
     "components",
 ]
 

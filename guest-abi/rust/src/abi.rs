@@ -1,0 +1,48 @@
+//! The host's functions (guest ABI, "Imports").
+
+/// A host call: request, room for the reply. Returns the length of the reply, which may be more than the room.
+pub type Import = unsafe extern "C" fn(*const u8, usize, *mut u8, usize) -> usize;
+
+#[cfg(target_family = "wasm")]
+pub use imports::*;
+
+#[cfg(not(target_family = "wasm"))]
+pub use crate::testing::imports::*;
+
+#[cfg(target_family = "wasm")]
+mod imports {
+    #[link(wasm_import_module = "alga:abi")]
+    unsafe extern "C" {
+        pub fn request(at: *mut u8, capacity: usize) -> usize;
+        pub fn reply(at: *mut u8, capacity: usize) -> usize;
+        pub fn respond(at: *const u8, length: usize);
+        pub fn fail(at: *const u8, length: usize);
+    }
+
+    #[link(wasm_import_module = "alga:log")]
+    unsafe extern "C" {
+        pub fn emit(level: u32, at: *const u8, length: usize);
+    }
+
+    #[link(wasm_import_module = "alga:scheduler")]
+    unsafe extern "C" {
+        #[link_name = "list"]
+        pub fn scheduler_list(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
+        #[link_name = "get"]
+        pub fn scheduler_get(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
+        #[link_name = "create"]
+        pub fn scheduler_create(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
+        #[link_name = "update"]
+        pub fn scheduler_update(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
+        #[link_name = "delete"]
+        pub fn scheduler_delete(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
+        #[link_name = "get-endpoints"]
+        pub fn scheduler_get_endpoints(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
+    }
+
+    #[link(wasm_import_module = "alga:context")]
+    unsafe extern "C" {
+        #[link_name = "get"]
+        pub fn context_get(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
+    }
+}
