@@ -27,6 +27,7 @@ from .errors import SERVER_CODES, NoSuchRoute, ServerError, metric_label
 from .execution.executions import Executor
 from .execution.runner_client import RunnerClient
 from .execution.tokens import ExecutionTokens
+from .execution.warmup import Warmups
 from .firing.dispatcher import Dispatcher
 from .firing.queue.jobs import EmbeddedJobs
 from .firing.queue.procrastinate import QueuedJobs
@@ -95,6 +96,7 @@ class Server:
             tokens=tokens,
             executor=executor,
             bundles=bundles,
+            warmups=Warmups(bundles, self._runner, settings.warmup_timeout_ms / 1000),
             dispatcher=dispatcher,
             reconciler=Reconciler(settings, clock, database, metrics, dispatcher.wake, jobs=jobs),
             checks=checks,

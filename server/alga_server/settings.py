@@ -103,6 +103,13 @@ class ServerSettings(EnvironmentSettings):
     execution_memory_mb: int = Field(
         default=256, ge=1, le=4096, description="Linear memory that an execution is given, in MiB."
     )
+    warmup_timeout_ms: int = Field(
+        default=45_000,
+        ge=0,
+        le=300_000,
+        description="How long publishing, installing and upgrading wait for the runner to load the version ahead; the "
+        "runner goes on after that. 0: it is not asked.",
+    )
     development: bool = Field(
         default=False,
         description="Accept the well-known tokens of example configurations, such as `changeme`. "

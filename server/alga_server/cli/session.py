@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from alga_common.cli.commands import load
 from alga_common.cli.failures import print_document
+from alga_common.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     import httpx
@@ -26,9 +28,13 @@ class Session:
         self._as_json = as_json
         self._transport = transport
 
-    def ask(self, work: Callable[[Admin], Awaitable[T]]) -> T:
-        """Run ``work`` with an ``Admin`` of the server, and return its result. Raises ``Failure``."""
-        result: T = load("alga_server.cli.admin:run")(self._url, self._transport, work)
+    def ask(self, work: Callable[[Admin], Awaitable[T]], *, doing: str | None = None) -> T:
+        """Run ``work`` with an ``Admin`` of the server, and return its result. Raises ``Failure``.
+
+        ``doing`` is shown meanwhile, for work that can take seconds.
+        """
+        with ProgressLine(doing) if doing else nullcontext():
+            result: T = load("alga_server.cli.admin:run")(self._url, self._transport, work)
         return result
 
     def answer(self, document: Any, report: Callable[[Page], None]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Literal
 
 import anyio
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from alga_common.environment import EnvironmentFault
 from alga_common.http import peer
@@ -22,8 +23,9 @@ from alga_common.http.transport import SocketTransport
 from alga_common.readiness import Finding
 from alga_common.wire import MAX_ERROR_CHARACTERS
 from alga_runner.errors import SettingsError
-from alga_runner.models import ExecuteAnswer, ExecuteRequest
+from alga_runner.models import ExecuteAnswer, ExecuteRequest, WarmupRequest
 
+from ..catalog.bundle_store import Placement
 from ..errors import (
     ExecutionFailed,
     ExecutionTimedOut,
@@ -39,6 +41,9 @@ from ..settings import ServerSettings
 RUNNER_CHECK = "runner"
 """The name of the readiness check that asks the runner."""
 
+MAX_WARMUPS = 8
+"""Concurrent requests to load a bundle ahead; they take no connection of an execution."""
+
 _POOL_TIMEOUT_S = 2.0
 _PEER = peer.Peer(
     name=RUNNER_CHECK,
@@ -48,6 +53,20 @@ _PEER = peer.Peer(
     address_variable="ALGA_SERVER_RUNNER_URL",
     token_hint="ALGA_SERVER_RUNNER_SERVICE_TOKEN must be the runner's RUNNER_SERVICE_TOKEN.",  # noqa: S106
 )
+
+
+class Loaded(BaseModel):
+    """The runner has a bundle loaded, or there is no module in it."""
+
+    status: Literal["ready", "no_module"]
+
+
+class Unfit(BaseModel):
+    """The runner cannot execute a bundle: its code, such as ``abi_marker_missing``, its sentence and the next step."""
+
+    error: str
+    message: str
+    hint: str | None = None
 
 
 class RunnerClient:
@@ -62,6 +81,7 @@ class RunnerClient:
         runner_url = _base_url(settings.runner_url)
         self._url = httpx.URL(runner_url + "/v1/execute")
         self._check_url = httpx.URL(runner_url + "/v1/ping")
+        self._warmup_url = httpx.URL(runner_url + "/warmup")
         self._max_answer_bytes = settings.max_runner_response_bytes
         self._headers = {
             "host": self._url.netloc.decode(),
@@ -83,6 +103,9 @@ class RunnerClient:
         # Checks have a connection of their own: they are answered when executions use all the others.
         self._check_transport = transport or SocketTransport(
             1, 1, max_answer_bytes=peer.MAX_ANSWER_BYTES, tls=tls
+        )
+        self._warmup_transport = transport or SocketTransport(
+            MAX_WARMUPS, MAX_WARMUPS, max_answer_bytes=peer.MAX_ANSWER_BYTES, tls=tls
         )
 
     async def execute(
@@ -117,7 +140,7 @@ class RunnerClient:
                 answer = await post(
                     self._transport,
                     self._url,
-                    [(name.encode(), value.encode()) for name, value in headers.items()],
+                    _encoded(headers),
                     request.model_dump_json(exclude_none=True).encode(),
                     owner=request.context.tenant_id,
                     max_answer_bytes=self._max_answer_bytes,
@@ -129,13 +152,42 @@ class RunnerClient:
             return _response(answer.body)
         raise RunnerTimeout(f"The runner did not answer within {round(timeout_s * 1000)} ms")
 
+    async def warm_up(self, placement: Placement, *, timeout_s: float) -> Loaded | Unfit:
+        """Have the runner load a bundle of the store, and return how that ended.
+
+        Raises ``RunnerTimeout`` while the runner goes on with it, and ``RunnerUnavailable``, ``RunnerBusy``,
+        ``RunnerRefused`` or ``RunnerProtocolError``.
+        """
+        request = WarmupRequest(
+            content_hash=placement.content_hash,
+            tenant_id=placement.tenant_id,
+            extension_id=placement.extension_id,
+        )
+        with anyio.move_on_after(timeout_s):
+            try:
+                answer = await post(
+                    self._warmup_transport,
+                    self._warmup_url,
+                    _encoded(self._headers),
+                    request.model_dump_json().encode(),
+                    owner=placement.tenant_id,
+                    max_answer_bytes=peer.MAX_ANSWER_BYTES,
+                    pool_timeout_s=_POOL_TIMEOUT_S,
+                )
+            except httpx.HTTPError as error:
+                raise _failure(error) from None
+            return _warmed(answer)
+        raise RunnerTimeout(f"The runner is not done after {timeout_s:g} s, and goes on with it")
+
     async def check(self, now: Callable[[], datetime] | None) -> list[Finding]:
         """Whether the runner answers, accepts the service token, and has the time of ``now``, if that is given."""
 
         async def ask() -> Answer:
-            headers = [(name.encode(), value.encode()) for name, value in self._headers.items()]
             return await get(
-                self._check_transport, self._check_url, headers, max_answer_bytes=peer.MAX_ANSWER_BYTES
+                self._check_transport,
+                self._check_url,
+                _encoded(self._headers),
+                max_answer_bytes=peer.MAX_ANSWER_BYTES,
             )
 
         return await peer.ask_peer(_PEER, ask, lambda answer: answer.status in {401, 403}, now)
@@ -143,7 +195,12 @@ class RunnerClient:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._check_transport.aclose()
+        await self._warmup_transport.aclose()
         await self._transport.aclose()
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 def _tls_for(url: str) -> ssl.SSLContext | None:
@@ -191,6 +248,18 @@ def _check_status(answer: Answer) -> None:
         raise RunnerProtocolError(
             f"The runner answered with HTTP {status}, which is no answer to an execution"
         )
+
+
+def _warmed(answer: Answer) -> Loaded | Unfit:
+    if answer.status in {400, 404, 405}:
+        raise RunnerRefused(f"The runner does not load extensions ahead (HTTP {answer.status})")
+    try:
+        if answer.status == 422:
+            return Unfit.model_validate_json(answer.body)
+        _check_status(answer)
+        return Loaded.model_validate_json(answer.body)
+    except ValidationError:
+        raise RunnerProtocolError("The runner's answer is not that of a runner of this version") from None
 
 
 def _response(body: bytes) -> ExecuteAnswer:

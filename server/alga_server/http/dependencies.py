@@ -15,6 +15,7 @@ from ..catalog.bundle_sync import BundleCopies
 from ..clock import Clock, MovableClock
 from ..execution.executions import Executor
 from ..execution.tokens import ExecutionTokens
+from ..execution.warmup import Warmups
 from ..firing.dispatcher import Dispatcher
 from ..firing.reconcile.reconciler import Reconciler
 from ..metrics import Metrics
@@ -35,6 +36,7 @@ class Services:
     tokens: ExecutionTokens
     executor: Executor
     bundles: BundleCopies
+    warmups: Warmups
     dispatcher: Dispatcher
     reconciler: Reconciler
     checks: Checks

@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from alga_common.wire import MAX_SELECTOR
 from alga_runner.models import EndpointInfo, ScheduleInfo
 
+from ..execution.warmup import Status as WarmupStatus
 from ..schedules.cron import MAX_LENGTH, MAX_ZONE_LENGTH
 from ..schedules.idempotency import MAX_KEY
 from ..schedules.policies import MAX_ATTEMPTS, MAX_DELAY_S, MAX_FACTOR, MisfireKind
@@ -83,6 +84,16 @@ class MissingEndpoint(Output):
     schedule_id: str
     method: str
     path: str
+
+
+class WarmupShown(Output):
+    """Whether the runner has the version loaded. If it is ``refused``, its executions would fail for that reason."""
+
+    status: WarmupStatus
+    duration_ms: int
+    code: str | None
+    message: str | None
+    hint: str | None
 
 
 class Refusal(Output):

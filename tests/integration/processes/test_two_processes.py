@@ -229,20 +229,39 @@ def test_a_body_that_is_too_large(server, demo: str) -> None:
     assert refused(response, 413) == {"error": "payload_too_large"}
 
 
-def test_a_bundle_that_is_missing(server, town, demo: str, tenant: str) -> None:
-    town.archive_of(server.install(demo, tenant)).unlink()
+@pytest.fixture(scope="module")
+def not_asking(town, runner):
+    """A second server on the same database, which has the runner load nothing ahead."""
+    server = town.server(runner.url, ALGA_SERVER_WARMUP_TIMEOUT_MS="0")
+    server.start()
+    yield server
+    assert server.stop() == 0
+
+
+def test_a_bundle_that_is_missing(server, not_asking, town, demo: str, tenant: str) -> None:
+    town.archive_of(not_asking.install(demo, tenant)).unlink()
 
     response = server.ask(demo, "/setup", x_alga_tenant=tenant)
 
     assert refused(response, 502) == {"error": "bad_gateway", "code": "bundle_not_found"}
 
 
-def test_a_bundle_that_was_replaced(server, town, demo: str, tenant: str) -> None:
-    town.archive_of(server.install(demo, tenant)).write_bytes(b"another archive")
+def test_a_bundle_that_was_replaced(server, not_asking, town, demo: str, tenant: str) -> None:
+    town.archive_of(not_asking.install(demo, tenant)).write_bytes(b"another archive")
 
     response = server.ask(demo, "/setup", x_alga_tenant=tenant)
 
     assert refused(response, 502) == {"error": "bad_gateway", "code": "bundle_fetch_failed"}
+
+
+def test_an_installed_bundle_was_loaded_before_its_first_execution(
+    server, town, demo: str, tenant: str
+) -> None:
+    installed = server.install(demo, tenant)
+    town.archive_of(installed).unlink()
+
+    assert installed["warmup"]["status"] == "ready"
+    assert server.ask(demo, "/setup", x_alga_tenant=tenant).status_code == 200
 
 
 def test_a_guest_that_traps(server, guest_archive) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.status import Status
-from rich.text import Text
-
 from alga_common.cli.commands import say
 from alga_common.cli.failures import print_document
 from alga_common.cli.page import Page
+from alga_common.cli.progress import ProgressLine
 from alga_common.signals.coroutines import run
-from alga_common.text import counted, escape_controls, size
+from alga_common.text import counted, size
 
 from ...settings import Settings
 from ..failures import error_document, report
@@ -32,19 +28,16 @@ class Progress:
         self._total = total
         self._done = 0
         self._under_way: dict[Source, None] = {}
-        self._status: Status | None = None
+        self._line = ProgressLine(f"0 of {total} done")
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            self._status = Status("", console=Console(file=sys.stderr, markup=False, highlight=False))
-            self._status.start()
+        self._line.__enter__()
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._status is not None:
-            self._status.stop()
+        self._line.__exit__(exc_type, exc, traceback)
 
     def begun(self, source: Source) -> None:
         """See ``Watcher``."""
@@ -55,15 +48,14 @@ class Progress:
         """See ``Watcher``."""
         self._done += 1
         self._under_way.pop(source, None)
-        if self._status is None:
+        if not self._line.shown:
             went = f"{result.outcome} after {result.seconds:.1f} s" if result else "nothing new to compile"
             say(f"{self._done} of {self._total}:", f"{source.path}: {went}", colon=False)
         self._update()
 
     def _update(self) -> None:
-        if self._status is not None:
-            names = ", ".join(str(source.path) for source in self._under_way)
-            self._status.update(Text(escape_controls(f"{self._done} of {self._total} done; at {names}")))
+        names = ", ".join(str(source.path) for source in self._under_way)
+        self._line.update(f"{self._done} of {self._total} done; at {names}")
 
 
 def precompile(paths: Sequence[str], *, code_cache: str | None, jobs: int | None, as_json: bool) -> bool:

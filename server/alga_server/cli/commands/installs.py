@@ -12,6 +12,7 @@ from alga_common.text import counted, listed
 from ..lookups import find_extension, find_install, find_version
 from ..options import client, tenant_option
 from ..session import Session
+from ..warmup import ANSWER_S, warmup_text, warn_if_refused
 
 if TYPE_CHECKING:
     from alga_common.cli.page import Page
@@ -119,15 +120,18 @@ def install(
             "grants": list(grants),
             "config": dict(config),
         }
-        _, made = await admin.call("POST", "tenants", tenant, "installs", json=body)
+        _, made = await admin.call("POST", "tenants", tenant, "installs", json=body, answer_s=ANSWER_S)
         return made, sorted(set(version["capabilities"]) - set(made["providers"]))
 
-    made, withheld = session.ask(work)
+    made, withheld = session.ask(work, doing=f"Installing {extension}")
+    warn_if_refused(made["warmup"])
 
     def report(page: Page) -> None:
         page.line(f"Installed {made['extensionName']} {made['version']} for tenant {tenant}.")
         page.line(f"  install  {made['installId']}")
         page.line(f"  granted  {listed(made['grants'])}")
+        if text := warmup_text(made["warmup"]):
+            page.line(f"  compiled {text}")
         if withheld:
             page.line(f"  asks for {listed(withheld)}")
             page.line(

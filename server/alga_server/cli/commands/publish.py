@@ -12,6 +12,7 @@ from alga_common.text import listed, minute
 
 from ..options import client
 from ..session import Session
+from ..warmup import ANSWER_S, warmup_text, warn_if_refused
 
 if TYPE_CHECKING:
     from alga_common.cli.page import Page
@@ -24,7 +25,8 @@ _PUBLISH = """Publish an extension, so that tenants can install it.
 PATH is an extension's folder, of which manifest.json, dist/main.wasm, its source map (dist/main.wasm.map) and ui/ are
 packed, or a packed bundle (.tar.zst).
 A version never changes: publishing the same content again changes nothing, other content under the same version is
-refused.
+refused. The server has the runner compile it, so that no execution waits for that; a component takes seconds. If the
+runner cannot, the extension is published all the same, and the command shows why.
 
 \b
 Examples:
@@ -56,10 +58,11 @@ def publish(session: Session, *, path: Path, only_id: bool) -> None:
     archive: bytes = load("alga_server.cli.extension_files:read_archive")(path)
 
     async def work(admin: Admin) -> tuple[int, Any]:
-        return await admin.call("POST", "extensions", content=archive)
+        return await admin.call("POST", "extensions", content=archive, answer_s=ANSWER_S)
 
-    status, published = session.ask(work)
+    status, published = session.ask(work, doing=f"Publishing and compiling {path}")
     created = status == 201
+    warn_if_refused(published["warmup"])
 
     def report(page: Page) -> None:
         if only_id:
@@ -71,6 +74,8 @@ def publish(session: Session, *, path: Path, only_id: bool) -> None:
         page.line(f"  content hash  {published['contentHash']}")
         page.line(f"  capabilities  {listed(published['capabilities'])}")
         page.line(f"  endpoints     {len(published['endpoints'])}")
+        if text := warmup_text(published["warmup"]):
+            page.line(f"  compiled      {text}")
 
     session.answer({**published, "created": created}, report)
 

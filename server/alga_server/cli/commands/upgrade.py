@@ -11,6 +11,7 @@ from alga_common.text import counted, listed
 from ..lookups import find_extension, find_install, find_version
 from ..options import client, tenant_option
 from ..session import Session
+from ..warmup import ANSWER_S, warmup_text, warn_if_refused
 
 if TYPE_CHECKING:
     from alga_common.cli.page import Page
@@ -70,16 +71,19 @@ def upgrade(
             "disableMissingSchedules": disable_missing_schedules,
         }
         place = ("tenants", tenant, "installs", current["installId"])
-        _, changed = await admin.call("POST", *place, "upgrade", json=body)
+        _, changed = await admin.call("POST", *place, "upgrade", json=body, answer_s=ANSWER_S)
         version = find_version(await find_extension(admin, current["extensionId"]), changed["version"])
         return changed, sorted(set(version["capabilities"]) - set(changed["providers"]))
 
-    changed, withheld = session.ask(work)
+    changed, withheld = session.ask(work, doing=f"Upgrading {install}")
+    warn_if_refused(changed["warmup"])
     name = f"{changed['extensionName']} is at {changed['version']} for tenant {tenant}"
     was = changed["previousVersion"]
 
     def report(page: Page) -> None:
         page.line(f"{name} already." if was == changed["version"] else f"{name}; it was at {was}.")
+        if text := warmup_text(changed["warmup"]):
+            page.line(f"  compiled  {text}")
         if changed["schedulesRemapped"]:
             page.line(f"  {counted(changed['schedulesRemapped'], 'schedule')} went with it")
         for schedule in changed["schedulesDisabled"]:

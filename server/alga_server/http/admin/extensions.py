@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from anyio import to_thread
@@ -11,12 +12,12 @@ from starlette.requests import Request
 from alga_runner.models import EndpointInfo
 
 from ...catalog import extensions
-from ...catalog.extensions import Extension, Published
+from ...catalog.extensions import Extension
 from ...errors import NotFound
 from ..dependencies import ServicesDep
 from ..params import Id
 from ..responses import read_body
-from ..schemas import Instant, Output, refused
+from ..schemas import Instant, Output, WarmupShown, refused
 from .audit import note
 from .router import admin_router
 
@@ -37,6 +38,7 @@ class PublishedVersion(Output):
     content_hash: str
     capabilities: list[str]
     endpoints: list[EndpointInfo]
+    warmup: WarmupShown
 
 
 class ExtensionVersion(Output):
@@ -75,8 +77,8 @@ class ExtensionsListed(Output):
     responses={200: {"model": PublishedVersion}, **refused(400, 409, 413, 503)},
     openapi_extra={"requestBody": _ARCHIVE},
 )
-async def publish(request: Request, response: Response, services: ServicesDep) -> Published:
-    """Publish a packed bundle; 200 when the same content was published before."""
+async def publish(request: Request, response: Response, services: ServicesDep) -> dict[str, Any]:
+    """Publish a packed bundle, and have the runner load it; 200 when the same content was published before."""
     archive = await read_body(request, services.settings.max_bundle_bytes)
     bundle = await to_thread.run_sync(extensions.read_bundle, archive, limiter=services.unpacking)
     published = await services.database.write(lambda c: extensions.publish(c, bundle, services.clock.now()))
@@ -84,7 +86,8 @@ async def publish(request: Request, response: Response, services: ServicesDep) -
     if not published.created:
         await services.bundles.keep_version(published.version_id)
         response.status_code = 200
-    return published
+    warmup = await services.warmups.of_published(published.extension_id, published.content_hash)
+    return {**asdict(published), "warmup": warmup}
 
 
 @router.get("/extensions", response_model=ExtensionsListed)

@@ -19,7 +19,7 @@ from ...errors import BundleStoreUnavailable, ServerError, ValidationFailed
 from ...schedules.endpoint_ref import endpoints
 from ..dependencies import ServicesDep
 from ..params import UNKNOWN_ID, Id, TenantId, parse_uuid
-from ..schemas import Input, Instant, MissingEndpoint, Names, Output, Text, refused
+from ..schemas import Input, Instant, MissingEndpoint, Names, Output, Text, WarmupShown, refused
 from .audit import note
 from .router import INSTALL, INSTALLS, admin_router
 
@@ -86,7 +86,13 @@ class InstallShown(Output):
     updated_at: Instant
 
 
-class UpgradedInstall(InstallShown):
+class MadeInstall(InstallShown):
+    """An install that was just made."""
+
+    warmup: WarmupShown
+
+
+class UpgradedInstall(MadeInstall):
     """An install at another version, and the changes to its schedules and grants."""
 
     previous_version: str
@@ -102,12 +108,12 @@ class InstallsListed(Output):
 
 
 @router.post(
-    INSTALLS, status_code=201, response_model=InstallShown, responses=refused(400, 404, 409, 413, 503)
+    INSTALLS, status_code=201, response_model=MadeInstall, responses=refused(400, 404, 409, 413, 503)
 )
 async def create(
     request: Request, services: ServicesDep, tenant_id: TenantId, body: InstallInput
 ) -> dict[str, Any]:
-    """Install an extension, and put its bundle where a runner fetches it."""
+    """Install an extension, put its bundle where a runner fetches it, and have the runner load it."""
     note(request, extension_id=body.extension_id)
     if tenant_id == UNKNOWN_ID:
         raise ValidationFailed(field_errors={"tenantId": "Invalid tenantId"})
@@ -131,7 +137,7 @@ async def create(
     except BundleStoreUnavailable:
         await services.database.write(lambda c: installs.remove(c, tenant_id, install.install_id))
         raise
-    return members
+    return {**members, "warmup": await services.warmups.of_installed(placement_of(install))}
 
 
 @router.get(INSTALLS, response_model=InstallsListed)
@@ -224,8 +230,9 @@ async def upgrade(
             "schedules_disabled": upgraded.disabled,
         }
 
-    # Store the bundle before any execution at its version; if it cannot be written, nothing changes.
+    # Store and load the bundle before any execution at its version; if it cannot be stored, nothing changes.
     written = await services.bundles.bring(placement)
+    warmup = await services.warmups.of_installed(placement)
     try:
         members = await services.database.write(transaction)
     except ServerError:
@@ -237,7 +244,7 @@ async def upgrade(
     elif written:  # the install is at a higher version, and stays there
         await services.bundles.drop(placement)
     services.dispatcher.wake()
-    return members
+    return {**members, "warmup": warmup}
 
 
 def _members(connection: Connection, install: Install) -> dict[str, Any]:

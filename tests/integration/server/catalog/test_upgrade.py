@@ -212,6 +212,7 @@ async def test_the_same_version_is_no_change(install: Install) -> None:
 
     assert answer.status_code == 200
     assert answer.json() == before | {
+        "warmup": answer.json()["warmup"],
         "previousVersion": "1.0.0",
         "grantsEnded": [],
         "schedulesRemapped": 0,

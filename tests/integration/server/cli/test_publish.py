@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 
 from alga_runner.models import unpack
@@ -29,6 +30,52 @@ def test_publishing_again_changes_nothing_and_says_so(alga: Run, folder: Path) -
     assert done(alga("publish", str(folder))).startswith(
         f"{NAME} 1.0.0 was published before; nothing changed."
     )
+
+
+def with_warmup(**members: object) -> httpx.AsyncBaseTransport:
+    """A server that publishes, and whose runner answers so."""
+    warmup = {"status": "ready", "durationMs": 0, "code": None, "message": None, "hint": None, **members}
+    published = {"name": NAME, "version": "1.0.0", "extensionId": "e", "contentHash": "sha256:0"}
+    document = {**published, "versionId": "v", "capabilities": [], "endpoints": [], "warmup": warmup}
+    return httpx.MockTransport(lambda _: httpx.Response(201, json=document))
+
+
+def test_publishing_shows_how_long_the_runner_compiled(alga: Run, folder: Path) -> None:
+    shown = done(alga("publish", str(folder), transport=with_warmup(durationMs=11_240)))
+
+    assert "  compiled      ready on the runner, after 11.2 s\n" in shown
+
+
+def test_publishing_without_a_runner_succeeds_and_shows_why_it_is_not_compiled(
+    alga: Run, folder: Path
+) -> None:
+    transport = with_warmup(
+        status="unavailable", code="runner_unavailable", message="The runner cannot be reached"
+    )
+
+    shown = done(alga("publish", str(folder), transport=transport))
+
+    assert (
+        "  compiled      not yet; the first execution waits for it."
+        " The runner cannot be reached. (runner_unavailable)\n"
+    ) in shown
+
+
+def test_a_version_that_the_runner_refuses_is_published_with_a_warning(alga: Run, folder: Path) -> None:
+    transport = with_warmup(
+        status="refused", code="abi_marker_missing", message="It has no marker.", hint="Add it."
+    )
+
+    result = alga("publish", str(folder), "--id", transport=transport)
+
+    assert (result.exit_code, result.stdout) == (0, "e\n")
+    assert result.stderr == (
+        "warning: The runner cannot execute this version: It has no marker.\nhint: Add it.\n"
+    )
+
+
+def test_a_server_without_a_store_shows_nothing_of_compiling(alga: Run, folder: Path) -> None:
+    assert "compiled" not in done(alga("publish", str(folder)))
 
 
 def test_a_bundle_is_published_as_it_is(alga: Run, folder: Path, tmp_path: Path) -> None:
