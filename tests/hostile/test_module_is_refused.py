@@ -203,6 +203,47 @@ async def test_a_refusal_names_the_next_step(observe, parts: tuple[str, ...], hi
     assert (await refusal(observe, f"(module {' '.join(parts)})")).hint == hint
 
 
+COMMAND = '(func (export "_start"))'
+
+
+@pytest.mark.parametrize("parts", [(MARKER, HANDLE, MEMORY), (MEMORY,)])
+async def test_a_module_built_as_a_command_is_told_how_to_build_a_reactor(observe, parts: tuple[str, ...]):
+    error = await refusal(observe, f"(module {COMMAND} {' '.join(parts)})")
+
+    assert error.code == "export_missing"
+    assert "built as a command" in str(error)
+    assert "-mexec-model=reactor" in error.hint
+
+
+async def test_a_reactor_may_have_a_command_too(observe, guest_wat):
+    guest = guest_wat(module=f'{COMMAND} (func (export "_initialize"))')
+
+    assert (await observe(guest)).response is not None
+
+
+@pytest.mark.parametrize("parts", [(MARKER, HANDLE, MEMORY), (MEMORY,)])
+@pytest.mark.parametrize(
+    ("imported", "fragment"),
+    [
+        ('"env" "emscripten_memcpy_js"', "-sSTANDALONE_WASM"),
+        ('"env" "invoke_vi"', "-sSTANDALONE_WASM"),
+        ('"env" "__cxa_throw"', "-sSTANDALONE_WASM"),
+        ('"a" "b"', "-sSTANDALONE_WASM"),
+        ('"teavm" "currentTimeMillis"', "target WASI"),
+        ('"teavmMath" "sin"', "target WASI"),
+        ('"gojs" "runtime.wasmExit"', "GOOS=wasip1"),
+        ('"__wbindgen_placeholder__" "__wbindgen_throw"', "wasm-bindgen"),
+        ('"wbg" "__wbg_new"', "wasm-bindgen"),
+    ],
+)
+async def test_a_module_that_needs_javascript_is_told_how_to_build_without(
+    observe, imported: str, fragment: str, parts: tuple[str, ...]
+):
+    error = await refusal(observe, f"(module (import {imported} (func)) {' '.join(parts)})")
+
+    assert fragment in error.hint
+
+
 async def test_a_refusal_is_not_remembered(observe, guest_wat):
     await refusal(observe, b"")
 

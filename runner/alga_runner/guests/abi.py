@@ -17,6 +17,7 @@ from ..errors import (
     ExportMistyped,
     ImportMistyped,
     ImportUnknown,
+    ModuleError,
 )
 
 HANDLE = "alga_handle"
@@ -42,6 +43,31 @@ MAX_MISSING = 100
 """Weak imports of a module that the host may lack."""
 
 _MARKER = re.compile(r"alga_abi_v\d+")
+_COMMAND = "_start"
+_BUILD_REACTOR = (
+    "Build a reactor: -mexec-model=reactor for wasi-sdk and zig, -buildmode=c-shared for Go,"
+    ' crate-type = ["cdylib"] for Rust.'
+)
+_TOOLCHAINS = (
+    (
+        re.compile(r"env (_?emscripten_|invoke_|__cxa_|_embind_|__syscall_|_tzset_js)|[a-z] [a-zA-Z]{1,2}$"),
+        "The module is built for Emscripten's JavaScript: build it with -sSTANDALONE_WASM --no-entry.",
+    ),
+    (
+        re.compile(r"teavm"),
+        "The module is built for TeaVM's JavaScript: build it for TeaVM's target WASI.",
+    ),
+    (
+        re.compile(r"(go|gojs) "),
+        "The module is built for Go's JavaScript: build it with GOOS=wasip1 and -buildmode=c-shared.",
+    ),
+    (
+        re.compile(r"(__wbindgen_|wbg )"),
+        "The module is built for wasm-bindgen's JavaScript: turn off the features of crates that need it, such as js.",
+    ),
+)
+"""Imports that give away a toolchain whose output needs JavaScript around it, and what to do instead."""
+
 _REQUIRED = {MARKER: Signature(), HANDLE: Signature("i")}
 _OPTIONAL = {INITIALIZE: Signature()}
 
@@ -92,8 +118,26 @@ def is_weak(module: str) -> bool:
 
 def check_module(module: Module, known: Mapping[tuple[str, str], Import]) -> None:
     """Raise the ``ModuleError`` that describes why ``module`` is no guest of ABI v1, unless it is one."""
-    _check_marker(module)
+    try:
+        _check(module, known)
+    except ModuleError as error:
+        error.hint = _toolchain_hint(module) or error.hint
+        raise
+
+
+def _toolchain_hint(module: Module) -> str | None:
+    names = [f"{imported.module} {imported.name}" for imported in module.imports[:_MAX_EXPORTS_COMPARED]]
+    return next((hint for sign, hint in _TOOLCHAINS if any(map(sign.match, names))), None)
+
+
+def _check(module: Module, known: Mapping[tuple[str, str], Import]) -> None:
     exports = {export.name: export for export in module.exports}
+    if _COMMAND in exports and INITIALIZE not in exports:
+        raise ExportMissing(
+            f"The module was built as a command, to run once: it exports {_COMMAND}, and no {INITIALIZE}.",
+            hint=_BUILD_REACTOR,
+        )
+    _check_marker(module)
     for name, signature in _REQUIRED.items():
         if name not in exports:
             raise ExportMissing(
