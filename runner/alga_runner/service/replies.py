@@ -64,7 +64,7 @@ def failed_reply(status: int, error: str, log_tail: str | None = None) -> Answer
 
 def error_reply(error: AlgaError, request: ExecuteRequest, log_tail: str | None = None) -> Answer:
     """The reply for an execution that ended with ``error``; with ``log_tail`` unless that is ``None``."""
-    sentence = _with_stack(error)
+    sentence = _explained(error)
     coded = f"{error.code}: {sentence}"
     status = 500
     match error:
@@ -78,8 +78,6 @@ def error_reply(error: AlgaError, request: ExecuteRequest, log_tail: str | None 
             text = f"engine_init_failed: {coded}"
         case SecretDecryptFailed():
             text = "secret_decrypt_failed"
-        case ModuleError():
-            text = f"execute_failed: {coded} {error.hint}"
         case BodyNotBase64():
             text = f"execute_failed: invalid body base64: {sentence}"
         case _:
@@ -99,8 +97,11 @@ def log_tail(lines: Sequence[LogLine], limit: int) -> str:
     return utf8_tail("\n".join(reversed(tail)), limit)
 
 
-def _with_stack(error: AlgaError) -> str:
-    """The error's sentence, then the guest's stack if it had one."""
+def _explained(error: AlgaError) -> str:
+    """The error's sentence; for a module or an execution the hint, too, and the guest's stack if it had one."""
+    parts = [error.sentence()]
+    if isinstance(error, ModuleError | ExecutionError):
+        parts.append(error.hint)
     if isinstance(error, ExecutionError) and error.frames:
-        return f"{error.sentence()} Stack: {stack_line(error.frames)}"
-    return error.sentence()
+        parts.append(f"Stack: {stack_line(error.frames)}")
+    return " ".join(parts)

@@ -293,6 +293,7 @@ async def test_a_stack_stands_at_the_end_behind_whose_it_was(execute, publish) -
     assert failed(response, 500) == (
         "execute_failed: guest_trap: The guest trapped: it divided an integer by zero."
         " (extension ext, version v1, handler POST /go, request id request-1)"
+        " Read the stack: it leads to the line that trapped."
         " Stack: total (divide.h:4:16) < alga_handle (crash.c:50:13)"
     )
 
@@ -344,6 +345,15 @@ async def test_a_request_of_the_runner_s_own_models_is_understood(client, header
             {"wasm": world_component("", handler_type=FunctionType())},
             "export_mistyped",
             "Build it for the world runner",
+        ),
+        (
+            {
+                "wasm": world_component(
+                    "(call $scheduler.forget) (unreachable)", {"scheduler forget": FunctionType()}
+                )
+            },
+            "host_function_missing",
+            "`alga-runner inspect` lists",
         ),
     ],
 )

@@ -45,19 +45,48 @@ _TRAPS = (
 )
 """Words of wasmtime's text, the name of the trap's code, and the sentence for it."""
 
-_LIMITS: tuple[tuple[str, type[AlgaError], str], ...] = (
+_LINK = "Link its modules into one before it becomes a component."
+
+_LIMITS: tuple[tuple[str, type[AlgaError], str, str | None], ...] = (
     (
         "fuel allocated for hostcalls",
         MessageLimit,
         "The guest passed more across its border in one call than the host takes: about 2.6 MB of bytes",
+        "Pass it in several calls.",
     ),
-    ("memory minimum size", MemoryLimit, "The guest cannot start within its memory limit"),
-    ("table minimum size", TableLimit, "The guest cannot start within its limit on tables"),
-    ("resource limit exceeded: table", TableLimit, "The guest cannot start within its limit on tables"),
-    ("resource limit exceeded: memor", MemoryLimit, "The guest has more memories than it may"),
-    ("resource limit exceeded: instance", ResourceLimit, "The guest has more core instances than it may"),
-    ("handle limit exceeded", ResourceLimit, "The guest holds more handles of resources than it may"),
+    ("memory minimum size", MemoryLimit, "The guest cannot start within its memory limit", None),
+    (
+        "table minimum size",
+        TableLimit,
+        "The guest cannot start within its limit on tables",
+        None,
+    ),
+    (
+        "resource limit exceeded: table",
+        TableLimit,
+        "The guest has more tables than it may",
+        _LINK,
+    ),
+    (
+        "resource limit exceeded: memor",
+        MemoryLimit,
+        "The guest has more memories than it may",
+        _LINK,
+    ),
+    (
+        "resource limit exceeded: instance",
+        ResourceLimit,
+        "The guest has more core instances than it may",
+        _LINK,
+    ),
+    (
+        "handle limit exceeded",
+        ResourceLimit,
+        "The guest holds more handles of resources than it may",
+        None,
+    ),
 )
+"""Words of wasmtime's text, the error, its sentence, and a hint that is better than that of its code."""
 
 _BREACHES = (
     "realloc return",
@@ -102,9 +131,9 @@ def take_failure(error: int) -> AlgaError:
                     hint="Look for unbounded recursion.",
                 )
             return GuestTrap(f"The guest trapped: {sentence}.", trap_code=code, frames=frames)
-    for words, kind, sentence in _LIMITS:
+    for words, kind, sentence, hint in _LIMITS:
         if words in cause:
-            return kind(f"{sentence} ({reason}).")
+            return kind(f"{sentence} ({reason}).", hint=hint)
     if any(words in cause for words in _BREACHES):
         return _breach(reason)
     if frames:

@@ -157,10 +157,10 @@ def doubled(times: int) -> str:
             id="a thousand in inner components",
         ),
         pytest.param(
-            MODULE.format("(table 1 funcref)" * 9, INSTANCE), TableLimit, "limit on tables", id="nine tables"
+            MODULE.format("(table 1 funcref)" * 9, INSTANCE), TableLimit, "more tables", id="nine tables"
         ),
         pytest.param(
-            MODULE.format("(table 1 funcref)", INSTANCE * 9), TableLimit, "limit on tables", id="one in nine"
+            MODULE.format("(table 1 funcref)", INSTANCE * 9), TableLimit, "more tables", id="one in nine"
         ),
         pytest.param(MODULE.format("", INSTANCE * 33), ResourceLimit, "more core instances", id="33"),
         pytest.param(MODULE.format("", INSTANCE * 40), ResourceLimit, "more core instances", id="40"),
