@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alga_runner.bundles import read_bundle
-from alga_runner.engine import Module, ModuleLoader
+from alga_runner.engine import Component, Module, ModuleLoader
 from alga_runner.errors import AdminRefused, BundleNotFound, DeadlineExceeded, ExtensionNotAvailable
 from alga_runner.models import ExecuteRequest, pack
 from alga_runner.settings import Settings
@@ -175,9 +175,9 @@ async def test_a_shared_runner_loads_a_module_once(monkeypatch: pytest.MonkeyPat
     loaded: list[bytes] = []
     load = ModuleLoader.load
 
-    async def counted(loader: ModuleLoader, wasm: bytes, owner: str) -> Module:
+    async def counted(loader: ModuleLoader, wasm: bytes, owner: str, digest: str) -> Module | Component:
         loaded.append(wasm)
-        return await load(loader, wasm, owner)
+        return await load(loader, wasm, owner, digest)
 
     monkeypatch.setattr(ModuleLoader, "load", counted)
     async with SharedRunner() as shared:
