@@ -12,7 +12,6 @@ from pydantic_core import to_json
 from alga_common.fair_limiter import FairLimiter, share
 
 from ..errors import AlgaError, BundleError, ModuleError, NoHandler, Overloaded
-from ..hints import HINTS
 from ..models import WarmupRequest
 from ..runner import Runner
 from ..settings import Settings
@@ -86,7 +85,7 @@ class Warmup:
                 422 if is_its_own else 503,
                 error.code,
                 error.at(extension=extension).sentence(),
-                hint=error.hint or HINTS.get(error.code),
+                hint=error.hint,
             ) from None
         finally:
             self._limiter.release(tenant)
