@@ -58,8 +58,10 @@ class CompileBounds:
     concurrent: int = 3
 
     def quick(self) -> CompileBounds:
-        """The bounds of a short first try."""
-        return replace(self, cpu_s=min(self.cpu_s, QUICK_CPU_S), wall_s=min(self.wall_s, QUICK_WALL_S))
+        """The bounds of a short first try; these, if they allow no more."""
+        if self.cpu_s <= QUICK_CPU_S:
+            return self
+        return replace(self, cpu_s=QUICK_CPU_S, wall_s=min(self.wall_s, QUICK_WALL_S))
 
 
 READ_BOUNDS = CompileBounds(cpu_s=10.0, wall_s=30.0, memory_bytes=256 * _MIB, concurrent=2)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from time import monotonic, perf_counter
 
 import anyio.to_thread
 
 from ...debuginfo import LineTable
-from ...errors import AlgaError, CodeCacheUnusable, CompilationError, EngineUnavailable
+from ...errors import (
+    AlgaError,
+    CodeCacheUnusable,
+    CompilationError,
+    CompileCrash,
+    CompileMemory,
+    CompileTimeout,
+    EngineUnavailable,
+)
 from ...telemetry import Telemetry
 from ..component.component import Component, is_component
 from ..context import engine_context
@@ -28,6 +37,9 @@ FAILURE_KEPT_S = 60.0
 """How long a module whose compilation failed is refused without another attempt, which would keep a core busy."""
 
 _MAX_FAILURES = 1_000
+_MAX_KEPT_TEXT = 1_000
+
+_KEPT_FAILURES = {kind.code: kind for kind in (CompileTimeout, CompileMemory, CompileCrash)}
 
 MAX_POOLED_BYTES = 16 * 1024 * 1024
 """Code of a component that is loaded for the pool, too.
@@ -108,6 +120,7 @@ class ModuleLoader:
             # The process that had the lock before may have stored it.
             if (module := await self._cache.find(name)) is not None:
                 return Obtained(module, from_cache=True, cached=True)
+            await self._require_no_failure_elsewhere(name)
             module, cached = await self._compile(name, wasm, owner, lock)
             return Obtained(module, from_cache=False, cached=cached)
 
@@ -158,13 +171,34 @@ class ModuleLoader:
         except AlgaError as error:
             status = error.code
             if isinstance(error, CompilationError):
-                self._remember(name, error)
+                await self._remember(name, error)
             raise
         finally:
             self._telemetry.compilation(status, perf_counter() - started, name)
 
-    def _remember(self, name: str, failure: CompilationError) -> None:
-        self._failures[name] = (self._clock() + FAILURE_KEPT_S, failure)
+    async def _remember(self, name: str, failure: CompilationError) -> None:
+        """Refuse the module for a while, in every process that has the cache."""
+        until = self._clock() + FAILURE_KEPT_S
+        self._keep(name, until, failure)
+        kept = {"until": until, "bounds": astuple(self._bounds), "code": failure.code}
+        document = kept | {"message": str(failure)[:_MAX_KEPT_TEXT], "hint": failure.hint[:_MAX_KEPT_TEXT]}
+        await self._cache.store_refusal(name, json.dumps(document).encode())
+
+    async def _require_no_failure_elsewhere(self, name: str) -> None:
+        """Raise the failure of another process within the same bounds, whose clock is the same: the machine's."""
+        document = await self._cache.find_refusal(name)
+        if document is None:
+            return
+        with suppress(ValueError, KeyError, TypeError):  # a process of another version wrote it
+            kept = json.loads(document)
+            kind, until = _KEPT_FAILURES[kept["code"]], float(kept["until"])
+            recent = 0 < until - self._clock() <= FAILURE_KEPT_S  # else it is old, or of before a restart
+            if recent and kept["bounds"] == list(astuple(self._bounds)):
+                self._keep(name, until, kind(str(kept["message"]), hint=str(kept["hint"])))
+        self._require_no_failure(name)
+
+    def _keep(self, name: str, until: float, failure: CompilationError) -> None:
+        self._failures[name] = (until, failure)
         if len(self._failures) > _MAX_FAILURES:
             self._failures.popitem(last=False)
 

@@ -16,8 +16,14 @@ from ...telemetry import Telemetry
 from ..component.component import Component
 from ..module import Module
 from .code_cache import CodeCache, Discarded
+from .code_seal import SEAL_BYTES
 from .compiler import CompiledCode
 from .file_lock import FileLock
+
+MAX_REFUSAL_BYTES = 8 * 1024
+
+_REFUSAL = "-refusal"
+"""Ends the names of entries that hold a reason in place of code."""
 
 _LOOK_AGAIN_S = 0.02
 """How often this process checks whether another has finished compiling the module that both need."""
@@ -98,6 +104,17 @@ class ModuleCache:
         """
         return await anyio.to_thread.run_sync(self._store, name, lock, code)
 
+    async def find_refusal(self, name: str) -> bytes | None:
+        """What ``store_refusal`` stored for ``name``, in this process or another."""
+        cache = await self._opened()
+        return None if cache is None else await anyio.to_thread.run_sync(self._find_refusal, cache, name)
+
+    async def store_refusal(self, name: str, document: bytes) -> None:
+        """Keep why the module ``name`` has no code, in place of an earlier reason. Without a cache nothing is kept."""
+        cache = await self._opened()
+        if cache is not None:
+            await anyio.to_thread.run_sync(self._store_refusal, cache, name, document)
+
     async def _opened(self) -> CodeCache | None:
         async with self._opening:
             folder, self._folder = self._folder, None
@@ -126,6 +143,34 @@ class ModuleCache:
             return None, str(error)
         finally:
             os.close(entry)
+
+    def _find_refusal(self, cache: CodeCache, name: str) -> bytes | None:
+        try:
+            entry = cache.find(name + _REFUSAL)
+        except (Discarded, OSError):  # removed, or it will be reported when code is stored
+            return None
+        if entry is None:
+            return None
+        try:
+            size = os.fstat(entry).st_size - SEAL_BYTES
+            return os.pread(entry, min(size, MAX_REFUSAL_BYTES), 0)
+        finally:
+            os.close(entry)
+
+    def _store_refusal(self, cache: CodeCache, name: str, document: bytes) -> None:
+        file = os.memfd_create("alga-runner-refusal")
+        lock: FileLock | None = None
+        try:
+            os.write(file, document[:MAX_REFUSAL_BYTES])
+            lock = cache.lock(name + _REFUSAL)
+            if lock.attempt():
+                cache.store(name + _REFUSAL, lock, file)
+        except OSError as error:
+            self._note("stored in", error)
+        finally:
+            if lock is not None:
+                lock.release()
+            os.close(file)
 
     async def _lock(self, name: str) -> FileLock | None:
         cache = await self._opened()

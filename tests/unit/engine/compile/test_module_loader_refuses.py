@@ -21,8 +21,10 @@ from tests.support.module_loader import (
     entries,
     module,
     names,
+    only_entry,
     open_to_others,
     remove,
+    rewrite,
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("jobs")]
@@ -138,6 +140,70 @@ async def test_a_module_that_took_too_much_is_refused_immediately_for_a_while(
                 await loading.load(slow_module(500))
 
     assert loading.compilations == {"compile_timeout": 2}
+
+
+async def test_a_module_that_took_too_much_is_refused_by_other_processes_for_as_long(
+    opened: Open, slow_module: Callable[[int], bytes]
+) -> None:
+    now = [0.0]
+    bounds = CompileBounds(cpu_s=0.05)
+    async with opened(bounds=bounds) as first:
+        with pytest.raises(CompileTimeout) as raised:
+            await first.load(slow_module(500))
+    async with opened(bounds=bounds, clock=lambda: now[0]) as second:
+        for now[0] in (1.0, 59.0, 61.0):
+            with pytest.raises(CompileTimeout) as again:
+                await second.load(slow_module(500))
+
+    assert (str(again.value), again.value.hint) == (str(raised.value), raised.value.hint)
+    assert second.compilations == {"compile_timeout": 1}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "clock_s"),
+    [
+        pytest.param(CompileBounds(cpu_s=0.06), 0.0, id="within other bounds"),
+        pytest.param(CompileBounds(cpu_s=0.05), -100.0, id="before the machine was restarted"),
+    ],
+)
+async def test_a_refusal_does_not_count_that_was_made(
+    opened: Open, slow_module: Callable[[int], bytes], bounds: CompileBounds, clock_s: float
+) -> None:
+    async with opened(bounds=CompileBounds(cpu_s=0.05)) as first:
+        with pytest.raises(CompileTimeout):
+            await first.load(slow_module(500))
+
+    async with opened(bounds=bounds, clock=lambda: clock_s) as second:
+        with pytest.raises(CompileTimeout):
+            await second.load(slow_module(500))
+
+    assert second.compilations == {"compile_timeout": 1}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"code": "compile_timeout", "until": 9}'])
+async def test_a_refusal_that_this_cache_did_not_seal_does_not_count(
+    opened: Open, folder: Path, slow_module: Callable[[int], bytes], content: bytes
+) -> None:
+    bounds = CompileBounds(cpu_s=0.05)
+    async with opened(bounds=bounds) as first:
+        with pytest.raises(CompileTimeout):
+            await first.load(slow_module(500))
+    rewrite(only_entry(folder), content)
+
+    async with opened(bounds=bounds) as second:
+        with pytest.raises(CompileTimeout):
+            await second.load(slow_module(500))
+
+    assert second.compilations == {"compile_timeout": 1}
+
+
+@pytest.mark.parametrize("document", [b"", b"{}", b"\xff", b'{"code": "guest_trap"}', b"[]"])
+async def test_a_refusal_of_another_form_does_not_count(opened: Open, document: bytes) -> None:
+    async with opened() as loading:
+        await loading.loader.open_cache()
+        await loading.loader._cache.store_refusal(loading.loader._name(module(), ""), document)
+
+        assert (await loading.load(module())).exports
 
 
 async def test_a_module_that_took_too_much_keeps_no_other_from_loading(
