@@ -1,11 +1,14 @@
 """Function names as their authors wrote them.
 
-C, AssemblyScript and Zig write those into the module, and the linker demangles C++'s. Rust's stay mangled.
+C, AssemblyScript and Zig write those into the module, and the linker demangles C++'s. Rust's stay mangled, in one of two
+schemes.
 """
 
 from __future__ import annotations
 
 import re
+
+from . import rust_v0
 
 _HASH = re.compile(r"::h[0-9a-f]{16}$")
 _ESCAPES = {
@@ -23,7 +26,9 @@ _ESCAPED = re.compile(r"\$(?:SP|BP|RF|LT|GT|LP|RP|C)\$|\$u[0-9a-f]{1,6}\$|\.\.")
 
 
 def readable(name: str) -> str:
-    """``name``, demangled if it is one of Rust's (its legacy scheme), without the hash at its end."""
+    """``name``, demangled if it is one of Rust's, without the hashes that tell crates and instances apart."""
+    if name.startswith("_R"):
+        return rust_v0.demangled(name) or name
     if name.startswith("_ZN") and (plain := _nested(name)) is not None:
         name = plain
     return _HASH.sub("", name)
