@@ -7,7 +7,7 @@ use crate::{Answer, ExecuteRequest, HostBindings, abi, codec};
 /// Read the request, have `handler` answer it, respond.
 pub fn serve(request_length: usize, handler: fn(&ExecuteRequest, &HostBindings) -> Answer) {
     panic::set_hook(Box::new(|panic| {
-        let text = panic.to_string();
+        let text = panic.to_string().replacen('\n', " ", 1); // after the place
         // SAFETY: the host reads the text, and ends the execution.
         unsafe { abi::fail(text.as_ptr(), text.len()) }
     }));
