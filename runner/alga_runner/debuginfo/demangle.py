@@ -1,7 +1,7 @@
 """Function names as their authors wrote them.
 
-C, AssemblyScript and Zig write those into the module, and the linker demangles C++'s. Rust's stay mangled, in one of two
-schemes.
+C, AssemblyScript and Zig write those into the module, and the linker demangles C++'s. Rust's stay mangled, in one of
+two schemes.
 """
 
 from __future__ import annotations
