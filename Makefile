@@ -142,7 +142,8 @@ lock: ## Recompile the locks from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(LOCK) --upgrade pyproject.toml --extra build --extra dev --extra postgres -o requirements/newest.txt
 
 .PHONY: docs
-docs: setup-dev ## Rewrite the tables in docs/ that derive from the code
+docs: setup-dev ## Rewrite the guest ABI's schema, and the tables in docs/ and guest-abi/, from the code
+	@$(BIN)/python -B guest-abi/schema/generate.py
 	@$(BIN)/python scripts/docs_tables.py
 
 .PHONY: clean

@@ -7,33 +7,16 @@ from typing import Any
 from pydantic import Field
 
 from ..models._base import CamelModel
+from ..models.guest_documents import ContextInfo
 from .operation import Execution, NoInput, Operation
 
 CAPABILITY = "cap:context.read"
 
 
-class ContextInfo(CamelModel):
-    """The execution's context; a member that has no value is absent."""
-
-    request_id: str | None = None
-    tenant_id: str
-    extension_id: str
-    install_id: str | None = None
-    version_id: str | None = None
-    config: dict[str, str] = Field(default_factory=dict)
-    trigger: str | None = None
-    schedule_id: str | None = None
-    nominal_time: str | None = None
-    schedule_name: str | None = None
-    schedule_timezone: str | None = None
-    attempt: int | None = None
-    started_at: str | None = None
-
-
 class CurrentContext(CamelModel):
     """What a request for the context answers."""
 
-    context: ContextInfo
+    context: ContextInfo = Field(description="that of the request")
 
 
 _MEMBERS = set(ContextInfo.model_fields)

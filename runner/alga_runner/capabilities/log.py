@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from ..models._base import CamelModel
+from ..models.members import Text
 from .operation import Execution, NoOutput, Operation
 
 CAPABILITY = "cap:log.emit"
@@ -14,10 +17,10 @@ LEVELS = ("debug", "info", "warn", "error")
 
 
 class LogEntry(CamelModel):
-    """One line to log; a level that is not known counts as ``info``."""
+    """One line to log."""
 
-    level: str
-    message: str
+    level: Text = Field(description="`debug`, `info`, `warn` or `error`; any other counts as `info`")
+    message: str = Field(description="a long one is cut")
 
 
 async def _emit(execution: Execution, entry: LogEntry) -> NoOutput:

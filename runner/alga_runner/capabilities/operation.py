@@ -23,11 +23,14 @@ RECORDED_BYTES = 1024 * 1024
 
 
 class NoInput(CamelModel):
-    """The input of an operation without members; ``nil`` does for it."""
+    """The input of an operation that needs none: an empty map.
+
+    ``nil`` does for it.
+    """
 
 
 class NoOutput(CamelModel):
-    """The output of an operation that has nothing to say but that it was done."""
+    """The output of an operation that has nothing to say but that it was done: an empty map."""
 
 
 @dataclass(slots=True)

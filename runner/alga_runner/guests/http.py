@@ -14,11 +14,11 @@ from alga_common.http.semantics import STATUSES, is_header_name, may_have_body
 
 from ..errors import AlgaError, InvalidResponse, RequestInvalid
 from ..models import ExecuteRequest, ExecuteResponse, ExecutionContext, HttpCall
+from ..models.guest_documents import MAX_RESPONSE_HEADERS
 from ..models.members import MAX_URL, whole
 from . import messages
 
 _FORBIDDEN_IN_VALUE = re.compile(r"[\0\r\n]")
-_MAX_HEADERS = 256
 
 _CONTEXT_FIELDS = [field for field in ExecutionContext.model_fields if field != "content_hash"]
 _context_values = itemgetter(*_CONTEXT_FIELDS)
@@ -172,7 +172,7 @@ def _plain_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
         return None
     body = response.body if isinstance(response.body, bytes) else None
     listed = response.headers if isinstance(response.headers, list) else ()
-    if response.status not in STATUSES or len(listed) > min(_MAX_HEADERS, max_items - 2):
+    if response.status not in STATUSES or len(listed) > min(MAX_RESPONSE_HEADERS, max_items - 2):
         return None
     headers: dict[str, str] = {}
     for header in listed:
@@ -259,9 +259,9 @@ def _headers(listed: object) -> list[tuple[str, str]]:
         raise InvalidResponse(
             f"The headers of the guest's response are {messages.kind(listed)}, not an array of {{name, value}}."
         )
-    if len(listed) > _MAX_HEADERS:
+    if len(listed) > MAX_RESPONSE_HEADERS:
         raise InvalidResponse(
-            f"The guest's response has {len(listed)} headers; at most {_MAX_HEADERS} are allowed."
+            f"The guest's response has {len(listed)} headers; at most {MAX_RESPONSE_HEADERS} are allowed."
         )
     pairs: list[tuple[str, str]] = []
     for position, header in enumerate(listed):

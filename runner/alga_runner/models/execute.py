@@ -15,7 +15,7 @@ from alga_common.wire import is_tenant_id
 
 from ..errors import BodyNotBase64
 from ._base import WireModel
-from .members import MAX_MEMBERS, MAX_URL, ScheduleId, Text, TextMap, UtcTime
+from .members import MAX_MEMBERS, MAX_URL, Counter, ScheduleId, Text, TextMap, UtcTime
 from .secret_envelope import SecretEnvelope
 
 
@@ -59,7 +59,7 @@ class ExecutionContext(WireModel):
     nominal_time: UtcTime | None = None
     schedule_name: Text | None = None
     schedule_timezone: Text | None = None
-    attempt: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    attempt: Counter | None = None
     started_at: UtcTime | None = None
 
 

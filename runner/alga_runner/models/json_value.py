@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from alga_common.text import is_unicode, replace_surrogates
@@ -97,8 +97,11 @@ def _check(value: Any) -> Any:
     return value
 
 
-JsonValue = Annotated[Any, AfterValidator(_check)]
+JSON_SCHEMA = {"$comment": "any JSON value"}
+"""In a JSON schema: a value of any form, which ``guest-abi/schema`` describes."""
+
+JsonValue = Annotated[Any, AfterValidator(_check), WithJsonSchema(JSON_SCHEMA)]
 """A payload of a request: refused with ``json_fault``."""
 
-ReadableJson = Annotated[Any, AfterValidator(readable)]
+ReadableJson = Annotated[Any, AfterValidator(readable), WithJsonSchema(JSON_SCHEMA)]
 """A payload of an answer: read as ``readable`` makes it."""

@@ -41,8 +41,8 @@ Text = Annotated[str, Field(max_length=MAX_TEXT)]
 
 CutText = Annotated[
     str,
-    BeforeValidator(lambda text: text[:MAX_TEXT] if isinstance(text, str) else text),
     Field(max_length=MAX_TEXT),
+    BeforeValidator(lambda text: text[:MAX_TEXT] if isinstance(text, str) else text),
 ]
 """Text of an answer, of any length in its source; the end is cut off."""
 
@@ -50,10 +50,15 @@ TextMap = Annotated[dict[Text, Text], Field(max_length=MAX_MEMBERS)]
 
 ScheduleId = Annotated[str, Field(max_length=MAX_SCHEDULE_ID)]
 
-Whole = Annotated[int, BeforeValidator(whole), Field(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
+FROM_FLOAT = BeforeValidator(whole)
+
+Whole = Annotated[int, Field(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER), FROM_FLOAT]
 """A whole number that JSON holds without loss; a float with an integral value counts as one."""
 
-Counter = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**31 - 1)]
+Natural = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER), FROM_FLOAT]
+
+Counter = Annotated[int, Field(ge=1, le=2**31 - 1), FROM_FLOAT]
+"""Counts from 1."""
 
 UtcTime = Annotated[str, Field(max_length=64), AfterValidator(_utc)]
 """An instant, written in UTC with milliseconds and ``Z``; it may arrive with any offset."""

@@ -54,14 +54,16 @@ def everything(root: type[ServerError]) -> set[type[ServerError]]:
     return {root}.union(*(everything(child) for child in root.__subclasses__()))
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted([*DOCS.glob("*.md"), *(ROOT / "guest-abi").glob("*.md")]), ids=lambda path: path.name
+)
 def test_the_tables_in_a_document_are_those_of_the_code(path: Path) -> None:
     document = path.read_text()
 
     assert script("docs_tables").rendered(document) == document, "run `make docs`"
 
 
-@pytest.mark.parametrize("path", ["docs/settings.md", "docs/capabilities.md"])
+@pytest.mark.parametrize("path", ["docs/settings.md", "docs/capabilities.md", "guest-abi/ABI.md"])
 def test_a_document_of_settings_or_operations_has_a_table(path: str) -> None:
     assert "<!-- table: " in text(path)
 
