@@ -73,7 +73,7 @@ def messages() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:alga:guest-abi:v1:messages",
         "title": "Messages of guest ABI v1",
-        "description": "MessagePack documents, written in JSON as README.md says. Unknown members are ignored.",
+        "description": "MessagePack documents, in the JSON form of README.md. Unknown members are ignored.",
         "$defs": dict(sorted(definitions.items())),
     }
 
@@ -119,7 +119,7 @@ def _operation(operation: Operation[Any, Any]) -> dict[str, Any]:
 
 
 def _default(setting: str) -> int:
-    """A host's default: what a setting is unless an operator says otherwise."""
+    """A host's default: what a setting is unless an operator chooses."""
     value: int = Settings.model_fields[setting].default
     return value
 

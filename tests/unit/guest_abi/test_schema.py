@@ -1,4 +1,4 @@
-"""The schema is what the models say, and says the same as the vectors and the host."""
+"""The schema is that of the models, and agrees with the vectors and the host."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_what_is_no_response_is_not_valid(vectors: Vectors) -> None:
                 if fault("Response", vector) is None:
                     taken.append(vector["name"])
             except (BrokenFraming, HostCallError):
-                pass  # against a rule of every document, which no schema says
+                pass  # against a rule of every document, for which a schema has no words
 
     assert taken == []
 
