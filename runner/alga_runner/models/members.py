@@ -1,4 +1,4 @@
-"""Types that members of documents share, each with its range or its limit (guest ABI, "Members")."""
+"""Types that members of documents share, each with its range or its limit (guest ABI, "Messages")."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from alga_runner import capabilities
-from alga_runner.errors import BrokenFraming, HostCallError
+from alga_runner.capabilities.gate import _envelope
+from alga_runner.errors import BrokenFraming, HostCallCode, HostCallError
 from alga_runner.guests import http, messages
 from alga_runner.guests.component_world import BINDINGS
 from alga_runner.guests.core import core_imports
@@ -213,6 +214,17 @@ def fault(definition: str, vector: dict[str, Any]) -> str | None:
 )
 def test_the_host_writes_and_reads_the_members_of_the_schema(struct: type[Struct], definition: str) -> None:
     assert {field.encode_name for field in fields(struct)} == members(definition).keys()
+
+
+def test_the_gate_writes_the_members_of_an_error() -> None:
+    error = HostCallError(
+        HostCallCode.RATE_LIMITED, "Later.", field_errors={"cron": "Too often"}, retry_after_ms=1
+    )
+
+    reply = _envelope(error)
+
+    assert reply["err"].keys() == members("ErrorInfo").keys()
+    assert validator("ErrReply").is_valid(reply)
 
 
 def test_the_models_that_are_not_run_refuse_what_the_schema_refuses() -> None:

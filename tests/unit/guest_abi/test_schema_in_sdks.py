@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from alga_runner.guests.component_values import camel
-from tests.support.schema import DEFINITIONS, members
+from tests.support.schema import DEFINITIONS, INDEX, members
 from tests.support.wit import read_world
 
 GUEST_ABI = Path(__file__).parents[3] / "guest-abi"
 WORLD = read_world()
 
 POLICIES = {"missedRuns", "missedWindowSeconds", "maxAttempts", "retryDelaySeconds", "retryFactor"}
+
+CODES = INDEX["codes"]
 
 OF_CORE_MODULES: dict[str, set[str]] = {
     "ContextInfo": {
@@ -188,7 +190,58 @@ def test_the_assemblyscript_sdk_sets_every_member_of_an_update() -> None:
 def test_the_assemblyscript_sdk_knows_every_code() -> None:
     source = (GUEST_ABI / "assemblyscript/assembly/reply.ts").read_text("utf-8")
     known = re.search(r"KNOWN_CODES[^=]*= \[(.*?)\]", source, re.DOTALL)
-    codes = DEFINITIONS["ErrorInfo"]["properties"]["code"]["anyOf"][0]["enum"]
 
     assert known is not None
-    assert re.findall(r'"([a-z-]+)"', known[1]) == codes
+    assert re.findall(r'"([a-z-]+)"', known[1]) == CODES
+
+
+# ---- Rust
+
+
+def rust_structs() -> dict[str, dict[str, bool]]:
+    """By name the members of the SDK's structs in camelCase, each with whether it always has a value."""
+    folder = GUEST_ABI / "rust" / "src"
+    source = "".join((folder / name).read_text("utf-8") for name in ("error.rs", "http.rs", "schedule.rs"))
+    return {
+        name: {
+            camel(member.replace("_", "-")): not of.startswith(("Option<", "Change<"))
+            for member, of in re.findall(r"^    pub (\w+): (.+),$", body, re.MULTILINE)
+        }
+        for name, body in re.findall(r"^pub struct (\w+) \{\n(.*?)^\}", source, re.MULTILINE | re.DOTALL)
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "definition"),
+    [
+        ("ExecuteRequest", "Request"),
+        ("ContextData", "ContextInfo"),
+        ("HttpRequest", "HttpInfo"),
+        ("HttpHeader", "HeaderInfo"),
+        ("UserData", "UserInfo"),
+        ("ExecuteResponse", "Response"),
+        ("HostError", "ErrorInfo"),
+        ("ScheduleInfo", "ScheduleInfo"),
+        ("EndpointInfo", "EndpointInfo"),
+        ("CreateScheduleInput", "CreateScheduleInput"),
+        ("UpdateScheduleInput", "UpdateScheduleInput"),
+    ],
+)
+def test_a_struct_of_the_rust_sdk_has_the_members_of_its_document(name: str, definition: str) -> None:
+    properties = DEFINITIONS[definition]["properties"]
+    always = {
+        member: required and {"type": "null"} not in properties[member].get("anyOf", ())
+        for member, required in members(definition).items()
+    }
+    if definition == "Response":
+        always["headers"] = True  # a list that is absent is empty
+
+    assert rust_structs()[name] == always
+
+
+def test_the_rust_sdk_knows_every_code() -> None:
+    source = (GUEST_ABI / "rust/src/error.rs").read_text("utf-8")
+    known = re.search(r"^codes! \{\n(.*?)^\}", source, re.MULTILINE | re.DOTALL)
+
+    assert known is not None
+    assert re.findall(r'= "([a-z-]+)"', known[1]) == CODES
