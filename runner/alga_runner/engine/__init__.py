@@ -12,7 +12,7 @@ from .component.guest import ComponentGuest
 from .component.linker import LinkedComponent, Offer, holds_resource
 from .component.linker import link as link_component
 from .component.lower import Unlowerable
-from .component.stderr import read_reason
+from .component.stderr import failed_allocation, read_reason
 from .component.types import FunctionType, ValueType
 from .context import engine_context
 from .cpu_thread import OVERRUN_S
@@ -62,6 +62,7 @@ __all__ = [
     "check_in_subprocess",
     "deferred_interrupts",
     "engine_context",
+    "failed_allocation",
     "free_large_guest",
     "holds_resource",
     "is_component",

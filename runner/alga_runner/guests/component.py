@@ -25,6 +25,7 @@ from ..engine import (
     Offer,
     Unlowerable,
     ValueType,
+    failed_allocation,
     free_large_guest,
     holds_resource,
     link_component,
@@ -312,16 +313,19 @@ def _no_request(error: Exception) -> ExportMistyped:
 
 
 def _explained(error: GuestTrap, session: ComponentSession) -> GuestTrap | MemoryLimit:
-    """``error`` with what the guest's runtime wrote to stderr before it died."""
+    """``error`` with what the guest's runtime wrote to stderr before it died, or what its stack shows."""
     reason = read_reason(session.stderr.decode("utf-8", "replace"))
-    if reason is None:
-        return error
-    if reason.is_memory:
+    memory = str(reason) if reason is not None and reason.is_memory else ""
+    if reason is None and error.trap_code == "unreachable" and (failed := failed_allocation(error.frames)):
+        memory = f"it trapped in {failed}"
+    if memory:
         return MemoryLimit(
-            f"The guest ran out of memory: {reason}",
+            f"The guest ran out of memory: {memory}",
             frames=error.frames,
             hint="See max_memory_mb and limits.memory_mb.",
         )
+    if reason is None:
+        return error
     return GuestTrap(
         f"The handler failed: {reason}",
         trap_code=error.trap_code,

@@ -6,12 +6,11 @@ import ctypes
 from contextlib import suppress
 from typing import Any
 
-from ...errors import AlgaError, ExportMissing
+from ...errors import AlgaError, ExportMissing, Overloaded
 from .. import _capi as core
 from ..engine import MAX_INSTANCES, MAX_MEMORIES, MAX_TABLES
 from ..guest import ERROR_OFFSET, Guest
 from ..memory import GuestLimits
-from ..traps import no_map_left
 from . import _capi
 from .failure import take_failure
 from .lift import Crossing
@@ -45,7 +44,7 @@ class ComponentGuest(Guest):
     def __init__(self, linked: LinkedComponent, limits: GuestLimits, *, max_items: int) -> None:
         """Make the store, in a slot if one is free. ``max_items`` bounds the items in the lists of one call.
 
-        Raises ``Overloaded`` if as many components are alive as there are memory maps for.
+        Raises ``Overloaded`` if as many components are alive as there is room for.
         """
         self.code = code = linked.on_demand
         if (pooled := linked.pooled) is not None:
@@ -53,7 +52,10 @@ class ComponentGuest(Guest):
                 pooled.engine.free_slots.pop()
                 self.code = code = pooled
         if code is not pooled and code.engine.ticker.live >= code.engine.capacity.components:
-            raise no_map_left("another component")
+            raise Overloaded(
+                "As many components are alive as there is room for.",
+                hint="Try again shortly, or raise max_guests, or vm.max_map_count with sysctl.",
+            )
         super().__init__(linked, limits, code.engine)
         self.max_items = max_items
         self._arena: Arena | None = None

@@ -1,4 +1,4 @@
-"""Reads why a guest died from what its language's runtime wrote to stderr before.
+"""Reads why a guest died from what its language's runtime wrote to stderr before, or from its stack.
 
 QuickJS panics in Rust with the exception in Rust's notation, SpiderMonkey prints message and stack, CPython a
 traceback. Each becomes the exception, then its stack, without the runtime's own words around it.
@@ -7,7 +7,10 @@ traceback. Each becomes the exception, then its stack, without the runtime's own
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from ...frames import Frame
 
 MAX_CHARACTERS = 2_000
 """Of a reason and its stack together."""
@@ -35,7 +38,10 @@ class Reason(NamedTuple):
         return _MEMORY.match(self.message) is not None
 
 
-_MEMORY = re.compile(r'(?i)"?out of memory|memory allocation of \d+ bytes failed|MemoryError\b')
+_MEMORY = re.compile(
+    r'(?i)(?:(?:fatal error|runtime|panic|panic: runtime error): |")?out of memory'
+    r"|memory allocation of \d+ bytes failed|MemoryError\b"
+)
 _NOISE = re.compile(
     r"(?m)^(?:note: run with `RUST_BACKTRACE=1`.*|Redirecting call to abort\(\) to mozalloc_abort)$"
 )
@@ -56,6 +62,20 @@ _BETWEEN = re.compile(r"\n\n(?:The above exception was|During handling of the ab
 _GLUE = ("export_", "/initializer.js:")
 
 
+_ALLOCATES = re.compile(
+    r"(?:^|::)(?:cabi_realloc|handle_alloc_error|alloc_error_handler|__rust_alloc_error_handler|__rdl_oom|__rg_oom"
+    r"|rust_oom|mozalloc_handle_oom|AutoEnterOOMUnsafeRegion|PyErr_NoMemory)\b"
+)
+"""Functions of languages' runtimes that a guest traps in when it has no memory left."""
+
+_INNERMOST = 12
+
+
+def failed_allocation(frames: Sequence[Frame]) -> str | None:
+    """The function of a language's runtime in which a guest that reached unreachable code had no memory left."""
+    return next((of.function for of in frames[:_INNERMOST] if _ALLOCATES.search(of.function)), None)
+
+
 def read_reason(stderr: str) -> Reason | None:
     """Why the guest died, from the end of what it wrote; ``None`` if it wrote nothing."""
     text = _NOISE.sub("", stderr).strip()
@@ -64,6 +84,8 @@ def read_reason(stderr: str) -> Reason | None:
         before, said = text[: panics[-1].start()].strip(), text[panics[-1].end() :].strip()
     if said.startswith(_PYTHON_PANIC):
         return _of_python(before)
+    if _MEMORY.match(last := before.rpartition("\n")[2]):  # CPython's error, and then PyO3's panic
+        return Reason(last.rstrip(": "))
     if said:
         return _of_panic(said)
     return _of_spidermonkey(text) if text else None

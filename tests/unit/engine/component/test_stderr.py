@@ -169,6 +169,34 @@ def test_a_lack_of_memory_is_known(written: str) -> None:
     assert reason.is_memory
 
 
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (
+            (
+                "MemoryError: \n\nthread '<unnamed>' (1) panicked at pyo3-0.28.3/src/instance.rs:349:60:\n"
+                "PyObject pointer is null\nnote: run with `RUST_BACKTRACE=1` environment variable to display a trace\n"
+            ),
+            "MemoryError",
+        ),
+        (
+            (
+                "runtime: out of memory: cannot allocate 4194304-byte block (8388608 in use)\n"
+                "fatal error: out of memory\n\ngoroutine 1 [running]:\n"
+            ),
+            "runtime: out of memory: cannot allocate 4194304-byte block (8388608 in use)",
+        ),
+        ("panic: runtime error: out of memory\n", "panic: runtime error: out of memory"),
+    ],
+)
+def test_each_runtime_s_words_for_no_memory_are_understood(written: str, message: str) -> None:
+    reason = read_reason(written)
+
+    assert reason is not None
+    assert reason.is_memory
+    assert reason.message.startswith(message)
+
+
 @pytest.mark.parametrize("written", [QUICKJS_ERROR, spidermonkey("the shop is out of memory cards")])
 def test_any_other_exception_is_no_lack_of_memory(written: str) -> None:
     reason = read_reason(written)
