@@ -16,7 +16,7 @@ from .component.stderr import failed_allocation, read_reason
 from .component.types import FunctionType, ValueType
 from .context import engine_context
 from .cpu_thread import OVERRUN_S
-from .drive import DONE, LARGE, free_large_guest, run_call, run_until_blocked, wait_to_start, wait_within
+from .drive import DONE, free_large_guest, run_call, run_until_blocked, wait_to_start, wait_within
 from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
 from .linker import HostFunction, LinkedModule, Linker
@@ -30,7 +30,6 @@ this_thread = engine_context.this_thread
 
 __all__ = [
     "DONE",
-    "LARGE",
     "LARGE_BYTES",
     "OVERRUN_S",
     "Answer",

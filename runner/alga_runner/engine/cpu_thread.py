@@ -349,5 +349,5 @@ def _poll(task: CpuTask) -> bool:
 
 def record_overrun(guest: Guest) -> None:
     """Record a slice longer than ``OVERRUN_S`` with the guest's module, if the guest can have caused it."""
-    if guest.may_have_large_memory or guest.calls >= _MANY_CALLS:
+    if not guest.large and (guest.may_have_large_memory or guest.calls >= _MANY_CALLS):
         guest.linked.record_overrun()

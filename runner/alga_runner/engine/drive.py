@@ -38,9 +38,6 @@ _CUT_SHORT: Final = 2
 _USED_UP: Final = 3
 """How a slice ended: the guest is done, waits for an answer, was interrupted early, or used its slice up."""
 
-LARGE: Final = 4
-"""Instead of a slice: the call's arguments take long to copy, so it starts in the CPU thread."""
-
 
 async def wait_to_start(budget: Budget) -> None:
     """Return in a loop iteration that has time for one more guest. Raises ``DeadlineExceeded``.
@@ -72,7 +69,7 @@ def run_until_blocked(guest: Guest, answerer: Answerer, budget: Budget) -> int:
     """
     guest.answerer = answerer
     scheduler, state = _this_thread.loop_scheduler, _CUT_SHORT
-    while state == _CUT_SHORT and not guest.linked.computes and scheduler.may_continue():
+    while state == _CUT_SHORT and not guest.computes and scheduler.may_continue():
         state = _run_slice(guest, budget)
     return state
 
@@ -82,7 +79,7 @@ async def run_call(
 ) -> None:
     """Run the call started on ``guest`` to its end, answering its host calls, within ``budget``.
 
-    ``state`` is the result of ``run_until_blocked``, if that was called, or ``LARGE``. A guest that uses up its slices
+    ``state`` is the result of ``run_until_blocked``, if that was called. A guest that uses up its slices
     goes to the CPU thread until its next host call. Raises ``DeadlineExceeded``, ``CpuLimit``, and what the guest or
     the answerer raises; then, and when it is cancelled, the owner closes the guest, which unwinds it wherever it is.
     """
@@ -91,7 +88,7 @@ async def run_call(
     if state is None:
         state = run_until_blocked(guest, answerer, budget)
     scheduler = _this_thread.loop_scheduler
-    while state == _CUT_SHORT and not guest.linked.computes:
+    while state == _CUT_SHORT and not guest.computes:
         if not await scheduler.wait_to_start(budget.owner, budget=budget):
             raise _ended_waiting(None, budget)
         state = run_until_blocked(guest, answerer, budget)
@@ -140,8 +137,7 @@ def _ended_waiting(called: HostFunction | None, budget: Budget) -> EngineUnavail
 async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: int) -> None:
     """Run a guest that waits for an answer or to compute to its end."""
     scheduler = _this_thread.loop_scheduler
-    large, maybe_computes, same_iteration = state == LARGE, state == _USED_UP, False
-    in_cpu_thread = large or guest.linked.computes
+    in_cpu_thread, maybe_computes, same_iteration = guest.computes, state == _USED_UP, False
     while True:
         if (call := guest.pending) is not None:
             if budget.used_s > budget.cpu_s:
@@ -155,15 +151,14 @@ async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: 
                 guest.fail(error)
                 raise
             same_iteration = not in_cpu_thread and scheduler.iteration == iteration  # the answer never waited
-            in_cpu_thread, maybe_computes = guest.linked.overruns, False
+            in_cpu_thread, maybe_computes = guest.large or guest.linked.overruns, False
         if in_cpu_thread:
-            if await _run_in_cpu_thread(guest, budget, records=not large):
+            if await _run_in_cpu_thread(guest, budget):
                 return
-            large = False
             continue
         if not (scheduler.may_continue() if same_iteration else scheduler.may_start(budget.owner)):
             await scheduler.wait_to_start(budget.owner, first=maybe_computes)
-            if guest.linked.computes:  # as other guests of the module did meanwhile
+            if guest.computes:  # as other guests of the module did meanwhile
                 in_cpu_thread = True
                 continue
         state = _run_measured_slice(guest, budget) if maybe_computes else _run_slice(guest, budget)
@@ -204,11 +199,8 @@ def _run_measured_slice(guest: Guest, budget: Budget) -> int:
     return _USED_UP
 
 
-async def _run_in_cpu_thread(guest: Guest, budget: Budget, *, records: bool) -> bool:
-    """Run in the CPU thread until the guest is done (``True``) or calls the host.
-
-    ``records`` whether it computed, which decides where the next one starts.
-    """
+async def _run_in_cpu_thread(guest: Guest, budget: Budget) -> bool:
+    """Run in the CPU thread until the guest is done (``True``) or calls the host."""
     before, calling, returned = budget.used_s, guest.instantiated, False
     try:
         done = await _cpu_thread.run(guest, budget)
@@ -216,7 +208,6 @@ async def _run_in_cpu_thread(guest: Guest, budget: Budget, *, records: bool) -> 
         return done
     finally:
         used_slice = budget.used_s - before >= COMPUTED_S
-        if records and (
-            used_slice or (returned and calling)
-        ):  # one only instantiated, or cut off, may be about to compute
+        # One only instantiated, or cut off, may be about to compute.
+        if not guest.large and (used_slice or (returned and calling)):
             guest.linked.record_run(used_slice=used_slice)

@@ -107,6 +107,7 @@ class Guest:
         "failed_in",
         "failure",
         "flag_address",
+        "large",
         "linked",
         "memory",
         "pending",
@@ -148,6 +149,8 @@ class Guest:
         self.answerer: Answerer | None = None
         self.failure: BaseException | None = None
         """Raised by a host callback on this guest's fiber. Kept with the guest, so that no other guest gets it."""
+        self.large = False
+        """Whether so much is copied for its call that it stays in the CPU thread; that says nothing of other guests."""
         self.reclaim: Callable[[], None] | None = None
         """While the CPU thread has the guest: blocks until it is returned."""
         self._limit(limits)
@@ -163,6 +166,11 @@ class Guest:
     def instantiated(self) -> bool:
         """Whether it called the host or was instantiated: from then on it may be running its handler."""
         return self.memory is not None
+
+    @property
+    def computes(self) -> bool:
+        """Whether it starts in the CPU thread."""
+        return self.large or self.linked.computes
 
     @property
     def may_have_large_memory(self) -> bool:

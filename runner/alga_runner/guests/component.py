@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from ..capabilities import Execution, Gate
 from ..engine import (
     DONE,
-    LARGE,
     LARGE_BYTES,
     OVERRUN_S,
     Budget,
@@ -57,8 +56,8 @@ from .session import SessionLimits
 T = TypeVar("T")
 
 HANDLER = "handler"
-LARGE_BODY_BYTES = 128 * 1024
-"""A call with a body of this size starts in the CPU thread: copying it takes 2 ms, and of a megabyte 70."""
+LARGE_BODY_BYTES = 32 * 1024
+"""A call with a body of this size runs in the CPU thread: copying it takes a millisecond, and of a megabyte 70."""
 
 _MAX_TOLD_CHARACTERS = 500
 _BUILD_FOR_WORLD = "Build it for the world runner of guest-abi/wit."
@@ -274,15 +273,11 @@ class ComponentHost:
         if (state := run_until_blocked(guest, answer, budget)) != DONE:
             await run_call(guest, answer, budget, state)
         try:
-            if large:
-                guest.call(HANDLER, document, in_poll=True)
-                await run_call(guest, answer, budget, LARGE)
-                return guest.result()
-            guest.call(HANDLER, document)
+            guest.call(HANDLER, document, large=large)
+            if (state := run_until_blocked(guest, answer, budget)) != DONE:
+                await run_call(guest, answer, budget, state)
         except Unlowerable as error:
             raise _no_request(error) from None
-        if (state := run_until_blocked(guest, answer, budget)) != DONE:
-            await run_call(guest, answer, budget, state)
         return guest.result()
 
     def _answer(

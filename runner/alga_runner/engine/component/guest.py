@@ -97,14 +97,14 @@ class ComponentGuest(Guest):
             base + ERROR_OFFSET,
         )
 
-    def call(self, export: str, *arguments: Any, in_poll: bool = False) -> None:
+    def call(self, export: str, *arguments: Any, large: bool = False) -> None:
         """Start a call of the function ``export``; ``poll`` runs it, and ``result`` then returns what it returned.
 
-        ``in_poll`` has the first ``poll`` copy the arguments, in its thread, for those that are large. Raises
-        ``ExportMissing``, and ``Unlowerable`` for arguments of other types, here or in that ``poll``.
+        Arguments that are ``large`` are copied in the first ``poll``, in its thread. Raises ``ExportMissing``, and
+        ``Unlowerable`` for arguments of other types, here or in that ``poll``.
         """
-        if in_poll:
-            self._call = export, arguments
+        if large:
+            self.large, self._call = True, (export, arguments)
             return
         base = self._address
         exported = self.linked.exports.get(export)
