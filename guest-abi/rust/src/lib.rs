@@ -18,6 +18,8 @@ mod entry;
 mod error;
 mod host;
 mod http;
+#[cfg(all(feature = "first-memory", target_family = "wasm", target_os = "unknown"))]
+mod memory;
 mod router;
 mod schedule;
 #[cfg(not(target_family = "wasm"))]
