@@ -25,8 +25,9 @@ $(COMPONENTS_VENV)/.ready: requirements/components.txt
 .PHONY: components-python
 components-python: $(COMPONENTS_VENV)/.ready setup-dev ## The same for Python alone, whose component is too large to commit
 	@rm -rf $(PYTHON_BINDINGS) && $(COMPONENTIZE_PY) bindings $(PYTHON_BINDINGS)
+	@sed -n '/^```python$$/,/^```$$/{//!p}' $(PYTHON_SDK)/README.md > $(PYTHON_BINDINGS)/readme.py
 	@MYPYPATH=$(PYTHON_BINDINGS):$(PYTHON_SDK):$(PYTHON_SAMPLE)/src $(BIN)/mypy --follow-imports=silent --no-error-summary \
-		$(PYTHON_SDK)/alga_extension $(PYTHON_SAMPLE)/src
+		$(PYTHON_SDK)/alga_extension $(PYTHON_SAMPLE)/src $(PYTHON_BINDINGS)/readme.py
 	@mkdir -p $(PYTHON_SAMPLE)/dist
 	@$(COMPONENTIZE_PY) componentize app -p $(PYTHON_SAMPLE)/src -p $(PYTHON_SDK) -o $(PYTHON_SAMPLE)/dist/main.wasm
 	@$(BIN)/python -m pytest --quiet -n 0 -o faulthandler_timeout=0 sample-extensions/tests $(PYTHON_SAMPLE) -k "python" $(ARGS)

@@ -1,9 +1,9 @@
 """Check the TypeScript SDK as its users meet it, or build the component that is committed.
 
 ``python scripts/typescript.py`` installs the pinned packages, runs the SDK's tests and packs it. Then, in a temporary
-folder, it does what an author does: installs the archive, checks the sample's types and builds the sample with
-``npx alga-build`` on each engine; and it runs the sample's tests against each component. Where that is impossible for
-want of Node or of the registry it prints ``not run: <why>`` and succeeds.
+folder, it does what an author does: installs the archive, checks the types of the sample and of the README's example,
+and builds both with ``npx alga-build``, the sample on each engine; and it runs the sample's tests against each
+component. Where that is impossible for want of Node or of the registry it prints ``not run: <why>`` and succeeds.
 
 ``python scripts/typescript.py --commit`` builds the sample's committed component, and lists next to it the digests of
 everything that it was built from.
@@ -79,7 +79,9 @@ def check(python: str) -> None:
         author = Path(temporary) / "my extension"
         shutil.copytree(SAMPLE, author, ignore=shutil.ignore_patterns("dist", "node_modules", "tests"))
         install_packed(author, Path(temporary))
+        (author / "src" / "readme.ts").write_text(example())
         npm(author, "run", "--silent", "check")
+        say(run_well(author, "npx", "alga-build", "src/readme.ts", "--out", "dist/readme.wasm").strip())
         for engine in ENGINES:
             wasm = author / "dist" / f"{engine}.wasm"
             say(
@@ -92,6 +94,11 @@ def check(python: str) -> None:
                     ROOT, python, "-m", "pytest", "-q", "-n", "0", *TESTS, env={"SAMPLE_WASM": str(wasm)}
                 )
             )
+
+
+def example() -> str:
+    """The source in the SDK's README."""
+    return (SDK / "README.md").read_text().partition("```typescript\n")[2].partition("```")[0]
 
 
 def install_packed(author: Path, temporary: Path) -> None:
