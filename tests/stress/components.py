@@ -1,10 +1,16 @@
-"""Soak of components: 10,000 executions of each ending, one after the other; prints the memory that each left."""
+"""Soak of components: 10,000 executions of each ending, one after the other; prints the memory that each left.
+
+Then executions of every kind in six threads, each with an event loop and a runner of its own, some of them cancelled.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
+import secrets
 import sys
+from collections import Counter
 from contextlib import suppress
 
 from alga_runner import ExecuteRequest, Runner, Settings
@@ -19,7 +25,11 @@ from tests.support.component_relay import LIBC
 from tests.support.component_world import OK, WORLD, world_component
 from tests.support.components import with_realloc
 
+from .component_threads import storm
 from .resident import resident_kb
+
+_WARM_ROUNDS = 4
+"""Rounds of threads after which malloc's arenas, one for each thread, have what they keep."""
 
 SPIN = "(loop (br 0))"
 LIST = "scheduler list-schedules"
@@ -78,8 +88,16 @@ def main() -> int:
         "--executions", type=int, default=10_000, help="of each ending (default: %(default)s)"
     )
     parser.add_argument("--max-kb", type=int, default=512, help="that may be left (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=6, help="default: %(default)s")
+    parser.add_argument(
+        "--in-threads", type=int, default=30_000, help="executions of all threads (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=secrets.randbits(32), help="default: a new one")
     options = parser.parse_args()
-    faults = asyncio.run(_all(options.executions, options.max_kb))
+    faults = []
+    if options.executions:
+        faults += asyncio.run(_all(options.executions, options.max_kb))
+    faults += _in_threads(options.threads, options.in_threads, options.seed, options.max_kb)
     for fault in faults:
         sys.stdout.write(f"{fault}\n")
     return int(bool(faults))
@@ -120,6 +138,25 @@ async def _all(executions: int, max_kb: int) -> list[str]:
             if wrong or left > max_kb:
                 faults.append(f"{name}: {wrong} wrong, {left} KB left")
     return faults
+
+
+def _in_threads(threads: int, executions: int, seed: int, max_kb: int) -> list[str]:
+    warm = [storm(threads, executions // 2 // _WARM_ROUNDS, seed + number) for number in range(_WARM_ROUNDS)]
+    gc.collect()
+    before = resident_kb()
+    outcomes = [*warm, storm(threads, executions // 2, seed + _WARM_ROUNDS)]
+    gc.collect()
+    left = resident_kb() - before
+    endings = sum((outcome.endings for outcome in outcomes), Counter[str]())
+    wrong = sum(outcome.wrong for outcome in outcomes)
+    shown = ", ".join(f"{ending} {count:,}" for ending, count in sorted(endings.items()))
+    sys.stdout.write(
+        f"{threads} threads: {executions:,} executions, {wrong} wrong, {left:,} KB left; {shown}\n"
+    )
+    faults = [fault for outcome in outcomes for fault in outcome.faults]
+    if left > max_kb * threads:
+        faults.append(f"{threads} threads: {left} KB left")
+    return [f"{fault} (--seed {seed})" for fault in faults]
 
 
 async def _one(runner: Runner, request: ExecuteRequest, server: Server, code: str) -> str:
