@@ -6,6 +6,7 @@ its answer and lifted as the result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import wasmtime
@@ -251,3 +252,18 @@ def _compound_values(of: ValueType) -> st.SearchStrategy[object]:
     if of.kind == "variant":
         return st.one_of([st.tuples(st.just(name), case) for name, case in members.items()])
     return st.tuples(*members.values()) if of.kind == "tuple" else st.fixed_dictionaries(members)
+
+
+def same(left: object, right: object) -> bool:
+    """Whether two values are equal and of equal types, down to NaN and the sign of zero."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, float) and isinstance(right, float):
+        if math.isnan(left):
+            return math.isnan(right)
+        return left == right and math.copysign(1, left) == math.copysign(1, right)
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    return left == right

@@ -11,6 +11,7 @@ import * as services from "alga:extension/services";
 import * as storage from "alga:extension/storage";
 import { callRoute } from "alga:extension/ui-proxy";
 import { getUser } from "alga:extension/user-v2";
+import { bytes, flag, list, number, oneOf, optional, printable, record, text, u32, whole } from "./checks.js";
 import {
   HostError,
   type HostBindings,
@@ -19,6 +20,50 @@ import {
   type UserData,
 } from "./types.js";
 
+const header = record({ name: text, value: text });
+const httpRequest = record({ method: text, url: text, headers: list(header), body: optional(bytes) });
+const storageEntry = record({
+  namespace: text,
+  key: text,
+  value: bytes,
+  revision: optional(whole(0, Number.MAX_SAFE_INTEGER)),
+});
+const settings = { timezone: optional(text), enabled: optional(flag), name: optional(text) };
+const newSchedule = record({ endpoint: text, cron: text, ...settings });
+const changes = record({ endpoint: optional(text), cron: optional(text), ...settings });
+const invoice = record({
+  clientId: text,
+  items: list(
+    record({
+      serviceId: text,
+      quantity: number,
+      description: text,
+      rate: number,
+      isDiscount: optional(flag),
+      discountType: optional(oneOf("percentage", "fixed")),
+      appliesToItemId: optional(text),
+      appliesToServiceId: optional(text),
+    }),
+  ),
+  invoiceDate: optional(text),
+  dueDate: optional(text),
+  poNumber: optional(text),
+});
+const clientsSearch = record({
+  search: optional(text),
+  includeInactive: optional(flag),
+  page: optional(u32),
+  pageSize: optional(u32),
+});
+const servicesSearch = record({
+  search: optional(text),
+  itemKind: optional(oneOf("service", "product")),
+  isActive: optional(flag),
+  billingMethod: optional(oneOf("fixed", "hourly", "usage")),
+  page: optional(u32),
+  pageSize: optional(u32),
+});
+
 /** The host of the execution under way. Every capability is there; one that was not granted is refused when it is used. */
 export function createHost(): HostBindings {
   return {
@@ -26,50 +71,56 @@ export function createHost(): HostBindings {
       return present(getContext());
     },
     secrets: {
-      get: (key) => attempt("secrets.get", () => secrets.get(key)),
+      get: (key) => attempt("secrets.get", () => secrets.get(text(key, "key"))),
       list: () => attempt("secrets.list", () => secrets.listKeys()),
     },
     http: {
-      fetch: (request) => attempt("http.fetch", () => present(http.fetch(request))),
+      fetch: (request) => attempt("http.fetch", () => present(http.fetch(httpRequest(request, "request")))),
     },
     storage: {
-      get: (namespace, key) => attempt("storage.get", () => entry(storage.get(namespace, key))),
-      put: (given) =>
-        attempt("storage.put", () => entry(storage.put({ ...given, revision: given.revision }))),
-      delete: (namespace, key) => attempt("storage.delete", () => storage.delete(namespace, key)),
+      get: (namespace, key) => attempt("storage.get", () => entry(storage.get(text(namespace, "namespace"), text(key, "key")))),
+      put: (given) => attempt("storage.put", () => entry(storage.put(storageEntry(given, "entry")))),
+      delete: (namespace, key) =>
+        attempt("storage.delete", () => storage.delete(text(namespace, "namespace"), text(key, "key"))),
       list: (namespace, cursor) =>
-        attempt("storage.list", () => storage.listEntries(namespace, cursor).map(entry)),
+        attempt("storage.list", () =>
+          storage.listEntries(text(namespace, "namespace"), optional(text)(cursor, "cursor")).map(entry),
+        ),
     },
     logging: {
-      info: (message) => attempt("logging.info", () => logging.logInfo(message)),
-      warn: (message) => attempt("logging.warn", () => logging.logWarn(message)),
-      error: (message) => attempt("logging.error", () => logging.logError(message)),
+      info: (message) => attempt("logging.info", () => logging.logInfo(printable(message))),
+      warn: (message) => attempt("logging.warn", () => logging.logWarn(printable(message))),
+      error: (message) => attempt("logging.error", () => logging.logError(printable(message))),
     },
     uiProxy: {
-      callRoute: (route, payload) => attempt("uiProxy.callRoute", () => callRoute(route, payload)),
+      callRoute: (route, payload) =>
+        attempt("uiProxy.callRoute", () => callRoute(text(route, "route"), optional(bytes)(payload, "payload"))),
     },
     scheduler: {
       list: () => attempt("scheduler.list", () => scheduler.listSchedules().map(schedule)),
       get: (scheduleId) =>
         attempt("scheduler.get", () => {
-          const found = scheduler.getSchedule(scheduleId);
+          const found = scheduler.getSchedule(text(scheduleId, "scheduleId"));
           return found ? schedule(found) : null;
         }),
       create: (input) =>
-        outcome("scheduler.create", () => scheduler.createSchedule({ ...input, payload: json(input.payload) })),
+        outcome("scheduler.create", () =>
+          scheduler.createSchedule({ ...newSchedule(input, "input"), payload: json(input.payload) }),
+        ),
       update: (scheduleId, input) =>
         outcome("scheduler.update", () =>
-          scheduler.updateSchedule(scheduleId, {
-            ...input,
+          scheduler.updateSchedule(text(scheduleId, "scheduleId"), {
+            ...changes(input, "input"),
             payload: input.payload === null ? "" : json(input.payload),
           }),
         ),
-      delete: (scheduleId) => outcome("scheduler.delete", () => scheduler.deleteSchedule(scheduleId)),
+      delete: (scheduleId) =>
+        outcome("scheduler.delete", () => scheduler.deleteSchedule(text(scheduleId, "scheduleId"))),
       getEndpoints: () => attempt("scheduler.getEndpoints", () => scheduler.getEndpoints()),
     },
     invoicing: {
       createManualInvoice: (input) =>
-        outcome("invoicing.createManualInvoice", () => createManualInvoice(input)),
+        outcome("invoicing.createManualInvoice", () => createManualInvoice(invoice(input, "input"))),
     },
     user: {
       getUser: () => attempt("user.getUser", (): UserData => {
@@ -78,12 +129,12 @@ export function createHost(): HostBindings {
       }),
     },
     clients: {
-      list: (input = {}) => attempt("clients.list", () => page(clients.listClients(input))),
-      get: (clientId) => attempt("clients.get", () => presentOrNull(clients.getClient(clientId))),
+      list: (input = {}) => attempt("clients.list", () => page(clients.listClients(clientsSearch(input, "input")))),
+      get: (clientId) => attempt("clients.get", () => presentOrNull(clients.getClient(text(clientId, "clientId")))),
     },
     services: {
-      list: (input = {}) => attempt("services.list", () => page(services.listServices(input))),
-      get: (serviceId) => attempt("services.get", () => presentOrNull(services.getService(serviceId))),
+      list: (input = {}) => attempt("services.list", () => page(services.listServices(servicesSearch(input, "input")))),
+      get: (serviceId) => attempt("services.get", () => presentOrNull(services.getService(text(serviceId, "serviceId")))),
     },
   };
 }
@@ -152,6 +203,8 @@ async function outcome<Raw extends Outcome>(operation: string, call: () => Raw):
     return { ...present<object>(rest), ...faults } as Result<Raw>;
   } catch (error) {
     const reason = refused(operation, error);
-    return { success: false, error: reason instanceof Error ? reason.message : String(reason) } as Result<Raw>;
+    if (reason instanceof HostError) return { success: false, error: reason.message } as Result<Raw>;
+    const why = reason instanceof Error ? reason.message : String(reason);
+    return { success: false, error: `${operation} was not called: ${why}.` } as Result<Raw>;
   }
 }

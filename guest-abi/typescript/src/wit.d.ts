@@ -51,7 +51,13 @@ declare module "alga:extension/secrets" {
   export function listKeys(): string[];
 }
 declare module "alga:extension/http" {
-  export function fetch(request: import("./types.js").HttpRequest): import("./types.js").HttpResponse;
+  export interface Request {
+    method: string;
+    url: string;
+    headers: import("./types.js").HttpHeader[];
+    body: Uint8Array | undefined;
+  }
+  export function fetch(request: Request): import("./types.js").HttpResponse;
 }
 declare module "alga:extension/storage" {
   export interface Entry {
@@ -94,16 +100,21 @@ declare module "alga:extension/invoicing" {
     error: string | undefined;
     fieldErrors: string | undefined;
   }
-  export function createManualInvoice(input: import("./types.js").CreateManualInvoiceInput): Outcome;
+  type Absent<Value> = { [Key in keyof Value]: Value[Key] | undefined };
+  type Item = Absent<import("./types.js").ManualInvoiceItemInput>;
+  type Input = Absent<Omit<import("./types.js").CreateManualInvoiceInput, "items">> & { items: Item[] };
+  export function createManualInvoice(input: Input): Outcome;
 }
 declare module "alga:extension/clients" {
+  type Absent<Value> = { [Key in keyof Value]: Value[Key] | undefined };
   type Client = import("./types.js").ClientSummary;
-  export function listClients(input: import("./types.js").ClientsListInput): import("./types.js").Page<Client>;
+  export function listClients(input: Absent<import("./types.js").ClientsListInput>): import("./types.js").Page<Client>;
   export function getClient(clientId: string): Client | undefined;
 }
 declare module "alga:extension/services" {
+  type Absent<Value> = { [Key in keyof Value]: Value[Key] | undefined };
   type Service = import("./types.js").ServiceSummary;
-  export function listServices(input: import("./types.js").ServicesListInput): import("./types.js").Page<Service>;
+  export function listServices(input: Absent<import("./types.js").ServicesListInput>): import("./types.js").Page<Service>;
   export function getService(serviceId: string): Service | undefined;
 }
 declare module "wasi:random/random@0.2.12" {

@@ -3,6 +3,51 @@
 import { triggerOf } from "../src/response.js";
 import type { CreateScheduleResult, ExecuteRequest, Handler, HostBindings, ScheduleInfo } from "../src/types.js";
 
+// The interfaces as the requirements write them. What the SDK has beyond them is an endpoint list and a creation time.
+interface RequiredInfo {
+  id: string;
+  endpointPath: string;
+  endpointMethod: string;
+  name?: string;
+  cron: string;
+  timezone: string;
+  enabled: boolean;
+  payload?: unknown;
+  lastRunAt?: string;
+  lastRunStatus?: string;
+  lastError?: string;
+}
+interface RequiredInput {
+  endpoint: string;
+  cron: string;
+  timezone?: string;
+  enabled?: boolean;
+  name?: string;
+  payload?: unknown;
+}
+interface RequiredResult {
+  success: boolean;
+  error?: string;
+  fieldErrors?: Record<string, string>;
+}
+interface RequiredScheduler {
+  list(): Promise<(RequiredInfo & { createdAt?: string })[]>;
+  get(scheduleId: string): Promise<(RequiredInfo & { createdAt?: string }) | null>;
+  create(input: RequiredInput): Promise<RequiredResult & { scheduleId?: string }>;
+  update(scheduleId: string, input: Partial<RequiredInput>): Promise<RequiredResult>;
+  delete(scheduleId: string): Promise<Omit<RequiredResult, "fieldErrors">>;
+}
+type Flat<Value> = Value extends (...given: infer Given) => Promise<infer Answer>
+  ? (...given: { [Key in keyof Given]: Flat<Given[Key]> }) => Promise<Flat<Answer>>
+  : Value extends (infer Item)[]
+    ? Flat<Item>[]
+    : Value extends object
+      ? { [Key in keyof Value]: Flat<Value[Key]> }
+      : Value;
+type Same<Left, Right> = (<Value>() => Value extends Left ? 1 : 2) extends <Value>() => Value extends Right ? 1 : 2 ? true : false;
+export const isRequired: Same<Flat<Omit<HostBindings["scheduler"], "getEndpoints">>, Flat<RequiredScheduler>> = true;
+export const isRequiredHandler: Same<Parameters<Handler>, [request: ExecuteRequest, host: HostBindings]> = true;
+
 declare const host: HostBindings;
 declare const request: ExecuteRequest;
 

@@ -2,6 +2,7 @@
 
 import { logError, logInfo, logWarn } from "alga:extension/logging";
 import { getRandomBytes } from "wasi:random/random@0.2.12";
+import { printable } from "../checks.js";
 import { describe } from "../origins.js";
 import { JobPromise, queueJob, settle } from "./promise.js";
 import { Utf8Decoder, Utf8Encoder } from "./utf8.js";
@@ -20,7 +21,7 @@ function shown(value: unknown): string {
   }
 }
 
-const line = (write: (message: string) => void) => (...values: unknown[]) => write(values.map(shown).join(" "));
+const line = (write: (message: string) => void) => (...values: unknown[]) => write(printable(values.map(shown).join(" ")));
 
 // The build runs the script once and stores the engine's memory: a seed or a number from then would be the same in
 // every execution. So each number is asked for when it is used.

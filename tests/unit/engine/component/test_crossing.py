@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from alga_runner.engine import Component, LinkedComponent, ValueType
 from alga_runner.engine.component import lift, lower
 from alga_runner.engine.component.lower import Unlowerable
 from alga_runner.errors import HostFunctionMissing, MessageLimit
-from tests.support.component_relay import relay, value_types, values
+from tests.support.component_relay import relay, same, value_types, values
 from tests.support.components import call, component_engine, instance, linked
 
 TEXT, BYTES = ValueType("string"), ValueType("list", element=ValueType("u8"))
@@ -26,21 +25,6 @@ def relayed(
     *types: ValueType, answer: Any = lambda _, value: value, suspends: bool = False
 ) -> LinkedComponent:
     return linked(Component(component_engine(), relay(types)), answer, suspends=suspends)
-
-
-def same(left: object, right: object) -> bool:
-    """Whether two values are equal and of equal types, down to NaN and the sign of zero."""
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, float) and isinstance(right, float):
-        if math.isnan(left):
-            return math.isnan(right)
-        return left == right and math.copysign(1, left) == math.copysign(1, right)
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
-    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
-        return len(left) == len(right) and all(map(same, left, right))
-    return left == right
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
