@@ -6,9 +6,9 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
-from .. import traps
 from ..running import running
 from . import _capi
+from .failure import take_failure
 from .lower import Arena, ResourceOut
 
 
@@ -38,7 +38,7 @@ class ResourceTypes:
             error = _capi.resource_host_to_any(running.guest.context, host, ctypes.addressof(handle))
             _capi.resource_host_delete(host)
             if error:
-                raise traps.take_error(error)
+                raise take_failure(error)
             arena.handles.append(handle.value)
             return handle.value
 
@@ -50,7 +50,7 @@ def resource_in(handle: int) -> int:
     host = ctypes.c_size_t()
     error = _capi.resource_any_to_host(running.guest.context, handle, ctypes.addressof(host))
     if error:
-        raise traps.take_error(error)
+        raise take_failure(error)
     rep: int = _capi.resource_host_rep(host.value)
     _capi.resource_host_delete(host.value)
     return rep

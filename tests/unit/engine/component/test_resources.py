@@ -159,3 +159,24 @@ def test_a_guest_that_makes_resources_without_end_meets_the_limit_on_handles() -
 
     with instance(of) as guest, pytest.raises(ResourceLimit, match="more handles of resources than it may"):
         call(guest, "run")
+
+
+def test_a_guest_that_is_given_resources_without_end_meets_the_same_limit() -> None:
+    """It makes most of them itself, which takes less time."""
+    own = """(type $r (resource (rep i32))) (core func $new (canon resource.new $r))
+      (core module $filling (import "own" "new" (func $new (param i32) (result i32)))
+        (func $fill (local $n i32) (loop $again (drop (call $new (i32.const 1)))
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $again (i32.lt_u (local.get $n) (i32.const 99990))))) (start $fill))
+      (core instance (instantiate $filling (with "own" (instance (export "new" (func $new))))))
+      (core module $code"""
+    text = using(f"(loop $again {MAKE} (br $again))").replace("(core module $code", own)
+    host = Host()
+
+    with (
+        instance(host.link(text)) as guest,
+        pytest.raises(ResourceLimit, match="more handles of resources than"),
+    ):
+        call(guest, "run", 0)
+
+    assert 5 <= host.made <= 11
