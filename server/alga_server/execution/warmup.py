@@ -54,9 +54,12 @@ class Warmups:
         self._bundles = bundles
         self._runner = runner
         self._timeout_s = timeout_s
+        self._asks = bundles.stored and timeout_s > 0
 
     async def of_published(self, extension_id: str, content_hash: str) -> Warmup:
         """Have a published version loaded, which no tenant need have. Raises nothing."""
+        if not self._asks:
+            return Warmup("skipped")
         placement = Placement(PUBLISHING, extension_id, content_hash)
         try:
             await self._bundles.bring(placement)
@@ -69,7 +72,7 @@ class Warmups:
 
     async def of_installed(self, placement: Placement) -> Warmup:
         """Have a tenant's bundle loaded, which is in the store. Raises nothing."""
-        if not self._bundles.stored or not self._timeout_s:
+        if not self._asks:
             return Warmup("skipped")
         started = perf_counter()
         try:
