@@ -22,7 +22,7 @@ from .types import FunctionType, TypeReader
 MAX_MEMBERS = 5_000
 """Imports of a component, and exports; those of interfaces count one by one."""
 
-_MEMBERS_AT_A_TIME = 10
+_MEMBERS_AT_A_TIME = 20
 
 
 def is_component(wasm: bytes) -> bool:

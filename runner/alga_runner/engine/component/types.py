@@ -21,6 +21,9 @@ MAX_PARTS = 2_000
 MAX_PARTS_IN_ALL = 20_000
 """Types in the signatures of all functions of a component; those of Alga's world and of WASI are 1,500."""
 
+_MAX_ENUMS = 32
+"""Enums that each further one is compared with."""
+
 _SIMPLE = {
     native.Bool: "bool",
     native.S8: "s8",
@@ -112,6 +115,7 @@ class TypeReader:
 
     def __init__(self) -> None:
         self._parts = self._parts_in_all = 0
+        self._enums: list[tuple[native.EnumType, ValueType]] = []
 
     def function(self, function: native.FuncType) -> FunctionType:
         """The type of ``function``. Raises ``ModuleUnsupported`` once all those read have too many types."""
@@ -141,6 +145,16 @@ class TypeReader:
             raise UnsupportedType(type(of).__name__.removesuffix("Type").lower())
         return make(self, of)
 
+    def enum(self, of: native.EnumType) -> ValueType:
+        """The type ``of``: most functions of an interface have the same error, of up to forty names."""
+        for known, read in self._enums:
+            if known == of:
+                return read
+        made = ValueType("enum", names=tuple(of.names))
+        if len(self._enums) < _MAX_ENUMS:
+            self._enums.append((of, made))
+        return made
+
     def optional(self, of: Any) -> ValueType | None:
         """The type ``of``, or ``None`` for none."""
         return None if of is None else self.read(of)
@@ -161,7 +175,7 @@ _COMPOUND: dict[type, Callable[[TypeReader, Any], ValueType]] = {
     native.VariantType: lambda reader, of: ValueType(
         "variant", tuple((name, reader.optional(case)) for name, case in of.cases)
     ),
-    native.EnumType: lambda _, of: ValueType("enum", names=tuple(of.names)),
+    native.EnumType: lambda reader, of: reader.enum(of),
     native.FlagsType: lambda _, of: ValueType("flags", names=tuple(of.names)),
     native.OwnType: lambda *_: ValueType("own"),
     native.BorrowType: lambda *_: ValueType("borrow"),

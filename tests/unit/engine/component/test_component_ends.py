@@ -340,6 +340,21 @@ def test_a_type_that_doubles_is_not_read_to_its_end() -> None:
     assert of.imports[0].type.unsupported == "more than 2000 types"
 
 
+def test_enums_differ_by_their_names_alone() -> None:
+    of = component("""(component (import "test:host/api" (instance
+      (type $a (enum "x" "y")) (export "a" (type $one (eq $a)))
+      (type $b (enum "x" "z")) (export "b" (type $two (eq $b)))
+      (type $c (enum "x" "y")) (export "c" (type $three (eq $c)))
+      (export "one" (func (result $one))) (export "two" (func (result $two)))
+      (export "three" (func (result $three))))))""")
+
+    assert [str(imported.type) for imported in of.imports] == [
+        "func() -> enum { x, y }",
+        "func() -> enum { x, z }",
+        "func() -> enum { x, y }",
+    ]
+
+
 def _execute(of: LinkedComponent, budget: Budget) -> None:
     anyio.run(_run, of, budget)
 
