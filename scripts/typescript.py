@@ -41,6 +41,10 @@ SOURCES = (
 """What the component is built from."""
 ENGINES = ("quickjs", "spidermonkey")
 TESTS = (
+    "-n",
+    "0",
+    "-o",
+    "faulthandler_timeout=0",  # compiling takes long on a busy machine
     "sample-extensions/scheduler-typescript",
     "sample-extensions/tests",
     "tests/contract/test_typescript_values.py",
@@ -108,11 +112,7 @@ def check(python: str) -> None:
                     author, "npx", "alga-build", "src/index.ts", "--engine", engine, "--out", str(wasm)
                 ).strip()
             )
-            say(
-                run_well(
-                    ROOT, python, "-m", "pytest", "-q", "-n", "0", *TESTS, env={"SAMPLE_WASM": str(wasm)}
-                )
-            )
+            say(run_well(ROOT, python, "-m", "pytest", "-q", *TESTS, env={"SAMPLE_WASM": str(wasm)}))
 
     say(run_well(ROOT, python, "-m", "pytest", "-q", "-n", "0", *SDK_TESTS))
 
