@@ -6,6 +6,8 @@ a socket, on SQLite.
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import queue
 from collections import Counter
@@ -336,11 +338,15 @@ async def test_a_schedule_that_was_disabled_or_deleted_does_not_fire(
 
 
 async def test_a_caller_cannot_pretend_to_be_a_schedule(sample: Install) -> None:
-    response = await sample.call(
-        "POST", "/sync", json={}, X_Alga_Trigger="schedule", x_alga_schedule_id="s", x_alga_nominal_time="n"
-    )
+    forged = {"X-Alga-Trigger": "schedule", "x-alga-schedule-id": "s", "x-alga-nominal-time": "n"}
 
-    assert response.json() == {"synced": "changes", "trigger": None, "scheduleId": None, "nominalTime": None}
+    answers = [
+        (await sample.call("POST", "/sync", json={}, **forged)).json(),
+        json.loads(base64.b64decode((await sample.execute("/sync", **forged))["body_b64"])),
+    ]
+
+    unforged = {"synced": "changes", "trigger": None, "scheduleId": None, "nominalTime": None}
+    assert answers == [unforged, unforged]
 
 
 # Clean up schedules on extension disable or uninstall

@@ -17,6 +17,7 @@ from alga_runner import Runner, Settings
 from alga_runner.service import create_service
 from alga_server import ManualClock, Server, ServerSettings
 from tests.support.patience import PATIENCE_S
+from tests.support.requests import execute_document
 from tests.support.sockets import listener, served, url_of
 
 Document = dict[str, Any]
@@ -98,6 +99,27 @@ class Install:
         seen: Document = response.json()
         return seen
 
+    async def execute(self, path: str, **headers: str) -> Document:
+        """What the runner answers to a ``POST`` with these headers, which no server has looked at."""
+        known = await self.deployment.admin("GET", self._path)
+        document = execute_document(
+            known["contentHash"],
+            tenant=self.tenant,
+            context={"extension_id": self.extension_id, "install_id": self.id},
+            http={"path": path, "headers": headers},
+        )
+        response = await self.deployment.client.post(
+            f"{self.deployment.runner_url}/v1/execute",
+            json=document,
+            headers={
+                "x-runner-service-token": _SERVICE,
+                "x-alga-tenant": self.tenant,
+                "x-alga-extension": self.extension_id,
+            },
+        )
+        answer: Document = response.json()
+        return answer
+
     async def schedules(self) -> list[Document]:
         """The server's own, oldest first."""
         listed: list[Document] = (await self.deployment.admin("GET", f"{self._path}/schedules"))["schedules"]
@@ -122,6 +144,7 @@ class Deployment:
 
     client: httpx.AsyncClient
     runner: Runner
+    runner_url: str
     outages: Outages
 
     async def admin(self, method: str, path: str, **given: Any) -> Document:
@@ -207,4 +230,4 @@ async def deployed(folder: Path) -> AsyncIterator[Deployment]:
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=url_of(for_server), timeout=PATIENCE_S, trust_env=False)
         )
-        yield Deployment(client, runner, outages)
+        yield Deployment(client, runner, url_of(for_runner), outages)
