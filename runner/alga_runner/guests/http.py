@@ -120,11 +120,17 @@ def _url(http: HttpCall) -> str:
     """Path and query. A space is ``%20``: every decoder reads that, and not every one reads ``+``."""
     if not http.query:
         return http.path
+    # Encoding makes text no shorter, so what is too long is not encoded first.
+    _require_short_url(len(http.path) + sum(map(len, http.query)) + sum(map(len, http.query.values())))
     query = urlencode(http.query, errors="replace", quote_via=quote)
     url = http.path + ("&" if "?" in http.path else "?") + query
-    if len(url) > MAX_URL:
-        raise RequestInvalid(f"The URL of the request has {len(url)} characters; {MAX_URL} are allowed.")
+    _require_short_url(len(url))
     return url
+
+
+def _require_short_url(length: int) -> None:
+    if length > MAX_URL:
+        raise RequestInvalid(f"The URL of the request has {length} characters; {MAX_URL} are allowed.")
 
 
 def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
