@@ -25,6 +25,22 @@ export class HttpRequest {
     return query < 0 ? this.url : this.url.substring(0, query);
   }
 
+  /**
+   * The first value of that name in the query, decoded; `null` when it is absent. That of `payload` is the JSON text which a
+   * schedule gives to a GET. Bytes that are not UTF-8 come out as other characters.
+   */
+  query(name: string): string | null {
+    const start = this.url.indexOf("?");
+    if (start < 0) return null;
+    const pairs = this.url.substring(start + 1).split("&");
+    for (let i = 0; i < pairs.length; i++) {
+      const equals = pairs[i].indexOf("=");
+      const key = equals < 0 ? pairs[i] : pairs[i].substring(0, equals);
+      if (percentDecoded(key) == name) return equals < 0 ? "" : percentDecoded(pairs[i].substring(equals + 1));
+    }
+    return null;
+  }
+
   /** The first header of that name, in any case; `null` when it is absent. */
   header(name: string): string | null {
     const wanted = name.toLowerCase();
@@ -90,6 +106,28 @@ export class ExecuteResponse {
     else writer.binary(body);
     return writer.bytes();
   }
+}
+
+function percentDecoded(text: string): string {
+  const bytes = Uint8Array.wrap(String.UTF8.encode(text, false, String.UTF8.ErrorMode.REPLACE));
+  let length = 0;
+  for (let i = 0; i < bytes.length; i++, length++) {
+    const high = bytes[i] == 0x25 && i + 2 < bytes.length ? hexDigit(bytes[i + 1]) : -1; // a percent sign
+    const low = high < 0 ? -1 : hexDigit(bytes[i + 2]);
+    if (low < 0) {
+      bytes[length] = bytes[i] == 0x2b ? 0x20 : bytes[i]; // a plus sign is a space
+    } else {
+      bytes[length] = <u8>(high * 16 + low);
+      i += 2;
+    }
+  }
+  return String.UTF8.decodeUnsafe(bytes.dataStart, length);
+}
+
+function hexDigit(byte: u8): i32 {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
 /** A JSON response. */

@@ -6,6 +6,7 @@
 // POST /response           the response as the SDK writes it
 // POST /call/<operation>   the host call's request as the SDK writes it
 // POST /json               the JSON text, written again       422 when it is not JSON
+// POST /query?NAME=VALUE&.. the value of the body's name in the query; 404 when it is absent
 // POST /perform/<operation>  the host call itself: {ok} or {err} as the SDK gives it
 // POST /fail, /abort       end the handler with a HostError, with an abort
 
@@ -35,6 +36,7 @@ function handler(request: ExecuteRequest, host: HostBindings): ExecuteResponse {
   if (path == "/call/scheduler.create") return bytes(encode(createInput(document(body)).toValue()));
   if (path == "/call/scheduler.update") return bytes(encode(updateInput(document(body)).toValue(id(body))));
   if (path == "/json") return json(request);
+  if (path == "/query") return query(request);
   if (path.startsWith("/perform/")) return bytes(encode(perform(path.substring(9), document(body), host)));
   if (path == "/fail") fail(new HostError("unavailable", "The server does not answer."));
   if (path == "/abort") throw new Error("The guest gives up: 東京.");
@@ -57,6 +59,12 @@ function json(request: ExecuteRequest): ExecuteResponse {
   const result = request.http.json();
   if (result === null) return problem(422, "refused", "not JSON");
   return bytes(Uint8Array.wrap(String.UTF8.encode(toJson(result), false, String.UTF8.ErrorMode.REPLACE)));
+}
+
+function query(request: ExecuteRequest): ExecuteResponse {
+  const result = request.http.query(request.http.text());
+  if (result === null) return problem(404, "not-found", request.http.text());
+  return bytes(Uint8Array.wrap(String.UTF8.encode(result, false, String.UTF8.ErrorMode.REPLACE)));
 }
 
 function requestValue(request: ExecuteRequest): Value {

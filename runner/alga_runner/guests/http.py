@@ -120,7 +120,7 @@ def _url(http: HttpCall) -> str:
     """Path and query. A space is ``%20``: every decoder reads that, and not every one reads ``+``."""
     if not http.query:
         return http.path
-    # Encoding makes text no shorter, so what is too long is not encoded first.
+    # Encoding makes text no shorter: one that is too long already is not encoded.
     _require_short_url(len(http.path) + sum(map(len, http.query)) + sum(map(len, http.query.values())))
     query = urlencode(http.query, errors="replace", quote_via=quote)
     url = http.path + ("&" if "?" in http.path else "?") + query

@@ -114,3 +114,32 @@ async def test_what_is_not_json_is_refused(text: str, codec: Call) -> None:
 
 async def test_json_that_is_not_utf8_is_refused(codec: Call) -> None:
     assert (await ask(codec, "/json", b'"\xff"'))[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("?payload=%7B%22a%22%3A%22b%20%2B%20c%22%7D", b'{"a":"b + c"}'),
+        ("?payload=a+b%2Bc", b"a b+c"),
+        ("?pay%6Coad=%E5%A4%9C%c3%bc", "夜ü".encode()),
+        ("?a=1&payload=2&payload=3", b"2"),
+        ("?payload", b""),
+        ("?payload=", b""),
+        ("?payload=a=b?c", b"a=b?c"),
+        ("?payload=100%&x", b"100%"),
+        ("?payload=%4", b"%4"),
+        ("?payload=%zz%%41", b"%zz%A"),
+    ],
+)
+async def test_a_value_of_the_query_is_decoded(query: str, value: bytes, codec: Call) -> None:
+    assert await ask(codec, f"/query{query}", b"payload") == (200, value)
+
+
+@pytest.mark.parametrize("query", ["", "?", "?payloads=1", "?a=payload"])
+async def test_a_name_that_the_query_lacks_has_no_value(query: str, codec: Call) -> None:
+    assert (await ask(codec, f"/query{query}", b"payload"))[0] == 404
+
+
+async def test_a_query_that_is_not_utf8_ends_no_guest(codec: Call) -> None:
+    for text in ("%ff", "%e5%a4", "%f0", "a%c3"):
+        assert (await ask(codec, f"/query?payload={text}", b"payload"))[0] == 200
