@@ -10,7 +10,7 @@ from alga_common.wire import is_loopback
 
 from .options import WorkerCount, bundle_store_option, server_url_option
 
-_HELP = """Serve executions over HTTP: POST /v1/execute, and GET /healthz, /readyz, /metrics.
+_HELP = """Serve executions over HTTP: POST /v1/execute and /warmup, and GET /healthz, /readyz, /metrics.
 
 Extensions come from the folder that the Alga server publishes them to. Host calls go to the Alga server. Callers show
 RUNNER_SERVICE_TOKEN as x-runner-service-token; the runner shows RUNNER_STORAGE_API_TOKEN (else the same token) to the
