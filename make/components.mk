@@ -31,6 +31,7 @@ components-python: $(COMPONENTS_VENV)/.ready setup-dev ## The same for Python al
 	@mkdir -p $(PYTHON_SAMPLE)/dist
 	@$(COMPONENTIZE_PY) componentize app -p $(PYTHON_SAMPLE)/src -p $(PYTHON_SDK) -o $(PYTHON_SAMPLE)/dist/main.wasm
 	@$(BIN)/python -m pytest --quiet -n 0 -o faulthandler_timeout=0 sample-extensions/tests $(PYTHON_SAMPLE) -k "python" $(ARGS)
+	@$(BIN)/python -m pytest --quiet -n 0 -o faulthandler_timeout=0 guest-abi/tests -k "through-python" $(ARGS)
 
 .PHONY: rust-sample
 rust-sample: $(COMPONENTS_VENV)/.ready ## Build the Rust sample's committed component; needs rustup, which fetches the pinned compiler
