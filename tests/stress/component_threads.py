@@ -53,7 +53,7 @@ COMPUTE = """(local $n i32) (local.set $n (i32.const 3000000))
 
 @dataclass(frozen=True)
 class Kind:
-    """One way to end: the component, the ``ending`` that is right, and what is done meanwhile."""
+    """One way to end: the component, the ``ending`` that is right, and the work done meanwhile."""
 
     component: bytes
     ending: str

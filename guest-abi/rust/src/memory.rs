@@ -14,7 +14,7 @@ unsafe extern "C" {
     static __heap_base: u8;
 }
 
-/// Gives what is free of the first memory, then what the system gives. It takes back the last allocation alone.
+/// Gives the rest of the first memory, then memory from the system. It takes back the last allocation alone.
 struct FirstMemory {
     /// From here on it is free; 0 before the first allocation.
     free: Cell<usize>,
@@ -40,7 +40,7 @@ impl FirstMemory {
     }
 }
 
-// SAFETY: an allocation lies where nothing else does: between the end of the data and the end of the first memory, each
+// SAFETY: an allocation is where nothing else is: between the end of the data and the end of the first memory, each
 // behind those before it, or where the system allocates, which is beyond that end.
 unsafe impl GlobalAlloc for FirstMemory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -150,7 +150,7 @@ class Guest:
         self.failure: BaseException | None = None
         """Raised by a host callback on this guest's fiber. Kept with the guest, so that no other guest gets it."""
         self.large = False
-        """Whether so much is copied for its call that it stays in the CPU thread; that says nothing of other guests."""
+        """Whether so much is copied for its call that it stays in the CPU thread, which concerns no other guest."""
         self.reclaim: Callable[[], None] | None = None
         """While the CPU thread has the guest: blocks until it is returned."""
         self._limit(limits)
