@@ -22,13 +22,13 @@ MAPS_PER_GUEST = 4
 The used part of a memory splits its range, and its static data split the used part.
 """
 
-MAPS_PER_COMPONENT = 10
-"""Memory maps that a component takes, at most, while it runs: a stack and its guard, and four for each of two memories.
+MAPS_PER_COMPONENT = 12
+"""Memory maps that a component takes, at most, while it runs: a stack and its guard, and five for each of two memories.
 
-Components have no slots, and a slot keeps its maps while a component runs in place of its guest.
+A slot for a module's guest keeps its maps while a component runs in place of that guest.
 """
 
-LEAST_COMPONENTS = 100
+LEAST_COMPONENTS = 80
 """Components that there is room for, or as many as guests, before there is room for more guests."""
 
 RESERVED_MAPS = 3_500

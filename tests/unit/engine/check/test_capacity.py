@@ -145,7 +145,11 @@ def test_guests_that_may_not_all_be_components_are_said_to() -> None:
     [
         pytest.param(Maps(RESERVED_MAPS + EACH * 7 + EACH - 1 + 300, 300), 7, id="rounded down"),
         pytest.param(Maps(RESERVED_MAPS + EACH + 300, 300), 1, id="one"),
-        pytest.param(Maps(RESERVED_MAPS + EACH * 100 + SLOT * 50 + 300, 300), 150, id="most are modules"),
+        pytest.param(
+            Maps(RESERVED_MAPS + EACH * LEAST_COMPONENTS + SLOT * 50 + 300, 300),
+            LEAST_COMPONENTS + 50,
+            id="some are modules",
+        ),
     ],
 )
 def test_more_than_the_kernel_allows_is_held_to_that(maps: Maps, guests: int):
