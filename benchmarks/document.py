@@ -1,4 +1,4 @@
-"""The measured tables of docs/performance.md, from what the latest runs wrote.
+"""The measured tables of docs/performance.md and guest-abi/README.md, from what the latest runs wrote.
 
 Each is between ``<!-- measured: name -->`` and ``<!-- end -->``; a table without new measurements stays as it is.
 """
@@ -15,7 +15,8 @@ from .goals import GOALS
 from .page import shown
 from .results import LATEST, PROFILES
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+_ROOT = Path(__file__).resolve().parent.parent
+PAGES = (_ROOT / "docs" / "performance.md", _ROOT / "guest-abi" / "README.md")
 _BETWEEN = re.compile(r"(<!-- measured: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 _RESULTS = "results"
@@ -93,4 +94,5 @@ def update() -> None:
     """Rewrite the tables."""
     results = json.loads(LATEST.read_text("utf-8")) if LATEST.exists() else {}
     profiles = json.loads(PROFILES.read_text("utf-8")) if PROFILES.exists() else []
-    PAGE.write_text(rendered(PAGE.read_text("utf-8"), results, profiles), "utf-8")
+    for page in PAGES:
+        page.write_text(rendered(page.read_text("utf-8"), results, profiles), "utf-8")

@@ -30,6 +30,10 @@ GOALS = {
     "execute.vs_extism_reused": Goal("one execution, ours / Extism with a reused plugin", at_most=1.5),
     "execute.vs_extism_isolated": Goal("one execution, Extism with a fresh plugin / ours", at_least=5),
     "hostcall.vs_extism": Goal("one host call, ours / Extism's bare host function", at_most=1),
+    "sdk.assemblyscript_create_us": Goal(
+        "CPU of an execution that creates a schedule, with the AssemblyScript SDK, in us"
+    ),
+    "sdk.rust_create_us": Goal("the same with the Rust SDK"),
     "hostcall_http.vs_httpx_default": Goal(
         "CPU of a forwarded host call at 32 in flight, httpx's default pool / ours", at_least=10
     ),

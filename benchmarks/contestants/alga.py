@@ -58,9 +58,7 @@ class Execute(Contestant):
         self._works: dict[str, list[Task]] = {}
 
     async def __aenter__(self) -> Self:
-        bundles = MemoryBundles()
-        self._content_hash = bundles.add(alga_guest())
-        runner = Runner(Settings(), alga=self.server, bundles=bundles)
+        runner = Runner(Settings(), alga=self.server, bundles=self.bundles())
         self.runner = await self._stack.enter_async_context(runner)
         return self
 
@@ -71,6 +69,12 @@ class Execute(Contestant):
         traceback: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
+
+    def bundles(self) -> MemoryBundles:
+        """Where the runner finds its guests."""
+        bundles = MemoryBundles()
+        self._content_hash = bundles.add(alga_guest())
+        return bundles
 
     def tasks(self, order: Mapping[str, Any]) -> list[Task]:
         """As many as are ordered."""

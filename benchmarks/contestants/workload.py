@@ -42,13 +42,13 @@ REPLIES: dict[str, bytes] = {
 """What a host call is answered with, byte for byte, on both sides."""
 
 EXTENSION = "com.example.bench"
-_MANIFEST = b'{"name": "com.example.bench", "version": "1.0.0", "runtime": "wasm-c@1"}'
+MANIFEST = b'{"name": "com.example.bench", "version": "1.0.0", "runtime": "wasm-c@1"}'
 
 
 def alga_guest() -> Bundle:
     """The guest of the Alga ABI as an extension."""
     return Bundle.from_files(
-        {"manifest.json": _MANIFEST, "dist/main.wasm": (GUESTS / "alga.wasm").read_bytes()}
+        {"manifest.json": MANIFEST, "dist/main.wasm": (GUESTS / "alga.wasm").read_bytes()}
     )
 
 

@@ -14,6 +14,7 @@ from . import (
     http,
     leak,
     scale,
+    sdk,
     server,
     suspended,
 )
@@ -21,6 +22,7 @@ from . import (
 PARTS: tuple[Part, ...] = (
     execute.PART,
     hostcall.PART,
+    sdk.PART,
     hostcall_http.PART,
     suspended.PART,
     fairness.PART,

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 KEYS = {
     "execute": ["execute.vs_extism_reused", "execute.vs_extism_isolated"],
     "hostcall": ["hostcall.vs_extism"],
+    "sdk": ["sdk.assemblyscript_create_us", "sdk.rust_create_us"],
     "hostcall_http": ["hostcall_http.vs_httpx_default"],
     "suspended": ["suspended.count", "suspended.kb_each"],
     "fairness": ["fairness.loop_p99_ms", "fairness.burst_p99_ms"],
