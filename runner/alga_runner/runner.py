@@ -35,7 +35,7 @@ from .engine import (
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
 from .execution.admission import Admission, Bounds
 from .execution.calls import CallOptions, call_request
-from .execution.failure import add_context, log_detail
+from .execution.failure import LOADING, add_context, log_detail
 from .execution.programs import Programs, module_loader
 from .guests import Host, Program, SessionLimits
 from .models import (
@@ -333,7 +333,7 @@ class Runner:
                 raise EngineUnavailable("The runner stopped while the extension was being loaded.")
             if deadline > monotonic():
                 return program
-        raise DeadlineExceeded(doing="It was waiting for its module to be loaded.")
+        raise DeadlineExceeded(doing=LOADING)
 
     def _guest_limits(self, request: ExecuteRequest) -> GuestLimits:
         asked = request.limits.memory_mb

@@ -11,6 +11,9 @@ from ..hints import HINTS
 from ..models import ExecuteRequest
 from .programs import Programs
 
+LOADING = "It was waiting for its module to be loaded."
+"""``DeadlineExceeded.doing`` of an execution whose guest has not started."""
+
 _BUILD_WITH_LINES = (
     "Build with debug information to see files and lines: -g, or --debug --sourceMap for AssemblyScript."
 )
@@ -69,11 +72,14 @@ def _too_late(error: DeadlineExceeded, execution: Execution, timeout_s: float) -
     waited_for = operation or error.where.get("host_call")
     did = "waiting for its host call" if waited_for else "computing"
     doing = f"It was {did} in {error.frames[0]}." if error.frames else error.doing
+    hint = "Raise limits.timeout_ms, or let the guest do less: no host call was under way."
+    if waited_for:
+        hint = "Raise limits.timeout_ms, or see why the host call was not answered."
+    elif error.doing == LOADING:
+        hint = "Loading goes on: try again in a while. `alga-runner precompile` compiles ahead."
     return DeadlineExceeded(
         f"The execution did not finish within {round(timeout_s * 1000)} ms. {doing}".rstrip(),
         frames=error.frames,
         doing=error.doing,
-        hint="Raise limits.timeout_ms, or see why the host call was not answered."
-        if waited_for
-        else "Raise limits.timeout_ms, or let the guest do less: no host call was under way.",
+        hint=hint,
     ).at(host_call=waited_for)

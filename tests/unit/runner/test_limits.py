@@ -104,3 +104,4 @@ async def test_a_timeout_of_nothing_is_met_whether_or_not_the_module_is_loaded(r
     assert seen.error is not None
     assert seen.error.code == "deadline_exceeded"
     assert "waiting for its module" in str(seen.error)
+    assert "compiles ahead" in seen.error.hint
