@@ -246,6 +246,28 @@ async def test_an_idempotency_key_with_another_request_is_a_conflict(
     assert error.host_code is HostCallCode.CONFLICT
 
 
+async def test_a_create_with_a_guests_own_key_happens_once_in_every_execution(
+    ports: dict[str, AlgaServer], installed: Any, soon: float
+) -> None:
+    port, schedule = ports["prd-http"], HOURLY.model_copy(update={"idempotency_key": "import-7"})
+
+    ids = [
+        await port.create_schedule(installed.identity, schedule, soon, idempotency_key=f"request-{number}:1")
+        for number in range(2)
+    ]
+
+    assert ids[0] == ids[1]
+
+
+async def test_a_guests_key_is_none_of_the_runners(
+    ports: dict[str, AlgaServer], installed: Any, soon: float
+) -> None:
+    port, schedule = ports["prd-http"], HOURLY.model_copy(update={"idempotency_key": "request-1:1"})
+    by_runner = await port.create_schedule(installed.identity, HOURLY, soon, idempotency_key="request-1:1")
+
+    assert await port.create_schedule(installed.identity, schedule, soon) != by_runner
+
+
 async def test_the_check_of_the_token_needs_no_install(port: AlgaServer, soon: float) -> None:
     port.token_refused = True
 

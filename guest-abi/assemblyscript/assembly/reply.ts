@@ -30,12 +30,21 @@ export class HostError {
   readonly fieldErrors: Map<string, string> | null;
   /** When trying again makes sense, in milliseconds; -1 when the host does not say. */
   readonly retryAfterMs: i64;
+  /** Whether the same call may succeed later, and does no harm if this one was carried out after all. */
+  readonly retryable: bool;
 
-  constructor(code: string, message: string, fieldErrors: Map<string, string> | null = null, retryAfterMs: i64 = -1) {
+  constructor(
+    code: string,
+    message: string,
+    fieldErrors: Map<string, string> | null = null,
+    retryAfterMs: i64 = -1,
+    retryable: bool = false,
+  ) {
     this.code = KNOWN_CODES.includes(code) ? code : HostErrorCode.INTERNAL;
     this.message = message;
     this.fieldErrors = fieldErrors;
     this.retryAfterMs = retryAfterMs;
+    this.retryable = retryable;
   }
 
   /** The HTTP status that tells the extension's own caller what happened. */
@@ -48,7 +57,7 @@ export class HostError {
     return later ? 503 : 502;
   }
 
-  /** `{code, message, fieldErrors?, retryAfterMs?}`, as it came. */
+  /** `{code, message, fieldErrors?, retryAfterMs?, retryable?}`, as it came. */
   toValue(): Value {
     const result = Value.map().set("code", Value.text(this.code)).set("message", Value.text(this.message));
     const fieldErrors = this.fieldErrors;
@@ -59,6 +68,7 @@ export class HostError {
       result.set("fieldErrors", fields);
     }
     if (this.retryAfterMs >= 0) result.set("retryAfterMs", Value.int(this.retryAfterMs));
+    if (this.retryable) result.set("retryable", Value.bool(true));
     return result;
   }
 }
@@ -80,7 +90,7 @@ export function takeReply(length: u32): Reply {
   return decodeReply(bytes);
 }
 
-/** The reply that `bytes` are: `{ok: {...}}` or `{err: {code, message, fieldErrors?, retryAfterMs?}}`. */
+/** The reply that `bytes` are: `{ok: {...}}` or `{err: {code, message, fieldErrors?, retryAfterMs?, retryable?}}`. */
 export function decodeReply(bytes: Uint8Array): Reply {
   return readReply(Reader.of(bytes));
 }
@@ -99,6 +109,7 @@ function readReply(reader: Reader): Reply {
     message === null ? "The host gave no message." : message,
     textMap(error.get("fieldErrors")),
     error.getInt("retryAfterMs", -1),
+    error.getBool("retryable"),
   ));
 }
 

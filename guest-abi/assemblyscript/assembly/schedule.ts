@@ -84,10 +84,12 @@ export class CreateScheduleInput {
   name: string | null = null;
   payload: Value | null = null;
   policies: SchedulePolicies | null = null;
+  /** Creates with the same key have the first one's result, for a day. */
+  idempotencyKey: string | null = null;
 
   constructor(public endpoint: string, public cron: string) {}
 
-  /** The request `{endpoint, cron, timezone?, enabled?, name?, payload?, ...policies?}`. */
+  /** The request `{endpoint, cron, timezone?, enabled?, name?, payload?, ...policies?, idempotencyKey?}`. */
   toValue(): Value {
     const result = Value.map()
       .set("endpoint", Value.text(this.endpoint))
@@ -99,7 +101,7 @@ export class CreateScheduleInput {
     if (payload !== null) result.set("payload", payload);
     const policies = this.policies;
     if (policies !== null) policies.addTo(result);
-    return result;
+    return result.setText("idempotencyKey", this.idempotencyKey);
   }
 }
 

@@ -127,6 +127,7 @@ function createInput(value: Value): CreateScheduleInput {
   policies.retryDelaySeconds = value.getInt("retryDelaySeconds");
   policies.retryFactor = value.getInt("retryFactor");
   result.policies = policies;
+  result.idempotencyKey = value.getText("idempotencyKey");
   return result;
 }
 

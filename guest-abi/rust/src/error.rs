@@ -20,11 +20,14 @@ pub struct HostError {
     /// When another try makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// The same call may succeed later, and does no harm if this one was carried out after all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retryable: bool,
 }
 
 impl HostError {
     pub fn new(code: HostErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), field_errors: None, retry_after_ms: None }
+        Self { code, message: message.into(), field_errors: None, retry_after_ms: None, retryable: false }
     }
 
     pub(crate) fn internal(message: &str) -> Self {

@@ -71,6 +71,9 @@ pub struct CreateScheduleInput {
     pub retry_delay_seconds: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_factor: Option<i64>,
+    /// Creates with the same key have the first one's result, for a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
 }
 
 /// Changes to a schedule: `UpdateScheduleInput::new(id).cron("30 2 * * *").clear_payload()`.
@@ -167,6 +170,8 @@ impl CreateScheduleInput {
         max_attempts: i64 => Some;
         retry_delay_seconds: i64 => Some;
         retry_factor: i64 => Some;
+        /// Creates with the same key have the first one's result, for a day.
+        idempotency_key: String => Some;
     }
 }
 

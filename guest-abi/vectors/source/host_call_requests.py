@@ -61,6 +61,8 @@ def _good_calls() -> Iterator[Vector]:
     yield _call("scheduler.delete", "delete", {"scheduleId": SCHEDULE_ID}, "one schedule")
     create = "scheduler.create"
     yield _call(create, "create with everything", CREATE, "every member")
+    key = {"endpoint": "/sync", "cron": "0 * * * *", "idempotencyKey": "import-7"}
+    yield _call(create, "create with an idempotency key", key, "it may be sent again")
     least = {"endpoint": "/sync", "cron": "0 * * * *"}
     yield _call(create, "create with the least", least, "optional members are absent")
     yield _call(

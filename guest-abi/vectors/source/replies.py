@@ -80,7 +80,7 @@ def vectors() -> Iterator[Vector]:
     yield valid(
         "err with field errors", write({"err": fields}), {"err": fields}, "field to what is wrong with it"
     )
-    later = {"code": "rate-limited", "message": "Too many requests", "retryAfterMs": 60000}
+    later = {"code": "rate-limited", "message": "Too many requests", "retryAfterMs": 60000, "retryable": True}
     yield valid("err with a time to wait", write({"err": later}), {"err": later}, "milliseconds")
     yield valid(
         "err with a time to wait that is a float",

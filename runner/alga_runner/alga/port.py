@@ -17,6 +17,11 @@ SERVER_CHECK = "alga_server"
 """The name of the readiness check that asks the server."""
 
 
+IDEMPOTENCY_KEY = "idempotencyKey"
+_OF_GUEST = "guest:"
+"""Before a key that the guest gave, so that none is taken for one of the runner's."""
+
+
 class Identity(NamedTuple):
     """Who calls. Taken from the execution's context, never from the guest.
 
@@ -86,11 +91,13 @@ class AlgaServer(ABC):
     ) -> str:
         """Create ``schedule``; the new schedule's id.
 
-        The same ``idempotency_key`` of the same install gives the first result for a day.
+        The same ``idempotency_key`` of the same install gives the first result for a day; the schedule's own one, if it
+        has one, counts instead.
         """
         members = self.understood(schedule.model_dump(by_alias=True, exclude_none=True))
-        if idempotency_key is not None:
-            members["idempotencyKey"] = idempotency_key
+        own = members.get(IDEMPOTENCY_KEY)
+        if (key := f"{_OF_GUEST}{own}" if own else idempotency_key) is not None:
+            members[IDEMPOTENCY_KEY] = key
         return answers.created_id(await self.ask("create", members, identity, deadline))
 
     async def update_schedule(

@@ -92,6 +92,7 @@ class Gate:
         status = "cancelled"
         detail: str | None = None
         arguments: object = None
+        checked: Any = None
         reply: dict[str, object] | None = None
         try:
             try:
@@ -110,7 +111,7 @@ class Gate:
                 status = "ok"
             except HostCallError as error:
                 status, detail = error.host_code.value, error.detail
-                reply = _envelope(error)
+                reply = _envelope(error, retryable=_retryable(error.host_code, operation, checked))
                 if error.fault is not None:
                     self._telemetry.server_fault(error.fault, detail)
                 encoded = codec.encode(reply)
@@ -190,12 +191,24 @@ def _kind(value: object) -> str:
     return "nil" if value is None else type(value).__name__
 
 
-def _envelope(error: HostCallError) -> dict[str, object]:
+_TRANSIENT = frozenset({HostCallCode.UNAVAILABLE, HostCallCode.TIMEOUT})
+
+
+def _retryable(code: HostCallCode, operation: Operation[Any, Any], checked: Any) -> bool:
+    """Whether the same call may succeed later, and does no harm if the first was carried out after all."""
+    if code in _TRANSIENT:
+        return checked is not None and operation.repeatable(checked)
+    return code is HostCallCode.RATE_LIMITED
+
+
+def _envelope(error: HostCallError, *, retryable: bool = False) -> dict[str, object]:
     refusal: dict[str, object] = {"code": error.host_code.value, "message": str(error)}
     if error.field_errors:
         refusal["fieldErrors"] = error.field_errors
     if error.retry_after_ms is not None:
         refusal["retryAfterMs"] = error.retry_after_ms
+    if retryable:
+        refusal["retryable"] = True
     return {"err": refusal}
 
 

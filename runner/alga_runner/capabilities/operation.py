@@ -153,6 +153,8 @@ class Operation(Generic[InputT, OutputT]):
     run: Callable[[Execution, InputT], Awaitable[OutputT]]
     codes: tuple[HostCallCode, ...] = ()
     payload_bytes: int = 0
+    repeatable: Callable[[InputT], bool] = lambda _: True
+    """Whether the call may be made again, with the same input, if it is not known whether it was carried out."""
     validate: Callable[[object], InputT] = field(init=False, repr=False, compare=False)
     """Build the input from a decoded map; raises pydantic's ``ValidationError``."""
     dump: Callable[[OutputT], object] = field(init=False, repr=False, compare=False)

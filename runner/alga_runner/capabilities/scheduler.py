@@ -98,6 +98,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         run=_create,
         codes=_GROWTH_CODES,
         payload_bytes=MAX_PAYLOAD_BYTES,
+        repeatable=lambda schedule: schedule.idempotency_key is not None,
     ),
     Operation(
         name="scheduler.update",

@@ -125,6 +125,10 @@ class ErrorInfo(CamelModel):
         default=None, description="by member of the request: what is wrong with it"
     )
     retry_after_ms: Natural | None = Field(default=None, description="after how long to try again")
+    retryable: bool | None = Field(
+        default=None,
+        description="the same call may succeed later, and does no harm if this one took effect after all",
+    )
 
 
 class OkReply(CamelModel):

@@ -85,6 +85,10 @@ class CreateScheduleInput(SchedulePolicies):
     enabled: bool | None = Field(default=None, description="whether it fires, true by default")
     name: Text | None = Field(default=None, description=_NAME)
     payload: JsonValue = Field(default=None, description=_PAYLOAD)
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        default=None,
+        description="creates of an install with the same key have the first one's result, for a day",
+    )
 
 
 class UpdateScheduleInput(SchedulePolicies):

@@ -180,7 +180,12 @@ def test_a_refusal_says_when_to_try_again(alga: Alga, demo: Extension, attempt: 
 
     seen = attempt(demo, "create", **GOOD)
 
-    assert seen["error"] == {"code": "rate-limited", "message": "Slow down", "retryAfterMs": 1500}
+    assert seen["error"] == {
+        "code": "rate-limited",
+        "message": "Slow down",
+        "retryAfterMs": 1500,
+        "retryable": True,
+    }
 
 
 def test_too_many_changes_are_refused_until_the_time_that_the_guest_was_told(
@@ -193,7 +198,12 @@ def test_too_many_changes_are_refused_until_the_time_that_the_guest_was_told(
 
     refused = attempt(demo, "create", **GOOD)["error"]
     wait_ms = refused["retryAfterMs"]
-    assert refused == {"code": "rate-limited", "message": refused["message"], "retryAfterMs": wait_ms}
+    assert refused == {
+        "code": "rate-limited",
+        "message": refused["message"],
+        "retryAfterMs": wait_ms,
+        "retryable": True,
+    }
     assert 0 < wait_ms <= 6_000
     assert demo.schedules() == []
 

@@ -38,7 +38,7 @@ def test_every_member_that_a_guest_can_give_is_understood_or_documented_as_not()
     for name in ("scheduler.create", "scheduler.update"):
         fields = capabilities.OPERATIONS[name].input.model_fields.items()
         members = {field.alias or key for key, field in fields} - {"scheduleId"}
-        assert members == DIALECTS["prd"].members
+        assert members <= DIALECTS["prd"].members
         assert members >= DIALECTS["alga"].members
         assert {member for member in members if f"`{member}`" in described} == members
 

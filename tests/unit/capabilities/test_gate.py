@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -252,8 +253,30 @@ async def test_an_error_of_the_operation_keeps_its_fields(gate: Gate) -> None:
             "message": "slow down",
             "fieldErrors": {"cron": "bad"},
             "retryAfterMs": 1500,
+            "retryable": True,
         }
     }
+
+
+@pytest.mark.parametrize("code", list(HostCallCode))
+@pytest.mark.parametrize("repeatable", [True, False])
+async def test_a_call_that_may_be_made_again_is_marked(
+    gate: Gate, code: HostCallCode, repeatable: bool
+) -> None:
+    operation = replace(failing(HostCallError(code, "no")), repeatable=lambda _: repeatable)
+
+    error = error_of(await gate.call(an_execution(CAPABILITY), operation, {"wishedThing": "x"}, PlainCodec()))
+
+    again = {"rate-limited"} | ({"timeout", "unavailable"} if repeatable else set())
+    assert error.get("retryable", False) == (code in again)
+
+
+async def test_a_call_without_time_left_may_be_made_again_if_its_operation_allows(gate: Gate) -> None:
+    late = an_execution(CAPABILITY, deadline_in=-1.0)
+
+    error = error_of(await gate.call(late, an_operation(), {"wishedThing": "x"}, PlainCodec()))
+
+    assert (error["code"], error["retryable"]) == ("timeout", True)
 
 
 async def test_what_came_back_from_a_server_is_for_the_operator_and_not_for_the_guest(
@@ -269,7 +292,9 @@ async def test_what_came_back_from_a_server_is_for_the_operator_and_not_for_the_
     reply = await gate.call(an_execution(CAPABILITY), failing(refused), {"wishedThing": "x"}, PlainCodec())
     telemetry.flush()
 
-    assert reply == {"err": {"code": "unavailable", "message": "It does not accept calls."}}
+    assert reply == {
+        "err": {"code": "unavailable", "message": "It does not accept calls.", "retryable": True}
+    }
     assert [line.getMessage().rpartition(": ")[2] for line in lines] == ["HTTP 401, text/html"] * 2
     assert 'alga_runner_server_faults_total{fault="unauthorized"} 1.0' in telemetry.render().decode()
 

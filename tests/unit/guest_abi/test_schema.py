@@ -221,7 +221,7 @@ def test_the_gate_writes_the_members_of_an_error() -> None:
         HostCallCode.RATE_LIMITED, "Later.", field_errors={"cron": "Too often"}, retry_after_ms=1
     )
 
-    reply = _envelope(error)
+    reply = _envelope(error, retryable=True)
 
     assert reply["err"].keys() == members("ErrorInfo").keys()
     assert validator("ErrReply").is_valid(reply)

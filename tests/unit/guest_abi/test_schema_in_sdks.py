@@ -24,7 +24,7 @@ OF_CORE_MODULES: dict[str, set[str]] = {
         *("config", "trigger", "scheduleId", "nominalTime", "scheduleName", "scheduleTimezone"),
         *("attempt", "startedAt"),
     },
-    "CreateScheduleInput": POLICIES,
+    "CreateScheduleInput": {*POLICIES, "idempotencyKey"},
     "UpdateScheduleInput": {*POLICIES, "scheduleId"},
     "Request": {"user"},
 }
@@ -235,6 +235,8 @@ def test_a_struct_of_the_rust_sdk_has_the_members_of_its_document(name: str, def
     }
     if definition == "Response":
         always["headers"] = True  # a list that is absent is empty
+    if definition == "ErrorInfo":
+        always["retryable"] = True  # one that is absent is false
 
     assert rust_structs()[name] == always
 

@@ -124,6 +124,7 @@ async def test_a_refused_change_is_a_value(operation: str, sdk: Sdk, alga: Any) 
             "message": "Too many requests",
             "fieldErrors": {"cron": "Bad"},
             "retryAfterMs": 60_000,
+            "retryable": True,
         }
     }
 
