@@ -36,7 +36,7 @@ from alga_runner import ExecuteResponse
 from alga_runner.capabilities import OPERATIONS
 from alga_runner.engine import LARGE_BYTES
 from alga_runner.guests.http import encode_request
-from alga_runner.models import ExecuteRequest, ExecutionContext, ScheduleInfo
+from alga_runner.models import ExecuteRequest, ExecutionContext, FoundSchedule, ScheduleInfo, ScheduleList
 from alga_runner.service.replies import guest_reply
 from alga_runner.telemetry import Telemetry
 from alga_runner.telemetry.output import JsonHandler
@@ -172,7 +172,10 @@ def test_an_output_that_is_a_model_is_written_as_one_in_a_union_is(payload: Any,
     }
     schedule = ScheduleInfo(id="s", name=name, payload=payload, **members)
 
-    assert OPERATIONS["scheduler.list"].dump([schedule]) == [OPERATIONS["scheduler.get"].dump(schedule)]
+    in_a_list = OPERATIONS["scheduler.list"].dump(ScheduleList(schedules=[schedule]))
+    alone = OPERATIONS["scheduler.get"].dump(FoundSchedule(schedule=schedule))
+
+    assert in_a_list == {"schedules": [alone["schedule"]]}
 
 
 @EVERY

@@ -185,7 +185,7 @@ def _plain_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
         if not is_header_name(header.name) or _FORBIDDEN_IN_VALUE.search(header.value):
             return None
         headers[header.name] = header.value
-    repeated = len({name.lower() for name in headers}) < len(headers)
+    repeated = len({name.lower() for name in headers}) < len(listed)
     if repeated or (body is not None and len(body) > max_body_bytes):
         return None
     encoded = None if body is None else pybase64.b64encode_as_string(body)
