@@ -9,11 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .app import Server, create_app
+    from .app import Server, create_app, sqlite_url
     from .clock import Clock, ManualClock, OffsetClock, SystemClock
     from .settings import ServerSettings
 
-__all__ = ["Clock", "ManualClock", "OffsetClock", "Server", "ServerSettings", "SystemClock", "create_app"]
+__all__ = [
+    "Clock",
+    "ManualClock",
+    "OffsetClock",
+    "Server",
+    "ServerSettings",
+    "SystemClock",
+    "create_app",
+    "sqlite_url",
+]
 
 _HOMES = {
     "Clock": "clock",
@@ -23,6 +32,7 @@ _HOMES = {
     "ServerSettings": "settings",
     "SystemClock": "clock",
     "create_app": "app",
+    "sqlite_url": "app",
 }
 
 

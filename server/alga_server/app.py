@@ -47,6 +47,7 @@ from .http.schemas import Health, Readiness
 from .metrics import CONTENT_TYPE, Metrics
 from .settings import ServerSettings
 from .storage.database import Database
+from .storage.sqlite import sqlite_url as sqlite_url
 
 logger = logging.getLogger("alga_server")
 

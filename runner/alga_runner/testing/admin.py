@@ -43,6 +43,17 @@ class Admin:
         purpose = f"install the extension for tenant {tenant_id}"
         return await self._ask(purpose, "POST", f"tenants/{tenant_id}/installs", json=document)
 
+    async def find(self, tenant_id: str, extension_id: str) -> dict[str, Any] | None:
+        """The tenant's install of the extension; ``None`` without one."""
+        installs = (await self._ask("list the installs", "GET", f"tenants/{tenant_id}/installs"))["installs"]
+        return next((install for install in installs if install["extensionId"] == extension_id), None)
+
+    async def upgrade(self, tenant_id: str, install_id: str, version_id: str) -> dict[str, Any]:
+        """Move the install to a version; schedules of endpoints that it lacks are disabled."""
+        document = {"versionId": version_id, "disableMissingSchedules": True}
+        path = _install(tenant_id, install_id) + "/upgrade"
+        return await self._ask("upgrade the install", "POST", path, json=document)
+
     async def get(self, tenant_id: str, install_id: str) -> dict[str, Any]:
         """The install as it is now: ``grants``, ``providers``, ``config``, ``enabled``, ``endpoints`` ..."""
         return await self._ask("show the install", "GET", _install(tenant_id, install_id))

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import anyio.to_thread
 import httpx
@@ -66,8 +66,11 @@ class EmbeddedAlga:
         around: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] | None = None,
         shared: SharedRunner | None = None,
         database_url: str = "sqlite://",
+        database_file: Path | None = None,
     ) -> None:
+        """``database_file`` keeps what the server stores, in place of ``database_url``."""
         self._settings = settings
+        self._database_file = database_file
         self._database_url = database_url
         self._clock = clock
         self._around = around
@@ -81,6 +84,8 @@ class EmbeddedAlga:
 
         clock: MovableClock = self._clock or alga_server.OffsetClock()
         tokens = _Tokens()
+        if self._database_file is not None:
+            self._database_url = alga_server.sqlite_url(self._database_file)
         settings = alga_server.ServerSettings.load(
             database_url=self._database_url,
             bundle_store=None,
@@ -148,12 +153,47 @@ class EmbeddedAlga:
         ``grants`` are all capabilities it gets, except those that every execution has. Raises a ``BundleError``, or
         ``AdminRefused``: a capability that the manifest does not declare, an extension that the tenant has already.
         """
-        archive = await anyio.to_thread.run_sync(_archive, extension)
-        bundle = await anyio.to_thread.run_sync(Bundle.from_archive, archive)
-        published = await self._admin.publish(archive)
+        bundle, published = await self._publish(extension)
         install = await self._admin.install(
             tenant_id, published["extensionId"], published["versionId"], grants=grants, config=config or {}
         )
+        return self._installed(install, bundle, tenant_id)
+
+    async def keep_installed(
+        self,
+        extension: Bundle | Path | str,
+        *,
+        tenant_id: str,
+        grants: Iterable[str] = (),
+        config: Mapping[str, str] | None = None,
+    ) -> Installed:
+        """Like ``install``, but the tenant may have the extension already: its install, with its schedules, stays.
+
+        It gets the version, and exactly ``grants`` and ``config``. Raises ``AdminRefused`` for another extension of the
+        same name and version, too.
+        """
+        bundle, published = await self._publish(extension)
+        extension_id, version_id = published["extensionId"], published["versionId"]
+        installed = await self._admin.find(tenant_id, extension_id)
+        if installed is None:
+            install = await self._admin.install(
+                tenant_id, extension_id, version_id, grants=grants, config=config or {}
+            )
+        else:
+            install_id = installed["installId"]
+            if installed["versionId"] != version_id:
+                await self._admin.upgrade(tenant_id, install_id, version_id)
+            install = await self._admin.change(
+                tenant_id, install_id, grants=sorted(grants), config=dict(config or {}), enabled=True
+            )
+        return self._installed(install, bundle, tenant_id)
+
+    async def _publish(self, extension: Bundle | Path | str) -> tuple[Bundle, dict[str, Any]]:
+        archive = await anyio.to_thread.run_sync(_archive, extension)
+        bundle = await anyio.to_thread.run_sync(Bundle.from_archive, archive)
+        return bundle, await self._admin.publish(archive)
+
+    def _installed(self, install: dict[str, Any], bundle: Bundle, tenant_id: str) -> Installed:
         self._bundles.add(bundle, tenant_id=tenant_id)
         self._chronicle.include(tenant_id)
         return Installed(self._gateway, self._admin, self._chronicle, install, bundle.manifest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -68,6 +69,42 @@ def test_log_and_host_calls_are_shown_with_arguments_reply_and_duration(run, sam
     assert call[1].startswith('    -> {"endpoint": "POST /sync", "cron": "0 * * * *"')
     assert call[2].startswith('    <- {"ok": {"scheduleId": "')
     assert "4 host calls, 2 log lines." in shown.splitlines()[-1]
+
+
+def test_a_state_keeps_the_install_and_its_schedules_for_the_next_call(
+    run, sample: str, tmp_path: Path
+) -> None:
+    def called(*arguments: str) -> dict[str, Any]:
+        granted = ("--grant", "scheduler.manage", "--state", str(tmp_path / "a state?.db"), "--json")
+        return json.loads(run("invoke", sample, *arguments, *granted).stdout)
+
+    called("POST", "/setup")
+    called("POST", "/configure", "--body", '{"intervalHours": 6}')
+    listed = json.loads(called("GET", "/schedules")["response"]["body"])
+    called("POST", "/cleanup")
+
+    assert [schedule["cron"] for schedule in listed["schedules"]] == ["0 */6 * * *", "30 2 * * *"]
+    assert json.loads(called("GET", "/schedules")["response"]["body"])["schedules"] == []
+    assert (tmp_path / "a state?.db").is_file()
+
+
+def test_grants_and_configuration_of_a_state_are_those_of_each_call(run, lister: str, tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state.db"), "--json")
+    run("invoke", lister, "POST", "/go", "--grant", "scheduler.manage", *state)
+
+    denied = json.loads(run("invoke", lister, "POST", "/go", *state).stdout)
+
+    assert [call["status"] for call in denied["hostCalls"]] == ["denied"]
+
+
+def test_a_changed_extension_needs_another_version_for_the_same_state(run, extension, tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state.db"))
+    for number in (1, 2):
+        path = extension(**respond({"status": 200, "body": bytes([number])}))
+        result = run("invoke", path, "POST", "/go", *state)
+
+    assert result.exit_code == 1
+    assert "version" in result.stderr
 
 
 def test_a_packed_bundle_is_called_like_its_folder(run, sample: str, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from alga_common.cli.commands import load
@@ -19,8 +21,8 @@ from alga_common.cli.options import (
 _HELP = """Call one endpoint of an extension and show everything that happened.
 
 PATH is an extension's folder or a packed bundle. It is installed on an Alga server in memory, called once the way
-Alga's gateway calls it, and forgotten. You see the response, the extension's log, and every host call with its
-arguments, its reply and how long it took.
+Alga's gateway calls it, and forgotten, unless --state names a file that keeps it. You see the response, the
+extension's log, and every host call with its arguments, its reply and how long it took.
 
 \b
 Examples:
@@ -29,6 +31,7 @@ Examples:
   alga-runner invoke my-extension POST /configure --body '{"intervalHours": 6}' --grant scheduler.manage
   alga-runner invoke my-extension POST /import --body @data.csv --header content-type:text/csv
   alga-runner invoke my-extension GET '/report?year=2026' --config currency=EUR --json
+  alga-runner invoke my-extension POST /cleanup --grant scheduler.manage --state trial.db
 
 Nothing is granted unless you say so. Exit status: 0 when the extension responded with a status below 500; 1 when it
 responded with 500 or more, failed, or could not be run; 2 for bad usage.
@@ -56,6 +59,12 @@ responded with 500 or more, failed, or could not be run; 2 for bad usage.
     type=click.IntRange(min=1),
     help="Milliseconds it may take, host calls included.",
 )
+@click.option(
+    "--state",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep the server's database in this file: the next call with it finds the install and its schedules.",
+)
 @json_option
 @click.pass_context
 def invoke(
@@ -70,6 +79,7 @@ def invoke(
     config: tuple[tuple[str, str], ...],
     tenant: str,
     timeout: int | None,
+    state: Path | None,
     as_json: bool,
 ) -> None:
     """See ``_HELP``."""
@@ -86,6 +96,7 @@ def invoke(
         config=dict(config),
         tenant_id=tenant,
         timeout_ms=timeout,
+        state=state,
     )
     succeeded = load("alga_runner.cli.invoke.report:invoke")(invocation, as_json=as_json)
     ctx.exit(0 if succeeded else 1)

@@ -35,6 +35,8 @@ class Invocation:
     config: Mapping[str, str]
     tenant_id: str
     timeout_ms: int | None
+    state: Path | None = None
+    """The file that has the server's database; in memory without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,9 @@ def carry_out(invocation: Invocation) -> Outcome:
 
 
 async def _carry_out(invocation: Invocation) -> Outcome:
-    async with EmbeddedAlga() as alga:
-        installed = await alga.install(
+    async with EmbeddedAlga(database_file=invocation.state) as alga:
+        install = alga.install if invocation.state is None else alga.keep_installed
+        installed = await install(
             invocation.path,
             tenant_id=invocation.tenant_id,
             grants=set(invocation.grants) - DEFAULT_CAPABILITIES,
