@@ -47,7 +47,9 @@ from .http.schemas import Health, Readiness
 from .metrics import CONTENT_TYPE, Metrics
 from .settings import ServerSettings
 from .storage.database import Database
-from .storage.sqlite import sqlite_url as sqlite_url
+from .storage.sqlite import sqlite_url
+
+__all__ = ["Server", "create_app", "sqlite_url"]
 
 logger = logging.getLogger("alga_server")
 
