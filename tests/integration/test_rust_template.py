@@ -8,7 +8,7 @@ import pytest
 
 from alga_runner.testing import Alga, Extension
 
-TEMPLATE = Path(__file__).parents[3] / "guest-abi" / "rust" / "template"
+TEMPLATE = Path(__file__).parents[2] / "guest-abi" / "rust" / "template"
 
 
 @pytest.fixture
