@@ -28,7 +28,7 @@ from ..errors import HostCallCode, HostCallError, ServerFault, SettingsError
 from ..settings import Settings
 from . import answers
 from .dialects import DIALECTS, AlgaDialect, Dialect
-from .port import SERVER_CHECK, AlgaServer, Identity, NoAlgaServer
+from .port import IDEMPOTENCY_KEY, SERVER_CHECK, AlgaServer, Identity, NoAlgaServer
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """Bytes of one answer: fifty schedules, each with a payload of 100,000 characters in escaped JSON, just fit."""
@@ -111,6 +111,7 @@ class HttpAlgaServer(AlgaServer):
 
         self._drop_unknown = drop_unknown
         self.cleared_when_absent = self._dialect.cleared_when_absent
+        self.keeps_idempotency_keys = IDEMPOTENCY_KEY in self._dialect.members
         self._transport = transport or SocketTransport(
             MAX_CONNECTIONS,
             MAX_CONNECTIONS_PER_TENANT,

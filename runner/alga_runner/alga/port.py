@@ -18,8 +18,8 @@ SERVER_CHECK = "alga_server"
 
 
 IDEMPOTENCY_KEY = "idempotencyKey"
-_OF_GUEST = "guest:"
-"""Before a key that the guest gave, so that none is taken for one of the runner's."""
+_OF_GUEST = "guest "
+"""Before a key that the guest gave. The runner's start with a request id, which holds no space, so none is the same."""
 
 
 class Identity(NamedTuple):
@@ -54,6 +54,9 @@ class AlgaServer(ABC):
 
     token_refused = False
     """Whether the server refused the runner's token when it last answered; the next accepted call clears it."""
+
+    keeps_idempotency_keys = True
+    """Whether a create with an idempotency key can be sent again."""
 
     cleared_when_absent: frozenset[str] = frozenset()
     """Members of a schedule that the server clears when an update does not carry them."""

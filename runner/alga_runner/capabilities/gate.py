@@ -111,7 +111,7 @@ class Gate:
                 status = "ok"
             except HostCallError as error:
                 status, detail = error.host_code.value, error.detail
-                reply = _envelope(error, retryable=_retryable(error.host_code, operation, checked))
+                reply = _envelope(error, retryable=_retryable(error.host_code, execution, operation, checked))
                 if error.fault is not None:
                     self._telemetry.server_fault(error.fault, detail)
                 encoded = codec.encode(reply)
@@ -194,10 +194,12 @@ def _kind(value: object) -> str:
 _TRANSIENT = frozenset({HostCallCode.UNAVAILABLE, HostCallCode.TIMEOUT})
 
 
-def _retryable(code: HostCallCode, operation: Operation[Any, Any], checked: Any) -> bool:
+def _retryable(
+    code: HostCallCode, execution: Execution, operation: Operation[Any, Any], checked: Any
+) -> bool:
     """Whether the same call may succeed later, and does no harm if the first was carried out after all."""
     if code in _TRANSIENT:
-        return checked is not None and operation.repeatable(checked)
+        return checked is not None and operation.repeatable(execution, checked)
     return code is HostCallCode.RATE_LIMITED
 
 

@@ -153,7 +153,7 @@ class Operation(Generic[InputT, OutputT]):
     run: Callable[[Execution, InputT], Awaitable[OutputT]]
     codes: tuple[HostCallCode, ...] = ()
     payload_bytes: int = 0
-    repeatable: Callable[[InputT], bool] = lambda _: True
+    repeatable: Callable[[Execution, InputT], bool] = lambda _execution, _input: True
     """Whether the call may be made again, with the same input, if it is not known whether it was carried out."""
     validate: Callable[[object], InputT] = field(init=False, repr=False, compare=False)
     """Build the input from a decoded map; raises pydantic's ``ValidationError``."""

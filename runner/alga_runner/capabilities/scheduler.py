@@ -98,7 +98,9 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         run=_create,
         codes=_GROWTH_CODES,
         payload_bytes=MAX_PAYLOAD_BYTES,
-        repeatable=lambda schedule: schedule.idempotency_key is not None,
+        repeatable=lambda execution, schedule: (
+            schedule.idempotency_key is not None and execution.alga.keeps_idempotency_keys
+        ),
     ),
     Operation(
         name="scheduler.update",

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from alga_runner import capabilities
 from alga_runner.alga import DIALECTS, connect
 from alga_runner.errors import HostCallError, SettingsError
+from alga_runner.models import CreateScheduleInput, ExecutionContext
 from alga_runner.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +56,21 @@ async def test_the_setting_decides_what_becomes_of_members_that_are_not_understo
     else:
         with pytest.raises(HostCallError, match="maxAttempts"):
             server.understood({"cron": "x", "maxAttempts": 2})
+    await server.aclose()
+
+
+@pytest.mark.parametrize(("dialect", "keeps"), [("alga", False), ("prd", True)])
+async def test_a_create_with_a_key_is_retryable_only_where_the_server_keeps_keys(
+    dialect: str, keeps: bool
+) -> None:
+    server = connect(
+        Settings.load(server_url="http://alga", server_token=SecretStr("token"), server_dialect=dialect)
+    )
+    context = ExecutionContext(tenant_id="acme", extension_id="ext", content_hash="sha256:0")
+    schedule = CreateScheduleInput(endpoint="/x", cron="0 * * * *", idempotency_key="import-7")
+    create = capabilities.OPERATIONS["scheduler.create"]
+
+    assert create.repeatable(capabilities.Execution(context, frozenset(), server, 0.0), schedule) is keeps
     await server.aclose()
 
 

@@ -263,7 +263,7 @@ async def test_an_error_of_the_operation_keeps_its_fields(gate: Gate) -> None:
 async def test_a_call_that_may_be_made_again_is_marked(
     gate: Gate, code: HostCallCode, repeatable: bool
 ) -> None:
-    operation = replace(failing(HostCallError(code, "no")), repeatable=lambda _: repeatable)
+    operation = replace(failing(HostCallError(code, "no")), repeatable=lambda *_: repeatable)
 
     error = error_of(await gate.call(an_execution(CAPABILITY), operation, {"wishedThing": "x"}, PlainCodec()))
 
