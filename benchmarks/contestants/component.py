@@ -13,6 +13,7 @@ from alga_runner.alga import NoAlgaServer
 from alga_runner.bundles import MemoryBundles
 from alga_runner.capabilities import Execution, Gate
 from alga_runner.engine import (
+    Budget,
     CompileBounds,
     Component,
     ComponentGuest,
@@ -27,7 +28,7 @@ from alga_runner.engine import (
 from alga_runner.guests import wasi_p2
 from alga_runner.guests.component_session import ComponentSession
 from alga_runner.guests.log import GuestLog
-from alga_runner.guests.session import SessionLimits
+from alga_runner.guests.session import CallPace, SessionLimits
 from alga_runner.models import ExecutionContext
 from alga_runner.telemetry import Telemetry
 
@@ -107,7 +108,9 @@ class EngineAlone(Contestant):
     def _cycle(self, linked: LinkedComponent, request: object) -> Any:
         guest = ComponentGuest(linked, linked.engine.limits, max_items=_LIMITS.items)
         try:
-            session = ComponentSession(guest, self._execution, limits=_LIMITS, log=self._log)
+            session = ComponentSession(
+                guest, self._execution, limits=_LIMITS, pace=CallPace(_LIMITS, Budget(), 1), log=self._log
+            )
             guest.session = session
             guest.answerer = lambda function, arguments: linked.functions[function].answer(
                 session, *arguments

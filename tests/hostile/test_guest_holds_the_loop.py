@@ -28,6 +28,22 @@ async def test_host_calls_in_a_row_end_at_the_deadline(observe, guest_wat):
     assert observation.error.code == "deadline_exceeded"
 
 
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [({}, "host_call_limit"), ({"timeout_ms": 20}, "deadline_exceeded"), ({"cpu_ms": 5}, "cpu_limit")],
+)
+async def test_calls_without_a_loop_end_before_the_last_when_they_take_long(
+    observe, guest_wat, limits: dict[str, int], code: str
+):
+    guest = guest_wat("(drop (call $random (i32.const 0) (i32.const 65536)))" * 4_000, imports=RANDOM)
+    await observe(guest)
+
+    observation = await observe(guest, **limits)
+
+    assert observation.error.code == code
+    assert observation.system_calls < 4_000
+
+
 async def test_one_write_takes_no_more_than_its_share(observe, guest_wat):
     everything = struct.pack("<II", 0, 32 * 65536) * 1_000
     handler = """

@@ -116,6 +116,16 @@ def is_weak(module: str) -> bool:
     return module.startswith("alga:") and module.endswith(WEAK)
 
 
+_OPERATION_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+"""Of a group and of a function: a name that the host lacks is the module's choice, and messages and logs have it."""
+
+
+def is_operation(module: str, name: str) -> bool:
+    """Whether a weak import could be of an operation, by its names."""
+    group = module.removeprefix("alga:").removesuffix(WEAK)
+    return all(map(_OPERATION_NAME.fullmatch, (group, name)))
+
+
 def check_module(module: Module, known: Mapping[tuple[str, str], Import]) -> None:
     """Raise the ``ModuleError`` that describes why ``module`` is no guest of ABI v1, unless it is one."""
     try:
@@ -212,6 +222,12 @@ def _check_import(imported: ImportType, known: Mapping[tuple[str, str], Import])
         )
     offered = offer(imported.module, imported.name, known)
     if offered is None and is_weak(imported.module):
+        if not is_operation(imported.module, imported.name):
+            raise ImportUnknown(
+                f"The module imports {name} weakly, which cannot be the name of an operation.",
+                hint="Names of operations have lower-case letters, digits and hyphens, 64 at most. "
+                + _SEE_IMPORTS,
+            )
         if imported.signature != HOST_CALL:
             raise ImportMistyped(
                 f"The module imports {name} weakly as {imported.signature}; the type of a host call is {HOST_CALL}.",

@@ -51,7 +51,7 @@ from .component_values import Shape, json_members, only_member, outcomes, shaper
 from .component_world import BINDINGS, PACKAGE, Binding
 from .http import plain_request, request_body, response_of
 from .log import GuestLog
-from .session import SessionLimits
+from .session import CallPace, SessionLimits
 
 T = TypeVar("T")
 
@@ -237,7 +237,12 @@ class ComponentHost:
         guest = ComponentGuest(program.linked, limits, max_items=self._limits.items)
         try:
             session = ComponentSession(
-                guest, execution, limits=self._limits, log=self._log, clock_ns=self._clock_ns
+                guest,
+                execution,
+                limits=self._limits,
+                pace=CallPace(self._limits, budget, guest.engine.config.tick_ms),
+                log=self._log,
+                clock_ns=self._clock_ns,
             )
             guest.session = session
             try:

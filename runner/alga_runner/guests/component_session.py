@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ..capabilities import Execution
 from ..engine import ComponentGuest
 from ..errors import CopyLimit
-from .session import LogSink, SessionLimits, too_many_calls, too_many_system_calls
+from .session import CallPace, LogSink, SessionLimits, too_many_calls
 
 STDERR_KEPT_BYTES = 8 * 1024
 """Of what a guest wrote to stderr last: it may be why it died."""
@@ -27,6 +27,7 @@ class ComponentSession:
         "last_pollable",
         "limits",
         "monotonic_ns",
+        "pace",
         "pollables",
         "random",
         "stderr",
@@ -39,6 +40,7 @@ class ComponentSession:
         execution: Execution,
         *,
         limits: SessionLimits,
+        pace: CallPace,
         log: LogSink,
         clock_ns: Callable[[], int] = time.time_ns,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
@@ -47,6 +49,7 @@ class ComponentSession:
         self.guest = guest
         self.execution = execution
         self.limits = limits
+        self.pace = pace
         self.clock_ns = clock_ns
         self.monotonic_ns = monotonic_ns
         self.random = random
@@ -73,8 +76,8 @@ class ComponentSession:
     def check_limits(self) -> None:
         """Raise ``HostCallLimit`` or ``CopyLimit`` for a guest that is past one of them."""
         guest, limits = self.guest, self.limits
-        if guest.calls > limits.system_calls:
-            raise too_many_system_calls(limits)
+        if guest.calls >= self.pace.next_look:
+            self.pace.look(guest.calls)
         if guest.all_bytes > limits.copied_bytes:
             raise CopyLimit(
                 f"The guest had more than {limits.copied_bytes} bytes copied across its border.",

@@ -47,13 +47,10 @@ from .abi import Import, host_import
 from .assemblyscript import ASSEMBLYSCRIPT_IMPORTS
 from .http import decode_response, encode_request, encode_with_body, request_body
 from .log import EMIT, GuestLog
-from .session import Session, SessionLimits, too_many_system_calls
+from .session import CallPace, Session, SessionLimits
 from .wasi import WASI_IMPORTS
 
 T = TypeVar("T")
-
-_MAX_NAME_CHARACTERS = 200
-"""Of a host call's name that the module chose."""
 
 MAX_FAILURE_CHARACTERS = 1_000
 """Of the message of a guest that ends itself; more is cut."""
@@ -137,7 +134,7 @@ def _weak_import(module: str, name: str, known: Mapping[tuple[str, str], Import]
     offered = abi.offer(module, name, known)
     if offered is not None:
         return replace(offered, function=replace(offered.function, module=module))
-    operation = f"{module.removesuffix(abi.WEAK).removeprefix('alga:')}.{name}"[:_MAX_NAME_CHARACTERS]
+    operation = f"{module.removesuffix(abi.WEAK).removeprefix('alga:')}.{name}"
     error = {"code": HostCallCode.UNSUPPORTED.value, "message": f"This host has no operation {operation}."}
     reply = messages.encode({"err": error})
 
@@ -277,9 +274,12 @@ class CoreHost:
         abi.check_module(module, self.imports)
         initializes = any(export.name == abi.INITIALIZE for export in module.exports)
         linker, answers = self._linker, self._answers
-        if weak := [item for item in module.imports if abi.is_weak(item.module)]:
-            own = [_weak_import(item.module, item.name, self.imports) for item in weak]
-            linker, answers = _linked(self._engine, (*self._imports, *own))
+        if any(abi.is_weak(item.module) for item in module.imports):
+            # Its functions alone, each once: a linker of them all takes 200 KB, for each such module.
+            imported = dict.fromkeys((item.module, item.name) for item in module.imports)
+            linker, answers = _linked(
+                self._engine, [self.imports.get(of) or _weak_import(*of, self.imports) for of in imported]
+            )
         return CoreProgram(linker.link(module), answers, initializes, has_debug_info(wasm))
 
     async def execute(
@@ -307,6 +307,7 @@ class CoreHost:
                 execution,
                 request=document,
                 limits=self._limits,
+                pace=CallPace(self._limits, budget, self._engine.config.tick_ms),
                 log=self._log,
                 clock_ns=self._clock_ns,
             )
@@ -357,7 +358,7 @@ class CoreHost:
         function: int,
         arguments: tuple[Any, ...],
     ) -> float | CoroutineType[Any, Any, float | None] | None:
-        if session.guest.calls > self._limits.system_calls:
-            raise too_many_system_calls(self._limits)
+        if session.guest.calls >= session.pace.next_look:
+            session.pace.look(session.guest.calls)
         answer: float | CoroutineType[Any, Any, float | None] | None = answers[function](session, *arguments)
         return answer

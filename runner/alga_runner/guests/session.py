@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic, thread_time
 from typing import Protocol
 
 from ..capabilities import Execution
-from ..engine import Guest
+from ..engine import Budget, Guest
 from ..errors import (
     AbiBreach,
     CopyLimit,
+    DeadlineExceeded,
     HostCallLimit,
     MessageLimit,
     OutOfBounds,
@@ -49,6 +51,53 @@ def too_many_system_calls(limits: SessionLimits) -> HostCallLimit:
     )
 
 
+_CALLS_BETWEEN = 100
+"""Calls from one look at the clock to the next."""
+
+_LONGEST_TICKS = 50
+"""How long a slice may take with calls of the host alone: many times a slice, so that a late timer ends no guest."""
+
+
+class CallPace:
+    """Limits how often a guest calls the host, and for how long where nothing interrupts it.
+
+    A slice ends where the guest starts a loop's turn or a function. Calls one after the other have neither, and they
+    would hold the event loop for as long as there are any.
+    """
+
+    __slots__ = ("_budget", "_limits", "_longest_s", "_slice", "_started", "next_look")
+
+    def __init__(self, limits: SessionLimits, budget: Budget, tick_ms: int) -> None:
+        self._limits = limits
+        self._budget = budget
+        self._longest_s = _LONGEST_TICKS * tick_ms / 1000
+        self._slice = -1.0
+        self._started = 0.0
+        self.next_look = min(_CALLS_BETWEEN, limits.system_calls + 1)
+        """The number of the call at which to call ``look``."""
+
+    def look(self, calls: int) -> None:
+        """Raise ``HostCallLimit`` after too many ``calls``, or after a slice of nothing else.
+
+        Raises ``DeadlineExceeded`` and ``CpuLimit``, too: such a slice can last past both.
+        """
+        if calls > self._limits.system_calls:
+            raise too_many_system_calls(self._limits)
+        used_s, now = self._budget.used_s, thread_time()
+        if used_s != self._slice:  # a slice has ended since the last look
+            self._slice, self._started = used_s, now
+        elif monotonic() > self._budget.deadline:
+            raise DeadlineExceeded
+        elif used_s + now - self._started > self._budget.cpu_s:
+            raise self._budget.cpu_limit_error()
+        elif now - self._started > self._longest_s:
+            raise HostCallLimit(
+                "The guest called functions of the host one after the other for too long, without a loop.",
+                hint="Call them in a loop: nothing can interrupt the guest between these calls.",
+            )
+        self.next_look = min(calls + _CALLS_BETWEEN, self._limits.system_calls + 1)
+
+
 class LogSession(Protocol):
     """What the log needs of an execution."""
 
@@ -83,6 +132,7 @@ class Session:
         "host_calls",
         "limits",
         "log",
+        "pace",
         "reply",
         "request",
         "response",
@@ -96,6 +146,7 @@ class Session:
         *,
         request: bytes,
         limits: SessionLimits,
+        pace: CallPace,
         log: LogSink,
         clock_ns: Callable[[], int],
     ) -> None:
@@ -103,6 +154,7 @@ class Session:
         self.execution = execution
         self.request = request
         self.limits = limits
+        self.pace = pace
         self.log = log
         self.clock_ns = clock_ns
         self.reply: bytes | None = None

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from alga_runner.alga import NoAlgaServer
 from alga_runner.capabilities import Execution, Gate, LogLimits
-from alga_runner.engine import ComponentGuest, ComponentImport, FunctionType, Offer, Unlowerable, ValueType
+from alga_runner.engine import (
+    Budget,
+    ComponentGuest,
+    ComponentImport,
+    FunctionType,
+    Offer,
+    Unlowerable,
+    ValueType,
+)
 from alga_runner.engine.component.lower import Arena, lowerer
 from alga_runner.errors import AlgaError
 from alga_runner.guests import wasi_p2
@@ -22,7 +30,7 @@ from alga_runner.guests.component import ComponentCodec
 from alga_runner.guests.component_session import ComponentSession
 from alga_runner.guests.component_world import BINDINGS
 from alga_runner.guests.log import GuestLog
-from alga_runner.guests.session import SessionLimits
+from alga_runner.guests.session import CallPace, SessionLimits
 from alga_runner.models import KNOWN_CAPABILITIES, ExecutionContext
 from alga_runner.telemetry import Telemetry
 from tests.support.component_relay import value_types, values
@@ -45,7 +53,8 @@ def session(guest: ComponentGuest) -> ComponentSession:
         LogLimits(1000, 100, 10_000),
     )
     limits = SessionLimits(1000, 1000, 1_000_000, 10_000, 1000, 10_000, 10_000)
-    return ComponentSession(guest, execution, limits=limits, log=GuestLog(GATE))
+    pace = CallPace(limits, Budget(), 1)
+    return ComponentSession(guest, execution, limits=limits, pace=pace, log=GuestLog(GATE))
 
 
 def answered(offer: Offer, of: FunctionType, arguments: tuple[Any, ...]) -> None:

@@ -7,6 +7,14 @@ import struct
 import msgpack
 import pytest
 
+from alga_runner.capabilities import Gate
+from alga_runner.engine import EngineConfig, Module
+from alga_runner.engine.context import engine_context
+from alga_runner.guests.core import CoreHost
+from alga_runner.guests.session import SessionLimits
+from alga_runner.telemetry import Telemetry
+from tests.support.guests import compile_wat
+
 pytestmark = pytest.mark.anyio
 
 REPLY = 8192
@@ -290,3 +298,41 @@ async def test_a_module_may_import_a_hundred_functions_that_the_host_lacks_and_n
 
     assert (await observe(guest(100))).response is not None
     assert (await observe(guest(101))).error.code == "import_unknown"
+
+
+async def test_a_weak_import_may_be_declared_twice(observe, guest_wat):
+    of = "(func (param i32 i32 i32 i32) (result i32))"
+    twice = "".join(
+        f'(import "{module}" {of})' for module in ('alga:x?" "f', 'alga:context?" "get') for _ in "12"
+    )
+
+    assert (await observe(guest_wat(imports=twice))).response is not None
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("alga:x\n?", "f"), ("alga:x?", "f" * 65), ("alga:?", "f"), ("alga:x??", "f"), ("alga:x?", "f.g")],
+)
+async def test_a_weak_import_has_a_name_that_an_operation_could_have(
+    observe, guest_wat, names: tuple[str, str]
+):
+    module, name = names
+    imported = f'(import "{module}" "{name}" (func (param i32 i32 i32 i32) (result i32)))'.replace(
+        "\n", "\\0a"
+    )
+
+    error = (await observe(guest_wat(imports=imported))).error
+
+    assert error.code == "import_unknown"
+    assert "64 at most" in error.hint
+
+
+def test_a_module_with_weak_imports_is_linked_to_what_it_imports_alone(guest_wat):
+    engine = engine_context.engine(EngineConfig(max_guests=2, max_memory_bytes=1 << 20))
+    limits = SessionLimits(10, 10, 1000, 1000, 100, 1000, 1000)
+    host = CoreHost(engine, Gate(Telemetry()), limits)
+    wasm = compile_wat(guest_wat(imports=WEAK))
+
+    program = host.link(Module(engine, wasm), wasm)
+
+    assert len(program.linked.functions) == len(program.answers) == 4

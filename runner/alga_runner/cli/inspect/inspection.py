@@ -27,7 +27,7 @@ from ...engine import (
 )
 from ...errors import AlgaError, BundleError, BundleInvalid, BundleNotFound, ManifestInvalid
 from ...execution.programs import module_loader, require_size
-from ...guests.abi import HOST_CALL, Import, is_weak, offer
+from ...guests.abi import HOST_CALL, Import, is_operation, is_weak, offer
 from ...guests.component import effect, is_known, needed_capability
 from ...guests.core import core_imports
 from ...guests.host import check
@@ -229,7 +229,7 @@ def _seen(declared: ImportType, known: Mapping[tuple[str, str], Import]) -> Seen
     seen = SeenImport(module, name, declared.kind, _shown(declared.signature))
     if declared.kind != "function":
         return replace(seen, fault=f"a {declared.kind}; the host offers functions only")
-    if offered is None and is_weak(module) and declared.signature == HOST_CALL:
+    if offered is None and is_weak(module) and is_operation(module, name) and declared.signature == HOST_CALL:
         return replace(seen, remark="not here: answers unsupported")
     if offered is None:
         nearest = get_close_matches(f"{module} {name}", [item.name for item in known.values()], n=1)
