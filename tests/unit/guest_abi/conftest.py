@@ -133,6 +133,13 @@ async def rust(alga: OneSchedule) -> AsyncIterator[Call]:
         yield call
 
 
+@pytest.fixture(scope="module")
+async def c(alga: OneSchedule) -> AsyncIterator[Call]:
+    """Ask the C SDK's guest (guest-abi/c/tests/probe.c)."""
+    async with running((GUEST_ABI / "c/tests/probe.wasm").read_bytes(), alga) as call:
+        yield call
+
+
 @pytest.fixture(scope="session")
 def vectors() -> Callable[[str], list[dict[str, Any]]]:
     """The vectors of one file, their ``value`` in plain Python."""

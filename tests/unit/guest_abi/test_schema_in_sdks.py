@@ -247,3 +247,55 @@ def test_the_rust_sdk_knows_every_code() -> None:
 
     assert known is not None
     assert re.findall(r'= "([a-z-]+)"', known[1]) == CODES
+
+
+# ---- C
+
+
+def c_structs() -> dict[str, set[str]]:
+    """By name the members of the header's structs in camelCase, without counts and what an update clears."""
+    header = re.sub(r"/\*.*?\*/", "", (GUEST_ABI / "c/alga.h").read_text("utf-8"), flags=re.DOTALL)
+    return {
+        name: {
+            camel(member.replace("_", "-"))
+            for members_of_one_type in re.findall(r"^  [\w ]+?[ *]+(\w+(?:, \w+)*);", body, re.MULTILINE)
+            for member in members_of_one_type.split(", ")
+            if not member.endswith("_count") and not member.startswith("clear_")
+        }
+        for body, name in re.findall(r"^typedef struct \{\n(.*?)^\} (\w+);", header, re.MULTILINE | re.DOTALL)
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "definition"),
+    [
+        ("alga_request", "Request"),
+        ("alga_context", "ContextInfo"),
+        ("alga_http", "HttpInfo"),
+        ("alga_header", "HeaderInfo"),
+        ("alga_user", "UserInfo"),
+        ("alga_response", "Response"),
+        ("alga_error", "ErrorInfo"),
+        ("alga_schedule", "ScheduleInfo"),
+        ("alga_endpoint", "EndpointInfo"),
+        ("alga_create_input", "CreateScheduleInput"),
+        ("alga_update_input", "UpdateScheduleInput"),
+    ],
+)
+def test_a_struct_of_the_c_sdk_has_the_members_of_its_document(name: str, definition: str) -> None:
+    assert c_structs()[name] == members(definition).keys()
+
+
+def test_the_c_sdk_knows_every_code() -> None:
+    source = (GUEST_ABI / "c/alga.c").read_text("utf-8")
+    known = re.search(r"code_names\[\] = \{(.*?)\};", source, re.DOTALL)
+    header = re.search(
+        r"  ALGA_OK,\n(.*?)\} alga_code;", (GUEST_ABI / "c/alga.h").read_text("utf-8"), re.DOTALL
+    )
+
+    assert known is not None
+    assert header is not None
+    assert re.findall(r'"([a-z-]+)"', known[1]) == ["ok", *CODES]
+    assert [
+        name.lower().replace("_", "-") for name in re.findall(r"^  ALGA_([A-Z_]+)", header[1], re.MULTILINE)
+    ] == CODES

@@ -1,4 +1,4 @@
-"""The AssemblyScript SDK's own codec, run on the vectors by its conformance guest."""
+"""The codecs of the SDKs for AssemblyScript and C, run on the vectors by their own guests."""
 
 from __future__ import annotations
 
@@ -20,34 +20,41 @@ GENERAL_RULES = {"key", "extension", "depth", "duplicate", "utf8"}
 """The rules of every document; the others are the host's own."""
 
 
+@pytest.fixture(scope="module", params=["codec", "c"])
+def guest(request: pytest.FixtureRequest) -> Call:
+    """The guest of one SDK; JSON is read by AssemblyScript's alone."""
+    call: Call = request.getfixturevalue(request.param)
+    return call
+
+
 async def ask(codec: Call, path: str, data: bytes) -> tuple[int, bytes]:
     observation = await codec(path, data)
     assert observation.response is not None, observation.error
     return observation.response.status, observation.response.body()
 
 
-async def test_valid_values_come_back_in_canonical_form(codec: Call, vectors: Vectors) -> None:
+async def test_valid_values_come_back_in_canonical_form(guest: Call, vectors: Vectors) -> None:
     for vector in vectors("values.json"):
         if vector["kind"] == "valid":
-            answer = await ask(codec, "/value", bytes.fromhex(vector["hex"]))
+            answer = await ask(guest, "/value", bytes.fromhex(vector["hex"]))
 
             assert answer == (200, bytes.fromhex(vector.get("canonical", vector["hex"]))), vector["name"]
 
 
 @pytest.mark.parametrize("file", ["values.json", "host-call-requests.json"])
-async def test_bad_documents_are_told_apart(file: str, codec: Call, vectors: Vectors) -> None:
+async def test_bad_documents_are_told_apart(file: str, guest: Call, vectors: Vectors) -> None:
     for vector in vectors(file):
         if vector["kind"] == "breach" or vector.get("rule") in GENERAL_RULES:
-            status, body = await ask(codec, "/value", bytes.fromhex(vector["hex"]))
+            status, body = await ask(guest, "/value", bytes.fromhex(vector["hex"]))
 
             assert (status, json.loads(body)["error"]["code"]) == (422, vector["kind"]), vector["name"]
 
 
-async def test_replies_are_read(codec: Call, vectors: Vectors) -> None:
+async def test_replies_are_read(guest: Call, vectors: Vectors) -> None:
     for vector in vectors("replies.json"):
         expected = vector["value"]
 
-        _, body = await ask(codec, "/reply", bytes.fromhex(vector["hex"]))
+        _, body = await ask(guest, "/reply", bytes.fromhex(vector["hex"]))
 
         got = msgpack.unpackb(body)
         if "err" in expected and "message" not in expected["err"]:
@@ -55,27 +62,27 @@ async def test_replies_are_read(codec: Call, vectors: Vectors) -> None:
         assert got == expected, vector["name"]
 
 
-async def test_requests_are_read(codec: Call, vectors: Vectors) -> None:
+async def test_requests_are_read(guest: Call, vectors: Vectors) -> None:
     for vector in vectors("requests.json"):
-        _, body = await ask(codec, "/request", bytes.fromhex(vector["hex"]))
+        _, body = await ask(guest, "/request", bytes.fromhex(vector["hex"]))
 
         assert msgpack.unpackb(body) == vector["value"], vector["name"]
 
 
-async def test_responses_are_written(codec: Call, vectors: Vectors) -> None:
+async def test_responses_are_written(guest: Call, vectors: Vectors) -> None:
     for vector in vectors("responses.json"):
         if vector["kind"] == "valid":
-            _, body = await ask(codec, "/response", bytes.fromhex(vector["hex"]))
+            _, body = await ask(guest, "/response", bytes.fromhex(vector["hex"]))
 
             assert msgpack.unpackb(body) == vector["value"], vector["name"]
 
 
 @pytest.mark.parametrize("operation", ["scheduler.create", "scheduler.update"])
-async def test_requests_of_host_calls_are_written(operation: str, codec: Call, vectors: Vectors) -> None:
+async def test_requests_of_host_calls_are_written(operation: str, guest: Call, vectors: Vectors) -> None:
     default = {"enabled": True} if operation == "scheduler.create" else {}
     for vector in vectors("host-call-requests.json"):
         if vector["kind"] == "valid" and vector["operation"] == operation:
-            _, body = await ask(codec, f"/call/{operation}", bytes.fromhex(vector["hex"]))
+            _, body = await ask(guest, f"/call/{operation}", bytes.fromhex(vector["hex"]))
 
             assert default | msgpack.unpackb(body) == default | vector["value"], vector["name"]
 
@@ -131,15 +138,15 @@ async def test_json_that_is_not_utf8_is_refused(codec: Call) -> None:
         ("?payload=%zz%%41", b"%zz%A"),
     ],
 )
-async def test_a_value_of_the_query_is_decoded(query: str, value: bytes, codec: Call) -> None:
-    assert await ask(codec, f"/query{query}", b"payload") == (200, value)
+async def test_a_value_of_the_query_is_decoded(query: str, value: bytes, guest: Call) -> None:
+    assert await ask(guest, f"/query{query}", b"payload") == (200, value)
 
 
 @pytest.mark.parametrize("query", ["", "?", "?payloads=1", "?a=payload"])
-async def test_a_name_that_the_query_lacks_has_no_value(query: str, codec: Call) -> None:
-    assert (await ask(codec, f"/query{query}", b"payload"))[0] == 404
+async def test_a_name_that_the_query_lacks_has_no_value(query: str, guest: Call) -> None:
+    assert (await ask(guest, f"/query{query}", b"payload"))[0] == 404
 
 
-async def test_a_query_that_is_not_utf8_ends_no_guest(codec: Call) -> None:
+async def test_a_query_that_is_not_utf8_ends_no_guest(guest: Call) -> None:
     for text in ("%ff", "%e5%a4", "%f0", "a%c3"):
-        assert (await ask(codec, f"/query?payload={text}", b"payload"))[0] == 200
+        assert (await ask(guest, f"/query?payload={text}", b"payload"))[0] == 200

@@ -36,11 +36,12 @@ class Sdk:
         return answer
 
 
-@pytest.fixture(scope="module", params=["assemblyscript", "rust"])
+@pytest.fixture(scope="module", params=["assemblyscript", "rust", "c"])
 def sdk(request: pytest.FixtureRequest) -> Sdk:
     if request.param == "rust":
         return Sdk(request.getfixturevalue("rust"), lambda value: json.dumps(value).encode(), json.loads)
-    return Sdk(request.getfixturevalue("codec"), msgpack.packb, msgpack.unpackb)
+    guest = "codec" if request.param == "assemblyscript" else request.param
+    return Sdk(request.getfixturevalue(guest), msgpack.packb, msgpack.unpackb)
 
 
 async def test_list_gives_every_member(sdk: Sdk) -> None:
@@ -166,3 +167,10 @@ async def test_a_panic_in_rust_names_its_message_and_place(rust: Call) -> None:
 
     assert isinstance(observation.error, GuestFailed)
     assert "panicked at examples/probe.rs:16:21: The guest gives up: 東京." in str(observation.error)
+
+
+async def test_a_guest_in_c_gives_up_with_its_own_message(c: Call) -> None:
+    observation = await c("/panic")
+
+    assert isinstance(observation.error, GuestFailed)
+    assert "The guest gives up: 東京." in str(observation.error)

@@ -1,0 +1,342 @@
+/* Alga extensions in C: guest ABI v1 (ABI.md) for core modules, without a C library.
+ *
+ * An extension defines `alga_handler` and is compiled together with alga.c:
+ *
+ *     alga_response alga_handler(const alga_request *request) {
+ *       return alga_text_response(200, alga_string("Hello, world!\n"));
+ *     }
+ *
+ * `alga_alloc` gives memory and takes none back: an execution is one request, in a fresh instance that is thrown away
+ * after it. Everything that a function here gives stays valid until then.
+ */
+#ifndef ALGA_H
+#define ALGA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* ---- Text, bytes, memory ---- */
+
+/* Text in UTF-8, not terminated by a zero. `at` is NULL where a member is absent; empty text is not absent. */
+typedef struct {
+  const char *at;
+  size_t length;
+} alga_text;
+
+/* Bytes, such as a body. `at` is NULL where they are absent; an empty body is not absent. */
+typedef struct {
+  const unsigned char *at;
+  size_t length;
+} alga_bytes;
+
+/* One MessagePack document. `at` is NULL where a member is absent. */
+typedef alga_bytes alga_document;
+
+alga_text alga_string(const char *terminated);
+bool alga_equals(alga_text text, const char *terminated);
+alga_text alga_as_text(alga_bytes bytes);
+alga_bytes alga_as_bytes(alga_text text);
+
+/* Memory for `size` bytes, aligned to 16, from the end of the data on; ends the execution when memory has run out. With a C
+ * library define `alga_alloc` yourself, over its malloc: this one is weak and would share the heap with it. */
+void *alga_alloc(size_t size);
+
+/* End the execution with a message of the guest's own, which is shown where traps are. */
+_Noreturn void alga_fail(alga_text message);
+
+/* ---- MessagePack ---- */
+
+/* Writes to `at`, up to `capacity`. `length` counts on beyond it: more than `capacity` means that it did not fit. */
+typedef struct {
+  unsigned char *at;
+  size_t capacity, length;
+} alga_writer;
+
+void alga_write_nil(alga_writer *writer);
+void alga_write_bool(alga_writer *writer, bool value);
+void alga_write_int(alga_writer *writer, long long value);
+void alga_write_uint(alga_writer *writer, unsigned long long value);
+void alga_write_double(alga_writer *writer, double value);
+void alga_write_text(alga_writer *writer, alga_text text);
+void alga_write_bytes(alga_writer *writer, alga_bytes bytes);
+void alga_write_array(alga_writer *writer, size_t count); /* `count` values follow */
+void alga_write_map(alga_writer *writer, size_t count);   /* `count` keys and values follow, in turns */
+void alga_put(alga_writer *writer, const void *at, size_t length); /* as it is: a document, or text of any kind */
+
+/* What `write` writes of `from`, in memory of its size: `write` is called twice, the first time to measure. */
+alga_bytes alga_written(void (*write)(alga_writer *writer, const void *from), const void *from);
+
+typedef enum {
+  ALGA_NIL,
+  ALGA_BOOL,
+  ALGA_UINT,
+  ALGA_INT, /* below zero */
+  ALGA_DOUBLE,
+  ALGA_TEXT,
+  ALGA_BYTES,
+  ALGA_ARRAY,
+  ALGA_MAP,
+  ALGA_EXTENSION,
+  ALGA_BROKEN, /* the bytes end too early, or 0xc1 */
+} alga_kind;
+
+/* One value, or the head of an array or a map, whose members follow. */
+typedef struct {
+  alga_kind kind;
+  bool boolean;
+  long long integer; /* of ALGA_UINT the bits */
+  double number;
+  alga_bytes bytes; /* of text, bytes and extensions */
+  size_t count;     /* of an array its values, of a map its keys */
+} alga_value;
+
+/* Reads from `at` up to `end`: {document.at, document.at + document.length}. */
+typedef struct {
+  const unsigned char *at, *end;
+} alga_reader;
+
+alga_value alga_read(alga_reader *reader);
+alga_document alga_skip(alga_reader *reader); /* the next value, whole; absent where it is broken */
+alga_document alga_member(alga_document map, const char *key); /* absent where `map` has no such member */
+alga_text alga_text_member(alga_document map, const char *key); /* of `config`, field errors and the like */
+
+typedef enum {
+  ALGA_FINE,
+  ALGA_BREACH,  /* not exactly one MessagePack document */
+  ALGA_REFUSED, /* one, but against a rule: keys, depth, UTF-8, extensions */
+} alga_fault;
+
+/* Hold a document against the rules of the guest ABI. The SDK does so with every message of the host. */
+alga_fault alga_check(alga_document document);
+
+/* ---- The request and its response ---- */
+
+typedef struct {
+  alga_text name, value;
+} alga_header;
+
+/* The person behind a request. */
+typedef struct {
+  alga_text user_id;
+  alga_text user_email;
+  alga_text user_name;
+  alga_text user_type;
+  alga_text client_name;
+  alga_text client_id;
+  alga_document additional_fields;
+} alga_user;
+
+/* Who calls, and why. `trigger` is "schedule" or "run_now" when a schedule fired; then the members below it are there. */
+typedef struct {
+  alga_text request_id;
+  alga_text tenant_id;
+  alga_text extension_id;
+  alga_text install_id;
+  alga_text version_id;
+  alga_document config; /* alga_text_member(context.config, "intervalHours") */
+  alga_text trigger;
+  alga_text schedule_id;
+  alga_text nominal_time;
+  alga_text schedule_name;
+  alga_text schedule_timezone;
+  long long attempt; /* from 1; 0 when absent */
+  alga_text started_at;
+} alga_context;
+
+/* `url` is the path, then `?` and the query if there is one. */
+typedef struct {
+  alga_text method;
+  alga_text url;
+  const alga_header *headers;
+  size_t header_count;
+  alga_bytes body;
+} alga_http;
+
+typedef struct {
+  alga_context context;
+  alga_http http;
+  const alga_user *user; /* NULL when absent */
+} alga_request;
+
+typedef struct {
+  int status; /* 200 to 599 */
+  const alga_header *headers;
+  size_t header_count;
+  alga_bytes body;
+} alga_response;
+
+/* Defined by the extension. */
+alga_response alga_handler(const alga_request *request);
+
+bool alga_asks(const alga_request *request, const char *method, const char *path);
+alga_text alga_path(const alga_request *request);                      /* the url up to its query */
+alga_text alga_query(const alga_request *request, const char *name);   /* the first value of that name, decoded */
+alga_text alga_header_of(const alga_request *request, const char *name); /* the first of that name, in any case */
+
+alga_response alga_text_response(int status, alga_text text);
+alga_response alga_json_response(int status, alga_text json);
+alga_response alga_problem(int status, alga_text code, alga_text message); /* {error: {code, message}} */
+
+/* The text in quotes, as JSON. */
+void alga_json_text(alga_writer *writer, alga_text text);
+
+/* ---- The host ---- */
+
+typedef enum {
+  ALGA_OK,
+  ALGA_DENIED,
+  ALGA_NOT_FOUND,
+  ALGA_VALIDATION_FAILED,
+  ALGA_QUOTA_EXCEEDED,
+  ALGA_RATE_LIMITED,
+  ALGA_CONFLICT,
+  ALGA_TOO_LARGE,
+  ALGA_TIMEOUT, /* a change may or may not have happened */
+  ALGA_UNAVAILABLE,
+  ALGA_UNSUPPORTED, /* the host lacks the operation */
+  ALGA_INTERNAL,    /* and every code that this file does not know */
+} alga_code;
+
+alga_text alga_code_name(alga_code code);
+
+/* Why the host refused a call; `code` is ALGA_OK where it did not. */
+typedef struct {
+  alga_code code;
+  alga_text message;
+  alga_document field_errors; /* text by member of the request */
+  long long retry_after_ms;   /* 0 where the host names none */
+  bool retryable;             /* the same call may succeed later, and does no harm if this one took effect after all */
+} alga_error;
+
+/* {error: {code, message}} with status 403 when denied, 503 when trying later makes sense, 502 otherwise. */
+alga_response alga_error_response(alga_error error);
+
+typedef struct {
+  alga_text id;
+  alga_text endpoint_path;
+  alga_text endpoint_method;
+  alga_text name;
+  alga_text cron;
+  alga_text timezone;
+  bool enabled;
+  alga_document payload;
+  alga_text last_run_at;
+  alga_text last_run_status;
+  alga_text last_error;
+  alga_text created_at;
+} alga_schedule;
+
+typedef struct {
+  alga_text id;
+  alga_text method;
+  alga_text path;
+  alga_text handler;
+  bool schedulable; /* GET or POST, and no path parameters */
+} alga_endpoint;
+
+typedef enum { ALGA_UNSET, ALGA_ON, ALGA_OFF } alga_switch;
+
+/* A schedule to create. A member that is zero takes the server's default. */
+typedef struct {
+  alga_text endpoint; /* "/path" or "METHOD /path" */
+  alga_text cron;     /* five fields */
+  alga_text timezone;
+  alga_switch enabled;
+  alga_text name;
+  alga_document payload; /* a map or an array */
+  alga_text idempotency_key;
+  alga_text missed_runs; /* "skip", "latest" or "all" */
+  long long missed_window_seconds;
+  long long max_attempts;
+  long long retry_delay_seconds;
+  long long retry_factor;
+} alga_create_input;
+
+/* Changes to a schedule. A member that is zero leaves the stored value; `clear_name` and the like take it away. */
+typedef struct {
+  alga_text schedule_id;
+  alga_text endpoint;
+  alga_text cron;
+  alga_text timezone;
+  alga_switch enabled;
+  alga_text name;
+  alga_document payload;
+  alga_text missed_runs;
+  long long missed_window_seconds;
+  long long max_attempts;
+  long long retry_delay_seconds;
+  long long retry_factor;
+  bool clear_name, clear_payload, clear_missed_window_seconds;
+} alga_update_input;
+
+/* What create, update and delete give in every case. */
+typedef struct {
+  bool success;
+  alga_text schedule_id; /* that was created, updated or deleted */
+  alga_text error;       /* the host's message where it refused */
+  alga_document field_errors;
+  alga_error host_error; /* the whole refusal */
+} alga_schedule_result;
+
+typedef struct {
+  const alga_schedule *items; /* oldest first */
+  size_t count;
+  alga_error error;
+} alga_schedule_list;
+
+typedef struct {
+  const alga_schedule *schedule; /* NULL without an error: this install has none with that id */
+  alga_error error;
+} alga_schedule_found;
+
+typedef struct {
+  const alga_endpoint *items; /* ordered by path */
+  size_t count;
+  alga_error error;
+} alga_endpoint_list;
+
+typedef struct {
+  alga_context context;
+  alga_error error;
+} alga_context_result;
+
+/* This install's schedules; needs cap:scheduler.manage. */
+alga_schedule_list alga_scheduler_list(void);
+alga_schedule_found alga_scheduler_get(alga_text schedule_id);
+alga_schedule_result alga_scheduler_create(const alga_create_input *input);
+alga_schedule_result alga_scheduler_update(const alga_update_input *input);
+alga_schedule_result alga_scheduler_delete(alga_text schedule_id);
+alga_endpoint_list alga_scheduler_get_endpoints(void);
+
+/* {success, scheduleId?, error?, fieldErrors?} as JSON, with `status` where it succeeded and 409 where it did not. */
+alga_response alga_result_response(int status, alga_schedule_result result);
+
+/* The request's context again; needs cap:context.read. */
+alga_context_result alga_context_get(void);
+
+typedef enum { ALGA_DEBUG, ALGA_INFO, ALGA_WARN, ALGA_ERROR } alga_level;
+
+/* One line of the execution's log; over 8 KiB it is cut. */
+void alga_log(alga_level level, alga_text line);
+
+/* ---- The documents by table, for tests and for hosts' replies that are passed on ---- */
+
+typedef struct {
+  const char *name;
+  unsigned char kind;
+  unsigned short offset;
+} alga_field;
+
+extern const alga_field alga_schedule_fields[], alga_endpoint_fields[], alga_context_fields[], alga_user_fields[],
+    alga_create_fields[], alga_update_fields[];
+
+/* Write the struct at `from` as a map, read a map into the struct at `to`. Absent members are zero. */
+void alga_write_fields(alga_writer *writer, const alga_field *fields, const void *from);
+void alga_read_fields(alga_document map, const alga_field *fields, void *to);
+
+/* The parts of the messages, for tests of the SDK: what `alga_handle` and the host calls do without the host. */
+alga_error alga_decode_reply(alga_document reply, alga_document *ok);
+bool alga_decode_request(alga_document document, alga_request *request);
+void alga_write_response(alga_writer *writer, const alga_response *response);
+
+#endif

@@ -1,0 +1,48 @@
+"""The templates of the SDKs for Rust and C, tested the way an extension's author tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alga_runner.testing import Alga, Extension
+
+GUEST_ABI = Path(__file__).parents[2] / "guest-abi"
+
+
+def installed(alga: Alga, sdk: str) -> Extension:
+    return alga.install(GUEST_ABI / sdk / "template", grant=["cap:scheduler.manage"])
+
+
+@pytest.fixture(params=["rust", "c"])
+def template(request: pytest.FixtureRequest, alga: Alga) -> Extension:
+    return installed(alga, request.param)
+
+
+def test_hello_greets_the_world(template: Extension) -> None:
+    assert template.call("GET", "/hello").text == "Hello, world!\n"
+
+
+def test_setup_creates_a_schedule_that_runs_every_hour(alga: Alga, template: Extension) -> None:
+    response = template.call("POST", "/setup")
+
+    (schedule,) = alga.schedules()
+    assert (response.status, response.json()) == (201, {"success": True, "scheduleId": schedule.id})
+    assert (schedule.cron, schedule.payload) == ("0 * * * *", {"full": False})
+
+
+def test_a_refused_setup_names_the_member_that_is_to_blame(template: Extension) -> None:
+    template.call("POST", "/setup")
+
+    again = template.call("POST", "/setup")
+
+    assert again.status == 409
+    assert again.json()["fieldErrors"] == {"name": "Schedule name already in use for this extension"}
+
+
+def test_a_sync_without_json_answers_400_in_rust(alga: Alga) -> None:
+    response = installed(alga, "rust").call("POST", "/sync")
+
+    assert response.status == 400
+    assert response.json()["error"]["code"] == "bad-request"
