@@ -220,7 +220,8 @@ class Storm:
             return f"its error names {seen.error.where}"
         if seen.response is not None:
             rounds = guest.ROUNDS if plan.ending == guest.MOVES else 1
-            reply = [schedule_of(tenant, plan.nonce).model_dump(by_alias=True, exclude_none=True)]
+            schedule = schedule_of(tenant, plan.nonce).model_dump(by_alias=True, exclude_none=True)
+            reply = {"schedules": [schedule]}
             document = encode_request(request, max_body_bytes=1 << 20)
             expected = guest.response_body(document, plan.nonce, TENANTS[tenant], reply, rounds)
             if seen.response.body() != expected:

@@ -61,6 +61,7 @@ async def test_status_headers_and_body_are_the_guest_s(execute, publish) -> None
         "headers": {"X-Tea": "b"},
         "body_b64": base64.b64encode(b"\0\xff").decode(),
         "error": None,
+        "header_list": [["X-Tea", "a"], ["X-Tea", "b"]],
     }
 
 

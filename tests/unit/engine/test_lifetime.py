@@ -190,6 +190,7 @@ def test_ctrl_c_as_the_loop_is_about_to_wait_is_not_left_until_the_guest_ends():
     code, out, err = outcome(
         SPINNING
         + """
+LONG_S = 20
 about_to_wait = threading.Event()
 
 def interrupt():  # in a thread of its own, since it is not to end the system call that waits
@@ -215,7 +216,7 @@ async def main():
             return ready
         threading.Thread(target=interrupt).start()
         selector.select = announced
-        await asyncio.wait([task], timeout=PATIENCE_S)
+        await asyncio.wait([task], timeout=LONG_S)
 
 try:
     asyncio.run(main())
