@@ -6,6 +6,8 @@
  * POST /response             the response as the SDK writes it
  * POST /call/<operation>     the host call's request as the SDK writes it
  * POST /query?NAME=VALUE&..  the value of the query's `payload`; 404 when it is absent
+ * POST /header               the header that the body names; 404 when it is absent
+ * POST /problem              a problem whose message is the body
  * POST /perform/<operation>  the host call itself: {ok} or {err}
  * POST /fail, /panic         end the handler with an error, with the guest's own message
  */
@@ -282,6 +284,16 @@ alga_response alga_handler(const alga_request *request) {
     alga_text found = alga_query(request, "payload");
     return found.at ? alga_text_response(200, found) : alga_problem(404, TEXT("not-found"), path);
   }
+  if (alga_equals(path, "/header")) {
+    char *name = alga_alloc(body.length + 1);
+    for (size_t i = 0; i < body.length; i++)
+      name[i] = (char)body.at[i];
+    name[body.length] = 0;
+    alga_text found = alga_header_of(request, name);
+    return found.at ? alga_text_response(200, found) : alga_problem(404, TEXT("not-found"), path);
+  }
+  if (alga_equals(path, "/problem"))
+    return alga_problem(422, TEXT("bad"), alga_as_text(body));
   if (after(path, TEXT("/perform/"), &operation))
     return perform(operation, body);
   if (alga_equals(path, "/fail"))

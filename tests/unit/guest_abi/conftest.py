@@ -111,7 +111,11 @@ async def running(wasm: bytes, alga: OneSchedule) -> AsyncIterator[Call]:
             request = execute_request(
                 content_hash,
                 context={"extension_id": "com.example.codec", "config": {"intervalHours": "6"}},
-                http={"path": path, "body_b64": base64.b64encode(data).decode()},
+                http={
+                    "path": path,
+                    "body_b64": base64.b64encode(data).decode(),
+                    "headers": {"X-Kind": "probe"},
+                },
                 providers=list(providers),
             )
             return await runner.observe(request)

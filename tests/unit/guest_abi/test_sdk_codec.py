@@ -41,6 +41,25 @@ async def test_valid_values_come_back_in_canonical_form(guest: Call, vectors: Ve
             assert answer == (200, bytes.fromhex(vector.get("canonical", vector["hex"]))), vector["name"]
 
 
+@pytest.mark.parametrize("length", [31, 32, 255, 256, 65_535, 65_536])
+async def test_text_and_bytes_of_every_size_have_the_shortest_head(length: int, guest: Call) -> None:
+    for value in ("a" * length, b"a" * length):
+        assert await ask(guest, "/value", msgpack.packb(value)) == (200, msgpack.packb(value))
+
+
+async def test_a_map_of_many_members_is_read(guest: Call) -> None:
+    document = msgpack.packb({str(number): number for number in range(1_000)})
+
+    assert await ask(guest, "/value", document) == (200, document)
+
+
+async def test_a_key_twice_among_many_is_refused(guest: Call) -> None:
+    pairs = [(str(number), number) for number in range(1_000)] + [("500", 0)]
+    document = msgpack.Packer().pack_map_pairs(pairs)
+
+    assert (await ask(guest, "/value", document))[0] == 422
+
+
 @pytest.mark.parametrize("file", ["values.json", "host-call-requests.json"])
 async def test_bad_documents_are_told_apart(file: str, guest: Call, vectors: Vectors) -> None:
     for vector in vectors(file):
@@ -150,3 +169,20 @@ async def test_a_name_that_the_query_lacks_has_no_value(query: str, guest: Call)
 async def test_a_query_that_is_not_utf8_ends_no_guest(guest: Call) -> None:
     for text in ("%ff", "%e5%a4", "%f0", "a%c3"):
         assert (await ask(guest, f"/query?payload={text}", b"payload"))[0] == 200
+
+
+async def test_a_header_is_found_in_any_case_in_c(c: Call) -> None:
+    assert await ask(c, "/header", b"x-kIND") == (200, b"probe")
+
+
+@pytest.mark.parametrize("name", ["x-kin", "x-kinds", "x-kinc", ""])
+async def test_a_header_of_another_name_is_not_found_in_c(name: str, c: Call) -> None:
+    assert (await ask(c, "/header", name.encode()))[0] == 404
+
+
+async def test_a_problem_is_json_whatever_its_message_in_c(c: Call) -> None:
+    message = "".join(map(chr, range(0x81))) + "東京 🎉"
+
+    _, body = await ask(c, "/problem", message.encode())
+
+    assert json.loads(body) == {"error": {"code": "bad", "message": message}}
