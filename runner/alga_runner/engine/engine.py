@@ -39,7 +39,7 @@ wasmtime's limit on memory is one for each memory, so that a guest may have twic
 """
 
 COMPONENT_SLOTS = 16
-"""Slots of the pool for components. What one keeps after its first guest, 2.5 MiB at most, stays for good."""
+"""Slots of the pool for components. What one keeps after its guests, 3.5 MiB at most, stays for good."""
 
 _KIB = 1024
 
@@ -146,7 +146,6 @@ def _module_pool(guests: int) -> tuple[tuple[str, int], ...]:
         ("total_stacks", guests),
         ("max_tables_per_module", 1),
         ("linear_memory_keep_resident", 128 * _KIB),
-        ("async_stack_keep_resident", 16 * _KIB),
     )
 
 
@@ -163,7 +162,6 @@ def _component_pool(guests: int) -> tuple[tuple[str, int], ...]:
         ("max_tables_per_component", MAX_TABLES),
         ("linear_memory_keep_resident", 2048 * _KIB),
         ("table_keep_resident", 64 * _KIB),
-        ("async_stack_keep_resident", 64 * _KIB),
     )
 
 
