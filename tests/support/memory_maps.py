@@ -16,8 +16,9 @@ MAPS = """
     def taking_maps(left):
         '''So many memory maps that about ``left`` are left.'''
         maps, taken = read_maps(), []
-        with suppress(OSError):  # what Python itself needs for the list
-            for number in range(maps.allowed - maps.taken - left):
+        # For none left: until the kernel refuses, since another thread may free some meanwhile.
+        with suppress(OSError):
+            for number in range(maps.allowed - maps.taken - left if left else maps.allowed):
                 # Neighbours that differ are not merged.
                 taken.append(mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE, prot=1 + 2 * (number % 2)))
         return taken

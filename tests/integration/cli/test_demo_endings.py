@@ -18,6 +18,8 @@ from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.processes
 
+HINT = "hint: Run `alga-runner doctor`, and the demo once more; report what both print if it fails again.\n"
+
 START = "An Alga server and a runner start"
 
 Play = Callable[..., "Playing"]
@@ -145,7 +147,7 @@ def test_a_step_that_fails_leaves_nothing(play: Play) -> None:
         "play.STEPS = (*play.STEPS[:3], step)"
     )
 
-    assert playing.end() == (1, "error: The answer is 1, not 2.\n")
+    assert playing.end() == (1, f"error: The answer is 1, not 2.\n{HINT}")
     assert playing.left() == []
 
 
@@ -174,7 +176,8 @@ def test_a_process_that_does_not_heed_sigterm_is_killed(play: Play) -> None:
     status, complaints = playing.end()
     assert status == 1
     assert re.fullmatch(
-        r"error: The exit statuses of server and runner is \[.*, -9\], not \[0, 0\]\.\n", complaints
+        r"error: The exit statuses of server and runner is \[.*, -9\], not \[0, 0\]\.\n" + re.escape(HINT),
+        complaints,
     )
     assert playing.left() == []
 
@@ -191,7 +194,8 @@ def test_a_process_that_does_not_come_up_is_one_sentence(play: Play, name: str, 
     status, complaints = playing.end()
     assert status == 1
     assert re.fullmatch(
-        rf"error: {name} did not start \(exit status 1\)\. Its last words: .*No module named {module}\.nowhere\n",
+        rf"error: {name} did not start \(exit status 1\)\. Its last words: .*No module named {module}\.nowhere\n"
+        + re.escape(HINT),
         complaints,
     )
     assert playing.left() == []

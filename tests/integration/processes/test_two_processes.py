@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+from datetime import UTC, datetime
 from time import sleep
 from uuid import uuid4
 
@@ -112,9 +113,10 @@ def test_the_handler_of_a_schedule_gets_the_reason_for_its_run(
         said = {line["request_id"]: line["detail"] for line in runner.log_lines("guest_log")}
     payload = {made[0]["scheduleId"]: '{"full":false}', made[1]["scheduleId"]: '{"full":true}'}
     for request_id, run in runs.items():
+        due = datetime.fromisoformat(run["nominalTime"]).astimezone(UTC)
         assert said[request_id] == (
             f"Sync: trigger schedule, schedule {run['scheduleId']}, "
-            f"nominal time {run['nominalTime']}, payload {payload[run['scheduleId']]}."
+            f"nominal time {due:%Y-%m-%dT%H:%M:%S}.000Z, payload {payload[run['scheduleId']]}."
         )
 
 
