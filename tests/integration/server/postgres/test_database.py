@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import Connection, insert, make_url, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from alga_runner.errors import SettingsError
 from alga_server import ServerSettings
@@ -93,9 +93,13 @@ async def test_a_read_cannot_write(database_url: str) -> None:
     database = Database(database_url)
     row = {"content_hash": "sha256:1", "archive": b"x", "created_at": datetime.now(UTC)}
 
-    with pytest.raises(DBAPIError, match="read-only transaction"):
-        await database.read(lambda connection: connection.execute(insert(tables.bundle).values(row)))
-    await database.aclose()
+    try:
+        with pytest.raises(DatabaseUnavailable) as refused:
+            await database.read(lambda connection: connection.execute(insert(tables.bundle).values(row)))
+    finally:
+        await database.aclose()
+
+    assert "read-only transaction" in f"{refused.value.__cause__!r} {refused.value.__context__!r}"
 
 
 async def test_a_read_sees_one_state_to_its_end(database_url: str) -> None:
