@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from alga_runner import Runner, Settings
 from alga_runner.bundles import MemoryBundles
 from alga_runner.hints import HINTS
+from tests.support import garbage
 from tests.support.bundles import make_bundle
 from tests.support.component_world import OK, world_component
 from tests.support.requests import execute_request
@@ -117,12 +117,13 @@ async def test_what_a_component_was_linked_with_is_freed_once_its_program_made_r
         execute_request(bundles.add(make_bundle(world_component(OK, imports)))) for imports in ([LOG], [])
     )
 
-    async with Runner(settings, bundles=bundles) as runner:
-        await runner.execute(first)
-        program = runner._programs.loaded("acme", "ext", first.context.content_hash)
-        parts = weakref.ref(program.linked._parts)
-        del program
-        await runner.execute(second)
-        gc.collect()
+    with garbage.of_its_own() as collect:
+        async with Runner(settings, bundles=bundles) as runner:
+            await runner.execute(first)
+            program = runner._programs.loaded("acme", "ext", first.context.content_hash)
+            parts = weakref.ref(program.linked._parts)
+            del program
+            await runner.execute(second)
+            collect()
 
-        assert parts() is None
+            assert parts() is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from alga_runner.errors import (
     UnknownCapabilities,
 )
 from alga_runner.execution.calls import call_request
+from tests.support import garbage
 from tests.support.bundles import make_bundle
 from tests.support.requests import execute_request
 
@@ -135,17 +135,18 @@ async def test_pages_alone_have_no_handler(runner: Runner) -> None:
 async def test_a_held_bundle_is_its_tenant_s_alone_and_gone_with_its_holder(
     settings: Settings, tmp_path: Path, guest_wat
 ) -> None:
-    bundle = make_bundle(guest_wat())
-    async with Runner(settings, bundles=FolderBundles(tmp_path)) as runner:
-        assert (await runner.call(bundle, "GET", "/", tenant_id="acme")).status == 200
-        with pytest.raises(BundleNotFound):
-            await runner.execute(execute_request(bundle.content_hash, tenant="globex"))
+    with garbage.of_its_own() as collect:
+        bundle = make_bundle(guest_wat())
+        async with Runner(settings, bundles=FolderBundles(tmp_path)) as runner:
+            assert (await runner.call(bundle, "GET", "/", tenant_id="acme")).status == 200
+            with pytest.raises(BundleNotFound):
+                await runner.execute(execute_request(bundle.content_hash, tenant="globex"))
 
-        content_hash = bundle.content_hash
-        del bundle
-        gc.collect()
-        with pytest.raises(BundleNotFound):
-            await runner.execute(execute_request(content_hash, context={"extension_id": "another"}))
+            content_hash = bundle.content_hash
+            del bundle
+            collect()
+            with pytest.raises(BundleNotFound):
+                await runner.execute(execute_request(content_hash, context={"extension_id": "another"}))
 
 
 async def test_one_tenant_has_a_quarter_of_the_places_unless_the_settings_give_it_more(guest_wat) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from alga_runner.engine import Component, LinkedComponent, ValueType
 from alga_runner.engine.component import lift, lower
 from alga_runner.engine.component.lower import Unlowerable
 from alga_runner.errors import HostFunctionMissing, MessageLimit
+from tests.support import garbage
 from tests.support.component_relay import relay, same, value_types, values
 from tests.support.components import call, component_engine, instance, linked
 
@@ -71,17 +71,17 @@ def test_an_answer_that_does_not_fit_its_type_ends_the_guest_with_the_function(a
 
 
 def test_components_share_what_reads_and_writes_their_values_and_free_it_with_the_last() -> None:
-    gc.collect()
-    before = len(lift._shared), len(lower._shared)
+    with garbage.of_its_own() as collect:
+        before = len(lift._shared), len(lower._shared)
 
-    first, second = relayed(RECORD), relayed(RECORD)
+        first, second = relayed(RECORD), relayed(RECORD)
 
-    (one,), (other,) = first.functions, second.functions
-    assert one.lower is other.lower
-    assert one.lifts == other.lifts
-    del first, second, one, other
-    gc.collect()
-    assert (len(lift._shared), len(lower._shared)) == before
+        (one,), (other,) = first.functions, second.functions
+        assert one.lower is other.lower
+        assert one.lifts == other.lifts
+        del first, second, one, other
+        collect()
+        assert (len(lift._shared), len(lower._shared)) == before
 
 
 def test_an_argument_that_does_not_fit_its_type_is_refused_before_anything_runs() -> None:
