@@ -59,7 +59,7 @@ test: setup-dev ## Run the tests, save those that the next four targets run; ARG
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not processes and not routes and not components and not bench" $(ARGS)
 
 .PHONY: test-processes
-test-processes: setup-dev ## Run the tests that start, stop and kill whole runners and servers
+test-processes: setup-dev ## Run the tests that run whole programs: runners, servers, commands, pytest
 	@$(BIN)/python -m pytest --quiet -n $(JOBS) --dist loadfile -m processes $(ARGS)
 
 .PHONY: test-routes

@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.patience import PATIENCE_S
 
+pytestmark = pytest.mark.processes
+
 
 def _complaint(stderr: str) -> str:
     """The error that follows the log lines."""

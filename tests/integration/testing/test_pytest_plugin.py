@@ -14,6 +14,8 @@ from alga_runner.testing import Alga
 from tests.support.bundles import manifest, manifest_api
 from tests.support.guests import LIST_IMPORT
 
+pytestmark = pytest.mark.processes
+
 pytest_plugins = ["pytester"]
 
 OTHERS = ("schemathesis", "hypothesispytest", "xdist", "xdist.looponfail")

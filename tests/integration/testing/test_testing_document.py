@@ -14,6 +14,8 @@ from alga_runner.testing.clock import Clock
 from alga_runner.testing.gateway import CallOptions
 from alga_server.http.gateway.headers import TO_CALLER, TO_GUEST
 
+pytestmark = pytest.mark.processes
+
 pytest_plugins = ["pytester"]
 
 OTHERS = ("schemathesis", "hypothesispytest", "xdist", "xdist.looponfail")

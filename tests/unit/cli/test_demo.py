@@ -17,6 +17,8 @@ from alga_runner.cli.demo.counters import counted
 from alga_runner.cli.demo.stage import Stage
 from alga_runner.errors import BundleNotFound
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def shown() -> Result:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.patience import PATIENCE_S
 
+pytestmark = pytest.mark.processes
+
 WHEN_RUNNING = """
 import sys
 from alga_runner.engine.guest import Guest
