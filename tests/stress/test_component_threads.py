@@ -25,7 +25,9 @@ ENDINGS = {
 @pytest.mark.processes
 def test_no_execution_of_a_component_in_any_thread_goes_wrong() -> None:
     seed = str(secrets.randbits(32))
-    command = [sys.executable, "-m", "tests.stress.components", "--executions", "0", "--in-threads", "2400"]
+    # A leak of 10 KB an execution would be found; the allocator's own arenas, one a thread, are a few megabytes.
+    storm = ["tests.stress.components", "--executions", "0", "--in-threads", "2400", "--max-kb", "2048"]
+    command = [sys.executable, "-m", *storm]
     done = subprocess.run(
         [*command, "--seed", seed], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )
