@@ -134,12 +134,12 @@ lock: ## Recompile the locks from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(PYTHON) -m venv $(LOCK_VENV)
 	@$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check --quiet install uv
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build -o requirements/runtime.txt
-	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra postgres -c requirements/runtime.txt -o requirements/dev.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra postgres --extra otel --extra redis -c requirements/runtime.txt -o requirements/dev.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra bench -c requirements/dev.txt -o requirements/bench.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:guests -o requirements/guests.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:components -o requirements/components.txt
-	@$(LOCK) --upgrade --resolution lowest-direct pyproject.toml --extra build --extra dev --extra postgres -o requirements/oldest.txt
-	@$(LOCK) --upgrade pyproject.toml --extra build --extra dev --extra postgres -o requirements/newest.txt
+	@$(LOCK) --upgrade --resolution lowest-direct pyproject.toml --extra build --extra dev --extra postgres --extra otel --extra redis -o requirements/oldest.txt
+	@$(LOCK) --upgrade pyproject.toml --extra build --extra dev --extra postgres --extra otel --extra redis -o requirements/newest.txt
 
 .PHONY: docs
 docs: setup-dev ## Rewrite the guest ABI's schema, and the tables in docs/ and guest-abi/, from the code

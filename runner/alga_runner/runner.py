@@ -47,7 +47,7 @@ from .models import (
     unknown_capabilities,
 )
 from .settings import MIB, Settings
-from .telemetry import Telemetry
+from .telemetry import Telemetry, Tracing
 
 STRAGGLERS_S = 5
 """How long a runner that ends waits for the executions it has cancelled: an ``AlgaServer`` may delay cancellation."""
@@ -96,7 +96,7 @@ class Runner:
     ) -> None:
         """Raises ``SettingsError`` for settings that cannot be used; nothing has started yet."""
         self.settings = settings or Settings.load()
-        self.telemetry = Telemetry()
+        self.telemetry = Telemetry(tracing=Tracing.of(self.settings))
         self.telemetry.expect_host_calls(host_call_statuses())
         self._own_alga = alga is None
         self._alga = alga or connect(self.settings)
@@ -249,6 +249,8 @@ class Runner:
         status, detail, started, programs = "cancelled", None, perf_counter(), self._programs
         http_status: int | None = None
         self.telemetry.execution_began()
+        if tracing := self.telemetry.tracing:
+            execution.span = tracing.execution(request.context)
         try:
             response = await self._execute(request, execution)
         except AlgaError as error:
@@ -266,6 +268,8 @@ class Runner:
             if execution.log:
                 self._pass_on_log(execution)
             endpoint = None if programs is None else programs.endpoint(request)
+            if execution.span is not None:
+                execution.span.end(status, endpoint=endpoint, http_status=http_status)
             self.telemetry.execution(
                 status,
                 perf_counter() - started,

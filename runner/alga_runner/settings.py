@@ -141,6 +141,12 @@ class Settings(EnvironmentSettings):
         "time. That may be their tenants' data. `serve --dev` sets it unless you do.",
     )
 
+    tracing: bool = Field(
+        default=False,
+        description="Whether executions and host calls are spans of OpenTelemetry; needs `alga-runner[otel]`. "
+        "`serve` sends them to `OTEL_EXPORTER_OTLP_ENDPOINT`, by OTLP over HTTP.",
+    )
+
     # Where bundles come from.
     bundle_store: Annotated[str | None, Variables(("BUNDLE_STORE_BASE",))] = Field(
         default=None,

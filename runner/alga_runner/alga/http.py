@@ -289,6 +289,7 @@ def _identity_headers(identity: Identity) -> Iterator[Header]:
                 HostCallCode.INTERNAL, f"The execution's {name.decode()} cannot be sent in an HTTP header."
             )
         yield name, value.encode()
+    yield from identity.trace_headers
 
 
 _encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))

@@ -33,6 +33,8 @@ class Identity(NamedTuple):
     install_id: str | None
     request_id: str | None
     execution_token: str | None = None
+    trace_headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Those of the W3C's Trace Context, for the span of the host call; none without tracing."""
 
     def __repr__(self) -> str:
         """Without the token."""

@@ -94,6 +94,9 @@ class Gate:
         arguments: object = None
         checked: Any = None
         reply: dict[str, object] | None = None
+        span = None if execution.span is None else execution.span.host_call(operation.name)
+        if span is not None:
+            execution.trace(span.headers)
         try:
             try:
                 if operation.capability not in execution.granted:
@@ -138,6 +141,8 @@ class Gate:
                     HostCallRecord(len(calls) + 1, operation.name, status, arguments, reply, duration_s),
                 )
             )
+            if span is not None:
+                span.end(status)
             self._telemetry.host_call(operation.name, status, duration_s, execution.context, detail)
 
 

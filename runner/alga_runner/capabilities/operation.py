@@ -13,6 +13,7 @@ from ..alga import AlgaServer, Identity
 from ..errors import HostCallCode, LogLimit
 from ..models import ExecutionContext
 from ..models._base import CamelModel
+from ..telemetry import ExecutionSpan
 
 InputT = TypeVar("InputT", bound=BaseModel)
 OutputT = TypeVar("OutputT", bound=BaseModel)
@@ -92,6 +93,7 @@ class Execution:
     logged_bytes: int = 0
     system_calls: int = 0
     """How often the guest called functions of the host that are not Alga's: clocks, random bytes, mathematics."""
+    span: ExecutionSpan | None = field(default=None, repr=False)
     _identity: Identity | None = None
 
     @property
@@ -107,6 +109,10 @@ class Execution:
                 self.execution_token,
             )
         return self._identity
+
+    def trace(self, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        """Have the Alga server asked with ``headers`` from now on, which name the host call's span."""
+        self._identity = self.identity._replace(trace_headers=headers)
 
     @property
     def idempotency_key(self) -> str | None:

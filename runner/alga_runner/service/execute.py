@@ -17,6 +17,7 @@ from ..errors import AlgaError, Draining, Overloaded
 from ..models import ExecuteRequest
 from ..runner import Runner
 from ..settings import Settings
+from ..telemetry.tracing import HEADERS
 from .http import Answer, Exchange, unless_gone
 from .replies import error_reply, failed_reply, guest_reply, log_tail
 from .reply_cache import IdempotencyKey, KeyReused, Replies
@@ -70,7 +71,7 @@ class Execute:
             _note(exchange, request)
             if fault := routing_fault(exchange, request):
                 return failed_reply(400, fault)
-            return await unless_gone(exchange, lambda: self._reply(exchange, request))
+            return await unless_gone(exchange, lambda: self._traced_reply(exchange, request))
         # The request was cancelled, because the runner ends.
         if exchange.executing:
             return failed_reply(
@@ -79,6 +80,15 @@ class Execute:
                 "is not undone.",
             )
         raise draining()
+
+    async def _traced_reply(self, exchange: Exchange, request: ExecuteRequest) -> Answer:
+        """The reply; the execution's span, if there are any, has the caller's for its parent."""
+        tracing = self._runner.telemetry.tracing
+        if tracing is None:
+            return await self._reply(exchange, request)
+        headers = {name: exchange.value(name.encode()).decode("latin-1") for name in HEADERS}
+        with tracing.caller(headers):
+            return await self._reply(exchange, request)
 
     async def _reply(self, exchange: Exchange, request: ExecuteRequest) -> Answer:
         async def run() -> Answer:

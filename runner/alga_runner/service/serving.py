@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from ..runner import Runner
 from ..settings import Settings
+from ..telemetry import exporting
 from .app import create_service
 from .server import Server, listening, require_store, url_of
 
@@ -28,17 +29,18 @@ async def serve(
     them immediately. ``announce`` gets the URL as soon as it answers; port 0 takes any free one. Raises
     ``SettingsError`` for a bundle store that cannot be read, an address that cannot be used, a missing token.
     """
-    async with Runner(settings) as runner:
-        service = create_service(runner, settings, require_token=require_token)
-        await require_store(runner, settings)
-        with listening(host, port) as listener:
-            server = Server(service, lambda: announce(url_of(listener)))
-            status = _Status()
-            async with anyio.create_task_group() as tasks:
-                await tasks.start(_obey_signals, tasks, server, status)
-                tasks.start_soon(service.watch_checks)
-                await server.serve(sockets=[listener])
-                tasks.cancel_scope.cancel()
+    status = _Status()
+    with exporting(settings):
+        async with Runner(settings) as runner:
+            service = create_service(runner, settings, require_token=require_token)
+            await require_store(runner, settings)
+            with listening(host, port) as listener:
+                server = Server(service, lambda: announce(url_of(listener)))
+                async with anyio.create_task_group() as tasks:
+                    await tasks.start(_obey_signals, tasks, server, status)
+                    tasks.start_soon(service.watch_checks)
+                    await server.serve(sockets=[listener])
+                    tasks.cancel_scope.cancel()
     return status.code
 
 

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .output import configure_logging
 from .telemetry import Telemetry
+from .tracing import ExecutionSpan, Tracing, exporting
 
-__all__ = ["Telemetry", "configure_logging"]
+__all__ = ["ExecutionSpan", "Telemetry", "Tracing", "configure_logging", "exporting"]

@@ -13,6 +13,7 @@ from ..errors import ServerFault
 from .exposition import Snapshot
 from .lines import MAX_QUEUED_LINES, Line, LogQueue
 from .metrics import HANDLER_ERROR, Metrics
+from .tracing import Tracing
 
 logging.getLogger("alga_runner").addHandler(logging.NullHandler())  # quiet until an application configures it
 
@@ -88,7 +89,9 @@ class Telemetry:
         *,
         max_queued_lines: int = MAX_QUEUED_LINES,
         clock: Callable[[], float] = monotonic,
+        tracing: Tracing | None = None,
     ) -> None:
+        self.tracing = tracing
         self._metrics = Metrics()
         self._clock = clock
         self._fault_lines: dict[ServerFault, float] = {}

@@ -19,7 +19,7 @@ from ..runner import Runner
 from ..service import Service, create_service
 from ..service.server import KEEP_ALIVE_S, Server, require_store
 from ..settings import MIB, Settings
-from ..telemetry import configure_logging
+from ..telemetry import configure_logging, exporting
 from .acceptor import Acceptor, ConnectionCounts
 from .link import Link, SharedReplies, WorkerPeers
 from .resources import MemoryWatch, resident_bytes
@@ -80,6 +80,11 @@ async def _run(connection: socket.socket, port: socket.socket, counts: Connectio
 async def _serve(link: Link, port: socket.socket, counts: ConnectionCounts) -> None:
     settings = Settings.of_document(link.start["settings"])
     configure_logging(settings.log_level, worker=link.start["worker"])
+    with exporting(settings):
+        await _serve_with(settings, link, port, counts)
+
+
+async def _serve_with(settings: Settings, link: Link, port: socket.socket, counts: ConnectionCounts) -> None:
     async with Runner(settings) as runner:
         service = create_service(
             runner,

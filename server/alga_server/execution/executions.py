@@ -105,13 +105,14 @@ class Executor:
         firing: Firing | None = None,
         timeout_ms: int | None = None,
         log_bytes: int = 0,
+        trace: Mapping[str, str] | None = None,
     ) -> Outcome:
         """Execute ``method path`` of ``install``; a failure is returned, not raised.
 
         The caller checks that the install is enabled and has that endpoint. ``headers`` reach the guest unchanged, and
         ``x-alga-tenant`` and ``x-alga-extension`` are added. ``timeout_ms`` is the execution's wall time, by default
         ``execution_timeout_ms``; ``request_id`` is fresh by default. ``firing`` is set for a run of a schedule.
-        ``log_bytes`` of the end of the guest's log are asked for.
+        ``log_bytes`` of the end of the guest's log are asked for; ``trace`` are headers that name the caller's span.
         """
         request_id = request_id or str(uuid4())
         timeout_ms = timeout_ms or self._settings.execution_timeout_ms
@@ -155,6 +156,7 @@ class Executor:
                 timeout_s=timeout_ms / 1000 + ANSWER_GRACE_S,
                 idempotency_key=idempotency_key,
                 log_bytes=max(log_bytes, DEVELOPMENT_LOG_BYTES) if self._settings.development else log_bytes,
+                trace=trace,
             )
         except RunnerFailure as error:
             failure = error

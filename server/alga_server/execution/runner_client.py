@@ -115,10 +115,12 @@ class RunnerClient:
         timeout_s: float,
         idempotency_key: str | None = None,
         log_bytes: int = 0,
+        trace: Mapping[str, str] | None = None,
     ) -> ExecuteAnswer:
         """The guest's response, all of it within ``timeout_s`` seconds; its body is base64 that decodes.
 
-        The runner is asked for ``log_bytes`` of the end of the guest's log; not every runner knows of that.
+        The runner is asked for ``log_bytes`` of the end of the guest's log; not every runner knows of that. ``trace``
+        are headers of the W3C's Trace Context.
 
         Raises ``RunnerUnavailable``, ``RunnerBusy``, ``RunnerRefused``, ``RunnerTimeout``, ``RunnerProtocolError``; and
         ``ExecutionFailed`` with the runner's words when the execution itself ended without a response,
@@ -128,6 +130,7 @@ class RunnerClient:
             **self._headers,
             "x-alga-tenant": request.context.tenant_id,
             "x-alga-extension": request.context.extension_id,
+            **(trace or {}),
         }
         if request.context.request_id is not None:
             headers["x-request-id"] = request.context.request_id

@@ -92,6 +92,7 @@ ONLY_IN = {
         "server.http",
     },
     "cronsim": {"server.schedules"},
+    "opentelemetry": {"telemetry"},
 }
 """Library to the districts that may import it."""
 

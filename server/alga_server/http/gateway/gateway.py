@@ -145,6 +145,7 @@ class _Call:
                 user=user,
                 request_id=self._execution_id,
                 idempotency_key=None if called in _READS else key or self._execution_id,
+                trace=headers.trace(self._request.headers),
             ),
         )
         response = outcome.unwrap()

@@ -24,6 +24,9 @@ _LISTS = frozenset({"cache-control", "content-encoding", "vary"})
 
 _MAX_USER_FIELD = 256
 
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE = re.compile(r"[\t\x20-\x7e]{1,512}")
+
 
 def for_guest(headers: Headers, request_id: str) -> dict[str, str]:
     """Return the caller's ``headers`` that the guest sees; values of one name are joined by commas."""
@@ -45,6 +48,14 @@ def for_caller(headers: Iterable[tuple[str, str]], asked: str, root: str) -> dic
     if is_own(given.get("location", ""), asked, root):
         passed["location"] = given["location"]
     return {"cache-control": "no-store", **passed, **_ALWAYS}
+
+
+def trace(headers: Headers) -> dict[str, str]:
+    """Return the caller's span, as the runner is asked with it: nothing without a ``traceparent`` of the right form."""
+    parent, state = (", ".join(headers.getlist(name)) for name in ("traceparent", "tracestate"))
+    if not _TRACEPARENT.fullmatch(parent):
+        return {}
+    return {"traceparent": parent, **({"tracestate": state} if _TRACESTATE.fullmatch(state) else {})}
 
 
 def user(headers: Headers) -> User | None:
