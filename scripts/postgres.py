@@ -55,7 +55,7 @@ class NotRun(Exception):
 
 def main(command: list[str]) -> int:
     """The command's exit status; 0 after ``not run``."""
-    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
     try:
         programs = newest() or installed()
     except NotRun as why:
@@ -123,7 +123,7 @@ def running(programs: Path) -> Iterator[tuple[str, Path]]:
                 stderr=output,
                 cwd=folder,
                 start_new_session=True,  # Ctrl-C is for the command
-                preexec_fn=_ends_with_us(os.getpid()),  # noqa: PLW1509 - no other thread is there
+                preexec_fn=ends_with_us(os.getpid()),  # noqa: PLW1509 - no other thread is there
                 **owner,
             )
         try:
@@ -146,7 +146,7 @@ def _owner() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def _ends_with_us(parent: int) -> Callable[[], None]:
+def ends_with_us(parent: int) -> Callable[[], None]:
     """What a child does first, so that it is stopped even when this process is killed."""
     libc = ctypes.CDLL(None)
 
@@ -188,7 +188,8 @@ def _deadlocks(log: Path) -> int:
     return 1
 
 
-def _interrupted(_number: int, _frame: FrameType | None) -> None:
+def interrupted(_number: int, _frame: FrameType | None) -> None:
+    """End the program as Ctrl-C does."""
     raise KeyboardInterrupt
 
 

@@ -47,7 +47,7 @@ from .models import (
     unknown_capabilities,
 )
 from .settings import MIB, Settings
-from .telemetry import Telemetry, Tracing
+from .telemetry import DebugStream, Telemetry, Tracing
 
 STRAGGLERS_S = 5
 """How long a runner that ends waits for the executions it has cancelled: an ``AlgaServer`` may delay cancellation."""
@@ -98,6 +98,7 @@ class Runner:
         self.settings = settings or Settings.load()
         self.telemetry = Telemetry(tracing=Tracing.of(self.settings))
         self.telemetry.expect_host_calls(host_call_statuses())
+        self._debug_stream = DebugStream.of(self.settings, self.telemetry.events_dropped)
         self._own_alga = alga is None
         self._alga = alga or connect(self.settings)
         if bundles is None:
@@ -144,6 +145,9 @@ class Runner:
             require_sound(engine)
             tasks = await anyio.create_task_group().__aenter__()
             stack.push_async_callback(_end, tasks)
+            if self._debug_stream is not None:
+                tasks.start_soon(self._debug_stream.run)
+                stack.push_async_callback(self._debug_stream.finish)
             stack.push_async_callback(self._stop)
             self._programs = Programs(
                 self._bundles, modules, host, tasks, max_module_bytes=self.settings.max_module_bytes
@@ -285,6 +289,10 @@ class Runner:
             for line in execution.log:
                 self.telemetry.guest_line(line.level, line.message, context)
 
+    def _pass_on_line(self, context: ExecutionContext, line: LogLine) -> None:
+        if self._debug_stream is not None:
+            self._debug_stream.push(context, line.stream, line.level, line.message, truncated=line.truncated)
+
     def _entered(self) -> Programs:
         """The programs of the runner that was entered on this loop. Raises ``EngineUnavailable``."""
         programs = self._programs
@@ -363,6 +371,7 @@ class Runner:
             request.execution_token,
             recorded_bytes,
             self._log_limits,
+            on_log=None if self._debug_stream is None else self._pass_on_line,
         )
 
 

@@ -26,8 +26,6 @@ UPSTREAM_VARIABLES = (
     *("UI_PROXY_BASE_URL", "UI_PROXY_TIMEOUT_MS", "UI_PROXY_AUTH_KEY"),
     *("VAULT_ADDR", "ALGA_VAULT_ADDR", "VAULT_NAMESPACE"),
     *("ALGA_VAULT_TRANSIT_MOUNT", "ALGA_VAULT_TOKEN_FILE"),
-    *("RUNNER_DEBUG_REDIS_URL", "RUNNER_DEBUG_REDIS_PASSWORD", "RUNNER_DEBUG_REDIS_STREAM_PREFIX"),
-    *("RUNNER_DEBUG_REDIS_MAXLEN", "RUNNER_DEBUG_MAX_EVENT_BYTES"),
     *("RUST_LOG", "WASM_POOL_TOTAL_COMPONENTS", "SIGNING_TRUST_BUNDLE", "RUNTIME_LIMITS"),
 )
 """Variables of Alga's runner that have no effect here (alga-contract 6)."""
@@ -145,6 +143,24 @@ class Settings(EnvironmentSettings):
         default=False,
         description="Whether executions and host calls are spans of OpenTelemetry; needs `alga-runner[otel]`. "
         "`serve` sends them to `OTEL_EXPORTER_OTLP_ENDPOINT`, by OTLP over HTTP.",
+    )
+
+    debug_redis_url: Annotated[SecretStr | None, Variables(("RUNNER_DEBUG_REDIS_URL",))] = Field(
+        default=None,
+        description="Redis server that gets each line that extensions log, in a stream for each tenant and "
+        "extension; needs `alga-runner[redis]`. That may be their tenants' data. Unset: no stream.",
+    )
+    debug_redis_password: Annotated[SecretStr | None, Variables(("RUNNER_DEBUG_REDIS_PASSWORD",))] = Field(
+        default=None, description="Its password, unless the URL has it."
+    )
+    debug_redis_stream_prefix: Annotated[str, Variables(("RUNNER_DEBUG_REDIS_STREAM_PREFIX",))] = Field(
+        default="ext-debug:", description="What a stream's name starts with: then come `tenant:extension`."
+    )
+    debug_redis_max_events: Annotated[int, Variables(("RUNNER_DEBUG_REDIS_MAXLEN",))] = Field(
+        default=2_000, ge=1, description="About how many events each stream keeps, the newest."
+    )
+    debug_max_event_bytes: Annotated[int, Variables(("RUNNER_DEBUG_MAX_EVENT_BYTES",))] = Field(
+        default=8 * 1024, ge=64, le=MIB, description="Bytes of an event's message; a longer one is cut."
     )
 
     # Where bundles come from.

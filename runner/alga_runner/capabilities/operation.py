@@ -36,11 +36,15 @@ class NoOutput(CamelModel):
 
 @dataclass(slots=True)
 class LogLine:
-    """One line the guest wrote: ``level`` is debug, info, warn or error; a ``truncated`` line was cut."""
+    """One line the guest wrote: ``level`` is debug, info, warn or error; a ``truncated`` line was cut.
+
+    ``stream`` is its source: ``log``, ``stdout`` or ``stderr``.
+    """
 
     level: str
     message: str
     truncated: bool = False
+    stream: str = "log"
 
 
 @dataclass(slots=True)
@@ -94,6 +98,10 @@ class Execution:
     system_calls: int = 0
     """How often the guest called functions of the host that are not Alga's: clocks, random bytes, mathematics."""
     span: ExecutionSpan | None = field(default=None, repr=False)
+    on_log: Callable[[ExecutionContext, LogLine], None] | None = field(default=None, repr=False)
+    """Is called with each line as it is logged."""
+    log_stream: str = "log"
+    """The source of the line under way: ``log``, ``stdout`` or ``stderr``."""
     _identity: Identity | None = None
 
     @property
@@ -138,7 +146,10 @@ class Execution:
         self.logged_bytes += len(encoded)
         if len(self.log) >= limits.lines or self.logged_bytes > limits.total_bytes:
             raise LogLimit(f"The guest logged more than {limits.lines} lines or {limits.total_bytes} bytes.")
-        self.log.append(LogLine(level, message, truncated))
+        line = LogLine(level, message, truncated, self.log_stream)
+        self.log.append(line)
+        if self.on_log is not None:
+            self.on_log(self.context, line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,10 @@ class GuestLog:
                     await self._stream_line(session, descriptor, line)
 
     async def _stream_line(self, session: LogSession, descriptor: int, line: bytes) -> None:
-        level = "error" if descriptor == _STDERR else "info"
+        level, stream = ("error", "stderr") if descriptor == _STDERR else ("info", "stdout")
         line = line[: session.execution.log_limits.line_bytes + _LONGEST_CHARACTER]
-        await self.line(session, level, line.decode("utf-8", "replace"))
+        session.execution.log_stream = stream
+        try:
+            await self.line(session, level, line.decode("utf-8", "replace"))
+        finally:
+            session.execution.log_stream = "log"

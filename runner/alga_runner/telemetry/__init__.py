@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .debug_stream import DebugStream
 from .output import configure_logging
 from .telemetry import Telemetry
 from .tracing import ExecutionSpan, Tracing, exporting
 
-__all__ = ["ExecutionSpan", "Telemetry", "Tracing", "configure_logging", "exporting"]
+__all__ = ["DebugStream", "ExecutionSpan", "Telemetry", "Tracing", "configure_logging", "exporting"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic, time
-from typing import Protocol
 
 from alga_common.rate import TokenBucket
 
@@ -14,6 +13,7 @@ from .exposition import Snapshot
 from .lines import MAX_QUEUED_LINES, Line, LogQueue
 from .metrics import HANDLER_ERROR, Metrics
 from .tracing import Tracing
+from .who import Who
 
 logging.getLogger("alga_runner").addHandler(logging.NullHandler())  # quiet until an application configures it
 
@@ -32,21 +32,6 @@ _FAULT_HINTS = {
 """What to do about each, for the operator."""
 
 _GUEST_LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
-
-
-class Who(Protocol):
-    """Who executes, as lines name it: an execution's context."""
-
-    @property
-    def tenant_id(self) -> str: ...  # noqa: D102
-    @property
-    def install_id(self) -> str | None: ...  # noqa: D102
-    @property
-    def extension_id(self) -> str: ...  # noqa: D102
-    @property
-    def version_id(self) -> str | None: ...  # noqa: D102
-    @property
-    def request_id(self) -> str | None: ...  # noqa: D102
 
 
 def _line(
@@ -164,6 +149,10 @@ class Telemetry:
                 self._metrics.dropped()
                 return
             self._lines.write(_line(number, "guest_log", level, who, detail=message))
+
+    def events_dropped(self, events: int) -> None:
+        """Count debug events that were not sent, with the lines that were not written."""
+        self._metrics.dropped(events)
 
     def expect_host_calls(self, statuses: Mapping[str, Iterable[str]]) -> None:
         """Count calls of these operations from zero on, each with the statuses it can end with."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
 from ..settings import Settings
+from .who import Who
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
@@ -22,21 +23,6 @@ EXPORT_WITHIN_S = 5
 """How long a program that ends tries to send the spans that are still queued."""
 
 _NAMES = ("tenant_id", "install_id", "extension_id", "version_id", "request_id")
-
-
-class Traced(Protocol):
-    """Who executes, as spans name it: an execution's context."""
-
-    @property
-    def tenant_id(self) -> str: ...  # noqa: D102
-    @property
-    def install_id(self) -> str | None: ...  # noqa: D102
-    @property
-    def extension_id(self) -> str: ...  # noqa: D102
-    @property
-    def version_id(self) -> str | None: ...  # noqa: D102
-    @property
-    def request_id(self) -> str | None: ...  # noqa: D102
 
 
 class Tracing:
@@ -71,7 +57,7 @@ class Tracing:
         finally:
             self._context.detach(token)
 
-    def execution(self, who: Traced) -> ExecutionSpan:
+    def execution(self, who: Who) -> ExecutionSpan:
         """Begin the span of an execution of ``who``."""
         attributes = {f"alga.{name}": value for name in _NAMES if (value := getattr(who, name)) is not None}
         span = self._tracer.start_span("execute", kind=self._trace.SpanKind.SERVER, attributes=attributes)

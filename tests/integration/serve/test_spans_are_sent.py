@@ -17,7 +17,7 @@ pytestmark = pytest.mark.processes
 
 
 class Collector(ThreadingHTTPServer):
-    """Keeps what is sent to it, as ``(path, message)``."""
+    """Keeps each request that it gets, as ``(path, message)``."""
 
     def __init__(self) -> None:
         self.received: queue.SimpleQueue[tuple[str, ExportTraceServiceRequest]] = queue.SimpleQueue()

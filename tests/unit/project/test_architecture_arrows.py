@@ -93,6 +93,7 @@ ONLY_IN = {
     },
     "cronsim": {"server.schedules"},
     "opentelemetry": {"telemetry"},
+    "redis": {"telemetry"},
 }
 """Library to the districts that may import it."""
 

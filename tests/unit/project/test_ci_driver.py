@@ -20,6 +20,7 @@ TARGETS = [
     "test-oldest",
     "test-newest",
     "test-postgres",
+    "test-redis",
     "alerts-check",
     "test-bench",
     "demo",
