@@ -148,6 +148,7 @@ TABLES: dict[str, Callable[[], str]] = {
         *("ScheduleList", "FoundSchedule", "CreatedSchedule", "EndpointList"),
         *("ScheduleInfo", "EndpointInfo", "CreateScheduleInput"),
     ),
+    "members of users": partial(members_table, "CurrentUser", "TenantUser"),
     "members of requests": partial(
         members_table, "Request", "ContextInfo", "HttpInfo", "HeaderInfo", "UserInfo"
     ),

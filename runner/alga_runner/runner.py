@@ -371,6 +371,7 @@ class Runner:
             request.execution_token,
             recorded_bytes,
             self._log_limits,
+            user=request.user,
             on_log=None if self._debug_stream is None else self._pass_on_line,
         )
 

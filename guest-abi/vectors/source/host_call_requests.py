@@ -1,4 +1,4 @@
-"""Requests of the scheduler's operations: good, refused, broken."""
+"""Requests of operations: good, refused, broken."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SCHEDULE_ID = "6f1c8f0e-2a1d-4f0a-9d3b-0c5b7f1a2e34"
 
 
 def vectors() -> Iterator[Vector]:
-    """Requests of the scheduler's operations."""
+    """Requests of operations."""
     yield from _good_calls()
     yield from _calls_against_a_rule()
     yield from _calls_of_wrong_shape()
@@ -57,6 +57,7 @@ def _call(operation: str, name: str, value: dict[str, Any], meaning: str) -> Vec
 def _good_calls() -> Iterator[Vector]:
     yield _call("scheduler.list", "list", {}, "operations without input take an empty map")
     yield _call("scheduler.get-endpoints", "get-endpoints", {}, "operations without input take an empty map")
+    yield _call("user.get", "user", {}, "operations without input take an empty map")
     yield _call("scheduler.get", "get", {"scheduleId": SCHEDULE_ID}, "one schedule")
     yield _call("scheduler.delete", "delete", {"scheduleId": SCHEDULE_ID}, "one schedule")
     create = "scheduler.create"

@@ -44,6 +44,18 @@ ENDPOINT = {
 }
 
 
+USER = {
+    "tenantId": "acme",
+    "userId": "u-1",
+    "userEmail": "ada@example.com",
+    "userName": "ada",
+    "userType": "client",
+    "clientName": "Analytical Engines",
+    "clientId": "c-1",
+    "additionalFields": {"locale": "en", "timezone": "Europe/London"},
+}
+
+
 def vectors() -> Iterator[Vector]:
     """Replies of the host, as a guest must read them."""
     for name, value, meaning in (
@@ -63,6 +75,7 @@ def vectors() -> Iterator[Vector]:
         ("nothing", {}, "what get answers for an unknown id, and update and delete on success"),
         ("endpoints", {"endpoints": [ENDPOINT]}, "what get-endpoints answers"),
         ("created", {"scheduleId": SCHEDULE_ID}, "what create answers"),
+        ("a user", {"user": USER}, "what user get answers"),
         ("bytes", {"value": b"\x00\x01"}, "a member may be bytes"),
     ):
         yield valid(f"ok: {name}", write({"ok": value}), {"ok": value}, meaning)

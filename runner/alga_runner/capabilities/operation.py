@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from ..alga import AlgaServer, Identity
 from ..errors import HostCallCode, LogLimit
-from ..models import ExecutionContext
+from ..models import ExecutionContext, User
 from ..models._base import CamelModel
 from ..telemetry import ExecutionSpan
 
@@ -81,8 +81,8 @@ class Execution:
     """The execution that calls an operation, as far as operations may know it, and its records.
 
     ``granted`` are normalised capability names; ``deadline`` is a reading of ``time.monotonic()`` in seconds;
-    ``context`` is the request's. ``recorded_bytes_left`` bounds what records keep, in bytes, roughly; 0 keeps no
-    arguments and no replies.
+    ``context`` and ``user`` are the request's. ``recorded_bytes_left`` bounds what records keep, in bytes, roughly; 0
+    keeps no arguments and no replies.
     """
 
     context: ExecutionContext
@@ -92,6 +92,7 @@ class Execution:
     execution_token: str | None = field(default=None, repr=False)
     recorded_bytes_left: int = RECORDED_BYTES
     log_limits: LogLimits = _LOG_LIMITS
+    user: User | None = field(default=None, repr=False)
     host_calls: list[HostCallRecord] = field(default_factory=list)
     log: list[LogLine] = field(default_factory=list)
     logged_bytes: int = 0

@@ -209,8 +209,9 @@ def outcomes(
     """A function that makes the result of a function, which has the type ``of``, of an operation's envelope.
 
     ``member`` is what the function answers of the operation's output, if not the whole of it. A ``result`` takes the
-    value or the case of its error that is nearest to the code; a record with ``success`` takes both; a list without an
-    error is empty. It raises ``HostCallError`` for a value or an error that the type cannot say.
+    value or the case of its error that is nearest to the code; a value that is absent, where its type has no place for
+    that, is the error ``not-found``. A record with ``success`` takes both; a list without an error is empty. It raises
+    ``HostCallError`` for a value or an error that the type cannot say.
     """
     if of is None:
         return lambda _: None
@@ -219,11 +220,15 @@ def outcomes(
     is_result = of.kind == "result"
     element = of.element if is_result else of
     shape, failed = (lambda _: None) if element is None else shaper(element, json_texts), of.error
+    may_be_absent = element is None or element.kind == "option"
 
     def outcome(reply: Mapping[str, Any]) -> Any:
         error = reply.get("err")
         if error is None:
-            value = shape(reply["ok"] if member is None else reply["ok"].get(member))
+            plain = reply["ok"] if member is None else reply["ok"].get(member)
+            if plain is None and failed is not None and not may_be_absent:
+                return "err", _error(failed, _ABSENT)
+            value = shape(plain)
             return ("ok", value) if is_result else value
         if is_result:
             return "err", None if failed is None else _error(failed, error)
@@ -246,6 +251,9 @@ def _record_outcomes(of: ValueType, json_texts: Collection[str]) -> Callable[[Ma
         return failed({"success": False, "error": text, "fieldErrors": field_errors})
 
     return outcome
+
+
+_ABSENT = {"code": HostCallCode.NOT_FOUND.value, "message": "Not found"}
 
 
 def _error(of: ValueType, error: Mapping[str, Any]) -> object:

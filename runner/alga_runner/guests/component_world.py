@@ -43,8 +43,6 @@ _NOT_YET: dict[tuple[str, str], tuple[str, ...]] = {
     ("http", "cap:http.fetch"): ("fetch",),
     ("storage", "cap:storage.kv"): ("get", "put", "delete", "list-entries"),
     ("ui-proxy", "cap:ui.proxy"): ("call-route",),
-    ("user", "cap:user.read"): ("get-user",),
-    ("user-v2", "cap:user.read"): ("get-user",),
     ("invoicing", "cap:invoice.manual.create"): ("create-manual-invoice",),
     ("clients", "cap:client.read"): ("list-clients", "get-client"),
     ("services", "cap:service.read"): ("list-services", "get-service"),
@@ -63,6 +61,8 @@ def _bindings() -> Iterator[Binding]:
     yield row("context", "get-context", "context.get")
     for level in ("info", "warn", "error"):
         yield row("logging", f"log-{level}", "log.emit", fixed={"level": level})
+    yield row("user", "get-user", "user.get")
+    yield row("user-v2", "get-user", "user.get")
     yield row("scheduler", "list-schedules", "scheduler.list")
     yield row("scheduler", "get-schedule", "scheduler.get")
     yield row("scheduler", "create-schedule", "scheduler.create")

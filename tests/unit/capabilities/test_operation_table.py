@@ -18,7 +18,7 @@ def _operation(name: str, capability: str = "cap:log.emit") -> Operation[NoInput
     )
 
 
-def test_the_table_has_every_operation_of_the_three_capabilities() -> None:
+def test_the_table_has_every_operation() -> None:
     assert sorted(OPERATIONS) == [
         "context.get",
         "log.emit",
@@ -28,6 +28,7 @@ def test_the_table_has_every_operation_of_the_three_capabilities() -> None:
         "scheduler.get-endpoints",
         "scheduler.list",
         "scheduler.update",
+        "user.get",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
+from alga_runner.capabilities.user import TenantUser
 from alga_runner.guests.component_values import camel, json_members
 from alga_runner.guests.component_world import BINDINGS, PACKAGE, Binding
 from alga_runner.models import (
@@ -49,6 +50,8 @@ def test_the_wit_names_the_capability_of_each_interface() -> None:
         ("create-schedule-input", CreateScheduleInput),
         ("update-schedule-input", UpdateScheduleInput),
         ("create-schedule-result", CreatedSchedule),
+        ("user-data", TenantUser),
+        ("user-data-v2", TenantUser),
     ],
 )
 def test_a_record_has_the_members_of_its_model(record: str, model: type[BaseModel]) -> None:

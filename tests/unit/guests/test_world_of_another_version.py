@@ -15,6 +15,7 @@ from alga_runner.models import ScheduleInfo
 from alga_runner.models.schedule import CreateScheduleInput
 from tests.support.bundles import make_bundle
 from tests.support.component_world import WORLD, world_component
+from tests.support.host_calls import ANSWERS_TEXT
 from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
@@ -79,11 +80,6 @@ async def observe(component: bytes, server: Server | None = None) -> Observation
     async with Runner(settings, bundles=bundles, alga=server or Server()) as runner:
         return await runner.observe(request)
 
-
-ANSWERS_TEXT = """(i32.store16 (i32.const 0) (i32.const 200)) (i32.store (i32.const 12) (i32.const 1))
-  (i32.store (i32.const 16) (i32.load (local.get $text)))
-  (i32.store (i32.const 20) (i32.load (i32.add (local.get $text) (i32.const 4)))) (i32.const 0)"""
-"""The end of a handler that answers with the text whose place and length are at ``$text``."""
 
 LISTS = f"""(local $text i32) (call $scheduler.list-schedules (i32.const 512))
   (if (i32.load8_u (i32.const 512)) (then unreachable))
