@@ -1,4 +1,4 @@
-"""Guests that make one host call, and a runner whose Alga server answers as a test says."""
+"""Guests that make one host call, and a runner whose Alga server answers as a test wants."""
 
 from __future__ import annotations
 

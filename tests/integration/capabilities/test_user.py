@@ -129,6 +129,6 @@ async def test_nothing_of_the_user_is_logged(place: Calling, caplog: pytest.LogC
     await get(place, user=USER)
     place.runner.telemetry.flush()
 
-    told = caplog.text + place.runner.telemetry.render().decode()
+    written = caplog.text + place.runner.telemetry.render().decode()
     assert "user.get" in caplog.text
-    assert not any(text in told for text in ("ada@example.com", "Analytical", "Europe/London", "u-1"))
+    assert not any(text in written for text in ("ada@example.com", "Analytical", "Europe/London", "u-1"))
