@@ -9,7 +9,7 @@ import anyio
 import httpx
 
 from ..wire import retry_after_s
-from .response import HttpProtocolError, IncompleteResponse, too_large
+from .response import AnswerTooLarge, HttpProtocolError, IncompleteResponse
 from .transport import OWNER
 
 Header = tuple[bytes, bytes]
@@ -50,7 +50,7 @@ async def post(
         stream=httpx.ByteStream(content),
         extensions={"timeout": {"pool": pool_timeout_s}, OWNER: owner},
     )
-    return await _exchange(transport, request, max_answer_bytes)
+    return await send(transport, request, max_answer_bytes)
 
 
 async def get(
@@ -58,16 +58,24 @@ async def get(
 ) -> Answer:
     """Request ``url`` once and read the whole answer, like ``post``."""
     request = httpx.Request("GET", url, headers=list(headers), stream=httpx.ByteStream(b""))
-    return await _exchange(transport, request, max_answer_bytes)
+    return await send(transport, request, max_answer_bytes)
 
 
-async def _exchange(
-    transport: httpx.AsyncBaseTransport, request: httpx.Request, max_answer_bytes: int
+async def send(
+    transport: httpx.AsyncBaseTransport,
+    request: httpx.Request,
+    max_answer_bytes: int,
+    *,
+    may_be_coded: bool = False,
 ) -> Answer:
+    """Send ``request`` as it is and read the whole answer, like ``post``.
+
+    Its body is as it came; one with a content coding is an error unless it ``may_be_coded``.
+    """
     response = await transport.handle_async_request(request)
     assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - httpx's contract of transports
     try:
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+        if not may_be_coded and response.headers.get("content-encoding", "identity").lower() != "identity":
             raise HttpProtocolError("is compressed, which was not requested")
         return Answer(response.status_code, response.headers, await _body(response.stream, max_answer_bytes))
     finally:
@@ -81,7 +89,7 @@ async def _body(stream: httpx.AsyncByteStream, max_bytes: int) -> bytes:
         async for part in stream:
             size += len(part)
             if size > max_bytes:
-                raise too_large(max_bytes)
+                raise AnswerTooLarge(max_bytes)
             parts.append(part)
     except HttpProtocolError:
         raise

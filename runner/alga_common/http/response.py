@@ -34,25 +34,29 @@ class IncompleteResponse(HttpProtocolError):
         super().__init__("breaks off in the middle")
 
 
-def too_large(max_bytes: int) -> HttpProtocolError:
-    """The error for a body of more than ``max_bytes``."""
-    return HttpProtocolError(f"is larger than {max_bytes} bytes")
+class AnswerTooLarge(HttpProtocolError):
+    """The body is larger than it may be."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"is larger than {max_bytes} bytes")
 
 
 class ResponseReader:
     """Reads one response, piece by piece, until it is ``complete``.
 
     Then ``status``, ``headers`` and ``body`` hold it, and ``reusable`` is whether the connection may carry another
-    exchange. ``begun`` is whether any byte was received. Raises ``HttpProtocolError``.
+    exchange. ``begun`` is whether any byte was received. The response to a HEAD request is ``bodiless``. Raises
+    ``HttpProtocolError``.
     """
 
-    def __init__(self, max_body_bytes: int) -> None:
+    def __init__(self, max_body_bytes: int, *, bodiless: bool = False) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = bytearray()
         self.begun = False
         self.complete = False
         self._max_body_bytes = max_body_bytes
+        self._bodiless = bodiless
         self._buffer = bytearray()
         self._step = self._head
         self._left = 0
@@ -106,7 +110,7 @@ class ResponseReader:
         """Decide how the body ends."""
         lengths = self._values(b"content-length")
         codings = self._tokens(b"transfer-encoding")
-        if self.status in {204, 304}:
+        if self._bodiless or self.status in {204, 304}:
             self.complete = True
         elif codings:
             if codings != [b"chunked"] or lengths:
@@ -180,7 +184,7 @@ class ResponseReader:
 
     def _check_size(self, more: int) -> None:
         if len(self.body) + more > self._max_body_bytes:
-            raise too_large(self._max_body_bytes)
+            raise AnswerTooLarge(self._max_body_bytes)
 
     def _values(self, name: bytes) -> list[bytes]:
         return [value for header, value in self.headers if header == name]

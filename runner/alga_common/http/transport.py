@@ -11,7 +11,9 @@ import asyncio
 import ssl
 import sys
 from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import TypeAlias
 
 import anyio
 import httpx
@@ -24,19 +26,26 @@ from .tls import tls_context
 OWNER = "alga_owner"
 """The request extension that names the tenant for whom it is sent; tenants share the connections fairly."""
 
+Resolve: TypeAlias = Callable[[httpx.Request], Awaitable[Sequence[str]]]
+"""Gives the addresses of a request's server, those to try first first. What it raises, the request raises."""
+
+_MAX_ADDRESSES = 4
+"""Of one server that are tried: each gets an equal part of the time that is left."""
+
 KEEP_ALIVE_S = 4.0
 """An idle connection is closed after this: sooner than servers do (uvicorn and Node close after 5 s), so that a write
 seldom meets a connection that the server is closing."""
 
 
 class SocketTransport(httpx.AsyncBaseTransport):
-    """Connections to one server, the last used first.
+    """Connections to one server, the last used first; with ``resolve`` to any server, each for one exchange.
 
     ``max_connections`` requests are in flight at a time, ``max_per_owner`` of one owner; more wait for as long as the
     request's ``pool`` timeout allows. Raises ``httpx.PoolTimeout``; ``httpx.ConnectError`` when no connection could be
     made; ``httpx.ReadError`` for one lost before a byte of the answer; ``HttpProtocolError`` for an answer that cannot
     be used. ``tls`` verifies the server of an https URL; without it the first connection makes a ``tls_context``.
-    Proxies of the environment are not used.
+    Proxies of the environment are not used. ``resolve`` is called instead of the system's name resolution, and the
+    connection is made to an address that it returned; the certificate is still that of the URL's name.
     """
 
     def __init__(
@@ -46,8 +55,10 @@ class SocketTransport(httpx.AsyncBaseTransport):
         *,
         max_answer_bytes: int,
         tls: ssl.SSLContext | None = None,
+        resolve: Resolve | None = None,
     ) -> None:
         self._tls = tls
+        self._resolve = resolve
         self._idle: deque[_Connection] = deque()
         self._slots = FairLimiter(
             max_connections, min(max_connections, max_per_owner), max_waiting=sys.maxsize
@@ -65,9 +76,11 @@ class SocketTransport(httpx.AsyncBaseTransport):
             if await self._slots.acquire(owner, patience_s) is not Outcome.ACQUIRED:
                 raise httpx.PoolTimeout("all connections are in use")
         try:
-            connection = self._reusable() or await self._open(request.url)
-            reader = await connection.exchange(message, self._max_answer_bytes)
-            if reader.reusable and not self._closed and connection.rest():
+            connection = self._reusable() or await self._open(request)
+            reader = await connection.exchange(
+                message, self._max_answer_bytes, bodiless=request.method == "HEAD"
+            )
+            if self._resolve is None and reader.reusable and not self._closed and connection.rest():
                 self._idle.append(connection)
             else:
                 connection.abort()
@@ -96,18 +109,37 @@ class SocketTransport(httpx.AsyncBaseTransport):
                 return connection
         return None
 
-    async def _open(self, url: httpx.URL) -> _Connection:
+    async def _open(self, request: httpx.Request) -> _Connection:
+        url = request.url
         tls = None
         if url.scheme == "https":
             tls = self._tls = self._tls or _tls_context()
-        port = url.port or (443 if tls else 80)
-        try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                _Connection, url.host, port, ssl=tls
-            )
-        except (OSError, UnicodeError):
-            raise httpx.ConnectError("no connection") from None
-        return connection
+        if self._resolve is None:
+            return await _connect(url, url.host, tls)
+        addresses = (await self._resolve(request))[:_MAX_ADDRESSES]
+        until = anyio.current_effective_deadline()
+        for left in range(len(addresses), 1, -1):
+            with suppress(httpx.ConnectError), anyio.move_on_after((until - anyio.current_time()) / left):
+                return await _connect(url, addresses[-left], tls)
+        return await _connect(url, addresses[-1], tls)
+
+
+async def _connect(url: httpx.URL, address: str, tls: ssl.SSLContext | None) -> _Connection:
+    port = url.port or (443 if tls else 80)
+    name = url.raw_host.decode("ascii").rstrip(".") if tls else None
+    try:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            _Connection, address, port, ssl=tls, server_hostname=name
+        )
+    except ssl.SSLCertVerificationError:
+        raise CertificateRefused("the certificate is not the server's") from None
+    except (OSError, UnicodeError):
+        raise httpx.ConnectError("no connection") from None
+    return connection
+
+
+class CertificateRefused(httpx.ConnectError):
+    """The server's certificate is not of its name, or of no authority that is known here."""
 
 
 class _Connection(asyncio.Protocol):
@@ -127,9 +159,9 @@ class _Connection(asyncio.Protocol):
         """Whether neither side has closed it, as far as this side knows."""
         return self._transport is not None and not self._transport.is_closing() and not self.ended.done()
 
-    async def exchange(self, message: bytes, max_answer_bytes: int) -> ResponseReader:
+    async def exchange(self, message: bytes, max_answer_bytes: int, *, bodiless: bool) -> ResponseReader:
         """Write ``message`` and wait for the answer; any failure closes the connection."""
-        reader = self._reader = ResponseReader(max_answer_bytes)
+        reader = self._reader = ResponseReader(max_answer_bytes, bodiless=bodiless)
         answered = self._answered = self._loop.create_future()
         try:
             if self._transport is None or not self.is_open:

@@ -16,7 +16,9 @@ COMMON = {"common"}
 """What both packages share."""
 
 FLOOR = COMMON | {"errors", "frames", "hints", "models", "settings", "telemetry"}
-HOUSE = FLOOR | {"alga", "bundles", "capabilities", "debuginfo", "engine", "execution", "guests", "runner"}
+HOUSE = FLOOR | {
+    *("alga", "bundles", "capabilities", "debuginfo", "egress", "engine", "execution", "guests", "runner"),
+}
 
 SERVER_FLOOR = (
     COMMON | {"errors", "models"} | {"server.clock", "server.errors", "server.metrics", "server.settings"}
@@ -41,12 +43,13 @@ MAY_IMPORT = {
     "execution": HOUSE - {"runner", "execution"},
     # Districts that know nothing of executions as a whole.
     "guests": FLOOR | {"capabilities", "debuginfo", "engine"},
-    "capabilities": FLOOR | {"alga"},
+    "capabilities": FLOOR | {"alga", "egress"},
     "bundles": FLOOR,
-    # Edges: WebAssembly on one side, the Alga server on the other.
+    # Edges: WebAssembly on one side, the Alga server and other servers on the other.
     "engine": FLOOR | {"debuginfo"},
     "debuginfo": FLOOR,
     "alga": FLOOR,
+    "egress": FLOOR,
     # The floor.
     "telemetry": COMMON | {"errors", "models", "settings"},
     "settings": COMMON | {"errors"},

@@ -1,0 +1,21 @@
+"""Guests' requests to other servers: nothing is reachable until the operator allows it."""
+
+from __future__ import annotations
+
+from .addresses import AddressRules, parse_networks
+from .client import Egress, EgressLimits, Fetched, Outgoing
+from .resolver import Resolver
+from .rules import Rule, parse_allowlist, parse_rules
+
+__all__ = [
+    "AddressRules",
+    "Egress",
+    "EgressLimits",
+    "Fetched",
+    "Outgoing",
+    "Resolver",
+    "Rule",
+    "parse_allowlist",
+    "parse_networks",
+    "parse_rules",
+]
