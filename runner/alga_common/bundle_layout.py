@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 MANIFEST = "manifest.json"
@@ -15,11 +15,16 @@ WASM = "dist/main.wasm"
 SOURCE_MAP = "dist/main.wasm.map"
 """Where AssemblyScript's compiler puts the module's source map; few bundles have one."""
 
+_OWN_FOLDERS = frozenset({"dist", "ui"})
+
 MAX_UNPACKED_BYTES = 256 * 1024 * 1024
 """Largest tar inside an archive, and largest sum of the files in a folder."""
 
 MAX_FILES = 10_000
 """Most entries of an archive, directories and records about entries included, and most files in a folder."""
+
+MAX_PATH_BYTES = 1024
+"""Of a file's path in UTF-8. Unicode's normal forms of a long one can take quadratic time."""
 
 NAME_HINT = (
     "Rename it. Letters of any script, spaces and emoji work; control characters, backslashes, names that start with"
@@ -51,6 +56,8 @@ def path_fault(path: str) -> str | None:
     A path is relative and plain: no empty segment, none that starts with a dot, no backslash. It is UTF-8 without
     control characters, line separators, and marks that turn the direction of the text after them.
     """
+    if len(path) > MAX_PATH_BYTES or len(path.encode("utf-8", "surrogatepass")) > MAX_PATH_BYTES:
+        return f"has a path of more than {MAX_PATH_BYTES} bytes"
     if (unfit := _UNFIT.search(path)) is not None:
         return _character_fault(path, unfit.start())
     if all(segment and not segment.startswith(".") for segment in path.split("/")):
@@ -87,6 +94,21 @@ def same_name(paths: Iterable[str]) -> tuple[str, str] | None:
         if other != path:
             return other, path
     return None
+
+
+def unwrapped(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """``files`` of an archive without the name of the folder that it was made of, if it was made of one.
+
+    That is the one folder at the top with a manifest where the top has none (alga-contract 3.2). Files next to the
+    folder keep their paths, and go before those in it.
+    """
+    tops = [top for path in files for top, _, name in [path.partition("/")] if name == MANIFEST]
+    if MANIFEST in files or len(tops) != 1 or tops[0] in _OWN_FOLDERS:
+        return dict(files)
+    prefix = f"{tops[0]}/"
+    return {path.removeprefix(prefix): files[path] for path in files if path.startswith(prefix)} | {
+        path: content for path, content in files.items() if not path.startswith(prefix)
+    }
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:

@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 from alga_common.readiness import Finding
 
 from .alga import AlgaServer, connect
-from .bundles import Bundle, BundleSource, HeldBundles, MemoryBundles, bundle_source
+from .bundles import Bundle, BundleSource, HeldBundles, bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine, host_call_statuses
 from .capabilities.operation import RECORDED_BYTES
 from .engine import (
@@ -101,10 +101,7 @@ class Runner:
         self._debug_stream = DebugStream.of(self.settings, self.telemetry.events_dropped)
         self._own_alga = alga is None
         self._alga = alga or connect(self.settings)
-        if bundles is None:
-            store = self.settings.bundle_store
-            bundles = bundle_source(store) if store else MemoryBundles()
-        self._bundles = HeldBundles(bundles)
+        self._bundles = HeldBundles(bundles or bundle_source(self.settings))
         self._clock_ns = clock_ns
         self._default_timeout_s = min(self.settings.default_timeout_ms, self.settings.max_timeout_ms) / 1000
         self._default_cpu_s = min(self.settings.default_cpu_ms, self.settings.max_cpu_ms) / 1000

@@ -18,6 +18,9 @@ from .errors import SettingsError
 
 MIB = 1024 * 1024
 
+BundleEntries = Literal["refuse", "skip"]
+"""What becomes of an archive with entries that no bundle has: it is refused, or they are left out."""
+
 UPSTREAM_VARIABLES = (
     *("ALGA_AUTH_KEY", "ALGA_AUTH_KEY_FILE"),
     *("S3_ACCESS_KEY", "MINIO_ACCESS_KEY", "S3_SECRET_KEY", "MINIO_SECRET_KEY", "S3_REGION"),
@@ -167,6 +170,11 @@ class Settings(EnvironmentSettings):
     bundle_store: Annotated[str | None, Variables(("BUNDLE_STORE_BASE",))] = Field(
         default=None,
         description="Folder of published bundles, as a path or a `file://` URL. Unset: only bundles given by hand run.",
+    )
+    bundle_entries: BundleEntries = Field(
+        default="refuse",
+        description="What happens to an archive with links, absolute or climbing paths, special files, backslashes "
+        "or one path twice: `refuse`, it does not run; `skip`, such entries are left out and logged, as Alga's does.",
     )
 
     # Time.

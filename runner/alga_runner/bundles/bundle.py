@@ -12,6 +12,7 @@ from alga_common.bundle_layout import MANIFEST, SOURCE_MAP, WASM
 
 from ..errors import BundleHashMismatch, ManifestInvalid, NoHandler
 from ..models import Manifest, content_hash, pack, parse_content_hash, parse_manifest, unpack
+from ..settings import BundleEntries
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Bundle:
 
     content_hash: str
     files: Mapping[str, bytes] = field(repr=False)
+    skipped: tuple[str, ...] = ()
+    """A sentence about each entry of the archive that was left out."""
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
@@ -31,10 +34,13 @@ class Bundle:
         return cls(content_hash(pack(files)), MappingProxyType(dict(files)))
 
     @classmethod
-    def from_archive(cls, archive: bytes, expected_hash: str | None = None) -> Self:
+    def from_archive(
+        cls, archive: bytes, expected_hash: str | None = None, *, entries: BundleEntries = "refuse"
+    ) -> Self:
         """The bundle in ``archive``. Given ``expected_hash``, nothing else is unpacked.
 
-        Raises ``BundleHashMismatch``, in the contract's words (alga-contract 1.3), or ``BundleInvalid``.
+        ``entries`` is what becomes of entries that no bundle has, such as links. Raises ``BundleHashMismatch``, in the
+        contract's words (alga-contract 1.3), or ``BundleInvalid``.
         """
         actual = content_hash(archive)
         if expected_hash is not None and actual != (expected := parse_content_hash(expected_hash)):
@@ -42,7 +48,9 @@ class Bundle:
                 f"archive hash mismatch: expected {_hex(expected)}, got {_hex(actual)}",
                 hint="The stored archive was replaced or damaged; publish the bundle again.",
             )
-        return cls(actual, MappingProxyType(unpack(archive)))
+        skipped: list[str] = []
+        files = unpack(archive, on_skip=skipped.append if entries == "skip" else None)
+        return cls(actual, MappingProxyType(files), tuple(skipped))
 
     @property
     def wasm(self) -> bytes:

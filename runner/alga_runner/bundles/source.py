@@ -6,6 +6,7 @@ hashes are not secret, so knowing one must not give access to an extension that 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from abc import ABC, abstractmethod
@@ -19,9 +20,14 @@ from alga_common.bundle_layout import ARCHIVE, stored_folder
 
 from ..errors import BundleNotFound, SettingsError
 from ..models import parse_content_hash
-from ..settings import Settings
+from ..settings import BundleEntries, Settings
 from .bundle import Bundle
 from .read import read_archive
+
+logger = logging.getLogger("alga_runner")
+
+_SKIPS_LOGGED = 20
+"""Lines about one bundle's skipped entries; their count is logged for the rest."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
@@ -91,8 +97,9 @@ class FolderBundles(BundleSource):
     ``tenants/{tenant}/extensions/{extension}/sha256/{hex}/bundle.tar.zst``
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, entries: BundleEntries = "refuse") -> None:
         self._root = root
+        self._entries: BundleEntries = entries
 
     @staticmethod
     def key(tenant_id: str, extension_id: str, content_hash: str) -> str:
@@ -118,17 +125,34 @@ class FolderBundles(BundleSource):
             raise BundleNotFound(
                 f"There is no bundle {key} in the store.", hint="Publish the extension for this tenant first."
             )
-        return Bundle.from_archive(read_archive(path, key), content_hash)
+        bundle = Bundle.from_archive(read_archive(path, key), content_hash, entries=self._entries)
+        log_skipped(bundle, key)
+        return bundle
 
 
-def bundle_source(base: str) -> BundleSource:
-    """The source that ``base`` (the setting ``bundle_store``) names: a folder, as a path or a ``file://`` URL.
+def bundle_source(settings: Settings) -> BundleSource:
+    """The source that the setting ``bundle_store`` names: a folder, as a path or a ``file://`` URL.
 
     Raises ``SettingsError``.
     """
+    base = settings.bundle_store
+    if not base:
+        return MemoryBundles()
+    return FolderBundles(_folder(base), entries=settings.bundle_entries)
+
+
+def log_skipped(bundle: Bundle, key: str) -> None:
+    """Log the entries that were left out of ``bundle``, the first of them by name."""
+    for sentence in bundle.skipped[:_SKIPS_LOGGED]:
+        logger.warning("Entry skipped in %s: %s", key, sentence, extra={"action": "bundle_entry_skipped"})
+    if (more := len(bundle.skipped) - _SKIPS_LOGGED) > 0:
+        logger.warning("%d more entries skipped in %s", more, key, extra={"action": "bundle_entry_skipped"})
+
+
+def _folder(base: str) -> Path:
     scheme, separator, rest = base.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
-        return FolderBundles(Path(base))
+        return Path(base)
     host, slash, path = rest.partition("/")
     if scheme.lower() != "file":
         fault = f"{scheme}:// is not a kind of store"
@@ -138,7 +162,7 @@ def bundle_source(base: str) -> BundleSource:
         fault = "a question mark or # in a file:// URL is no part of its path; write %3F or %23"
     else:
         encoded = (slash + path).encode("utf-8", "surrogateescape")
-        return FolderBundles(Path(os.fsdecode(unquote_to_bytes(encoded))))
+        return Path(os.fsdecode(unquote_to_bytes(encoded)))
     raise SettingsError(
         f"The setting {Settings.named('bundle_store')} cannot be used: {fault}.",
         hint="Give a folder, as a path or a file:// URL.",

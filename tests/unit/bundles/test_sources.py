@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from alga_runner.bundles import Bundle, BundleSource, FolderBundles, MemoryBundles, bundle_source
 from alga_runner.errors import BundleHashMismatch, BundleInvalid, BundleNotFound, SettingsError
 from alga_runner.models import content_hash, pack
+from alga_runner.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -99,6 +103,43 @@ async def test_a_missing_bundle_is_named_by_its_key_alone(tmp_path: Path) -> Non
     assert str(missing.value) == f"There is no bundle {FolderBundles.key('t1', 'ext', HASH)} in the store."
 
 
+def archive_with_links(count: int) -> bytes:
+    """An archive of ``FILES`` and so many links."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, content in FILES.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+        for number in range(count):
+            link = tarfile.TarInfo(f"link-{number}")
+            link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            archive.addfile(link)
+    return zstandard.compress(buffer.getvalue())
+
+
+async def test_entries_are_skipped_where_the_setting_says_so_and_each_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive = archive_with_links(22)
+    path = tmp_path / FolderBundles.key("t1", "ext", content_hash(archive))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(archive)
+    settings = {"bundle_store": str(tmp_path)}
+
+    with pytest.raises(BundleInvalid, match="is a link"):
+        await bundle_source(Settings(**settings)).fetch("t1", "ext", content_hash(archive))
+    bundle = await bundle_source(Settings(**settings, bundle_entries="skip")).fetch(
+        "t1", "ext", content_hash(archive)
+    )
+
+    assert dict(bundle.files) == FILES
+    assert len(caplog.messages) == 21
+    assert "Entry skipped in tenants/t1/extensions/ext/" in caplog.messages[0]
+    assert "'link-0' is a link" in caplog.messages[0]
+    assert caplog.messages[-1].startswith("2 more entries skipped in tenants/t1/")
+
+
 async def test_a_bundle_in_memory_can_be_for_every_tenant() -> None:
     memory = MemoryBundles()
     added = memory.add(Bundle.from_files(FILES))
@@ -110,7 +151,7 @@ async def test_a_bundle_in_memory_can_be_for_every_tenant() -> None:
 async def test_a_store_is_a_path_or_a_file_url(tmp_path: Path, spelling: str) -> None:
     publish(tmp_path, "t1")
 
-    source = bundle_source(spelling.format(tmp_path))
+    source = bundle_source(Settings(bundle_store=spelling.format(tmp_path)))
 
     assert (await source.fetch("t1", "ext", HASH)).content_hash == HASH
 
@@ -118,13 +159,13 @@ async def test_a_store_is_a_path_or_a_file_url(tmp_path: Path, spelling: str) ->
 @pytest.mark.parametrize("base", ["s3://bucket/x", "https://store.test/x"])
 def test_a_store_of_another_kind_is_refused(base: str) -> None:
     with pytest.raises(SettingsError, match="is not a kind of store"):
-        bundle_source(base)
+        bundle_source(Settings(bundle_store=base))
 
 
 @pytest.mark.parametrize("base", ["file://host/x", "file://x", "file:///x?y", "file:///x#y"])
 def test_a_file_url_that_is_more_than_a_path_is_refused(base: str) -> None:
     with pytest.raises(SettingsError, match="file:// URL"):
-        bundle_source(base)
+        bundle_source(Settings(bundle_store=base))
 
 
 @pytest.mark.parametrize(
@@ -137,6 +178,7 @@ async def test_a_store_of_any_name_is_exactly_that_folder(
     (tmp_path / name).mkdir()
     publish(tmp_path / name, "t1")
 
-    source = bundle_source(f"file://{tmp_path}/{encoded}" if as_url else str(tmp_path / name))
+    base = f"file://{tmp_path}/{encoded}" if as_url else str(tmp_path / name)
+    source = bundle_source(Settings(bundle_store=base))
 
     assert (await source.fetch("t1", "ext", HASH)).content_hash == HASH

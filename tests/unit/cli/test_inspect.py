@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
+import zstandard
 from wasmtime import wat2wasm
 
 from alga_runner.bundles import read_bundle
@@ -55,6 +57,25 @@ def test_a_bundle_is_described_with_the_hash_of_its_own_bytes(run, sample: str, 
 
     assert document["kind"] == "bundle"
     assert document["contentHash"] == read_bundle(archive).content_hash
+
+
+def test_entries_that_are_skipped_are_listed(
+    run, sample: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "bundle.tar.zst"
+    packed = zstandard.decompress(pack(read_bundle(sample).files), max_output_size=1 << 24)
+    link = tarfile.TarInfo("link")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    archive.write_bytes(zstandard.compress(link.tobuf() + packed))
+
+    assert "is a link" in run("inspect", str(archive)).stderr
+    monkeypatch.setenv("ALGA_RUNNER_BUNDLE_ENTRIES", "skip")
+    result = run("inspect", str(archive))
+
+    assert result.exit_code == 0
+    assert "\nSkipped entries\n  The bundle's entry 'link' is a link" in result.stdout
+    [sentence] = inspected(run, str(archive))["skippedEntries"]
+    assert sentence.startswith("The bundle's entry 'link' is a link")
 
 
 def test_a_bare_module_is_described_without_a_manifest(run, sample: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import zstandard
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from alga_runner.errors import BundleInvalid
 from alga_runner.models import pack, unpack
+from alga_runner.models.tar import pax_attributes
 
 FILES = {"manifest.json": b"{}", "dist/main.wasm": b"\0asm" * 500, "ui/index.html": b"", "ui/a/b.js": b"1"}
 
@@ -217,12 +219,165 @@ def test_records_about_entries_count_as_entries() -> None:
         unpack(squeeze(tar(entry("x" * 200))), max_files=1)
 
 
-def test_a_window_that_asks_for_more_memory_than_zstd_would_give_is_refused() -> None:
-    parameters = zstandard.ZstdCompressionParameters(window_log=28, enable_ldm=False)
+@pytest.mark.parametrize("log", [27, 28, 30])
+def test_a_window_of_any_size_is_read_in_the_memory_that_its_content_takes(log: int) -> None:
+    parameters = zstandard.ZstdCompressionParameters(window_log=log, enable_ldm=False)
     writer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    archive = writer.compress(tar(entry("a"), content=b"1")) + writer.flush()
 
-    with pytest.raises(BundleInvalid, match="not zstd"):
-        unpack(writer.compress(tar(entry("a"))) + writer.flush())
+    assert zstandard.get_frame_parameters(archive).window_size == 1 << log
+    assert unpack(archive) == {"a": b"1"}
+
+
+def test_an_archive_that_unpacks_to_much_more_than_its_size_is_refused() -> None:
+    with pytest.raises(BundleInvalid, match="more than 200 times its own size"):
+        unpack(squeeze(tar(entry("a"), content=bytes(40_000_000))))
+
+
+def test_a_small_archive_may_unpack_to_some_megabytes_of_zeros() -> None:
+    assert unpack(squeeze(tar(entry("a"), content=bytes(4_000_000)))) == {"a": bytes(4_000_000)}
+
+
+def skipping(archive: bytes) -> tuple[dict[str, bytes], list[str]]:
+    """The files of ``archive`` where others are left out, and the sentences about them."""
+    sentences: list[str] = []
+    return unpack(archive, on_skip=sentences.append), sentences
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        (entry("a", tarfile.SYMTYPE, linkname="/etc/passwd"), "'a' is a link, a device or sparse"),
+        (entry("a", tarfile.LNKTYPE, linkname="b"), "'a' is a link, a device or sparse"),
+        (entry("a", tarfile.CHRTYPE), "'a' is a link, a device or sparse"),
+        (entry("a", tarfile.FIFOTYPE), "'a' is a link, a device or sparse"),
+        (entry("x" * 150, tarfile.SYMTYPE, linkname="y" * 150), "is a link, a device or sparse"),
+        (entry("/etc/passwd"), "'/etc/passwd' does not have a plain relative path"),
+        (entry("../up"), "'../up' does not have a plain relative path"),
+        (entry("ui//a"), "'ui//a' does not have a plain relative path"),
+        (entry("a\\..\\b"), "has a backslash in its name"),
+        (entry("a\nb"), "has a control character in its name"),
+        (entry("x" * 1025), "has a path of more than 1024 bytes"),
+        (entry("./b"), "'b' is in the archive twice"),
+        (entry("ui/cafe\u0301"), "one name in two of Unicode's normal forms"),
+    ],
+    ids=lambda value: "" if isinstance(value, tarfile.TarInfo) else value,
+)
+def test_an_entry_that_no_bundle_has_is_refused_or_left_out_by_name(
+    odd: tarfile.TarInfo, reason: str
+) -> None:
+    archive = squeeze(tar(entry("b"), entry("ui/caf\u00e9"), odd, entry("c"), content=b"1"))
+
+    files, [sentence] = skipping(archive)
+
+    assert files == {"b": b"1", "ui/caf\u00e9": b"1", "c": b"1"}
+    assert reason in sentence
+    with pytest.raises(BundleInvalid) as refused:
+        unpack(archive)
+    assert str(refused.value) == sentence
+
+
+def test_of_two_entries_with_one_path_the_first_is_taken() -> None:
+    first, second = tar(entry("a"), content=b"1")[:1024], tar(entry("a"), content=b"2")
+
+    assert skipping(squeeze(first + second))[0] == {"a": b"1"}
+
+
+def test_a_sparse_entry_is_left_out_with_every_block_of_its_map() -> None:
+    header = bytearray(tar(entry("hole", b"S"))[:512])
+    header[482] = 1
+    header[124:136] = b"00000001000\0"
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    goes_on, ends = bytes(504) + b"\1" + bytes(7), bytes(512)
+
+    files, [sentence] = skipping(
+        squeeze(header + goes_on + ends + b"x" * 512 + tar(entry("a"), content=b"1"))
+    )
+
+    assert files == {"a": b"1"}
+    assert "'hole' is a link, a device or sparse" in sentence
+
+
+def test_what_is_left_out_counts_as_entries() -> None:
+    with pytest.raises(BundleInvalid, match="more than 1 entries"):
+        unpack(squeeze(tar(entry("/a"), entry("/b"))), max_files=1, on_skip=lambda _: None)
+
+
+@pytest.mark.parametrize("cut_at", [100, 700])
+def test_a_broken_archive_is_refused_where_odd_entries_are_left_out(cut_at: int) -> None:
+    with pytest.raises(BundleInvalid, match=r"truncated|does not hold a tar|past the end"):
+        skipping(squeeze(tar(entry("a"), content=b"1" * 600)[:cut_at]))
+
+
+def test_an_archive_of_a_folder_is_read_as_of_what_is_in_it() -> None:
+    assert unpack(pack({f"my-extension/{path}": content for path, content in FILES.items()})) == FILES
+
+
+def test_what_is_next_to_the_folder_with_the_manifest_goes_before_what_is_in_it() -> None:
+    files = {
+        "inner/manifest.json": b"{}",
+        "inner/dist/main.wasm": b"1",
+        "dist/main.wasm": b"2",
+        "notes": b"3",
+    }
+
+    assert unpack(pack(files)) == {"manifest.json": b"{}", "dist/main.wasm": b"2", "notes": b"3"}
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("manifest.json", "inner/manifest.json"),
+        ("one/manifest.json", "two/manifest.json"),
+        ("inner/deeper/manifest.json",),
+        ("ui/manifest.json",),
+    ],
+)
+def test_paths_stay_where_no_one_folder_is_the_extension_s(paths: tuple[str, ...]) -> None:
+    files = dict.fromkeys(paths, b"{}")
+
+    assert unpack(pack(files)) == files
+
+
+class Counted(bytes):
+    """Bytes that count how many of them were read."""
+
+    read = 0
+
+    def find(self, sub: Any, start: Any = 0, end: Any = None, /) -> int:
+        Counted.read += min(len(self), len(self) if end is None else end) - start
+        return super().find(sub, start, end)
+
+    def partition(self, separator: Any, /) -> Any:
+        Counted.read += len(self)
+        return tuple(map(Counted, super().partition(separator)))
+
+    def __getitem__(self, key: Any, /) -> Any:
+        part = super().__getitem__(key)
+        if not isinstance(part, bytes):
+            return part
+        Counted.read += len(part)
+        return Counted(part)
+
+
+@settings(max_examples=50)
+@given(lines=st.lists(st.integers(4, 2000), min_size=1, max_size=64))
+def test_reading_attributes_costs_their_size_and_no_more(lines: list[int]) -> None:
+    record = b"".join(b"%d %s=\n" % (length, b"k" * (length - len(str(length)) - 3)) for length in lines)
+    Counted.read = 0
+
+    assert len(list(pax_attributes(Counted(record)))) == len(lines)
+    assert Counted.read <= 4 * len(record) + 16 * len(lines)
+
+
+def test_a_record_of_the_shortest_lines_is_refused_after_a_few() -> None:
+    record = tarfile.TarInfo("x")
+    record.type, record.size = tarfile.XHDTYPE, 64 * 1024
+    header = record.tobuf(tarfile.USTAR_FORMAT)
+
+    with pytest.raises(BundleInvalid, match="more than 64 attributes"):
+        unpack(squeeze(header + b"4 =\n" * (16 * 1024) + tar(entry("a"))))
 
 
 def corrupted_size(value: bytes) -> bytes:

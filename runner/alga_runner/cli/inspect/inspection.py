@@ -81,6 +81,8 @@ class Inspection:
     abi: list[str] = field(default_factory=list)
     imports: list[SeenImport] | None = None
     exports: Sequence[SeenExport] | None = None
+    skipped: Sequence[str] = ()
+    """A sentence about each entry of the archive that is left out."""
     refusals: list[AlgaError] = field(default_factory=list)
 
     @property
@@ -142,8 +144,9 @@ def _read(place: Path) -> Inspection:
     data = read_archive(place)
     if data.startswith(_MAGIC) or place.suffix in {".wasm", ".wat"}:
         return Inspection(str(place), "module", data)
-    bundle = Bundle.from_archive(data)
+    bundle = Bundle.from_archive(data, entries=Settings.load().bundle_entries)
     inspection = Inspection(str(place), "bundle", bundle.files.get(WASM), content_hash=bundle.content_hash)
+    inspection.skipped = bundle.skipped
     try:
         inspection.manifest = bundle.manifest
         check_module_presence(bundle.manifest, bundle.files)

@@ -18,6 +18,7 @@ _PLATFORMS = {
 }
 
 _MAX_TYPE_CHARACTERS = 40
+_MAX_SKIPPED = 50
 
 
 def inspect(path: str, *, as_json: bool) -> bool:
@@ -48,6 +49,12 @@ def _print_text(inspection: Inspection) -> None:
             [(item.name, item.kind, _cut(item.type)) for item in inspection.exports],
             indent=2,
         )
+    if inspection.skipped:
+        page.heading("Skipped entries")
+        for sentence in inspection.skipped[:_MAX_SKIPPED]:
+            page.line(f"  {sentence}")
+        if (more := len(inspection.skipped) - _MAX_SKIPPED) > 0:
+            page.line(f"  and {more} more")
     page.line()
     if inspection.refusals:
         page.line("A runner would refuse it.", style="red")
@@ -82,6 +89,7 @@ def _print_json(inspection: Inspection) -> None:
                 "undeclared": inspection.undeclared,
                 "unused": inspection.unused,
             },
+            "skippedEntries": list(inspection.skipped),
             "loads": not inspection.refusals,
             "refusals": [error_document(refusal) for refusal in inspection.refusals],
         }

@@ -21,7 +21,7 @@ from ...engine import ModuleLoader
 from ...errors import AlgaError, BundleNotFound, CodeCacheUnusable, NoHandler
 from ...execution.programs import module_loader, require_size
 from ...guests.host import check
-from ...settings import Settings
+from ...settings import BundleEntries, Settings
 from ...telemetry import Telemetry
 from ..inspect.inspection import engine_to_load, known_imports
 
@@ -132,6 +132,7 @@ async def precompile_all(settings: Settings, sources: Sequence[Source], watcher:
 class _Work:
     def __init__(self, settings: Settings, modules: ModuleLoader, watcher: Watcher) -> None:
         self._max_module_bytes = settings.max_module_bytes
+        self._entries = settings.bundle_entries
         self._modules = modules
         self._watcher = watcher
         self._imports = known_imports()
@@ -143,7 +144,7 @@ class _Work:
         result = Result([str(source.path)], source.copies)
         started = perf_counter()
         try:
-            wasm = await anyio.to_thread.run_sync(_read, source)
+            wasm = await anyio.to_thread.run_sync(_read, source, self._entries)
             result.wasm_bytes = len(wasm)
             require_size(wasm, self._max_module_bytes)
             result.wasm_hash = await anyio.to_thread.run_sync(_hash, wasm)
@@ -169,13 +170,13 @@ class _Work:
         return result
 
 
-def _read(source: Source) -> bytes:
+def _read(source: Source, entries: BundleEntries) -> bytes:
     if source.path.is_dir():
         return read_bundle(source.path).wasm
     data = read_archive(source.path)
     if data.startswith(_MAGIC) or source.path.suffix == ".wasm":
         return data
-    return Bundle.from_archive(data, source.content_hash).wasm
+    return Bundle.from_archive(data, source.content_hash, entries=entries).wasm
 
 
 def _hash(wasm: bytes) -> str:
