@@ -6,6 +6,9 @@ import ipaddress
 import re
 from typing import ClassVar, Protocol
 
+WELL_KNOWN_TOKENS = frozenset({"local-runner-key", "changeme", "change-me", "secret"})
+"""Tokens that example configurations carry, so they are no secrets (alga-contract 4)."""
+
 MAX_ARCHIVE_BYTES = 200 * 1024 * 1024
 """Of a packed bundle, compressed (alga-contract 3.2); the server has a setting to allow less."""
 

@@ -181,6 +181,15 @@ class Runner:
         """Whether bundles can be fetched."""
         return await self._bundles.reachable()
 
+    async def bundle_cache_writable(self) -> bool:
+        """Whether fetched bundles can be kept."""
+        return await self._bundles.cache_writable()
+
+    @property
+    def bundle_cache_max_bytes(self) -> int | None:
+        """The bound of the cache of fetched bundles, ``None`` without one."""
+        return self._bundles.cache_max_bytes
+
     async def check_server(self) -> Sequence[Finding]:
         """What a check of the Alga server finds: reachable, token accepted, clocks alike."""
 
@@ -211,19 +220,22 @@ class Runner:
         Raises an ``AlgaError`` when there is no response: ``BundleError`` and ``ModuleError`` before anything ran,
         ``RequestError`` for the request itself, ``ExecutionError`` for how the guest ended.
         """
-        return await self._carry_out(request, self._execution(request, recorded_bytes=0))
+        return await self._carry_out(request, self._execution(request, 0, 0.0), 0.0)
 
-    async def observe(self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES) -> Observation:
+    async def observe(
+        self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES, margin_s: float = 0.0
+    ) -> Observation:
         """Like ``execute``, but returns the outcome, an error included, with the guest's log and every host call.
 
-        About ``recorded_bytes`` of the host calls' arguments and replies are kept.
+        About ``recorded_bytes`` of the host calls' arguments and replies are kept. The execution ends ``margin_s``
+        before its time limit, for a caller that waits no longer than that.
         """
         started = perf_counter()
-        execution = self._execution(request, recorded_bytes)
+        execution = self._execution(request, recorded_bytes, margin_s)
         response: ExecuteResponse | None = None
         failure: AlgaError | None = None
         try:
-            response = await self._carry_out(request, execution)
+            response = await self._carry_out(request, execution, margin_s)
         except AlgaError as error:
             failure = error
         duration_s = perf_counter() - started
@@ -245,7 +257,9 @@ class Runner:
         """
         await self._entered().get(tenant_id, extension_id, content_hash)
 
-    async def _carry_out(self, request: ExecuteRequest, execution: Execution) -> ExecuteResponse:
+    async def _carry_out(
+        self, request: ExecuteRequest, execution: Execution, margin_s: float
+    ) -> ExecuteResponse:
         """One execution, reported with any outcome."""
         status, detail, started, programs = "cancelled", None, perf_counter(), self._programs
         http_status: int | None = None
@@ -256,7 +270,9 @@ class Runner:
             response = await self._execute(request, execution)
         except AlgaError as error:
             status = error.code
-            reported = await add_context(error, request, execution, self.timeout_s(request), programs)
+            reported = await add_context(
+                error, request, execution, programs, timeout_s=self.timeout_s(request), margin_s=margin_s
+            )
             detail = log_detail(reported)
             raise reported from error.__cause__
         except Exception:
@@ -359,12 +375,12 @@ class Runner:
         asked = request.limits.timeout_ms
         return self._default_timeout_s if asked is None else min(asked, self.settings.max_timeout_ms) / 1000
 
-    def _execution(self, request: ExecuteRequest, recorded_bytes: int) -> Execution:
+    def _execution(self, request: ExecuteRequest, recorded_bytes: int, margin_s: float) -> Execution:
         return Execution(
             request.context,
             granted_capabilities(request.providers),
             self._alga,
-            monotonic() + self.timeout_s(request),
+            monotonic() + self.timeout_s(request) - margin_s,
             request.execution_token,
             recorded_bytes,
             self._log_limits,

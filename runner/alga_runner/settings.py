@@ -90,6 +90,19 @@ class Settings(EnvironmentSettings):
         description="What callers of `/v1/execute` send as `x-runner-service-token`. "
         "Unset: the service starts for development only.",
     )
+    allow_unauthenticated_execute: bool = Field(
+        default=False,
+        description="Admit callers of `/v1/execute` that send no `x-runner-service-token`; a wrong one is refused all "
+        "the same. Two of Alga's three callers send none. Then the network alone decides who may execute: "
+        "[drop-in](drop-in.md).",
+    )
+    timeout_margin_percent: float = Field(
+        default=2.0,
+        ge=0,
+        le=10,
+        description="How much earlier than `limits.timeout_ms` an execution over HTTP ends, so that its error reaches "
+        "a caller that stops waiting then: this much of it, but 50 ms at least and a tenth at most. 0: no earlier.",
+    )
     max_http_body_bytes: int = Field(
         default=24 * MIB,
         ge=1,

@@ -15,11 +15,8 @@ from pydantic_settings import SettingsConfigDict
 
 from alga_common.environment import EnvironmentFault
 from alga_common.settings import EnvironmentSettings, Token
-from alga_common.wire import MAX_ARCHIVE_BYTES
+from alga_common.wire import MAX_ARCHIVE_BYTES, WELL_KNOWN_TOKENS
 from alga_runner.errors import SettingsError
-
-WELL_KNOWN_TOKENS = frozenset({"local-runner-key", "changeme", "change-me", "secret"})
-"""Tokens that example configurations carry, so they are no secrets (alga-contract 4)."""
 
 ADMIN = "admin"
 """The name of ``admin_token``'s owner in the audit log."""

@@ -46,6 +46,15 @@ class BundleSource(ABC):
         """Whether the store can be asked at all."""
         return True
 
+    async def cache_writable(self) -> bool:
+        """Whether fetched bundles can be kept; a source without a cache needs none."""
+        return True
+
+    @property
+    def cache_max_bytes(self) -> int | None:
+        """The bound of the cache of fetched bundles, ``None`` without one."""
+        return None
+
 
 class MemoryBundles(BundleSource):
     """Bundles held in memory: for tests, development and the demo."""
@@ -89,6 +98,15 @@ class HeldBundles(BundleSource):
     async def reachable(self) -> bool:
         """Whether the other source can be asked."""
         return await self._source.reachable()
+
+    async def cache_writable(self) -> bool:
+        """Whether the other source can keep bundles."""
+        return await self._source.cache_writable()
+
+    @property
+    def cache_max_bytes(self) -> int | None:
+        """The other source's."""
+        return self._source.cache_max_bytes
 
 
 class FolderBundles(BundleSource):

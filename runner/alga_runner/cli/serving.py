@@ -15,6 +15,7 @@ from alga_common.logging import warn_of_ignored
 from alga_common.signals.coroutines import run
 
 from .. import workers as workers_of
+from ..service.callers import warn_of_open_execute
 from ..settings import UPSTREAM_VARIABLES, Settings
 from ..telemetry import configure_logging
 
@@ -29,6 +30,7 @@ def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_
     configure_logging(settings.log_level)
     warn_of_ignored(logger, UPSTREAM_VARIABLES)
     warn_of_unused_proxy(logger, "the Alga server", settings.server_url)
+    warn_of_open_execute(settings, host)
     if workers == 1:
         load("alga_runner.engine:check_in_subprocess")()  # a supervisor needs no engine
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from ..capabilities import Execution
@@ -23,10 +24,15 @@ async def add_context(
     error: AlgaError,
     request: ExecuteRequest,
     execution: Execution,
-    timeout_s: float,
     programs: Programs | None,
+    *,
+    timeout_s: float,
+    margin_s: float = 0.0,
 ) -> AlgaError:
-    """``error``, or one in its place, that names extension, version, handler and request."""
+    """``error``, or one in its place, that names extension, version, handler and request.
+
+    The execution had ``timeout_s``, less ``margin_s`` that its request and its answer need on their way.
+    """
     context = request.context
     if isinstance(error, ExecutionError) and error.frames and programs is not None:
         bundle = (context.tenant_id, context.extension_id, context.content_hash)
@@ -36,7 +42,7 @@ async def add_context(
     if isinstance(error, GuestTrap) and error.frames and not any(frame.file for frame in error.frames):
         error.hint = _BUILD_WITH_LINES if error.hint == HINTS[error.code] else error.hint
     if isinstance(error, DeadlineExceeded):
-        error = _too_late(error, execution, timeout_s)
+        error = _too_late(error, execution, timeout_s, margin_s)
     return error.at(
         extension=context.extension_id,
         version=context.version_id,
@@ -65,7 +71,9 @@ def _with_position(error: GuestAbort) -> tuple[Frame, ...]:
     return (innermost, *rest)
 
 
-def _too_late(error: DeadlineExceeded, execution: Execution, timeout_s: float) -> DeadlineExceeded:
+def _too_late(
+    error: DeadlineExceeded, execution: Execution, timeout_s: float, margin_s: float
+) -> DeadlineExceeded:
     """The deadline's error, with the host call that the guest waited for, or else its stack."""
     last = execution.host_calls[-1] if execution.host_calls else None
     operation = last.operation if last is not None and last.status == "cancelled" else None
@@ -77,8 +85,9 @@ def _too_late(error: DeadlineExceeded, execution: Execution, timeout_s: float) -
         hint = "Raise limits.timeout_ms, or see why the host call was not answered."
     elif error.doing == LOADING:
         hint = "Loading goes on: try again in a while. `alga-runner precompile` compiles ahead."
+    less = f", less {math.ceil(margin_s * 1000)} ms for transport" if margin_s else ""
     return DeadlineExceeded(
-        f"The execution did not finish within {round(timeout_s * 1000)} ms. {doing}".rstrip(),
+        f"The execution did not finish within {round(timeout_s * 1000)} ms{less}. {doing}".rstrip(),
         frames=error.frames,
         doing=error.doing,
         hint=hint,

@@ -10,14 +10,13 @@ from alga_common.http.semantics import origin_form
 from alga_common.readiness import Checks
 
 from ..capabilities.gate import unexpected
-from ..errors import SettingsError
 from ..runner import Runner
 from ..settings import Settings
+from .callers import Callers
 from .execute import Execute
-from .health import Health, NoPeers, Peers, checks_of, log_failure
+from .health import Health, NoPeers, Peers, cache_checks_of, checks_of, log_failure
 from .http import Answer, ClientGone, Exchange, Message, Receive, Refused, Send
 from .reply_cache import LocalReplies, Replies, ReplyCache
-from .request import require_token
 from .request_tracker import RequestMemory, RequestTracker
 from .warmup import Warmup
 
@@ -43,26 +42,27 @@ class Service:
         self,
         runner: Runner,
         settings: Settings,
-        token: bytes | None,
+        callers: Callers,
         replies: Replies,
         peers: Peers,
         *,
         checks: Checks,
+        cache: Checks,
     ) -> None:
         self._runner = runner
         self._settings = settings
         self._requests = RequestTracker(RequestMemory.of(settings), runner.telemetry.refused)
         self._retiring = False
         self._checks = checks
-        health = Health(runner, self._requests, peers, checks)
+        health = Health(runner, self._requests, peers, checks, cache)
 
         async def ping(exchange: Exchange) -> Answer:
-            require_token(exchange, token)
+            callers.require_token(exchange)
             return await health.ping(exchange)
 
         self._routes: Mapping[str, Mapping[str, Route]] = {
-            "/v1/execute": {"POST": Execute(runner, settings, self._requests, replies, token)},
-            "/warmup": {"POST": Warmup(runner, settings, self._requests, token)},
+            "/v1/execute": {"POST": Execute(runner, settings, self._requests, replies, callers)},
+            "/warmup": {"POST": Warmup(runner, settings, self._requests, callers)},
             "/v1/ping": {"GET": ping, "HEAD": ping},
             "/healthz": {"GET": health.alive, "HEAD": health.alive},
             "/readyz": {"GET": health.ready, "HEAD": health.ready},
@@ -179,22 +179,18 @@ def create_service(
             app = create_service(runner)
 
     ``settings`` are the runner's unless given. Callers of ``/v1/execute`` must send ``settings.service_token``. Without
-    one it raises ``SettingsError``, unless ``require_token`` is false, for development: then every caller may execute.
+    one, or with a well-known one, it raises ``SettingsError``, unless ``require_token`` is false, for development: then
+    every caller may execute. ``settings.allow_unauthenticated_execute`` admits callers that send no token.
     ``replies`` stores the replies to requests with an idempotency key; by default in memory, where ``clock`` (seconds)
     tells their age. ``peers`` are the other processes behind the same port.
     """
     settings = settings or runner.settings
-    secret = settings.service_token.get_secret_value().strip() if settings.service_token else ""
-    if not secret and require_token:
-        raise SettingsError(
-            "The runner's service has no token to ask its callers for.",
-            hint="Set RUNNER_SERVICE_TOKEN to what callers send as x-runner-service-token, or serve with --dev.",
-        )
     return Service(
         runner,
         settings,
-        secret.encode() or None,
+        Callers.of(settings, development=not require_token),
         replies or LocalReplies(ReplyCache.of(settings, clock)),
         peers or NoPeers(runner.telemetry),
         checks=checks_of(runner, clock),
+        cache=cache_checks_of(runner, clock),
     )

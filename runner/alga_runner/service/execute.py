@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from time import monotonic
 from typing import TypeVar
 
 import anyio
 
 from alga_common.http.semantics import clean_id
+from alga_common.settings import MOST
 
 from ..capabilities.gate import unexpected
 from ..engine import LARGE_BYTES
@@ -18,10 +20,11 @@ from ..models import ExecuteRequest
 from ..runner import Runner
 from ..settings import Settings
 from ..telemetry.tracing import HEADERS
+from .callers import Callers
 from .http import Answer, Exchange, unless_gone
-from .replies import error_reply, failed_reply, guest_reply, log_tail
+from .replies import error_reply, failed_reply, guest_reply, key_reused_reply, log_tail
 from .reply_cache import IdempotencyKey, KeyReused, Replies
-from .request import parse_request, read_body, require_json, require_token, routing_fault
+from .request import parse_request, read_body, require_json, routing_fault
 from .request_tracker import RequestTracker, draining, no_room
 
 T = TypeVar("T")
@@ -32,8 +35,12 @@ MAX_LOG_TAIL_BYTES = 16 * 1024
 """Bytes of the guest's log that an answer has at most, for a caller that asks for them with ``x-alga-log-tail``."""
 
 
+MIN_MARGIN_MS = 50
+"""The least by which an execution ends earlier than its caller stops waiting, where that is a tenth of its time."""
+
+
 class Execute:
-    """The route. Callers must send ``token``, unless it is ``None``."""
+    """The route, for ``callers``."""
 
     def __init__(
         self,
@@ -41,20 +48,21 @@ class Execute:
         settings: Settings,
         requests: RequestTracker,
         replies: Replies,
-        token: bytes | None,
+        callers: Callers,
     ) -> None:
         self._runner = runner
         self._settings = settings
         self._requests = requests
         self._replies = replies
-        self._token = token
+        self._callers = callers
 
     async def __call__(self, exchange: Exchange) -> Answer:
         """Answer one request.
 
         Raises ``Refused`` if it is not a valid execute request, and ``ClientGone`` if its client closed the connection.
         """
-        require_token(exchange, self._token)
+        self._callers.require_execute(exchange)
+        arrived = monotonic()
         tenant = exchange.value(b"x-alga-tenant").decode("latin-1")
         with self._requests.track(tenant) as tracked:
             require_json(exchange)
@@ -71,7 +79,7 @@ class Execute:
             _note(exchange, request)
             if fault := routing_fault(exchange, request):
                 return failed_reply(400, fault)
-            return await unless_gone(exchange, lambda: self._traced_reply(exchange, request))
+            return await unless_gone(exchange, lambda: self._traced_reply(exchange, request, arrived))
         # The request was cancelled, because the runner ends.
         if exchange.executing:
             return failed_reply(
@@ -81,25 +89,39 @@ class Execute:
             )
         raise draining()
 
-    async def _traced_reply(self, exchange: Exchange, request: ExecuteRequest) -> Answer:
+    async def _traced_reply(self, exchange: Exchange, request: ExecuteRequest, arrived: float) -> Answer:
         """The reply; the execution's span, if there are any, has the caller's for its parent."""
         tracing = self._runner.telemetry.tracing
         if tracing is None:
-            return await self._reply(exchange, request)
+            return await self._reply(exchange, request, arrived)
         headers = {name: exchange.value(name.encode()).decode("latin-1") for name in HEADERS}
         with tracing.caller(headers):
-            return await self._reply(exchange, request)
+            return await self._reply(exchange, request, arrived)
 
-    async def _reply(self, exchange: Exchange, request: ExecuteRequest) -> Answer:
+    def _margin_s(self, request: ExecuteRequest, elapsed_s: float) -> float:
+        """How much before its time limit the execution is to end, so that the answer reaches a caller that still waits.
+
+        Alga's callers stop waiting ``limits.timeout_ms`` after they began to send (alga-contract 1.9), so the time that
+        the request took to arrive, ``elapsed_s``, counts, too.
+        """
+        asked, percent = request.limits.timeout_ms, self._settings.timeout_margin_percent
+        if asked is None or asked > MOST or not percent:
+            return 0.0
+        margin_ms = min(max(asked * percent / 100, MIN_MARGIN_MS), asked / 10)
+        left_s = (asked - margin_ms) / 1000 - elapsed_s
+        return max(0.0, self._runner.timeout_s(request) - left_s)
+
+    async def _reply(self, exchange: Exchange, request: ExecuteRequest, arrived: float) -> Answer:
         async def run() -> Answer:
             exchange.executing = True
-            return await self._run(request, log_bytes)
+            return await self._run(request, margin_s, log_bytes)
 
+        margin_s = self._margin_s(request, monotonic() - arrived)
         log_bytes = _log_bytes(exchange)
         header = exchange.value(b"x-idempotency-key")
         if not header:
             return await run()
-        patience_s = self._runner.timeout_s(request)
+        patience_s = max(0.0, self._runner.timeout_s(request) - margin_s)
         with anyio.move_on_after(patience_s) as scope:
             try:
                 size = len(request.http.body_b64 or "")
@@ -108,17 +130,17 @@ class Execute:
                 )
                 return await self._replies.once(key, _without_deadline(scope, run))
             except KeyReused:
-                return failed_reply(409, "idempotency_key_reused")
+                return key_reused_reply()
         return failed_reply(
             500,
             "execute_failed: deadline_exceeded: A request with the same idempotency key was still under way "
             f"after {round(patience_s * 1000)} ms.",
         )
 
-    async def _run(self, request: ExecuteRequest, log_bytes: int) -> Answer:
+    async def _run(self, request: ExecuteRequest, margin_s: float, log_bytes: int) -> Answer:
         tail: str | None = None
         try:
-            observed = await self._runner.observe(request, recorded_bytes=0)
+            observed = await self._runner.observe(request, recorded_bytes=0, margin_s=margin_s)
             tail = log_tail(observed.log, log_bytes) if log_bytes else None
             response = observed.unwrap()
             size = len(response.body_b64 or "")

@@ -23,6 +23,7 @@ from .request_tracker import RequestTracker
 logger = logging.getLogger("alga_runner")
 
 STORE_CHECK = "bundle_store"
+_CACHE_CHECK = "bundle_cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,16 @@ def checks_of(runner: Runner, clock: Callable[[], float] = monotonic) -> Checks:
     )
 
 
+def cache_checks_of(runner: Runner, clock: Callable[[], float] = monotonic) -> Checks:
+    """Return the check of the cache of bundles: a process that cannot write to it is to be restarted elsewhere."""
+
+    async def cache() -> list[Finding]:
+        writable = await runner.bundle_cache_writable()
+        return [Finding(_CACHE_CHECK, OK if writable else "not_writable", "The cache of bundles was tried.")]
+
+    return Checks([Check(_CACHE_CHECK, "The cache of bundles", cache)], clock=clock)
+
+
 def log_failure(finding: Finding) -> None:
     """Log a check that failed at the start: an error for a wrong token, else a warning, as others may start later."""
     logger.log(
@@ -94,17 +105,26 @@ def log_failure(finding: Finding) -> None:
 class Health:
     """``/healthz``, ``/readyz``, ``/metrics`` and ``/v1/ping``. Only the last one requires a token."""
 
-    def __init__(self, runner: Runner, requests: RequestTracker, peers: Peers, checks: Checks) -> None:
+    def __init__(
+        self, runner: Runner, requests: RequestTracker, peers: Peers, checks: Checks, cache: Checks
+    ) -> None:
         self._runner = runner
         self._requests = requests
         self._peers = peers
         self._checks = checks
+        self._cache = cache
 
     async def alive(self, _exchange: Exchange) -> Answer:
-        """200 as long as the process answers; it reports an unreachable store (alga-contract 2)."""
+        """200 while bundles can be kept, else 503; it reports an unreachable store (alga-contract 2)."""
         codes = {finding.name: finding.code for finding in await self._checks.findings(own=True)}
-        store = OK if codes[STORE_CHECK] == OK else "bundle_store_unreachable"
-        return Answer(200, to_json({"status": "ok", "bundle_store": store} | self._workers()))
+        [cache] = await self._cache.findings()
+        body = {
+            "status": "failing" if cache.failed else "ok",
+            "cache_writable": not cache.failed,
+            "bundle_store": OK if codes[STORE_CHECK] == OK else "bundle_store_unreachable",
+            "ext_cache_max_bytes": self._runner.bundle_cache_max_bytes,
+        }
+        return Answer(503 if cache.failed else 200, to_json(body | self._workers()))
 
     async def ready(self, exchange: Exchange) -> Answer:
         """200 when an execute request and its host calls would be carried out, else 503 with the failed checks.

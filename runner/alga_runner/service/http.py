@@ -60,7 +60,7 @@ class Answer:
 
 
 class Refused(Exception):
-    """The request is refused before it is an execute request; the status is not 200."""
+    """The request is refused before it is an execute request; the status is not 200. ``detail`` is for the log."""
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class Refused(Exception):
         fields: dict[str, str] | None = None,
         hint: str | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
+        detail: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -78,6 +79,7 @@ class Refused(Exception):
         self.fields = fields
         self.hint = hint
         self.headers = headers
+        self.detail = detail
 
     def answer(self) -> Answer:
         """``{"error": code, "message": sentence}``, and ``fields`` and ``hint`` where there are some."""
@@ -86,7 +88,12 @@ class Refused(Exception):
             body["fields"] = self.fields
         if self.hint is not None:
             body["hint"] = self.hint
-        return Answer(self.status, to_json(body), headers=self.headers, outcome=self.code)
+        return Answer(
+            self.status,
+            to_json(body),
+            headers=self.headers,
+            outcome=": ".join(filter(None, [self.code, self.detail])),
+        )
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 
 from pydantic_core import to_json
@@ -60,6 +61,17 @@ def failed_reply(status: int, error: str, log_tail: str | None = None) -> Answer
     if log_tail is not None:
         document["log_tail"] = log_tail
     return Answer(200, to_json(document), outcome=error.partition(":")[0])
+
+
+def key_reused_reply() -> Answer:
+    """The reply to a request whose idempotency key was used for another one. Callers pass on its status and body."""
+    document = {
+        "error": "idempotency_key_reused",
+        "message": "The idempotency key was used for another request.",
+    }
+    body = base64.b64encode(to_json(document)).decode()
+    reply = {"status": 409, "headers": {"content-type": "application/json"}, "body_b64": body}
+    return Answer(200, to_json({**reply, "error": document["error"]}), outcome=document["error"])
 
 
 def error_reply(error: AlgaError, request: ExecuteRequest, log_tail: str | None = None) -> Answer:

@@ -1,8 +1,7 @@
-"""Reads an execute request: checks the caller's token, the body and the headers, and names what is wrong with them."""
+"""Reads an execute request: checks its body and headers, and names what is wrong with them."""
 
 from __future__ import annotations
 
-import hmac
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -36,15 +35,6 @@ _PLAIN = {
     "model_type": "must be an object",
     "list_type": "must be a list",
 }
-
-
-def require_token(exchange: Exchange, token: bytes | None) -> None:
-    """Raise ``Refused`` 401 unless the request has ``token``, once; ``None`` admits every caller (development)."""
-    if token is None:
-        return
-    values = exchange.values(b"x-runner-service-token")
-    if not hmac.compare_digest(values[0] if len(values) == 1 else b"", token):
-        raise Refused(401, "unauthorized", "The header x-runner-service-token is missing or wrong.")
 
 
 def require_json(exchange: Exchange) -> None:

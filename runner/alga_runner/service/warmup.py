@@ -15,8 +15,9 @@ from ..errors import AlgaError, BundleError, ModuleError, NoHandler, Overloaded
 from ..models import WarmupRequest
 from ..runner import Runner
 from ..settings import Settings
+from .callers import Callers
 from .http import Answer, Exchange, Refused, unless_gone
-from .request import parse_request, read_body, require_json, require_token
+from .request import parse_request, read_body, require_json
 from .request_tracker import RequestTracker, draining, no_room, overloaded
 
 MAX_WARMUPS = 16
@@ -29,15 +30,15 @@ _WITHOUT_CONTEXT = b"warmup unsupported without tenant + extension context"
 
 
 class Warmup:
-    """The route. Callers must send ``token``, unless it is ``None``."""
+    """The route, for ``callers``."""
 
     def __init__(
-        self, runner: Runner, settings: Settings, requests: RequestTracker, token: bytes | None
+        self, runner: Runner, settings: Settings, requests: RequestTracker, callers: Callers
     ) -> None:
         self._runner = runner
         self._settings = settings
         self._requests = requests
-        self._token = token
+        self._callers = callers
         self._limiter = FairLimiter(MAX_WARMUPS, share(MAX_WARMUPS))
 
     async def __call__(self, exchange: Exchange) -> Answer:
@@ -46,7 +47,7 @@ class Warmup:
         Raises ``Refused``, with the module's own code and hint if it cannot be loaded, and ``ClientGone``: then the
         bundle is loaded nevertheless.
         """
-        require_token(exchange, self._token)
+        self._callers.require_token(exchange)
         with self._requests.track("") as tracked:
             require_json(exchange)
             body = await read_body(

@@ -58,8 +58,14 @@ class ObservedRunner(Runner):
         super().__init__(settings, alga=alga, bundles=bundles, clock_ns=clock_ns)
         self._kept: dict[str | None, Observation] = {}
 
-    async def observe(self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES) -> Observation:
-        """See ``Runner.observe``. Arguments and replies are kept no matter how much of them the caller wants."""
+    async def observe(
+        self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES, margin_s: float = 0.0
+    ) -> Observation:
+        """See ``Runner.observe``.
+
+        Arguments and replies are kept no matter how much of them the caller wants, and a test's time limit is the
+        execution's: nothing travels.
+        """
         watched = _watched.get()
         limits = ExecutionLimits(timeout_ms=watched.timeout_ms if watched else None)
         observation = await super().observe(request.model_copy(update={"limits": limits}))

@@ -300,7 +300,7 @@ def test_a_key_used_for_another_request(post, publish, request_for) -> None:
 
     other = post(request_for(content_hash, http={"path": "/other"}), **key)
 
-    assert error(other, 409) == "idempotency_key_reused"
+    assert (other.json()["status"], other.json()["error"]) == (409, "idempotency_key_reused")
 
 
 def test_something_that_is_not_http(server) -> None:
@@ -313,7 +313,12 @@ def test_something_that_is_not_http(server) -> None:
 
 
 def test_probes_and_metrics(server) -> None:
-    assert server.client.get("/healthz").json() == {"status": "ok", "bundle_store": "ok"}
+    assert server.client.get("/healthz").json() == {
+        "status": "ok",
+        "cache_writable": True,
+        "bundle_store": "ok",
+        "ext_cache_max_bytes": None,
+    }
     assert server.client.get("/readyz").json()["status"] == "ready"
     assert "alga_runner_http_requests_total" in server.client.get("/metrics").text
 

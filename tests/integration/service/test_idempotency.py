@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 
 import anyio
@@ -133,10 +135,14 @@ async def test_a_key_used_for_another_request_is_refused(
     other = await execute(content_hash, headers=KEY, **members)
 
     assert other.status_code == 200
-    assert other.json() == {
+    reply = other.json()
+    assert json.loads(base64.b64decode(reply.pop("body_b64"))) == {
+        "error": "idempotency_key_reused",
+        "message": "The idempotency key was used for another request.",
+    }
+    assert reply == {
         "status": 409,
-        "headers": {},
-        "body_b64": None,
+        "headers": {"content-type": "application/json"},
         "error": "idempotency_key_reused",
     }
     assert executions() == 1

@@ -85,8 +85,18 @@ async def test_how_it_went_is_told_in_a_word(execute, publish, log) -> None:
     assert [(line["status"], line["detail"]) for line in log("http_request")] == [
         ("200", "execute_failed"),
         ("200", "missing_routing_headers"),
-        ("401", "unauthorized"),
+        ("401", "unauthorized: the token is wrong"),
     ]
+
+
+async def test_a_refusal_names_the_setting_that_admits_a_caller_without_a_token(client, log) -> None:
+    response = await client.post("/v1/execute", json={})
+
+    [line] = log("http_request")
+    assert line["detail"] == (
+        "unauthorized: the caller sent no token; ALGA_RUNNER_ALLOW_UNAUTHENTICATED_EXECUTE=true admits such callers"
+    )
+    assert "ALGA_RUNNER" not in response.text
 
 
 async def test_probes_are_logged_quietly(client, log) -> None:

@@ -67,7 +67,30 @@ async def test_a_store_that_is_gone_makes_it_unready_but_alive(ask, tmp_path: Pa
 
     assert (ready.status_code, ready.json()["checks"]["bundle_store"]) == (503, "bundle_store_unreachable")
     assert alive.status_code == 200
-    assert alive.json() == {"status": "ok", "bundle_store": "bundle_store_unreachable"}
+    assert alive.json() == {
+        "status": "ok",
+        "cache_writable": True,
+        "bundle_store": "bundle_store_unreachable",
+        "ext_cache_max_bytes": None,
+    }
+
+
+async def test_a_cache_that_takes_no_bundles_fails_the_process(ask) -> None:
+    class Full(MemoryBundles):
+        cache_max_bytes = 1000
+
+        async def cache_writable(self) -> bool:
+            return False
+
+    response = await ask("/healthz", Full())
+
+    assert response.status_code == 503
+    assert response.json() == {
+        "status": "failing",
+        "cache_writable": False,
+        "bundle_store": "ok",
+        "ext_cache_max_bytes": 1000,
+    }
 
 
 async def test_a_store_that_is_there_is_reachable_even_if_empty(ask, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import httpx
 import msgpack
 import pytest
 
-from alga_runner import ExecuteRequest, Runner
+from alga_runner import ExecuteRequest, Observation, Runner
 from alga_runner.bundles import BundleSource
 from alga_runner.engine import FunctionType
 from alga_runner.errors import BundleHashMismatch, BundleNotFound, EngineUnavailable
@@ -277,9 +278,44 @@ async def test_a_deadline(execute, publish, runner: Runner) -> None:
 
     response = await past_its_deadline(runner, execute(spinning, limits={"timeout_ms": 60_000}), computes)
 
-    assert failed(response, 500).startswith(
-        "execute_failed: deadline_exceeded: The execution did not finish within 60000 ms. It was computing in spin "
+    assert re.match(
+        r"execute_failed: deadline_exceeded: The execution did not finish within 60000 ms, less \d+ ms for transport\. "
+        "It was computing in spin ",
+        failed(response, 500),
     )
+
+
+@pytest.fixture
+def margin_of(execute, runner: Runner, monkeypatch: pytest.MonkeyPatch):
+    """How many milliseconds before its time limit an execution ends that is asked for with these limits."""
+    margins: list[float] = []
+    observe = runner.observe
+
+    async def observed(request: ExecuteRequest, *, margin_s: float, **options: int) -> Observation:
+        margins.append(margin_s * 1000)
+        return await observe(request, **options)
+
+    async def ask(**limits: int | None) -> float:
+        await execute(limits=limits)
+        return margins[-1]
+
+    monkeypatch.setattr(runner, "observe", observed)
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("timeout_ms", "margin_ms"), [(100_000, 2_000), (30_000, 600), (1_000, 50), (100, 10), (0, 0)]
+)
+async def test_an_execution_ends_before_its_caller_stops_waiting(
+    margin_of, timeout_ms: int, margin_ms: int
+) -> None:
+    # The time that the request took to arrive is added.
+    assert await margin_of(timeout_ms=timeout_ms) > margin_ms
+
+
+@pytest.mark.parametrize("timeout_ms", [None, 10_000_000, 2**64, 10**400])
+async def test_a_limit_that_is_not_the_callers_is_used_whole(margin_of, timeout_ms: int | None) -> None:
+    assert await margin_of(timeout_ms=timeout_ms) == 0
 
 
 async def test_a_stack_stands_at_the_end_behind_whose_it_was(execute, publish) -> None:
