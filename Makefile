@@ -74,6 +74,14 @@ test-components: setup-dev ## Run the tests of components with a language's runt
 alerts-check: setup-dev ## Check the alerts under deploy/prometheus with promtool, which is fetched if it is missing, and run their tests
 	@$(PYTHON) scripts/alerts.py -- $(BIN)/python -m pytest --quiet -n 0 tests/integration/test_alert_rules.py $(ARGS)
 
+DEPLOY_VENV := .make/deploy
+
+.PHONY: deploy-check
+deploy-check: ## Check the image, compose.yaml and the Kubernetes manifests by their schemas, and install what the image does
+	@$(PYTHON) -m venv $(DEPLOY_VENV)
+	@$(DEPLOY_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/deploy.txt
+	@$(PYTHON) scripts/deploy.py $(DEPLOY_VENV)/bin
+
 .PHONY: test-bench
 test-bench: setup-dev ## Try every part of the benchmark, so small that its numbers mean nothing
 	@$(BIN)/python -m pytest -m bench $(ARGS)
@@ -120,7 +128,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-processes, test-routes, test-components, test-others, test-oldest, test-newest, test-postgres, test-redis, alerts-check, test-bench, demo, samples-check, guests-check, guest-rust-check and components, each even after failures, and end with a table
+ci: ## Run check, test, test-processes, test-routes, test-components, test-others, test-oldest, test-newest, test-postgres, test-redis, alerts-check, deploy-check, test-bench, demo, samples-check, guests-check, guest-rust-check and components, each even after failures, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------
@@ -136,6 +144,8 @@ lock: ## Recompile the locks from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build -o requirements/runtime.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra postgres --extra otel --extra redis -c requirements/runtime.txt -o requirements/dev.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra bench -c requirements/dev.txt -o requirements/bench.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra postgres --extra otel --extra redis -c requirements/dev.txt -o requirements/image.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:deploy -o requirements/deploy.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:guests -o requirements/guests.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:components -o requirements/components.txt
 	@$(LOCK) --upgrade --resolution lowest-direct pyproject.toml --extra build --extra dev --extra postgres --extra otel --extra redis -o requirements/oldest.txt

@@ -25,6 +25,7 @@ TARGETS = (
     "test-postgres",
     "test-redis",
     "alerts-check",
+    "deploy-check",
     "test-bench",
     "demo",
     "samples-check",

@@ -1,7 +1,8 @@
-"""The alerts under ``deploy/prometheus``: what they ask for is in ``/metrics``, and they fire when they should."""
+"""The alerts and the dashboard under ``deploy`` ask for metrics that exist, and alerts fire when they should."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from alga_server import Server, ServerSettings
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
 RULES = FOLDER / "alga-rules.yml"
+DASHBOARD = ROOT / "deploy" / "grafana" / "alga.json"
 
 _SELECTOR = re.compile(r"\b((?:alga|extension)_[a-z_]+|up\b)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
@@ -35,6 +37,13 @@ def rules() -> list[dict[str, Any]]:
     yaml = pytest.importorskip("yaml")
     document = yaml.safe_load(RULES.read_text())
     return [rule for group in document["groups"] for rule in group["rules"]]
+
+
+def panels() -> Iterator[tuple[str, str]]:
+    """Each expression of the dashboard, after its panel's title."""
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        for target in panel.get("targets", ()):
+            yield panel["title"], target["expr"]
 
 
 def selectors(expression: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -64,17 +73,21 @@ async def series() -> Series:
     shown: Series = {"up": [{}]}
     for page in pages:
         for family in text_string_to_metric_families(page):
+            shown.setdefault(family.name, [])  # a gauge of each worker has no sample without workers
             for sample in family.samples:
                 shown.setdefault(sample.name, []).append(sample.labels)
     return shown
 
 
 @pytest.mark.anyio
-async def test_every_metric_and_label_of_the_rules_is_there_from_the_start(series: Series) -> None:
+async def test_every_metric_and_label_of_the_rules_and_the_dashboard_is_there_from_the_start(
+    series: Series,
+) -> None:
+    asked = [(rule["alert"], rule["expr"]) for rule in rules()]
     missing = [
-        f"{rule['alert']}: {name}{{{label}={value}}}"
-        for rule in rules()
-        for name, named in selectors(rule["expr"])
+        f"{title}: {name}{{{label}={value}}}"
+        for title, expression in (*asked, *panels())
+        for name, named in selectors(expression)
         for label, value in named or [("", "")]
         if name not in series or (label and not any(labels.get(label) == value for labels in series[name]))
     ]
@@ -84,6 +97,12 @@ async def test_every_metric_and_label_of_the_rules_is_there_from_the_start(serie
 
 def test_every_rule_asks_for_something_of_ours() -> None:
     assert [rule["alert"] for rule in rules() if not list(selectors(rule["expr"]))] == []
+
+
+def test_every_panel_asks_for_something_of_ours_and_explains_it() -> None:
+    assert [title for title, expression in panels() if not list(selectors(expression))] == []
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        assert panel["type"] == "row" or panel["description"]
 
 
 def test_a_label_that_is_not_there_is_found() -> None:
@@ -118,3 +137,18 @@ def test_prometheus_reads_the_rules_and_they_fire_when_they_should(arguments: tu
     ended = subprocess.run(["promtool", *arguments], cwd=FOLDER, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_prometheus_reads_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+    filled = [
+        expression.replace("$__rate_interval", "5m").replace("$instance", ".*") for _, expression in panels()
+    ]
+    recorded = [{"record": f"panel:{number}", "expr": text} for number, text in enumerate(filled)]
+    file = tmp_path / "panels.yml"
+    file.write_text(json.dumps({"groups": [{"name": "panels", "rules": recorded}]}))
+
+    ended = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"{len(filled)} rules found" in ended.stdout

@@ -44,7 +44,7 @@ class _Event(NamedTuple):
 
 
 class DebugStream:
-    """Sends lines that guests log to Redis, while ``run`` runs. ``dropped`` is told how many events were lost."""
+    """Sends lines that guests log to Redis while ``run`` runs. ``dropped`` gets the number of events that were lost."""
 
     def __init__(self, settings: Settings, dropped: Callable[[int], None]) -> None:
         """Raises ``SettingsError`` without the package, and for a URL that cannot be used. Nothing is sent yet."""

@@ -22,6 +22,7 @@ TARGETS = [
     "test-postgres",
     "test-redis",
     "alerts-check",
+    "deploy-check",
     "test-bench",
     "demo",
     "samples-check",
