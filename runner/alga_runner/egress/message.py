@@ -28,6 +28,9 @@ OF_ORIGIN = frozenset({"authorization", "cookie"})
 CODINGS = ("gzip", "deflate")
 """Content codings that are unpacked."""
 
+MAX_MEMBERS = 100
+"""Members that a gzip body may have: to find the next one copies all of the rest."""
+
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}")
 _NO_METHODS = frozenset({"CONNECT", "TRACE"})
 _VALUE = re.compile(r"[\t -~]*")
@@ -101,8 +104,11 @@ def unpacked(body: bytes, coding: str, max_bytes: int) -> bytes:
 
 
 def _inflated(body: bytes, window_bits: int, max_bytes: int) -> bytes:
-    parts, left = [], max_bytes
+    parts: list[bytes] = []
+    left = max_bytes
     while body:
+        if len(parts) == MAX_MEMBERS:
+            raise HttpProtocolError(f"has more than {MAX_MEMBERS} compressed members")
         stream = zlib.decompressobj(window_bits)
         part = stream.decompress(body, left + 1)
         if len(part) > left:

@@ -8,7 +8,14 @@ import zlib
 import pytest
 
 from alga_common.http.response import AnswerTooLarge, HttpProtocolError
-from alga_runner.egress.message import HeadRefused, checked_headers, checked_method, content_coding, unpacked
+from alga_runner.egress.message import (
+    MAX_MEMBERS,
+    HeadRefused,
+    checked_headers,
+    checked_method,
+    content_coding,
+    unpacked,
+)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +111,8 @@ def test_codings_that_were_not_requested_are_refused(values: list[str]) -> None:
 
 def test_identity_is_no_coding() -> None:
     assert content_coding(["identity"]) is None
+
+
+def test_a_body_of_many_empty_members_is_refused_before_their_cost_grows() -> None:
+    with pytest.raises(HttpProtocolError, match="more than 100 compressed members"):
+        unpacked(gzip.compress(b"") * (MAX_MEMBERS + 1), "gzip", 10_000)
