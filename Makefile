@@ -82,6 +82,10 @@ deploy-check: ## Check the image, compose.yaml and the Kubernetes manifests by t
 	@$(DEPLOY_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/deploy.txt
 	@$(PYTHON) scripts/deploy.py $(DEPLOY_VENV)/bin
 
+.PHONY: conformance
+conformance: setup-dev ## Probe the runner with the guests of the conformance kit, the slow ones included
+	@$(BIN)/alga-runner conformance $(ARGS)
+
 .PHONY: test-bench
 test-bench: setup-dev ## Try every part of the benchmark, so small that its numbers mean nothing
 	@$(BIN)/python -m pytest -m bench $(ARGS)
@@ -128,7 +132,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-processes, test-routes, test-components, test-others, test-oldest, test-newest, test-postgres, test-redis, alerts-check, deploy-check, test-bench, demo, samples-check, guests-check, guest-rust-check and components, each even after failures, and end with a table
+ci: ## Run check, test, test-processes, test-routes, test-components, test-others, test-oldest, test-newest, test-postgres, test-redis, alerts-check, deploy-check, conformance, test-bench, demo, samples-check, guests-check, guest-rust-check and components, each even after failures, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ TARGETS = (
     "test-redis",
     "alerts-check",
     "deploy-check",
+    "conformance",
     "test-bench",
     "demo",
     "samples-check",

@@ -130,7 +130,7 @@ class Runner:
             _report_capacity(engine, self.admission.bounds)
             host = Host(
                 engine,
-                Gate(self.telemetry),
+                self._gate(),
                 _session_limits(self.settings),
                 clock_ns=self._clock_ns,
                 large_work=self.large_work,
@@ -152,6 +152,10 @@ class Runner:
             self._host = host
             self._stack = stack.pop_all()
         return self
+
+    def _gate(self) -> Gate:
+        """What every host call passes; a subclass may put other answers behind it."""
+        return Gate(self.telemetry)
 
     async def __aexit__(
         self,

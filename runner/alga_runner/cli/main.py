@@ -10,6 +10,7 @@ from alga_common.cli.options import VariableOption
 from .failures import explain
 
 _COMMANDS = {
+    "conformance": "alga_runner.cli.conformance.command:conformance",
     "demo": "alga_runner.cli.demo.command:demo",
     "doctor": "alga_runner.cli.doctor:doctor",
     "inspect": "alga_runner.cli.inspect.command:inspect",
@@ -31,6 +32,8 @@ _HELP = """Run Alga extensions written in WebAssembly.
       compile published extensions before a request needs them
   alga-runner serve --bundle-store bundles --server-url https://alga.example
       execute over HTTP, for an Alga server
+  alga-runner conformance
+      probe this runner, or another host, with guests for every rule of the guest ABI
   alga-runner doctor
       check that serve would be ready, and what to do where it would not
 

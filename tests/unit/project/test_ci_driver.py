@@ -23,6 +23,7 @@ TARGETS = [
     "test-redis",
     "alerts-check",
     "deploy-check",
+    "conformance",
     "test-bench",
     "demo",
     "samples-check",

@@ -1,0 +1,3 @@
+"""``alga-runner conformance``."""
+
+from __future__ import annotations
