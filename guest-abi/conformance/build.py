@@ -40,7 +40,7 @@ DEFAULTS = {
     "asked": [],
     "log": [],
 }
-"""What a case has where it says nothing; members of ``context`` and ``http`` each."""
+"""What a case has unless it gives a value; members of ``context`` and ``http`` each."""
 
 ELSEWHERE = {
     "sdks/assemblyscript.wasm": "../assemblyscript/tests/codec.wasm",

@@ -33,8 +33,8 @@ def operations() -> list[dict[str, Any]]:
 
 def definitions() -> dict[str, Any]:
     """The documents of the schema."""
-    found: dict[str, Any] = json.loads((GUEST_ABI / "schema/messages.json").read_text("utf-8"))["$defs"]
-    return found
+    documents: dict[str, Any] = json.loads((GUEST_ABI / "schema/messages.json").read_text("utf-8"))["$defs"]
+    return documents
 
 
 def vectors(name: str) -> list[dict[str, Any]]:
@@ -58,8 +58,8 @@ def binary(data: bytes) -> dict[str, str]:
 
 def probe_functions(group: str) -> tuple[Function, ...]:
     """What the probe of a group of host calls imports."""
-    mine = [one for one in operations() if one["module"] == f"alga:{group}"]
-    return (*ABI, *(Function(one["module"], one["function"], "iiii", "i") for one in mine))
+    of_group = [one for one in operations() if one["module"] == f"alga:{group}"]
+    return (*ABI, *(Function(one["module"], one["function"], "iiii", "i") for one in of_group))
 
 
 class Script:
@@ -91,7 +91,7 @@ class Script:
         return self._called(guests.CALL, "call", name, arguments)
 
     def ask(self, name: str, *arguments: int, **expected: Any) -> Script:
-        """Call a function whose last two arguments are a buffer; the transcript has what was copied into it, too."""
+        """Call a function whose last two arguments are a buffer; the transcript has the copied bytes, too."""
         self.transcript.append(expected)
         return self._called(guests.ASK, "ask", name, arguments)
 
@@ -153,7 +153,7 @@ class Script:
 
 
 def run(name: str, section: str, rule: str, group: str, script: Script, **members: Any) -> Case:
-    """A case of a probe, which ends as ``expect`` says, or answers with the transcript that its script expects."""
+    """A case of a probe, which ends as in ``expect``, or answers with the transcript that its script expects."""
     expect = members.pop("expect", None) or {"transcript": script.transcript}
     http = {**members.pop("http", {})}
     http["body"] = binary(script.body + http.pop("tail", b""))

@@ -126,7 +126,7 @@ def exports() -> Cases:
         "export_missing",
     )
     yield one(
-        "_start beside _initialize",
+        "_start and _initialize",
         "nor one that was built as a command: with `_start` and without `_initialize`",
         small('(func (export "_start") unreachable) (func (export "_initialize"))'),
     )

@@ -22,7 +22,7 @@ _LENGTH_BYTES = 5
 class Case:
     """One case: a module, how it is executed, and what must come of it.
 
-    ``rule`` is what ABI.md says, ``section`` the heading above it.
+    ``rule`` is in the words of ABI.md, ``section`` the heading above it.
     """
 
     name: str

@@ -79,7 +79,7 @@ class OwnHost:
         self._hashes: dict[tuple[str, int | None], str] = {}
 
     async def load(self, cases: Sequence[Case]) -> None:
-        """Compile the cases' modules concurrently; one that does not load says so when it is executed."""
+        """Compile the cases' modules concurrently; the reason for one that does not load is met when it is executed."""
 
         async def warm_up(content_hash: str) -> None:
             async with slots:

@@ -17,7 +17,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way in which a result is not what was expected."""
+    """One way in which a result is not the expected one."""
 
     what: str
     expected: Any
