@@ -149,6 +149,7 @@ TABLES: dict[str, Callable[[], str]] = {
         *("ScheduleInfo", "EndpointInfo", "CreateScheduleInput"),
     ),
     "members of users": partial(members_table, "CurrentUser", "TenantUser"),
+    "members of fetches": partial(members_table, "FetchInput", "FetchedResponse"),
     "members of requests": partial(
         members_table, "Request", "ContextInfo", "HttpInfo", "HeaderInfo", "UserInfo"
     ),

@@ -22,6 +22,8 @@ from .alga import AlgaServer, connect
 from .bundles import Bundle, BundleSource, HeldBundles, bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine, host_call_statuses
 from .capabilities.operation import RECORDED_BYTES
+from .egress import Egress
+from .egress import connect as connect_egress
 from .engine import (
     Budget,
     Engine,
@@ -81,7 +83,8 @@ class Runner:
     """Executes handlers. Use it as ``async with Runner(settings) as runner``.
 
     ``alga`` answers host calls (default: the server the settings name), ``bundles`` is where extensions are found
-    (default: the store the settings name), ``clock_ns`` is the wall clock that guests see, in nanoseconds since 1970.
+    (default: the store the settings name), ``egress`` sends guests' requests to other servers (default: where the
+    settings allow it), ``clock_ns`` is the wall clock that guests see, in nanoseconds since 1970.
     One runner serves any number of concurrent executions, on the event loop that entered it, which is asyncio's. When
     it ends, they end. ``call`` is for programs that hold a bundle, ``execute`` for requests as the HTTP API has them.
     """
@@ -92,6 +95,7 @@ class Runner:
         *,
         alga: AlgaServer | None = None,
         bundles: BundleSource | None = None,
+        egress: Egress | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Raises ``SettingsError`` for settings that cannot be used; nothing has started yet."""
@@ -101,6 +105,8 @@ class Runner:
         self._debug_stream = DebugStream.of(self.settings, self.telemetry.events_dropped)
         self._own_alga = alga is None
         self._alga = alga or connect(self.settings)
+        self._own_egress = egress is None
+        self._egress = egress or connect_egress(self.settings)
         self._bundles = HeldBundles(bundles or bundle_source(self.settings))
         self._clock_ns = clock_ns
         self._default_timeout_s = min(self.settings.default_timeout_ms, self.settings.max_timeout_ms) / 1000
@@ -124,6 +130,8 @@ class Runner:
             stack.callback(self.telemetry.close)
             if self._own_alga:
                 stack.push_async_callback(self._alga.aclose)
+            if self._own_egress:
+                stack.push_async_callback(self._egress.aclose)
             engine = engine_context.engine(_engine_config(self.settings))
             self._most = engine.limits
             self.admission = Admission(Bounds.of(self.settings, engine.capacity.guests), self.telemetry)
@@ -389,6 +397,7 @@ class Runner:
             recorded_bytes,
             self._log_limits,
             user=request.user,
+            egress=self._egress,
             on_log=None if self._debug_stream is None else self._pass_on_line,
         )
 

@@ -25,7 +25,7 @@ UPSTREAM_VARIABLES = (
     *("ALGA_AUTH_KEY", "ALGA_AUTH_KEY_FILE"),
     *("S3_ACCESS_KEY", "MINIO_ACCESS_KEY", "S3_SECRET_KEY", "MINIO_SECRET_KEY", "S3_REGION"),
     *("EXT_CACHE_ROOT", "EXT_CACHE_MAX_BYTES", "EXT_STATIC_STRICT_VALIDATION", "EXT_STATIC_MAX_FILE_BYTES"),
-    *("EXT_UI_CONTENT_SECURITY_POLICY", "EXT_UI_FRAME_ANCESTORS", "EXT_EGRESS_ALLOWLIST"),
+    *("EXT_UI_CONTENT_SECURITY_POLICY", "EXT_UI_FRAME_ANCESTORS"),
     *("UI_PROXY_BASE_URL", "UI_PROXY_TIMEOUT_MS", "UI_PROXY_AUTH_KEY"),
     *("VAULT_ADDR", "ALGA_VAULT_ADDR", "VAULT_NAMESPACE"),
     *("ALGA_VAULT_TRANSIT_MOUNT", "ALGA_VAULT_TOKEN_FILE"),
@@ -82,6 +82,37 @@ class Settings(EnvironmentSettings):
         default=None,
         ge=1,
         description="Those of one tenant. Unset: a quarter of `max_server_connections`.",
+    )
+
+    # Guests' requests to other servers.
+    egress_allow: str = Field(
+        default="",
+        description="Where guests' requests may go: rules like `https://api.example.com`, `*.example.com` or "
+        "`http://10.0.0.7:8080`, separated by commas. Without a scheme a rule is for https, without a port for the "
+        "scheme's own; `:*` is any port. Unset, and no `egress_allowlist`: nowhere.",
+    )
+    egress_allowlist: Annotated[str, Variables(("EXT_EGRESS_ALLOWLIST",))] = Field(
+        default="",
+        description="The same in Alga's form: hosts, each with all names below it, http and https, on any port. "
+        "Unlike there, an empty list allows nothing.",
+    )
+    egress_allow_addresses: str = Field(
+        default="",
+        description="Addresses that are not the internet's (private, loopback and so on) and may be connected to all "
+        "the same, where a rule allows the name: addresses and networks like `10.1.2.0/24`, separated by commas.",
+    )
+    egress_timeout_ms: int = Field(
+        default=30_000, ge=1, description="Longest time of one such request; the deadline can be sooner."
+    )
+    max_egress_request_bytes: int = Field(default=4 * MIB, ge=0, description="Bytes of its body.")
+    max_egress_response_bytes: int = Field(
+        default=4 * MIB, ge=0, description="Bytes of its answer's body, compressed and unpacked."
+    )
+    max_egress_requests: int = Field(
+        default=100, ge=1, description="Concurrent ones; more wait, within their deadlines."
+    )
+    max_egress_requests_per_tenant: int | None = Field(
+        default=None, ge=1, description="Those of one tenant. Unset: a quarter of `max_egress_requests`."
     )
 
     # The HTTP service.

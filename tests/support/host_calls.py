@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from alga_runner import Observation, Runner, Settings
 from alga_runner.alga import DIALECTS, HttpAlgaServer
 from alga_runner.bundles import MemoryBundles
+from alga_runner.egress import Egress
 from tests.support.bundles import make_bundle
 from tests.support.requests import execute_request
 
@@ -116,8 +117,8 @@ class Calling:
 
 
 @asynccontextmanager
-async def calling(dialect: str = "alga") -> AsyncIterator[Calling]:
-    """A runner, and a server that it asks in that dialect."""
+async def calling(dialect: str = "alga", *, egress: Egress | None = None) -> AsyncIterator[Calling]:
+    """A runner, and a server that it asks in that dialect; ``egress`` is the guests' way to other servers."""
     server, bundles = Answering(), MemoryBundles()
     alga = HttpAlgaServer(
         "http://server", SecretStr(TOKEN), dialect=DIALECTS[dialect], transport=httpx.MockTransport(server)
@@ -130,5 +131,5 @@ async def calling(dialect: str = "alga") -> AsyncIterator[Calling]:
         default_timeout_ms=300_000,
         queue_timeout_ms=300_000,
     )
-    async with Runner(settings, bundles=bundles, alga=alga) as runner:
+    async with Runner(settings, bundles=bundles, alga=alga, egress=egress) as runner:
         yield Calling(runner, bundles, server)

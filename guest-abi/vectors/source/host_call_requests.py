@@ -58,6 +58,12 @@ def _good_calls() -> Iterator[Vector]:
     yield _call("scheduler.list", "list", {}, "operations without input take an empty map")
     yield _call("scheduler.get-endpoints", "get-endpoints", {}, "operations without input take an empty map")
     yield _call("user.get", "user", {}, "operations without input take an empty map")
+    fetch = {"method": "POST", "url": "https://api.example.com/items?page=2", "body": b"\x00\x01"}
+    headers = [{"name": "accept", "value": "text/plain"}, {"name": "x-a", "value": ""}]
+    yield _call("http.fetch", "fetch", {**fetch, "headers": headers, "redirects": 2}, "every member")
+    yield _call(
+        "http.fetch", "fetch with the least", {"method": "GET", "url": "https://a.example"}, "no body"
+    )
     yield _call("scheduler.get", "get", {"scheduleId": SCHEDULE_ID}, "one schedule")
     yield _call("scheduler.delete", "delete", {"scheduleId": SCHEDULE_ID}, "one schedule")
     create = "scheduler.create"

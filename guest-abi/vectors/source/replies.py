@@ -44,6 +44,12 @@ ENDPOINT = {
 }
 
 
+FETCHED = {
+    "status": 404,
+    "headers": [{"name": "content-type", "value": "text/plain"}, {"name": "set-cookie", "value": "a=b"}],
+    "body": b"not found",
+}
+
 USER = {
     "tenantId": "acme",
     "userId": "u-1",
@@ -75,6 +81,7 @@ def vectors() -> Iterator[Vector]:
         ("nothing", {}, "what get answers for an unknown id, and update and delete on success"),
         ("endpoints", {"endpoints": [ENDPOINT]}, "what get-endpoints answers"),
         ("created", {"scheduleId": SCHEDULE_ID}, "what create answers"),
+        ("an answer of another server", FETCHED, "what http fetch answers"),
         ("a user", {"user": USER}, "what user get answers"),
         ("bytes", {"value": b"\x00\x01"}, "a member may be bytes"),
     ):

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import HostCallCode
 from ..models import KNOWN_CAPABILITIES
-from . import context, log, scheduler, user
+from . import context, http, log, scheduler, user
 from .gate import Codec, Gate
 from .operation import Execution, HostCallRecord, LogLimits, LogLine, Operation
 
@@ -42,7 +42,9 @@ def build_table(*groups: Iterable[Operation[Any, Any]]) -> Mapping[str, Operatio
     return MappingProxyType(table)
 
 
-OPERATIONS = build_table(context.OPERATIONS, log.OPERATIONS, scheduler.OPERATIONS, user.OPERATIONS)
+OPERATIONS = build_table(
+    context.OPERATIONS, http.OPERATIONS, log.OPERATIONS, scheduler.OPERATIONS, user.OPERATIONS
+)
 """Every operation, by name. Imports, gate, documents and tests derive from it."""
 
 _ANY_CALL = (

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, TypeAdapter
 
 from ..alga import AlgaServer, Identity
+from ..egress import Egress
 from ..errors import HostCallCode, LogLimit
 from ..models import ExecutionContext, User
 from ..models._base import CamelModel
@@ -93,6 +94,7 @@ class Execution:
     recorded_bytes_left: int = RECORDED_BYTES
     log_limits: LogLimits = _LOG_LIMITS
     user: User | None = field(default=None, repr=False)
+    egress: Egress = field(default_factory=Egress)
     host_calls: list[HostCallRecord] = field(default_factory=list)
     log: list[LogLine] = field(default_factory=list)
     logged_bytes: int = 0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from .addresses import AddressRules, parse_networks
-from .client import Egress, EgressLimits, Fetched, Outgoing
+from .client import INSTALL_RULES, MAX_REDIRECTS, Egress, EgressLimits, Fetched, Outgoing
+from .connect import connect
 from .resolver import Resolver
 from .rules import Rule, parse_allowlist, parse_rules
 
 __all__ = [
+    "INSTALL_RULES",
+    "MAX_REDIRECTS",
     "AddressRules",
     "Egress",
     "EgressLimits",
@@ -15,6 +18,7 @@ __all__ = [
     "Outgoing",
     "Resolver",
     "Rule",
+    "connect",
     "parse_allowlist",
     "parse_networks",
     "parse_rules",

@@ -6,7 +6,8 @@ registries of special-purpose addresses, and count a whole block as special wher
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import TypeAlias
 
@@ -112,15 +113,17 @@ class AddressRules:
         return any(address.version == network.version and address in network for network in self._allowed)
 
 
-def parse_networks(entries: Iterable[str]) -> tuple[Network, ...]:
-    """Addresses and networks in CIDR form.
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Addresses and networks in CIDR form, separated by commas or white space.
 
-    Raises ``ValueError``, which completes "Entry 2 ...", for one that is neither, or has bits beyond its prefix.
+    Raises ``ValueError``, which completes "The setting ...", for one that is neither, or has bits beyond its prefix.
     """
     networks = []
-    for number, entry in enumerate(entries, 1):
+    for number, entry in enumerate(filter(None, re.split(r"[,\s]+", text)), 1):
         try:
             networks.append(ip_network(entry))
         except ValueError:
-            raise ValueError(f"entry {number} is no address and no network such as 10.1.2.0/24") from None
+            raise ValueError(
+                f"has an entry {number} that is no address and no network such as 10.1.2.0/24"
+            ) from None
     return tuple(networks)

@@ -19,6 +19,7 @@ from alga_common.http.response import AnswerTooLarge, HttpProtocolError
 from alga_common.http.transport import OWNER, CertificateRefused, SocketTransport
 
 from ..errors import HostCallCode, HostCallError
+from ..settings import MIB, Settings
 from .addresses import Address, AddressRules
 from .message import (
     CODINGS,
@@ -33,9 +34,9 @@ from .message import (
 from .resolver import Resolver
 from .rules import Destination, Rule, UrlRefused, allows, is_address, parse_rules, parse_url
 
-MIB = 1024 * 1024
-RULES_SETTING = "ALGA_RUNNER_EGRESS_ALLOW"
-ADDRESSES_SETTING = "ALGA_RUNNER_EGRESS_ALLOW_ADDRESSES"
+RULES_SETTING = Settings.variables("egress_allow")[0]
+ADDRESSES_SETTING = Settings.variables("egress_allow_addresses")[0]
+MAX_REDIRECTS = 10
 INSTALL_RULES = "egress_allow"
 """The member of an install's configuration that narrows what the deployment allows."""
 
@@ -114,7 +115,7 @@ class Egress:
         raise HostCallError(HostCallCode.TIMEOUT, "The request was not answered in the available time.")
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
         self._resolver.close()
         await self._transport.aclose()
 
@@ -254,7 +255,7 @@ def _redirected(outgoing: Outgoing, url: httpx.URL, to: Destination, status: int
 
 
 def _unpacks_itself(outgoing: Outgoing) -> bool:
-    """Whether the guest asked for a content coding of its choice, and gets the body as it comes."""
+    """Whether the guest asked for a content coding of its choice, and gets the body as the server sent it."""
     return any(name.lower() == "accept-encoding" for name, _ in outgoing.headers)
 
 

@@ -50,7 +50,7 @@ def checked_method(method: str) -> str:
 def checked_headers(headers: Iterable[Header], host: str, body_bytes: int) -> list[Header]:
     """``headers`` that can be sent: no line breaks, and none that are the runner's to set.
 
-    Those of them that say what is sent anyway, the right ``host`` and ``content-length``, are left out. Raises
+    The right ``host`` and ``content-length`` are left out: they are sent anyway. Raises
     ``HeadRefused``.
     """
     checked, size = [], 0

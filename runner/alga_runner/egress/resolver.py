@@ -1,7 +1,7 @@
 """The system's name resolution, in threads that guests' requests alone use.
 
 It cannot be cancelled, and a tenant's own name server may never answer. So each tenant has a share of the threads, and
-a thread is the tenant's until its look-up has ended, even if nobody waits for it any more.
+a thread is the tenant's until its look-up has ended, even if its request has ended.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _THREADS = 16
 
 def system_lookup(host: str) -> Sequence[str]:
     """The addresses that the machine's name resolution has for ``host``."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    results = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in results))
 
 
 class Resolver:

@@ -69,7 +69,7 @@ def parse_url(text: str) -> tuple[httpx.URL, Destination]:
 def canonical_host(host: str) -> str:
     """``host`` in small letters, without a dot at its end; an address in its shortest form.
 
-    Raises ``UrlRefused`` for what is neither a name nor an address, and for an IPv4 address in any form but four
+    Raises ``UrlRefused`` for a host that is neither, and for an IPv4 address in any form but four
     decimal numbers: resolvers read ``0177.1`` and ``2130706433`` as addresses.
     """
     host = host.lower().removeprefix("[").removesuffix("]").removesuffix(".")
@@ -111,7 +111,7 @@ class Rule:
     port: int | None
 
     def allows(self, to: Destination) -> bool:
-        """Whether requests may go there, as far as the name says."""
+        """Whether requests may go there, as far as its name decides."""
         if self.scheme != to.scheme or self.port not in {None, to.port}:
             return False
         if self.host.startswith("*."):

@@ -73,10 +73,11 @@ _JSON_MEMBERS = {
 class ComponentCodec:
     """How one function of a component writes host calls; made for the types that the component has."""
 
-    def __init__(self, binding: Binding, imported: ComponentImport) -> None:
+    def __init__(self, binding: Binding, imported: ComponentImport, limits: SessionLimits) -> None:
         assert imported.type is not None  # noqa: S101 - a function has one
         self._binding = binding
         self._type = imported.type
+        self._body_bytes = min(limits.component_body_bytes, limits.body_bytes)
         self._input_texts, output_texts = _JSON_MEMBERS[binding.operation.name]
         self._outcome = outcomes(imported.type.result, output_texts, only_member(binding.operation.output))
 
@@ -96,15 +97,26 @@ class ComponentCodec:
         return plain
 
     def encode(self, reply: Mapping[str, object], /) -> Any:
-        """The envelope as the function's result."""
+        """The envelope as the function's result. Raises ``HostCallError`` for bytes that are too many for a component.
+
+        Those of a body take 48 times as much memory as they cross the border.
+        """
+        ok = reply.get("ok")
+        for value in ok.values() if isinstance(ok, dict) else ():
+            if isinstance(value, bytes) and len(value) > self._body_bytes:
+                raise HostCallError(
+                    HostCallCode.TOO_LARGE,
+                    f"The answer of {self._binding.operation.name} has {len(value)} bytes; a component is given "
+                    f"{self._body_bytes} at most (max_component_body_bytes).",
+                )
         return self._outcome(reply)
 
 
-def _world_offer(gate: Gate, imported: ComponentImport) -> Offer | None:
+def _world_offer(gate: Gate, imported: ComponentImport, limits: SessionLimits) -> Offer | None:
     binding = BINDINGS.get((imported.interface, imported.name))
     if binding is None or imported.type is None or imported.type.unsupported:
         return None
-    operation, codec = binding.operation, ComponentCodec(binding, imported)
+    operation, codec = binding.operation, ComponentCodec(binding, imported, limits)
 
     async def answer(session: ComponentSession, *arguments: Any) -> Any:
         session.count_call()
@@ -217,7 +229,7 @@ class ComponentHost:
     def _offer(self, imported: ComponentImport) -> Offer | None:
         if imported.interface.startswith(wasi_p2.PACKAGE):
             return wasi_p2.offer(imported)
-        return _world_offer(self._gate, imported)
+        return _world_offer(self._gate, imported, self._limits)
 
     async def execute(
         self,

@@ -22,13 +22,13 @@ from ..models.json_value import JsonValue, ReadableJson
 _NEAREST = {
     "denied": ("denied", "not-allowed"),
     "not-found": ("not-found", "missing", "route-not-found"),
-    "validation-failed": ("validation-failed", "invalid-input", "bad-request"),
+    "validation-failed": ("validation-failed", "invalid-input", "bad-request", "invalid-url"),
     "too-large": ("validation-failed", "invalid-input", "bad-request"),
     "quota-exceeded": ("quota-exceeded",),
     "rate-limited": ("quota-exceeded",),
     "conflict": ("conflict",),
     "timeout": ("transport",),
-    "unavailable": ("not-available",),
+    "unavailable": ("transport", "not-available"),
     "unsupported": ("not-available",),
     "internal": ("not-available",),
 }

@@ -40,7 +40,6 @@ class Binding:
 
 _NOT_YET: dict[tuple[str, str], tuple[str, ...]] = {
     ("secrets", "cap:secrets.get"): ("get", "list-keys"),
-    ("http", "cap:http.fetch"): ("fetch",),
     ("storage", "cap:storage.kv"): ("get", "put", "delete", "list-entries"),
     ("ui-proxy", "cap:ui.proxy"): ("call-route",),
     ("invoicing", "cap:invoice.manual.create"): ("create-manual-invoice",),
@@ -61,6 +60,7 @@ def _bindings() -> Iterator[Binding]:
     yield row("context", "get-context", "context.get")
     for level in ("info", "warn", "error"):
         yield row("logging", f"log-{level}", "log.emit", fixed={"level": level})
+    yield row("http", "fetch", "http.fetch")
     yield row("user", "get-user", "user.get")
     yield row("user-v2", "get-user", "user.get")
     yield row("scheduler", "list-schedules", "scheduler.list")

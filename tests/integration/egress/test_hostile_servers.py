@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -25,64 +24,18 @@ from alga_runner.egress import (
 )
 from alga_runner.errors import HostCallCode, HostCallError
 from tests.support.patience import PATIENCE_S
+from tests.support.raw_server import RawServer, listening
 
 pytestmark = pytest.mark.anyio
 
 CERTIFICATE = Path(__file__).parents[2] / "support" / "tls.test.pem"
 ANY = parse_rules("http://*:* https://*:*")
-LOOPBACK = AddressRules(parse_networks(["127.0.0.0/8"]))
-
-
-class Server:
-    """Answers each connection with ``answer``, or, without one, says nothing; ``heads`` are the requests it got."""
-
-    def __init__(self, answer: bytes | None = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi") -> None:
-        self.answer = answer
-        self.repeated = b""
-        self.drip = False
-        self.heads: list[bytes] = []
-        self.bodies: list[bytes] = []
-        self.port = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            self.heads.append(head)
-            fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
-            self.bodies.append(await reader.readexactly(int(fields.get(b"content-length", b"0"))))
-            if self.answer is None:
-                await reader.read()
-            elif self.drip:
-                for byte in self.answer:
-                    writer.write(bytes([byte]))
-                    await writer.drain()
-                await reader.read()
-            else:
-                writer.write(self.answer)
-            while self.repeated:
-                writer.write(self.repeated)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-
-@asynccontextmanager
-async def listening(
-    server: Server, *, at: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Server]:
-    listener = await asyncio.start_server(server.serve, at, port, ssl=tls)
-    server.port = listener.sockets[0].getsockname()[1]
-    try:
-        yield server
-    finally:
-        listener.close()
+LOOPBACK = AddressRules(parse_networks("127.0.0.0/8"))
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with listening(Server()) as server:
+async def server() -> AsyncIterator[RawServer]:
+    async with listening(RawServer()) as server:
         yield server
 
 
@@ -134,7 +87,7 @@ async def refused(
     return error.value.host_code, str(error.value)
 
 
-async def test_an_answer_arrives(server: Server) -> None:
+async def test_an_answer_arrives(server: RawServer) -> None:
     async with egress() as client:
         answer = await fetch(client, f"http://api.test:{server.port}/a?b=c", headers=[("X-Key", "v")])
 
@@ -143,7 +96,7 @@ async def test_an_answer_arrives(server: Server) -> None:
     assert b"\r\nX-Key: v\r\n" in server.heads[0]
 
 
-async def test_without_a_rule_nothing_is_looked_up_or_sent(server: Server) -> None:
+async def test_without_a_rule_nothing_is_looked_up_or_sent(server: RawServer) -> None:
     names = Names(["127.0.0.1"])
     async with egress(names, rules="") as client:
         code, text = await refused(client, f"http://api.test:{server.port}/secret?q=1")
@@ -157,7 +110,7 @@ async def test_without_a_rule_nothing_is_looked_up_or_sent(server: Server) -> No
     "addresses",
     [["127.0.0.1"], ["::1"], ["10.0.0.1", "169.254.169.254"], ["::ffff:127.0.0.1"], ["64:ff9b::7f00:1"]],
 )
-async def test_a_name_of_a_special_address_is_refused(server: Server, addresses: list[str]) -> None:
+async def test_a_name_of_a_special_address_is_refused(server: RawServer, addresses: list[str]) -> None:
     async with egress(Names(addresses), addresses=AddressRules()) as client:
         code, text = await refused(client, f"http://api.test:{server.port}/")
 
@@ -167,7 +120,7 @@ async def test_a_name_of_a_special_address_is_refused(server: Server, addresses:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost"])
-async def test_this_machine_is_refused_by_any_of_its_names(server: Server, host: str) -> None:
+async def test_this_machine_is_refused_by_any_of_its_names(server: RawServer, host: str) -> None:
     async with egress(addresses=AddressRules()) as client:
         code, _ = await refused(client, f"http://{host}:{server.port}/")
 
@@ -176,10 +129,10 @@ async def test_this_machine_is_refused_by_any_of_its_names(server: Server, host:
 
 async def test_a_name_that_is_bound_anew_after_the_check_changes_nothing() -> None:
     names = Names(["127.0.0.2"], ["127.0.0.1"])
-    only_public = AddressRules(parse_networks(["127.0.0.2"]))
+    only_public = AddressRules(parse_networks("127.0.0.2"))
     async with (
-        listening(Server(), at="127.0.0.2") as public,
-        listening(Server(), port=public.port) as internal,
+        listening(RawServer(), at="127.0.0.2") as public,
+        listening(RawServer(), port=public.port) as internal,
         egress(names, addresses=only_public) as client,
     ):
         await fetch(client, f"http://rebinding.test:{public.port}/")
@@ -191,10 +144,10 @@ async def test_a_name_that_is_bound_anew_after_the_check_changes_nothing() -> No
 
 
 async def test_of_several_addresses_only_the_allowed_ones_are_used() -> None:
-    only_public = AddressRules(parse_networks(["127.0.0.2"]))
+    only_public = AddressRules(parse_networks("127.0.0.2"))
     async with (
-        listening(Server(), at="127.0.0.2") as public,
-        listening(Server(), port=public.port) as internal,
+        listening(RawServer(), at="127.0.0.2") as public,
+        listening(RawServer(), port=public.port) as internal,
         egress(Names(["127.0.0.1", "127.0.0.2"]), addresses=only_public) as client,
     ):
         await fetch(client, f"http://mixed.test:{public.port}/")
@@ -202,7 +155,7 @@ async def test_of_several_addresses_only_the_allowed_ones_are_used() -> None:
     assert (len(public.heads), len(internal.heads)) == (1, 0)
 
 
-async def test_an_address_where_nothing_answers_is_not_the_last_word(server: Server) -> None:
+async def test_an_address_where_nothing_answers_is_not_the_last_word(server: RawServer) -> None:
     async with egress(Names(["127.0.0.3", "127.0.0.1"])) as client:
         assert (await fetch(client, f"http://api.test:{server.port}/"))[0] == 200
 
@@ -211,7 +164,7 @@ def redirect(to: str, status: int = 302) -> bytes:
     return f"HTTP/1.1 {status} Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n".encode()
 
 
-async def test_a_redirect_is_the_answer_unless_the_guest_asks_to_follow(server: Server) -> None:
+async def test_a_redirect_is_the_answer_unless_the_guest_asks_to_follow(server: RawServer) -> None:
     server.answer = redirect("http://other.test/")
     async with egress() as client:
         status, headers, _ = await fetch(client, f"http://api.test:{server.port}/")
@@ -220,18 +173,20 @@ async def test_a_redirect_is_the_answer_unless_the_guest_asks_to_follow(server: 
 
 
 @pytest.mark.parametrize("rules", ["http://api.test:*", "http://api.test:* http://127.0.0.1:*"])
-async def test_a_redirect_to_this_machine_is_checked_as_the_first_request(server: Server, rules: str) -> None:
-    async with listening(Server(), at="127.0.0.2") as public:
+async def test_a_redirect_to_this_machine_is_checked_as_the_first_request(
+    server: RawServer, rules: str
+) -> None:
+    async with listening(RawServer(), at="127.0.0.2") as public:
         public.answer = redirect(f"http://127.0.0.1:{server.port}/admin")
-        only_public = AddressRules(parse_networks(["127.0.0.2"]))
+        only_public = AddressRules(parse_networks("127.0.0.2"))
         async with egress(Names(["127.0.0.2"]), rules=rules, addresses=only_public) as client:
             code, _ = await refused(client, f"http://api.test:{public.port}/", redirects=3)
 
     assert (code, server.heads) == (HostCallCode.DENIED, [])
 
 
-async def test_a_redirect_to_another_origin_carries_no_credentials(server: Server) -> None:
-    async with listening(Server()) as first:
+async def test_a_redirect_to_another_origin_carries_no_credentials(server: RawServer) -> None:
+    async with listening(RawServer()) as first:
         first.answer = redirect(f"http://other.test:{server.port}/b", 307)
         headers = [("authorization", "Bearer x"), ("cookie", "y"), ("x-kept", "z")]
         async with egress() as client:
@@ -251,8 +206,8 @@ async def test_a_redirect_to_another_origin_carries_no_credentials(server: Serve
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-async def test_a_post_is_redirected_to_a_get_without_its_body(server: Server, status: int) -> None:
-    async with listening(Server()) as first:
+async def test_a_post_is_redirected_to_a_get_without_its_body(server: RawServer, status: int) -> None:
+    async with listening(RawServer()) as first:
         first.answer = redirect(f"http://api.test:{server.port}/b", status)
         headers = [("content-type", "text/plain")]
         async with egress() as client:
@@ -270,7 +225,7 @@ async def test_a_post_is_redirected_to_a_get_without_its_body(server: Server, st
     assert b"content-" not in server.heads[0].lower()
 
 
-async def test_redirects_end_where_the_guest_said(server: Server) -> None:
+async def test_redirects_end_where_the_guest_said(server: RawServer) -> None:
     server.answer = redirect("/again")
     async with egress() as client:
         status, _, _ = await fetch(client, f"http://api.test:{server.port}/", redirects=3)
@@ -278,7 +233,7 @@ async def test_redirects_end_where_the_guest_said(server: Server) -> None:
     assert (status, len(server.heads)) == (302, 4)
 
 
-async def test_a_slow_drip_ends_with_the_time(server: Server) -> None:
+async def test_a_slow_drip_ends_with_the_time(server: RawServer) -> None:
     server.answer, server.drip = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nslow", True
     async with egress(timeout_s=0.1) as client:
         code, _ = await refused(client, f"http://api.test:{server.port}/")
@@ -286,7 +241,7 @@ async def test_a_slow_drip_ends_with_the_time(server: Server) -> None:
     assert code is HostCallCode.TIMEOUT
 
 
-async def test_a_server_that_says_nothing_ends_with_the_time(server: Server) -> None:
+async def test_a_server_that_says_nothing_ends_with_the_time(server: RawServer) -> None:
     server.answer = None
     async with egress(timeout_s=0.1) as client:
         code, _ = await refused(client, f"http://api.test:{server.port}/")
@@ -302,7 +257,7 @@ async def test_a_server_that_says_nothing_ends_with_the_time(server: Server) -> 
         (b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n", b"x" * 10_000),
     ],
 )
-async def test_an_endless_body_ends_at_the_limit(server: Server, head: bytes, repeated: bytes) -> None:
+async def test_an_endless_body_ends_at_the_limit(server: RawServer, head: bytes, repeated: bytes) -> None:
     server.answer, server.repeated = head, repeated
     async with egress(response_bytes=50_000) as client:
         code, text = await refused(client, f"http://api.test:{server.port}/")
@@ -312,7 +267,7 @@ async def test_an_endless_body_ends_at_the_limit(server: Server, head: bytes, re
 
 
 @pytest.mark.parametrize("repeated", [b"x-a: b\r\n" * 1_000, b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000])
-async def test_an_endless_head_is_no_answer(server: Server, repeated: bytes) -> None:
+async def test_an_endless_head_is_no_answer(server: RawServer, repeated: bytes) -> None:
     server.answer, server.repeated = b"HTTP/1.1 200 OK\r\n" if b"x-a" in repeated else b"", repeated
     async with egress() as client:
         code, _ = await refused(client, f"http://api.test:{server.port}/")
@@ -320,7 +275,7 @@ async def test_an_endless_head_is_no_answer(server: Server, repeated: bytes) -> 
     assert code is HostCallCode.INTERNAL
 
 
-async def test_a_bomb_is_not_unpacked(server: Server) -> None:
+async def test_a_bomb_is_not_unpacked(server: RawServer) -> None:
     bomb = gzip.compress(bytes(20_000_000))
     head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(bomb)
     server.answer = head + bomb
@@ -330,7 +285,7 @@ async def test_a_bomb_is_not_unpacked(server: Server) -> None:
     assert (code, text) == (HostCallCode.TOO_LARGE, "The answer of api.test is larger than 100000 bytes.")
 
 
-async def test_a_packed_body_is_unpacked_and_its_headers_say_so(server: Server) -> None:
+async def test_a_packed_body_is_unpacked_and_its_headers_say_so(server: RawServer) -> None:
     packed = gzip.compress(b"hello")
     server.answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     server.answer += packed
@@ -352,7 +307,7 @@ async def test_a_packed_body_is_unpacked_and_its_headers_say_so(server: Server) 
         b"content-length: +5",
     ],
 )
-async def test_an_answer_with_two_meanings_is_none(server: Server, head: bytes) -> None:
+async def test_an_answer_with_two_meanings_is_none(server: RawServer, head: bytes) -> None:
     server.answer = b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\nhello"
     async with egress() as client:
         code, _ = await refused(client, f"http://api.test:{server.port}/")
@@ -363,28 +318,28 @@ async def test_an_answer_with_two_meanings_is_none(server: Server, head: bytes) 
 @pytest.mark.parametrize(
     "header", [("Host", "other.test"), ("transfer-encoding", "chunked"), ("a", "b\r\nc: d")]
 )
-async def test_a_forged_head_is_not_sent(server: Server, header: tuple[str, str]) -> None:
+async def test_a_forged_head_is_not_sent(server: RawServer, header: tuple[str, str]) -> None:
     async with egress() as client:
         code, _ = await refused(client, f"http://api.test:{server.port}/", headers=[header])
 
     assert (code, server.heads) == (HostCallCode.VALIDATION_FAILED, [])
 
 
-async def test_a_body_beyond_the_limit_is_not_sent(server: Server) -> None:
+async def test_a_body_beyond_the_limit_is_not_sent(server: RawServer) -> None:
     async with egress(request_bytes=3) as client:
         code, _ = await refused(client, f"http://api.test:{server.port}/", method="POST", body=b"four")
 
     assert (code, server.heads) == (HostCallCode.TOO_LARGE, [])
 
 
-async def test_the_answer_to_head_has_no_body(server: Server) -> None:
+async def test_the_answer_to_head_has_no_body(server: RawServer) -> None:
     async with egress() as client:
         answer = await fetch(client, f"http://api.test:{server.port}/", method="HEAD")
 
     assert answer == (200, {"content-length": "2"}, b"")
 
 
-async def test_a_header_that_is_no_text_is_empty(server: Server) -> None:
+async def test_a_header_that_is_no_text_is_empty(server: RawServer) -> None:
     server.answer = b"HTTP/1.1 200 OK\r\nx-name: \xc3\xa4\r\ncontent-length: 0\r\n\r\n"
     async with egress() as client:
         _, headers, _ = await fetch(client, f"http://api.test:{server.port}/")
@@ -392,7 +347,7 @@ async def test_a_header_that_is_no_text_is_empty(server: Server) -> None:
     assert headers["x-name"] == ""
 
 
-async def test_a_connection_is_used_for_one_request_alone(server: Server) -> None:
+async def test_a_connection_is_used_for_one_request_alone(server: RawServer) -> None:
     async with egress() as client:
         for _ in range(2):
             await fetch(client, f"http://api.test:{server.port}/")
@@ -411,7 +366,7 @@ def tls(monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 
 async def test_the_certificate_is_that_of_the_name_and_not_of_the_address(tls: ssl.SSLContext) -> None:
-    async with listening(Server(), tls=tls) as server, egress() as client:
+    async with listening(RawServer(), tls=tls) as server, egress() as client:
         assert (await fetch(client, f"https://tls.test:{server.port}/"))[0] == 200
         code, text = await refused(client, f"https://other.test:{server.port}/")
 
@@ -419,12 +374,12 @@ async def test_the_certificate_is_that_of_the_name_and_not_of_the_address(tls: s
     assert len(server.heads) == 1
 
 
-async def test_a_tenant_whose_names_are_never_found_leaves_the_resolver_to_others(server: Server) -> None:
-    found = Event()
+async def test_a_tenant_whose_names_are_never_found_leaves_the_resolver_to_others(server: RawServer) -> None:
+    answered = Event()
 
     def lookup(host: str) -> Sequence[str]:
         if host == "slow.test":
-            found.wait(PATIENCE_S)
+            answered.wait(PATIENCE_S)
         return ["127.0.0.1"]
 
     client = Egress(ANY, LOOPBACK, resolver=Resolver(lookup, threads=4))
@@ -436,16 +391,20 @@ async def test_a_tenant_whose_names_are_never_found_leaves_the_resolver_to_other
             await anyio.wait_all_tasks_blocked()
             quick = Outgoing("GET", f"http://quick.test:{server.port}/")
             answer = await client.fetch(quick, "quick", monotonic() + PATIENCE_S)
-            found.set()
+            answered.set()
     finally:
         await client.aclose()
 
     assert answer.status == 200
 
 
-async def test_one_tenant_has_a_share_of_the_connections(server: Server) -> None:
+async def test_one_tenant_has_a_share_of_the_connections(server: RawServer) -> None:
     server.answer = None
-    async with listening(Server()) as quick, egress(requests=4) as client, anyio.create_task_group() as tasks:
+    async with (
+        listening(RawServer()) as quick,
+        egress(requests=4) as client,
+        anyio.create_task_group() as tasks,
+    ):
         silent = Outgoing("GET", f"http://api.test:{server.port}/")
         for _ in range(8):
             tasks.start_soon(client.fetch, silent, "many", monotonic() + PATIENCE_S)
@@ -459,7 +418,7 @@ async def test_one_tenant_has_a_share_of_the_connections(server: Server) -> None
 
 
 @pytest.mark.parametrize("install_rules", ["https://api.test", "", "not a rule/"])
-async def test_an_install_narrows_what_the_deployment_allows(server: Server, install_rules: str) -> None:
+async def test_an_install_narrows_what_the_deployment_allows(server: RawServer, install_rules: str) -> None:
     async with egress() as client:
         url = f"http://api.test:{server.port}/"
         code, _ = await refused(client, url, install_rules=install_rules)
@@ -467,7 +426,7 @@ async def test_an_install_narrows_what_the_deployment_allows(server: Server, ins
     assert (code, server.heads) == (HostCallCode.DENIED, [])
 
 
-async def test_an_install_widens_nothing(server: Server) -> None:
+async def test_an_install_widens_nothing(server: RawServer) -> None:
     async with egress(rules="http://other.test:*") as client:
         url = f"http://api.test:{server.port}/"
         code, _ = await refused(client, url, install_rules=url)

@@ -21,6 +21,7 @@ def _operation(name: str, capability: str = "cap:log.emit") -> Operation[NoInput
 def test_the_table_has_every_operation() -> None:
     assert sorted(OPERATIONS) == [
         "context.get",
+        "http.fetch",
         "log.emit",
         "scheduler.create",
         "scheduler.delete",
@@ -63,7 +64,7 @@ def test_no_scheduler_operation_is_open_by_default() -> None:
 def test_only_operations_with_a_payload_take_large_requests() -> None:
     larger = {name for name, operation in OPERATIONS.items() if operation.payload_bytes > 0}
 
-    assert larger == {"scheduler.create", "scheduler.update"}
+    assert larger == {"http.fetch", "scheduler.create", "scheduler.update"}
 
 
 def test_every_operation_says_what_it_does() -> None:

@@ -102,7 +102,7 @@ def test_the_address_behind_a_translator_is_found(text: str, carried: list[str])
 
 
 def test_an_operator_allows_one_network_and_no_other() -> None:
-    rules = AddressRules(parse_networks(["10.1.2.0/24", "::1"]))
+    rules = AddressRules(parse_networks("10.1.2.0/24 ::1"))
 
     assert rules.refusal(ip_address("10.1.2.3")) is None
     assert rules.refusal(ip_address("::1")) is None
@@ -110,13 +110,13 @@ def test_an_operator_allows_one_network_and_no_other() -> None:
 
 
 def test_to_allow_a_translator_opens_nothing_private_behind_it() -> None:
-    rules = AddressRules(parse_networks(["64:ff9b::/96"]))
+    rules = AddressRules(parse_networks("64:ff9b::/96"))
 
     assert rules.refusal(ip_address("64:ff9b::5db8:d822")) is None
     assert rules.refusal(ip_address("64:ff9b::a9fe:a9fe")) == "link-local, as metadata services are"
 
 
-@pytest.mark.parametrize("entry", ["10.0.0.1/8", "example.com", "10.0.0.0/33", ""])
+@pytest.mark.parametrize("entry", ["10.0.0.1/8", "example.com", "10.0.0.0/33"])
 def test_what_is_no_network_is_refused_by_its_number(entry: str) -> None:
-    with pytest.raises(ValueError, match="entry 2 is no address"):
-        parse_networks(["10.0.0.0/8", entry])
+    with pytest.raises(ValueError, match="an entry 2 that is no address"):
+        parse_networks(f"10.0.0.0/8, {entry}")

@@ -37,6 +37,7 @@ from tests.support.component_relay import value_types, values
 from tests.support.component_world import OK, WORLD, world_component
 from tests.support.components import component, instance, linked
 
+LIMITS = SessionLimits(1000, 1000, 1_000_000, 10_000, 1000, 10_000, 10_000)
 TEXT = ValueType("string")
 WASI = [(interface, name) for interface, names in wasi_p2._ANSWERS.items() for name in names]
 GATE = Gate(Telemetry())
@@ -52,9 +53,8 @@ def session(guest: ComponentGuest) -> ComponentSession:
         10_000,
         LogLimits(1000, 100, 10_000),
     )
-    limits = SessionLimits(1000, 1000, 1_000_000, 10_000, 1000, 10_000, 10_000)
-    pace = CallPace(limits, Budget(), 1)
-    return ComponentSession(guest, execution, limits=limits, pace=pace, log=GuestLog(GATE))
+    pace = CallPace(LIMITS, Budget(), 1)
+    return ComponentSession(guest, execution, limits=LIMITS, pace=pace, log=GuestLog(GATE))
 
 
 def answered(offer: Offer, of: FunctionType, arguments: tuple[Any, ...]) -> None:
@@ -100,7 +100,7 @@ def test_a_function_of_the_world_with_other_types_ends_at_most_the_guest(
     )
     of = FunctionType(params, result)
     binding = BINDINGS[name]
-    codec = ComponentCodec(binding, ComponentImport(name[0], "", name[1], of))
+    codec = ComponentCodec(binding, ComponentImport(name[0], "", name[1], of), LIMITS)
 
     async def answer(session: ComponentSession, *arguments: Any) -> Any:
         return await GATE.call(session.execution, binding.operation, (session, arguments), codec)

@@ -368,13 +368,13 @@ def test_variables_of_alga_that_have_no_effect_are_one_warning(
     warn_of_ignored(logging.getLogger("alga_runner"), UPSTREAM_VARIABLES)
     assert caplog.records == []
 
-    monkeypatch.setenv("EXT_EGRESS_ALLOWLIST", "hunter2.example")
+    monkeypatch.setenv("RUNTIME_LIMITS", "hunter2.example")
     monkeypatch.setenv("ALGA_AUTH_KEY", "hunter2")
     monkeypatch.setenv("RUST_LOG", "")
     warn_of_ignored(logging.getLogger("alga_runner"), UPSTREAM_VARIABLES)
 
     [record] = caplog.records
-    assert record.getMessage().endswith("have no effect here: ALGA_AUTH_KEY, EXT_EGRESS_ALLOWLIST")
+    assert record.getMessage().endswith("have no effect here: ALGA_AUTH_KEY, RUNTIME_LIMITS")
     assert vars(record)["action"] == "variables_ignored"
 
 
