@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 
 class RawServer:
-    """Answers each connection with ``answer``, or, without one, says nothing; ``heads`` are the requests it got."""
+    """Answers each connection with ``answer``, or, without one, keeps silent; ``heads`` are the requests it got."""
 
     def __init__(self, answer: bytes | None = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi") -> None:
         self.answer = answer
