@@ -56,7 +56,7 @@ demo: setup ## Run a sample extension against the embedded Alga server
 
 .PHONY: test
 test: setup-dev ## Run the tests, save those that the next four targets run; ARGS go to pytest
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not processes and not routes and not components and not bench" $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not processes and not routes and not components and not go and not bench" $(ARGS)
 
 .PHONY: test-processes
 test-processes: setup-dev ## Run the tests that run whole programs: runners, servers, commands, pytest
@@ -114,11 +114,11 @@ BOUNDS ?= tests/unit tests/contract
 
 .PHONY: test-oldest
 test-oldest: setup-dev ## Run unit and contract tests on the oldest version that is allowed of each dependency
-	@$(PYTHON) scripts/matrix.py --only $(BIN)/python --lock requirements/oldest.txt -- -n $(JOBS) --dist loadfile --quiet -m "not processes and not bench" $(BOUNDS)
+	@$(PYTHON) scripts/matrix.py --only $(BIN)/python --lock requirements/oldest.txt -- -n $(JOBS) --dist loadfile --quiet -m "not processes and not go and not bench" $(BOUNDS)
 
 .PHONY: test-newest
 test-newest: setup-dev ## The same on the newest versions, where requirements/dev.txt has others
-	@$(PYTHON) scripts/matrix.py --only $(BIN)/python --lock requirements/newest.txt -- -n $(JOBS) --dist loadfile --quiet -m "not processes and not bench" $(BOUNDS)
+	@$(PYTHON) scripts/matrix.py --only $(BIN)/python --lock requirements/newest.txt -- -n $(JOBS) --dist loadfile --quiet -m "not processes and not go and not bench" $(BOUNDS)
 
 .PHONY: soak
 soak: setup-dev ## Run 200,000 executions of each kind and see that none is wrong and nothing is left; ARGS="--kind trap"
@@ -132,7 +132,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-processes, test-routes, test-components, test-others, test-oldest, test-newest, test-postgres, test-redis, alerts-check, deploy-check, conformance, test-bench, demo, samples-check, guests-check, guest-rust-check and components, each even after failures, and end with a table
+ci: ## Run check, test, test-processes, test-routes, test-components, test-others, test-oldest, test-newest, test-postgres, test-redis, alerts-check, deploy-check, conformance, test-bench, demo, samples-check, guests-check, guest-rust-check, guest-go and components, each even after failures, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------
@@ -152,12 +152,14 @@ lock: ## Recompile the locks from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:deploy -o requirements/deploy.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:guests -o requirements/guests.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:components -o requirements/components.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:go -o requirements/go.txt
 	@$(LOCK) --upgrade --resolution lowest-direct pyproject.toml --extra build --extra dev --extra postgres --extra otel --extra redis -o requirements/oldest.txt
 	@$(LOCK) --upgrade pyproject.toml --extra build --extra dev --extra postgres --extra otel --extra redis -o requirements/newest.txt
 
 .PHONY: docs
-docs: setup-dev ## Rewrite the guest ABI's schema, and the tables in docs/ and guest-abi/, from the code
+docs: setup-dev ## Rewrite the guest ABI's schema, the SDKs' bindings, and the tables in docs/ and guest-abi/, from the code
 	@$(BIN)/python -B guest-abi/schema/generate.py
+	@cd guest-abi && ../$(BIN)/python -B -m bindings
 	@$(BIN)/python scripts/docs_tables.py
 
 .PHONY: clean

@@ -12,7 +12,7 @@ test-guests: $(ZIG_VENV)/.ready ## Build the tests' committed wasm from its C so
 	done
 
 .PHONY: guests-check
-guests-check: test-guests-check bench-guests-check guest-c-check ## Rebuild every guest that is written in C, with a pinned compiler, and compare
+guests-check: test-guests-check bench-guests-check guest-c-check guest-go-check ## Rebuild every guest that is written in C or Go, with pinned compilers, and compare
 
 .PHONY: test-guests-check
 test-guests-check: ## Rebuild it in another folder and compare, byte by byte

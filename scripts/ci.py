@@ -32,6 +32,7 @@ TARGETS = (
     "samples-check",
     "guests-check",
     "guest-rust-check",
+    "guest-go",
     "components",
 )
 NODE = dict.fromkeys(("samples-check", "components"), ("node", "npm"))

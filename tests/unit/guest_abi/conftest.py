@@ -144,6 +144,16 @@ async def c(alga: OneSchedule) -> AsyncIterator[Call]:
         yield call
 
 
+@pytest.fixture(scope="module")
+async def go(alga: OneSchedule) -> AsyncIterator[Call]:
+    """Ask the Go SDK's guest (guest-abi/go/tests/probe)."""
+    wasm = GUEST_ABI / "go/tests/probe.wasm"
+    if not wasm.exists():
+        pytest.skip("the guest is not built: `make guest-go` builds it")
+    async with running(wasm.read_bytes(), alga) as call:
+        yield call
+
+
 @pytest.fixture(scope="session")
 def vectors() -> Callable[[str], list[dict[str, Any]]]:
     """The vectors of one file, their ``value`` in plain Python."""

@@ -1,4 +1,4 @@
-"""The codecs of the SDKs for AssemblyScript and C, run on the vectors by their own guests."""
+"""The codecs of the SDKs for AssemblyScript, C and Go, run on the vectors by their own guests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GENERAL_RULES = {"key", "extension", "depth", "duplicate", "utf8"}
 """The rules of every document; the others are the host's own."""
 
 
-@pytest.fixture(scope="module", params=["codec", "c"])
+@pytest.fixture(scope="module", params=["codec", "c", pytest.param("go", marks=pytest.mark.go)])
 def guest(request: pytest.FixtureRequest) -> Call:
     """The guest of one SDK; JSON is read by AssemblyScript's alone."""
     call: Call = request.getfixturevalue(request.param)
@@ -93,7 +93,8 @@ async def test_responses_are_written(guest: Call, vectors: Vectors) -> None:
         if vector["kind"] == "valid":
             _, body = await ask(guest, "/response", bytes.fromhex(vector["hex"]))
 
-            assert msgpack.unpackb(body) == vector["value"], vector["name"]
+            written = {"headers": [], "body": None} | msgpack.unpackb(body)
+            assert written == vector["value"], vector["name"]
 
 
 @pytest.mark.parametrize("operation", ["scheduler.create", "scheduler.update"])
@@ -171,18 +172,25 @@ async def test_a_query_that_is_not_utf8_ends_no_guest(guest: Call) -> None:
         assert (await ask(guest, f"/query?payload={text}", b"payload"))[0] == 200
 
 
-async def test_a_header_is_found_in_any_case_in_c(c: Call) -> None:
-    assert await ask(c, "/header", b"x-kIND") == (200, b"probe")
+@pytest.fixture(scope="module", params=["c", pytest.param("go", marks=pytest.mark.go)])
+def messenger(request: pytest.FixtureRequest) -> Call:
+    """A guest that tells what it makes of headers and problems."""
+    call: Call = request.getfixturevalue(request.param)
+    return call
+
+
+async def test_a_header_is_found_in_any_case(messenger: Call) -> None:
+    assert await ask(messenger, "/header", b"x-kIND") == (200, b"probe")
 
 
 @pytest.mark.parametrize("name", ["x-kin", "x-kinds", "x-kinc", ""])
-async def test_a_header_of_another_name_is_not_found_in_c(name: str, c: Call) -> None:
-    assert (await ask(c, "/header", name.encode()))[0] == 404
+async def test_a_header_of_another_name_is_not_found(name: str, messenger: Call) -> None:
+    assert (await ask(messenger, "/header", name.encode()))[0] == 404
 
 
-async def test_a_problem_is_json_whatever_its_message_in_c(c: Call) -> None:
+async def test_a_problem_is_json_whatever_its_message(messenger: Call) -> None:
     message = "".join(map(chr, range(0x81))) + "東京 🎉"
 
-    _, body = await ask(c, "/problem", message.encode())
+    _, body = await ask(messenger, "/problem", message.encode())
 
     assert json.loads(body) == {"error": {"code": "bad", "message": message}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,9 @@ class Sdk:
         return answer
 
 
-@pytest.fixture(scope="module", params=["assemblyscript", "rust", "c"])
+@pytest.fixture(
+    scope="module", params=["assemblyscript", "rust", "c", pytest.param("go", marks=pytest.mark.go)]
+)
 def sdk(request: pytest.FixtureRequest) -> Sdk:
     if request.param == "rust":
         return Sdk(request.getfixturevalue("rust"), lambda value: json.dumps(value).encode(), json.loads)
@@ -174,3 +177,25 @@ async def test_a_guest_in_c_gives_up_with_its_own_message(c: Call) -> None:
 
     assert isinstance(observation.error, GuestFailed)
     assert "The guest gives up: 東京." in str(observation.error)
+
+
+@pytest.mark.go
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [("/panic", "The guest gives up: 東京."), ("/nil", "invalid memory address or nil pointer dereference")],
+)
+async def test_a_panic_in_go_names_its_message_and_place(path: str, text: str, go: Call) -> None:
+    observation = await go(path)
+
+    assert isinstance(observation.error, GuestFailed)
+    assert re.search(rf"panicked at alga/tests/probe/main\.go:\d+: .*{text}", str(observation.error))
+
+
+@pytest.mark.go
+async def test_an_error_in_go_is_logged_and_answered_with_500(go: Call) -> None:
+    observation = await go("/error")
+
+    assert observation.response is not None, observation.error
+    assert observation.response.status == 500
+    assert json.loads(observation.response.body())["error"]["code"] == "internal"
+    assert [entry.message for entry in observation.log] == ["The guest gives up: 東京."]

@@ -29,6 +29,7 @@ TARGETS = [
     "samples-check",
     "guests-check",
     "guest-rust-check",
+    "guest-go",
     "components",
 ]
 

@@ -1,0 +1,3 @@
+module alga
+
+go 1.27

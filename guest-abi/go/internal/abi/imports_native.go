@@ -1,0 +1,39 @@
+// Code generated from guest-abi/schema by `make docs`. DO NOT EDIT.
+
+//go:build !wasip1
+
+package abi
+
+import "unsafe"
+
+func ContextGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("context.get", at, length, reply, capacity)
+}
+
+func SchedulerList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("scheduler.list", at, length, reply, capacity)
+}
+
+func SchedulerGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("scheduler.get", at, length, reply, capacity)
+}
+
+func SchedulerCreate(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("scheduler.create", at, length, reply, capacity)
+}
+
+func SchedulerUpdate(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("scheduler.update", at, length, reply, capacity)
+}
+
+func SchedulerDelete(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("scheduler.delete", at, length, reply, capacity)
+}
+
+func SchedulerGetEndpoints(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("scheduler.get-endpoints", at, length, reply, capacity)
+}
+
+func UserGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("user.get", at, length, reply, capacity)
+}

@@ -1,0 +1,29 @@
+// Code generated from guest-abi/schema by `make docs`. DO NOT EDIT.
+
+package abi
+
+import "unsafe"
+
+//go:wasmimport alga:context get
+func ContextGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:scheduler list
+func SchedulerList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:scheduler get
+func SchedulerGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:scheduler create
+func SchedulerCreate(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:scheduler update
+func SchedulerUpdate(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:scheduler delete
+func SchedulerDelete(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:scheduler get-endpoints
+func SchedulerGetEndpoints(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:user get
+func UserGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32

@@ -1,0 +1,86 @@
+// Code generated from guest-abi/schema by `make docs`. DO NOT EDIT.
+
+package alga
+
+import "alga/internal/abi"
+
+// Host is what the host offers.
+type Host struct {
+	Context   ContextHost
+	Scheduler SchedulerHost
+	User      UserHost
+	Logging   LoggingHost
+}
+
+// ContextHost: every call needs cap:context.read.
+type ContextHost struct{}
+
+// Get: The execution's context: tenant, extension, install, configuration, and what triggered it.
+func (ContextHost) Get() (ContextInfo, error) {
+	ok, err := call[struct {
+		Context ContextInfo `json:"context"`
+	}](abi.ContextGet, struct{}{})
+	return ok.Context, err
+}
+
+// SchedulerHost: every call needs cap:scheduler.manage.
+type SchedulerHost struct{}
+
+// List: The install's schedules, oldest first.
+func (SchedulerHost) List() ([]ScheduleInfo, error) {
+	ok, err := call[struct {
+		Schedules []ScheduleInfo `json:"schedules"`
+	}](abi.SchedulerList, struct{}{})
+	return ok.Schedules, err
+}
+
+// Get: One schedule, if this install has one with that id.
+func (SchedulerHost) Get(scheduleID string) (*ScheduleInfo, error) {
+	ok, err := call[struct {
+		Schedule *ScheduleInfo `json:"schedule,omitzero"`
+	}](abi.SchedulerGet, struct {
+		ScheduleID string `json:"scheduleId"`
+	}{scheduleID})
+	return ok.Schedule, err
+}
+
+// Create: Create a schedule that calls one of the extension's own endpoints.
+func (SchedulerHost) Create(input CreateScheduleInput) ScheduleResult {
+	ok, err := call[struct {
+		ScheduleID string `json:"scheduleId"`
+	}](abi.SchedulerCreate, input)
+	return changed(ok.ScheduleID, err)
+}
+
+// Update: Change a schedule: an absent member is left, nil clears name, payload and window.
+func (SchedulerHost) Update(input UpdateScheduleInput) ScheduleResult {
+	_, err := call[struct{}](abi.SchedulerUpdate, input)
+	return changed(input.ScheduleID, err)
+}
+
+// Delete: Delete a schedule; it does not run again.
+func (SchedulerHost) Delete(scheduleID string) ScheduleResult {
+	_, err := call[struct{}](abi.SchedulerDelete, struct {
+		ScheduleID string `json:"scheduleId"`
+	}{scheduleID})
+	return changed(scheduleID, err)
+}
+
+// GetEndpoints: The endpoints of the installed version, ordered by path, with which of them can be scheduled.
+func (SchedulerHost) GetEndpoints() ([]EndpointInfo, error) {
+	ok, err := call[struct {
+		Endpoints []EndpointInfo `json:"endpoints"`
+	}](abi.SchedulerGetEndpoints, struct{}{})
+	return ok.Endpoints, err
+}
+
+// UserHost: every call needs cap:user.read.
+type UserHost struct{}
+
+// Get: The person behind the request, if there is one; a schedule's run has none.
+func (UserHost) Get() (*TenantUser, error) {
+	ok, err := call[struct {
+		User *TenantUser `json:"user,omitzero"`
+	}](abi.UserGet, struct{}{})
+	return ok.User, err
+}
