@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from alga_common.settings import EnvironmentSettings
 from alga_runner.capabilities import OPERATIONS
+from alga_runner.cli.upstream import VARIABLES, effect
 from alga_runner.settings import Settings
 from alga_server.settings import ServerSettings
 
@@ -39,6 +40,11 @@ def settings_table(settings: type[EnvironmentSettings]) -> str:
             ]
         )
     return _table(["setting", "environment", "default", "meaning"], rows)
+
+
+def upstream_table() -> str:
+    """Every variable of Alga's runner, and what it does here."""
+    return _table(["variable of Alga's runner", "here"], ([f"`{name}`", effect(name)] for name in VARIABLES))
 
 
 def operations_table() -> str:
@@ -141,6 +147,7 @@ def _limit(schema: dict[str, Any], keyword: str, usual: int) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "runner settings": partial(settings_table, Settings),
     "server settings": partial(settings_table, ServerSettings),
+    "upstream variables": upstream_table,
     "operations": operations_table,
     "host calls": host_calls_table,
     "members of schedules": partial(

@@ -12,6 +12,7 @@ from .text import cut, escape_controls
 _MAX_NAMES = 5
 _MAX_NAME_CHARACTERS = 80
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _SERVICE_LINK = re.compile(
     r"\w+_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
 )
@@ -32,6 +33,25 @@ def variable(name: str) -> str | None:
     """The value of a variable; ``None`` if it is unset, blank, or a link that Kubernetes made."""
     value = os.environ.get(name, "")
     return None if not value.strip() or _is_service_link(name, value) else value
+
+
+def parse_environment(text: str) -> dict[str, str]:
+    """The variables in lines ``NAME=VALUE``, with or without ``export`` and quotes; ``#`` begins a comment line.
+
+    Raises ``ValueError``, which names the line and quotes nothing of it.
+    """
+    variables: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        name, separator, value = line.strip().removeprefix("export ").partition("=")
+        name, value = name.strip(), value.strip()
+        if not name or name.startswith("#"):
+            continue
+        if not separator or not _NAME.fullmatch(name) or "\0" in value:
+            raise ValueError(f"line {number} is not NAME=VALUE")
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        variables[name] = value
+    return variables
 
 
 def check_names(prefix: str, known: Mapping[str, str]) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 import click
 
 from alga_common.cli.commands import load
-from alga_common.cli.options import GivenText, ParamType
+from alga_common.cli.options import GivenText, ParamType, VariableOption
+from alga_common.environment import variable
+
+
+class HostOption(VariableOption):
+    """The option ``--host``. A variable ``HOST`` counts if it is an address; shells set it to the machine's name."""
+
+    def _variable(self) -> str | None:
+        name = super()._variable()
+        return name if name != "HOST" or _is_address(variable("HOST") or "") else None
 
 
 class WorkerCount(ParamType[int]):
@@ -25,6 +35,14 @@ class WorkerCount(ParamType[int]):
         if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= self.MOST):
             self.fail(f"{value!r} is not a number from 1 to {self.MOST}, nor auto.", param, ctx)
         return int(text)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text.strip())
+    except ValueError:
+        return text.strip() == "localhost"
+    return True
 
 
 bundle_store_option = click.option(

@@ -8,7 +8,7 @@ from alga_common.cli.commands import load
 from alga_common.cli.options import GivenText, VariableOption
 from alga_common.wire import is_loopback
 
-from .options import WorkerCount, bundle_store_option, server_url_option
+from .options import HostOption, WorkerCount, bundle_store_option, server_url_option
 
 _HELP = """Serve executions over HTTP: POST /v1/execute and /warmup, and GET /healthz, /readyz, /metrics.
 
@@ -36,12 +36,12 @@ and the signal's number when a second signal cut it short.
 @click.command(help=_HELP, short_help="Serve executions over HTTP.")
 @click.option(
     "--host",
-    cls=VariableOption,
+    cls=HostOption,
     type=GivenText(),
     default="127.0.0.1",
     show_default=True,
-    envvar="ALGA_RUNNER_HOST",
-    help="Address to listen on; 0.0.0.0 is every one.  [env: ALGA_RUNNER_HOST]",
+    envvar=["ALGA_RUNNER_HOST", "HOST"],
+    help="Address to listen on; 0.0.0.0 is every one.  [env: ALGA_RUNNER_HOST, HOST]",
 )
 @click.option(
     "--port",

@@ -18,6 +18,7 @@ from .. import workers as workers_of
 from ..service.callers import warn_of_open_execute
 from ..settings import UPSTREAM_VARIABLES, Settings
 from ..telemetry import configure_logging
+from .upstream import warn_of_misspelt
 
 logger = logging.getLogger("alga_runner")
 
@@ -29,6 +30,7 @@ def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_
         settings = settings.model_copy(update={"log_guest_lines": True})  # for development
     configure_logging(settings.log_level)
     warn_of_ignored(logger, UPSTREAM_VARIABLES)
+    warn_of_misspelt(logger)
     warn_of_unused_proxy(logger, "the Alga server", settings.server_url)
     warn_of_open_execute(settings, host)
     if workers == 1:

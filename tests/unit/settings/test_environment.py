@@ -175,8 +175,8 @@ def test_a_blank_variable_leaves_an_option_unset(
 
     assert option.resolve_envvar_value(context) is None
 
-    monkeypatch.setenv(names[-1], "1")
-    assert option.resolve_envvar_value(context) == "1"
+    monkeypatch.setenv(names[-1], "127.0.0.1")
+    assert option.resolve_envvar_value(context) == "127.0.0.1"
 
 
 def test_the_variables_of_options_are_those_that_the_settings_know() -> None:
