@@ -73,6 +73,29 @@ type EndpointInfo struct {
 	Schedulable bool `json:"schedulable"`
 }
 
+// FetchInput: One request to another server.
+type FetchInput struct {
+	// Such as `GET`.
+	Method string `json:"method"`
+	// Absolute, http or https.
+	URL string `json:"url"`
+	// In visible ASCII; those of the connection and the framing are the host's.
+	Headers []Header `json:"headers,omitzero"`
+	// Nil or absent is no body.
+	Body []byte `json:"body,omitzero"`
+	// How many redirects are followed; without it, one is the answer.
+	Redirects *int `json:"redirects,omitzero"`
+}
+
+// FetchedResponse: The answer of the other server, of any status.
+type FetchedResponse struct {
+	Status int `json:"status"`
+	// In the order of the answer, names in small letters.
+	Headers []Header `json:"headers"`
+	// Unpacked, unless the request named an `accept-encoding`.
+	Body []byte `json:"body"`
+}
+
 // Header: One header of a request. Names are compared without case; order and repetition are kept.
 type Header struct {
 	Name  string `json:"name"`

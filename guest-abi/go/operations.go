@@ -7,6 +7,7 @@ import "alga/internal/abi"
 // Host is what the host offers.
 type Host struct {
 	Context   ContextHost
+	HTTP      HTTPHost
 	Scheduler SchedulerHost
 	User      UserHost
 	Logging   LoggingHost
@@ -21,6 +22,14 @@ func (ContextHost) Get() (ContextInfo, error) {
 		Context ContextInfo `json:"context"`
 	}](abi.ContextGet, struct{}{})
 	return ok.Context, err
+}
+
+// HTTPHost: every call needs cap:http.fetch.
+type HTTPHost struct{}
+
+// Fetch: Send one request to another server that the operator allows, and give its answer.
+func (HTTPHost) Fetch(input FetchInput) (FetchedResponse, error) {
+	return call[FetchedResponse](abi.HTTPFetch, input)
 }
 
 // SchedulerHost: every call needs cap:scheduler.manage.

@@ -10,6 +10,10 @@ func ContextGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity
 	return scripted("context.get", at, length, reply, capacity)
 }
 
+func HTTPFetch(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("http.fetch", at, length, reply, capacity)
+}
+
 func SchedulerList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
 	return scripted("scheduler.list", at, length, reply, capacity)
 }

@@ -7,6 +7,9 @@ import "unsafe"
 //go:wasmimport alga:context get
 func ContextGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
 
+//go:wasmimport alga:http fetch
+func HTTPFetch(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
 //go:wasmimport alga:scheduler list
 func SchedulerList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
 
