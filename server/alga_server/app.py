@@ -40,10 +40,10 @@ from .http.dependencies import Services
 from .http.edge import Edge
 from .http.gateway import gateway
 from .http.internal import routes as internal
-from .http.internal.operations import OPERATIONS
 from .http.openapi import DescribedApp
 from .http.responses import Answer, answer_error, validation_failed
 from .http.schemas import Health, Readiness
+from .http.turns import Turns
 from .metrics import CONTENT_TYPE, Metrics
 from .settings import ServerSettings
 from .storage.database import Database
@@ -82,7 +82,7 @@ class Server:
         tokens = ExecutionTokens(database, clock)
         self._runner = RunnerClient(settings, runner_transport)
         metrics = Metrics(
-            operations=[*OPERATIONS, "unknown"],
+            operations={api.name: [*api.operations, "unknown"] for api in internal.APIS},
             statuses=sorted(map(metric_label, SERVER_CODES)),
             codes=sorted(SERVER_CODES),
             run_codes=RUN_CODES,
@@ -103,6 +103,7 @@ class Server:
             dispatcher=dispatcher,
             reconciler=Reconciler(settings, clock, database, metrics, dispatcher.wake, jobs=jobs),
             checks=checks,
+            turns=Turns(settings.database_threads),
             movable_clock=_movable(clock, settings) if allow_clock else None,
         )
         self._stack = AsyncExitStack()

@@ -58,7 +58,7 @@ class ServerError(Exception):
 
 
 def metric_label(code: str) -> str:
-    """Return the ``status`` of a scheduler call's metric for a refusal with ``code``."""
+    """Return the ``status`` of a host call's metric for a refusal with ``code``."""
     return {"internal_error": "internal", "capability_denied": "denied"}.get(code, code)
 
 
@@ -170,6 +170,18 @@ class QuotaExceeded(ValidationFailed, code="quota_exceeded"):
     """The install has as many as it may have"""
 
 
+class LimitExceeded(ValidationFailed, code="limit_exceeded"):
+    """A value is larger than one may be"""
+
+
+class RevisionMismatch(Conflict, code="revision_mismatch"):
+    """The record has another revision"""
+
+
+class StorageFull(ServerError, code="storage_full", status=429):
+    """The install stores as much as it may"""
+
+
 class RateLimited(ServerError, code="rate_limited", status=429):
     """Too many requests, please try again later
 
@@ -263,6 +275,9 @@ HINTS: Mapping[str, str] = {
     "validation_failed": "Mend what the message names.",
     "bundle_invalid": "Mend what the message names, and pack the extension again.",
     "quota_exceeded": "Delete schedules that are not needed.",
+    "limit_exceeded": "Store less under one key.",
+    "revision_mismatch": "Get the record again, and put it with the revision that it has now.",
+    "storage_full": "Delete records that are not needed, or store them with a ttl.",
     "rate_limited": "Try again after the time in retry-after.",
     "runner_failure": "The reason is in the server's log and in the runner's.",
     "runner_unavailable": "Start the runner, or check ALGA_SERVER_RUNNER_URL; `alga-server doctor` tries it.",

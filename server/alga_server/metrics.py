@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
 from prometheus_client import (
@@ -21,36 +21,45 @@ OTHER = "other"
 """The code of a run that ended with one that is not known here: a runner may have codes of its own."""
 
 
+SCHEDULER = "scheduler"
+"""The internal API whose metrics have the names that the requirements give."""
+
+
+class _HostCalls:
+    """How many calls of internal APIs there were, and how long they took."""
+
+    def __init__(self, name: str, what: str, labels: list[str], registry: CollectorRegistry) -> None:
+        labels = [*labels, "operation"]
+        self.calls = Counter(f"{name}_calls", f"Calls of {what}.", [*labels, "status"], registry=registry)
+        self.duration = Histogram(
+            f"{name}_duration_seconds", f"Duration of calls of {what}.", labels, registry=registry
+        )
+
+
 class Metrics:
     """The metrics of ``GET /metrics``. Labels are bounded: known operations, and codes of the error tree.
 
     Known values of labels are there, at zero, before anything was counted: a rate needs an earlier value.
-    ``operations`` are those of the scheduler API; its calls end with ``statuses``, those of gateway and admin API with
+    ``operations`` are those of each internal API; its calls end with ``statuses``, those of gateway and admin API with
     ``codes`` if they are refused, and failed runs with ``run_codes``.
     """
 
     def __init__(
         self,
         *,
-        operations: Iterable[str] = (),
+        operations: Mapping[str, Iterable[str]] | None = None,
         statuses: Iterable[str] = (),
         codes: Iterable[str] = (),
         run_codes: Iterable[str] = (),
     ) -> None:
         self._run_codes = {*run_codes, "run_lost"}
         self._registry = CollectorRegistry()
-        self._calls = Counter(
-            "extension_scheduler_api_calls",
-            "Calls of the internal scheduler API.",
-            ["operation", "status"],
-            registry=self._registry,
+        self._scheduler = _HostCalls(
+            "extension_scheduler_api", "the internal scheduler API", [], self._registry
         )
-        self._duration = Histogram(
-            "extension_scheduler_api_duration_seconds",
-            "Duration of calls of the internal scheduler API.",
-            ["operation"],
-            registry=self._registry,
-        )
+        self._others = _HostCalls("alga_server_host", "the other internal APIs", ["api"], self._registry)
+        for api, names in (operations or {}).items():
+            self._start_api_at_zero(api, names, ["success", "cancelled", *statuses])
         self._gateway_calls = Counter(
             "alga_server_gateway_calls", "Calls of the gateway.", ["outcome"], registry=self._registry
         )
@@ -125,11 +134,6 @@ class Metrics:
             "Runs of schedules that may be under way on this server.",
             registry=self._registry,
         )
-        known = ["success", "cancelled", *statuses]
-        for operation in operations:
-            self._duration.labels(operation)
-            for status in known:
-                self._calls.labels(operation, status)
         for outcome in ("success", "cancelled", *codes):
             self._gateway_calls.labels(outcome)
             self._admin_calls.labels(outcome)
@@ -137,6 +141,17 @@ class Metrics:
             self._gateway_calls.labels(outcome)
         self._admin_calls.labels("method_not_allowed")
         self._start_runs_at_zero()
+
+    def _api(self, api: str, operation: str) -> tuple[_HostCalls, list[str]]:
+        """The metrics of an internal API, and their first labels; the scheduler's have names of their own."""
+        return (self._scheduler, [operation]) if api == SCHEDULER else (self._others, [api, operation])
+
+    def _start_api_at_zero(self, api: str, operations: Iterable[str], statuses: Iterable[str]) -> None:
+        for operation in operations:
+            family, labels = self._api(api, operation)
+            family.duration.labels(*labels)
+            for status in statuses:
+                family.calls.labels(*labels, status)
 
     def _start_runs_at_zero(self) -> None:
         for trigger in TRIGGERS:
@@ -172,10 +187,11 @@ class Metrics:
         """Count a discrepancy, ``repaired`` or left for a person."""
         self._discrepancies.labels(kind, "repaired" if repaired else "left").inc()
 
-    def scheduler_call(self, operation: str, status: str, duration_s: float) -> None:
-        """Count one call: ``status`` is ``success`` or an error's code."""
-        self._calls.labels(operation, status).inc()
-        self._duration.labels(operation).observe(duration_s)
+    def host_call(self, api: str, operation: str, status: str, duration_s: float) -> None:
+        """Count one call of an internal API: ``status`` is ``success`` or an error's code."""
+        family, labels = self._api(api, operation)
+        family.calls.labels(*labels, status).inc()
+        family.duration.labels(*labels).observe(duration_s)
 
     def schedule_run(
         self, status: str, trigger: str, *, reason: str | None, code: str | None, missed: int

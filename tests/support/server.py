@@ -167,9 +167,13 @@ class Install:
         return f"/api/admin/tenants/{self.tenant}/installs/{self.id}"
 
     async def call(self, operation: str, **members: Any) -> httpx.Response:
+        return await self.host_call("scheduler", operation, **members)
+
+    async def host_call(self, api: str, operation: str, **members: Any) -> httpx.Response:
+        path = f"/api/internal/ext-{api}/install/{self.id}"
         body = {"operation": operation, **members}
         # Not ``json=``: httpx refuses what JSON text can say, half a surrogate pair.
-        return await self.alga.client.post(self.path, content=json.dumps(body), headers=self.headers())
+        return await self.alga.client.post(path, content=json.dumps(body), headers=self.headers())
 
     async def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """A call through the gateway, as Alga's session layer would make it."""

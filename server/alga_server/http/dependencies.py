@@ -23,6 +23,7 @@ from ..schedules.rate_limit import Rate
 from ..schedules.schedules import Limits
 from ..settings import ServerSettings
 from ..storage.database import Database
+from .turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Services:
     dispatcher: Dispatcher
     reconciler: Reconciler
     checks: Checks
+    turns: Turns
     movable_clock: MovableClock | None
     """The clock, if admins may put it forward."""
     clock_moves: anyio.Lock = field(default_factory=anyio.Lock)

@@ -30,8 +30,8 @@ class DescribedApp(FastAPI):
 
 
 def json_body(*models: type[BaseModel]) -> dict[str, Any]:
-    """Describe a body that the route reads itself: one of ``models``, which must not refer to others."""
-    schemas = [model.model_json_schema() for model in models]
+    """Describe a body that the route reads itself: one of ``models``, whose parts must not refer to themselves."""
+    schemas = [_without_references(model.model_json_schema()) for model in models]
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
@@ -40,3 +40,20 @@ def header(name: str, *, required: bool = True) -> dict[str, Any]:
     """Describe a header that is sent once, in 1 to 128 printable ASCII characters."""
     schema = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
     return {"name": name, "in": "header", "required": required, "schema": schema}
+
+
+def _without_references(schema: dict[str, Any]) -> dict[str, Any]:
+    """Put each definition in the place of the references to it, which would lead out of the document's part."""
+    definitions = schema.pop("$defs", {})
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, list):
+            return [resolved(member) for member in value]
+        if not isinstance(value, dict):
+            return value
+        if isinstance(reference := value.get("$ref"), str):
+            return resolved(definitions[reference.removeprefix("#/$defs/")])
+        return {name: resolved(member) for name, member in value.items()}
+
+    whole: dict[str, Any] = resolved(schema)
+    return whole

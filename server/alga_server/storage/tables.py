@@ -113,6 +113,11 @@ def _owner() -> ForeignKeyConstraint:
     )
 
 
+def _bytewise(length: int) -> String:
+    """Text in the order of its code points, on every database."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
 grant = Table(
     "tenant_extension_grant",
     metadata,
@@ -244,4 +249,37 @@ schedule_creation = Table(
     Column("created_at", Instant, nullable=False),
     _owner(),
     Index("tenant_extension_schedule_creation_created_idx", "tenant_id", "install_id", "created_at"),
+)
+
+# Values that extensions store. A namespace has a row while it has records, with how much they are.
+
+storage_namespace = Table(
+    "tenant_extension_storage_namespace",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("install_id", String(36), primary_key=True),
+    Column("namespace", _bytewise(128), primary_key=True),
+    Column("record_count", Integer, nullable=False),
+    Column("total_bytes", BigInteger, nullable=False),
+    _owner(),
+)
+
+storage_record = Table(
+    "tenant_extension_storage_record",
+    metadata,
+    Column("tenant_id", String(128), primary_key=True),
+    Column("install_id", String(36), primary_key=True),
+    Column("namespace", _bytewise(128), primary_key=True),
+    Column("key", _bytewise(256), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    # JSON in ASCII: every database keeps it as it is.
+    Column("value", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("expires_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    _owner(),
+    Index("tenant_extension_storage_record_expires_idx", "expires_at"),
+    Index("tenant_extension_storage_record_install_expires_idx", "tenant_id", "install_id", "expires_at"),
 )

@@ -24,6 +24,7 @@ SERVER_FLOOR = (
     COMMON | {"errors", "models"} | {"server.clock", "server.errors", "server.metrics", "server.settings"}
 )
 SERVER_HOUSE = SERVER_FLOOR | {
+    "server.capabilities",
     "server.catalog",
     "server.execution",
     "server.firing",
@@ -64,9 +65,16 @@ MAY_IMPORT = {
     "server.app": SERVER_HOUSE | {"server.http"},
     "server.http": SERVER_HOUSE,
     "server.firing": SERVER_FLOOR
-    | {"server.catalog", "server.execution", "server.schedules", "server.storage"},
+    | {
+        "server.capabilities",
+        "server.catalog",
+        "server.execution",
+        "server.schedules",
+        "server.storage",
+    },
     "server.execution": SERVER_FLOOR | {"server.catalog", "server.schedules", "server.storage"},
     "server.catalog": SERVER_FLOOR | {"server.schedules", "server.storage"},
+    "server.capabilities": SERVER_FLOOR | {"server.storage"},
     "server.schedules": SERVER_FLOOR | {"server.storage"},
     "server.storage": SERVER_FLOOR,
     "server.metrics": COMMON,
@@ -88,6 +96,7 @@ ONLY_IN = {
     "uvicorn": {"service", "server.cli"},
     "sqlalchemy": {
         "server.storage",
+        "server.capabilities",
         "server.schedules",
         "server.catalog",
         "server.firing",

@@ -2,7 +2,7 @@
 
 Runs when the server starts, then every ``reconcile_seconds``; jobs in a queue every ``run_lease_seconds`` as well,
 since a dead worker leaves some. Any number of servers may do it on one database: one of them repairs and logs each
-discrepancy. It also deletes idempotency keys older than a day.
+discrepancy. It also deletes idempotency keys older than a day, and stored records past their time.
 
 Schedules are checked in pages, without a lock; those that look inconsistent are checked again under the locks that
 their changes take, and only then repaired.
@@ -22,6 +22,7 @@ import anyio
 from anyio.abc import TaskGroup
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, select, update
 
+from ...capabilities import records
 from ...clock import Clock
 from ...errors import DatabaseUnavailable
 from ...metrics import Metrics
@@ -114,7 +115,7 @@ class Reconciler:
         return Reconciliation(examined, discrepancies)
 
     async def reconcile(self) -> Reconciliation:
-        """Repair, log and count every discrepancy; delete old idempotency keys."""
+        """Repair, log and count every discrepancy; delete old idempotency keys and records."""
         now = self._clock.now()
         examined, discrepancies = 0, await self._repair_leases(now)
         calendar = Calendar(now)
@@ -128,6 +129,7 @@ class Reconciler:
             examined, cursor = examined + page.examined, page.cursor
         discrepancies += await self._repair_jobs()  # after the schedules, whose repair repairs their jobs
         await self._delete_keys(now)
+        await self._delete_records(now)
         if any(discrepancy.repaired for discrepancy in discrepancies):
             self._repaired()
         return Reconciliation(examined, discrepancies)
@@ -165,6 +167,11 @@ class Reconciler:
     async def _delete_keys(self, now: datetime) -> None:
         while await self._database.read(partial(idempotency.any_expired, now=now)):
             await self._database.write(partial(idempotency.forget_expired, now=now))
+
+    async def _delete_records(self, now: datetime) -> None:
+        while owners := await self._database.read(partial(records.expired_owners, now=now)):
+            for owner in owners:
+                await self._database.write(partial(records.purge, owner=owner, now=now))
 
     def _report(self, discrepancies: list[Discrepancy]) -> list[Discrepancy]:
         for discrepancy in discrepancies:

@@ -1,4 +1,4 @@
-"""One call of the scheduler API, in either dialect.
+"""One host call of an extension, to any of the internal APIs, in either dialect.
 
 The checks run in this order: the runner's token, the identity headers, the execution's token, the body, the operation;
 then, in one transaction, the install and its capability. The operation runs in the same transaction.
@@ -7,22 +7,90 @@ then, in one transaction, the install and its capability. The operation runs in 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection
 from starlette.requests import Request
 
 from ...catalog import installs
-from ...catalog.installs import Caller
-from ...errors import ExecutionTokenInvalid, ServerError, Unauthorized, ValidationFailed
+from ...catalog.installs import Caller, Install
+from ...errors import ExecutionTokenInvalid, NotFound, ServerError, Unauthorized, ValidationFailed
 from ..dependencies import Services
 from ..responses import Answer, read_json_object, same_secret, single_header
-from .operations import CAPABILITY, OPERATIONS, Reply
 
 logger = logging.getLogger("alga_server")
 
+Body = Mapping[str, object]
 
-class SchedulerCall:
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Body, status and headers of an answer."""
+
+    body: Any
+    status: int = 200
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation. The answer of one that ``writes`` has the member ``success``."""
+
+    run: Callable[[Services, Connection, Install, Body], Reply]
+    writes: bool
+
+
+def _nothing(_services: Services) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The operations of one capability, at ``/api/internal/ext-<name>/install/{install_id}`` (alga-contract 4)."""
+
+    name: str
+    """As the address, the metrics and the log have it."""
+    capability: str
+    operations: Mapping[str, Operation]
+    codes: Mapping[str, str] = field(default_factory=dict)
+    """Codes that the contract gives another name here."""
+    no_install: type[ServerError] = NotFound
+    """How an install is refused that is unknown, another's or disabled."""
+    after_write: Callable[[Services], None] = _nothing
+
+
+async def identify(services: Services, request: Request, path_install_id: str | None) -> Caller:
+    """Return who calls, once the runner's token and the execution's are checked. Raises ``Unauthorized``."""
+    settings = services.settings
+    if not same_secret(
+        request.headers.get("x-runner-auth", ""), settings.usable_token(settings.runner_token)
+    ):
+        raise Unauthorized("Invalid runner token")
+    tenant_id = single_header(request, "x-alga-tenant")
+    extension_id = single_header(request, "x-alga-extension")
+    install_id = single_header(request, "x-ext-install-id")
+    if not (tenant_id and extension_id and install_id):
+        raise Unauthorized("Missing identity headers")
+    caller = Caller(tenant_id, extension_id, install_id, path_install_id or install_id)
+    if settings.require_execution_token:
+        await _check_execution(services, request, caller)
+    return caller
+
+
+async def _check_execution(services: Services, request: Request, caller: Caller) -> None:
+    """Check that an execution under way makes the call: the runner's token alone is not enough."""
+    token = single_header(request, "x-alga-execution-token")
+    request_id = single_header(request, "x-request-id")
+    if not (token and request_id):
+        raise ExecutionTokenInvalid("Missing execution token")
+    await services.tokens.verify(
+        token, tenant_id=caller.tenant_id, install_id=caller.install_id, request_id=request_id
+    )
+
+
+class HostCall:
     """One call, from its headers to its log line.
 
     ``operation`` and ``install_id`` are those of the route. Where the route has none, the body names the operation and
@@ -31,12 +99,14 @@ class SchedulerCall:
 
     def __init__(
         self,
+        api: Api,
         services: Services,
         request: Request,
         *,
         operation: str | None = None,
         install_id: str | None = None,
     ) -> None:
+        self._api = api
         self._services = services
         self._request = request
         self._route_operation = operation
@@ -53,69 +123,56 @@ class SchedulerCall:
             self._status = "success"
         except ServerError as error:
             self._status = error.label
-            reply = _refusal(self._operation, error)
+            reply = self._refusal(error)
         except Exception:
             failure = ServerError()
             self._status = failure.label
-            logger.exception("Scheduler call failed", extra={"action": "scheduler_api_failure"})
-            reply = _refusal(self._operation, failure)
+            logger.exception(
+                "%s call failed",
+                self._api.name.capitalize(),
+                extra={"action": f"{self._api.name}_api_failure"},
+            )
+            reply = self._refusal(failure)
         finally:
             self._record(self._services.clock.monotonic() - started)
         return Answer(reply.body, status_code=reply.status, headers=reply.headers)
 
     async def _carry_out(self) -> Reply:
-        settings = self._services.settings
-        token = settings.usable_token(settings.runner_token)
-        if not same_secret(self._request.headers.get("x-runner-auth", ""), token):
-            raise Unauthorized("Invalid runner token")
-        caller = self._caller()
-        if settings.require_execution_token:
-            await self._check_execution(caller)
-        body = await read_json_object(self._request, settings.max_request_bytes)
+        services, api = self._services, self._api
+        caller = await identify(services, self._request, self._route_install_id)
+        body = await read_json_object(self._request, services.settings.max_request_bytes)
         name = self._route_operation or body.get("operation")
-        if not isinstance(name, str) or name not in OPERATIONS:
+        if not isinstance(name, str) or name not in api.operations:
             raise ValidationFailed(field_errors={"operation": "Unsupported operation"}, schema=True)
         self._operation = name
-        operation = OPERATIONS[name]
+        operation = api.operations[name]
 
         def transaction(connection: Connection) -> Reply:
-            install = installs.for_caller(connection, caller, capability=CAPABILITY, lock=operation.writes)
-            return operation.run(self._services, connection, install, body)
+            try:
+                install = installs.for_caller(
+                    connection, caller, capability=api.capability, lock=operation.writes
+                )
+            except NotFound as missing:
+                raise api.no_install(str(missing)) from None
+            return operation.run(services, connection, install, body)
 
-        database = self._services.database
-        if not operation.writes:
-            return await database.read(transaction)
-        reply = await database.write(transaction)
-        self._services.dispatcher.wake()
+        async with services.turns.of(caller.tenant_id):
+            if not operation.writes:
+                return await services.database.read(transaction)
+            reply = await services.database.write(transaction)
+        api.after_write(services)
         return reply
-
-    def _caller(self) -> Caller:
-        tenant_id = single_header(self._request, "x-alga-tenant")
-        extension_id = single_header(self._request, "x-alga-extension")
-        install_id = single_header(self._request, "x-ext-install-id")
-        if not (tenant_id and extension_id and install_id):
-            raise Unauthorized("Missing identity headers")
-        return Caller(tenant_id, extension_id, install_id, self._route_install_id or install_id)
-
-    async def _check_execution(self, caller: Caller) -> None:
-        """Check that an execution under way makes the call: the runner's token alone is not enough."""
-        token = single_header(self._request, "x-alga-execution-token")
-        request_id = single_header(self._request, "x-request-id")
-        if not (token and request_id):
-            raise ExecutionTokenInvalid("Missing execution token")
-        await self._services.tokens.verify(
-            token, tenant_id=caller.tenant_id, install_id=caller.install_id, request_id=request_id
-        )
 
     def _record(self, duration_s: float) -> None:
         operation = self._operation or self._route_operation or "unknown"
-        self._services.metrics.scheduler_call(operation, self._status, duration_s)
+        self._services.metrics.host_call(self._api.name, operation, self._status, duration_s)
         logger.info(
-            "Scheduler call %s: %s",
+            "%s call %s: %s",
+            self._api.name.capitalize(),
             operation,
             self._status,
             extra={
-                "action": "scheduler_api_call",
+                "action": f"{self._api.name}_api_call",
                 "operation": operation,
                 "tenant_id": single_header(self._request, "x-alga-tenant"),
                 "extension_id": single_header(self._request, "x-alga-extension"),
@@ -126,19 +183,19 @@ class SchedulerCall:
             },
         )
 
-
-def _refusal(operation: str | None, error: ServerError) -> Reply:
-    """Return ``{error, code, details}``; for an operation that writes, ``{success, error, code}``."""
-    body: dict[str, Any] = {"error": str(error), "code": error.code.upper()}
-    field_errors = error.field_errors if isinstance(error, ValidationFailed) else {}
-    if operation is not None and OPERATIONS[operation].writes:
-        body = {"success": False, **body}
-        if field_errors:
-            body["fieldErrors"] = field_errors
-    else:
-        body["details"] = None
-    if isinstance(error, ValidationFailed) and error.schema:
-        lists = {field: [message] for field, message in field_errors.items()}
-        body["details"] = {"formErrors": [], "fieldErrors": lists}
-    headers = None if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
-    return Reply(body, error.http_status, headers)
+    def _refusal(self, error: ServerError) -> Reply:
+        """Return ``{error, code, details}``; for an operation that writes, ``{success, error, code}``."""
+        code = self._api.codes.get(error.code, error.code.upper())
+        body: dict[str, Any] = {"error": str(error), "code": code}
+        field_errors = error.field_errors if isinstance(error, ValidationFailed) else {}
+        if self._operation is not None and self._api.operations[self._operation].writes:
+            body = {"success": False, **body}
+            if field_errors:
+                body["fieldErrors"] = field_errors
+        else:
+            body["details"] = None
+        if isinstance(error, ValidationFailed) and error.schema:
+            lists = {name: [message] for name, message in field_errors.items()}
+            body["details"] = {"formErrors": [], "fieldErrors": lists}
+        headers = None if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
+        return Reply(body, error.http_status, headers)

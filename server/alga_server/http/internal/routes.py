@@ -1,8 +1,7 @@
-"""The scheduler's routes for runners: two dialects, one behaviour (``SchedulerCall``).
+"""The routes for runners: one for each API and install, the operation in the body (alga-contract 4 and 5.1).
 
-``alga`` is the route that Alga's server ships, one for each install, the operation in the body (alga-contract 4 and
-5.1); ``prd`` has a route for each operation, the install in the identity headers (docs/scheduling.md,
-"How runners ask").
+The scheduler has two dialects with one behaviour (``HostCall``): ``alga`` is such a route; ``prd`` has one for each
+operation, the install in the identity headers (docs/scheduling.md, "How runners ask").
 """
 
 from __future__ import annotations
@@ -33,7 +32,8 @@ from ..schemas import (
     UpdateRequest,
     refused,
 )
-from .call import SchedulerCall
+from . import scheduler, storage
+from .call import HostCall
 
 PRD_ROOT = "/api/internal/extensions/scheduler"
 _HEADERS = [
@@ -44,12 +44,14 @@ _HEADERS = [
     header("x-alga-execution-token", required=False),
 ]
 
-# ``SchedulerCall`` checks token and body, with the contract's messages; these declarations are for the document.
+# ``HostCall`` checks token and body, with the contract's messages; these declarations are for the document.
 router = APIRouter(
     dependencies=[Security(APIKeyHeader(name="x-runner-auth", scheme_name="runner", auto_error=False))],
-    responses=refused(400, 401, 403, 404, 413, 503),
+    responses=refused(400, 401, 403, 404, 413, 429, 503),
 )
-_WRITES = refused(409, 429)
+_WRITES = refused(409)
+
+APIS = (scheduler.API, storage.API)
 
 
 @router.get("/api/internal/ping", response_model=TokenAccepted, responses=refused(401))
@@ -72,14 +74,29 @@ def _asks(*bodies: type[BaseModel]) -> dict[str, Any]:
     responses={201: {"model": Created}, **_WRITES},
     openapi_extra=_asks(*ALGA_REQUESTS),
 )
-async def scheduler(request: Request, install_id: str) -> Answer:
+async def call_scheduler(request: Request, install_id: str) -> Answer:
     """Carry out the operation that the body names."""
-    return await SchedulerCall(services_of(request), request, install_id=install_id).answer()
+    return await HostCall(scheduler.API, services_of(request), request, install_id=install_id).answer()
+
+
+@router.post(
+    "/api/internal/ext-storage/install/{install_id}",
+    response_model=storage.RecordFound
+    | storage.RecordWritten
+    | storage.RecordsListed
+    | storage.BulkWritten
+    | Done,
+    responses=_WRITES,
+    openapi_extra=_asks(*storage.REQUESTS),
+)
+async def call_storage(request: Request, install_id: str) -> Answer:
+    """Carry out the operation that the body names."""
+    return await HostCall(storage.API, services_of(request), request, install_id=install_id).answer()
 
 
 def _asking(operation: str) -> Callable[[Request], Awaitable[Answer]]:
     async def ask(request: Request) -> Answer:
-        return await SchedulerCall(services_of(request), request, operation=operation).answer()
+        return await HostCall(scheduler.API, services_of(request), request, operation=operation).answer()
 
     return ask
 

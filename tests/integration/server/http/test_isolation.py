@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from alga_server.storage.tables import endpoint, schedule
 from tests.support.server import Alga, Install
+from tests.support.storage import Storage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -176,9 +180,9 @@ async def test_the_database_keeps_an_endpoint_that_a_schedule_uses(alga: Alga, i
         await alga.server._services.database.write(lambda connection: connection.execute(delete(endpoint)))
 
 
-async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_install(
-    alga: Alga, install: Install
-) -> None:
+@contextmanager
+def noted_statements() -> Iterator[list[str]]:
+    """Every statement that is executed meanwhile, with question marks for its parameters."""
     statements: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
@@ -187,6 +191,47 @@ async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_ins
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
+        yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def assert_named(statements: list[str]) -> None:
+    """Each names the tenant and the install."""
+    for text in statements:
+        scope = text if text.startswith("INSERT") else text.partition(" WHERE ")[2]
+        assert "tenant_id" in scope, text
+        assert "install_id" in scope, text
+
+
+async def test_every_statement_about_what_a_tenant_stores_names_the_tenant_and_the_install(
+    alga: Alga,
+) -> None:
+    storage = Storage(await alga.install(grants=("cap:storage.kv",)))
+    with noted_statements() as statements:
+        for _ in range(2):
+            await storage.put("a", ttlSeconds=60)
+            await storage.get("a")
+            await storage.call("bulkPut", items=[{"key": "b", "value": 1}, {"key": "a", "value": 1}])
+            await storage.keys(includeValues=True)
+            await storage.call("delete", key="a")
+        await storage.put("c", ttlSeconds=60)
+        alga.clock.advance(timedelta(seconds=60))
+        await storage.put("b")
+        await storage.put("d", ttlSeconds=60)
+        alga.clock.advance(timedelta(seconds=60))
+        await alga.server._services.reconciler.reconcile()
+
+    # Which installs have records past their time: no more than the ids of all tenants.
+    owned = [text for text in statements if "_storage_" in text and "SELECT DISTINCT" not in text]
+    assert len(owned) > 30
+    assert_named(owned)
+
+
+async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_install(
+    alga: Alga, install: Install
+) -> None:
+    with noted_statements() as statements:
         path = f"{install.admin_path}/schedules"
         for _ in range(2):
             schedule_id = await install.create(name="One")
@@ -202,8 +247,6 @@ async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_ins
                 await alga.admin("DELETE", f"{path}/{schedule['id']}")
         await alga.admin("PATCH", install.admin_path, json={"grants": [], "enabled": False})
         await alga.admin("DELETE", install.admin_path)
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
     # The dispatcher reads the times of all tenants, and nothing but times and ids.
     surveys = (
@@ -216,10 +259,7 @@ async def test_every_statement_about_a_tenants_rows_names_the_tenant_and_the_ins
     statements = [text for text in statements if not any(column in text for column in surveys)]
     owned = [text for text in statements if "schedule" in text or "grant" in text]
     assert len(owned) > 50
-    for text in owned:
-        scope = text if text.startswith("INSERT") else text.partition(" WHERE ")[2]
-        assert "tenant_id" in scope, text
-        assert "install_id" in scope, text
+    assert_named(owned)
     installs = [text for text in statements if "tenant_extension_install" in text and " WHERE " in text]
     for text in installs:
         assert "tenant_extension_install.tenant_id = ?" in text, text

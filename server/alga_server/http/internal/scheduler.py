@@ -6,10 +6,6 @@ transaction is rolled back and nothing is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
-
 from sqlalchemy import Connection
 
 from ...catalog.installs import Install
@@ -19,28 +15,9 @@ from ...schedules.endpoint_ref import endpoints
 from ...schedules.idempotency import IdempotencyRecord
 from ..dependencies import Services
 from ..params import UNKNOWN_ID, parse_uuid
+from .call import Api, Body, Operation, Reply
 
-CAPABILITY = "cap:scheduler.manage"
 _TRIGGER = "host_api"
-
-Body = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Body, status and headers of an answer."""
-
-    body: dict[str, Any]
-    status: int = 200
-    headers: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation. The answer of one that ``writes`` has the member ``success``."""
-
-    run: Callable[[Services, Connection, Install, Body], Reply]
-    writes: bool
 
 
 def _list(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
@@ -96,7 +73,7 @@ def _schedule_id(body: Body) -> str:
     return schedule_id
 
 
-OPERATIONS: dict[str, Operation] = {
+OPERATIONS = {
     "list": Operation(_list, writes=False),
     "get": Operation(_get, writes=False),
     "create": Operation(_create, writes=True),
@@ -105,3 +82,10 @@ OPERATIONS: dict[str, Operation] = {
     "getEndpoints": Operation(_endpoints, writes=False),
 }
 """Every operation by its name."""
+
+API = Api(
+    "scheduler",
+    capability="cap:scheduler.manage",
+    operations=OPERATIONS,
+    after_write=lambda services: services.dispatcher.wake(),
+)
