@@ -157,6 +157,16 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "members of users": partial(members_table, "CurrentUser", "TenantUser"),
     "members of fetches": partial(members_table, "FetchInput", "FetchedResponse"),
+    "members of storage": partial(
+        members_table,
+        "StorageKey",
+        "StorageWrite",
+        "FoundEntry",
+        "StorageEntry",
+        "StoredRevision",
+        "StoragePage",
+        "EntryList",
+    ),
     "members of requests": partial(
         members_table, "Request", "ContextInfo", "HttpInfo", "HeaderInfo", "UserInfo"
     ),

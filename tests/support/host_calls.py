@@ -12,7 +12,7 @@ import msgpack
 from pydantic import SecretStr
 
 from alga_runner import Observation, Runner, Settings
-from alga_runner.alga import DIALECTS, HttpAlgaServer
+from alga_runner.alga import DIALECTS, AlgaServer, HttpAlgaServer
 from alga_runner.bundles import MemoryBundles
 from alga_runner.egress import Egress
 from tests.support.bundles import make_bundle
@@ -60,16 +60,31 @@ ANSWERS_TEXT = """(i32.store16 (i32.const 0) (i32.const 200)) (i32.store (i32.co
 """The end of a component's handler that answers with the text whose place and length are at ``$text``."""
 
 
+ANSWERS_CASE = """(i32.store16 (i32.const 0) (i32.add (i32.const 200)
+    (i32.add (i32.mul (i32.const 10) (i32.load8_u (i32.const 512))) (i32.load8_u (i32.const {case})))))
+  (i32.const 0)"""
+"""The end of a handler that answers 200 for a good result at 512, and 210 and the number of the case for an error."""
+
+
 class Answering:
-    """The Alga server's side of the wire: it answers what the test puts into ``answers``, the last one for ever."""
+    """The Alga server's side of the wire: it answers what the test puts into ``answers``, the last one for ever.
+
+    Each is a status and a document: JSON, a page in bytes, or a function that makes one of the request's document.
+    """
 
     def __init__(self) -> None:
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Forget what was answered and asked."""
         self.answers: list[tuple[int, object]] = [(200, {})]
         self.requests: list[httpx.Request] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         status, document = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if callable(document):
+            document = document(json.loads(request.content))
         if isinstance(document, bytes):
             return httpx.Response(status, content=document, headers={"content-type": "text/html"})
         return httpx.Response(status, json=document)
@@ -89,10 +104,15 @@ class Answering:
 class Calling:
     """Runs guests on ``runner``, against ``server``."""
 
-    def __init__(self, runner: Runner, bundles: MemoryBundles, server: Answering) -> None:
-        self.runner = runner
+    def __init__(self, runner: Runner, bundles: MemoryBundles, server: Answering, alga: AlgaServer) -> None:
+        self.runner, self.alga = runner, alga
         self._bundles = bundles
         self.server = server
+
+    def start_again(self) -> None:
+        """Forget what was answered and asked."""
+        self.server.start_again()
+        self.alga.token_refused = False
 
     async def observe(
         self, guest: str | bytes, *, grants: tuple[str, ...], install: str | None = INSTALL, **members: Any
@@ -132,4 +152,4 @@ async def calling(dialect: str = "alga", *, egress: Egress | None = None) -> Asy
         queue_timeout_ms=300_000,
     )
     async with Runner(settings, bundles=bundles, alga=alga, egress=egress) as runner:
-        yield Calling(runner, bundles, server)
+        yield Calling(runner, bundles, server, alga)

@@ -66,6 +66,7 @@ def _good_calls() -> Iterator[Vector]:
     )
     yield _call("scheduler.get", "get", {"scheduleId": SCHEDULE_ID}, "one schedule")
     yield _call("scheduler.delete", "delete", {"scheduleId": SCHEDULE_ID}, "one schedule")
+    yield from _good_storage_calls()
     create = "scheduler.create"
     yield _call(create, "create with everything", CREATE, "every member")
     key = {"endpoint": "/sync", "cron": "0 * * * *", "idempotencyKey": "import-7"}
@@ -132,6 +133,18 @@ def _good_calls() -> Iterator[Vector]:
         "an optional member that is nil reads as absent, but for name, payload and window",
         operation=update,
     )
+
+
+def _good_storage_calls() -> Iterator[Vector]:
+    at = {"namespace": "settings", "key": "theme"}
+    yield _call("storage.get", "storage get", at, "one value")
+    yield _call("storage.delete", "storage delete", at, "one value")
+    yield _call("storage.put", "storage put", {**at, "value": b"\x00dark\xff"}, "values are bytes")
+    replacing = {**at, "value": b"", "revision": 3}
+    yield _call("storage.put", "storage put in place of a revision", replacing, "it must be the stored one")
+    yield _call("storage.list", "storage list", {"namespace": "settings"}, "the first page")
+    page = {"namespace": "settings", "cursor": "theme", "limit": 100}
+    yield _call("storage.list", "storage list from a cursor", page, "the next page")
 
 
 def _with(key: bytes, value: bytes) -> bytes:
@@ -288,6 +301,23 @@ def _calls_of_wrong_shape() -> Iterator[Vector]:
             "types are strict",
             rule="shape",
             operation="scheduler.create",
+            field=member,
+        )
+    for member, wrong, what in (
+        ("key", b"theme", "bytes"),
+        ("key", "", "no character"),
+        ("namespace", "n" * 129, "129 characters"),
+        ("value", "dark", "a string"),
+        ("value", None, "nil"),
+        ("revision", -1, "a negative number"),
+        ("revision", "3", "a string"),
+    ):
+        yield refused(
+            f"storage put with {what} as {member}",
+            write({"namespace": "settings", "key": "theme", "value": b"dark", member: wrong}),
+            "types and limits are strict",
+            rule="shape",
+            operation="storage.put",
             field=member,
         )
     yield refused(

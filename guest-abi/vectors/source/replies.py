@@ -61,6 +61,8 @@ USER = {
     "additionalFields": {"locale": "en", "timezone": "Europe/London"},
 }
 
+ENTRY = {"namespace": "settings", "key": "theme", "value": b"\x00dark\xff", "revision": 3}
+
 
 def vectors() -> Iterator[Vector]:
     """Replies of the host, as a guest must read them."""
@@ -83,6 +85,9 @@ def vectors() -> Iterator[Vector]:
         ("created", {"scheduleId": SCHEDULE_ID}, "what create answers"),
         ("an answer of another server", FETCHED, "what http fetch answers"),
         ("a user", {"user": USER}, "what user get answers"),
+        ("a stored value", {"entry": ENTRY}, "what storage get answers"),
+        ("a page of stored values", {"entries": [ENTRY], "nextCursor": "theme"}, "what storage list answers"),
+        ("a revision", {"revision": 4}, "what storage put answers"),
         ("bytes", {"value": b"\x00\x01"}, "a member may be bytes"),
     ):
         yield valid(f"ok: {name}", write({"ok": value}), {"ok": value}, meaning)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from . import answers
 from .dialects import DIALECTS
 from .http import HttpAlgaServer, connect
 from .port import AlgaServer, Identity, NoAlgaServer
 
-__all__ = ["DIALECTS", "AlgaServer", "HttpAlgaServer", "Identity", "NoAlgaServer", "connect"]
+__all__ = ["DIALECTS", "AlgaServer", "HttpAlgaServer", "Identity", "NoAlgaServer", "answers", "connect"]

@@ -14,6 +14,7 @@ from alga_common.text import cut, escape_controls
 
 from ..errors import HostCallCode, HostCallError, ServerFault
 from ..models import MAX_DEPTH, EndpointInfo, ScheduleInfo, readable
+from .calls import SCHEDULER, STORAGE, ServerCall
 
 MAX_MESSAGE_CHARACTERS = 1_000
 MAX_FIELD_ERRORS = 32
@@ -32,28 +33,20 @@ _SCHEDULES = TypeAdapter(list[ScheduleInfo])
 _SCHEDULE = TypeAdapter(ScheduleInfo | None)
 _ENDPOINTS = TypeAdapter(list[EndpointInfo])
 
-_MEMBERS = {
-    "list": "schedules",
-    "get": "schedule",
-    "create": "success",
-    "update": "success",
-    "delete": "success",
-    "getEndpoints": "endpoints",
-}
-"""The member that makes a good answer one to its operation (alga-contract 4)."""
-
 _BY_CODE = {
     "VALIDATION_FAILED": HostCallCode.VALIDATION_FAILED,
     "INVALID_INPUT": HostCallCode.VALIDATION_FAILED,
     "QUOTA_EXCEEDED": HostCallCode.QUOTA_EXCEEDED,
-    "LIMIT_EXCEEDED": HostCallCode.QUOTA_EXCEEDED,
+    "LIMIT_EXCEEDED": HostCallCode.TOO_LARGE,
     "NOT_FOUND": HostCallCode.NOT_FOUND,
     "RATE_LIMITED": HostCallCode.RATE_LIMITED,
     "EXECUTION_TOKEN_INVALID": HostCallCode.DENIED,
     "CAPABILITY_DENIED": HostCallCode.DENIED,
     "FORBIDDEN": HostCallCode.DENIED,
     "NOT_ALLOWED": HostCallCode.DENIED,
+    "NAMESPACE_DENIED": HostCallCode.DENIED,
     "CONFLICT": HostCallCode.CONFLICT,
+    "REVISION_MISMATCH": HostCallCode.CONFLICT,
     "BODY_TOO_LARGE": HostCallCode.TOO_LARGE,
     "PAYLOAD_TOO_LARGE": HostCallCode.TOO_LARGE,
     "TIMEOUT": HostCallCode.TIMEOUT,
@@ -65,6 +58,9 @@ _BY_CODE = {
 
 _BY_STATUS = {
     400: HostCallCode.VALIDATION_FAILED,
+    401: HostCallCode.DENIED,
+    403: HostCallCode.DENIED,
+    404: HostCallCode.NOT_FOUND,
     409: HostCallCode.CONFLICT,
     413: HostCallCode.TOO_LARGE,
     422: HostCallCode.VALIDATION_FAILED,
@@ -73,7 +69,10 @@ _BY_STATUS = {
     503: HostCallCode.UNAVAILABLE,
     504: HostCallCode.TIMEOUT,
 }
-"""Refusals of the API without a code that is known. 403 and 404 are not among them: those any route and proxy gives."""
+"""Refusals of the API without a code that is known."""
+
+_BY_ANY_ROUTE = frozenset({403, 404})
+"""Statuses that any route and proxy gives: they are the API's only with a code that is known, or ``success: false``."""
 
 _BY_ANY_SENDER = {
     413: HostCallCode.TOO_LARGE,
@@ -89,31 +88,43 @@ _BY_MESSAGE = {
 """Refusals that Alga's server sends as 400 without a code (alga-contract 5.2 and 5.4), by how they begin."""
 
 
-def document(answer: Answer, operation: str, secrets: Collection[str] = ()) -> Mapping[str, object]:
-    """The JSON object of a good answer to ``operation``. Raises the refusal in a bad one.
+def document(answer: Answer, call: ServerCall, secrets: Collection[str] = ()) -> Mapping[str, object]:
+    """The JSON object of a good answer to ``call``. Raises the refusal in a bad one.
 
-    An answer that is not the API's is ``unavailable``, with what came back for the operator, without ``secrets``.
+    An answer that is not the API's is ``unavailable``, with what came back for the operator, without ``secrets``. Where
+    there is no route for a group besides the scheduler's, which every Alga server has, the operation is
+    ``unsupported``.
     """
     try:
         content = from_json(answer.body, allow_inf_nan=False)
     except ValueError:
         content = _with_replacements(answer.body)
     members = content if isinstance(content, dict) else {}
-    if 200 <= answer.status < 300 and members.get("success") is not False and _MEMBERS[operation] in members:
+    if 200 <= answer.status < 300 and members.get("success") is not False and call.member in members:
         return members
-    if _refuses_the_token(answer, members):
+    if call.group == STORAGE and members.get("success") is False and not {"error", "code"} & members.keys():
+        # Nothing was deleted: no conflict, as Alga's runner has it (alga-contract 7, fault 25).
+        raise HostCallError(HostCallCode.NOT_FOUND, "There was no such key.")
+    if _refuses_the_token(answer, members, call):
         raise HostCallError(
             HostCallCode.UNAVAILABLE,
             "The Alga server does not accept this runner's calls; its operator's log has the reason.",
             fault=ServerFault.UNAUTHORIZED,
             detail=_what_came_back(answer, content, secrets),
         )
-    raise _refusal(answer, members) or HostCallError(
+    if refusal := _refusal(answer, members):
+        raise refusal
+    came_back = _what_came_back(answer, content, secrets)
+    if answer.status == 404 and call.group != SCHEDULER:
+        raise HostCallError(
+            HostCallCode.UNSUPPORTED, f"The Alga server has no route for {call.group}.", detail=came_back
+        )
+    raise HostCallError(
         _BY_ANY_SENDER.get(answer.status, HostCallCode.UNAVAILABLE),
         f"HTTP {answer.status} is not an answer of the Alga server's API; the operator's log has what came back.",
         retry_after_ms=_retry_after_ms(answer),
         fault=ServerFault.UNUSABLE_ANSWER,
-        detail=_what_came_back(answer, content, secrets),
+        detail=came_back,
     )
 
 
@@ -121,14 +132,24 @@ class Replaced(dict[str, object]):
     """A document in which parts that could not be read were replaced."""
 
 
+def parsed(adapter: TypeAdapter[ValueT], document: Mapping[str, object], member: str | None = None) -> ValueT:
+    """What ``adapter`` reads of an answer, or of one member of it; an item that cannot be read fails them all."""
+    try:
+        return adapter.validate_python(document if member is None else document[member])
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in (member, *fault["loc"]) if part is not None)
+        raise unusable(f"has a wrong shape at {place[:MAX_FIELD_NAME_CHARACTERS]}") from None
+
+
 def schedules(document: Mapping[str, object]) -> list[ScheduleInfo]:
     """The answer of ``list``; one schedule that cannot be read fails them all."""
-    return _parse(_SCHEDULES, document, "schedules")
+    return parsed(_SCHEDULES, document, "schedules")
 
 
 def schedule(document: Mapping[str, object]) -> ScheduleInfo | None:
     """The answer of ``get``."""
-    return _parse(_SCHEDULE, document, "schedule")
+    return parsed(_SCHEDULE, document, "schedule")
 
 
 def stored(document: Mapping[str, object], names: Collection[str]) -> dict[str, object] | None:
@@ -150,7 +171,7 @@ def stored(document: Mapping[str, object], names: Collection[str]) -> dict[str, 
 
 def endpoints(document: Mapping[str, object]) -> list[EndpointInfo]:
     """The answer of ``getEndpoints``; one endpoint that cannot be read fails them all."""
-    return _parse(_ENDPOINTS, document, "endpoints")
+    return parsed(_ENDPOINTS, document, "endpoints")
 
 
 def created_id(document: Mapping[str, object]) -> str:
@@ -190,9 +211,14 @@ def unusable(how: str, code: HostCallCode = HostCallCode.INTERNAL) -> HostCallEr
     return HostCallError(code, message, fault=ServerFault.UNUSABLE_ANSWER, detail=message)
 
 
-def _refuses_the_token(answer: Answer, members: Mapping[str, object]) -> bool:
-    """Whether the runner's own token is refused: not the execution's, and not a capability."""
-    code = members.get("code")
+def _refuses_the_token(answer: Answer, members: Mapping[str, object], call: ServerCall) -> bool:
+    """Whether the runner's own token is refused: not the execution's, and not a capability.
+
+    The storage route answers 401 for an install that is disabled, too (alga-contract 4).
+    """
+    code, error = members.get("code"), members.get("error")
+    if call.group == STORAGE and isinstance(error, str) and "token" not in error.lower():
+        return False
     return (answer.status == 401 and code != "EXECUTION_TOKEN_INVALID") or (
         answer.status == 403 and code == "UNAUTHORIZED"
     )
@@ -214,7 +240,7 @@ def _refusal(answer: Answer, members: Mapping[str, object]) -> HostCallError | N
         and (failed or isinstance(code, str) or {"details", "fieldErrors"} & members.keys())
     ):
         host_code = next((known for text, known in _BY_MESSAGE.items() if message.startswith(text)), None)
-        if host_code is None and status not in {403, 404}:
+        if host_code is None and (failed or status not in _BY_ANY_ROUTE):
             host_code = _BY_STATUS.get(status, HostCallCode.INTERNAL)
     if host_code is None or status < 400:
         return None
@@ -254,15 +280,6 @@ def _what_came_back(answer: Answer, content: object, secrets: Collection[str]) -
         text = content["error"] if content else answer.body[:MAX_LOOKED_AT].decode(errors="replace")
         facts.append(repr(shown(" ".join(text.split()))) if text else "no body")
     return escape_controls(", ".join(facts))
-
-
-def _parse(adapter: TypeAdapter[ValueT], document: Mapping[str, object], member: str) -> ValueT:
-    try:
-        return adapter.validate_python(document[member])
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in (member, *fault["loc"]))
-        raise unusable(f"has a wrong shape at {place[:MAX_FIELD_NAME_CHARACTERS]}") from None
 
 
 def _field_errors(members: Mapping[str, object]) -> dict[str, str]:

@@ -27,6 +27,7 @@ from alga_common.readiness import NOT_CHECKED, REFUSED, TIME_LIMIT_S, Finding
 from ..errors import HostCallCode, HostCallError, ServerFault, SettingsError
 from ..settings import Settings
 from . import answers
+from .calls import CALLS, ServerCall
 from .dialects import DIALECTS, AlgaDialect, Dialect
 from .port import IDEMPOTENCY_KEY, SERVER_CHECK, AlgaServer, Identity, NoAlgaServer
 
@@ -36,7 +37,6 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 MAX_CONNECTIONS = 200
 MAX_CONNECTIONS_PER_TENANT = 50
 
-_READS = frozenset({"list", "get", "getEndpoints"})
 _LOST = (httpx.ReadError, httpx.WriteError)
 """The connection ended before any byte of an answer."""
 _KEPT_URLS = 1024
@@ -146,8 +146,9 @@ class HttpAlgaServer(AlgaServer):
         self, operation: str, members: Mapping[str, object], identity: Identity, deadline: float
     ) -> Mapping[str, object]:
         """The JSON object of the server's good answer; every other outcome raises ``HostCallError``."""
-        url = self._url(operation, identity.require_install())
-        content = _json_bytes(self._dialect.document(operation, members))
+        call = CALLS[operation]
+        url = self._url(call, identity.require_install())
+        content = _json_bytes(self._dialect.document(call, members))
         headers = [*self._headers, *_identity_headers(identity)]
         if self._closed:
             raise HostCallError(HostCallCode.UNAVAILABLE, "The connection to the Alga server is closed.")
@@ -155,10 +156,10 @@ class HttpAlgaServer(AlgaServer):
         if timeout_s > 0:
             with anyio.move_on_after(timeout_s):
                 try:
-                    answer = await self._send(url, headers, content, identity, operation in _READS)
+                    answer = await self._send(url, headers, content, identity, is_read=call.is_read)
                 except httpx.HTTPError as error:
                     raise _failure(error) from None
-                return self._document(answer, operation, identity)
+                return self._document(answer, call, identity)
         raise HostCallError(
             HostCallCode.TIMEOUT, f"The Alga server did not answer {operation} in the available time."
         )
@@ -211,7 +212,7 @@ class HttpAlgaServer(AlgaServer):
         await self._transport.aclose()
 
     async def _send(
-        self, url: httpx.URL, headers: list[Header], content: bytes, identity: Identity, is_read: bool
+        self, url: httpx.URL, headers: list[Header], content: bytes, identity: Identity, *, is_read: bool
     ) -> Answer:
         async def send() -> Answer:
             return await post(
@@ -230,11 +231,11 @@ class HttpAlgaServer(AlgaServer):
                 raise
         return await send()
 
-    def _document(self, answer: Answer, operation: str, identity: Identity) -> Mapping[str, object]:
+    def _document(self, answer: Answer, call: ServerCall, identity: Identity) -> Mapping[str, object]:
         """The good answer's document; and whether the API accepted the token, where the API answered."""
         secrets = (self._token.get_secret_value(), identity.execution_token or "")
         try:
-            content = answers.document(answer, operation, secrets)
+            content = answers.document(answer, call, secrets)
         except HostCallError as error:
             if error.fault is not ServerFault.UNUSABLE_ANSWER:
                 self.token_refused = error.fault is ServerFault.UNAUTHORIZED
@@ -242,8 +243,8 @@ class HttpAlgaServer(AlgaServer):
         self.token_refused = False
         return content
 
-    def _parsed_url(self, operation: str, install_id: str) -> httpx.URL:
-        return httpx.URL(self._base_url + self._dialect.path(operation, install_id))
+    def _parsed_url(self, call: ServerCall, install_id: str) -> httpx.URL:
+        return httpx.URL(self._base_url + self._dialect.path(call, install_id))
 
 
 def _refuses_token(answer: Answer) -> bool:

@@ -1,4 +1,4 @@
-"""The Alga server as the runner sees it: one method per operation, all through ``AlgaServer.ask``."""
+"""The Alga server as the runner sees it: all is asked through ``AlgaServer.ask``; schedules have their own methods."""
 
 from __future__ import annotations
 
@@ -74,17 +74,22 @@ class AlgaServer(ABC):
     async def ask(
         self, operation: str, members: Mapping[str, object], identity: Identity, deadline: float
     ) -> Mapping[str, object]:
-        """The JSON object of the server's good answer to ``operation`` with ``members``, in the contract's names."""
+        """The JSON object of the server's good answer to ``operation`` with ``members``, in the contract's names.
+
+        ``operation`` is a name of ``CALLS``.
+        """
 
     async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
         """The install's schedules, oldest first."""
-        return answers.schedules(await self.ask("list", {}, identity, deadline))
+        return answers.schedules(await self.ask("scheduler.list", {}, identity, deadline))
 
     async def get_schedule(
         self, identity: Identity, schedule_id: str, deadline: float
     ) -> ScheduleInfo | None:
         """One schedule; ``None`` when this install has none with that id."""
-        return answers.schedule(await self.ask("get", {"scheduleId": schedule_id}, identity, deadline))
+        return answers.schedule(
+            await self.ask("scheduler.get", {"scheduleId": schedule_id}, identity, deadline)
+        )
 
     async def create_schedule(
         self,
@@ -103,7 +108,7 @@ class AlgaServer(ABC):
         own = members.get(IDEMPOTENCY_KEY)
         if (key := f"{_OF_GUEST}{own}" if own else idempotency_key) is not None:
             members[IDEMPOTENCY_KEY] = key
-        return answers.created_id(await self.ask("create", members, identity, deadline))
+        return answers.created_id(await self.ask("scheduler.create", members, identity, deadline))
 
     async def update_schedule(
         self, identity: Identity, changes: UpdateScheduleInput, deadline: float
@@ -118,13 +123,13 @@ class AlgaServer(ABC):
         if absent := self.cleared_when_absent - members.keys():
             members |= await self._stored(identity, changes.schedule_id, absent, deadline)
         members["scheduleId"] = changes.schedule_id
-        answers.done(await self.ask("update", members, identity, deadline))
+        answers.done(await self.ask("scheduler.update", members, identity, deadline))
 
     async def _stored(
         self, identity: Identity, schedule_id: str, names: Collection[str], deadline: float
     ) -> dict[str, object]:
         """The stored values of the members ``names``."""
-        answer = await self.ask("get", {"scheduleId": schedule_id}, identity, deadline)
+        answer = await self.ask("scheduler.get", {"scheduleId": schedule_id}, identity, deadline)
         stored = answers.stored(answer, names)
         if stored is None:
             raise HostCallError(HostCallCode.NOT_FOUND, "Schedule not found")
@@ -132,11 +137,11 @@ class AlgaServer(ABC):
 
     async def delete_schedule(self, identity: Identity, schedule_id: str, deadline: float) -> None:
         """Delete one schedule; an unknown id is ``not-found``."""
-        answers.done(await self.ask("delete", {"scheduleId": schedule_id}, identity, deadline))
+        answers.done(await self.ask("scheduler.delete", {"scheduleId": schedule_id}, identity, deadline))
 
     async def get_endpoints(self, identity: Identity, deadline: float) -> list[EndpointInfo]:
         """The endpoints of the installed version, ordered by path."""
-        return answers.endpoints(await self.ask("getEndpoints", {}, identity, deadline))
+        return answers.endpoints(await self.ask("scheduler.getEndpoints", {}, identity, deadline))
 
     async def check_token(self, deadline: float) -> None:
         """Have the server check the runner's token, by a call for an install that does not exist.
@@ -144,7 +149,7 @@ class AlgaServer(ABC):
         Raises ``HostCallError`` unless the server's API answered and accepts the token.
         """
         try:
-            await self.ask("list", {}, _NO_INSTALL, deadline)
+            await self.ask("scheduler.list", {}, _NO_INSTALL, deadline)
         except HostCallError as error:
             # The API judges the token first (alga-contract 5.1), so these come from behind that check.
             if error.fault or error.host_code not in {HostCallCode.NOT_FOUND, HostCallCode.DENIED}:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import HostCallCode
 from ..models import KNOWN_CAPABILITIES
-from . import context, http, log, scheduler, user
+from . import context, http, log, scheduler, storage, user
 from .gate import Codec, Gate
 from .operation import Execution, HostCallRecord, LogLimits, LogLine, Operation
 
@@ -43,7 +43,12 @@ def build_table(*groups: Iterable[Operation[Any, Any]]) -> Mapping[str, Operatio
 
 
 OPERATIONS = build_table(
-    context.OPERATIONS, http.OPERATIONS, log.OPERATIONS, scheduler.OPERATIONS, user.OPERATIONS
+    context.OPERATIONS,
+    http.OPERATIONS,
+    log.OPERATIONS,
+    scheduler.OPERATIONS,
+    storage.OPERATIONS,
+    user.OPERATIONS,
 )
 """Every operation, by name. Imports, gate, documents and tests derive from it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -135,6 +135,15 @@ class Execution:
         if not request_id:
             return None
         return f"{request_id}:{len(self.host_calls) + 1}"
+
+    async def ask(self, operation: str, members: Mapping[str, object]) -> Mapping[str, object]:
+        """The Alga server's good answer to ``operation``, a name of its own (``alga/calls.py``), for the install.
+
+        Raises ``HostCallError``: every other answer, and an execution without an install.
+        """
+        identity = self.identity
+        identity.require_install()
+        return await self.alga.ask(operation, members, identity, self.deadline)
 
     def write_log(self, level: str, message: str, *, truncated: bool = False) -> None:
         """Append one line of the guest, cut between characters at ``line_bytes``.

@@ -47,7 +47,7 @@ from ..errors import (
 from ..models import ExecuteRequest, ExecuteResponse
 from . import wasi_p2
 from .component_session import ComponentSession
-from .component_values import Shape, json_members, only_member, outcomes, shaper, to_input
+from .component_values import Shape, holds_bytes, json_members, outcomes, shaper, to_input
 from .component_world import BINDINGS, PACKAGE, Binding
 from .http import plain_request, request_body, response_of
 from .log import GuestLog
@@ -70,6 +70,12 @@ _JSON_MEMBERS = {
 """The members of each operation's input and output that hold any JSON value."""
 
 
+_HOLDING_BYTES = frozenset(
+    binding.operation.name for binding in BINDINGS.values() if holds_bytes(binding.operation.output)
+)
+"""Operations whose output may be large for a component, which takes bytes one by one."""
+
+
 class ComponentCodec:
     """How one function of a component writes host calls; made for the types that the component has."""
 
@@ -79,9 +85,9 @@ class ComponentCodec:
         self._type = imported.type
         self._body_bytes = min(limits.component_body_bytes, limits.body_bytes)
         self._input_texts, output_texts = _JSON_MEMBERS[binding.operation.name]
-        self._outcome = outcomes(imported.type.result, output_texts, only_member(binding.operation.output))
+        self._outcome = outcomes(imported.type.result, output_texts, binding.member)
 
-    def decode(self, request: tuple[ComponentSession, tuple[Any, ...]], /) -> object:
+    def decode(self, request: tuple[ComponentSession, tuple[Any, ...]], /) -> dict[str, object]:
         """The arguments as the operation's input. Raises ``HostCallError``."""
         session, arguments = request
         operation = self._binding.operation
@@ -101,15 +107,39 @@ class ComponentCodec:
 
         Those of a body take 48 times as much memory as they cross the border.
         """
-        ok = reply.get("ok")
-        for value in ok.values() if isinstance(ok, dict) else ():
-            if isinstance(value, bytes) and len(value) > self._body_bytes:
-                raise HostCallError(
-                    HostCallCode.TOO_LARGE,
-                    f"The answer of {self._binding.operation.name} has {len(value)} bytes; a component is given "
-                    f"{self._body_bytes} at most (max_component_body_bytes).",
-                )
+        operation = self._binding.operation
+        if operation.name in _HOLDING_BYTES and (size := _bytes_in(reply.get("ok"))) > self._body_bytes:
+            raise HostCallError(
+                HostCallCode.TOO_LARGE,
+                f"The answer of {operation.name} has {size} bytes; a component is given "
+                f"{self._body_bytes} at most (max_component_body_bytes).",
+            )
         return self._outcome(reply)
+
+
+class _EchoingCodec:
+    """The codec of one call whose result repeats its arguments."""
+
+    def __init__(self, codec: ComponentCodec) -> None:
+        self._codec = codec
+        self._input: Mapping[str, object] = {}
+
+    def decode(self, request: tuple[ComponentSession, tuple[Any, ...]], /) -> object:
+        self._input = self._codec.decode(request)
+        return self._input
+
+    def encode(self, reply: Mapping[str, Any], /) -> Any:
+        ok = reply.get("ok")
+        return self._codec.encode(reply if ok is None else {"ok": {**self._input, **ok}})
+
+
+def _bytes_in(value: Any) -> int:
+    """How many bytes, apart from text, a value has in it."""
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(map(_bytes_in, value.values()))
+    return sum(map(_bytes_in, value)) if isinstance(value, list | tuple) else 0
 
 
 def _world_offer(gate: Gate, imported: ComponentImport, limits: SessionLimits) -> Offer | None:
@@ -120,7 +150,11 @@ def _world_offer(gate: Gate, imported: ComponentImport, limits: SessionLimits) -
 
     async def answer(session: ComponentSession, *arguments: Any) -> Any:
         session.count_call()
-        return await gate.call(session.execution, operation, (session, arguments), codec)
+        of_call = _EchoingCodec(codec) if binding.echoes_input else codec
+        result = await gate.call(session.execution, operation, (session, arguments), of_call)
+        if operation.name in _HOLDING_BYTES and _bytes_in(result) >= LARGE_BODY_BYTES:
+            session.guest.large = True
+        return result
 
     return Offer(answer)
 

@@ -22,10 +22,10 @@ from ..models.json_value import JsonValue, ReadableJson
 _NEAREST = {
     "denied": ("denied", "not-allowed"),
     "not-found": ("not-found", "missing", "route-not-found"),
-    "validation-failed": ("validation-failed", "invalid-input", "bad-request", "invalid-url"),
-    "too-large": ("validation-failed", "invalid-input", "bad-request"),
-    "quota-exceeded": ("quota-exceeded",),
-    "rate-limited": ("quota-exceeded",),
+    "validation-failed": ("validation-failed", "invalid-input", "bad-request", "invalid-url", "denied"),
+    "too-large": ("validation-failed", "invalid-input", "bad-request", "denied"),
+    "quota-exceeded": ("quota-exceeded", "denied"),
+    "rate-limited": ("quota-exceeded", "denied"),
     "conflict": ("conflict",),
     "timeout": ("transport",),
     "unavailable": ("transport", "not-available"),
@@ -48,6 +48,13 @@ def json_members(of: Any) -> frozenset[str]:
         own = {fields.alias or name for name, fields in of.model_fields.items() if _holds_json(fields)}
         return frozenset(own.union(*(json_members(fields.annotation) for fields in of.model_fields.values())))
     return frozenset(member for inner in get_args(of) for member in json_members(inner))
+
+
+def holds_bytes(of: Any) -> bool:
+    """Whether a member, of any model in the type ``of``, is bytes."""
+    if isinstance(of, type) and issubclass(of, BaseModel):
+        return any(holds_bytes(fields.annotation) for fields in of.model_fields.values())
+    return of is bytes or any(map(holds_bytes, get_args(of)))
 
 
 _JSON_MARKS = (*get_args(JsonValue)[1:], *get_args(ReadableJson)[1:])

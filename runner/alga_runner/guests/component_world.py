@@ -14,6 +14,7 @@ from typing import Any
 from ..capabilities import OPERATIONS, Execution, Operation
 from ..capabilities.operation import NoInput, NoOutput
 from ..errors import HostCallCode, HostCallError
+from .component_values import only_member
 
 PACKAGE = "alga:extension"
 
@@ -23,7 +24,8 @@ class Binding:
     """One function of the world and the operation that answers it.
 
     ``fixed`` is added to the operation's input. ``cleared_by_empty`` are the members, camelCase, whose empty text means
-    that they are cleared.
+    that they are cleared. ``member`` is what the function answers of the operation's output, if not the whole of it,
+    and ``echoes_input`` whether the members of the input are in its record, too.
     """
 
     interface: str
@@ -31,6 +33,8 @@ class Binding:
     operation: Operation[Any, Any]
     fixed: Mapping[str, object] = field(default_factory=dict)
     cleared_by_empty: frozenset[str] = frozenset()
+    member: str | None = None
+    echoes_input: bool = False
 
     @property
     def name(self) -> str:
@@ -55,6 +59,7 @@ async def _not_available(_execution: Execution, _: NoInput) -> NoOutput:
 
 def _bindings() -> Iterator[Binding]:
     def row(interface: str, function: str, operation: str, **options: Any) -> Binding:
+        options.setdefault("member", only_member(OPERATIONS[operation].output))
         return Binding(interface, function, OPERATIONS[operation], **options)
 
     yield row("context", "get-context", "context.get")
@@ -63,6 +68,10 @@ def _bindings() -> Iterator[Binding]:
     yield row("http", "fetch", "http.fetch")
     yield row("user", "get-user", "user.get")
     yield row("user-v2", "get-user", "user.get")
+    yield row("storage", "get", "storage.get")
+    yield row("storage", "put", "storage.put", member=None, echoes_input=True)
+    yield row("storage", "delete", "storage.delete")
+    yield row("storage", "list-entries", "storage.list", member="entries")
     yield row("scheduler", "list-schedules", "scheduler.list")
     yield row("scheduler", "get-schedule", "scheduler.get")
     yield row("scheduler", "create-schedule", "scheduler.create")

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
 
+from ..alga.calls import CALLS
 from ..errors import HostCallCode, HostCallError
 
-SERVER_OPERATIONS = tuple(
-    f"scheduler.{function}" for function in ("list", "get", "create", "update", "delete", "get-endpoints")
-)
-"""Operations that an Alga server answers; each has a route of its own, whose last segment is its function."""
+
+def _named(server_operation: str) -> str:
+    """``get-endpoints`` of ``getEndpoints``."""
+    return re.sub(r"[A-Z]", lambda letter: f"-{letter[0].lower()}", server_operation)
+
+
+SERVER_OPERATIONS = tuple(_named(name) for name in CALLS)
+"""Operations that an Alga server answers."""
+
+_GROUP_ROUTE = re.compile(r".*/ext-([a-z-]+)/install/")
+
+
+async def _operation_of(request: httpx.Request) -> str:
+    """The scheduler's operations have a route each; those of another group are named in the document."""
+    of_group = _GROUP_ROUTE.match(request.url.path)
+    if of_group is None:
+        return f"scheduler.{request.url.path.rpartition('/')[2]}"
+    return f"{of_group[1]}.{_named(json.loads(await request.aread())['operation'])}"
 
 
 @dataclass
@@ -92,7 +109,7 @@ class ScriptedServer(httpx.AsyncBaseTransport):
         """The server's answer, or the next failure of the operation. Raises ``HostCallError``."""
         if self._down:
             raise httpx.ConnectError("down")
-        operation = f"scheduler.{request.url.path.rpartition('/')[2]}"
+        operation = await _operation_of(request)
         failure = next(
             (failure for failure in self._failures if failure.operation == operation and failure.left != 0),
             None,

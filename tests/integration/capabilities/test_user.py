@@ -9,7 +9,7 @@ import pytest
 
 from alga_runner.models import ExecuteRequest
 from tests.support.component_world import world_component
-from tests.support.host_calls import ANSWERS_TEXT, Calling
+from tests.support.host_calls import ANSWERS_CASE, ANSWERS_TEXT, Calling
 
 pytestmark = pytest.mark.anyio
 
@@ -110,14 +110,9 @@ async def test_a_component_sees_the_first_of_the_further_fields_by_name(place: C
 
 @pytest.mark.parametrize("interface", ["user", "user-v2"])
 async def test_a_component_gets_not_available_where_nobody_asks(place: Calling, interface: str) -> None:
-    case_of_the_error = f"""(call ${interface}.get-user (i32.const 512))
-      (i32.store16 (i32.const 0) (i32.add (i32.const 200)
-        (i32.add (i32.mul (i32.const 10) (i32.load8_u (i32.const 512))) (i32.load8_u (i32.const 516)))))
-      (i32.const 0)"""
+    handler = f"(call ${interface}.get-user (i32.const 512)) {ANSWERS_CASE.format(case=516)}"
 
-    observation = await place.observe(
-        world_component(case_of_the_error, [f"{interface} get-user"]), grants=()
-    )
+    observation = await place.observe(world_component(handler, [f"{interface} get-user"]), grants=())
 
     assert observation.response is not None, observation.error
     assert observation.response.status == 210  # an error, of the first case: not-available

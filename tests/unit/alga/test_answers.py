@@ -14,6 +14,7 @@ from pydantic_core import from_json
 
 from alga_common.http.exchange import Answer
 from alga_runner.alga import answers
+from alga_runner.alga.calls import CALLS
 from alga_runner.errors import HostCallError
 from alga_runner.guests import messages
 from alga_runner.models import MAX_DEPTH, json_fault, readable
@@ -29,7 +30,7 @@ SCHEDULE = {
 
 
 def read(body: str) -> Any:
-    return answers.document(Answer(200, httpx.Headers(), body.encode()), "list")
+    return answers.document(Answer(200, httpx.Headers(), body.encode()), CALLS["scheduler.list"])
 
 
 def listed(payload: str, **members: str) -> Any:
@@ -73,7 +74,7 @@ def test_half_of_a_surrogate_pair_in_a_name_is_replaced_too() -> None:
 def test_half_of_a_surrogate_pair_in_a_refusal_is_replaced_too() -> None:
     body = rb'{"error":"No \ud800","code":"NOT_FOUND"}'
     with pytest.raises(HostCallError, match=r"^No \ufffd$"):
-        answers.document(Answer(404, httpx.Headers(), body), "get")
+        answers.document(Answer(404, httpx.Headers(), body), CALLS["scheduler.get"])
 
 
 @pytest.mark.parametrize("body", ["", "{", '{"schedules":NaN}', '{"a":"\\ud8"}', "[" * 100_000, '{"a":"\n"}'])
@@ -84,7 +85,9 @@ def test_text_that_is_not_json_is_no_answer(body: str) -> None:
 
 def test_bytes_that_are_not_utf_8_are_no_answer() -> None:
     with pytest.raises(HostCallError, match="is not an answer of"):
-        answers.document(Answer(200, httpx.Headers(), b'{"schedules":["\\ud800\xed\xa0\x80"]}'), "list")
+        answers.document(
+            Answer(200, httpx.Headers(), b'{"schedules":["\\ud800\xed\xa0\x80"]}'), CALLS["scheduler.list"]
+        )
 
 
 text = st.text(st.characters(exclude_categories=()), max_size=8)

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from alga_runner import capabilities
 from alga_runner.alga import DIALECTS, connect
+from alga_runner.alga.calls import CALLS
 from alga_runner.errors import HostCallError, SettingsError
 from alga_runner.models import CreateScheduleInput, ExecutionContext
 from alga_runner.settings import Settings
@@ -19,8 +20,13 @@ OPERATIONS = ["list", "get", "create", "update", "delete", "getEndpoints"]
 def test_alga_has_one_route_per_install_and_the_operation_in_the_document() -> None:
     dialect = DIALECTS["alga"]
 
-    assert dialect.path("get", "install-1") == "/api/internal/ext-scheduler/install/install-1"
-    assert dialect.document("get", {"scheduleId": "s-1"}) == {"operation": "get", "scheduleId": "s-1"}
+    assert (
+        dialect.path(CALLS["scheduler.get"], "install-1") == "/api/internal/ext-scheduler/install/install-1"
+    )
+    assert dialect.document(CALLS["scheduler.get"], {"scheduleId": "s-1"}) == {
+        "operation": "get",
+        "scheduleId": "s-1",
+    }
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -28,8 +34,20 @@ def test_prd_has_one_route_per_operation_and_no_install_in_it(operation: str) ->
     dialect = DIALECTS["prd"]
 
     segment = "get-endpoints" if operation == "getEndpoints" else operation
-    assert dialect.path(operation, "install-1") == f"/api/internal/extensions/scheduler/{segment}"
-    assert dialect.document(operation, {"scheduleId": "s-1"}) == {"scheduleId": "s-1"}
+    assert (
+        dialect.path(CALLS[f"scheduler.{operation}"], "install-1")
+        == f"/api/internal/extensions/scheduler/{segment}"
+    )
+    assert dialect.document(CALLS[f"scheduler.{operation}"], {"scheduleId": "s-1"}) == {"scheduleId": "s-1"}
+
+
+@pytest.mark.parametrize("name", ["alga", "prd"])
+@pytest.mark.parametrize("group", sorted({call.group for call in CALLS.values()} - {"scheduler"}))
+def test_other_groups_have_one_route_per_install_in_every_dialect(name: str, group: str) -> None:
+    dialect, call = DIALECTS[name], next(call for call in CALLS.values() if call.group == group)
+
+    assert dialect.path(call, "install-1") == f"/api/internal/ext-{group}/install/install-1"
+    assert dialect.document(call, {"key": "k"}) == {"operation": call.operation, "key": "k"}
 
 
 def test_every_member_that_a_guest_can_give_is_understood_or_documented_as_not() -> None:

@@ -172,7 +172,7 @@ async def test_json_of_another_service_is_unavailable(place: Place, operation: s
     place.answer = httpx.Response(200, json={"status": "ok", "version": 3})
 
     with pytest.raises(HostCallError) as caught:
-        await place.port.ask(operation, {}, IDENTITY, monotonic() + 60)
+        await place.port.ask(f"scheduler.{operation}", {}, IDENTITY, monotonic() + 60)
 
     assert caught.value.host_code is HostCallCode.UNAVAILABLE
     assert caught.value.detail == "HTTP 200, application/json, a JSON object with status, version"

@@ -29,6 +29,10 @@ def test_the_table_has_every_operation() -> None:
         "scheduler.get-endpoints",
         "scheduler.list",
         "scheduler.update",
+        "storage.delete",
+        "storage.get",
+        "storage.list",
+        "storage.put",
         "user.get",
     ]
 
@@ -64,7 +68,7 @@ def test_no_scheduler_operation_is_open_by_default() -> None:
 def test_only_operations_with_a_payload_take_large_requests() -> None:
     larger = {name for name, operation in OPERATIONS.items() if operation.payload_bytes > 0}
 
-    assert larger == {"http.fetch", "scheduler.create", "scheduler.update"}
+    assert larger == {"http.fetch", "scheduler.create", "scheduler.update", "storage.put"}
 
 
 def test_every_operation_says_what_it_does() -> None:

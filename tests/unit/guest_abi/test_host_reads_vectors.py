@@ -14,7 +14,7 @@ from alga_runner.capabilities import OPERATIONS, Execution, Gate
 from alga_runner.errors import AlgaError, BrokenFraming, HostCallError, InvalidResponse
 from alga_runner.guests import messages
 from alga_runner.guests.http import decode_response, encode_request
-from alga_runner.models import ExecuteRequest, ExecutionContext, UpdateScheduleInput
+from alga_runner.models import KNOWN_CAPABILITIES, ExecuteRequest, ExecutionContext, UpdateScheduleInput
 from alga_runner.telemetry import Telemetry
 
 Vectors = Callable[[str], list[dict[str, Any]]]
@@ -180,7 +180,7 @@ def execution() -> Execution:
         context=ExecutionContext(
             tenant_id="tenant-1", extension_id="ext-1", install_id="install-1", content_hash=""
         ),
-        granted=frozenset({"cap:scheduler.manage"}),
+        granted=frozenset(KNOWN_CAPABILITIES),
         alga=None,  # type: ignore[arg-type]
         deadline=time.monotonic() + 60,
     )
