@@ -108,6 +108,8 @@ class ComponentCodec:
         Those of a body take 48 times as much memory as they cross the border.
         """
         operation = self._binding.operation
+        if self._binding.paged and "ok" in reply:
+            reply = {"ok": self._that_fit(reply["ok"])}
         if operation.name in _HOLDING_BYTES and (size := _bytes_in(reply.get("ok"))) > self._body_bytes:
             raise HostCallError(
                 HostCallCode.TOO_LARGE,
@@ -115,6 +117,16 @@ class ComponentCodec:
                 f"{self._body_bytes} at most (max_component_body_bytes).",
             )
         return self._outcome(reply)
+
+    def _that_fit(self, page: Any) -> dict[str, object]:
+        """The first of a page's items, as many as fit and one at least: the next page begins after them."""
+        member, left = str(self._binding.member), self._body_bytes
+        items = page[member]
+        for count, item in enumerate(items):
+            left -= _bytes_in(item)
+            if left < 0 and count:
+                return {member: items[:count]}
+        return {member: items}
 
 
 class _EchoingCodec:

@@ -25,7 +25,8 @@ class Binding:
 
     ``fixed`` is added to the operation's input. ``cleared_by_empty`` are the members, camelCase, whose empty text means
     that they are cleared. ``member`` is what the function answers of the operation's output, if not the whole of it,
-    and ``echoes_input`` whether the members of the input are in its record, too.
+    and ``echoes_input`` whether the members of the input are in its record, too. A ``paged`` function may answer with
+    less of a page than the operation does.
     """
 
     interface: str
@@ -35,6 +36,7 @@ class Binding:
     cleared_by_empty: frozenset[str] = frozenset()
     member: str | None = None
     echoes_input: bool = False
+    paged: bool = False
 
     @property
     def name(self) -> str:
@@ -71,7 +73,7 @@ def _bindings() -> Iterator[Binding]:
     yield row("storage", "get", "storage.get")
     yield row("storage", "put", "storage.put", member=None, echoes_input=True)
     yield row("storage", "delete", "storage.delete")
-    yield row("storage", "list-entries", "storage.list", member="entries")
+    yield row("storage", "list-entries", "storage.list", member="entries", paged=True)
     yield row("scheduler", "list-schedules", "scheduler.list")
     yield row("scheduler", "get-schedule", "scheduler.get")
     yield row("scheduler", "create-schedule", "scheduler.create")

@@ -369,6 +369,18 @@ async def test_a_component_reads_the_value_of_an_entry(
     assert observation.response.body() == b"dark"
 
 
+async def test_a_page_too_large_for_a_component_is_cut_after_the_values_that_fit(place: Calling) -> None:
+    items = [stored("x" * 60_000, key=f"key-{number:02}") for number in range(25)]
+    place.server.answer({"items": items, "nextCursor": None})
+    count_of_the_page = """(i32.store16 (i32.const 0) (i32.add (i32.const 200) (i32.load (i32.const 520))))
+      (i32.const 0)"""
+
+    observation = await observe(place, "list-entries", LISTS + count_of_the_page)
+
+    assert observation.response is not None, observation.error
+    assert observation.response.status == 200 + 2**20 // 60_000
+
+
 async def test_a_component_s_write_names_the_revision_that_it_replaces(place: Calling) -> None:
     place.server.answer({**AT, "revision": 4})
     revision_is_4 = """(if (i64.ne (i64.load (i32.const 552)) (i64.const 4)) (then unreachable))"""
