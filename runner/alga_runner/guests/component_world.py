@@ -46,7 +46,6 @@ class Binding:
 
 _NOT_YET: dict[tuple[str, str], tuple[str, ...]] = {
     ("secrets", "cap:secrets.get"): ("get", "list-keys"),
-    ("storage", "cap:storage.kv"): ("get", "put", "delete", "list-entries"),
     ("ui-proxy", "cap:ui.proxy"): ("call-route",),
     ("invoicing", "cap:invoice.manual.create"): ("create-manual-invoice",),
     ("clients", "cap:client.read"): ("list-clients", "get-client"),
