@@ -76,7 +76,7 @@ class Answering:
         self.start_again()
 
     def start_again(self) -> None:
-        """Forget what was answered and asked."""
+        """Forget answers and requests."""
         self.answers: list[tuple[int, object]] = [(200, {})]
         self.requests: list[httpx.Request] = []
 
@@ -110,7 +110,7 @@ class Calling:
         self.server = server
 
     def start_again(self) -> None:
-        """Forget what was answered and asked."""
+        """Forget answers and requests."""
         self.server.start_again()
         self.alga.token_refused = False
 
