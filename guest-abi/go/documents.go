@@ -73,6 +73,14 @@ type EndpointInfo struct {
 	Schedulable bool `json:"schedulable"`
 }
 
+// EntryList: One page of stored values.
+type EntryList struct {
+	// In the order of their keys.
+	Entries []StorageEntry `json:"entries"`
+	// Absent at the end.
+	NextCursor string `json:"nextCursor,omitzero"`
+}
+
 // FetchInput: One request to another server.
 type FetchInput struct {
 	// Such as `GET`.
@@ -156,6 +164,40 @@ type ScheduleInfo struct {
 	LastError string `json:"lastError,omitzero"`
 	// RFC 3339 in UTC.
 	CreatedAt string `json:"createdAt,omitzero"`
+}
+
+// StorageEntry: One stored value.
+type StorageEntry struct {
+	// Groups keys; the server makes it when it is first written to.
+	Namespace string `json:"namespace"`
+	// Without `/`.
+	Key string `json:"key"`
+	// As it was stored; the JSON text of a value that another program stored as JSON.
+	Value []byte `json:"value"`
+	// Grows with each write of the value.
+	Revision int `json:"revision"`
+}
+
+// StoragePage: Which values to list.
+type StoragePage struct {
+	// As in a write.
+	Namespace string `json:"namespace"`
+	// The `nextCursor` of the page before, which is its last key.
+	Cursor string `json:"cursor,omitzero"`
+	// How many at most, 25 by default.
+	Limit *int `json:"limit,omitzero"`
+}
+
+// StorageWrite: A value to store.
+type StorageWrite struct {
+	// Up to 65,536 bytes; Alga's server takes 49,149.
+	Value []byte `json:"value"`
+	// That of the value to replace: another one is a `conflict`.
+	Revision *int `json:"revision,omitzero"`
+	// Groups keys; the server makes it when it is first written to.
+	Namespace string `json:"namespace"`
+	// Without `/`.
+	Key string `json:"key"`
 }
 
 // TenantUser: The person behind the request, and whose user it is.

@@ -9,6 +9,7 @@ type Host struct {
 	Context   ContextHost
 	HTTP      HTTPHost
 	Scheduler SchedulerHost
+	Storage   StorageHost
 	User      UserHost
 	Logging   LoggingHost
 }
@@ -81,6 +82,42 @@ func (SchedulerHost) GetEndpoints() ([]EndpointInfo, error) {
 		Endpoints []EndpointInfo `json:"endpoints"`
 	}](abi.SchedulerGetEndpoints, struct{}{})
 	return ok.Endpoints, err
+}
+
+// StorageHost: every call needs cap:storage.kv.
+type StorageHost struct{}
+
+// Get: One stored value, if there is one under that key.
+func (StorageHost) Get(namespace string, key string) (*StorageEntry, error) {
+	ok, err := call[struct {
+		Entry *StorageEntry `json:"entry,omitzero"`
+	}](abi.StorageGet, struct {
+		Namespace string `json:"namespace"`
+		Key       string `json:"key"`
+	}{namespace, key})
+	return ok.Entry, err
+}
+
+// Put: Store a value; with a revision, only in place of the value that has it.
+func (StorageHost) Put(input StorageWrite) (int, error) {
+	ok, err := call[struct {
+		Revision int `json:"revision"`
+	}](abi.StoragePut, input)
+	return ok.Revision, err
+}
+
+// Delete: Delete a stored value.
+func (StorageHost) Delete(namespace string, key string) error {
+	_, err := call[struct{}](abi.StorageDelete, struct {
+		Namespace string `json:"namespace"`
+		Key       string `json:"key"`
+	}{namespace, key})
+	return err
+}
+
+// List: The stored values of a namespace by key, one page at a time.
+func (StorageHost) List(input StoragePage) (EntryList, error) {
+	return call[EntryList](abi.StorageList, input)
 }
 
 // UserHost: every call needs cap:user.read.

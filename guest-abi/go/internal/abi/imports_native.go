@@ -38,6 +38,22 @@ func SchedulerGetEndpoints(at unsafe.Pointer, length uint32, reply unsafe.Pointe
 	return scripted("scheduler.get-endpoints", at, length, reply, capacity)
 }
 
+func StorageGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("storage.get", at, length, reply, capacity)
+}
+
+func StoragePut(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("storage.put", at, length, reply, capacity)
+}
+
+func StorageDelete(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("storage.delete", at, length, reply, capacity)
+}
+
+func StorageList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("storage.list", at, length, reply, capacity)
+}
+
 func UserGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
 	return scripted("user.get", at, length, reply, capacity)
 }

@@ -28,5 +28,17 @@ func SchedulerDelete(at unsafe.Pointer, length uint32, reply unsafe.Pointer, cap
 //go:wasmimport alga:scheduler get-endpoints
 func SchedulerGetEndpoints(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
 
+//go:wasmimport alga:storage get
+func StorageGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:storage put
+func StoragePut(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:storage delete
+func StorageDelete(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:storage list
+func StorageList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
 //go:wasmimport alga:user get
 func UserGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
