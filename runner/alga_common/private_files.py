@@ -1,4 +1,4 @@
-"""Files that hold secrets: created for their owner alone, and pointed out where everyone can open them."""
+"""Files and folders that are their owner's alone: created so, and pointed out where others can open them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,49 @@ from shlex import quote
 
 _OWNER_ONLY = 0o600
 _EVERYONE = 0o007
+_SHARED = 0o077
+
+
+class NotPrivate(Exception):
+    """The folder is not this user's alone; the message completes "The folder ..."."""
+
+
+def open_private(folder: Path) -> int:
+    """Return a descriptor of ``folder``, which is created if it is missing. Raises ``NotPrivate``, ``OSError``.
+
+    The folder may not be a link: a user who can write to the link's folder could point it elsewhere.
+    """
+    for place in (*reversed(folder.parents), folder):
+        try:
+            place.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        except OSError:
+            if not place.is_dir():
+                raise
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except NotADirectoryError:
+        raise NotPrivate("is a link" if folder.is_symlink() else "is not a folder") from None
+    status = os.fstat(descriptor)
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid == os.geteuid() and not mode & _SHARED:
+        return descriptor
+    os.close(descriptor)
+    if status.st_uid != os.geteuid():
+        raise NotPrivate("belongs to another user")
+    raise NotPrivate(f"is open to others (mode {mode:04o})")
+
+
+def user_cache(name: str) -> Path | None:
+    """The folder ``alga-runner/NAME`` in this user's caches; ``None`` for a user without a home."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not caches.is_absolute():  # unset, or to be ignored (XDG Base Directory Specification)
+        home = Path(os.environ.get("HOME", ""))
+        if not home.is_absolute():
+            return None
+        caches = home / ".cache"
+    return caches / "alga-runner" / name
 
 
 def create_private(path: Path) -> bool:

@@ -14,6 +14,7 @@ Each leaf names its stable ``code`` (docs/errors.md). An error has a message, wh
     │   ├── BundleNotFound        bundle_not_found
     │   ├── BundleInvalid         bundle_invalid
     │   ├── BundleHashMismatch    bundle_hash_mismatch
+    │   ├── BundleDownloadFailed  bundle_download_failed
     │   ├── NoHandler             no_handler
     │   └── ManifestInvalid       manifest_invalid
     ├── ModuleError
@@ -170,6 +171,10 @@ class BundleInvalid(BundleError, code="bundle_invalid"):
 
 class BundleHashMismatch(BundleError, code="bundle_hash_mismatch"):
     """The archive's bytes are not the ones its content hash names."""
+
+
+class BundleDownloadFailed(BundleError, code="bundle_download_failed"):
+    """The bundle store did not give the bundle, though it may have it."""
 
 
 class NoHandler(BundleError, code="no_handler"):

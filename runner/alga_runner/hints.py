@@ -14,6 +14,7 @@ HINTS: Mapping[str, str] = {
     "bundle_not_found": "Check the place in the message; build the extension, and publish it for this tenant.",
     "bundle_invalid": "Pack it again, without links: a tar in zstd of manifest.json, dist/main.wasm and ui/.",
     "bundle_hash_mismatch": "Publish the version again; find out who changed the store.",
+    "bundle_download_failed": "See whether the bundle store runs; `alga-runner doctor` asks it.",
     "no_handler": "Call an extension that has endpoints; pages need no runner.",
     "manifest_invalid": "Mend what the message names; docs/manifest.md has the rules.",
     "not_wasm": "Check that the build wrote dist/main.wasm.",

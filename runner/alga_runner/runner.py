@@ -19,7 +19,8 @@ from anyio.abc import TaskGroup
 from alga_common.readiness import Finding
 
 from .alga import AlgaServer, connect
-from .bundles import Bundle, BundleSource, HeldBundles, bundle_source
+from .bundles import Bundle, BundleSource, HeldBundles
+from .bundles.stores import bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine, host_call_statuses
 from .capabilities.operation import RECORDED_BYTES
 from .egress import Egress
@@ -107,6 +108,7 @@ class Runner:
         self._alga = alga or connect(self.settings)
         self._own_egress = egress is None
         self._egress = egress or connect_egress(self.settings)
+        self._own_bundles = bundles is None
         self._bundles = HeldBundles(bundles or bundle_source(self.settings))
         self._clock_ns = clock_ns
         self._default_timeout_s = min(self.settings.default_timeout_ms, self.settings.max_timeout_ms) / 1000
@@ -132,6 +134,8 @@ class Runner:
                 stack.push_async_callback(self._alga.aclose)
             if self._own_egress:
                 stack.push_async_callback(self._egress.aclose)
+            if self._own_bundles:
+                stack.push_async_callback(self._bundles.aclose)
             engine = engine_context.engine(_engine_config(self.settings))
             self._most = engine.limits
             self.admission = Admission(Bounds.of(self.settings, engine.capacity.guests), self.telemetry)
@@ -192,6 +196,10 @@ class Runner:
     async def bundle_store_reachable(self) -> bool:
         """Whether bundles can be fetched."""
         return await self._bundles.reachable()
+
+    async def check_bundle_store(self) -> Sequence[Finding]:
+        """What a check of the bundle store finds: reachable, requests accepted."""
+        return await self._bundles.check()
 
     async def bundle_cache_writable(self) -> bool:
         """Whether fetched bundles can be kept."""

@@ -23,8 +23,7 @@ BundleEntries = Literal["refuse", "skip"]
 
 UPSTREAM_VARIABLES = (
     *("ALGA_AUTH_KEY", "ALGA_AUTH_KEY_FILE"),
-    *("S3_ACCESS_KEY", "MINIO_ACCESS_KEY", "S3_SECRET_KEY", "MINIO_SECRET_KEY", "S3_REGION"),
-    *("EXT_CACHE_ROOT", "EXT_CACHE_MAX_BYTES", "EXT_STATIC_STRICT_VALIDATION", "EXT_STATIC_MAX_FILE_BYTES"),
+    *("EXT_STATIC_STRICT_VALIDATION", "EXT_STATIC_MAX_FILE_BYTES"),
     *("EXT_UI_CONTENT_SECURITY_POLICY", "EXT_UI_FRAME_ANCESTORS"),
     *("UI_PROXY_BASE_URL", "UI_PROXY_TIMEOUT_MS", "UI_PROXY_AUTH_KEY"),
     *("VAULT_ADDR", "ALGA_VAULT_ADDR", "VAULT_NAMESPACE"),
@@ -213,7 +212,33 @@ class Settings(EnvironmentSettings):
     # Where bundles come from.
     bundle_store: Annotated[str | None, Variables(("BUNDLE_STORE_BASE",))] = Field(
         default=None,
-        description="Folder of published bundles, as a path or a `file://` URL. Unset: only bundles given by hand run.",
+        description="Where bundles are published: a folder, as a path or a `file://` URL, or the `http(s)://` URL of "
+        "an object store, its bucket the first segment of the path. Unset: only bundles given by hand run.",
+    )
+    s3_access_key: Annotated[Token | None, Variables(("S3_ACCESS_KEY", "MINIO_ACCESS_KEY"))] = Field(
+        default=None,
+        description="Key of an S3-compatible store; with the secret one, requests to it are signed.",
+    )
+    s3_secret_key: Annotated[Token | None, Variables(("S3_SECRET_KEY", "MINIO_SECRET_KEY"))] = Field(
+        default=None, description="Secret key of that store."
+    )
+    s3_region: Annotated[str, Variables(("S3_REGION",))] = Field(
+        default="us-east-1", description="Region of that store."
+    )
+    bundle_fetch_timeout_ms: int = Field(
+        default=60_000,
+        ge=1,
+        description="Longest time that fetching one bundle over HTTP may take, further attempts included.",
+    )
+    bundle_cache: Annotated[str | None, Variables(("EXT_CACHE_ROOT",))] = Field(
+        default=None,
+        description="Folder for bundles that were fetched over HTTP, of this user alone (mode 0700); it is made if it "
+        "is not there. Unset: `alga-runner/bundles` in `XDG_CACHE_HOME`, or in `~/.cache`. `off`: none is kept.",
+    )
+    bundle_cache_max_bytes: Annotated[int, Variables(("EXT_CACHE_MAX_BYTES",))] = Field(
+        default=2048 * MIB,
+        ge=1,
+        description="Bytes kept in `bundle_cache`; the longest unused bundle is removed first.",
     )
     bundle_entries: BundleEntries = Field(
         default="refuse",

@@ -1,10 +1,14 @@
-"""Bundles: read them from a folder or an archive, fetch them from a store, verified."""
+"""Bundles: read them from a folder or an archive, fetch them from a store, verified.
+
+Stores over HTTP, and the choice of a store by the settings, are in ``bundles.stores``.
+"""
 
 from __future__ import annotations
 
 from .bundle import Bundle
+from .folder import FolderBundles
 from .read import read_bundle
-from .source import BundleSource, FolderBundles, HeldBundles, MemoryBundles, bundle_source
+from .source import BundleSource, HeldBundles, MemoryBundles
 
 __all__ = [
     "Bundle",
@@ -12,6 +16,5 @@ __all__ = [
     "FolderBundles",
     "HeldBundles",
     "MemoryBundles",
-    "bundle_source",
     "read_bundle",
 ]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alga_common.cli.doctor import setting_finding
 from alga_common.readiness import OK, Finding
 from alga_common.signals.coroutines import run
 
+from ..bundles.source import STORE_CHECK
 from ..engine import check_in_subprocess
 from ..errors import AlgaError
 from ..runner import Runner
 from ..service.app import create_service
-from ..service.health import STORE_CHECK, checks_of
+from ..service.health import checks_of
 from ..service.server import require_store
 from ..settings import Settings
 from .failures import explain
@@ -31,7 +32,7 @@ def diagnose(given: Mapping[str, Any], *, require_token: bool) -> list[Finding]:
 
 async def _diagnose(runner: Runner, settings: Settings, require_token: bool) -> list[Finding]:
     findings = [Finding("settings", OK, "The settings can be used."), _token(runner, settings, require_token)]
-    findings += [await _store(runner, settings)]
+    findings += await _store(runner, settings)
     findings += [finding for finding in await checks_of(runner).findings() if finding.name != STORE_CHECK]
     return [*findings, await _engine(runner)]
 
@@ -46,12 +47,12 @@ def _token(runner: Runner, settings: Settings, require_token: bool) -> Finding:
     )
 
 
-async def _store(runner: Runner, settings: Settings) -> Finding:
+async def _store(runner: Runner, settings: Settings) -> Sequence[Finding]:
     try:
         await require_store(runner, settings)
     except AlgaError as error:
-        return Finding(STORE_CHECK, error.code, str(error), error.hint)
-    return Finding(STORE_CHECK, OK, "The bundle store can be read.")
+        return [Finding(STORE_CHECK, error.code, str(error), error.hint)]
+    return await runner.check_bundle_store()
 
 
 async def _engine(runner: Runner) -> Finding:

@@ -49,7 +49,8 @@ bundle_store_option = click.option(
     "--bundle-store",
     metavar="FOLDER",
     type=GivenText(),
-    help="Where extensions are published, as a path or a file:// URL.  [env: BUNDLE_STORE_BASE]",
+    help="Where extensions are published: a path, a file:// URL, or an object store's http(s) URL.  "
+    "[env: BUNDLE_STORE_BASE]",
 )
 
 server_url_option = click.option(

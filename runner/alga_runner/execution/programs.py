@@ -7,12 +7,13 @@ A program is stored under tenant, extension and hash, so that one tenant's bundl
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import anyio.to_thread
 from anyio.abc import TaskGroup
+
+from alga_common.private_files import user_cache
 
 from ..bundles import BundleSource
 from ..engine import CompileBounds, Engine, ModuleLoader
@@ -57,13 +58,7 @@ def module_loader(settings: Settings, engine: Engine, telemetry: Telemetry) -> M
 def _cache_folder(setting: str | None) -> Path | None:
     if setting:
         return None if setting == "off" else Path(setting).absolute()
-    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not caches.is_absolute():  # unset, or to be ignored (XDG Base Directory Specification)
-        home = Path(os.environ.get("HOME", ""))
-        if not home.is_absolute():
-            return None
-        caches = home / ".cache"
-    return caches / "alga-runner" / "code"
+    return user_cache("code")
 
 
 class Programs:

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from alga_common.readiness import OK, REFUSED, Check, Checks, Finding, document
 
 from ..alga.port import SERVER_CHECK
+from ..bundles.source import STORE_CHECK, UNREACHABLE
 from ..runner import Runner
 from ..telemetry import Telemetry
 from .http import Answer, Exchange
@@ -22,7 +23,6 @@ from .request_tracker import RequestTracker
 
 logger = logging.getLogger("alga_runner")
 
-STORE_CHECK = "bundle_store"
 _CACHE_CHECK = "bundle_cache"
 
 
@@ -67,11 +67,7 @@ def checks_of(runner: Runner, clock: Callable[[], float] = monotonic) -> Checks:
     """Return what a runner needs of others to carry out executions: the bundle store and the Alga server."""
 
     async def store() -> list[Finding]:
-        if await runner.bundle_store_reachable():
-            return [Finding(STORE_CHECK, OK, "The bundle store can be read.")]
-        sentence = "The folder that the setting bundle_store names cannot be read."
-        hint = "Give --bundle-store or set BUNDLE_STORE_BASE: the folder that extensions are published to."
-        return [Finding(STORE_CHECK, "bundle_store_unreachable", sentence, hint)]
+        return list(await runner.check_bundle_store())
 
     return Checks(
         [
@@ -121,7 +117,7 @@ class Health:
         body = {
             "status": "failing" if cache.failed else "ok",
             "cache_writable": not cache.failed,
-            "bundle_store": OK if codes[STORE_CHECK] == OK else "bundle_store_unreachable",
+            "bundle_store": OK if codes[STORE_CHECK] == OK else UNREACHABLE,
             "ext_cache_max_bytes": self._runner.bundle_cache_max_bytes,
         }
         return Answer(503 if cache.failed else 200, to_json(body | self._workers()))

@@ -16,7 +16,6 @@ from ..errors import (
     AlgaError,
     BodyNotBase64,
     BundleError,
-    BundleHashMismatch,
     EngineError,
     ExecutionError,
     ModuleError,
@@ -26,6 +25,9 @@ from ..errors import (
 from ..frames import stack_line
 from ..models import ExecuteRequest, ExecuteResponse, unknown_capabilities
 from .http import Answer
+
+_CONTRACT_DETAILS = ("archive hash mismatch: ", "verify_archive_sha256 fetch failed: ")
+"""How details begin that the contract has (alga-contract 1.3): no code goes before them."""
 
 
 def guest_reply(response: ExecuteResponse, log_tail: str | None = None) -> Answer:
@@ -82,7 +84,7 @@ def error_reply(error: AlgaError, request: ExecuteRequest, log_tail: str | None 
     match error:
         case UnknownCapabilities():
             status, text = 400, f"unknown_capabilities: {', '.join(unknown_capabilities(request.providers))}"
-        case BundleHashMismatch():
+        case BundleError() if str(error).startswith(_CONTRACT_DETAILS):
             status, text = 502, f"bundle_fetch_failed: {sentence}"
         case BundleError():
             status, text = 502, f"bundle_fetch_failed: {coded}"

@@ -145,10 +145,15 @@ class _Connections(set["Protocols"]):
 
 
 async def require_store(runner: Runner, settings: Settings) -> None:
-    """Raise ``SettingsError`` unless the bundle store can be read."""
+    """Raise ``SettingsError`` unless there is a bundle store, and a folder can be read.
+
+    A store over HTTP may be down meanwhile: extensions in the cache run without it.
+    """
     hint = "Give --bundle-store or set BUNDLE_STORE_BASE: the folder that extensions are published to."
     if not settings.bundle_store:
         raise SettingsError("The runner has no bundle store to take extensions from.", hint=hint)
+    if settings.bundle_store.lower().startswith(("http://", "https://")):
+        return
     if not await runner.bundle_store_reachable():
         raise SettingsError(
             f"The bundle store {settings.bundle_store} is not a folder that can be read.", hint=hint

@@ -18,7 +18,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from alga_runner.bundles.source import FolderBundles
+from alga_runner.bundles import FolderBundles
 from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.processes

@@ -15,7 +15,13 @@ import pytest
 from alga_runner import ExecuteRequest, Observation, Runner
 from alga_runner.bundles import BundleSource
 from alga_runner.engine import FunctionType
-from alga_runner.errors import BundleHashMismatch, BundleNotFound, EngineUnavailable
+from alga_runner.errors import (
+    BundleDownloadFailed,
+    BundleError,
+    BundleHashMismatch,
+    BundleNotFound,
+    EngineUnavailable,
+)
 from alga_runner.service import create_service
 from alga_runner.service.replies import failed_reply
 from tests.support.component_world import world_component
@@ -182,6 +188,17 @@ async def test_an_archive_with_another_hash_has_the_contract_s_string(reply_of) 
 
     assert failed(response, 502) == (
         "bundle_fetch_failed: archive hash mismatch: expected aa, got bb (extension ext, handler POST /go)"
+    )
+
+
+@pytest.mark.parametrize("kind", [BundleNotFound, BundleDownloadFailed])
+async def test_a_download_that_failed_has_the_contract_s_string_with_the_status(
+    reply_of, kind: type[BundleError]
+) -> None:
+    response = await reply_of(kind("verify_archive_sha256 fetch failed: 404 Not Found"))
+
+    assert failed(response, 502).startswith(
+        "bundle_fetch_failed: verify_archive_sha256 fetch failed: 404 Not Found"
     )
 
 

@@ -67,7 +67,7 @@ def test_settings_reach_another_process_as_they_are(monkeypatch: pytest.MonkeyPa
 
 
 def test_secrets_stand_apart_in_the_document() -> None:
-    document = Settings(service_token=SecretStr("secret")).document()
+    document = Settings(service_token=SecretStr("hunter2")).document()
 
-    assert document["secret"]["service_token"] == "secret"
-    assert "secret" not in json.dumps(document["plain"])
+    assert document["secret"]["service_token"] == "hunter2"
+    assert "hunter2" not in json.dumps(document["plain"])

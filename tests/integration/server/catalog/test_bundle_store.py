@@ -11,8 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from alga_runner.bundles import BundleSource
-from alga_runner.bundles.source import FolderBundles
+from alga_runner.bundles import BundleSource, FolderBundles
 from alga_runner.errors import SettingsError
 from alga_runner.models import content_hash, pack
 from alga_server import ManualClock, Server, ServerSettings

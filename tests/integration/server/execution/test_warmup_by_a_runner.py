@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from alga_runner import Runner, Settings
-from alga_runner.bundles.source import FolderBundles
+from alga_runner.bundles import FolderBundles
 from alga_runner.service import create_service
 from alga_server import ServerSettings
 from tests.support.bundles import make_archive

@@ -1,0 +1,95 @@
+"""Bundles in a folder that is laid out like Alga's object store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from alga_common.bundle_layout import ARCHIVE, stored_folder
+from alga_common.readiness import Finding
+
+from ..errors import BundleNotFound
+from ..settings import BundleEntries
+from .bundle import Bundle
+from .read import read_archive
+from .source import STORE_CHECK, UNREACHABLE, BundleSource, parsed_hash
+
+logger = logging.getLogger("alga_runner")
+
+MAX_UNPACKING = 2
+"""Archives that a source reads at a time: each can take three times ``MAX_UNPACKED_BYTES`` of memory."""
+
+_SKIPS_LOGGED = 20
+"""Lines about one bundle's skipped entries; their count is logged for the rest."""
+
+
+def archive_key(tenant_id: str, extension_id: str, content_hash: str) -> str:
+    """The archive's key in every store. Raises ``BundleNotFound`` for an id that is not a plain segment."""
+    digits = parsed_hash(content_hash).removeprefix("sha256:")
+    try:
+        return "/".join([*stored_folder(tenant_id, extension_id, digits), ARCHIVE])
+    except ValueError as error:
+        raise BundleNotFound(f"{error}.") from None
+
+
+class FolderBundles(BundleSource):
+    """Archives under a folder, laid out like Alga's object store (alga-contract 3).
+
+    ``tenants/{tenant}/extensions/{extension}/sha256/{hex}/bundle.tar.zst``
+    """
+
+    def __init__(self, root: Path, *, entries: BundleEntries = "refuse") -> None:
+        self._root = root
+        self._entries: BundleEntries = entries
+        self._unpacking = anyio.CapacityLimiter(MAX_UNPACKING)
+
+    key = staticmethod(archive_key)
+
+    async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+        """See ``BundleSource``. Reads, verifies and unpacks in a worker thread."""
+        key = self.key(tenant_id, extension_id, content_hash)
+        return await anyio.to_thread.run_sync(
+            self._open, key, content_hash, abandon_on_cancel=True, limiter=self._unpacking
+        )
+
+    async def check(self) -> Sequence[Finding]:
+        """Whether the folder can be read."""
+        if await self.reachable():
+            return await super().check()
+        sentence = "The folder that the setting bundle_store names cannot be read."
+        hint = "Give --bundle-store or set BUNDLE_STORE_BASE: the folder that extensions are published to."
+        return [Finding(STORE_CHECK, UNREACHABLE, sentence, hint)]
+
+    async def reachable(self) -> bool:
+        """Whether the folder is there and can be listed."""
+        return await anyio.to_thread.run_sync(_listable, self._root, abandon_on_cancel=True)
+
+    def _open(self, key: str, content_hash: str) -> Bundle:
+        path = self._root / key
+        if not path.exists():
+            raise BundleNotFound(
+                f"There is no bundle {key} in the store.", hint="Publish the extension for this tenant first."
+            )
+        bundle = Bundle.from_archive(read_archive(path, key), content_hash, entries=self._entries)
+        log_skipped(bundle, key)
+        return bundle
+
+
+def log_skipped(bundle: Bundle, key: str) -> None:
+    """Log the entries that were left out of ``bundle``, the first of them by name."""
+    for sentence in bundle.skipped[:_SKIPS_LOGGED]:
+        logger.warning("Entry skipped in %s: %s", key, sentence, extra={"action": "bundle_entry_skipped"})
+    if (more := len(bundle.skipped) - _SKIPS_LOGGED) > 0:
+        logger.warning("%d more entries skipped in %s", more, key, extra={"action": "bundle_entry_skipped"})
+
+
+def _listable(folder: Path) -> bool:
+    try:
+        next(folder.iterdir(), None)
+    except OSError:
+        return False
+    return True

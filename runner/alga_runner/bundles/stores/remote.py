@@ -1,0 +1,122 @@
+"""Bundles of a store over HTTP, behind a cache on disk."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from alga_common.readiness import Finding
+
+from ...errors import BundleDownloadFailed, BundleHashMismatch
+from ...settings import BundleEntries
+from ..bundle import Bundle
+from ..folder import MAX_UNPACKING, archive_key, log_skipped
+from ..source import BundleSource, parsed_hash
+from .archive_cache import ArchiveCache
+from .http_store import FETCH_FAILED, HttpStore
+
+logger = logging.getLogger("alga_runner")
+
+_CHECKED_KEY = "tenants/alga-runner-doctor"
+"""A key that no bundle has."""
+
+T = TypeVar("T")
+
+
+class RemoteBundles(BundleSource):
+    """The bundles in ``store``. One that is in ``cache`` is read from there, also while the store is down.
+
+    A bundle is given to a tenant and an extension whose own key it was fetched by. For another pair that asks for a
+    cached hash, the store is asked whether it has theirs (alga-contract 7, fault 5). A fetch takes ``timeout_s`` at
+    most, further attempts included.
+    """
+
+    def __init__(
+        self,
+        store: HttpStore,
+        cache: ArchiveCache | None = None,
+        *,
+        entries: BundleEntries = "refuse",
+        timeout_s: float = 60.0,
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._entries: BundleEntries = entries
+        self._timeout_s = timeout_s
+        self._unpacking = anyio.CapacityLimiter(MAX_UNPACKING)
+
+    async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+        """See ``BundleSource``."""
+        key, content_hash = archive_key(tenant_id, extension_id, content_hash), parsed_hash(content_hash)
+        try:
+            with anyio.fail_after(self._timeout_s):
+                bundle = await self._cached(key, tenant_id, extension_id, content_hash)
+                if bundle is None:
+                    bundle = await self._fetched(key, tenant_id, extension_id, content_hash)
+        except TimeoutError:
+            raise BundleDownloadFailed(
+                f"{FETCH_FAILED}: the bundle store did not give the bundle within {self._timeout_s:g} s"
+            ) from None
+        log_skipped(bundle, key)
+        return bundle
+
+    async def reachable(self) -> bool:
+        """Whether the store answers."""
+        return await self._store.reachable()
+
+    async def check(self) -> Sequence[Finding]:
+        """Whether the store accepts the runner's requests."""
+        return [await self._store.check(_CHECKED_KEY)]
+
+    async def cache_writable(self) -> bool:
+        """Whether fetched bundles can be kept."""
+        return self._cache is None or await _in_thread(self._cache.writable)
+
+    @property
+    def cache_max_bytes(self) -> int | None:
+        """The bound of the cache."""
+        return None if self._cache is None else self._cache.max_bytes
+
+    async def aclose(self) -> None:
+        """Close the connections to the store."""
+        await self._store.aclose()
+
+    async def _cached(self, key: str, tenant_id: str, extension_id: str, content_hash: str) -> Bundle | None:
+        cache, digits = self._cache, _digits(content_hash)
+        if cache is None or (archive := await _in_thread(lambda: cache.read(digits))) is None:
+            return None
+        if not await _in_thread(lambda: cache.is_for(digits, tenant_id, extension_id)):
+            await self._store.require(key, tenant_id)
+            await _in_thread(lambda: cache.bind(digits, tenant_id, extension_id))
+        try:
+            return await self._unpacked(archive, content_hash)
+        except BundleHashMismatch:
+            logger.warning("Damaged archive removed from the cache", extra={"action": "bundle_cache_damaged"})
+            await _in_thread(lambda: cache.remove(digits))
+            return None
+
+    async def _fetched(self, key: str, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+        cache, digits = self._cache, _digits(content_hash)
+        archive = await self._store.read(key, tenant_id)
+        bundle = await self._unpacked(archive, content_hash)
+        if cache is not None:
+            await _in_thread(lambda: cache.add(digits, tenant_id, extension_id, archive))
+        return bundle
+
+    async def _unpacked(self, archive: bytes, content_hash: str) -> Bundle:
+        def unpack() -> Bundle:
+            return Bundle.from_archive(archive, content_hash, entries=self._entries)
+
+        return await anyio.to_thread.run_sync(unpack, abandon_on_cancel=True, limiter=self._unpacking)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+
+
+def _digits(content_hash: str) -> str:
+    return content_hash.removeprefix("sha256:")
