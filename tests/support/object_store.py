@@ -1,4 +1,4 @@
-"""An object store on a real socket that does as a test says. It verifies no signature."""
+"""An object store on a real socket that answers as a test wants. It verifies no signature."""
 
 from __future__ import annotations
 

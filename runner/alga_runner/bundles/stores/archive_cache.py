@@ -94,7 +94,7 @@ class ArchiveCache:
         return True
 
     def _make_room(self, weight: int) -> None:
-        """Remove the archives unused for longest, and what is left of others, but none that is being read."""
+        """Remove the archives unused for longest, and remains of others, but none that is being read."""
         files: dict[str, list[Path]] = {}
         for path in self._folder.iterdir():
             if (name := _NAME.fullmatch(path.name)) is not None:
