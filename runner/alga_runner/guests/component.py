@@ -24,11 +24,9 @@ from ..engine import (
     Offer,
     Unlowerable,
     ValueType,
-    failed_allocation,
     free_large_guest,
     holds_resource,
     link_component,
-    read_reason,
     run_call,
     run_until_blocked,
     this_thread,
@@ -38,11 +36,11 @@ from ..engine import (
 from ..errors import (
     ExportMissing,
     ExportMistyped,
+    GuestExit,
     GuestTrap,
     HostCallCode,
     HostCallError,
     ImportUnknown,
-    MemoryLimit,
 )
 from ..models import ExecuteRequest, ExecuteResponse
 from . import wasi_p2
@@ -51,7 +49,7 @@ from .component_values import Shape, holds_bytes, json_members, outcomes, shaper
 from .component_world import BINDINGS, PACKAGE, Binding
 from .http import plain_request, request_body, response_of
 from .log import GuestLog
-from .session import CallPace, SessionLimits
+from .session import CallPace, SessionLimits, explained
 
 T = TypeVar("T")
 
@@ -307,8 +305,8 @@ class ComponentHost:
                 document = _shaped_request(program, request, body)
                 large = body is not None and len(body) >= LARGE_BODY_BYTES
                 returned = await self._run(guest, session, document, budget, large=large)
-            except GuestTrap as error:
-                raise _explained(error, session) from error
+            except (GuestTrap, GuestExit) as error:
+                raise explained(error, session.stderr) from error
             finally:
                 execution.system_calls = guest.calls - session.host_calls
                 if session.unfinished:
@@ -367,26 +365,4 @@ def _no_request(error: Exception) -> ExportMistyped:
     return ExportMistyped(
         f"The component's {HANDLER} cannot be given a request: {str(error)[:_MAX_TOLD_CHARACTERS]}",
         hint=_BUILD_FOR_WORLD,
-    )
-
-
-def _explained(error: GuestTrap, session: ComponentSession) -> GuestTrap | MemoryLimit:
-    """``error`` with what the guest's runtime wrote to stderr before it died, or what its stack shows."""
-    reason = read_reason(session.stderr.decode("utf-8", "replace"))
-    memory = str(reason) if reason is not None and reason.is_memory else ""
-    if reason is None and error.trap_code == "unreachable" and (failed := failed_allocation(error.frames)):
-        memory = f"it trapped in {failed}"
-    if memory:
-        return MemoryLimit(
-            f"The guest ran out of memory: {memory}",
-            frames=error.frames,
-            hint="See max_memory_mb and limits.memory_mb.",
-        )
-    if reason is None:
-        return error
-    return GuestTrap(
-        f"The handler failed: {reason}",
-        trap_code=error.trap_code,
-        frames=error.frames,
-        hint="The first line of its stack is where it failed." if reason.stack else error.hint,
     )

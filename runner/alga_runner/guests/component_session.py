@@ -11,9 +11,6 @@ from ..engine import ComponentGuest
 from ..errors import CopyLimit
 from .session import CallPace, LogSink, SessionLimits, too_many_calls
 
-STDERR_KEPT_BYTES = 8 * 1024
-"""Of what a guest wrote to stderr last: it may be why it died."""
-
 
 class ComponentSession:
     """One execution of one component: what it has of WASI, and what it has used up."""
@@ -63,8 +60,6 @@ class ComponentSession:
 
     async def write(self, descriptor: int, data: bytes) -> None:
         """Take what the guest wrote to stdout (1) or stderr (2). Raises ``LogLimit``."""
-        if descriptor == 2:
-            self.stderr = (self.stderr + data)[-STDERR_KEPT_BYTES:]
         await self._log.stream(self, descriptor, data)
 
     def count_call(self) -> None:

@@ -47,7 +47,7 @@ from .abi import Import, host_import
 from .assemblyscript import ASSEMBLYSCRIPT_IMPORTS
 from .http import decode_response, encode_request, encode_with_body, request_body
 from .log import EMIT, GuestLog
-from .session import CallPace, Session, SessionLimits
+from .session import CallPace, Session, SessionLimits, explained
 from .wasi import WASI_IMPORTS
 
 T = TypeVar("T")
@@ -313,12 +313,15 @@ class CoreHost:
             )
             try:
                 await self._run(program, guest, session, budget)
-            except (GuestTrap, GuestAbort, GuestFailed) as error:
+            except GuestTrap as error:
+                _require_memory(guest, limits, error)
+                raise explained(error, session.stderr) from error
+            except (GuestAbort, GuestFailed) as error:
                 _require_memory(guest, limits, error)
                 raise
-            except GuestExit:
+            except GuestExit as error:
                 if session.exit_status != 0 or session.response is None:
-                    raise
+                    raise explained(error, session.stderr) from error
             finally:
                 execution.system_calls = guest.calls - session.host_calls
                 if session.unfinished:

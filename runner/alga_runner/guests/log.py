@@ -15,6 +15,8 @@ from .session import LogSession, Session
 
 EMIT = "alga:log emit"
 _STDERR = 2
+STDERR_KEPT_BYTES = 8 * 1024
+"""Of what a guest wrote to stderr last."""
 _LONGEST_CHARACTER = 4
 _LINES_A_SLICE = 100
 """Lines of one write that are logged before the event loop does something else."""
@@ -54,6 +56,8 @@ class GuestLog:
 
     async def stream(self, session: LogSession, descriptor: int, data: bytes) -> None:
         """Log the lines in ``data``, written to stdout or stderr; an unfinished line is kept until it ends."""
+        if descriptor == _STDERR:
+            session.stderr = (session.stderr + data)[-STDERR_KEPT_BYTES:]
         *lines, rest = (session.unfinished.pop(descriptor, b"") + data).split(b"\n")
         if len(rest) > session.execution.log_limits.line_bytes:
             lines, rest = [*lines, rest], b""

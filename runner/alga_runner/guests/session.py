@@ -8,12 +8,15 @@ from time import monotonic, thread_time
 from typing import Protocol
 
 from ..capabilities import Execution
-from ..engine import Budget, Guest
+from ..engine import Budget, Guest, failed_allocation, read_reason
 from ..errors import (
     AbiBreach,
     CopyLimit,
     DeadlineExceeded,
+    GuestExit,
+    GuestTrap,
     HostCallLimit,
+    MemoryLimit,
     MessageLimit,
     OutOfBounds,
     SecondResponse,
@@ -49,6 +52,30 @@ def too_many_system_calls(limits: SessionLimits) -> HostCallLimit:
         f"The guest called functions of the host, WASI's among them, more than {limits.system_calls} times.",
         hint="See max_system_calls.",
     )
+
+
+def explained(error: GuestTrap | GuestExit, stderr: bytes) -> GuestTrap | GuestExit | MemoryLimit:
+    """``error`` with what the guest's runtime wrote to stderr before the guest ended, or what its stack shows."""
+    trap = error.trap_code if isinstance(error, GuestTrap) else None
+    reason = read_reason(stderr.decode("utf-8", "replace"))
+    memory = str(reason) if reason is not None and reason.is_memory else ""
+    if reason is None and trap == "unreachable" and (failed := failed_allocation(error.frames)):
+        memory = f"it trapped in {failed}"
+    if memory:
+        return MemoryLimit(
+            f"The guest ran out of memory: {memory}",
+            frames=error.frames,
+            hint="See max_memory_mb and limits.memory_mb.",
+        )
+    if reason is None:
+        return error
+    hint = "The first line of its stack is where it failed." if reason.stack else error.hint
+    if isinstance(error, GuestExit):
+        return GuestExit(f"{str(error).rstrip('.')}: {reason}", frames=error.frames, hint=hint)
+    message = f"The handler failed: {reason}"
+    if trap != "unreachable":  # no runtime's own way out: what it wrote may be anything
+        message = f"{error} It wrote to stderr: {reason}"
+    return GuestTrap(message, trap_code=trap, frames=error.frames, hint=hint)
 
 
 _CALLS_BETWEEN = 100
@@ -104,6 +131,9 @@ class LogSession(Protocol):
     unfinished: dict[int, bytes]
     """By descriptor: the bytes written since the last line break."""
 
+    stderr: bytes
+    """The last bytes written to stderr: they may explain why the guest ends."""
+
     @property
     def execution(self) -> Execution:
         """Whose log it is."""
@@ -136,6 +166,7 @@ class Session:
         "reply",
         "request",
         "response",
+        "stderr",
         "unfinished",
     )
 
@@ -164,6 +195,7 @@ class Session:
         self.host_calls = 0
         self._copied = 0
         self.unfinished: dict[int, bytes] = {}
+        self.stderr = b""
 
     def count_call(self) -> None:
         """Count a call of one of Alga's functions. Raises ``HostCallLimit``."""

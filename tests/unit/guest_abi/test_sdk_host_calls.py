@@ -12,7 +12,7 @@ import msgpack
 import pytest
 
 from alga_runner import Observation
-from alga_runner.errors import GuestAbort, GuestFailed, HostCallCode, HostCallError
+from alga_runner.errors import GuestAbort, GuestFailed, GuestTrap, HostCallCode, HostCallError
 from alga_runner.models import CreateScheduleInput, ScheduleInfo, UpdateScheduleInput
 
 pytestmark = pytest.mark.anyio
@@ -199,3 +199,14 @@ async def test_an_error_in_go_is_logged_and_answered_with_500(go: Call) -> None:
     assert observation.response.status == 500
     assert json.loads(observation.response.body())["error"]["code"] == "internal"
     assert [entry.message for entry in observation.log] == ["The guest gives up: 東京."]
+
+
+@pytest.mark.go
+async def test_a_panic_in_a_goroutine_in_go_names_its_message_and_place(go: Call) -> None:
+    observation = await go("/crash")
+
+    assert isinstance(observation.error, GuestTrap)
+    assert re.search(
+        r"^The handler failed: panic: The guest gives up: 東京\.\n    .* at alga/tests/probe/main\.go:\d+\n",
+        str(observation.error),
+    )

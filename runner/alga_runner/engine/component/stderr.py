@@ -1,7 +1,8 @@
 """Reads why a guest died from what its language's runtime wrote to stderr before, or from its stack.
 
 QuickJS panics in Rust with the exception in Rust's notation, SpiderMonkey prints message and stack, CPython a
-traceback. Each becomes the exception, then its stack, without the runtime's own words around it.
+traceback, Go a panic and its goroutines. Each becomes the exception, then its stack, without the runtime's own words
+around it.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ _TRACEBACK = "Traceback (most recent call last):\n"
 _PYTHON_PANIC = "Python function threw an unexpected exception"
 _PYTHON_RESULT = ("PyErr { type: ", ", value: ", ", traceback: ")
 _PYTHON_MEMORY = "\nobject type name: MemoryError\n"
+_GO = re.compile(r"(?m)^(?:panic|fatal error): ")
+_GOROUTINE = re.compile(r"\n\n(?=goroutine \d+ )")
 _QUICKJS_RESULT = re.compile(r'(expected [^:\n]*): FromJs \{ from: "([^"]*)"')
 _BETWEEN = re.compile(r"\n\n(?:The above exception was|During handling of the above)")
 _GLUE = ("export_", "/initializer.js:")
@@ -88,7 +91,24 @@ def read_reason(stderr: str) -> Reason | None:
         return Reason(last.rstrip(": "))
     if said:
         return _of_panic(said)
+    if (panic := _of_go(text)) and not _MEMORY.match(text):
+        return panic
     return _of_spidermonkey(text) if text else None
+
+
+def _of_go(text: str) -> Reason | None:
+    """A panic of Go's, with the goroutine in which it was: functions and, in the lines after them, their places."""
+    starts = [match.start() for match in _GO.finditer(text)]
+    message, *goroutines = _GOROUTINE.split(text[starts[-1] :]) if starts else [""]
+    if not goroutines:
+        return None
+    stack, function = [], ""
+    for line in goroutines[0].partition("\n\n")[0].splitlines()[1:]:
+        if line.startswith("\t"):
+            stack.append(f"    {function} at {line.strip().partition(' +0x')[0]}")
+        else:
+            function = line if line.startswith("created by ") else line.rpartition("(")[0]
+    return Reason(message, tuple(stack))
 
 
 def _of_panic(said: str) -> Reason:
