@@ -39,7 +39,7 @@ from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapab
 from .execution.admission import Admission, Bounds
 from .execution.calls import CallOptions, call_request
 from .execution.failure import LOADING, add_context, log_detail
-from .execution.programs import Programs, module_loader
+from .execution.programs import Programs, cache_bounds, module_loader
 from .guests import Host, Program, SessionLimits
 from .models import (
     KNOWN_CAPABILITIES,
@@ -159,7 +159,12 @@ class Runner:
                 stack.push_async_callback(self._debug_stream.finish)
             stack.push_async_callback(self._stop)
             self._programs = Programs(
-                self._bundles, modules, host, tasks, max_module_bytes=self.settings.max_module_bytes
+                self._bundles,
+                modules,
+                host,
+                tasks,
+                max_module_bytes=self.settings.max_module_bytes,
+                bounds=cache_bounds(self.settings.max_loaded_mb * MIB),
             )
             self._host = host
             self._stack = stack.pop_all()

@@ -285,6 +285,13 @@ class Settings(EnvironmentSettings):
     )
     max_module_bytes: int = Field(default=64 * MIB, ge=1, description="Size of a WebAssembly module.")
 
+    max_loaded_mb: int = Field(
+        default=1024,
+        ge=1,
+        description="Compiled code of the extensions that a process has loaded; one tenant has at most a quarter, "
+        "or one extension. Those unused for longest are dropped, and loaded again when they are called.",
+    )
+
     # Compiling modules.
     code_cache: str | None = Field(
         default=None,

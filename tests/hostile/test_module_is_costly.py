@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from wasmtime import wat2wasm
 
 from alga_runner import Settings
+from tests.support.bundles import make_bundle
+from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
 
@@ -155,3 +158,47 @@ def _leb(value: int) -> bytes:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     return bytes([*out, value])
+
+
+def exporting(names: int, length: int) -> str:
+    """A guest with this many exports of its own, each with a name of ``length`` characters."""
+    exports = "".join(f'(export "{number:0{length}}" (func $handle))' for number in range(names))
+    return f"""(module
+      (import "alga:abi" "respond" (func $respond (param i32 i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 0) "\\81\\a6status\\cc\\c8")
+      (func (export "alga_abi_v1"))
+      (func $handle (export "alga_handle") (param i32) (call $respond (i32.const 0) (i32.const 10)))
+      {exports})"""
+
+
+async def test_a_module_whose_names_would_stay_in_memory_by_the_megabyte_is_refused(observe) -> None:
+    observation = await observe(exporting(100, 30_000))
+
+    assert observation.error.code == "module_too_large"
+    assert "names" in str(observation.error)
+
+
+async def test_a_module_with_many_short_names_runs_and_they_are_forgotten(runner, bundles, settings) -> None:
+    request = execute_request(bundles.add(make_bundle(exporting(5_000, 8))))
+
+    assert (await runner.execute(request)).status == 200
+    program = runner._programs.loaded("acme", "ext", request.context.content_hash)
+    assert program.linked.module.exports == ()
+
+
+async def test_without_a_file_left_another_extension_is_refused_as_overload_and_room_is_made(
+    runner, bundles, guest_wat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = execute_request(bundles.add(make_bundle(guest_wat())))
+    await runner.execute(there)
+
+    async def no_file_left(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(runner._programs._bundles, "fetch", no_file_left)
+    observation = await runner.observe(execute_request("sha256:" + "0" * 64))
+
+    assert observation.error.code == "overloaded"
+    assert "ulimit -n" in observation.error.hint
+    assert runner._programs.loaded("acme", "ext", there.context.content_hash) is None

@@ -10,6 +10,7 @@ import click
 from alga_common.audit import program_log
 from alga_common.cli.commands import load
 from alga_common.cli.streams import announce
+from alga_common.http.open_files import raise_open_files
 from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import warn_of_ignored
 from alga_common.signals.coroutines import run
@@ -29,6 +30,7 @@ def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_
     if not require_token and "log_guest_lines" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_guest_lines": True})  # for development
     configure_logging(settings.log_level)
+    raise_open_files()
     warn_of_ignored(logger, UPSTREAM_VARIABLES)
     warn_of_misspelt(logger)
     warn_of_unused_proxy(logger, "the Alga server", settings.server_url)

@@ -7,11 +7,11 @@ hostile debug information may take. The runner keeps the ``LineTable`` that the 
 from __future__ import annotations
 
 from .dwarf import read_line_programs
-from .sections import debug_sections, has_debug_info
+from .sections import debug_sections, has_debug_info, name_bytes
 from .source_map import inline_map, read_source_map
 from .table import MAX_TABLE_BYTES, LineRows, LineTable
 
-__all__ = ["MAX_TABLE_BYTES", "LineTable", "has_debug_info", "read_lines"]
+__all__ = ["MAX_TABLE_BYTES", "LineTable", "has_debug_info", "name_bytes", "read_lines"]
 
 
 def read_lines(wasm: bytes, source_map: bytes = b"") -> bytes:

@@ -11,7 +11,11 @@ _MAX_SECTIONS = 1_000
 """A module has a dozen; the rest is not read."""
 
 _CUSTOM = 0
-_CODE = 10
+_IMPORTS, _EXPORTS, _CODE = 2, 7, 10
+_CORE_MODULE, _COMPONENT = 1, 4
+"""Sections of a component that have a module, or a component."""
+_MAX_DEPTH = 8
+_MOST_SECTIONS = 10_000
 _MAX_NAME_BYTES = 64
 _LINES = frozenset({b".debug_line", b"sourceMappingURL"})
 _READ = _LINES | {b".debug_line_str", b".debug_str"}
@@ -40,6 +44,35 @@ def debug_sections(wasm: bytes) -> Sections:
         elif not name:
             sections.code_start, sections.code_end = start, end
     return sections
+
+
+def name_bytes(wasm: bytes) -> int:
+    """Bytes of the import and export sections of a module, or of all modules in a component: of the names in them.
+
+    Takes milliseconds at most. The rest after ``_MOST_SECTIONS``, and components nested deeper than toolchains nest them,
+    count whole. A file that is cut off has none: the compiler refuses it.
+    """
+    try:
+        return _name_bytes(Cursor(wasm, 0, len(wasm)), _MAX_DEPTH)
+    except Unreadable:
+        return 0
+
+
+def _name_bytes(cursor: Cursor, depth: int) -> int:
+    is_component = cursor.take(8)[6:7] == b"\1"
+    total = 0
+    for _ in range(_MOST_SECTIONS):
+        if cursor.at_end:
+            return total
+        kind, length = cursor.byte(), cursor.uleb()
+        start = cursor.position
+        cursor.skip(length)
+        if is_component and kind in {_CORE_MODULE, _COMPONENT}:
+            inner = Cursor(cursor.data, start, cursor.position)
+            total += _name_bytes(inner, depth - 1) if depth else length
+        elif not is_component and kind in {_IMPORTS, _EXPORTS}:
+            total += length
+    return total + cursor.end - cursor.position
 
 
 def _sections(wasm: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -13,7 +13,8 @@ from typing import Self, TypeVar
 import wasmtime
 import wasmtime.component as wasmtime_component
 
-from ..errors import AlgaError, MemoryLimit, ModuleUnsupported, NotWasm, TableLimit
+from ..debuginfo import name_bytes
+from ..errors import AlgaError, MemoryLimit, ModuleTooLarge, ModuleUnsupported, NotWasm, TableLimit
 from .check.features import feature_of
 from .engine import Engine
 from .traps import no_map_left
@@ -23,6 +24,9 @@ _CORE_VERSION = b"\x01\0\0\0"
 _PAGE_BYTES = 65536
 _MAX_REASON_CHARACTERS = 500
 """Of wasmtime's reason, which quotes names that the module chose."""
+
+MAX_NAME_BYTES = 2 * 1024 * 1024
+"""Bytes of the import and export sections of a module, of all modules of a component together."""
 
 _ITEMS_AT_A_TIME = 100
 """Imports or exports described without releasing the GIL, about half a millisecond."""
@@ -72,6 +76,12 @@ class Module:
     project brings itself. All others go through ``ModuleLoader``.
     """
 
+    code_bytes = 0
+    """Bytes of its code's file."""
+
+    code_files = 0
+    """How many files stay open as long as it is loaded."""
+
     def __init__(self, engine: Engine, wasm: bytes) -> None:
         """Compile ``wasm``. Raises ``NotWasm``, ``ModuleUnsupported``, ``MemoryLimit`` or ``TableLimit``."""
         require_core_module(wasm)
@@ -92,6 +102,8 @@ class Module:
         native = deserialized(wasmtime.Module, engine, descriptor)
         module = cls.__new__(cls)
         module._adopt(engine, native)  # noqa: SLF001 - a constructor, too
+        module.code_bytes = os.fstat(descriptor).st_size
+        module.code_files = 1
         return module
 
     def _adopt(self, engine: Engine, native: wasmtime.Module) -> None:
@@ -101,11 +113,17 @@ class Module:
             ImportType(item.module, item.name or "", *_describe(item.type))
             for item in _releasing_gil(native.imports)
         )
-        self.memory_bytes = _memory_bytes(native)
-        """Initial size of its exported memory; 0 if it exports none."""
-        self.exports = tuple(
-            ExportType(item.name, *_describe(item.type)) for item in _releasing_gil(native.exports)
+        exports = [(item.name, item.type) for item in _releasing_gil(native.exports)]
+        self.memory_bytes = min(
+            (kind.limits.min * _PAGE_BYTES for _, kind in exports if isinstance(kind, wasmtime.MemoryType)),
+            default=0,
         )
+        """Initial size of its exported memory; 0 if it exports none."""
+        self.exports = tuple(ExportType(name, *_describe(kind)) for name, kind in _releasing_gil(exports))
+
+    def forget_names(self) -> None:
+        """Drop ``imports`` and ``exports``, of which a module may have a hundred thousand: it was linked."""
+        self.imports = self.exports = ()
 
 
 def deserialized(kind: type[_Native], engine: Engine, descriptor: int) -> _Native:
@@ -138,17 +156,22 @@ def require_core_module(wasm: bytes) -> None:
         )
 
 
+def require_few_names(wasm: bytes) -> None:
+    """Raise ``ModuleTooLarge`` for a module whose names take too much: they stay in memory while it is loaded."""
+    size, most = name_bytes(wasm), MAX_NAME_BYTES
+    if size > most:
+        raise ModuleTooLarge(
+            f"The names that the module imports and exports take {size} bytes; {most} are allowed.",
+            hint="Export only what the host calls: leave out --export-all and --export-dynamic.",
+        )
+
+
 def _releasing_gil(items: Sequence[_Item]) -> Iterator[_Item]:
     """Yield ``items``, releasing the GIL now and then: a module chooses how many it has."""
     for number, item in enumerate(items):
         if number % _ITEMS_AT_A_TIME == 0:
             time.sleep(0)
         yield item
-
-
-def _memory_bytes(module: wasmtime.Module) -> int:
-    memories = (item.type for item in module.exports if isinstance(item.type, wasmtime.MemoryType))
-    return min((memory.limits.min * _PAGE_BYTES for memory in memories), default=0)
 
 
 _MEMORY_MINIMUM = re.compile(r"minimum byte size of (\d+) which exceeds the limit of (0x[0-9a-f]+)")

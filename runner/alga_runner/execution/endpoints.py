@@ -14,6 +14,9 @@ MAX_ENDPOINTS = 200
 """Endpoints of one extension that the log can name; each execution's path is compared with them."""
 
 
+_ENDPOINT_BYTES = 512
+
+
 class DeclaredEndpoint(NamedTuple):
     """One endpoint of a manifest."""
 
@@ -26,6 +29,8 @@ class DeclaredEndpoints:
 
     def __init__(self, endpoints: tuple[DeclaredEndpoint, ...] = ()) -> None:
         self._endpoints = endpoints
+        self.weight = sum(_ENDPOINT_BYTES + len(method) + len(path) for method, path in endpoints)
+        """Bytes of it, roughly."""
         self._literal = {endpoint: f"{endpoint.method} {endpoint.path}" for endpoint in endpoints}
 
     @classmethod

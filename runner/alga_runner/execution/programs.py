@@ -6,7 +6,9 @@ A program is stored under tenant, extension and hash, so that one tenant's bundl
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import resource
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -17,18 +19,26 @@ from alga_common.private_files import user_cache
 
 from ..bundles import BundleSource
 from ..engine import CompileBounds, Engine, ModuleLoader
-from ..errors import ModuleTooLarge
+from ..errors import ModuleTooLarge, Overloaded
 from ..frames import Frame
 from ..guests import Host, Program
 from ..models import ExecuteRequest
 from ..settings import MIB, Settings
 from ..telemetry import Telemetry
 from .endpoints import DeclaredEndpoints
-from .single_flight import SingleFlight
+from .program_cache import MODULE_BYTES, PROGRAM_BYTES, CacheBounds, Kept, ProgramCache, SharedModule
 from .symbolizer import Symbolizer
 
-MAX_PROGRAMS = 1_000
-"""Programs kept; the one unused for longest goes first."""
+MAX_MODULES = 1_000
+"""Modules that stay loaded: as many as memory maps are reserved for (``engine/check/capacity.py``)."""
+
+_RAISE_NOFILE = "Raise the limit of open files (ulimit -n, LimitNOFILE), or try again later."
+
+
+def cache_bounds(max_loaded_bytes: int) -> CacheBounds:
+    """The bounds of a process whose programs may take ``max_loaded_bytes``, and half of the files that it may open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CacheBounds(max_loaded_bytes, max(1, min(MAX_MODULES, files // 2)))
 
 
 def require_size(wasm: bytes, max_bytes: int) -> None:
@@ -72,30 +82,40 @@ class Programs:
         tasks: TaskGroup,
         *,
         max_module_bytes: int,
+        bounds: CacheBounds,
     ) -> None:
         self._bundles = bundles
         self._modules = modules
         self._host = host
         self._max_module_bytes = max_module_bytes
-        self._by_bundle: SingleFlight[Program] = SingleFlight(tasks, MAX_PROGRAMS)
-        self._by_module: SingleFlight[Program] = SingleFlight(tasks, MAX_PROGRAMS)
+        self._cache = ProgramCache(tasks, bounds)
         self._endpoints: WeakKeyDictionary[Program, DeclaredEndpoints] = WeakKeyDictionary()
         self._symbolizer = Symbolizer(bundles, modules, tasks)
 
     def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> Program | None:
         """The program of a tenant's bundle, if ``get`` would not have to wait for it."""
-        return self._by_bundle.loaded((tenant_id, extension_id, content_hash))
+        return self._cache.loaded((tenant_id, extension_id, content_hash))
 
     async def get(self, tenant_id: str, extension_id: str, content_hash: str) -> Program:
         """The program of a tenant's bundle. Raises a ``BundleError`` or a ``ModuleError``; failures are not kept."""
 
-        async def load() -> Program:
-            bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
-            program = (await self._linked(bundle.wasm, tenant_id)).copy()
-            self._endpoints[program] = await anyio.to_thread.run_sync(DeclaredEndpoints.of, bundle)
-            return program
+        async def load() -> Kept:
+            try:
+                bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
+                module = await self._linked(bundle.wasm, tenant_id)
+            except OSError as error:
+                if error.errno not in {errno.EMFILE, errno.ENFILE}:
+                    raise
+                self._cache.drop_half()
+                raise Overloaded(
+                    "The runner has too many files open to load another extension.", hint=_RAISE_NOFILE
+                ) from None
+            program = module.program.copy()
+            endpoints = await anyio.to_thread.run_sync(DeclaredEndpoints.of, bundle)
+            self._endpoints[program] = endpoints
+            return Kept(program, module, PROGRAM_BYTES + endpoints.weight)
 
-        return await self._by_bundle.get((tenant_id, extension_id, content_hash), load)
+        return await self._cache.get((tenant_id, extension_id, content_hash), load)
 
     def endpoint(self, request: ExecuteRequest) -> str | None:
         """The endpoint that ``request`` calls, as its manifest declares it; ``None`` if that is not known."""
@@ -113,15 +133,16 @@ class Programs:
             return frames
         return await self._symbolizer.located(tenant_id, extension_id, content_hash, frames)
 
-    async def _linked(self, wasm: bytes, tenant_id: str) -> Program:
+    async def _linked(self, wasm: bytes, tenant_id: str) -> SharedModule:
         require_size(wasm, self._max_module_bytes)
         digest = await anyio.to_thread.run_sync(_digest, wasm)
 
-        async def load() -> Program:
+        async def load() -> SharedModule:
             module = await self._modules.load(wasm, tenant_id, digest)
-            return await anyio.to_thread.run_sync(self._host.link, module, wasm)
+            program = await anyio.to_thread.run_sync(self._host.link, module, wasm)
+            return SharedModule(program, MODULE_BYTES + module.code_bytes, module.code_files)
 
-        return await self._by_module.get(digest, load)
+        return await self._cache.module(digest, load)
 
 
 def _digest(wasm: bytes) -> str:

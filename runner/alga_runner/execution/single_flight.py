@@ -68,6 +68,12 @@ class SingleFlight(Generic[T]):
             await under_way.arrived.wait()
         return under_way.result()
 
+    def forget(self, key: Hashable) -> None:
+        """Keep the value of ``key`` no longer, if it was loaded."""
+        load = self._loads.get(key)
+        if load is not None and load.arrived.is_set():
+            del self._loads[key]
+
     async def _carry_out(self, key: Hashable, under_way: _Load[T], load: Callable[[], Awaitable[T]]) -> None:
         try:
             under_way.value = await load()

@@ -280,6 +280,7 @@ class CoreHost:
             linker, answers = _linked(
                 self._engine, [self.imports.get(of) or _weak_import(*of, self.imports) for of in imported]
             )
+        module.forget_names()
         return CoreProgram(linker.link(module), answers, initializes, has_debug_info(wasm))
 
     async def execute(

@@ -23,6 +23,7 @@ from alga_common.audit import program_log
 from alga_common.cli.commands import say
 from alga_common.cli.failures import Failure, print_document
 from alga_common.cli.streams import announce
+from alga_common.http.open_files import raise_open_files
 from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import configure_logging, stream_handler, warn_of_ignored
 from alga_common.signals.coroutines import run
@@ -57,6 +58,7 @@ def serve(
         )
     with ExitStack() as stack:
         log_to_stderr()
+        raise_open_files()
         warn_of_ignored(logger, UPSTREAM_VARIABLES)
         warn_of_unused_proxy(logger, "the runner", settings.runner_url)
         listener = stack.enter_context(listen(host, port))

@@ -28,7 +28,7 @@ from ...telemetry import Telemetry
 from ..component.component import Component, is_component
 from ..context import engine_context
 from ..engine import COMPONENT_SLOTS, Engine
-from ..module import Module, require_core_module
+from ..module import Module, require_core_module, require_few_names
 from .compiler import READ_BOUNDS, CompileBounds, Compiler
 from .file_lock import FileLock
 from .module_cache import ModuleCache
@@ -132,6 +132,7 @@ class ModuleLoader:
         return await self._reader.read_lines(wasm, source_map or b"", owner)
 
     def _name(self, wasm: bytes, digest: str) -> str:
+        require_few_names(wasm)
         digest = digest or hashlib.sha256(wasm).hexdigest()
         if is_component(wasm):
             target = self._component_engine().code_target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -132,6 +133,8 @@ class ModuleCache:
         except Discarded as discarded:
             return None, str(discarded)
         except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:  # no fault of the cache
+                raise
             self._note("read from", error)
             return None, ""
         if entry is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -77,6 +78,12 @@ class Component:
     pooled: Compiled | None = None
     """Its code for an engine with a pool, if it was loaded for one."""
 
+    code_bytes = 0
+    """Bytes of its code's file."""
+
+    code_files = 0
+    """How many files stay open as long as it is loaded."""
+
     def __init__(self, engine: Engine, wasm: bytes) -> None:
         """Compile ``wasm``. Raises ``ModuleUnsupported``."""
         try:
@@ -91,6 +98,8 @@ class Component:
         compiled = deserialized(wasmtime_component.Component, engine, descriptor)
         component = cls.__new__(cls)
         component._adopt(engine, compiled)  # noqa: SLF001 - a constructor, too
+        component.code_bytes = os.fstat(descriptor).st_size
+        component.code_files = 1
         return component
 
     def load_for_pool(self, engine: Engine, descriptor: int) -> None:
@@ -98,6 +107,7 @@ class Component:
         with suppress(ModuleError, LimitExceeded):
             compiled = deserialized(wasmtime_component.Component, engine, descriptor)
             self.pooled = Compiled(engine, compiled)
+            self.code_files += 1
 
     def _adopt(self, engine: Engine, compiled: wasmtime_component.Component) -> None:
         self.on_demand = Compiled(engine, compiled)
