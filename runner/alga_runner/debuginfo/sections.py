@@ -49,7 +49,7 @@ def debug_sections(wasm: bytes) -> Sections:
 def name_bytes(wasm: bytes) -> int:
     """Bytes of the import and export sections of a module, or of all modules in a component: of the names in them.
 
-    Takes milliseconds at most. The rest after ``_MOST_SECTIONS``, and components nested deeper than toolchains nest them,
+    Takes milliseconds at most. The rest after ``_MOST_SECTIONS``, and components nested deeper than toolchains do,
     count whole. A file that is cut off has none: the compiler refuses it.
     """
     try:
