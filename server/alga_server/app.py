@@ -20,6 +20,8 @@ from starlette.responses import Response
 from alga_common.readiness import Finding, document
 from alga_runner.errors import SettingsError
 
+from .capabilities import seed
+from .capabilities.seed import SeedData
 from .catalog.bundle_store import BundleStore
 from .catalog.bundle_sync import BundleCopies
 from .clock import Clock, MovableClock, OffsetClock, SystemClock
@@ -104,6 +106,7 @@ class Server:
             reconciler=Reconciler(settings, clock, database, metrics, dispatcher.wake, jobs=jobs),
             checks=checks,
             turns=Turns(settings.database_threads),
+            seed=seed.load(settings.seed_data) if settings.seed_data else SeedData(),
             movable_clock=_movable(clock, settings) if allow_clock else None,
         )
         self._stack = AsyncExitStack()
@@ -113,6 +116,11 @@ class Server:
     def dispatcher(self) -> Dispatcher:
         """Fires the schedules while the server is entered."""
         return self._services.dispatcher
+
+    @property
+    def seed(self) -> SeedData:
+        """What extensions read of the tenants; a test may add to it."""
+        return self._services.seed
 
     async def start(self) -> None:
         """Create missing tables and bundles; warn of files open to everyone, and of a missing token."""

@@ -117,6 +117,11 @@ class ServerSettings(EnvironmentSettings):
         description="Folder that gets the bundle of every install, for runners to fetch. "
         "Unset: bundles stay in the database.",
     )
+    seed_data: Path | None = Field(
+        default=None,
+        description="File, YAML or JSON, with the clients, services and routes that extensions read: "
+        "[docs/extension-data.md](extension-data.md#seed-data). Unset: there are none.",
+    )
     max_schedules_per_install: int = Field(
         default=50, ge=0, description="Schedules one install may have, enabled or not."
     )

@@ -30,6 +30,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from alga_server import OffsetClock, Server, ServerSettings
+from alga_server.http.internal.routes import APIS
 from tests.support.bundles import make_archive, manifest_api
 from tests.support.patience import PATIENCE_S
 
@@ -51,7 +52,8 @@ SETTINGS = ServerSettings(
     schedule_changes_burst=40,
     development=True,
 )
-ARCHIVE = make_archive(capabilities=["cap:scheduler.manage"], api=manifest_api("POST /sync", "GET /report"))
+GRANTS = [api.capability for api in APIS]
+ARCHIVE = make_archive(capabilities=GRANTS, api=manifest_api("POST /sync", "GET /report"))
 TENANT = "tenant-fuzz"
 
 
@@ -107,12 +109,12 @@ class Target:
         extension_id = self.admin("POST", "/extensions", data=ARCHIVE)["extensionId"]
         installs = self.admin("GET", f"/tenants/{TENANT}/installs")["installs"]
         if not installs:
-            body = {"extensionId": extension_id, "grants": ["cap:scheduler.manage"]}
+            body = {"extensionId": extension_id, "grants": GRANTS}
             installs = [self.admin("POST", f"/tenants/{TENANT}/installs", json=body)]
         install_id = installs[0]["installId"]
         root = f"/tenants/{TENANT}/installs/{install_id}"
         # As they were: enabled, granted, with room.
-        self.admin("PATCH", root, json={"enabled": True, "grants": ["cap:scheduler.manage"]})
+        self.admin("PATCH", root, json={"enabled": True, "grants": GRANTS})
         for schedule in self.admin("GET", f"{root}/schedules")["schedules"]:
             self.admin("DELETE", f"{root}/schedules/{schedule['id']}")
         schedule = self.admin("POST", f"{root}/schedules", json={"endpoint": "/sync", "cron": "0 4 1 1 *"})
@@ -160,6 +162,8 @@ def test_a_route_never_fails_and_answers_as_it_says(target: Target, method: str,
 
     meaning = {
         "scheduleId": ids["schedule_id"],
+        "namespace": "fuzz",
+        "key": "a",
         "extensionId": ids["extension_id"],
         "endpoint": "/sync",
         "cron": "0 4 * * *",

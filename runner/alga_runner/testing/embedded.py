@@ -67,8 +67,12 @@ class EmbeddedAlga:
         shared: SharedRunner | None = None,
         database_url: str = "sqlite://",
         database_file: Path | None = None,
+        seed_data: Path | None = None,
     ) -> None:
-        """``database_file`` keeps what the server stores, in place of ``database_url``."""
+        """``database_file`` keeps what the server stores, in place of ``database_url``; ``seed_data`` is a file with
+        what extensions read.
+        """
+        self._seed_data = seed_data
         self._settings = settings
         self._database_file = database_file
         self._database_url = database_url
@@ -89,6 +93,7 @@ class EmbeddedAlga:
         settings = alga_server.ServerSettings.load(
             database_url=self._database_url,
             bundle_store=None,
+            seed_data=self._seed_data,
             runner_token=tokens.host_calls,
             admin_token=tokens.admin,
             gateway_token=tokens.gateway,

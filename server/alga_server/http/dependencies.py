@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from alga_common.readiness import Checks
 
+from ..capabilities.seed import SeedData
 from ..catalog.bundle_sync import BundleCopies
 from ..clock import Clock, MovableClock
 from ..execution.executions import Executor
@@ -42,6 +43,7 @@ class Services:
     reconciler: Reconciler
     checks: Checks
     turns: Turns
+    seed: SeedData
     movable_clock: MovableClock | None
     """The clock, if admins may put it forward."""
     clock_moves: anyio.Lock = field(default_factory=anyio.Lock)

@@ -8,6 +8,7 @@ import click
 
 from alga_common.cli.commands import load
 from alga_common.cli.options import (
+    GivenPath,
     Method,
     Route,
     Tenant,
@@ -65,6 +66,12 @@ responded with 500 or more, failed, or could not be run; 2 for bad usage.
     type=click.Path(dir_okay=False, path_type=Path),
     help="Keep the server's database in this file: the next call with it finds the install and its schedules.",
 )
+@click.option(
+    "--seed-data",
+    metavar="FILE",
+    type=GivenPath(),
+    help="Clients, services and routes for the extension to read, as YAML or JSON.",
+)
 @json_option
 @click.pass_context
 def invoke(
@@ -80,6 +87,7 @@ def invoke(
     tenant: str,
     timeout: int | None,
     state: Path | None,
+    seed_data: Path | None,
     as_json: bool,
 ) -> None:
     """See ``_HELP``."""
@@ -97,6 +105,7 @@ def invoke(
         tenant_id=tenant,
         timeout_ms=timeout,
         state=state,
+        seed_data=seed_data,
     )
     succeeded = load("alga_runner.cli.invoke.report:invoke")(invocation, as_json=as_json)
     ctx.exit(0 if succeeded else 1)

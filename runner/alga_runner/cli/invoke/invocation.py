@@ -37,6 +37,8 @@ class Invocation:
     timeout_ms: int | None
     state: Path | None = None
     """The file that has the server's database; in memory without one."""
+    seed_data: Path | None = None
+    """The file with what the extension reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def carry_out(invocation: Invocation) -> Outcome:
 
 
 async def _carry_out(invocation: Invocation) -> Outcome:
-    async with EmbeddedAlga(database_file=invocation.state) as alga:
+    async with EmbeddedAlga(database_file=invocation.state, seed_data=invocation.seed_data) as alga:
         install = alga.install if invocation.state is None else alga.keep_installed
         installed = await install(
             invocation.path,

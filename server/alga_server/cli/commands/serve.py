@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from alga_common.cli.commands import load
-from alga_common.cli.options import GivenText, json_option
+from alga_common.cli.options import GivenPath, GivenText, json_option
 from alga_common.wire import is_loopback
 
 from ..options import server_options
@@ -57,6 +57,12 @@ second signal cut it short.
     help="The port to listen on; 0 takes a free one.",
 )
 @server_options
+@click.option(
+    "--seed-data",
+    metavar="FILE",
+    type=GivenPath(),
+    help="Clients, services and routes for extensions to read, as YAML or JSON.",
+)
 @click.option("--dev", is_flag=True, help="For development, on loopback only.")
 @click.option(
     "--print-env",
@@ -74,6 +80,7 @@ def serve(
     bundle_store: Path | None,
     runner_url: str | None,
     token_file: Path | None,
+    seed_data: Path | None,
     dev: bool,
     print_env: bool,
     as_json: bool,
@@ -85,6 +92,7 @@ def serve(
         "database_url": database,
         "bundle_store": None if bundle_store is None else bundle_store.absolute(),
         "runner_url": runner_url,
+        "seed_data": None if seed_data is None else seed_data.absolute(),
         "development": dev or None,
     }
     if print_env:

@@ -32,7 +32,7 @@ from ..schemas import (
     UpdateRequest,
     refused,
 )
-from . import scheduler, storage
+from . import directory, scheduler, storage
 from .call import HostCall
 
 PRD_ROOT = "/api/internal/extensions/scheduler"
@@ -51,7 +51,7 @@ router = APIRouter(
 )
 _WRITES = refused(409)
 
-APIS = (scheduler.API, storage.API)
+APIS = (scheduler.API, storage.API, directory.CLIENTS, directory.SERVICES)
 
 
 @router.get("/api/internal/ping", response_model=TokenAccepted, responses=refused(401))
@@ -92,6 +92,26 @@ async def call_scheduler(request: Request, install_id: str) -> Answer:
 async def call_storage(request: Request, install_id: str) -> Answer:
     """Carry out the operation that the body names."""
     return await HostCall(storage.API, services_of(request), request, install_id=install_id).answer()
+
+
+@router.post(
+    "/api/internal/ext-clients/install/{install_id}",
+    response_model=directory.ClientsListed | directory.ClientFound,
+    openapi_extra=_asks(directory.ListClients, directory.GetClient),
+)
+async def call_clients(request: Request, install_id: str) -> Answer:
+    """Carry out the operation that the body names."""
+    return await HostCall(directory.CLIENTS, services_of(request), request, install_id=install_id).answer()
+
+
+@router.post(
+    "/api/internal/ext-services/install/{install_id}",
+    response_model=directory.ServicesListed | directory.ServiceFound,
+    openapi_extra=_asks(directory.ListServices, directory.GetService),
+)
+async def call_services(request: Request, install_id: str) -> Answer:
+    """Carry out the operation that the body names."""
+    return await HostCall(directory.SERVICES, services_of(request), request, install_id=install_id).answer()
 
 
 def _asking(operation: str) -> Callable[[Request], Awaitable[Answer]]:
