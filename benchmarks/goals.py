@@ -34,6 +34,8 @@ GOALS = {
         "CPU of an execution that creates a schedule, with the AssemblyScript SDK, in us"
     ),
     "sdk.rust_create_us": Goal("the same with the Rust SDK"),
+    "sdk.c_create_us": Goal("the same with the C SDK"),
+    "sdk.go_create_us": Goal("the same with the Go SDK"),
     "hostcall_http.vs_httpx_default": Goal(
         "CPU of a forwarded host call at 32 in flight, httpx's default pool / ours", at_least=10
     ),

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 KEYS = {
     "execute": ["execute.vs_extism_reused", "execute.vs_extism_isolated"],
     "hostcall": ["hostcall.vs_extism"],
-    "sdk": ["sdk.assemblyscript_create_us", "sdk.rust_create_us"],
+    "sdk": [f"sdk.{name}_create_us" for name in ("assemblyscript", "rust", "c", "go")],
     "hostcall_http": ["hostcall_http.vs_httpx_default"],
     "suspended": ["suspended.count", "suspended.kb_each"],
     "fairness": ["fairness.loop_p99_ms", "fairness.burst_p99_ms"],
@@ -48,6 +48,8 @@ if find_spec("extism") is None:
     unmeasurable |= {*KEYS["execute"], *KEYS["hostcall"]}
 if len(os.sched_getaffinity(0)) == 1:
     unmeasurable |= {*KEYS["scale"], *KEYS["http"], "component.two_processes"}
+if not (ROOT / "guest-abi/go/template/dist/main.wasm").exists():
+    unmeasurable.add("sdk.go_create_us")
 if not os.environ.get("ALGA_BENCH_SPIDERMONKEY"):
     unmeasurable.add("component.vs_wasmtime_py")
 
