@@ -156,6 +156,7 @@ TABLES: dict[str, Callable[[], str]] = {
         *("ScheduleInfo", "EndpointInfo", "CreateScheduleInput"),
     ),
     "members of users": partial(members_table, "CurrentUser", "TenantUser"),
+    "members of secrets": partial(members_table, "SecretRef", "Secret", "SecretKeys"),
     "members of fetches": partial(members_table, "FetchInput", "FetchedResponse"),
     "members of storage": partial(
         members_table,

@@ -689,7 +689,7 @@ IMPORT("alga:scheduler", "get-endpoints") host_call host_get_endpoints;
 
 static const char *const code_names[] = {
     "ok", "denied", "not-found", "validation-failed", "quota-exceeded", "rate-limited",
-    "conflict", "too-large", "timeout", "unavailable", "unsupported", "internal"};
+    "conflict", "expired", "too-large", "timeout", "unavailable", "unsupported", "internal"};
 
 alga_text alga_code_name(alga_code code) { return alga_string(code_names[code]); }
 

@@ -190,6 +190,7 @@ typedef enum {
   ALGA_QUOTA_EXCEEDED,
   ALGA_RATE_LIMITED,
   ALGA_CONFLICT,
+  ALGA_EXPIRED,
   ALGA_TOO_LARGE,
   ALGA_TIMEOUT, /* a change may or may not have happened */
   ALGA_UNAVAILABLE,

@@ -10,6 +10,7 @@ const (
 	CodeQuotaExceeded    Code = "quota-exceeded"
 	CodeRateLimited      Code = "rate-limited"
 	CodeConflict         Code = "conflict"
+	CodeExpired          Code = "expired"
 	CodeTooLarge         Code = "too-large"
 	CodeTimeout          Code = "timeout" // a change may or may not have happened
 	CodeUnavailable      Code = "unavailable"
@@ -19,8 +20,8 @@ const (
 
 func (code Code) known() Code {
 	switch code {
-	case CodeDenied, CodeNotFound, CodeValidationFailed, CodeQuotaExceeded, CodeRateLimited, CodeConflict, CodeTooLarge,
-		CodeTimeout, CodeUnavailable, CodeUnsupported:
+	case CodeDenied, CodeNotFound, CodeValidationFailed, CodeQuotaExceeded, CodeRateLimited, CodeConflict, CodeExpired,
+		CodeTooLarge, CodeTimeout, CodeUnavailable, CodeUnsupported:
 		return code
 	default:
 		return CodeInternal

@@ -9,6 +9,7 @@ type Host struct {
 	Context   ContextHost
 	HTTP      HTTPHost
 	Scheduler SchedulerHost
+	Secrets   SecretsHost
 	Storage   StorageHost
 	User      UserHost
 	Logging   LoggingHost
@@ -82,6 +83,27 @@ func (SchedulerHost) GetEndpoints() ([]EndpointInfo, error) {
 		Endpoints []EndpointInfo `json:"endpoints"`
 	}](abi.SchedulerGetEndpoints, struct{}{})
 	return ok.Endpoints, err
+}
+
+// SecretsHost: every call needs cap:secrets.get.
+type SecretsHost struct{}
+
+// Get: One of the install's secrets.
+func (SecretsHost) Get(key string) (string, error) {
+	ok, err := call[struct {
+		Value string `json:"value"`
+	}](abi.SecretsGet, struct {
+		Key string `json:"key"`
+	}{key})
+	return ok.Value, err
+}
+
+// ListKeys: The names of the install's secrets.
+func (SecretsHost) ListKeys() ([]string, error) {
+	ok, err := call[struct {
+		Keys []string `json:"keys"`
+	}](abi.SecretsListKeys, struct{}{})
+	return ok.Keys, err
 }
 
 // StorageHost: every call needs cap:storage.kv.

@@ -35,7 +35,6 @@ Each leaf names its stable ``code`` (docs/errors.md). An error has a message, wh
     │   ├── RequestInvalid        request_invalid
     │   ├── BodyNotBase64         body_not_base64
     │   ├── UnknownCapabilities   unknown_capabilities
-    │   ├── SecretDecryptFailed   secret_decrypt_failed
     │   ├── EndpointNotFound      endpoint_not_found
     │   └── ExtensionNotAvailable extension_not_available
     ├── AdminRefused              admin_refused
@@ -257,10 +256,6 @@ class UnknownCapabilities(RequestError, code="unknown_capabilities"):
     """The request grants capabilities that do not exist."""
 
 
-class SecretDecryptFailed(RequestError, code="secret_decrypt_failed"):
-    """The request's secret envelope cannot be opened."""
-
-
 class EndpointNotFound(RequestError, code="endpoint_not_found"):
     """The installed version has no such endpoint."""
 
@@ -470,6 +465,7 @@ class HostCallCode(StrEnum):
     QUOTA_EXCEEDED = "quota-exceeded"
     RATE_LIMITED = "rate-limited"
     CONFLICT = "conflict"
+    EXPIRED = "expired"
     TOO_LARGE = "too-large"
     TIMEOUT = "timeout"
     UNAVAILABLE = "unavailable"
@@ -478,12 +474,14 @@ class HostCallCode(StrEnum):
 
 
 class ServerFault(StrEnum):
-    """What an operator has to mend between the runner and its Alga server."""
+    """What an operator has to mend between the runner and its Alga server, or what else it asks."""
 
     UNAUTHORIZED = "unauthorized"
     """The server does not accept the runner's token."""
     UNUSABLE_ANSWER = "unusable_answer"
     """What answered is not the server's API, or its answer cannot be read."""
+    SECRETS = "secrets"
+    """An envelope of secrets cannot be opened, by the runner or by Vault."""
 
 
 class HostCallError(AlgaError, code="host_call_failed"):

@@ -32,7 +32,6 @@ HINTS: Mapping[str, str] = {
     "request_invalid": "Mend the field that the message names.",
     "body_not_base64": "Send standard base64 with padding, or null for no body.",
     "unknown_capabilities": "Grant known capabilities only; docs/capabilities.md lists them.",
-    "secret_decrypt_failed": "Have the server issue a new inline envelope.",
     "endpoint_not_found": "Call an endpoint that the manifest declares, or declare this one in api.endpoints.",
     "extension_not_available": "Install the extension for the tenant, or enable its install.",
     "admin_refused": "Mend what the message names; server_code is the server's own code.",

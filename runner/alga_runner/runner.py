@@ -49,6 +49,8 @@ from .models import (
     granted_capabilities,
     unknown_capabilities,
 )
+from .secrets import ExecutionSecrets
+from .secrets import connect as connect_secrets
 from .settings import MIB, Settings
 from .telemetry import DebugStream, Telemetry, Tracing
 
@@ -111,6 +113,7 @@ class Runner:
         self._own_bundles = bundles is None
         self._bundles = HeldBundles(bundles or bundle_source(self.settings))
         self._clock_ns = clock_ns
+        self._secrets = connect_secrets(self.settings, self._now)
         self._default_timeout_s = min(self.settings.default_timeout_ms, self.settings.max_timeout_ms) / 1000
         self._default_cpu_s = min(self.settings.default_cpu_ms, self.settings.max_cpu_ms) / 1000
         self._log_limits = LogLimits(
@@ -132,6 +135,7 @@ class Runner:
             stack.callback(self.telemetry.close)
             if self._own_alga:
                 stack.push_async_callback(self._alga.aclose)
+            stack.push_async_callback(self._secrets.aclose)
             if self._own_egress:
                 stack.push_async_callback(self._egress.aclose)
             if self._own_bundles:
@@ -217,11 +221,10 @@ class Runner:
 
     async def check_server(self) -> Sequence[Finding]:
         """What a check of the Alga server finds: reachable, token accepted, clocks alike."""
+        return await self._alga.check(self._now)
 
-        def now() -> datetime:
-            return datetime.fromtimestamp(self._clock_ns() / 1e9, UTC)
-
-        return await self._alga.check(now)
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock_ns() / 1e9, UTC)
 
     async def call(
         self, bundle: Bundle, method: str, path: str, **options: Unpack[CallOptions]
@@ -361,8 +364,6 @@ class Runner:
             program = programs.loaded(tenant_id, context.extension_id, context.content_hash)
             if program is None or deadline <= monotonic():
                 program = await self._load(programs, context, deadline)
-            if request.secret_envelope is not None:
-                request.secret_envelope.open(datetime.fromtimestamp(self._clock_ns() / 1e9, UTC))
             budget = Budget(deadline, self._cpu_s(request), tenant_id)
             self._under_way.add(budget)
             try:
@@ -411,6 +412,7 @@ class Runner:
             self._log_limits,
             user=request.user,
             egress=self._egress,
+            secrets=ExecutionSecrets(self._secrets, request.secret_envelope),
             on_log=None if self._debug_stream is None else self._pass_on_line,
         )
 

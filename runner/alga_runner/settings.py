@@ -26,8 +26,6 @@ UPSTREAM_VARIABLES = (
     *("EXT_STATIC_STRICT_VALIDATION", "EXT_STATIC_MAX_FILE_BYTES"),
     *("EXT_UI_CONTENT_SECURITY_POLICY", "EXT_UI_FRAME_ANCESTORS"),
     *("UI_PROXY_BASE_URL", "UI_PROXY_TIMEOUT_MS", "UI_PROXY_AUTH_KEY"),
-    *("VAULT_ADDR", "ALGA_VAULT_ADDR", "VAULT_NAMESPACE"),
-    *("ALGA_VAULT_TRANSIT_MOUNT", "ALGA_VAULT_TOKEN_FILE"),
     *("RUST_LOG", "WASM_POOL_TOTAL_COMPONENTS", "SIGNING_TRUST_BUNDLE", "RUNTIME_LIMITS"),
 )
 """Variables of Alga's runner that have no effect here (alga-contract 6)."""
@@ -112,6 +110,22 @@ class Settings(EnvironmentSettings):
     )
     max_egress_requests_per_tenant: int | None = Field(
         default=None, ge=1, description="Those of one tenant. Unset: a quarter of `max_egress_requests`."
+    )
+
+    # Secrets that Vault sealed.
+    vault_url: Annotated[str | None, Variables(("VAULT_ADDR", "ALGA_VAULT_ADDR"))] = Field(
+        default=None,
+        description="Vault whose transit engine opens envelopes of secrets. Unset: only inline envelopes are opened.",
+    )
+    vault_namespace: Annotated[str | None, Variables(("VAULT_NAMESPACE",))] = Field(
+        default=None, description="Sent to Vault as `X-Vault-Namespace`."
+    )
+    vault_transit_mount: Annotated[str, Variables(("ALGA_VAULT_TRANSIT_MOUNT",))] = Field(
+        default="transit", description="Mount of the engine for envelopes that name none."
+    )
+    vault_token_file: Annotated[str, Variables(("ALGA_VAULT_TOKEN_FILE",))] = Field(
+        default="/run/secrets/alga_vault_token",
+        description="File with the token for Vault, read each time, so that an agent may renew it.",
     )
 
     # The HTTP service.

@@ -10,6 +10,7 @@ export namespace HostErrorCode {
   export const QUOTA_EXCEEDED = "quota-exceeded";
   export const RATE_LIMITED = "rate-limited";
   export const CONFLICT = "conflict";
+  export const EXPIRED = "expired";
   export const TOO_LARGE = "too-large";
   export const TIMEOUT = "timeout";
   export const UNAVAILABLE = "unavailable";
@@ -18,8 +19,8 @@ export namespace HostErrorCode {
 }
 
 const KNOWN_CODES: StaticArray<string> = [
-  "denied", "not-found", "validation-failed", "quota-exceeded", "rate-limited", "conflict", "too-large", "timeout",
-  "unavailable", "unsupported", "internal",
+  "denied", "not-found", "validation-failed", "quota-exceeded", "rate-limited", "conflict", "expired", "too-large",
+  "timeout", "unavailable", "unsupported", "internal",
 ];
 
 /** Why the host refused a call. A code this SDK does not know reads as `internal`. */

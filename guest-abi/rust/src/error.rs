@@ -89,6 +89,8 @@ codes! {
     QuotaExceeded = "quota-exceeded",
     RateLimited = "rate-limited",
     Conflict = "conflict",
+    /// It was valid for a time that is over.
+    Expired = "expired",
     TooLarge = "too-large",
     /// A change may or may not have happened.
     Timeout = "timeout",

@@ -58,6 +58,8 @@ def _good_calls() -> Iterator[Vector]:
     yield _call("scheduler.list", "list", {}, "operations without input take an empty map")
     yield _call("scheduler.get-endpoints", "get-endpoints", {}, "operations without input take an empty map")
     yield _call("user.get", "user", {}, "operations without input take an empty map")
+    yield _call("secrets.list-keys", "secret keys", {}, "operations without input take an empty map")
+    yield _call("secrets.get", "secret", {"key": "api_key"}, "one secret")
     fetch = {"method": "POST", "url": "https://api.example.com/items?page=2", "body": b"\x00\x01"}
     headers = [{"name": "accept", "value": "text/plain"}, {"name": "x-a", "value": ""}]
     yield _call("http.fetch", "fetch", {**fetch, "headers": headers, "redirects": 2}, "every member")

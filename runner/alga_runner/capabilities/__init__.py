@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import HostCallCode
 from ..models import KNOWN_CAPABILITIES
-from . import context, http, log, scheduler, storage, user
+from . import context, http, log, scheduler, secrets, storage, user
 from .gate import Codec, Gate
 from .operation import Execution, HostCallRecord, LogLimits, LogLine, Operation
 
@@ -47,6 +47,7 @@ OPERATIONS = build_table(
     http.OPERATIONS,
     log.OPERATIONS,
     scheduler.OPERATIONS,
+    secrets.OPERATIONS,
     storage.OPERATIONS,
     user.OPERATIONS,
 )

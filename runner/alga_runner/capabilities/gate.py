@@ -154,8 +154,11 @@ class Gate:
 
 
 def _within_budget(execution: Execution, record: HostCallRecord) -> HostCallRecord:
-    """``record``, without what would be more than the execution's records may keep."""
+    """``record``, without secrets, and without what would be more than the execution's records may keep."""
     budget = execution.recorded_bytes_left
+    if budget > 0:
+        record.arguments = execution.secrets.hide(record.arguments)
+        record.reply = execution.secrets.hide(record.reply)
     left = budget - weight(record.arguments, budget) - weight(record.reply, budget) if budget > 0 else -1
     if left < 0:
         record.arguments = record.reply = None

@@ -14,6 +14,7 @@ from ..egress import Egress
 from ..errors import HostCallCode, LogLimit
 from ..models import ExecutionContext, User
 from ..models._base import CamelModel
+from ..secrets import ExecutionSecrets
 from ..telemetry import ExecutionSpan
 
 InputT = TypeVar("InputT", bound=BaseModel)
@@ -95,6 +96,7 @@ class Execution:
     log_limits: LogLimits = _LOG_LIMITS
     user: User | None = field(default=None, repr=False)
     egress: Egress = field(default_factory=Egress)
+    secrets: ExecutionSecrets = field(default_factory=ExecutionSecrets)
     host_calls: list[HostCallRecord] = field(default_factory=list)
     log: list[LogLine] = field(default_factory=list)
     logged_bytes: int = 0
@@ -146,10 +148,11 @@ class Execution:
         return await self.alga.ask(operation, members, identity, self.deadline)
 
     def write_log(self, level: str, message: str, *, truncated: bool = False) -> None:
-        """Append one line of the guest, cut between characters at ``line_bytes``.
+        """Append one line of the guest, without secrets that it read, cut between characters at ``line_bytes``.
 
         Raises ``LogLimit`` when the execution has logged as much as it may.
         """
+        message = self.secrets.hide_text(message)
         encoded = message.encode("utf-8", "replace")
         limits = self.log_limits
         if len(encoded) > limits.line_bytes:

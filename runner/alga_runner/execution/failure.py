@@ -29,7 +29,7 @@ async def add_context(
     timeout_s: float,
     margin_s: float = 0.0,
 ) -> AlgaError:
-    """``error``, or one in its place, that names extension, version, handler and request.
+    """``error``, or one in its place, that names extension, version, handler and request, and no secret.
 
     The execution had ``timeout_s``, less ``margin_s`` that its request and its answer need on their way.
     """
@@ -43,6 +43,7 @@ async def add_context(
         error.hint = _BUILD_WITH_LINES if error.hint == HINTS[error.code] else error.hint
     if isinstance(error, DeadlineExceeded):
         error = _too_late(error, execution, timeout_s, margin_s)
+    error.args = tuple(map(execution.secrets.hide, error.args))
     return error.at(
         extension=context.extension_id,
         version=context.version_id,

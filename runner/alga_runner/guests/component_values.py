@@ -27,6 +27,7 @@ _NEAREST = {
     "quota-exceeded": ("quota-exceeded", "denied"),
     "rate-limited": ("quota-exceeded", "denied"),
     "conflict": ("conflict",),
+    "expired": ("expired", "denied"),
     "timeout": ("transport",),
     "unavailable": ("transport", "not-available"),
     "unsupported": ("not-available",),

@@ -45,7 +45,6 @@ class Binding:
 
 
 _NOT_YET: dict[tuple[str, str], tuple[str, ...]] = {
-    ("secrets", "cap:secrets.get"): ("get", "list-keys"),
     ("ui-proxy", "cap:ui.proxy"): ("call-route",),
     ("invoicing", "cap:invoice.manual.create"): ("create-manual-invoice",),
     ("clients", "cap:client.read"): ("list-clients", "get-client"),
@@ -67,6 +66,8 @@ def _bindings() -> Iterator[Binding]:
     for level in ("info", "warn", "error"):
         yield row("logging", f"log-{level}", "log.emit", fixed={"level": level})
     yield row("http", "fetch", "http.fetch")
+    yield row("secrets", "get", "secrets.get")
+    yield row("secrets", "list-keys", "secrets.list-keys")
     yield row("user", "get-user", "user.get")
     yield row("user-v2", "get-user", "user.get")
     yield row("storage", "get", "storage.get")

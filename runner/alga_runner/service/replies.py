@@ -19,7 +19,6 @@ from ..errors import (
     EngineError,
     ExecutionError,
     ModuleError,
-    SecretDecryptFailed,
     UnknownCapabilities,
 )
 from ..frames import stack_line
@@ -90,8 +89,6 @@ def error_reply(error: AlgaError, request: ExecuteRequest, log_tail: str | None 
             status, text = 502, f"bundle_fetch_failed: {coded}"
         case EngineError():
             text = f"engine_init_failed: {coded}"
-        case SecretDecryptFailed():
-            text = "secret_decrypt_failed"
         case BodyNotBase64():
             text = f"execute_failed: invalid body base64: {sentence}"
         case _:

@@ -26,10 +26,13 @@ FAULT_LINES_EVERY_S = 60.0
 """How long after a line about a fault of the Alga server the same fault gets no line of its own again."""
 
 _FAULT_HINTS = {
-    ServerFault.UNAUTHORIZED: "It refuses the runner's token; set RUNNER_STORAGE_API_TOKEN to the one it expects.",
-    ServerFault.UNUSABLE_ANSWER: "Check that STORAGE_API_BASE_URL leads to its API and server_dialect fits it.",
+    ServerFault.UNAUTHORIZED: "It refuses the runner's token; set RUNNER_STORAGE_API_TOKEN to the one it expects. "
+    "It answered: ",
+    ServerFault.UNUSABLE_ANSWER: "Check that STORAGE_API_BASE_URL leads to its API and server_dialect fits it. "
+    "It answered: ",
+    ServerFault.SECRETS: "See docs/secrets.md. ",
 }
-"""What to do about each, for the operator."""
+"""What to do about each, for the operator; the detail follows."""
 
 _GUEST_LEVELS = {"debug": logging.DEBUG, "warn": logging.WARNING, "error": logging.ERROR}
 
@@ -214,9 +217,7 @@ class Telemetry:
         now = self._clock()
         if now - self._fault_lines.get(fault, -FAULT_LINES_EVERY_S) >= FAULT_LINES_EVERY_S:
             self._fault_lines[fault] = now
-            self._notice(
-                logging.ERROR, "server_fault", fault.value, f"{_FAULT_HINTS[fault]} It answered: {detail}"
-            )
+            self._notice(logging.ERROR, "server_fault", fault.value, f"{_FAULT_HINTS[fault]}{detail}")
 
     def snapshot(self) -> Snapshot:
         """All metrics as they are now, to be summed with those of other processes."""

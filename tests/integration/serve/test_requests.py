@@ -258,12 +258,6 @@ def test_an_extension_that_tries_to_leave_the_store_has_no_bundle(post, publish,
     assert error(response, 502).startswith("bundle_fetch_failed: bundle_not_found: ")
 
 
-def test_an_expired_secret_envelope(post, publish, request_for) -> None:
-    envelope = {"ciphertext_b64": "e30=", "expires_at": "2020-01-01T00:00:00Z"}
-
-    assert error(post(request_for(publish(), secret_envelope=envelope)), 500) == "secret_decrypt_failed"
-
-
 def test_a_body_that_is_not_base64(post, publish, request_for) -> None:
     response = post(request_for(publish(), http={"body_b64": "not base64"}))
 

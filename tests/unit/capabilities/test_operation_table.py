@@ -29,6 +29,8 @@ def test_the_table_has_every_operation() -> None:
         "scheduler.get-endpoints",
         "scheduler.list",
         "scheduler.update",
+        "secrets.get",
+        "secrets.list-keys",
         "storage.delete",
         "storage.get",
         "storage.list",

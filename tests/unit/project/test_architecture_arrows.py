@@ -17,7 +17,18 @@ COMMON = {"common"}
 
 FLOOR = COMMON | {"errors", "frames", "hints", "models", "settings", "telemetry"}
 HOUSE = FLOOR | {
-    *("alga", "bundles", "capabilities", "debuginfo", "egress", "engine", "execution", "guests", "runner"),
+    *(
+        "alga",
+        "bundles",
+        "capabilities",
+        "debuginfo",
+        "egress",
+        "engine",
+        "execution",
+        "guests",
+        "runner",
+        "secrets",
+    ),
 }
 
 SERVER_FLOOR = (
@@ -44,13 +55,14 @@ MAY_IMPORT = {
     "execution": HOUSE - {"runner", "execution"},
     # Districts that know nothing of executions as a whole.
     "guests": FLOOR | {"capabilities", "debuginfo", "engine"},
-    "capabilities": FLOOR | {"alga", "egress"},
+    "capabilities": FLOOR | {"alga", "egress", "secrets"},
     "bundles": FLOOR,
     # Edges: WebAssembly on one side, the Alga server and other servers on the other.
     "engine": FLOOR | {"debuginfo"},
     "debuginfo": FLOOR,
     "alga": FLOOR,
     "egress": FLOOR,
+    "secrets": FLOOR,
     # The floor.
     "telemetry": COMMON | {"errors", "models", "settings"},
     "settings": COMMON | {"errors"},

@@ -38,6 +38,14 @@ func SchedulerGetEndpoints(at unsafe.Pointer, length uint32, reply unsafe.Pointe
 	return scripted("scheduler.get-endpoints", at, length, reply, capacity)
 }
 
+func SecretsGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("secrets.get", at, length, reply, capacity)
+}
+
+func SecretsListKeys(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("secrets.list-keys", at, length, reply, capacity)
+}
+
 func StorageGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
 	return scripted("storage.get", at, length, reply, capacity)
 }

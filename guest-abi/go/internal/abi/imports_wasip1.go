@@ -28,6 +28,12 @@ func SchedulerDelete(at unsafe.Pointer, length uint32, reply unsafe.Pointer, cap
 //go:wasmimport alga:scheduler get-endpoints
 func SchedulerGetEndpoints(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
 
+//go:wasmimport alga:secrets get
+func SecretsGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:secrets list-keys
+func SecretsListKeys(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
 //go:wasmimport alga:storage get
 func StorageGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
 
