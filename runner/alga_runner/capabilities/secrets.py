@@ -9,6 +9,7 @@ from pydantic import Field
 from ..errors import HostCallCode, HostCallError
 from ..models._base import CamelModel
 from ..models.members import MAX_MEMBERS, Text
+from ..secrets import MAX_SECRETS_BYTES
 from .operation import Execution, NoInput, Operation
 
 CAPABILITY = "cap:secrets.get"
@@ -23,7 +24,9 @@ class SecretRef(CamelModel):
 class Secret(CamelModel):
     """One secret."""
 
-    value: str = Field(description="the secret itself; keep it out of the log and of responses")
+    value: Annotated[str, Field(max_length=MAX_SECRETS_BYTES)] = Field(
+        description="the secret itself; keep it out of responses"
+    )
 
 
 class SecretKeys(CamelModel):

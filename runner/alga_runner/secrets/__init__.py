@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .connect import connect
-from .opener import ExecutionSecrets, SecretOpener
+from .opener import MAX_SECRETS_BYTES, ExecutionSecrets, SecretOpener
 from .vault import Vault
 
-__all__ = ["ExecutionSecrets", "SecretOpener", "Vault", "connect"]
+__all__ = ["MAX_SECRETS_BYTES", "ExecutionSecrets", "SecretOpener", "Vault", "connect"]

@@ -22,8 +22,11 @@ from .cache import MAX_AGE_S, SecretCache
 from .refusal import refuse
 from .vault import Vault
 
-MAX_CIPHERTEXT = 1024 * 1024
-"""Characters of an envelope's ciphertext."""
+MAX_SECRETS_BYTES = 1024 * 1024
+"""Bytes of the secrets of an envelope, as JSON."""
+
+_MAX_CIPHERTEXT = 2 * MAX_SECRETS_BYTES
+"""Characters of an envelope's ciphertext; base64 takes a third more."""
 
 _MIN_HIDDEN = 4
 """A secret this long is hidden inside other text, too."""
@@ -49,8 +52,8 @@ class SecretOpener:
         ciphertext = envelope.ciphertext_b64.strip()
         if not ciphertext:
             return {}
-        if len(ciphertext) > MAX_CIPHERTEXT:
-            refuse(f"it has more than {MAX_CIPHERTEXT} characters")
+        if len(ciphertext) > _MAX_CIPHERTEXT:
+            refuse(f"it has more than {_MAX_CIPHERTEXT} characters")
         left_s = self._left_s(envelope)
         algorithm = (envelope.algorithm or "inline").strip().lower()
         if algorithm.startswith("vault-transit"):
@@ -164,6 +167,8 @@ def _hidden(value: object, secrets: list[str]) -> object:
 
 def _parsed(plaintext: bytes) -> Mapping[str, str]:
     """A JSON object of strings. Errors name the fault and never the content."""
+    if len(plaintext) > MAX_SECRETS_BYTES:
+        refuse(f"it holds more than {MAX_SECRETS_BYTES} bytes")
     try:
         document = from_json(plaintext, allow_inf_nan=False)
     except ValueError:

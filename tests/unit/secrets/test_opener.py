@@ -88,7 +88,8 @@ async def test_at_its_end_it_is_expired(expires_at: str) -> None:
         ({"ciphertext_b64": sealed('["hunter2"]')}, "it does not hold a JSON object of strings"),
         ({"ciphertext_b64": sealed('{"hunter2": 1}')}, "it does not hold a JSON object of strings"),
         ({"ciphertext_b64": sealed('{"a": {"b": "hunter2"}}')}, "it does not hold a JSON object of strings"),
-        ({"ciphertext_b64": "A" * 1_100_000}, "it has more than 1048576 characters"),
+        ({"ciphertext_b64": "A" * 2_100_000}, "it has more than 2097152 characters"),
+        ({"ciphertext_b64": sealed(" " * 1_048_577)}, "it holds more than 1048576 bytes"),
     ],
 )
 async def test_a_broken_envelope_is_internal_and_its_reason_for_the_operator(
