@@ -158,6 +158,16 @@ TABLES: dict[str, Callable[[], str]] = {
     "members of users": partial(members_table, "CurrentUser", "TenantUser"),
     "members of secrets": partial(members_table, "SecretRef", "Secret", "SecretKeys"),
     "members of fetches": partial(members_table, "FetchInput", "FetchedResponse"),
+    "members of clients": partial(
+        members_table, *("ClientsListInput", "ClientsListResult", "ClientRef", "FoundClient", "ClientSummary")
+    ),
+    "members of services": partial(
+        members_table,
+        *("ServicesListInput", "ServicesListResult", "ServiceRef", "FoundService", "ServiceSummary"),
+    ),
+    "members of invoices": partial(
+        members_table, "CreateManualInvoiceInput", "ManualInvoiceItemInput", "CreatedInvoice"
+    ),
     "members of storage": partial(
         members_table,
         "StorageKey",

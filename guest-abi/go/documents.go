@@ -2,6 +2,41 @@
 
 package alga
 
+// ClientSummary: One client of the tenant.
+type ClientSummary struct {
+	ClientID   string `json:"clientId"`
+	ClientName string `json:"clientName"`
+	// Such as `company` or `individual`.
+	ClientType string `json:"clientType,omitzero"`
+	IsInactive bool   `json:"isInactive"`
+	// Such as `EUR`.
+	DefaultCurrencyCode string `json:"defaultCurrencyCode,omitzero"`
+	AccountManagerID    string `json:"accountManagerId,omitzero"`
+	AccountManagerName  string `json:"accountManagerName,omitzero"`
+	BillingEmail        string `json:"billingEmail,omitzero"`
+}
+
+// ClientsListInput: Which clients to list.
+type ClientsListInput struct {
+	// A part of the name.
+	Search string `json:"search,omitzero"`
+	// False by default.
+	IncludeInactive *bool `json:"includeInactive,omitzero"`
+	// 1 by default.
+	Page *int `json:"page,omitzero"`
+	// 25 by default.
+	PageSize *int `json:"pageSize,omitzero"`
+}
+
+// ClientsListResult: One page of clients.
+type ClientsListResult struct {
+	Items []ClientSummary `json:"items"`
+	// How many there are on all pages.
+	TotalCount int `json:"totalCount"`
+	Page       int `json:"page"`
+	PageSize   int `json:"pageSize"`
+}
+
 // ContextInfo: Whose execution it is, and why it runs. A member that has no value is absent.
 type ContextInfo struct {
 	// Of this execution, visible ASCII as all ids.
@@ -31,6 +66,20 @@ type ContextInfo struct {
 	StartedAt string `json:"startedAt,omitzero"`
 }
 
+// CreateManualInvoiceInput: An invoice to create.
+type CreateManualInvoiceInput struct {
+	// A UUID.
+	ClientID string `json:"clientId"`
+	// One at least.
+	Items []ManualInvoiceItemInput `json:"items"`
+	// Such as `2026-03-29`.
+	InvoiceDate string `json:"invoiceDate,omitzero"`
+	// Likewise.
+	DueDate string `json:"dueDate,omitzero"`
+	// Up to 128 characters.
+	PoNumber string `json:"poNumber,omitzero"`
+}
+
 // CreateScheduleInput: A schedule to create. Absent members take defaults.
 type CreateScheduleInput struct {
 	// `/path` or `METHOD /path` of an endpoint in the extension's own manifest.
@@ -57,6 +106,18 @@ type CreateScheduleInput struct {
 	RetryDelaySeconds *int `json:"retryDelaySeconds,omitzero"`
 	// By which the wait grows after that, 2 by default.
 	RetryFactor *int `json:"retryFactor,omitzero"`
+}
+
+// CreatedInvoice: What a successful create answers.
+type CreatedInvoice struct {
+	InvoiceID     string `json:"invoiceId"`
+	InvoiceNumber string `json:"invoiceNumber"`
+	// Such as `draft`.
+	Status string `json:"status"`
+	// In the currency's smallest unit, as the other amounts.
+	Subtotal float64 `json:"subtotal"`
+	Tax      float64 `json:"tax"`
+	Total    float64 `json:"total"`
 }
 
 // EndpointInfo: One endpoint of the installed version.
@@ -122,6 +183,26 @@ type HTTPInfo struct {
 	Body []byte `json:"body"`
 }
 
+// ManualInvoiceItemInput: One line of an invoice.
+type ManualInvoiceItemInput struct {
+	// A UUID.
+	ServiceID string `json:"serviceId"`
+	// More than 0.
+	Quantity float64 `json:"quantity"`
+	// Up to 500 characters.
+	Description string `json:"description"`
+	// 0 or more, in the currency's smallest unit; of a discount, up to 100 for percentages.
+	Rate float64 `json:"rate"`
+	// False by default.
+	IsDiscount *bool `json:"isDiscount,omitzero"`
+	// `percentage` or `fixed`; of discounts alone.
+	DiscountType string `json:"discountType,omitzero"`
+	// Of discounts alone.
+	AppliesToItemID string `json:"appliesToItemId,omitzero"`
+	// Of discounts alone, and not with `appliesToItemId`.
+	AppliesToServiceID string `json:"appliesToServiceId,omitzero"`
+}
+
 // Request: What a handler is asked.
 type Request struct {
 	Context ContextInfo `json:"context"`
@@ -164,6 +245,48 @@ type ScheduleInfo struct {
 	LastError string `json:"lastError,omitzero"`
 	// RFC 3339 in UTC.
 	CreatedAt string `json:"createdAt,omitzero"`
+}
+
+// ServiceSummary: One service or product that the tenant sells.
+type ServiceSummary struct {
+	ServiceID   string `json:"serviceId"`
+	ServiceName string `json:"serviceName"`
+	// `service` or `product`.
+	ItemKind string `json:"itemKind"`
+	// `fixed`, `hourly` or `usage`.
+	BillingMethod   string `json:"billingMethod"`
+	ServiceTypeID   string `json:"serviceTypeId,omitzero"`
+	ServiceTypeName string `json:"serviceTypeName,omitzero"`
+	// In the currency's smallest unit.
+	DefaultRate   float64 `json:"defaultRate"`
+	UnitOfMeasure string  `json:"unitOfMeasure"`
+	IsActive      bool    `json:"isActive"`
+	SKU           string  `json:"sku,omitzero"`
+}
+
+// ServicesListInput: Which services to list.
+type ServicesListInput struct {
+	// A part of the name.
+	Search string `json:"search,omitzero"`
+	// `service` or `product`; both by default.
+	ItemKind string `json:"itemKind,omitzero"`
+	// Both by default.
+	IsActive *bool `json:"isActive,omitzero"`
+	// `fixed`, `hourly` or `usage`; all by default.
+	BillingMethod string `json:"billingMethod,omitzero"`
+	// 1 by default.
+	Page *int `json:"page,omitzero"`
+	// 25 by default.
+	PageSize *int `json:"pageSize,omitzero"`
+}
+
+// ServicesListResult: One page of services.
+type ServicesListResult struct {
+	Items []ServiceSummary `json:"items"`
+	// How many there are on all pages.
+	TotalCount int `json:"totalCount"`
+	Page       int `json:"page"`
+	PageSize   int `json:"pageSize"`
 }
 
 // StorageEntry: One stored value.

@@ -6,13 +6,34 @@ import "alga/internal/abi"
 
 // Host is what the host offers.
 type Host struct {
+	Clients   ClientsHost
 	Context   ContextHost
 	HTTP      HTTPHost
+	Invoicing InvoicingHost
 	Scheduler SchedulerHost
 	Secrets   SecretsHost
+	Services  ServicesHost
 	Storage   StorageHost
 	User      UserHost
 	Logging   LoggingHost
+}
+
+// ClientsHost: every call needs cap:client.read.
+type ClientsHost struct{}
+
+// List: The tenant's clients, one page at a time.
+func (ClientsHost) List(input ClientsListInput) (ClientsListResult, error) {
+	return call[ClientsListResult](abi.ClientsList, input)
+}
+
+// Get: One client, if the tenant has one with that id.
+func (ClientsHost) Get(clientID string) (*ClientSummary, error) {
+	ok, err := call[struct {
+		Client *ClientSummary `json:"client,omitzero"`
+	}](abi.ClientsGet, struct {
+		ClientID string `json:"clientId"`
+	}{clientID})
+	return ok.Client, err
 }
 
 // ContextHost: every call needs cap:context.read.
@@ -32,6 +53,14 @@ type HTTPHost struct{}
 // Fetch: Send one request to another server that the operator allows, and give its answer.
 func (HTTPHost) Fetch(input FetchInput) (FetchedResponse, error) {
 	return call[FetchedResponse](abi.HTTPFetch, input)
+}
+
+// InvoicingHost: every call needs cap:invoice.manual.create.
+type InvoicingHost struct{}
+
+// CreateManualInvoice: Create an invoice for a client of the tenant.
+func (InvoicingHost) CreateManualInvoice(input CreateManualInvoiceInput) (CreatedInvoice, error) {
+	return call[CreatedInvoice](abi.InvoicingCreateManualInvoice, input)
 }
 
 // SchedulerHost: every call needs cap:scheduler.manage.
@@ -104,6 +133,24 @@ func (SecretsHost) ListKeys() ([]string, error) {
 		Keys []string `json:"keys"`
 	}](abi.SecretsListKeys, struct{}{})
 	return ok.Keys, err
+}
+
+// ServicesHost: every call needs cap:service.read.
+type ServicesHost struct{}
+
+// List: The services and products that the tenant sells, one page at a time.
+func (ServicesHost) List(input ServicesListInput) (ServicesListResult, error) {
+	return call[ServicesListResult](abi.ServicesList, input)
+}
+
+// Get: One service or product, if the tenant has one with that id.
+func (ServicesHost) Get(serviceID string) (*ServiceSummary, error) {
+	ok, err := call[struct {
+		Service *ServiceSummary `json:"service,omitzero"`
+	}](abi.ServicesGet, struct {
+		ServiceID string `json:"serviceId"`
+	}{serviceID})
+	return ok.Service, err
 }
 
 // StorageHost: every call needs cap:storage.kv.

@@ -69,6 +69,7 @@ def _good_calls() -> Iterator[Vector]:
     yield _call("scheduler.get", "get", {"scheduleId": SCHEDULE_ID}, "one schedule")
     yield _call("scheduler.delete", "delete", {"scheduleId": SCHEDULE_ID}, "one schedule")
     yield from _good_storage_calls()
+    yield from _good_business_calls()
     create = "scheduler.create"
     yield _call(create, "create with everything", CREATE, "every member")
     key = {"endpoint": "/sync", "cron": "0 * * * *", "idempotencyKey": "import-7"}
@@ -147,6 +148,38 @@ def _good_storage_calls() -> Iterator[Vector]:
     yield _call("storage.list", "storage list", {"namespace": "settings"}, "the first page")
     page = {"namespace": "settings", "cursor": "theme", "limit": 100}
     yield _call("storage.list", "storage list from a cursor", page, "the next page")
+
+
+INVOICE_ITEM = {"serviceId": SCHEDULE_ID, "quantity": 1.5, "description": "Calculating", "rate": 12550.0}
+
+
+def _good_business_calls() -> Iterator[Vector]:
+    for group, reference in (("clients", "clientId"), ("services", "serviceId")):
+        yield _call(f"{group}.list", f"{group} list", {}, "the first page")
+        yield _call(f"{group}.get", f"{group} get", {reference: SCHEDULE_ID}, "one of them")
+    page = {"search": "Ana", "includeInactive": True, "page": 2, "pageSize": 100}
+    yield _call("clients.list", "clients list with everything", page, "every member")
+    page = {"search": "Ca", "itemKind": "service", "isActive": True, "billingMethod": "hourly", "page": 2}
+    yield _call("services.list", "services list with everything", {**page, "pageSize": 100}, "every member")
+    create = "invoicing.create-manual-invoice"
+    least = {"clientId": SCHEDULE_ID, "items": [INVOICE_ITEM]}
+    yield _call(create, "create-manual-invoice with the least", least, "optional members are absent")
+    discount = {
+        **INVOICE_ITEM,
+        "isDiscount": True,
+        "discountType": "fixed",
+        "appliesToServiceId": SCHEDULE_ID,
+    }
+    dates = {"invoiceDate": "2026-03-01", "dueDate": "2026-03-29", "poNumber": "PO-7"}
+    everything = {**least, "items": [INVOICE_ITEM, discount], **dates}
+    yield _call(create, "create-manual-invoice with everything", everything, "every member")
+    yield valid(
+        "create-manual-invoice with integers",
+        write({**least, "items": [{**INVOICE_ITEM, "quantity": 2, "rate": 12_550}]}),
+        {**least, "items": [{**INVOICE_ITEM, "quantity": 2.0}]},
+        "where a number is asked, an integer counts as one",
+        operation=create,
+    )
 
 
 def _with(key: bytes, value: bytes) -> bytes:
@@ -322,6 +355,35 @@ def _calls_of_wrong_shape() -> Iterator[Vector]:
             operation="storage.put",
             field=member,
         )
+    for member, wrong, what in (
+        ("quantity", "2", "a string"),
+        ("rate", float("nan"), "NaN"),
+        ("rate", float("inf"), "infinity"),
+        ("quantity", True, "a boolean"),
+        ("serviceId", None, "nil"),
+    ):
+        yield refused(
+            f"create-manual-invoice with {what} as {member}",
+            write({"clientId": SCHEDULE_ID, "items": [{**INVOICE_ITEM, member: wrong}]}),
+            "types are strict, however deep",
+            rule="shape",
+            operation="invoicing.create-manual-invoice",
+            field=f"items.0.{member}",
+        )
+    for group in ("clients", "services"):
+        for member, wrong, what in (
+            ("page", 0, "0"),
+            ("pageSize", 101, "101"),
+            ("search", "s" * 201, "201 characters"),
+        ):
+            yield refused(
+                f"{group} list with {what} as {member}",
+                write({member: wrong}),
+                "limits are strict",
+                rule="shape",
+                operation=f"{group}.list",
+                field=member,
+            )
     yield refused(
         "get with an integer as scheduleId",
         write({"scheduleId": 1}),

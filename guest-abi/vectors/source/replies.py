@@ -64,6 +64,38 @@ USER = {
 
 ENTRY = {"namespace": "settings", "key": "theme", "value": b"\x00dark\xff", "revision": 3}
 
+CLIENT = {
+    "clientId": SCHEDULE_ID,
+    "clientName": "Analytical Engines",
+    "clientType": "company",
+    "isInactive": False,
+    "defaultCurrencyCode": "GBP",
+    "accountManagerId": "u-1",
+    "accountManagerName": "Charles",
+    "billingEmail": "bills@example.com",
+}
+SERVICE = {
+    "serviceId": SCHEDULE_ID,
+    "serviceName": "Calculating",
+    "itemKind": "service",
+    "billingMethod": "hourly",
+    "serviceTypeId": "t-1",
+    "serviceTypeName": "Mathematics",
+    "defaultRate": 12550.0,
+    "unitOfMeasure": "hour",
+    "isActive": True,
+    "sku": "C-1",
+}
+PAGE = {"totalCount": 61, "page": 3, "pageSize": 30}
+INVOICE = {
+    "invoiceId": SCHEDULE_ID,
+    "invoiceNumber": "INV-0007",
+    "status": "draft",
+    "subtotal": 18825.0,
+    "tax": 0.0,
+    "total": 18825.5,
+}
+
 
 def vectors() -> Iterator[Vector]:
     """Replies of the host, as a guest must read them."""
@@ -91,6 +123,11 @@ def vectors() -> Iterator[Vector]:
         ("a stored value", {"entry": ENTRY}, "what storage get answers"),
         ("a page of stored values", {"entries": [ENTRY], "nextCursor": "theme"}, "what storage list answers"),
         ("a revision", {"revision": 4}, "what storage put answers"),
+        ("a page of clients", {"items": [CLIENT], **PAGE}, "what clients list answers"),
+        ("a client", {"client": CLIENT}, "what clients get answers"),
+        ("a page of services", {"items": [SERVICE], **PAGE}, "what services list answers"),
+        ("a service", {"service": SERVICE}, "what services get answers"),
+        ("an invoice", INVOICE, "what create-manual-invoice answers"),
         ("bytes", {"value": b"\x00\x01"}, "a member may be bytes"),
     ):
         yield valid(f"ok: {name}", write({"ok": value}), {"ok": value}, meaning)

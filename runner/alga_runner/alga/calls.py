@@ -40,6 +40,11 @@ CALLS = {
         ServerCall(STORAGE, "put", "revision"),
         ServerCall(STORAGE, "delete", "success"),
         ServerCall(STORAGE, "list", "items", _READ),
+        ServerCall("clients", "list", "items", _READ),
+        ServerCall("clients", "get", "item", _READ),
+        ServerCall("services", "list", "items", _READ),
+        ServerCall("services", "get", "item", _READ),
+        ServerCall("invoicing", "createManualInvoice", "invoice"),
     )
 }
 """By name: group and operation as the server spells them."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import HostCallCode
 from ..models import KNOWN_CAPABILITIES
-from . import context, http, log, scheduler, secrets, storage, user
+from . import clients, context, http, invoicing, log, scheduler, secrets, services, storage, user
 from .gate import Codec, Gate
 from .operation import Execution, HostCallRecord, LogLimits, LogLine, Operation
 
@@ -43,11 +43,14 @@ def build_table(*groups: Iterable[Operation[Any, Any]]) -> Mapping[str, Operatio
 
 
 OPERATIONS = build_table(
+    clients.OPERATIONS,
     context.OPERATIONS,
     http.OPERATIONS,
+    invoicing.OPERATIONS,
     log.OPERATIONS,
     scheduler.OPERATIONS,
     secrets.OPERATIONS,
+    services.OPERATIONS,
     storage.OPERATIONS,
     user.OPERATIONS,
 )

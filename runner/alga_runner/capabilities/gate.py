@@ -230,12 +230,15 @@ def _envelope(error: HostCallError, *, retryable: bool = False) -> dict[str, obj
 
 
 def field_errors(error: ValidationError, model: type[BaseModel]) -> dict[str, str]:
-    """The first fault of each member of ``model``, keyed by its camelCase name, in plain words without its value."""
+    """The first fault of each member of ``model``, keyed by its camelCase name, in plain words without its value.
+
+    One inside of a member is keyed by its place: ``items.0.quantity``.
+    """
     faults: dict[str, str] = {}
     for fault in error.errors(include_url=False, include_input=False):
-        member = str(fault["loc"][0]) if fault["loc"] else "input"
+        member, *inside = map(str, fault["loc"] or ("input",))
         field = model.model_fields.get(member)
-        name = (field.alias if field else None) or member
+        name = ".".join([(field.alias if field else None) or member, *inside])
         plain = _PLAIN.get(fault["type"])
         text = plain.format_map(fault.get("ctx", {})) if plain else fault["msg"]
         faults.setdefault(name, text[:1].upper() + text[1:])

@@ -167,6 +167,10 @@ class Execution:
             self.on_log(self.context, line)
 
 
+READ_CODES = (HostCallCode.NOT_FOUND, HostCallCode.TIMEOUT, HostCallCode.UNAVAILABLE)
+"""Errors of any operation that the Alga server answers: it may not know the install, or not answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[InputT, OutputT]):
     """One host function, declared once; imports, gate, documents and tests derive from it.

@@ -19,12 +19,11 @@ from ..models import (
     ScheduleRef,
     UpdateScheduleInput,
 )
-from .operation import Execution, NoInput, NoOutput, Operation
+from .operation import READ_CODES, Execution, NoInput, NoOutput, Operation
 
 CAPABILITY = "cap:scheduler.manage"
 
-_READ_CODES = (HostCallCode.NOT_FOUND, HostCallCode.TIMEOUT, HostCallCode.UNAVAILABLE)
-_WRITE_CODES = (*_READ_CODES, HostCallCode.RATE_LIMITED, HostCallCode.CONFLICT)
+_WRITE_CODES = (*READ_CODES, HostCallCode.RATE_LIMITED, HostCallCode.CONFLICT)
 _GROWTH_CODES = (*_WRITE_CODES, HostCallCode.QUOTA_EXCEEDED)
 
 
@@ -78,7 +77,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         input=NoInput,
         output=ScheduleList,
         run=_list,
-        codes=_READ_CODES,
+        codes=READ_CODES,
     ),
     Operation(
         name="scheduler.get",
@@ -87,7 +86,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         input=ScheduleRef,
         output=FoundSchedule,
         run=_get,
-        codes=_READ_CODES,
+        codes=READ_CODES,
     ),
     Operation(
         name="scheduler.create",
@@ -128,6 +127,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         input=NoInput,
         output=EndpointList,
         run=_get_endpoints,
-        codes=_READ_CODES,
+        codes=READ_CODES,
     ),
 )

@@ -46,9 +46,6 @@ class Binding:
 
 _NOT_YET: dict[tuple[str, str], tuple[str, ...]] = {
     ("ui-proxy", "cap:ui.proxy"): ("call-route",),
-    ("invoicing", "cap:invoice.manual.create"): ("create-manual-invoice",),
-    ("clients", "cap:client.read"): ("list-clients", "get-client"),
-    ("services", "cap:service.read"): ("list-services", "get-service"),
 }
 """Functions whose capability this runner does not implement yet: they link, and answer that they are not available."""
 
@@ -74,6 +71,11 @@ def _bindings() -> Iterator[Binding]:
     yield row("storage", "put", "storage.put", member=None, echoes_input=True)
     yield row("storage", "delete", "storage.delete")
     yield row("storage", "list-entries", "storage.list", member="entries", paged=True)
+    yield row("clients", "list-clients", "clients.list")
+    yield row("clients", "get-client", "clients.get")
+    yield row("services", "list-services", "services.list")
+    yield row("services", "get-service", "services.get")
+    yield row("invoicing", "create-manual-invoice", "invoicing.create-manual-invoice")
     yield row("scheduler", "list-schedules", "scheduler.list")
     yield row("scheduler", "get-schedule", "scheduler.get")
     yield row("scheduler", "create-schedule", "scheduler.create")

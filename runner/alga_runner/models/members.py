@@ -17,7 +17,7 @@ MAX_TEXT = 64 * 1024
 MAX_MEMBERS = 10_000
 """Members of a map, and of an array (guest ABI, "Refusals")."""
 
-MAX_SCHEDULE_ID = 64
+MAX_ID = 64
 MAX_URL = 1024 * 1024
 """Characters of a request's URL: room for the largest payload, percent-encoded."""
 
@@ -48,12 +48,18 @@ CutText = Annotated[
 
 TextMap = Annotated[dict[Text, Text], Field(max_length=MAX_MEMBERS)]
 
-ScheduleId = Annotated[str, Field(max_length=MAX_SCHEDULE_ID)]
+RecordId = Annotated[str, Field(max_length=MAX_ID)]
+"""Of something that the Alga server stores: a UUID, as a rule, which it judges."""
+
+ScheduleId = RecordId
 
 FROM_FLOAT = BeforeValidator(whole)
 
 Whole = Annotated[int, Field(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER), FROM_FLOAT]
 """A whole number that JSON holds without loss; a float with an integral value counts as one."""
+
+Number = Annotated[float, Field(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER, allow_inf_nan=False)]
+"""A number that need not be whole."""
 
 Natural = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER), FROM_FLOAT]
 

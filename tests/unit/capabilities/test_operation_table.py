@@ -20,8 +20,11 @@ def _operation(name: str, capability: str = "cap:log.emit") -> Operation[NoInput
 
 def test_the_table_has_every_operation() -> None:
     assert sorted(OPERATIONS) == [
+        "clients.get",
+        "clients.list",
         "context.get",
         "http.fetch",
+        "invoicing.create-manual-invoice",
         "log.emit",
         "scheduler.create",
         "scheduler.delete",
@@ -31,6 +34,8 @@ def test_the_table_has_every_operation() -> None:
         "scheduler.update",
         "secrets.get",
         "secrets.list-keys",
+        "services.get",
+        "services.list",
         "storage.delete",
         "storage.get",
         "storage.list",

@@ -111,6 +111,7 @@ def unbounded(schema: dict[str, Any]) -> bool:
     bounds = {
         "string": {"maxLength", "pattern"},
         "integer": {"maximum"},
+        "number": {"maximum"},
         "array": {"maxItems"},
         "object": {"maxProperties"},
     }
@@ -158,7 +159,7 @@ def test_every_ok_of_the_vectors_is_the_output_of_an_operation(vectors: Vectors)
         if value and vector["name"] != "ok: bytes":
             fitting = [name for name in outputs if members(name) and value.keys() <= members(name).keys()]
             assert fitting, vector["name"]
-            assert all(validator(name).is_valid(as_json(value)) for name in fitting), vector["name"]
+            assert any(validator(name).is_valid(as_json(value)) for name in fitting), vector["name"]
 
 
 def test_requests_of_the_wrong_shape_are_not_valid(vectors: Vectors) -> None:

@@ -6,12 +6,24 @@ package abi
 
 import "unsafe"
 
+func ClientsList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("clients.list", at, length, reply, capacity)
+}
+
+func ClientsGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("clients.get", at, length, reply, capacity)
+}
+
 func ContextGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
 	return scripted("context.get", at, length, reply, capacity)
 }
 
 func HTTPFetch(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
 	return scripted("http.fetch", at, length, reply, capacity)
+}
+
+func InvoicingCreateManualInvoice(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("invoicing.create-manual-invoice", at, length, reply, capacity)
 }
 
 func SchedulerList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
@@ -44,6 +56,14 @@ func SecretsGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity
 
 func SecretsListKeys(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
 	return scripted("secrets.list-keys", at, length, reply, capacity)
+}
+
+func ServicesList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("services.list", at, length, reply, capacity)
+}
+
+func ServicesGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("services.get", at, length, reply, capacity)
 }
 
 func StorageGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {

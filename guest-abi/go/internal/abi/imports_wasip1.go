@@ -4,11 +4,20 @@ package abi
 
 import "unsafe"
 
+//go:wasmimport alga:clients list
+func ClientsList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:clients get
+func ClientsGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
 //go:wasmimport alga:context get
 func ContextGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
 
 //go:wasmimport alga:http fetch
 func HTTPFetch(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:invoicing create-manual-invoice
+func InvoicingCreateManualInvoice(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
 
 //go:wasmimport alga:scheduler list
 func SchedulerList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
@@ -33,6 +42,12 @@ func SecretsGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity
 
 //go:wasmimport alga:secrets list-keys
 func SecretsListKeys(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:services list
+func ServicesList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
+//go:wasmimport alga:services get
+func ServicesGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
 
 //go:wasmimport alga:storage get
 func StorageGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
