@@ -74,6 +74,8 @@ class Observation:
     """Names of the guest's headers that the gateway did not forward to its caller, in a call through one."""
     system_calls: int = 0
     """How often the guest called functions of the host that are not Alga's: clocks, random bytes, mathematics."""
+    given_headers: tuple[tuple[str, str], ...] = ()
+    """Name and value of each of the guest's headers, in order, forwarded or not, in a call through a gateway."""
 
     def unwrap(self) -> ExecuteResponse:
         """Return the response. Raises the error."""

@@ -77,7 +77,8 @@ class Installed:
             return replace(observation, response=None, error=withheld(answer, observation.response))
         forwarded = _forwarded(observation.response, answer)
         dropped = tuple(name for name in observation.response.headers if name not in forwarded.headers)
-        return replace(observation, response=forwarded, dropped_headers=dropped)
+        given = tuple(observation.response.header_pairs())
+        return replace(observation, response=forwarded, dropped_headers=dropped, given_headers=given)
 
     async def run_now(self, schedule_id: str) -> Run:
         """Run a schedule immediately, and return its run when it has ended or was skipped. Raises ``AdminRefused``."""

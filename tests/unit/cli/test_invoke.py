@@ -232,6 +232,16 @@ def test_json_output_is_one_document_with_everything(run, sample: str) -> None:
     assert all(call["durationMs"] > 0 for call in document["hostCalls"])
 
 
+def test_json_output_has_every_header_in_order_next_to_one_value_for_each_name(run, extension) -> None:
+    headers = [["vary", "a"], ["Set-Cookie", "b=1"], ["Vary", "c"], ["set-cookie", "d=2"]]
+    guest = respond({"status": 200, "headers": [{"name": name, "value": value} for name, value in headers]})
+
+    response = json.loads(run("invoke", extension(**guest), "POST", "/go", "--json").stdout)["response"]
+
+    assert response["headerList"] == headers
+    assert response["headers"] == {"Vary": "a, c"}
+
+
 def test_json_output_carries_a_binary_body_in_base64(run, extension) -> None:
     path = extension(**respond({"status": 200, "body": b"\xff"}))
 

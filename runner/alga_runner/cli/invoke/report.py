@@ -14,6 +14,7 @@ from alga_common.text import body_text, counted, escape_controls, milliseconds, 
 
 from ...capabilities import HostCallRecord
 from ...models import ExecuteResponse
+from ...runner import Observation
 from ..failures import error_document, report
 from .invocation import Invocation, Outcome, carry_out
 
@@ -67,7 +68,7 @@ def _print_json(outcome: Outcome) -> None:
                 "tenant": invocation.tenant_id,
                 "grants": sorted(invocation.grants),
             },
-            "response": _response_document(observation.response),
+            "response": _response_document(observation),
             "droppedHeaders": {
                 "request": outcome.dropped_headers,
                 "response": list(observation.dropped_headers),
@@ -144,15 +145,21 @@ def _besides_log(calls: Sequence[HostCallRecord]) -> list[HostCallRecord]:
     return [call for call in calls if call.operation != "log.emit" or call.status != "ok"]
 
 
-def _response_document(response: ExecuteResponse | None) -> dict[str, Any] | None:
-    if response is None:
+def _response_document(observation: Observation) -> dict[str, Any] | None:
+    if (response := observation.response) is None:
         return None
     body = response.body()
     try:
         text, encoded = body.decode(), None
     except UnicodeDecodeError:
         text, encoded = None, base64.b64encode(body).decode()
-    return {"status": response.status, "headers": response.headers, "body": text, "bodyBase64": encoded}
+    return {
+        "status": response.status,
+        "headers": response.headers,
+        "headerList": [list(pair) for pair in observation.given_headers],
+        "body": text,
+        "bodyBase64": encoded,
+    }
 
 
 def _call_document(call: HostCallRecord) -> dict[str, Any]:
