@@ -50,6 +50,42 @@ def core_guest(operation: str, request: Mapping[str, Any]) -> str:
         (call $respond (i32.const {head}) (i32.add (i32.const {reply - head}) (local.get $n)))))"""
 
 
+def relaying_guest(*operations: str) -> str:
+    """A core module that makes the host call that its request's body asks for (``relayed``), and responds with 204."""
+    imports, calls = [], []
+    for number, operation in enumerate(operations):
+        group, _, function = operation.partition(".")
+        imports.append(
+            f'(import "alga:{group}" "{function}" (func $f{number} (param i32 i32 i32 i32) (result i32)))'
+        )
+        calls.append(
+            f"(if (i32.eq (local.get $which) (i32.const {number})) (then (drop"
+            f" (call $f{number} (local.get $at) (local.get $length) (i32.const 0) (i32.const 0)))))"
+        )
+    return f"""(module
+      (import "alga:abi" "request" (func $request (param i32 i32) (result i32)))
+      (import "alga:abi" "respond" (func $respond (param i32 i32))) {" ".join(imports)}
+      (memory (export "memory") 32)
+      (data (i32.const 16) "\\81\\a6status\\cc\\cc")
+      (func (export "alga_abi_v1"))
+      (func (export "alga_handle") (param $n i32) (local $which i32) (local $length i32) (local $at i32)
+        (drop (call $request (i32.const {_REQUEST}) (local.get $n)))
+        (local.set $n (i32.add (local.get $n) (i32.const {_REQUEST - 5})))
+        (local.set $length (i32.load (local.get $n)))
+        (local.set $which (i32.load8_u offset=4 (local.get $n)))
+        (local.set $at (i32.sub (local.get $n) (local.get $length)))
+        {" ".join(calls)} (call $respond (i32.const 16) (i32.const 10))))"""
+
+
+def relayed(number: int, request: Mapping[str, Any]) -> bytes:
+    """The body that has a relaying guest call its operation of that number.
+
+    It is the end of the request's document, so length and number are behind the call's request.
+    """
+    data: bytes = msgpack.packb(request)
+    return data + len(data).to_bytes(4, "little") + bytes([number])
+
+
 def _escaped(data: bytes) -> str:
     return "".join(map("\\{:02x}".format, data))
 
@@ -69,7 +105,8 @@ ANSWERS_CASE = """(i32.store16 (i32.const 0) (i32.add (i32.const 200)
 class Answering:
     """The Alga server's side of the wire: it answers what the test puts into ``answers``, the last one for ever.
 
-    Each is a status and a document: JSON, a page in bytes, or a function that makes one of the request's document.
+    Each is a status and a document: JSON, a page in bytes, or a function that makes one of the request's document,
+    or a status and one.
     """
 
     def __init__(self) -> None:
@@ -85,6 +122,8 @@ class Answering:
         status, document = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if callable(document):
             document = document(json.loads(request.content))
+        if isinstance(document, tuple):
+            status, document = document
         if isinstance(document, bytes):
             return httpx.Response(status, content=document, headers={"content-type": "text/html"})
         return httpx.Response(status, json=document)

@@ -6,12 +6,13 @@ from pydantic import BaseModel
 
 from .operation import Execution
 
-_FIRST = {"page": 1, "pageSize": 25}
+FIRST_PAGE, PAGE_SIZE = 1, 25
+"""What a list gives unless it is asked otherwise."""
 
 
 def page_of(which: BaseModel) -> dict[str, object]:
     """The input of a list, with the first page unless it names one."""
-    return {**_FIRST, **which.model_dump(by_alias=True, exclude_none=True)}
+    return {"page": FIRST_PAGE, "pageSize": PAGE_SIZE, **which.model_dump(by_alias=True, exclude_none=True)}
 
 
 def asked_by(execution: Execution) -> dict[str, object]:

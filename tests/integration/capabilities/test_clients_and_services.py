@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -145,6 +146,68 @@ async def test_one_member_that_cannot_be_read_fails_the_page(
     place.server.answer(page(ITEMS[group], **members))
 
     assert (await call(place, f"{group}.list", {}))["err"]["code"] == "internal"
+
+
+# ---- Searches that the server cannot do
+
+
+def faulty(clients: list[dict[str, Any]]) -> Callable[[dict[str, Any]], object]:
+    """Clients of a server that fails at every search (alga-contract 7, fault 27)."""
+
+    def answer(asked: dict[str, Any]) -> tuple[int, object]:
+        which = asked["input"]
+        if "search" in which:
+            return 500, {"error": "Internal error", "code": "INTERNAL_ERROR"}
+        first = (which["page"] - 1) * which["pageSize"]
+        items = clients[first : first + which["pageSize"]]
+        return 200, page(None, items=items, totalCount=len(clients), page=which["page"])
+
+    return answer
+
+
+def named(*names: str) -> list[dict[str, Any]]:
+    return [{**CLIENT, "clientId": f"c-{number}", "clientName": name} for number, name in enumerate(names)]
+
+
+async def test_a_search_that_the_server_fails_at_is_done_by_the_runner(place: Calling) -> None:
+    place.server.answer(faulty(named(*(f"Client {number}" for number in range(250)), "Ärztehaus")))
+
+    reply = await call(place, "clients.list", {"search": "client 24", "page": 2, "pageSize": 5})
+
+    assert [client["clientName"] for client in reply["ok"]["items"]] == [
+        "Client 244",
+        "Client 245",
+        "Client 246",
+        "Client 247",
+        "Client 248",
+    ]
+    assert (reply["ok"]["totalCount"], reply["ok"]["page"], reply["ok"]["pageSize"]) == (11, 2, 5)
+
+
+async def test_such_a_search_is_in_any_case_and_in_addresses_too(place: Calling) -> None:
+    place.server.answer(faulty(named("Ärztehaus", "Globex")))
+
+    by_name = await call(place, "clients.list", {"search": "ÄRZTE"})
+    by_address = await call(place, "clients.list", {"search": "BILLS@"})
+
+    assert [client["clientName"] for client in by_name["ok"]["items"]] == ["Ärztehaus"]
+    assert by_address["ok"]["totalCount"] == 2
+
+
+async def test_more_clients_than_the_runner_searches_are_the_server_s_error(place: Calling) -> None:
+    place.server.answer(faulty(named(*["Globex"] * 1_001)))
+
+    error = (await call(place, "clients.list", {"search": "glob"}))["err"]
+
+    assert error == {"code": "internal", "message": "Internal error"}
+    assert len(place.server.requests) == 2
+
+
+async def test_a_list_without_a_search_that_fails_is_asked_once(place: Calling) -> None:
+    place.server.answer({"error": "Internal error", "code": "INTERNAL_ERROR"}, 500)
+
+    assert (await call(place, "clients.list", {}))["err"]["code"] == "internal"
+    assert len(place.server.requests) == 1
 
 
 REFUSALS = [
