@@ -56,7 +56,7 @@ demo: setup ## Run a sample extension against the embedded Alga server
 
 .PHONY: test
 test: setup-dev ## Run the tests, save those that the next four targets run; ARGS go to pytest
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not processes and not routes and not components and not go and not bench" $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not processes and not routes and not components and not guests and not bench" $(ARGS)
 
 .PHONY: test-processes
 test-processes: setup-dev ## Run the tests that run whole programs: runners, servers, commands, pytest
@@ -114,11 +114,11 @@ BOUNDS ?= tests/unit tests/contract
 
 .PHONY: test-oldest
 test-oldest: setup-dev ## Run unit and contract tests on the oldest version that is allowed of each dependency
-	@$(PYTHON) scripts/matrix.py --only $(BIN)/python --lock requirements/oldest.txt -- -n $(JOBS) --dist loadfile --quiet -m "not processes and not go and not bench" $(BOUNDS)
+	@$(PYTHON) scripts/matrix.py --only $(BIN)/python --lock requirements/oldest.txt -- -n $(JOBS) --dist loadfile --quiet -m "not processes and not guests and not bench" $(BOUNDS)
 
 .PHONY: test-newest
 test-newest: setup-dev ## The same on the newest versions, where requirements/dev.txt has others
-	@$(PYTHON) scripts/matrix.py --only $(BIN)/python --lock requirements/newest.txt -- -n $(JOBS) --dist loadfile --quiet -m "not processes and not go and not bench" $(BOUNDS)
+	@$(PYTHON) scripts/matrix.py --only $(BIN)/python --lock requirements/newest.txt -- -n $(JOBS) --dist loadfile --quiet -m "not processes and not guests and not bench" $(BOUNDS)
 
 .PHONY: soak
 soak: setup-dev ## Run 200,000 executions of each kind and see that none is wrong and nothing is left; ARGS="--kind trap"

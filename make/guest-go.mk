@@ -24,7 +24,7 @@ guest-go: guest-go-build setup-dev ## Test the Go SDK, build its template and th
 	@mkdir -p $(GUEST_GO_README) && cp $(GUEST_GO)/template/go.mod $(GUEST_GO_README) \
 		&& awk '/^```$$/ && inside { exit } inside; /^```go$$/ { inside = 1 }' $(GUEST_GO)/README.md > $(GUEST_GO_README)/main.go \
 		&& cd $(GUEST_GO_README) && $(GO) mod edit -replace "alga=$(CURDIR)/$(GUEST_GO)" && $(GO) vet .
-	@$(BIN)/python -m pytest --quiet -n 0 -m go tests/unit/guest_abi tests/integration/test_templates.py $(ARGS)
+	@$(BIN)/python -m pytest --quiet -n 0 -m guests -k go tests/unit/guest_abi tests/integration/test_templates.py $(ARGS)
 
 .PHONY: guest-go-build
 guest-go-build: $(GO_VENV)/.ready ## Build them, which are too large to commit

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import copyfile, copytree, ignore_patterns
 
 import pytest
 
 from alga_runner.testing import Alga, Extension
 
+ON_WASI = "rust_on_wasi"
 GUEST_ABI = Path(__file__).parents[2] / "guest-abi"
 
 
@@ -17,9 +19,18 @@ def installed(alga: Alga, sdk: str) -> Extension:
     return alga.install(GUEST_ABI / sdk / "template", grant=["cap:scheduler.manage"])
 
 
-@pytest.fixture(params=["rust", "c", pytest.param("go", marks=pytest.mark.go)])
-def template(request: pytest.FixtureRequest, alga: Alga) -> Extension:
-    return installed(alga, request.param)
+@pytest.fixture(
+    params=["rust", "c", *(pytest.param(name, marks=pytest.mark.guests) for name in ("go", ON_WASI))]
+)
+def template(request: pytest.FixtureRequest, alga: Alga, tmp_path: Path) -> Extension:
+    if request.param != ON_WASI:
+        return installed(alga, request.param)
+    built = GUEST_ABI.parent / ".make/guest-rust-wasi/hello.wasm"
+    if not built.exists():
+        pytest.skip("the template is not built for WASI: `make guest-rust` builds it")
+    copytree(GUEST_ABI / "rust/template", tmp_path / "template", ignore=ignore_patterns("target"))
+    copyfile(built, tmp_path / "template/dist/main.wasm")
+    return alga.install(tmp_path / "template", grant=["cap:scheduler.manage"])
 
 
 def test_hello_greets_the_world(template: Extension) -> None:
@@ -43,7 +54,7 @@ def test_a_refused_setup_names_the_member_that_is_to_blame(template: Extension) 
     assert again.json()["fieldErrors"] == {"name": "Schedule name already in use for this extension"}
 
 
-@pytest.mark.parametrize("sdk", ["rust", pytest.param("go", marks=pytest.mark.go)])
+@pytest.mark.parametrize("sdk", ["rust", pytest.param("go", marks=pytest.mark.guests)])
 def test_a_sync_without_json_answers_400(sdk: str, alga: Alga) -> None:
     response = installed(alga, sdk).call("POST", "/sync")
 

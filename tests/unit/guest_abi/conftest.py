@@ -97,6 +97,13 @@ def _as_it_was(alga: OneSchedule, schedule: ScheduleInfo) -> None:
     alga.schedules, alga.failure, alga.seen = [schedule], None, None
 
 
+def built(wasm: Path, target: str) -> bytes:
+    """A guest that is not committed; the test is skipped where it was not built."""
+    if not wasm.exists():
+        pytest.skip(f"the guest is not built: `make {target}` builds it")
+    return wasm.read_bytes()
+
+
 @asynccontextmanager
 async def running(wasm: bytes, alga: OneSchedule) -> AsyncIterator[Call]:
     """Ask the guest that ``wasm`` is: ``await call("/value", data)``."""
@@ -138,6 +145,15 @@ async def rust(alga: OneSchedule) -> AsyncIterator[Call]:
 
 
 @pytest.fixture(scope="module")
+async def rust_on_wasi(alga: OneSchedule) -> AsyncIterator[Call]:
+    """Ask the same guest, built for WASI."""
+    async with running(
+        built(GUEST_ABI.parent / ".make/guest-rust-wasi/probe.wasm", "guest-rust"), alga
+    ) as call:
+        yield call
+
+
+@pytest.fixture(scope="module")
 async def c(alga: OneSchedule) -> AsyncIterator[Call]:
     """Ask the C SDK's guest (guest-abi/c/tests/probe.c)."""
     async with running((GUEST_ABI / "c/tests/probe.wasm").read_bytes(), alga) as call:
@@ -147,10 +163,7 @@ async def c(alga: OneSchedule) -> AsyncIterator[Call]:
 @pytest.fixture(scope="module")
 async def go(alga: OneSchedule) -> AsyncIterator[Call]:
     """Ask the Go SDK's guest (guest-abi/go/tests/probe)."""
-    wasm = GUEST_ABI / "go/tests/probe.wasm"
-    if not wasm.exists():
-        pytest.skip("the guest is not built: `make guest-go` builds it")
-    async with running(wasm.read_bytes(), alga) as call:
+    async with running(built(GUEST_ABI / "go/tests/probe.wasm", "guest-go"), alga) as call:
         yield call
 
 

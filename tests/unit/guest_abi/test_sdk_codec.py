@@ -20,7 +20,7 @@ GENERAL_RULES = {"key", "extension", "depth", "duplicate", "utf8"}
 """The rules of every document; the others are the host's own."""
 
 
-@pytest.fixture(scope="module", params=["codec", "c", pytest.param("go", marks=pytest.mark.go)])
+@pytest.fixture(scope="module", params=["codec", "c", pytest.param("go", marks=pytest.mark.guests)])
 def guest(request: pytest.FixtureRequest) -> Call:
     """The guest of one SDK; JSON is read by AssemblyScript's alone."""
     call: Call = request.getfixturevalue(request.param)
@@ -172,7 +172,7 @@ async def test_a_query_that_is_not_utf8_ends_no_guest(guest: Call) -> None:
         assert (await ask(guest, f"/query?payload={text}", b"payload"))[0] == 200
 
 
-@pytest.fixture(scope="module", params=["c", pytest.param("go", marks=pytest.mark.go)])
+@pytest.fixture(scope="module", params=["c", pytest.param("go", marks=pytest.mark.guests)])
 def messenger(request: pytest.FixtureRequest) -> Call:
     """A guest that tells what it makes of headers and problems."""
     call: Call = request.getfixturevalue(request.param)

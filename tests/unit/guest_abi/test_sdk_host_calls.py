@@ -22,6 +22,9 @@ Call = Callable[..., Awaitable[Observation]]
 CREATE = {"endpoint": "/sync", "cron": "0 * * * *", "name": "Hourly sync"}
 
 
+NOT_COMMITTED = ("go", "rust_on_wasi")
+
+
 @dataclass(frozen=True)
 class Sdk:
     """The guest of one SDK: its bodies are MessagePack, or JSON."""
@@ -38,11 +41,17 @@ class Sdk:
 
 
 @pytest.fixture(
-    scope="module", params=["assemblyscript", "rust", "c", pytest.param("go", marks=pytest.mark.go)]
+    scope="module",
+    params=[
+        *("assemblyscript", "rust", "c"),
+        *(pytest.param(name, marks=pytest.mark.guests) for name in NOT_COMMITTED),
+    ],
 )
 def sdk(request: pytest.FixtureRequest) -> Sdk:
-    if request.param == "rust":
-        return Sdk(request.getfixturevalue("rust"), lambda value: json.dumps(value).encode(), json.loads)
+    if request.param in {"rust", "rust_on_wasi"}:
+        return Sdk(
+            request.getfixturevalue(request.param), lambda value: json.dumps(value).encode(), json.loads
+        )
     guest = "codec" if request.param == "assemblyscript" else request.param
     return Sdk(request.getfixturevalue(guest), msgpack.packb, msgpack.unpackb)
 
@@ -165,8 +174,11 @@ async def test_an_abort_names_its_message_and_place(codec: Call) -> None:
     assert "tests/codec.ts:" in str(observation.error)
 
 
-async def test_a_panic_in_rust_names_its_message_and_place(rust: Call) -> None:
-    observation = await rust("/panic")
+@pytest.mark.parametrize("guest", ["rust", pytest.param("rust_on_wasi", marks=pytest.mark.guests)])
+async def test_a_panic_in_rust_names_its_message_and_place(
+    guest: str, request: pytest.FixtureRequest
+) -> None:
+    observation = await request.getfixturevalue(guest)("/panic")
 
     assert isinstance(observation.error, GuestFailed)
     assert "panicked at examples/probe.rs:16:21: The guest gives up: 東京." in str(observation.error)
@@ -179,7 +191,7 @@ async def test_a_guest_in_c_gives_up_with_its_own_message(c: Call) -> None:
     assert "The guest gives up: 東京." in str(observation.error)
 
 
-@pytest.mark.go
+@pytest.mark.guests
 @pytest.mark.parametrize(
     ("path", "text"),
     [("/panic", "The guest gives up: 東京."), ("/nil", "invalid memory address or nil pointer dereference")],
@@ -191,7 +203,7 @@ async def test_a_panic_in_go_names_its_message_and_place(path: str, text: str, g
     assert re.search(rf"panicked at alga/tests/probe/main\.go:\d+: .*{text}", str(observation.error))
 
 
-@pytest.mark.go
+@pytest.mark.guests
 async def test_an_error_in_go_is_logged_and_answered_with_500(go: Call) -> None:
     observation = await go("/error")
 
@@ -201,7 +213,7 @@ async def test_an_error_in_go_is_logged_and_answered_with_500(go: Call) -> None:
     assert [entry.message for entry in observation.log] == ["The guest gives up: 東京."]
 
 
-@pytest.mark.go
+@pytest.mark.guests
 async def test_a_panic_in_a_goroutine_in_go_names_its_message_and_place(go: Call) -> None:
     observation = await go("/crash")
 
