@@ -157,6 +157,7 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "members of users": partial(members_table, "CurrentUser", "TenantUser"),
     "members of secrets": partial(members_table, "SecretRef", "Secret", "SecretKeys"),
+    "members of routes": partial(members_table, "RouteCall", "RouteAnswer"),
     "members of fetches": partial(members_table, "FetchInput", "FetchedResponse"),
     "members of clients": partial(
         members_table, *("ClientsListInput", "ClientsListResult", "ClientRef", "FoundClient", "ClientSummary")

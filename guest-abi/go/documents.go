@@ -220,6 +220,14 @@ type Response struct {
 	Body []byte `json:"body,omitzero"`
 }
 
+// RouteCall: One call of a route.
+type RouteCall struct {
+	// Below the extension's own routes, or `/api/...`; it may have a query.
+	Route string `json:"route"`
+	// JSON to POST; nil or absent is a GET.
+	Payload []byte `json:"payload,omitzero"`
+}
+
 // ScheduleInfo: One schedule of the calling install.
 type ScheduleInfo struct {
 	ID string `json:"id"`

@@ -14,6 +14,7 @@ type Host struct {
 	Secrets   SecretsHost
 	Services  ServicesHost
 	Storage   StorageHost
+	UIProxy   UIProxyHost
 	User      UserHost
 	Logging   LoggingHost
 }
@@ -187,6 +188,17 @@ func (StorageHost) Delete(namespace string, key string) error {
 // List: The stored values of a namespace by key, one page at a time.
 func (StorageHost) List(input StoragePage) (EntryList, error) {
 	return call[EntryList](abi.StorageList, input)
+}
+
+// UIProxyHost: every call needs cap:ui.proxy.
+type UIProxyHost struct{}
+
+// CallRoute: Call a route of the host's user interface, and give the body of its answer.
+func (UIProxyHost) CallRoute(input RouteCall) ([]byte, error) {
+	ok, err := call[struct {
+		Body []byte `json:"body"`
+	}](abi.UIProxyCallRoute, input)
+	return ok.Body, err
 }
 
 // UserHost: every call needs cap:user.read.

@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 
 from alga_common.readiness import Finding
 
-from .alga import AlgaServer, connect
+from .alga import AlgaServer, connect, connect_ui_proxy
 from .bundles import Bundle, BundleSource, HeldBundles
 from .bundles.stores import bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine, host_call_statuses
@@ -116,6 +116,7 @@ class Runner:
         self._bundles = HeldBundles(bundles or bundle_source(self.settings))
         self._clock_ns = clock_ns
         self._secrets = connect_secrets(self.settings, self._now)
+        self._ui_proxy = connect_ui_proxy(self.settings)
         self._default_timeout_s = min(self.settings.default_timeout_ms, self.settings.max_timeout_ms) / 1000
         self._default_cpu_s = min(self.settings.default_cpu_ms, self.settings.max_cpu_ms) / 1000
         self._log_limits = LogLimits(
@@ -138,6 +139,8 @@ class Runner:
             if self._own_alga:
                 stack.push_async_callback(self._alga.aclose)
             stack.push_async_callback(self._secrets.aclose)
+            if self._ui_proxy is not None:
+                stack.push_async_callback(self._ui_proxy.aclose)
             if self._own_egress:
                 stack.push_async_callback(self._egress.aclose)
             if self._own_bundles:
@@ -415,6 +418,7 @@ class Runner:
             user=request.user,
             egress=self._egress,
             secrets=ExecutionSecrets(self._secrets, request.secret_envelope),
+            ui_proxy=self._ui_proxy,
             on_log=None if self._debug_stream is None else self._pass_on_line,
         )
 

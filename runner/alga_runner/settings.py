@@ -25,7 +25,6 @@ UPSTREAM_VARIABLES = (
     *("ALGA_AUTH_KEY", "ALGA_AUTH_KEY_FILE"),
     *("EXT_STATIC_STRICT_VALIDATION", "EXT_STATIC_MAX_FILE_BYTES"),
     *("EXT_UI_CONTENT_SECURITY_POLICY", "EXT_UI_FRAME_ANCESTORS"),
-    *("UI_PROXY_BASE_URL", "UI_PROXY_TIMEOUT_MS", "UI_PROXY_AUTH_KEY"),
     *("RUST_LOG", "WASM_POOL_TOTAL_COMPONENTS", "SIGNING_TRUST_BUNDLE", "RUNTIME_LIMITS"),
 )
 """Variables of Alga's runner that have no effect here (alga-contract 6)."""
@@ -110,6 +109,18 @@ class Settings(EnvironmentSettings):
     )
     max_egress_requests_per_tenant: int | None = Field(
         default=None, ge=1, description="Those of one tenant. Unset: a quarter of `max_egress_requests`."
+    )
+
+    # Routes of the host's user interface.
+    ui_proxy_url: Annotated[str | None, Variables(("UI_PROXY_BASE_URL",))] = Field(
+        default=None,
+        description="Base URL of the host's routes that extensions may call. Unset: such calls answer `not-found`.",
+    )
+    ui_proxy_timeout_ms: Annotated[int, Variables(("UI_PROXY_TIMEOUT_MS",))] = Field(
+        default=5_000, ge=1, description="Longest time of one such call; the deadline can be sooner."
+    )
+    ui_proxy_auth_key: Annotated[Token | None, Variables(("UI_PROXY_AUTH_KEY",))] = Field(
+        default=None, description="Sent with each such call as `x-runner-auth`."
     )
 
     # Secrets that Vault sealed.

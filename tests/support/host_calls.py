@@ -176,19 +176,22 @@ class Calling:
 
 
 @asynccontextmanager
-async def calling(dialect: str = "alga", *, egress: Egress | None = None) -> AsyncIterator[Calling]:
+async def calling(
+    dialect: str = "alga", *, egress: Egress | None = None, **settings: Any
+) -> AsyncIterator[Calling]:
     """A runner, and a server that it asks in that dialect; ``egress`` is the guests' way to other servers."""
     server, bundles = Answering(), MemoryBundles()
     alga = HttpAlgaServer(
         "http://server", SecretStr(TOKEN), dialect=DIALECTS[dialect], transport=httpx.MockTransport(server)
     )
-    settings = Settings(
+    of_runner = Settings(
         max_guests=2,
         max_guests_per_tenant=2,
         max_memory_mb=8,
         code_cache="off",
         default_timeout_ms=300_000,
         queue_timeout_ms=300_000,
+        **settings,
     )
-    async with Runner(settings, bundles=bundles, alga=alga, egress=egress) as runner:
+    async with Runner(of_runner, bundles=bundles, alga=alga, egress=egress) as runner:
         yield Calling(runner, bundles, server, alga)

@@ -60,6 +60,9 @@ def _good_calls() -> Iterator[Vector]:
     yield _call("user.get", "user", {}, "operations without input take an empty map")
     yield _call("secrets.list-keys", "secret keys", {}, "operations without input take an empty map")
     yield _call("secrets.get", "secret", {"key": "api_key"}, "one secret")
+    yield _call("ui-proxy.call-route", "route", {"route": "settings?tab=1"}, "a GET")
+    payload = {"route": "/api/tickets", "payload": b"{}"}
+    yield _call("ui-proxy.call-route", "route with a payload", payload, "a POST")
     fetch = {"method": "POST", "url": "https://api.example.com/items?page=2", "body": b"\x00\x01"}
     headers = [{"name": "accept", "value": "text/plain"}, {"name": "x-a", "value": ""}]
     yield _call("http.fetch", "fetch", {**fetch, "headers": headers, "redirects": 2}, "every member")

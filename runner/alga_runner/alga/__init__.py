@@ -6,5 +6,16 @@ from . import answers
 from .dialects import DIALECTS
 from .http import HttpAlgaServer, connect
 from .port import AlgaServer, Identity, NoAlgaServer
+from .ui_proxy import UiProxy, connect_ui_proxy
 
-__all__ = ["DIALECTS", "AlgaServer", "HttpAlgaServer", "Identity", "NoAlgaServer", "answers", "connect"]
+__all__ = [
+    "DIALECTS",
+    "AlgaServer",
+    "HttpAlgaServer",
+    "Identity",
+    "NoAlgaServer",
+    "UiProxy",
+    "answers",
+    "connect",
+    "connect_ui_proxy",
+]

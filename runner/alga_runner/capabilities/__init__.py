@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import HostCallCode
 from ..models import KNOWN_CAPABILITIES
-from . import clients, context, http, invoicing, log, scheduler, secrets, services, storage, user
+from . import clients, context, http, invoicing, log, scheduler, secrets, services, storage, ui_proxy, user
 from .gate import Codec, Gate
 from .operation import Execution, HostCallRecord, LogLimits, LogLine, Operation
 
@@ -52,6 +52,7 @@ OPERATIONS = build_table(
     secrets.OPERATIONS,
     services.OPERATIONS,
     storage.OPERATIONS,
+    ui_proxy.OPERATIONS,
     user.OPERATIONS,
 )
 """Every operation, by name. Imports, gate, documents and tests derive from it."""

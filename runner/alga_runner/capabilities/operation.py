@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from ..alga import AlgaServer, Identity
+from ..alga import AlgaServer, Identity, UiProxy
 from ..egress import Egress
 from ..errors import HostCallCode, LogLimit
 from ..models import ExecutionContext, User
@@ -97,6 +97,7 @@ class Execution:
     user: User | None = field(default=None, repr=False)
     egress: Egress = field(default_factory=Egress)
     secrets: ExecutionSecrets = field(default_factory=ExecutionSecrets)
+    ui_proxy: UiProxy | None = None
     host_calls: list[HostCallRecord] = field(default_factory=list)
     log: list[LogLine] = field(default_factory=list)
     logged_bytes: int = 0

@@ -34,7 +34,6 @@ _WITHOUT_EFFECT = {
     "RUST_LOG": "No effect: `ALGA_RUNNER_LOG_LEVEL` chooses the least severe line that is written.",
     "WASM_POOL_TOTAL_COMPONENTS": "No effect, there neither: `ALGA_RUNNER_MAX_GUESTS` bounds concurrent executions.",
     "RUNTIME_LIMITS": "No effect, there neither: [limits](limits.md) have settings of their own.",
-    "UI_PROXY_AUTH_KEY": "No effect, there neither: it is never sent.",
 }
 
 _OTHERS = frozenset(

@@ -11,9 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..capabilities import OPERATIONS, Execution, Operation
-from ..capabilities.operation import NoInput, NoOutput
-from ..errors import HostCallCode, HostCallError
+from ..capabilities import OPERATIONS, Operation
 from .component_values import only_member
 
 PACKAGE = "alga:extension"
@@ -44,16 +42,6 @@ class Binding:
         return f"{PACKAGE}/{self.interface} {self.function}"
 
 
-_NOT_YET: dict[tuple[str, str], tuple[str, ...]] = {
-    ("ui-proxy", "cap:ui.proxy"): ("call-route",),
-}
-"""Functions whose capability this runner does not implement yet: they link, and answer that they are not available."""
-
-
-async def _not_available(_execution: Execution, _: NoInput) -> NoOutput:
-    raise HostCallError(HostCallCode.UNSUPPORTED, "This runner does not implement the capability yet.")
-
-
 def _bindings() -> Iterator[Binding]:
     def row(interface: str, function: str, operation: str, **options: Any) -> Binding:
         options.setdefault("member", only_member(OPERATIONS[operation].output))
@@ -63,6 +51,7 @@ def _bindings() -> Iterator[Binding]:
     for level in ("info", "warn", "error"):
         yield row("logging", f"log-{level}", "log.emit", fixed={"level": level})
     yield row("http", "fetch", "http.fetch")
+    yield row("ui-proxy", "call-route", "ui-proxy.call-route")
     yield row("secrets", "get", "secrets.get")
     yield row("secrets", "list-keys", "secrets.list-keys")
     yield row("user", "get-user", "user.get")
@@ -82,18 +71,6 @@ def _bindings() -> Iterator[Binding]:
     yield row("scheduler", "update-schedule", "scheduler.update", cleared_by_empty=frozenset({"payload"}))
     yield row("scheduler", "delete-schedule", "scheduler.delete")
     yield row("scheduler", "get-endpoints", "scheduler.get-endpoints")
-    for (interface, capability), functions in _NOT_YET.items():
-        for function in functions:
-            operation: Operation[Any, Any] = Operation(
-                name=f"{interface}.{function}",
-                capability=capability,
-                summary="Not available yet.",
-                input=NoInput,
-                output=NoOutput,
-                run=_not_available,
-                codes=(HostCallCode.UNSUPPORTED,),
-            )
-            yield Binding(interface, function, operation)
 
 
 BINDINGS: Mapping[tuple[str, str], Binding] = {

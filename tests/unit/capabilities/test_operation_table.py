@@ -40,6 +40,7 @@ def test_the_table_has_every_operation() -> None:
         "storage.get",
         "storage.list",
         "storage.put",
+        "ui-proxy.call-route",
         "user.get",
     ]
 
@@ -75,7 +76,13 @@ def test_no_scheduler_operation_is_open_by_default() -> None:
 def test_only_operations_with_a_payload_take_large_requests() -> None:
     larger = {name for name, operation in OPERATIONS.items() if operation.payload_bytes > 0}
 
-    assert larger == {"http.fetch", "scheduler.create", "scheduler.update", "storage.put"}
+    assert larger == {
+        "http.fetch",
+        "scheduler.create",
+        "scheduler.update",
+        "storage.put",
+        "ui-proxy.call-route",
+    }
 
 
 def test_every_operation_says_what_it_does() -> None:

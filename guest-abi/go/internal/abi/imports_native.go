@@ -82,6 +82,10 @@ func StorageList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacit
 	return scripted("storage.list", at, length, reply, capacity)
 }
 
+func UIProxyCallRoute(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
+	return scripted("ui-proxy.call-route", at, length, reply, capacity)
+}
+
 func UserGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32 {
 	return scripted("user.get", at, length, reply, capacity)
 }

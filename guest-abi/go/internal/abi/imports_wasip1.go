@@ -61,5 +61,8 @@ func StorageDelete(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capac
 //go:wasmimport alga:storage list
 func StorageList(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
 
+//go:wasmimport alga:ui-proxy call-route
+func UIProxyCallRoute(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
+
 //go:wasmimport alga:user get
 func UserGet(at unsafe.Pointer, length uint32, reply unsafe.Pointer, capacity uint32) uint32
