@@ -215,6 +215,10 @@ class Runner:
         """What a check of the bundle store finds: reachable, requests accepted."""
         return await self._bundles.check()
 
+    async def fetch_bundle(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+        """A tenant's bundle, verified. Raises a ``BundleError``."""
+        return await self._bundles.fetch(tenant_id, extension_id, content_hash)
+
     async def bundle_cache_writable(self) -> bool:
         """Whether fetched bundles can be kept."""
         return await self._bundles.cache_writable()

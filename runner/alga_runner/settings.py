@@ -21,12 +21,7 @@ MIB = 1024 * 1024
 BundleEntries = Literal["refuse", "skip"]
 """What becomes of an archive with entries that no bundle has: it is refused, or they are left out."""
 
-UPSTREAM_VARIABLES = (
-    *("ALGA_AUTH_KEY", "ALGA_AUTH_KEY_FILE"),
-    *("EXT_STATIC_STRICT_VALIDATION", "EXT_STATIC_MAX_FILE_BYTES"),
-    *("EXT_UI_CONTENT_SECURITY_POLICY", "EXT_UI_FRAME_ANCESTORS"),
-    *("RUST_LOG", "WASM_POOL_TOTAL_COMPONENTS", "SIGNING_TRUST_BUNDLE", "RUNTIME_LIMITS"),
-)
+UPSTREAM_VARIABLES = (*("RUST_LOG", "WASM_POOL_TOTAL_COMPONENTS", "SIGNING_TRUST_BUNDLE", "RUNTIME_LIMITS"),)
 """Variables of Alga's runner that have no effect here (alga-contract 6)."""
 
 
@@ -232,6 +227,42 @@ class Settings(EnvironmentSettings):
     )
     debug_max_event_bytes: Annotated[int, Variables(("RUNNER_DEBUG_MAX_EVENT_BYTES",))] = Field(
         default=8 * 1024, ge=64, le=MIB, description="Bytes of an event's message; a longer one is cut."
+    )
+
+    # The pages of extensions.
+    registry_url: Annotated[str | None, Variables(("REGISTRY_BASE_URL",))] = Field(
+        default=None,
+        description="Server that knows which tenant has which extension, and which host belongs to which; its path is "
+        "not used. Unset: no page is valid, and `/` leads nowhere.",
+    )
+    registry_key: Annotated[Token | None, Variables(("ALGA_AUTH_KEY",))] = Field(
+        default=None, description="Sent to it as `x-api-key`. Unset: what `registry_key_file` holds."
+    )
+    registry_key_file: Annotated[str, Variables(("ALGA_AUTH_KEY_FILE",))] = Field(
+        default="/vault/secrets/alga_auth_key",
+        description="File of that key, read for each question; one that is not there is no key.",
+    )
+    ui_strict_validation: Annotated[bool, Variables(("EXT_STATIC_STRICT_VALIDATION",))] = Field(
+        default=True,
+        description="Serve pages of valid installs alone. Off: the pages of every bundle in the store, to everyone who "
+        "knows tenant, extension and content hash.",
+    )
+    ui_max_file_bytes: Annotated[int | None, Variables(("EXT_STATIC_MAX_FILE_BYTES",))] = Field(
+        default=None,
+        ge=0,
+        description="Bytes of a page's file; a larger one is 413. Unset: as bundles may have.",
+    )
+    ui_cache_max_bytes: int = Field(
+        default=128 * MIB,
+        ge=0,
+        description="Bytes of pages kept in memory; one tenant has at most a quarter, larger pages are unpacked anew.",
+    )
+    ui_content_security_policy: Annotated[str | None, Variables(("EXT_UI_CONTENT_SECURITY_POLICY",))] = Field(
+        default=None, description="Replaces the whole `content-security-policy` of pages."
+    )
+    ui_frame_ancestors: Annotated[str | None, Variables(("EXT_UI_FRAME_ANCESTORS",))] = Field(
+        default=None,
+        description="Who may show pages in a frame: added to the policy as `frame-ancestors`, if it is not replaced.",
     )
 
     # Where bundles come from.

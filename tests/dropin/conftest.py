@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import pytest
 from pydantic import SecretStr
 
 from alga_runner import Runner, Settings
-from alga_runner.bundles import MemoryBundles
+from alga_runner.bundles import Bundle, MemoryBundles
 from alga_runner.service import Service, create_service
-from tests.support.bundles import make_bundle
+from tests.support.bundles import bundle_files, make_bundle
+from tests.support.clock import FakeMonotonic
 from tests.support.echo import echo_guest
+from tests.support.pages import FILES, FakeRegistry
 from tests.support.requests import execute_document
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -27,6 +30,7 @@ ROUTING = {"x-alga-tenant": "acme", "x-alga-extension": "ext"}
 
 Ask = Callable[..., Awaitable[httpx.Response]]
 Publish = Callable[..., str]
+Pages = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 Recorded = Callable[[str, str], tuple[dict[str, str], dict[str, Any]]]
 
 
@@ -105,3 +109,57 @@ def recorded() -> Recorded:
         return document["headers"], document["body"]
 
     return read
+
+
+@pytest.fixture
+def alga() -> FakeRegistry:
+    return FakeRegistry()
+
+
+@pytest.fixture
+def clock() -> FakeMonotonic:
+    return FakeMonotonic()
+
+
+@pytest.fixture
+def content_hash(bundles: MemoryBundles) -> str:
+    """An extension of pages, published for one tenant."""
+    return bundles.add(Bundle.from_files(bundle_files() | FILES), tenant_id="acme")
+
+
+@pytest.fixture
+def pages(runner: Runner, settings: Settings, alga: FakeRegistry, clock: FakeMonotonic) -> Pages:
+    """A visitor of the service with these settings."""
+
+    @asynccontextmanager
+    async def visit(of: Runner = runner, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
+        changed = settings.model_copy(
+            update={
+                "registry_url": "https://alga.example/ignored",
+                "registry_key": SecretStr("key"),
+                **changes,
+            }
+        )
+        transport = httpx.ASGITransport(create_service(of, changed, clock=clock, registry=alga))
+        async with httpx.AsyncClient(transport=transport, base_url="http://runner") as client:
+            yield client
+
+    return visit
+
+
+@pytest.fixture
+async def visitor(pages: Pages) -> AsyncIterator[httpx.AsyncClient]:
+    async with pages() as client:
+        yield client
+
+
+@pytest.fixture
+def get(visitor: httpx.AsyncClient, content_hash: str) -> Callable[..., Awaitable[httpx.Response]]:
+    """A file of the pages, as the tenant's browser asks for it."""
+
+    async def ask(path: str, tenant: str | None = "acme", **headers: str) -> httpx.Response:
+        query = "" if tenant is None else f"?tenant={tenant}"
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await visitor.get(f"/ext-ui/ext/{content_hash}/{path}{query}", headers=named)
+
+    return ask

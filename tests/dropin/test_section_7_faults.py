@@ -5,7 +5,7 @@ Those that a request can show are below, or in the modules of their sections:
  1  a key of another tenant: here; bounds, age and fingerprint: integration/service/test_idempotency
  2  no token, and headers that name another tenant than the body: here
  5  a cached bundle of another tenant: here
- 7, 15, 19, 22  pages: test_section_2_ui
+ 7, 15, 19, 22  pages: test_section_2_ui, test_section_2_registry
 10, 11  an engine, a compilation and a thread for each request: here
 12  no time limit: test_section_1_1_request; a host call that waits: hostile/test_limits_hold
 13  limits without a ceiling and configuration: test_section_1_1_request, test_section_1_9_callers; ``fuel`` stays

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic, perf_counter
 
+import httpx
+
 from alga_common.http.semantics import origin_form
 from alga_common.readiness import Checks
 
@@ -18,6 +20,9 @@ from .health import Health, NoPeers, Peers, cache_checks_of, checks_of, log_fail
 from .http import Answer, ClientGone, Exchange, Message, Receive, Refused, Send
 from .reply_cache import LocalReplies, Replies, ReplyCache
 from .request_tracker import RequestMemory, RequestTracker
+from .ui import Ui
+from .ui.registry import Registry
+from .ui.routes import PREFIX
 from .warmup import Warmup
 
 logger = logging.getLogger("alga_runner")
@@ -30,6 +35,8 @@ _WORK = ("/v1/execute", "/warmup")
 
 WORK_STATUSES = (200, 400, 401, 405, 408, 413, 415, 422, 429, CLIENT_GONE, 500, 503)
 PROBE_STATUSES = (200, 405, 500, 503)
+HOME_STATUSES = (307, 400, 404, 405, 500, 502, 503)
+PAGE_STATUSES = (200, 304, 400, 404, 405, 413, 500, 502)
 """What routes answer, for metrics."""
 
 Route = Callable[[Exchange], Awaitable[Answer]]
@@ -48,6 +55,7 @@ class Service:
         *,
         checks: Checks,
         cache: Checks,
+        ui: Ui,
     ) -> None:
         self._runner = runner
         self._settings = settings
@@ -67,9 +75,13 @@ class Service:
             "/healthz": {"GET": health.alive, "HEAD": health.alive},
             "/readyz": {"GET": health.ready, "HEAD": health.ready},
             "/metrics": {"GET": health.metrics, "HEAD": health.metrics},
+            "/": {"GET": ui.home, "HEAD": ui.home},
+            PREFIX: {"GET": ui.asset, "HEAD": ui.asset},
         }
-        answered = {route: WORK_STATUSES if route in _WORK else PROBE_STATUSES for route in self._routes}
-        runner.telemetry.expect_http_requests(answered | {"other": (404,)})
+        answered: dict[str, tuple[int, ...]] = dict.fromkeys(self._routes, PROBE_STATUSES)
+        answered |= dict.fromkeys(_WORK, WORK_STATUSES)
+        answered |= {"/": HOME_STATUSES, PREFIX: PAGE_STATUSES, "other": (404,)}
+        runner.telemetry.expect_http_requests(answered)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -134,7 +146,7 @@ class Service:
             return Refused(500, "internal", "The runner failed; its log has the cause.").answer()
 
     def _route(self, exchange: Exchange) -> Route:
-        methods = self._routes.get(exchange.path)
+        methods = self._routes.get(_route_of(exchange.path))
         if methods is None:
             raise Refused(404, "not_found", "There is no such route.")
         if exchange.method not in methods:
@@ -148,7 +160,8 @@ class Service:
         return methods[exchange.method]
 
     def _report(self, exchange: Exchange, status: int, outcome: str | None, duration_s: float) -> None:
-        route = exchange.path if exchange.path in self._routes else "other"
+        route = _route_of(exchange.path)
+        route = route if route in self._routes else "other"
         probe = route not in _WORK and status < 400
         self._runner.telemetry.http_request(
             route,
@@ -164,6 +177,11 @@ class Service:
         )
 
 
+def _route_of(path: str) -> str:
+    """The route that ``path`` is of; all files of pages have one."""
+    return PREFIX if path.startswith(PREFIX) else path
+
+
 def create_service(
     runner: Runner,
     settings: Settings | None = None,
@@ -172,6 +190,7 @@ def create_service(
     clock: Callable[[], float] = monotonic,
     replies: Replies | None = None,
     peers: Peers | None = None,
+    registry: httpx.AsyncBaseTransport | None = None,
 ) -> Service:
     """Create the HTTP service of ``runner``, which the caller enters and leaves.
 
@@ -182,7 +201,8 @@ def create_service(
     one, or with a well-known one, it raises ``SettingsError``, unless ``require_token`` is false, for development: then
     every caller may execute. ``settings.allow_unauthenticated_execute`` admits callers that send no token.
     ``replies`` stores the replies to requests with an idempotency key; by default in memory, where ``clock`` (seconds)
-    tells their age. ``peers`` are the other processes behind the same port.
+    tells their age. ``peers`` are the other processes behind the same port. ``registry`` replaces the
+    sockets over which the registry is asked for pages.
     """
     settings = settings or runner.settings
     return Service(
@@ -193,4 +213,5 @@ def create_service(
         peers or NoPeers(runner.telemetry),
         checks=checks_of(runner, clock),
         cache=cache_checks_of(runner, clock),
+        ui=Ui(runner, settings, Registry.of(settings, transport=registry, clock=clock)),
     )

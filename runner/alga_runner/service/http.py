@@ -15,6 +15,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
+_NOT_MODIFIED = 304
 _LAST = ((b"connection", b"close"),)
 
 _WATCHED_AFTER_S = 0.02
@@ -37,16 +38,18 @@ class Answer:
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
     outcome: str | None = None
+    cache_control: bytes = b"no-store"
 
     async def send(self, send: Send, *, with_body: bool = True, close: bool = False) -> None:
-        """Send it, ``with_body`` unless the request is HEAD. No answer may be cached (alga-contract 7, fault 15).
+        """Send it, ``with_body`` unless the request is HEAD. An answer may be cached only if it gives leave
+        (alga-contract 7, fault 15): upstream's may be, for a year.
 
         With ``close``, the client learns that it is the last answer on its connection.
         """
+        content = [(b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body))]
         headers = [
-            (b"content-type", self.content_type),
-            (b"content-length", str(len(self.body)).encode()),
-            (b"cache-control", b"no-store"),
+            *([] if self.status == _NOT_MODIFIED else content),
+            (b"cache-control", self.cache_control),
             *self.headers,
             *(_LAST if close else ()),
         ]

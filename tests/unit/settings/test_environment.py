@@ -369,12 +369,12 @@ def test_variables_of_alga_that_have_no_effect_are_one_warning(
     assert caplog.records == []
 
     monkeypatch.setenv("RUNTIME_LIMITS", "hunter2.example")
-    monkeypatch.setenv("ALGA_AUTH_KEY", "hunter2")
+    monkeypatch.setenv("WASM_POOL_TOTAL_COMPONENTS", "hunter2")
     monkeypatch.setenv("RUST_LOG", "")
     warn_of_ignored(logging.getLogger("alga_runner"), UPSTREAM_VARIABLES)
 
     [record] = caplog.records
-    assert record.getMessage().endswith("have no effect here: ALGA_AUTH_KEY, RUNTIME_LIMITS")
+    assert record.getMessage().endswith("have no effect here: WASM_POOL_TOTAL_COMPONENTS, RUNTIME_LIMITS")
     assert vars(record)["action"] == "variables_ignored"
 
 

@@ -1,0 +1,243 @@
+"""The registry of Alga's server: which tenant has an extension installed, and which one a host belongs to.
+
+Each question takes 750 ms at most; its answer, a failure included, is used again for 45 s (alga-contract 2).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, time
+from typing import Any, Generic, TypeVar
+
+import anyio
+import anyio.to_thread
+import httpx
+from pydantic_core import from_json
+
+from alga_common.fair_limiter import share
+from alga_common.http.exchange import Answer, get
+from alga_common.http.semantics import is_header_value, is_id
+from alga_common.http.transport import SocketTransport
+from alga_common.wire import is_tenant_id
+
+from ...errors import SettingsError
+from ...models import parse_content_hash
+from ...settings import Settings
+
+TIME_LIMIT_S = 0.75
+KEPT_S = 45.0
+MAX_ANSWERS = 10_000
+"""Answers that are kept; the one kept for longest goes first."""
+
+_MAX_ANSWER_BYTES = 64 * 1024
+_MAX_KEY_BYTES = 4 * 1024
+_CONCURRENT = 32
+
+T = TypeVar("T")
+
+logger = logging.getLogger("alga_runner")
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """The extension that a host belongs to."""
+
+    tenant: str
+    extension: str
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostAnswer:
+    """What the registry knows of a host: an install, or the status with which a visitor is answered."""
+
+    install: Install | None
+    status: int = 200
+
+
+class Registry:
+    """Asks the registry at ``origin``, showing the key that ``read_key`` gives; without an origin every answer is no.
+
+    ``transport`` replaces the sockets; ``clock`` gives seconds.
+    """
+
+    def __init__(
+        self,
+        origin: httpx.URL | None,
+        read_key: Callable[[], Awaitable[str]],
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._origin = origin
+        self._read_key = read_key
+        # Each connection is for one exchange, so none is left to close.
+        self._transport = transport or SocketTransport(
+            _CONCURRENT, share(_CONCURRENT), max_answer_bytes=_MAX_ANSWER_BYTES, resolve=_by_name
+        )
+        self._installed: _Kept[bool] = _Kept(clock)
+        self._hosts: _Kept[HostAnswer] = _Kept(clock)
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> Registry:
+        """The registry of ``settings``. Raises ``SettingsError`` for a URL that cannot be used."""
+        return cls(_origin(settings), _key_reader(settings), transport=transport, clock=clock)
+
+    async def is_installed(self, tenant: str, extension: str, content_hash: str) -> bool:
+        """Whether the tenant has that version of the extension; no answer counts as no."""
+
+        async def ask() -> bool:
+            query = {"tenant": tenant, "extension": extension, "hash": content_hash}
+            answer = await self._ask("/api/installs/validate", query)
+            return answer is not None and _is_good(answer) and _document(answer).get("valid") is True
+
+        return await self._installed.get((tenant, extension, content_hash), ask)
+
+    async def of_host(self, host: str) -> HostAnswer:
+        """The install that ``host`` belongs to; else 503 without a registry, 502 without an answer, or 404."""
+
+        async def ask() -> HostAnswer:
+            answer = await self._ask("/api/installs/lookup-by-host", {"host": host})
+            if answer is None:
+                return HostAnswer(None, 502)
+            if not _is_good(answer):
+                return HostAnswer(None, 404)
+            install = _install(_document(answer))
+            return HostAnswer(install, 200 if install else 502)
+
+        if self._origin is None:
+            return HostAnswer(None, 503)
+        return await self._hosts.get(host, ask)
+
+    async def _ask(self, path: str, query: dict[str, str]) -> Answer | None:
+        if self._origin is None:
+            return None
+        ts = str(round(time() * 1000))
+        url = self._origin.copy_with(path=path, params={**query, "ts": ts})
+        headers = [
+            (b"host", url.netloc),
+            (b"accept", b"application/json"),
+            (b"accept-encoding", b"identity"),
+            (b"user-agent", b"alga-runner"),
+        ]
+        with anyio.move_on_after(TIME_LIMIT_S):
+            if key := await self._read_key():
+                headers.append((b"x-api-key", key.encode()))
+            try:
+                return await get(self._transport, url, headers, max_answer_bytes=_MAX_ANSWER_BYTES)
+            except httpx.HTTPError as error:
+                logger.warning(
+                    "The registry did not answer: %s",
+                    type(error).__name__,
+                    extra={"action": "registry_failed"},
+                )
+                return None
+        logger.warning(
+            "The registry did not answer within %g s", TIME_LIMIT_S, extra={"action": "registry_failed"}
+        )
+        return None
+
+
+class _Kept(Generic[T]):
+    """Answers by question, each for ``KEPT_S``; the same question is asked once at a time."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._answers: OrderedDict[Any, tuple[float, T]] = OrderedDict()
+        self._asking: dict[Any, anyio.Lock] = {}
+
+    async def get(self, question: Any, ask: Callable[[], Awaitable[T]]) -> T:
+        """The answer to ``question``, which ``ask`` gives if none is kept."""
+        if (kept := self._kept(question)) is not None:
+            return kept[1]
+        lock = self._asking.setdefault(question, anyio.Lock())
+        try:
+            async with lock:
+                if (kept := self._kept(question)) is not None:
+                    return kept[1]
+                answer = await ask()
+                self._answers[question] = (self._clock() + KEPT_S, answer)
+                self._answers.move_to_end(question)
+                if len(self._answers) > MAX_ANSWERS:
+                    self._answers.popitem(last=False)
+                return answer
+        finally:
+            if not lock.statistics().locked:
+                self._asking.pop(question, None)
+
+    def _kept(self, question: Any) -> tuple[float, T] | None:
+        kept = self._answers.get(question)
+        return kept if kept is not None and kept[0] > self._clock() else None
+
+
+def _origin(settings: Settings) -> httpx.URL | None:
+    """Scheme, host and port of the setting: its path is replaced, not joined (alga-contract 2)."""
+    if not settings.registry_url:
+        return None
+    try:
+        url = httpx.URL(settings.registry_url.strip())
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in {"http", "https"} or not url.host or url.userinfo:
+        raise SettingsError(
+            f"The setting {Settings.named('registry_url')} is not the URL of a server.",
+            hint="It is like https://alga.example, without credentials.",
+        )
+    return url.copy_with(path="/", query=None, fragment=None)
+
+
+def _key_reader(settings: Settings) -> Callable[[], Awaitable[str]]:
+    """Gives the key for each question: the setting, or what the file holds then; empty without either."""
+    key = settings.registry_key.get_secret_value() if settings.registry_key else ""
+    file = Path(settings.registry_key_file)
+
+    async def read() -> str:
+        return key or await anyio.to_thread.run_sync(_first_line, file, abandon_on_cancel=True)
+
+    return read
+
+
+def _first_line(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_MAX_KEY_BYTES).decode().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return text if is_header_value(text) else ""
+
+
+def _install(document: dict[str, Any]) -> Install | None:
+    tenant, extension, named = (document.get(name) for name in ("tenant_id", "extension_id", "content_hash"))
+    if not (isinstance(tenant, str) and isinstance(extension, str) and isinstance(named, str)):
+        return None
+    try:
+        content_hash = parse_content_hash(named)
+    except ValueError:
+        return None
+    return Install(tenant, extension, content_hash) if is_tenant_id(tenant) and is_id(extension) else None
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    try:
+        document = from_json(answer.body)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _is_good(answer: Answer) -> bool:
+    return 200 <= answer.status < 300
+
+
+async def _by_name(request: httpx.Request) -> Sequence[str]:
+    return (request.url.host,)
