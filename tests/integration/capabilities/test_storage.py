@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from alga_runner import Observation
-from tests.support.component_world import world_component
+from alga_runner.engine import FunctionType, ValueType
+from alga_runner.engine.component.linker import ComponentFunction
+from alga_runner.guests.component import LARGE_BODY_BYTES
+from tests.support.component_world import WORLD, world_component
 from tests.support.host_calls import ANSWERS_CASE, ANSWERS_TEXT, TOKEN, Calling
 
 pytestmark = pytest.mark.anyio
@@ -379,6 +383,42 @@ async def test_a_page_too_large_for_a_component_is_cut_after_the_values_that_fit
 
     assert observation.response is not None, observation.error
     assert observation.response.status == 200 + 2**20 // 60_000
+
+
+@pytest.mark.parametrize(("size", "in_cpu_thread"), [(LARGE_BODY_BYTES, True), (1_000, False)])
+async def test_a_large_answer_is_copied_in_the_cpu_thread_and_any_other_on_the_loop(
+    place: Calling, monkeypatch: pytest.MonkeyPatch, size: int, in_cpu_thread: bool
+) -> None:
+    threads: list[str] = []
+    give = ComponentFunction.give
+
+    def noted(*arguments: Any) -> None:
+        threads.append(threading.current_thread().name)
+        give(*arguments)
+
+    monkeypatch.setattr(ComponentFunction, "give", noted)
+    place.server.answer(stored("x" * size))
+
+    observation = await observe(place, "get", GETS + ANSWERS_CASE.format(case=520))
+
+    assert observation.response is not None, observation.error
+    assert [name == "alga-runner-cpu" for name in threads] == [in_cpu_thread]
+
+
+async def test_a_large_answer_that_the_component_s_type_cannot_hold_ends_it_with_words(
+    place: Calling,
+) -> None:
+    place.server.answer(stored("x" * LARGE_BODY_BYTES))
+    entry = ValueType("record", (("value", ValueType("string")),))
+    of = WORLD.functions["storage", "get"]
+    other = FunctionType(of.params, ValueType("result", element=entry, error=WORLD.types["storage-error"]))
+    guest = world_component(GETS + ANSWERS_CASE.format(case=520), {"storage get": other}, code=DATA)
+
+    observation = await place.observe(guest, grants=GRANTS)
+
+    assert observation.error is not None
+    assert observation.error.code == "host_function_missing"
+    assert "storage get with a type that the host has no value of" in str(observation.error)
 
 
 async def test_a_component_s_write_names_the_revision_that_it_replaces(place: Calling) -> None:

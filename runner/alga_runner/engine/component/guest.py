@@ -6,10 +6,10 @@ import ctypes
 from contextlib import suppress
 from typing import Any
 
-from ...errors import AlgaError, ExportMissing, Overloaded
+from ...errors import AlgaError, ExecutionError, ExportMissing, Overloaded
 from .. import _capi as core
 from ..engine import MAX_INSTANCES, MAX_MEMORIES, MAX_TABLES
-from ..guest import ERROR_OFFSET, Guest
+from ..guest import ERROR_OFFSET, Guest, PendingCall
 from ..memory import GuestLimits
 from . import _capi
 from .failure import take_failure
@@ -29,6 +29,7 @@ class ComponentGuest(Guest):
     __slots__ = (
         "_arena",
         "_call",
+        "_given",
         "_lift_result",
         "_result",
         "all_bytes",
@@ -62,6 +63,8 @@ class ComponentGuest(Guest):
         """Where the arguments of a call are until it begins."""
         self._call: tuple[str, tuple[Any, ...]] | None = None
         """The call that the next ``poll`` starts."""
+        self._given: tuple[int, Any] | None = None
+        """A function and its large answer, which the next ``poll`` copies."""
         self._lift_result: Any = None
         self._result: Any = None
         self._scratch[_RESULT : _RESULT + _capi.VAL_SIZE] = bytes(_capi.VAL_SIZE)
@@ -128,7 +131,13 @@ class ComponentGuest(Guest):
         )
 
     def poll(self, *, release_gil: bool = False) -> bool:
-        """As ``Guest.poll``. Arguments are copied in the first; in the CPU thread, so is the result in the last."""
+        """As ``Guest.poll``. Arguments are copied in the first; in the CPU thread, so is the result in the last.
+
+        So are the answers of host calls that made the guest ``large``. Raises ``HostFunctionMissing`` for one that does
+        not fit the function's type.
+        """
+        if self._given is not None:
+            self._give_answer()
         if self._call is not None:
             (export, arguments), self._call = self._call, None
             self.call(export, *arguments)
@@ -169,7 +178,20 @@ class ComponentGuest(Guest):
             self._scratch[_RESULT : _RESULT + _capi.VAL_SIZE] = bytes(_capi.VAL_SIZE)
 
     def _answer(self, function: int, result: Any) -> None:
-        self.linked.functions[function].give(result, self, self._results)
+        if self.large:
+            self._given = (function, result)
+        else:
+            self.linked.functions[function].give(result, self, self._results)
+
+    def _give_answer(self) -> None:
+        assert self._given is not None  # noqa: S101 - by its only caller
+        (function, result), self._given = self._given, None
+        try:
+            self.linked.functions[function].give(result, self, self._results)
+        except ExecutionError as error:
+            self.pending = PendingCall(function, ())
+            self.fail(error)
+            raise
 
     def _fail_pending(self, function: int) -> None:
         """Have the pending host call fail: its place for an error is gone, so its result gets a value of no such type.
@@ -189,7 +211,7 @@ class ComponentGuest(Guest):
         self.session = None
         if closing and self.code is self.linked.pooled:
             self.engine.free_slots.append(None)
-        self._result = None
+        self._result = self._given = None
         self._give_arena_back()
 
     def _use_exported_memory(self) -> None:
