@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .schema import CHANGES, Document, Member, Operation, Schema, words
+from .schema import CHANGES, TRIED_BY_HAND, Document, Member, Operation, Schema, words
 
 _HEAD = "// Code generated from guest-abi/schema by `make docs`. DO NOT EDIT.\n\n"
 _INITIALISMS = {"id", "url", "http", "json", "ui", "sku", "vat"}
@@ -28,6 +28,7 @@ def files(schema: Schema) -> dict[str, str]:
         "go/operations.go": _operations(schema),
         "go/internal/abi/imports_wasip1.go": _imports(schema),
         "go/internal/abi/imports_native.go": _scripted(schema),
+        "go/tests/probe/perform.go": _probe(schema),
     }
 
 
@@ -102,9 +103,9 @@ def _import(operation: Operation) -> str:
     return _exported(operation.group) + _exported(operation.function)
 
 
-def _anonymous(document: Document) -> str:
+def _anonymous(document: Document, indent: str = "\t") -> str:
     members = tuple(replace(member, about="") for member in document.members)
-    return f"struct {{\n{_fields(members, chr(9) * 2)}\t}}" if members else "struct{}"
+    return f"struct {{\n{_fields(members, indent + chr(9))}{indent}}}" if members else "struct{}"
 
 
 def _operations(schema: Schema) -> str:
@@ -183,4 +184,33 @@ def _scripted(schema: Schema) -> str:
             f"\nfunc {_import(operation)}{_SIGNATURE} {{\n"
             f'\treturn scripted("{operation.name}", at, length, reply, capacity)\n}}\n'
         )
+    return "".join(parts)
+
+
+def _probe(schema: Schema) -> str:
+    """The part of the tests' guest that performs host calls: all but the scheduler's and the context's."""
+    parts = [
+        _HEAD,
+        'package main\n\nimport (\n\t"alga"\n\t"alga/internal/msgpack"\n)\n',
+        "\nfunc performOthers(operation string, body []byte, host *alga.Host) (alga.Response, error) {\n",
+        "\tswitch operation {\n",
+    ]
+    for operation in schema.operations:
+        if operation.group in TRIED_BY_HAND:
+            continue
+        members = operation.parameters
+        if members is None:
+            of, given = f"alga.{_exported(operation.input.name)}", "input"
+        else:
+            of = _anonymous(operation.input, "\t\t")
+            given = ", ".join(f"input.{_exported(member.name)}" for member in members)
+        call = f"host.{_exported(operation.group)}.{_exported(operation.function)}({given})"
+        parts.append(f'\tcase "{operation.name}":\n')
+        if members != ():
+            parts.append(
+                f"\t\tvar input {of}\n\t\tif err := msgpack.Decode(body, &input); err != nil {{\n"
+                "\t\t\treturn alga.Response{}, err\n\t\t}\n"
+            )
+        parts.append(f"\t\treturn outcome({call if operation.output.members else f'nil, {call}'})\n")
+    parts.append('\tdefault:\n\t\treturn found("", false)\n\t}\n}\n')
     return "".join(parts)

@@ -19,6 +19,9 @@ CHANGES = {
 }
 """Operations whose result is always a value, with where the schedule's id is found."""
 
+TRIED_BY_HAND = {"context", "scheduler"}
+"""Groups whose host calls the guests of the SDKs' tests perform by code of their own."""
+
 CLEARED = {"UpdateScheduleInput": ("name", "payload", "missedWindowSeconds")}
 """Members that nil clears: absent, nil and a value are three things."""
 

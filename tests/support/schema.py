@@ -48,3 +48,31 @@ def as_json(value: Any) -> Any:
     if isinstance(value, int) and abs(value) > 2**53:
         return {"$int": str(value)}
     return value
+
+
+def sample(definition: str, *, whole: bool = True) -> dict[str, Any]:
+    """A document of ``definition``: with every member, or with those that it must have."""
+    return {
+        name: _sample(name, of, whole)
+        for name, of in DEFINITIONS[definition]["properties"].items()
+        if whole or members(definition)[name]
+    }
+
+
+def _sample(name: str, schema: dict[str, Any], whole: bool) -> Any:
+    """A value of a member."""
+    shape = next((one for one in schema.get("anyOf", ()) if one != {"type": "null"}), schema)
+    if "$ref" in shape:
+        parts: dict[str, Any] = {"Binary": b"\0\xff", "Json": {name: [1, -0.5, None, "ü"]}}
+        reference = definition_of(shape["$ref"])
+        return parts[reference] if reference in parts else sample(reference, whole=whole)
+    kinds = [shape.get("type", "enum")] if isinstance(shape.get("type", "enum"), str) else shape["type"]
+    kind = next(kind for kind in kinds if kind != "null")
+    scalars = {"string": f"{name} ü", "boolean": True, "number": 1234.5, "enum": shape.get("enum", [None])[0]}
+    if kind in scalars:
+        return scalars[kind]
+    if kind == "integer":
+        return min(shape.get("maximum", 70_000), 70_000)
+    if kind == "array":
+        return [_sample(name, shape["items"], whole)] * 2
+    return {name: _sample(name, shape.get("additionalProperties") or {"type": "string"}, whole)}

@@ -128,8 +128,7 @@ func perform(operation string, body []byte, host *alga.Host) (alga.Response, err
 		}
 		return outcome(schedules, nil)
 	case "scheduler.get":
-		schedule, err := host.Scheduler.Get(named.ScheduleID)
-		return outcome(schedule, err)
+		return outcome(host.Scheduler.Get(named.ScheduleID))
 	case "scheduler.create":
 		var input alga.CreateScheduleInput
 		if err := msgpack.Decode(body, &input); err != nil {
@@ -146,10 +145,10 @@ func perform(operation string, body []byte, host *alga.Host) (alga.Response, err
 	case "scheduler.delete":
 		return outcome(nil, host.Scheduler.Delete(named.ScheduleID).Err())
 	case "scheduler.get-endpoints":
-		endpoints, err := host.Scheduler.GetEndpoints()
-		return outcome(endpoints, err)
+		return outcome(host.Scheduler.GetEndpoints())
+	case "context.get":
+		return outcome(host.Context.Get())
 	default:
-		context, err := host.Context.Get()
-		return outcome(context, err)
+		return performOthers(operation, body, host)
 	}
 }
