@@ -23,6 +23,11 @@ def is_unicode(text: str) -> bool:
     return True
 
 
+def storable(text: str) -> bool:
+    """Whether every database can hold ``text``: no NUL, no half of a surrogate pair."""
+    return is_unicode(text) and "\0" not in text
+
+
 def replace_surrogates(text: str) -> str:
     """``text`` with U+FFFD for each half of a surrogate pair."""
     return text if is_unicode(text) else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -36,7 +36,7 @@ from .firing.queue.procrastinate import QueuedJobs
 from .firing.reconcile.reconciler import Reconciler
 from .firing.recording import RUN_CODES
 from .http import readiness
-from .http.admin import extensions, installs, maintenance, runs, schedules
+from .http.admin import extensions, installs, invoices, maintenance, runs, schedules
 from .http.admin.audit import AuditTrail, note
 from .http.dependencies import Services
 from .http.edge import Edge
@@ -186,7 +186,7 @@ class Server:
         )
         app.state.services = self._services
         app.add_middleware(Edge)
-        for module in (internal, extensions, installs, schedules, runs, maintenance, gateway):
+        for module in (internal, extensions, installs, schedules, runs, invoices, maintenance, gateway):
             app.include_router(module.router)
         if self._services.movable_clock is not None:
             app.include_router(maintenance.clock_router)

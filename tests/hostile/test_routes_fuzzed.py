@@ -55,6 +55,7 @@ SETTINGS = ServerSettings(
 GRANTS = [api.capability for api in APIS]
 ARCHIVE = make_archive(capabilities=GRANTS, api=manifest_api("POST /sync", "GET /report"))
 TENANT = "tenant-fuzz"
+CLIENT = "11111111-1111-4111-8111-111111111111"
 
 
 def document() -> dict[str, Any]:
@@ -136,6 +137,9 @@ def target(lasting_database_url: str) -> Iterator[Target]:
         allow_clock=True,
         runner_transport=httpx.MockTransport(answered),
     )
+    clients = [{"clientId": CLIENT, "clientName": "Client"}]
+    services = [{"serviceId": CLIENT, "serviceName": "Service"}]
+    server.seed.add(TENANT, {"clients": clients, "services": services})
     served = _QuietUvicorn(uvicorn.Config(server.app, log_config=None, ws="none"))
     with (
         start_blocking_portal() as portal,
@@ -164,6 +168,10 @@ def test_a_route_never_fails_and_answers_as_it_says(target: Target, method: str,
         "scheduleId": ids["schedule_id"],
         "namespace": "fuzz",
         "key": "a",
+        "clientId": CLIENT,
+        "items": [{"serviceId": CLIENT, "quantity": 1, "description": "", "rate": 1}],
+        "dueDate": None,
+        "invoiceDate": None,
         "extensionId": ids["extension_id"],
         "endpoint": "/sync",
         "cron": "0 4 * * *",

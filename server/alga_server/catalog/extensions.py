@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row, func, insert, select
 
+from alga_common.text import storable
 from alga_runner.errors import BundleInvalid, ManifestInvalid
 from alga_runner.models import EndpointInfo, content_hash
 from alga_runner.models.archive import unpack
@@ -20,7 +21,6 @@ from alga_runner.models.manifest import Manifest, check_module_presence, parse_m
 
 from ..errors import BundleRefused, VersionExists
 from ..schedules.endpoint_ref import endpoints
-from ..schedules.validation import storable
 from ..storage import locks, tables
 from .versions import Version, newest, next_patch, precedence, versions_of
 

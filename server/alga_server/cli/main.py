@@ -17,7 +17,7 @@ _MODULES = {
     "migrate": "migrate",
     "backup": "backup",
     "restore": "backup",
-    "environment": "environment",
+    "environment": "serve",
     "publish": "publish",
     "extensions": "publish",
     "install": "installs",
@@ -33,6 +33,7 @@ _MODULES = {
     "schedules": "schedules",
     "runs": "runs",
     "run-now": "runs",
+    "invoices": "invoices",
     "reconcile": "reconcile",
     "clock": "clock",
 }

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from alga_common.text import storable
 from alga_common.wire import MAX_SELECTOR
 from alga_runner.models import EndpointInfo, ScheduleInfo
 
@@ -21,7 +22,7 @@ from ..schedules.cron import MAX_LENGTH, MAX_ZONE_LENGTH
 from ..schedules.idempotency import MAX_KEY
 from ..schedules.policies import MAX_ATTEMPTS, MAX_DELAY_S, MAX_FACTOR, MisfireKind
 from ..schedules.schedules import MAX_WINDOW_S, rfc3339
-from ..schedules.validation import MAX_NAME, storable
+from ..schedules.validation import MAX_NAME
 
 MAX_TEXT = 16 * 1024
 

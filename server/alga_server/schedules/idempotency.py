@@ -16,10 +16,11 @@ from typing import Self
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, tuple_
 
+from alga_common.text import storable
+
 from ..errors import Conflict, ValidationFailed
 from ..storage import tables
 from .owner import ScheduleOwner
-from .validation import storable
 
 MAX_KEY = 256
 KEPT = timedelta(days=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from alga_common.text import is_unicode, replace_surrogates
+from alga_common.text import replace_surrogates, storable
 from alga_common.wire import MAX_PAYLOAD_UNITS
 from alga_runner.models import json_fault
 
@@ -70,11 +70,6 @@ def check_payload(value: object) -> dict[str, object] | list[object] | None:
     if _units(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) > MAX_PAYLOAD_UNITS:
         raise FieldRefused("Payload too large")
     return value
-
-
-def storable(text: str) -> bool:
-    """Whether every database can hold ``text``: no NUL, no half of a surrogate pair."""
-    return is_unicode(text) and "\0" not in text
 
 
 def storable_part(text: str | None, length: int) -> str | None:

@@ -1,7 +1,8 @@
 """Locks for concurrent writers. SQLite has one writer at a time, and needs none of them.
 
 All transactions take locks in one order, so that no two wait for each other: first ``alone``, then the install
-(of several, by tenant and id), then its schedules in the order of their ids, then runs in the order of their ordinals.
+(of several, by tenant and id), then its schedules in the order of their ids, then runs in the order of their ordinals,
+and last ``number_invoices``.
 A lock is taken by a statement of its own, before what it guards is read: a statement that waits sees the row that it
 locks as it is afterwards, but rows that it joins as they were before. Functions take a connection; locks last until its
 transaction ends.
@@ -25,6 +26,11 @@ def alone(connection: Connection, what: str) -> None:
 def bundles_of(tenant_id: str) -> str:
     """Deciding which bundles of the tenant are used, to be done ``alone``."""
     return f"bundles of {tenant_id}"
+
+
+def number_invoices(connection: Connection, tenant_id: str) -> None:
+    """Lock the numbers of the tenant's invoices; the last lock of a transaction."""
+    alone(connection, f"invoices of {tenant_id}")
 
 
 def change_install(connection: Connection, tenant_id: str, install_id: str) -> None:

@@ -283,3 +283,26 @@ storage_record = Table(
     Index("tenant_extension_storage_record_expires_idx", "expires_at"),
     Index("tenant_extension_storage_record_install_expires_idx", "tenant_id", "install_id", "expires_at"),
 )
+
+invoice = Table(
+    "tenant_extension_invoice",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("tenant_id", String(128), nullable=False),
+    # No key: an invoice is the tenant's, and outlives the install that made it.
+    Column("install_id", String(36), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("client_id", String(36), nullable=False),
+    Column("client_name", Text, nullable=False),
+    Column("currency", Text),
+    Column("invoice_date", String(10), nullable=False),
+    Column("due_date", String(10)),
+    Column("po_number", Text),
+    Column("subtotal", BigInteger, nullable=False),
+    Column("tax", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    # JSON in ASCII.
+    Column("items", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("tenant_id", "number", name="tenant_extension_invoice_tenant_number_uniq"),
+)

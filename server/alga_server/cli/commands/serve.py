@@ -1,13 +1,16 @@
-"""``alga-server serve``: the server itself."""
+"""``alga-server serve``: the server itself; ``alga-server environment``: fresh tokens for it and its runner."""
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from alga_common.cli.commands import load
 from alga_common.cli.options import GivenPath, GivenText, json_option
+from alga_common.private_files import keep_private
 from alga_common.wire import is_loopback
 
 from ..options import server_options
@@ -36,6 +39,20 @@ development tokens, made up once; eval "$(alga-server serve --dev --print-env)" 
 
 Exit status: 0 after SIGTERM or Ctrl-C; 1 when it could not serve; 2 for bad usage; 128 and the signal's number when a
 second signal cut it short.
+"""
+
+_ENVIRONMENT = """Print an environment in which a server and a runner know each other.
+
+The lines export fresh random tokens: the admin's, the gateway's, the one that a runner shows the server, and the one
+that the server shows a runner. One line names the dialect in which a runner asks this server. Nothing is stored; every
+call prints other tokens. A file that the output goes to is made readable by its owner only, before anything is in it.
+
+\b
+Examples:
+  eval "$(alga-server environment)"
+  alga-server environment > tokens.env
+
+Exit status: 0 done; 2 for bad usage.
 """
 
 
@@ -105,3 +122,12 @@ def serve(
         return
     run = load("alga_server.cli.serving:serve")
     ctx.exit(run(given, host=host, port=port, token_file=token_file, dev=dev, as_json=as_json))
+
+
+@click.command(help=_ENVIRONMENT, short_help="Print fresh tokens for a server and its runner.")
+def environment() -> None:
+    """See ``_ENVIRONMENT``."""
+    with suppress(OSError):  # not a file
+        keep_private(sys.stdout.fileno())
+    variables = load("alga_server.cli.tokens:fresh_environment")()
+    click.echo(load("alga_server.cli.development:exports")(variables).rstrip("\n"))

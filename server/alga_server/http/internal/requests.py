@@ -10,10 +10,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from alga_common.text import storable
 from alga_runner.models import json_fault
 
 from ...errors import ValidationFailed
-from ...schedules.validation import storable
 from .call import Body
 
 

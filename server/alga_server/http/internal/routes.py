@@ -32,7 +32,7 @@ from ..schemas import (
     UpdateRequest,
     refused,
 )
-from . import directory, scheduler, storage
+from . import directory, invoicing, scheduler, storage
 from .call import HostCall
 
 PRD_ROOT = "/api/internal/extensions/scheduler"
@@ -51,7 +51,7 @@ router = APIRouter(
 )
 _WRITES = refused(409)
 
-APIS = (scheduler.API, storage.API, directory.CLIENTS, directory.SERVICES)
+APIS = (scheduler.API, storage.API, directory.CLIENTS, directory.SERVICES, invoicing.API)
 
 
 @router.get("/api/internal/ping", response_model=TokenAccepted, responses=refused(401))
@@ -112,6 +112,17 @@ async def call_clients(request: Request, install_id: str) -> Answer:
 async def call_services(request: Request, install_id: str) -> Answer:
     """Carry out the operation that the body names."""
     return await HostCall(directory.SERVICES, services_of(request), request, install_id=install_id).answer()
+
+
+@router.post(
+    "/api/internal/ext-invoicing/install/{install_id}",
+    status_code=201,
+    response_model=invoicing.InvoiceCreated,
+    openapi_extra=_asks(invoicing.CreateInvoice),
+)
+async def call_invoicing(request: Request, install_id: str) -> Answer:
+    """Carry out the operation that the body names."""
+    return await HostCall(invoicing.API, services_of(request), request, install_id=install_id).answer()
 
 
 def _asking(operation: str) -> Callable[[Request], Awaitable[Answer]]:

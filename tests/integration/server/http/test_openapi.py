@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from alga_server.http.admin import extensions, installs, maintenance, runs, schedules
+from alga_server.http.admin import extensions, installs, invoices, maintenance, runs, schedules
 from alga_server.http.internal import routes as internal
 from tests.support.server import Alga, Install
 
@@ -26,7 +26,7 @@ async def test_every_route_of_runners_and_admins_is_in_the_document(alga: Alga) 
 
     served = {
         (route.path, method.lower())
-        for module in (internal, extensions, installs, schedules, runs, maintenance)
+        for module in (internal, extensions, installs, schedules, runs, invoices, maintenance)
         for route in module.router.routes
         if isinstance(route, APIRoute)
         for method in route.methods
