@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -12,7 +13,8 @@ import httpx
 import msgpack
 import pytest
 
-from alga_runner.service import Service
+from alga_runner import Runner, Settings
+from alga_runner.service import create_service
 from tests.support.echo import echoed
 from tests.support.guests import guest_wat
 from tests.support.patience import PATIENCE_S
@@ -44,14 +46,24 @@ async def exchange(url: str, headers: dict[str, str], body: bytes) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + content
 
 
-@pytest.fixture
-def replay(service: Service, recorded) -> Callable[..., Any]:
-    """The whole answer to a recorded call."""
+@pytest.fixture(scope="module")
+async def url(runner: Runner, settings: Settings) -> AsyncIterator[str]:
+    """Where the service listens for all tests of this module."""
+    async with serving(create_service(runner, settings)) as at:
+        yield at
 
-    async def send(name: str, content_hash: str, **changes: str) -> bytes:
+
+@pytest.fixture
+def replay(url: str, recorded, request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """The whole answer to a recorded call; ``http`` is merged into the body's. A test has a key of its own."""
+    key = hashlib.sha256(request.node.name.encode()).hexdigest()
+
+    async def send(name: str, content_hash: str, http: dict[str, Any] | None = None, **changes: str) -> bytes:
         headers, body = recorded(name, content_hash)
-        async with serving(service) as url:
-            return await exchange(url, headers | changes, json.dumps(body).encode())
+        body["http"] |= http or {}
+        if "x-idempotency-key" in headers:
+            headers["x-idempotency-key"] = key
+        return await exchange(url, headers | changes, json.dumps(body).encode())
 
     return send
 
@@ -147,14 +159,10 @@ async def test_a_call_sent_again_gets_the_same_answer_and_a_mark(replay, publish
     assert again == first.replace(b"no-store\r\n", b"no-store\r\nidempotent-replayed: true\r\n")
 
 
-async def test_a_key_used_for_another_call_gives_the_gateway_s_client_409_and_json(
-    service, recorded, publish
-) -> None:
-    headers, body = recorded("gateway", publish())
-    other = body | {"http": body["http"] | {"path": "/other"}}
-    async with serving(service) as url:
-        await exchange(url, headers, json.dumps(body).encode())
-        answer = await exchange(url, headers, json.dumps(other).encode())
+async def test_a_key_used_for_another_call_gives_the_gateway_s_client_409_and_json(replay, publish) -> None:
+    content_hash = publish()
+    await replay("gateway", content_hash)
+    answer = await replay("gateway", content_hash, http={"path": "/other"})
 
     reply = json.loads(answer.partition(b"\r\n\r\n")[2])
     # The gateway sends ``status`` and the decoded body, as JSON.

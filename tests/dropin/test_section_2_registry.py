@@ -17,6 +17,7 @@ from alga_runner.service.ui import registry, routes
 from tests.support.bundles import bundle_files
 from tests.support.clock import FakeMonotonic
 from tests.support.pages import FILES, SCRIPT, FakeRegistry
+from tests.support.patience import PATIENCE_S
 from tests.support.sockets import serving
 
 pytestmark = pytest.mark.anyio
@@ -310,7 +311,10 @@ async def test_a_registry_on_a_socket_is_asked(runner: Runner, settings: Setting
     asked: list[str] = []
     async with serving(yes) as url:
         service = create_service(runner, settings.model_copy(update={"registry_url": url}))
-        async with serving(service) as at, httpx.AsyncClient(base_url=at, trust_env=False) as client:
+        async with (
+            serving(service) as at,
+            httpx.AsyncClient(base_url=at, timeout=PATIENCE_S, trust_env=False) as client,
+        ):
             response = await client.get(f"/ext-ui/ext/{content_hash}/app.js?tenant=acme")
             again = await client.get(
                 f"/ext-ui/ext/{content_hash}/app.js", headers={"if-none-match": response.headers["etag"]}

@@ -14,6 +14,7 @@ from ..engine import check_in_subprocess
 from ..errors import AlgaError
 from ..runner import Runner
 from ..service.app import create_service
+from ..service.callers import OPENING
 from ..service.health import checks_of
 from ..service.server import require_store
 from ..settings import Settings
@@ -42,9 +43,10 @@ def _token(runner: Runner, settings: Settings, require_token: bool) -> Finding:
         create_service(runner, settings, require_token=require_token)
     except AlgaError as error:
         return Finding("service_token", error.code, str(error), error.hint)
-    return Finding(
-        "service_token", OK, "Callers are asked for a token." if require_token else "Everyone may call."
-    )
+    sentence = "Callers are asked for a token." if require_token else "Everyone may call."
+    if settings.allow_unauthenticated_execute:
+        sentence = f"{OPENING} is set: everyone who can connect may execute any extension for any tenant."
+    return Finding("service_token", OK, sentence)
 
 
 async def _store(runner: Runner, settings: Settings) -> Sequence[Finding]:

@@ -52,6 +52,13 @@ def test_each_failed_check_has_a_sentence_and_a_next_step(doctor, tmp_path: Path
     assert result.stdout.endswith("Not ready: 2 checks of 5 failed.\n")
 
 
+def test_an_open_door_is_named_though_no_check_fails(doctor, tmp_path: Path) -> None:
+    result = doctor("--bundle-store", str(tmp_path), ALGA_RUNNER_ALLOW_UNAUTHENTICATED_EXECUTE="true")
+
+    assert result.exit_code == 0, result.stdout
+    assert "ALGA_RUNNER_ALLOW_UNAUTHENTICATED_EXECUTE is set: everyone who can connect" in result.stdout
+
+
 def test_an_engine_that_does_not_run_is_a_failed_check(doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise EngineUnavailable("wasmtime crashes on this machine.")
