@@ -40,6 +40,9 @@ PATH_HINT = f"Give an extension's folder ({MANIFEST}, {WASM}) or a .tar.zst file
 ARCHIVE = "bundle.tar.zst"
 """An archive's file name in a bundle store."""
 
+SIGNATURE_SUFFIX = ".SIGNATURE"
+"""Added to an archive's file name, it is that of its signature, next to it (alga-contract 3)."""
+
 
 class LayoutError(Exception):
     """A folder or file that no bundle can be read from. ``missing`` is set if a file or folder does not exist."""

@@ -21,6 +21,8 @@ FIELDS = frozenset(
         # One call, execution or run: who, what, how it ended.
         *("action", "tenant_id", "install_id", "extension_id", "version_id", "request_id"),
         *("operation", "status", "duration_ms", "detail", "http_status", "error_code"),
+        # Who signed the bundle that was executed.
+        "signer",
         # A call of the gateway.
         *("endpoint", "caller_request_id"),
         # A schedule's run, and what reconciling changed.

@@ -10,11 +10,14 @@ Each leaf names its stable ``code`` (docs/errors.md). An error has a message, wh
     │   ├── EngineForked          engine_forked
     │   └── CodeCacheUnusable     code_cache_unusable
     ├── WorkerFailed              worker_failed
+    ├── SigningKeyUnusable        signing_key_unusable
     ├── BundleError
     │   ├── BundleNotFound        bundle_not_found
     │   ├── BundleInvalid         bundle_invalid
     │   ├── BundleHashMismatch    bundle_hash_mismatch
     │   ├── BundleDownloadFailed  bundle_download_failed
+    │   ├── BundleUnsigned        bundle_unsigned
+    │   ├── BundleSignatureInvalid bundle_signature_invalid
     │   ├── NoHandler             no_handler
     │   └── ManifestInvalid       manifest_invalid
     ├── ModuleError
@@ -156,6 +159,10 @@ class WorkerFailed(AlgaError, code="worker_failed"):
     """A worker process ended before it answered, or died again and again."""
 
 
+class SigningKeyUnusable(AlgaError, code="signing_key_unusable"):
+    """The file for a private key to sign bundles with cannot be used."""
+
+
 class BundleError(AlgaError):
     """An extension bundle cannot be used."""
 
@@ -174,6 +181,14 @@ class BundleHashMismatch(BundleError, code="bundle_hash_mismatch"):
 
 class BundleDownloadFailed(BundleError, code="bundle_download_failed"):
     """The bundle store did not give the bundle, though it may have it."""
+
+
+class BundleUnsigned(BundleError, code="bundle_unsigned"):
+    """The bundle has no signature, and signatures are required."""
+
+
+class BundleSignatureInvalid(BundleError, code="bundle_signature_invalid"):
+    """The bundle's signature is not one of a trusted key over its content hash."""
 
 
 class NoHandler(BundleError, code="no_handler"):

@@ -72,6 +72,8 @@ class Observation:
     """The request's ``limits.fuel``: recorded, and without effect. ``cpu_ms`` bounds computing."""
     dropped_headers: tuple[str, ...] = ()
     """Names of the guest's headers that the gateway did not forward to its caller, in a call through one."""
+    signer: str | None = None
+    """Who signed the bundle, where signatures are verified."""
     system_calls: int = 0
     """How often the guest called functions of the host that are not Alga's: clocks, random bytes, mathematics."""
     given_headers: tuple[tuple[str, str], ...] = ()
@@ -284,6 +286,7 @@ class Runner:
             duration_s,
             request.limits.fuel,
             system_calls=execution.system_calls,
+            signer=None if self._programs is None else self._programs.signer(request),
         )
 
     async def warm_up(self, tenant_id: str, extension_id: str, content_hash: str) -> None:
@@ -322,6 +325,7 @@ class Runner:
             if execution.log:
                 self._pass_on_log(execution)
             endpoint = None if programs is None else programs.endpoint(request)
+            signer = None if programs is None else programs.signer(request)
             if execution.span is not None:
                 execution.span.end(status, endpoint=endpoint, http_status=http_status)
             self.telemetry.execution(
@@ -331,6 +335,7 @@ class Runner:
                 detail=detail,
                 endpoint=endpoint,
                 http_status=http_status,
+                signer=signer,
             )
 
     def _pass_on_log(self, execution: Execution) -> None:

@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 BundleEntries = Literal["refuse", "skip"]
 """What becomes of an archive with entries that no bundle has: it is refused, or they are left out."""
 
-UPSTREAM_VARIABLES = (*("RUST_LOG", "WASM_POOL_TOTAL_COMPONENTS", "SIGNING_TRUST_BUNDLE", "RUNTIME_LIMITS"),)
+UPSTREAM_VARIABLES = ("RUST_LOG", "WASM_POOL_TOTAL_COMPONENTS", "RUNTIME_LIMITS")
 """Variables of Alga's runner that have no effect here (alga-contract 6)."""
 
 
@@ -270,6 +270,16 @@ class Settings(EnvironmentSettings):
         default=None,
         description="Where bundles are published: a folder, as a path or a `file://` URL, or the `http(s)://` URL of "
         "an object store, its bucket the first segment of the path. Unset: only bundles given by hand run.",
+    )
+    signatures: Literal["off", "warn", "require"] = Field(
+        default="off",
+        description="Signatures that bundles need to run: `off`, none; `require`, one of a key in "
+        "`signing_trust_bundle`; `warn`, the same, but without one they run and that is logged. The log names the "
+        "signer of each execution.",
+    )
+    signing_trust_bundle: Annotated[str | None, Variables(("SIGNING_TRUST_BUNDLE",))] = Field(
+        default=None,
+        description="File of the keys whose signatures count, a line each: `ed25519 KEY NAME`. Read at the start.",
     )
     s3_access_key: Annotated[Token | None, Variables(("S3_ACCESS_KEY", "MINIO_ACCESS_KEY"))] = Field(
         default=None,

@@ -27,6 +27,8 @@ class Bundle:
     files: Mapping[str, bytes] = field(repr=False)
     skipped: tuple[str, ...] = ()
     """A sentence about each entry of the archive that was left out."""
+    signer: str | None = None
+    """Who signed it, by the name in the trust bundle; ``None`` without a valid signature, or if none is verified."""
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:

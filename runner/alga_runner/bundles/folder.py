@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
-from alga_common.bundle_layout import ARCHIVE, stored_folder
+from alga_common.bundle_layout import ARCHIVE, SIGNATURE_SUFFIX, stored_folder
 from alga_common.readiness import Finding
 
 from ..errors import BundleNotFound
 from ..settings import BundleEntries
 from .bundle import Bundle
 from .read import read_archive
-from .source import STORE_CHECK, UNREACHABLE, BundleSource, parsed_hash
+from .source import MAX_SIGNATURE_BYTES, STORE_CHECK, UNREACHABLE, BundleSource, parsed_hash
 
 logger = logging.getLogger("alga_runner")
 
@@ -56,6 +56,12 @@ class FolderBundles(BundleSource):
             self._open, key, content_hash, abandon_on_cancel=True, limiter=self._unpacking
         )
 
+    async def signatures(self, tenant_id: str, extension_id: str, content_hash: str) -> AsyncIterator[bytes]:
+        """The file next to the archive, if there is one."""
+        path = self._root / (archive_key(tenant_id, extension_id, content_hash) + SIGNATURE_SUFFIX)
+        if (document := await anyio.to_thread.run_sync(_start_of, path, abandon_on_cancel=True)) is not None:
+            yield document
+
     async def check(self) -> Sequence[Finding]:
         """Whether the folder can be read."""
         if await self.reachable():
@@ -85,6 +91,14 @@ def log_skipped(bundle: Bundle, key: str) -> None:
         logger.warning("Entry skipped in %s: %s", key, sentence, extra={"action": "bundle_entry_skipped"})
     if (more := len(bundle.skipped) - _SKIPS_LOGGED) > 0:
         logger.warning("%d more entries skipped in %s", more, key, extra={"action": "bundle_entry_skipped"})
+
+
+def _start_of(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_SIGNATURE_BYTES + 1)
+    except OSError:
+        return None
 
 
 def _listable(folder: Path) -> bool:

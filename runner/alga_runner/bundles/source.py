@@ -7,7 +7,7 @@ hashes are not secret, so knowing one must not give access to an extension that 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from weakref import WeakValueDictionary
 
 from alga_common.readiness import OK, Finding
@@ -15,6 +15,9 @@ from alga_common.readiness import OK, Finding
 from ..errors import BundleNotFound
 from ..models import parse_content_hash
 from .bundle import Bundle
+
+MAX_SIGNATURE_BYTES = 4096
+"""No signature's document is larger."""
 
 STORE_CHECK = "bundle_store"
 UNREACHABLE = "bundle_store_unreachable"
@@ -29,6 +32,12 @@ class BundleSource(ABC):
 
         Raises a ``BundleError``.
         """
+
+    async def signatures(self, tenant_id: str, extension_id: str, content_hash: str) -> AsyncIterator[bytes]:
+        """The documents that may be the bundle's signature, the best first. Raises a ``BundleError``."""
+        documents: tuple[bytes, ...] = ()
+        for document in documents:
+            yield document
 
     async def check(self) -> Sequence[Finding]:
         """Whether bundles can be fetched, in sentences; a source may ask more than ``reachable`` does."""
@@ -73,24 +82,19 @@ class MemoryBundles(BundleSource):
         return bundle
 
 
-class HeldBundles(BundleSource):
-    """The bundles that callers hold, each for one tenant, in front of another source.
-
-    A bundle that its caller dropped is not kept for it.
-    """
+class WrappedBundles(BundleSource):
+    """A source in front of another one, which answers what the first does not."""
 
     def __init__(self, source: BundleSource) -> None:
         self._source = source
-        self._held: WeakValueDictionary[tuple[str, str], Bundle] = WeakValueDictionary()
-
-    def hold(self, tenant_id: str, bundle: Bundle) -> None:
-        """Offer ``bundle`` to the tenant for as long as the caller has it."""
-        self._held[tenant_id, bundle.content_hash] = bundle
 
     async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
-        """See ``BundleSource``."""
-        held = self._held.get((tenant_id, content_hash))
-        return held or await self._source.fetch(tenant_id, extension_id, content_hash)
+        """Fetch from the other source."""
+        return await self._source.fetch(tenant_id, extension_id, content_hash)
+
+    def signatures(self, tenant_id: str, extension_id: str, content_hash: str) -> AsyncIterator[bytes]:
+        """The other source's."""
+        return self._source.signatures(tenant_id, extension_id, content_hash)
 
     async def check(self) -> Sequence[Finding]:
         """Check the other source."""
@@ -112,6 +116,26 @@ class HeldBundles(BundleSource):
     def cache_max_bytes(self) -> int | None:
         """The other source's."""
         return self._source.cache_max_bytes
+
+
+class HeldBundles(WrappedBundles):
+    """The bundles that callers hold, each for one tenant, in front of another source.
+
+    A bundle that its caller dropped is not kept for it.
+    """
+
+    def __init__(self, source: BundleSource) -> None:
+        super().__init__(source)
+        self._held: WeakValueDictionary[tuple[str, str], Bundle] = WeakValueDictionary()
+
+    def hold(self, tenant_id: str, bundle: Bundle) -> None:
+        """Offer ``bundle`` to the tenant for as long as the caller has it."""
+        self._held[tenant_id, bundle.content_hash] = bundle
+
+    async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+        """See ``BundleSource``."""
+        held = self._held.get((tenant_id, content_hash))
+        return held or await self._source.fetch(tenant_id, extension_id, content_hash)
 
 
 def parsed_hash(content_hash: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alga_common.cli.doctor import setting_finding
-from alga_common.readiness import OK, Finding
+from alga_common.readiness import NOT_CONFIGURED, OK, Finding
 from alga_common.signals.coroutines import run
 
 from ..bundles.source import STORE_CHECK
@@ -33,8 +33,10 @@ def diagnose(given: Mapping[str, Any], *, require_token: bool) -> list[Finding]:
 
 async def _diagnose(runner: Runner, settings: Settings, require_token: bool) -> list[Finding]:
     findings = [Finding("settings", OK, "The settings can be used."), _token(runner, settings, require_token)]
-    findings += await _store(runner, settings)
-    findings += [finding for finding in await checks_of(runner).findings() if finding.name != STORE_CHECK]
+    store = [*await _store(runner, settings), *_signatures(settings)]
+    names = {finding.name for finding in store}
+    findings += store
+    findings += [finding for finding in await checks_of(runner).findings() if finding.name not in names]
     return [*findings, await _engine(runner)]
 
 
@@ -55,6 +57,19 @@ async def _store(runner: Runner, settings: Settings) -> Sequence[Finding]:
     except AlgaError as error:
         return [Finding(STORE_CHECK, error.code, str(error), error.hint)]
     return await runner.check_bundle_store()
+
+
+def _signatures(settings: Settings) -> Sequence[Finding]:
+    if settings.signatures != "off" or not settings.signing_trust_bundle:
+        return []
+    return [
+        Finding(
+            "signatures",
+            NOT_CONFIGURED,
+            "There is a trust bundle, and no signature is verified.",
+            f"Set {Settings.variables('signatures')[0]} to warn or require.",
+        )
+    ]
 
 
 async def _engine(runner: Runner) -> Finding:

@@ -15,8 +15,12 @@ _COMMANDS = {
     "doctor": "alga_runner.cli.doctor:doctor",
     "inspect": "alga_runner.cli.inspect.command:inspect",
     "invoke": "alga_runner.cli.invoke.command:invoke",
+    "keygen": "alga_runner.cli.bundle.commands:keygen",
+    "pack": "alga_runner.cli.bundle.commands:pack",
     "precompile": "alga_runner.cli.precompile.command:precompile",
     "serve": "alga_runner.cli.serve:serve",
+    "sign": "alga_runner.cli.bundle.commands:sign",
+    "verify": "alga_runner.cli.bundle.commands:verify",
 }
 
 _HELP = """Run Alga extensions written in WebAssembly.
@@ -28,6 +32,8 @@ _HELP = """Run Alga extensions written in WebAssembly.
       what it declares, imports and exports; nothing of it runs
   alga-runner invoke my-extension POST /setup --grant scheduler.manage
       call one of its endpoints and see everything it did
+  alga-runner pack my-extension
+      make its bundle; keygen makes a key, sign signs the bundle with it, verify names who did
   alga-runner precompile bundles
       compile published extensions before a request needs them
   alga-runner serve --bundle-store bundles --server-url https://alga.example

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import resource
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import anyio.to_thread
@@ -71,6 +72,13 @@ def _cache_folder(setting: str | None) -> Path | None:
     return user_cache("code")
 
 
+class _Bundled(NamedTuple):
+    """Parts of the bundle that a program is of."""
+
+    endpoints: DeclaredEndpoints
+    signer: str | None
+
+
 class Programs:
     """Fetches, loads and remembers programs. ``tasks`` outlives every execution that asks."""
 
@@ -89,7 +97,7 @@ class Programs:
         self._host = host
         self._max_module_bytes = max_module_bytes
         self._cache = ProgramCache(tasks, bounds)
-        self._endpoints: WeakKeyDictionary[Program, DeclaredEndpoints] = WeakKeyDictionary()
+        self._bundled: WeakKeyDictionary[Program, _Bundled] = WeakKeyDictionary()
         self._symbolizer = Symbolizer(bundles, modules, tasks)
 
     def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> Program | None:
@@ -112,17 +120,27 @@ class Programs:
                 ) from None
             program = module.program.copy()
             endpoints = await anyio.to_thread.run_sync(DeclaredEndpoints.of, bundle)
-            self._endpoints[program] = endpoints
+            self._bundled[program] = _Bundled(endpoints, bundle.signer)
             return Kept(program, module, PROGRAM_BYTES + endpoints.weight)
 
         return await self._cache.get((tenant_id, extension_id, content_hash), load)
 
     def endpoint(self, request: ExecuteRequest) -> str | None:
         """The endpoint that ``request`` calls, as its manifest declares it; ``None`` if that is not known."""
-        context, http = request.context, request.http
+        bundled = self._of(request)
+        return (
+            None if bundled is None else bundled.endpoints.name(request.http.method, request.http.bare_path)
+        )
+
+    def signer(self, request: ExecuteRequest) -> str | None:
+        """Who signed the bundle that ``request`` executes; ``None`` if that is not known."""
+        bundled = self._of(request)
+        return None if bundled is None else bundled.signer
+
+    def _of(self, request: ExecuteRequest) -> _Bundled | None:
+        context = request.context
         program = self.loaded(context.tenant_id, context.extension_id, context.content_hash)
-        declared = None if program is None else self._endpoints.get(program)
-        return None if declared is None else declared.name(http.method, http.bare_path)
+        return None if program is None else self._bundled.get(program)
 
     async def located(
         self, tenant_id: str, extension_id: str, content_hash: str, frames: tuple[Frame, ...]

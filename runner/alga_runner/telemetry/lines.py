@@ -50,6 +50,7 @@ class Line(NamedTuple):
     request_id: str | None
     detail: str | None
     endpoint: str | None = None
+    signer: str | None = None
 
 
 class Entry(NamedTuple):
@@ -81,6 +82,8 @@ def entry(line: Line) -> Entry:
     fields["endpoint"] = endpoint = _safe(line.endpoint)
     fields["status"] = line.status
     fields["duration_ms"] = duration_ms
+    if line.signer:
+        fields["signer"] = _safe(line.signer)
     sentence = f"{_what(line, fields, endpoint)} after {duration_ms} ms"
     if line.detail:
         fields["detail"] = detail = _safe(line.detail)

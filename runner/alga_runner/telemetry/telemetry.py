@@ -47,6 +47,7 @@ def _line(
     operation: str | None = None,
     duration_s: float = 0.0,
     endpoint: str | None = None,
+    signer: str | None = None,
 ) -> Line:
     return Line(
         time(),
@@ -62,6 +63,7 @@ def _line(
         who.request_id,
         detail,
         endpoint,
+        signer,
     )
 
 
@@ -123,10 +125,12 @@ class Telemetry:
         detail: str | None = None,
         endpoint: str | None = None,
         http_status: int | None = None,
+        signer: str | None = None,
     ) -> None:
         """Report one execution of ``who``; ``status`` is ``ok`` or the code of the error that ended it.
 
-        ``endpoint`` is its handler as the manifest declares it, if that is known; ``http_status`` is the response's.
+        ``endpoint`` is its handler as the manifest declares it, if that is known; ``http_status`` is the response's;
+        ``signer`` signed the bundle.
         """
         failed = status == "ok" and http_status is not None and http_status >= 500
         self._metrics.execution(HANDLER_ERROR if failed else status, duration_s)
@@ -141,6 +145,7 @@ class Telemetry:
                     detail=detail,
                     duration_s=duration_s,
                     endpoint=endpoint,
+                    signer=signer,
                 )
             )
 

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from alga_runner.bundles import FolderBundles
+from alga_runner.bundles.signatures import SignedBundles, TrustBundle, new_key, signature_document, trust_line
 from alga_runner.bundles.stores import ArchiveCache, HttpStore, RemoteBundles, S3Credentials, bundle_source
 from alga_runner.errors import (
     BundleDownloadFailed,
@@ -17,6 +18,8 @@ from alga_runner.errors import (
     BundleHashMismatch,
     BundleInvalid,
     BundleNotFound,
+    BundleSignatureInvalid,
+    BundleUnsigned,
     SettingsError,
 )
 from alga_runner.models import content_hash, pack
@@ -388,3 +391,44 @@ def test_a_url_that_is_more_than_a_host_and_a_path_is_refused_without_quoting_it
     ) as refused:
         bundle_source(Settings(bundle_store=base))
     assert "hunter2" not in str(refused.value)
+
+
+KEY = new_key()
+SIGNED = signature_document(KEY, HASH)
+
+
+def signed(remote: Fixture) -> SignedBundles:
+    trust = TrustBundle.parse(trust_line(KEY.public_key(), "Acme"))
+    return SignedBundles(remote.bundles, trust, required=True)
+
+
+async def test_a_signature_is_read_next_to_the_archive_and_kept_with_it(remote: Fixture) -> None:
+    remote.store.objects[path_of("t1") + ".SIGNATURE"] = SIGNED
+
+    assert (await signed(remote).fetch("t1", "ext", HASH)).signer == "Acme"
+    async with closed(remote):
+        assert (await signed(remote).fetch("t1", "ext", HASH)).signer == "Acme"
+    assert remote.store.asked == [f"GET {path_of('t1')}.SIGNATURE", f"GET {path_of('t1')}"]
+
+
+async def test_without_a_signature_no_archive_is_downloaded(remote: Fixture) -> None:
+    with pytest.raises(BundleUnsigned):
+        await signed(remote).fetch("t1", "ext", HASH)
+    assert remote.store.asked == [f"GET {path_of('t1')}.SIGNATURE"]
+
+
+async def test_a_bundle_that_is_signed_anew_is_asked_for_its_new_signature(remote: Fixture) -> None:
+    remote.store.objects[path_of("t1") + ".SIGNATURE"] = signature_document(new_key(), HASH)
+    with pytest.raises(BundleSignatureInvalid, match="not trusted"):
+        await signed(remote).fetch("t1", "ext", HASH)
+
+    remote.store.objects[path_of("t1") + ".SIGNATURE"] = SIGNED
+
+    assert (await signed(remote).fetch("t1", "ext", HASH)).signer == "Acme"
+
+
+async def test_a_signature_of_many_bytes_is_refused(remote: Fixture) -> None:
+    remote.store.objects[path_of("t1") + ".SIGNATURE"] = b" " * 5000
+
+    with pytest.raises(BundleDownloadFailed, match="more than 4096 bytes"):
+        await signed(remote).fetch("t1", "ext", HASH)

@@ -1,8 +1,8 @@
 """Fetched archives on disk, shared by any number of processes of one user.
 
-``<hex>.tar.zst`` is an archive, ``<hex>.<pair>`` an empty file for each tenant and extension that the store has given
-it to (alga-contract 7, fault 5). Nothing here is trusted: who reads an archive compares its hash. Every change is made
-under one lock, which goes with the process that holds it.
+``<hex>.tar.zst`` is an archive and ``<hex>.signature`` its signature. ``<hex>.<pair>`` is an empty file for each tenant
+and extension that the store has given it to (alga-contract 7, fault 5). Nothing here is trusted: who reads an archive
+compares its hash. Every change is made under one lock, which goes with the process that holds it.
 """
 
 from __future__ import annotations
@@ -54,6 +54,18 @@ class ArchiveCache:
                 return file.read(MAX_ARCHIVE_BYTES + 1)
         return None
 
+    def signature(self, digits: str) -> bytes | None:
+        """The archive's signature, ``None`` if it is not there."""
+        with suppress(OSError, NotPrivate):
+            self._opened()
+            return self._signature(digits).read_bytes()
+        return None
+
+    def add_signature(self, digits: str, document: bytes) -> None:
+        """Keep the signature of an archive, which may be added next."""
+        with self._forgiven(), self._alone():
+            self._write(self._signature(digits), document)
+
     def is_for(self, digits: str, tenant_id: str, extension_id: str) -> bool:
         """Whether the store has given the archive to this tenant for this extension."""
         return self._marker(digits, tenant_id, extension_id).exists()
@@ -69,12 +81,8 @@ class ArchiveCache:
         if _weight(len(archive)) > self.max_bytes:
             return
         with self._forgiven(), self._alone():
-            self._make_room(_weight(len(archive)))
-            incoming = self._folder / _INCOMING
-            incoming.unlink(missing_ok=True)
-            incoming.touch(mode=0o600)
-            incoming.write_bytes(archive)
-            incoming.replace(self._path(digits))
+            self._make_room(_weight(len(archive)), digits)
+            self._write(self._path(digits), archive)
             self._marker(digits, tenant_id, extension_id).touch(mode=0o600)
 
     def remove(self, digits: str) -> None:
@@ -93,7 +101,14 @@ class ArchiveCache:
             return False
         return True
 
-    def _make_room(self, weight: int) -> None:
+    def _write(self, path: Path, content: bytes) -> None:
+        incoming = self._folder / _INCOMING
+        incoming.unlink(missing_ok=True)
+        incoming.touch(mode=0o600)
+        incoming.write_bytes(content)
+        incoming.replace(path)
+
+    def _make_room(self, weight: int, incoming: str) -> None:
         """Remove the archives unused for longest, and remains of others, but none that is being read."""
         files: dict[str, list[Path]] = {}
         for path in self._folder.iterdir():
@@ -104,7 +119,8 @@ class ArchiveCache:
             try:
                 status = self._path(digits).stat()
             except FileNotFoundError:
-                _unlink(paths)
+                if digits != incoming:
+                    _unlink(paths)
             else:
                 archives.append((status.st_mtime_ns, _weight(status.st_size), digits))
         total = sum(size for _, size, _ in archives)
@@ -121,6 +137,9 @@ class ArchiveCache:
 
     def _path(self, digits: str) -> Path:
         return self._folder / f"{digits}{_ARCHIVE}"
+
+    def _signature(self, digits: str) -> Path:
+        return self._folder / f"{digits}.signature"
 
     def _marker(self, digits: str, tenant_id: str, extension_id: str) -> Path:
         pair = hashlib.sha256(f"{tenant_id}\0{extension_id}".encode()).hexdigest()

@@ -30,6 +30,21 @@ def bundle_source(settings: Settings) -> BundleSource:
 
     Without one, an empty source. Raises ``SettingsError``. Nothing is opened yet.
     """
+    source = _source(settings)
+    if settings.signatures == "off":
+        return source
+    if not settings.signing_trust_bundle:
+        raise SettingsError(
+            f"The setting {Settings.named('signatures')} is {settings.signatures}, and there is no trust bundle.",
+            hint="Set SIGNING_TRUST_BUNDLE to a file of trusted keys; `alga-runner keygen` prints the line of one.",
+        )
+    from ..signatures import SignedBundles, TrustBundle  # noqa: PLC0415 - cryptography takes 30 ms to load
+
+    trust = TrustBundle.load(Path(settings.signing_trust_bundle), Settings.named("signing_trust_bundle"))
+    return SignedBundles(source, trust, required=settings.signatures == "require")
+
+
+def _source(settings: Settings) -> BundleSource:
     base = settings.bundle_store
     if not base:
         return MemoryBundles()

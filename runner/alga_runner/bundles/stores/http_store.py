@@ -93,16 +93,18 @@ class HttpStore:
         # Checks have a connection of their own: they are answered when downloads use all the others.
         self._check_transport = transport or SocketTransport(1, 1, max_answer_bytes=_MAX_ERROR_BYTES, tls=tls)
 
-    async def read(self, key: str, owner: str) -> bytes:
+    async def read(self, key: str, owner: str, max_bytes: int = MAX_ARCHIVE_BYTES) -> bytes:
         """The object ``key``, for the tenant ``owner``. Raises ``BundleNotFound``, ``BundleDownloadFailed``."""
-        answer = await self._ask("GET", key, owner)
+        answer = await self._ask("GET", key, owner, max_bytes)
         if answer.status != 200:
             raise _failure(answer.status)
+        if len(answer.body) > max_bytes:
+            raise BundleDownloadFailed(f"{FETCH_FAILED}: the object has more than {max_bytes} bytes")
         return answer.body
 
     async def require(self, key: str, owner: str) -> None:
         """Ask for the object ``key`` without reading it. Raises what ``read`` raises."""
-        answer = await self._ask("HEAD", key, owner)
+        answer = await self._ask("HEAD", key, owner, 0)
         if answer.status != 200:
             raise _failure(answer.status)
 
@@ -147,11 +149,13 @@ class HttpStore:
         await self._transport.aclose()
         await self._check_transport.aclose()
 
-    async def _ask(self, method: str, key: str, owner: str) -> Answer:
+    async def _ask(self, method: str, key: str, owner: str, max_bytes: int) -> Answer:
         """The answer, of the last attempt. Raises ``BundleDownloadFailed``."""
         for pause_s in (*PAUSES_S, None):
             try:
-                answer = await send(self._transport, self._request(method, key, owner), MAX_ARCHIVE_BYTES)
+                answer = await send(
+                    self._transport, self._request(method, key, owner), max(max_bytes, _MAX_ERROR_BYTES)
+                )
                 if answer.status not in _TRANSIENT or pause_s is None:
                     return answer
             except httpx.HTTPError as error:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 
+from alga_common.bundle_layout import SIGNATURE_SUFFIX
 from alga_common.readiness import Finding
 
-from ...errors import BundleDownloadFailed, BundleHashMismatch
+from ...errors import BundleDownloadFailed, BundleHashMismatch, BundleNotFound
 from ...settings import BundleEntries
 from ..bundle import Bundle
 from ..folder import MAX_UNPACKING, archive_key, log_skipped
-from ..source import BundleSource, parsed_hash
+from ..source import MAX_SIGNATURE_BYTES, BundleSource, parsed_hash
 from .archive_cache import ArchiveCache
 from .http_store import FETCH_FAILED, HttpStore
 
@@ -63,6 +64,21 @@ class RemoteBundles(BundleSource):
             ) from None
         log_skipped(bundle, key)
         return bundle
+
+    async def signatures(self, tenant_id: str, extension_id: str, content_hash: str) -> AsyncIterator[bytes]:
+        """The cached one, then the object next to the archive."""
+        key = archive_key(tenant_id, extension_id, content_hash) + SIGNATURE_SUFFIX
+        cache, digits = self._cache, _digits(parsed_hash(content_hash))
+        cached = None if cache is None else await _in_thread(lambda: cache.signature(digits))
+        if cached is not None:
+            yield cached
+        try:
+            document = await self._store.read(key, tenant_id, MAX_SIGNATURE_BYTES)
+        except BundleNotFound:
+            return
+        if cache is not None:
+            await _in_thread(lambda: cache.add_signature(digits, document))
+        yield document
 
     async def reachable(self) -> bool:
         """Whether the store answers."""
