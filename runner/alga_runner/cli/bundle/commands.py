@@ -14,7 +14,7 @@ _WORK = "alga_runner.cli.bundle.work"
 _PACK_HELP = """Pack an extension's folder into one file, its bundle.
 
 Packed are manifest.json, dist/main.wasm with the source map next to it, and ui/**, without names that start with a dot.
-The same files give the same bytes, so the content hash that is printed names what was packed.
+The same files give the same bytes, so the content hash that is printed names exactly these.
 
 \b
 Examples:
@@ -45,7 +45,7 @@ Exit status: 0 when the key is written, 1 when it cannot be, 2 for bad usage.
 _SIGN_HELP = """Sign a packed bundle.
 
 By the signature the key's owner vouches for exactly these bytes: it is made over the archive's content hash, and
-written next to the archive, as ARCHIVE.SIGNATURE. Publish both: in a bundle store the signature lies next to
+written next to the archive, as ARCHIVE.SIGNATURE. Publish both: in a bundle store the signature is next to
 bundle.tar.zst, as bundle.tar.zst.SIGNATURE.
 
 \b
