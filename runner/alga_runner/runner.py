@@ -39,6 +39,7 @@ from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapab
 from .execution.admission import Admission, Bounds
 from .execution.calls import CallOptions, call_request
 from .execution.failure import LOADING, add_context, log_detail
+from .execution.margin import NO_MARGIN, Margin
 from .execution.programs import Programs, cache_bounds, module_loader
 from .guests import Host, Program, SessionLimits
 from .models import (
@@ -259,22 +260,22 @@ class Runner:
         Raises an ``AlgaError`` when there is no response: ``BundleError`` and ``ModuleError`` before anything ran,
         ``RequestError`` for the request itself, ``ExecutionError`` for how the guest ended.
         """
-        return await self._carry_out(request, self._execution(request, 0, 0.0), 0.0)
+        return await self._carry_out(request, self._execution(request, 0, NO_MARGIN), NO_MARGIN)
 
     async def observe(
-        self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES, margin_s: float = 0.0
+        self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES, margin: Margin = NO_MARGIN
     ) -> Observation:
         """Like ``execute``, but returns the outcome, an error included, with the guest's log and every host call.
 
-        About ``recorded_bytes`` of the host calls' arguments and replies are kept. The execution ends ``margin_s``
-        before its time limit, for a caller that waits no longer than that.
+        About ``recorded_bytes`` of the host calls' arguments and replies are kept. The execution ends by
+        ``margin`` before its time limit, for a caller that waits no longer than that.
         """
         started = perf_counter()
-        execution = self._execution(request, recorded_bytes, margin_s)
+        execution = self._execution(request, recorded_bytes, margin)
         response: ExecuteResponse | None = None
         failure: AlgaError | None = None
         try:
-            response = await self._carry_out(request, execution, margin_s)
+            response = await self._carry_out(request, execution, margin)
         except AlgaError as error:
             failure = error
         duration_s = perf_counter() - started
@@ -298,7 +299,7 @@ class Runner:
         await self._entered().get(tenant_id, extension_id, content_hash)
 
     async def _carry_out(
-        self, request: ExecuteRequest, execution: Execution, margin_s: float
+        self, request: ExecuteRequest, execution: Execution, margin: Margin
     ) -> ExecuteResponse:
         """One execution, reported with any outcome."""
         status, detail, started, programs = "cancelled", None, perf_counter(), self._programs
@@ -311,7 +312,7 @@ class Runner:
         except AlgaError as error:
             status = error.code
             reported = await add_context(
-                error, request, execution, programs, timeout_s=self.timeout_s(request), margin_s=margin_s
+                error, request, execution, programs, timeout_s=self.timeout_s(request), margin=margin
             )
             detail = log_detail(reported)
             raise reported from error.__cause__
@@ -415,12 +416,12 @@ class Runner:
         asked = request.limits.timeout_ms
         return self._default_timeout_s if asked is None else min(asked, self.settings.max_timeout_ms) / 1000
 
-    def _execution(self, request: ExecuteRequest, recorded_bytes: int, margin_s: float) -> Execution:
+    def _execution(self, request: ExecuteRequest, recorded_bytes: int, margin: Margin) -> Execution:
         return Execution(
             request.context,
             granted_capabilities(request.providers),
             self._alga,
-            monotonic() + self.timeout_s(request) - margin_s,
+            monotonic() + self.timeout_s(request) - margin.total_s,
             request.execution_token,
             recorded_bytes,
             self._log_limits,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import anyio
+
 from ..capabilities import Execution
 from ..errors import AlgaError, DeadlineExceeded, ExecutionError, GuestAbort, GuestTrap
 from ..frames import Frame, stack_line
 from ..hints import HINTS
 from ..models import ExecuteRequest
+from .margin import NO_MARGIN, Margin
 from .programs import Programs
 
 LOADING = "It was waiting for its module to be loaded."
@@ -27,22 +30,24 @@ async def add_context(
     programs: Programs | None,
     *,
     timeout_s: float,
-    margin_s: float = 0.0,
+    margin: Margin = NO_MARGIN,
 ) -> AlgaError:
     """``error``, or one in its place, that names extension, version, handler and request, and no secret.
 
-    The execution had ``timeout_s``, less ``margin_s`` that its request and its answer need on their way.
+    The execution had ``timeout_s``, less ``margin``. Lines of a stack that take longer than half the time left
+    for the answer are not waited for.
     """
     context = request.context
     if isinstance(error, ExecutionError) and error.frames and programs is not None:
         bundle = (context.tenant_id, context.extension_id, context.content_hash)
-        error.frames = await programs.located(*bundle, error.frames)
+        with anyio.move_on_after(margin.answer_s / 2 if isinstance(error, DeadlineExceeded) else None):
+            error.frames = await programs.located(*bundle, error.frames)
         if isinstance(error, GuestAbort):
             error.frames = _with_position(error)
     if isinstance(error, GuestTrap) and error.frames and not any(frame.file for frame in error.frames):
         error.hint = _BUILD_WITH_LINES if error.hint == HINTS[error.code] else error.hint
     if isinstance(error, DeadlineExceeded):
-        error = _too_late(error, execution, timeout_s, margin_s)
+        error = _too_late(error, execution, timeout_s, margin)
     error.args = tuple(map(execution.secrets.hide, error.args))
     return error.at(
         extension=context.extension_id,
@@ -73,7 +78,7 @@ def _with_position(error: GuestAbort) -> tuple[Frame, ...]:
 
 
 def _too_late(
-    error: DeadlineExceeded, execution: Execution, timeout_s: float, margin_s: float
+    error: DeadlineExceeded, execution: Execution, timeout_s: float, margin: Margin
 ) -> DeadlineExceeded:
     """The deadline's error, with the host call that the guest waited for, or else its stack."""
     last = execution.host_calls[-1] if execution.host_calls else None
@@ -86,7 +91,7 @@ def _too_late(
         hint = "Raise limits.timeout_ms, or see why the host call was not answered."
     elif error.doing == LOADING:
         hint = "Loading goes on: try again in a while. `alga-runner precompile` compiles ahead."
-    less = f", less {math.ceil(margin_s * 1000)} ms for transport" if margin_s else ""
+    less = f", less {math.ceil(margin.total_s * 1000)} ms for transport" if margin.total_s else ""
     return DeadlineExceeded(
         f"The execution did not finish within {round(timeout_s * 1000)} ms{less}. {doing}".rstrip(),
         frames=error.frames,

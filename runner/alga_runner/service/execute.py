@@ -16,6 +16,7 @@ from alga_common.settings import MOST
 from ..capabilities.gate import unexpected
 from ..engine import LARGE_BYTES
 from ..errors import AlgaError, Draining, Overloaded
+from ..execution.margin import NO_MARGIN, Margin
 from ..models import ExecuteRequest
 from ..runner import Runner
 from ..settings import Settings
@@ -98,7 +99,7 @@ class Execute:
         with tracing.caller(headers):
             return await self._reply(exchange, request, arrived)
 
-    def _margin_s(self, request: ExecuteRequest, elapsed_s: float) -> float:
+    def _margin(self, request: ExecuteRequest, elapsed_s: float) -> Margin:
         """How much before its time limit the execution is to end, so that the answer reaches a caller that still waits.
 
         Alga's callers stop waiting ``limits.timeout_ms`` after they began to send (alga-contract 1.9), so the time that
@@ -106,22 +107,23 @@ class Execute:
         """
         asked, percent = request.limits.timeout_ms, self._settings.timeout_margin_percent
         if asked is None or asked > MOST or not percent:
-            return 0.0
+            return NO_MARGIN
         margin_ms = min(max(asked * percent / 100, MIN_MARGIN_MS), asked / 10)
         left_s = (asked - margin_ms) / 1000 - elapsed_s
-        return max(0.0, self._runner.timeout_s(request) - left_s)
+        total_s = self._runner.timeout_s(request) - left_s
+        return Margin(total_s, margin_ms / 1000) if total_s > 0 else NO_MARGIN
 
     async def _reply(self, exchange: Exchange, request: ExecuteRequest, arrived: float) -> Answer:
         async def run() -> Answer:
             exchange.executing = True
-            return await self._run(request, margin_s, log_bytes)
+            return await self._run(request, margin, log_bytes)
 
-        margin_s = self._margin_s(request, monotonic() - arrived)
+        margin = self._margin(request, monotonic() - arrived)
         log_bytes = _log_bytes(exchange)
         header = exchange.value(b"x-idempotency-key")
         if not header:
             return await run()
-        patience_s = max(0.0, self._runner.timeout_s(request) - margin_s)
+        patience_s = max(0.0, self._runner.timeout_s(request) - margin.total_s)
         with anyio.move_on_after(patience_s) as scope:
             try:
                 size = len(request.http.body_b64 or "")
@@ -137,10 +139,10 @@ class Execute:
             f"after {round(patience_s * 1000)} ms.",
         )
 
-    async def _run(self, request: ExecuteRequest, margin_s: float, log_bytes: int) -> Answer:
+    async def _run(self, request: ExecuteRequest, margin: Margin, log_bytes: int) -> Answer:
         tail: str | None = None
         try:
-            observed = await self._runner.observe(request, recorded_bytes=0, margin_s=margin_s)
+            observed = await self._runner.observe(request, recorded_bytes=0, margin=margin)
             tail = log_tail(observed.log, log_bytes) if log_bytes else None
             response = observed.unwrap()
             size = len(response.body_b64 or "")

@@ -13,6 +13,7 @@ from typing import Self
 from ..alga import AlgaServer, NoAlgaServer
 from ..bundles import Bundle, BundleSource, MemoryBundles
 from ..capabilities.operation import RECORDED_BYTES
+from ..execution.margin import NO_MARGIN, Margin
 from ..models import ExecuteRequest, ExecutionLimits
 from ..runner import Observation, Runner
 from ..settings import Settings
@@ -59,7 +60,7 @@ class ObservedRunner(Runner):
         self._kept: dict[str | None, Observation] = {}
 
     async def observe(
-        self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES, margin_s: float = 0.0
+        self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES, margin: Margin = NO_MARGIN
     ) -> Observation:
         """See ``Runner.observe``.
 

@@ -22,6 +22,7 @@ from alga_runner.errors import (
     BundleNotFound,
     EngineUnavailable,
 )
+from alga_runner.execution.margin import Margin
 from alga_runner.service import create_service
 from alga_runner.service.replies import failed_reply
 from tests.support.component_world import world_component
@@ -293,8 +294,8 @@ def margin_of(execute, runner: Runner, monkeypatch: pytest.MonkeyPatch):
     margins: list[float] = []
     observe = runner.observe
 
-    async def observed(request: ExecuteRequest, *, margin_s: float, **options: int) -> Observation:
-        margins.append(margin_s * 1000)
+    async def observed(request: ExecuteRequest, *, margin: Margin, **options: int) -> Observation:
+        margins.append(margin.total_s * 1000)
         return await observe(request, **options)
 
     async def ask(**limits: int | None) -> float:
