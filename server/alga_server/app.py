@@ -42,6 +42,7 @@ from .http.dependencies import Services
 from .http.edge import Edge
 from .http.gateway import gateway
 from .http.internal import routes as internal
+from .http.internal import ui_proxy
 from .http.openapi import DescribedApp
 from .http.responses import Answer, answer_error, validation_failed
 from .http.schemas import Health, Readiness
@@ -186,7 +187,17 @@ class Server:
         )
         app.state.services = self._services
         app.add_middleware(Edge)
-        for module in (internal, extensions, installs, schedules, runs, invoices, maintenance, gateway):
+        for module in (
+            internal,
+            extensions,
+            installs,
+            schedules,
+            runs,
+            invoices,
+            maintenance,
+            ui_proxy,
+            gateway,
+        ):
             app.include_router(module.router)
         if self._services.movable_clock is not None:
             app.include_router(maintenance.clock_router)

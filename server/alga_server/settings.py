@@ -21,6 +21,9 @@ from alga_runner.errors import SettingsError
 ADMIN = "admin"
 """The name of ``admin_token``'s owner in the audit log."""
 
+UI_PROXY_PREFIX = "/api/ui-proxy"
+"""Where the server answers the routes of its seed data: a runner's ``UI_PROXY_BASE_URL`` ends in it."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 UPSTREAM_VARIABLES = (

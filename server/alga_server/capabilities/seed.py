@@ -125,6 +125,10 @@ class TenantSeed(_Seed):
                 raise ValueError(f"{name} {twice[0]} is there twice")
         return self
 
+    def route(self, method: str, path: str) -> UiRoute | None:
+        """Return the route with that method and path."""
+        return next((route for route in self.ui_routes if (route.method, route.path) == (method, path)), None)
+
     def may(self, user_id: str, permission: Permission) -> bool:
         """Whether the user has the permission."""
         return self.users is None or permission in self.users.get(user_id, ())

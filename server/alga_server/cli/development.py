@@ -12,7 +12,8 @@ from shlex import quote
 
 from alga_common.cli.failures import Failure
 
-from .tokens import RUNNER_DIALECT, RUNNER_NAMES, TOKENS, random_tokens, read_tokens
+from ..settings import UI_PROXY_PREFIX
+from .tokens import RUNNER_DIALECT, RUNNER_NAMES, TOKENS, UI_PROXY_KEY, random_tokens, read_tokens
 
 _FILE = "tokens.env"
 
@@ -74,14 +75,18 @@ def _bundles(host: str, port: int) -> Path:
 
 def environment(url: str, tokens: Mapping[str, str], bundle_store: object) -> dict[str, str]:
     """Return the variables for other terminals: for admins and callers of the gateway, then for a local runner."""
-    return {
+    variables = {
         "ALGA_SERVER_URL": url,
         **{TOKENS[name]: value for name, value in tokens.items() if name not in RUNNER_NAMES},
         "STORAGE_API_BASE_URL": url,
         **RUNNER_DIALECT,
         "BUNDLE_STORE_BASE": str(bundle_store),
+        "UI_PROXY_BASE_URL": url + UI_PROXY_PREFIX,
         **{RUNNER_NAMES[name]: value for name, value in tokens.items() if name in RUNNER_NAMES},
     }
+    if "runner_token" in tokens:
+        variables[UI_PROXY_KEY] = tokens["runner_token"]
+    return variables
 
 
 def exports(variables: Mapping[str, str]) -> str:

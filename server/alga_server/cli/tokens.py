@@ -24,6 +24,9 @@ TOKENS = {
 RUNNER_NAMES = {"runner_token": "RUNNER_STORAGE_API_TOKEN", "runner_service_token": "RUNNER_SERVICE_TOKEN"}
 """Setting to the runner's variable for the same token (alga-contract 6)."""
 
+UI_PROXY_KEY = "UI_PROXY_AUTH_KEY"
+"""The runner's variable for the token that it sends with routes of the host's own API: its ``runner_token``, too."""
+
 RUNNER_DIALECT = {"ALGA_RUNNER_SERVER_DIALECT": "prd"}
 """How a runner asks this server, which understands more than Alga's own (docs/scheduling.md, "How runners ask")."""
 
@@ -34,6 +37,7 @@ _SETTING = {variable: setting for setting, variable in TOKENS.items()} | {
 _RUNNER_VARIABLES = {
     *RUNNER_NAMES.values(),
     *RUNNER_DIALECT,
+    *(UI_PROXY_KEY, "UI_PROXY_BASE_URL"),
     *("STORAGE_API_BASE_URL", "REGISTRY_BASE_URL", "BUNDLE_STORE_BASE", "PORT"),
 }
 
@@ -82,7 +86,8 @@ def fresh_environment() -> dict[str, str]:
     """Return a random token for each variable of a server and of its runner; a token that both know is the same."""
     tokens = random_tokens()
     server = {TOKENS[setting]: token for setting, token in tokens.items()}
-    return server | RUNNER_DIALECT | {variable: tokens[setting] for setting, variable in RUNNER_NAMES.items()}
+    runner = {variable: tokens[setting] for setting, variable in RUNNER_NAMES.items()}
+    return server | RUNNER_DIALECT | runner | {UI_PROXY_KEY: tokens["runner_token"]}
 
 
 def _nearest(name: str) -> str:

@@ -59,9 +59,13 @@ class Api:
     no_install: type[ServerError] = NotFound
     """How an install is refused that is unknown, another's or disabled."""
     after_write: Callable[[Services], None] = _nothing
+    by_execution: bool = True
+    """Whether calls carry the token of the execution that makes them."""
 
 
-async def identify(services: Services, request: Request, path_install_id: str | None) -> Caller:
+async def _identify(
+    services: Services, request: Request, path_install_id: str | None, *, by_execution: bool
+) -> Caller:
     """Return who calls, once the runner's token and the execution's are checked. Raises ``Unauthorized``."""
     settings = services.settings
     if not same_secret(
@@ -74,7 +78,7 @@ async def identify(services: Services, request: Request, path_install_id: str | 
     if not (tenant_id and extension_id and install_id):
         raise Unauthorized("Missing identity headers")
     caller = Caller(tenant_id, extension_id, install_id, path_install_id or install_id)
-    if settings.require_execution_token:
+    if by_execution and settings.require_execution_token:
         await _check_execution(services, request, caller)
     return caller
 
@@ -139,9 +143,10 @@ class HostCall:
 
     async def _carry_out(self) -> Reply:
         services, api = self._services, self._api
-        caller = await identify(services, self._request, self._route_install_id)
-        body = await read_json_object(self._request, services.settings.max_request_bytes)
-        name = self._route_operation or body.get("operation")
+        caller = await _identify(
+            services, self._request, self._route_install_id, by_execution=api.by_execution
+        )
+        name, body = await self._ask()
         if not isinstance(name, str) or name not in api.operations:
             raise ValidationFailed(field_errors={"operation": "Unsupported operation"}, schema=True)
         self._operation = name
@@ -162,6 +167,11 @@ class HostCall:
             reply = await services.database.write(transaction)
         api.after_write(services)
         return reply
+
+    async def _ask(self) -> tuple[object, Body]:
+        """Read the request; return the operation's name and the body."""
+        body = await read_json_object(self._request, self._services.settings.max_request_bytes)
+        return self._route_operation or body.get("operation"), body
 
     def _record(self, duration_s: float) -> None:
         operation = self._operation or self._route_operation or "unknown"

@@ -32,7 +32,7 @@ from ..schemas import (
     UpdateRequest,
     refused,
 )
-from . import directory, invoicing, scheduler, storage
+from . import directory, invoicing, scheduler, storage, ui_proxy
 from .call import HostCall
 
 PRD_ROOT = "/api/internal/extensions/scheduler"
@@ -51,7 +51,8 @@ router = APIRouter(
 )
 _WRITES = refused(409)
 
-APIS = (scheduler.API, storage.API, directory.CLIENTS, directory.SERVICES, invoicing.API)
+APIS_BY_INSTALL = (scheduler.API, storage.API, directory.CLIENTS, directory.SERVICES, invoicing.API)
+APIS = (*APIS_BY_INSTALL, ui_proxy.API)
 
 
 @router.get("/api/internal/ping", response_model=TokenAccepted, responses=refused(401))

@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from alga_server.http.internal.call import Api
-from alga_server.http.internal.routes import APIS
+from alga_server.http.internal.routes import APIS_BY_INSTALL
 from tests.support.server import Alga, Install
 from tests.support.storage import Storage, refusal
 
@@ -19,7 +19,7 @@ from .conftest import TENANTS
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=APIS, ids=lambda api: api.name)
+@pytest.fixture(params=APIS_BY_INSTALL, ids=lambda api: api.name)
 def api(request: pytest.FixtureRequest) -> Api:
     chosen: Api = request.param
     return chosen
@@ -145,7 +145,7 @@ async def test_a_tenant_with_too_many_waiting_calls_is_refused(
     alga: Alga, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limiter: Any = alga.server._services.turns._limiter
-    storage = Storage(await with_grant(alga, APIS[1]))
+    storage = Storage(await with_grant(alga, APIS_BY_INSTALL[1]))
     monkeypatch.setattr(limiter, "owner_limit", 0)
     monkeypatch.setattr(limiter, "owner_max_waiting", 0)
 

@@ -73,6 +73,7 @@ def test_the_document_s_example_is_taken(tmp_path: Path) -> None:
 
     acme = seed.load(file_with(tmp_path, example)).of("acme")
 
+    assert [route.path for route in acme.ui_routes] == ["tickets/open", "api/v1/tickets"]
     assert (acme.clients[0].client_name, acme.services[0].service_name) == ("Globex", "Support")
 
 
