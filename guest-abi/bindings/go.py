@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .schema import CHANGES, TRIED_BY_HAND, Document, Member, Operation, Schema, words
+from .schema import CHANGES, DOCUMENTS, TRIED_BY_HAND, Document, Member, Operation, Schema, words
 
 _HEAD = "// Code generated from guest-abi/schema by `make docs`. DO NOT EDIT.\n\n"
 _INITIALISMS = {"id", "url", "http", "json", "ui", "sku", "vat"}
@@ -89,7 +89,7 @@ def _sentence(text: str) -> str:
 def _documents(schema: Schema) -> str:
     parts = [_HEAD, "package alga\n"]
     written = set()
-    for document in schema.documents:
+    for document in schema.documents(DOCUMENTS):
         name = _exported(document.name)
         if name not in written:
             written.add(name)
@@ -195,9 +195,7 @@ def _probe(schema: Schema) -> str:
         "\nfunc performOthers(operation string, body []byte, host *alga.Host) (alga.Response, error) {\n",
         "\tswitch operation {\n",
     ]
-    for operation in schema.operations:
-        if operation.group in TRIED_BY_HAND:
-            continue
+    for operation in schema.without(TRIED_BY_HAND).operations:
         members = operation.parameters
         if members is None:
             of, given = f"alga.{_exported(operation.input.name)}", "input"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,16 +85,15 @@ class Operation:
 class Schema:
     """All that the SDKs are made from."""
 
-    documents: tuple[Document, ...]
-    """What users of an SDK meet, by name."""
+    definitions: Mapping[str, Document]
     operations: tuple[Operation, ...]
 
     @classmethod
     def read(cls, folder: Path) -> Schema:
         """Read the files in ``folder``."""
-        definitions = json.loads((folder / "messages.json").read_text("utf-8"))["$defs"]
+        messages = json.loads((folder / "messages.json").read_text("utf-8"))["$defs"]
         index = json.loads((folder / "operations.json").read_text("utf-8"))
-        documents = {name: _document(name, it) for name, it in definitions.items() if "properties" in it}
+        documents = {name: _document(name, it) for name, it in messages.items() if "properties" in it}
         operations = tuple(
             Operation(
                 name=one["name"],
@@ -108,21 +107,39 @@ class Schema:
             for one in index["operations"]
             if one["parameters"][0] == "ptr"  # a line of the log has no document
         )
-        met = list(DOCUMENTS)
-        for operation in operations:
+        return cls(documents, operations)
+
+    def documents(self, also: Iterable[str] = ()) -> list[Document]:
+        """What users meet of the inputs and outputs, and of the documents ``also``, with their parts, by name."""
+        return self.closed([*also, *self.inputs(), *self.outputs()])
+
+    def inputs(self) -> Iterator[str]:
+        """The documents that users give to the operations."""
+        for operation in self.operations:
             if operation.parameters is None:
-                met.append(operation.input.name)
-            if operation.value is None and operation.output.members:
-                met.append(operation.output.name)
-            for document in (operation.input, operation.output):
-                met += [name for member in document.members for name in member.documents()]
-        seen: set[str] = set()
-        while met:
-            name = met.pop()
+                yield operation.input.name
+
+    def outputs(self) -> Iterator[str]:
+        """The documents that users get from the operations."""
+        for operation in self.operations:
+            if operation.value is not None:
+                yield from operation.value.documents()
+            elif operation.output.members:
+                yield operation.output.name
+
+    def closed(self, names: Iterable[str]) -> list[Document]:
+        """The documents of these names and all parts of theirs, by name."""
+        left, seen = list(names), set[str]()
+        while left:
+            name = left.pop()
             if name not in seen:
                 seen.add(name)
-                met += [part for member in documents[name].members for part in member.documents()]
-        return cls(tuple(documents[name] for name in sorted(seen)), operations)
+                left += [part for member in self.definitions[name].members for part in member.documents()]
+        return [self.definitions[name] for name in sorted(seen)]
+
+    def without(self, groups: Collection[str]) -> Schema:
+        """The schema without the operations of ``groups``."""
+        return Schema(self.definitions, tuple(one for one in self.operations if one.group not in groups))
 
     def groups(self) -> dict[str, list[Operation]]:
         """The operations of each group, both in the order of the schema."""

@@ -1,5 +1,5 @@
 import * as abi from "./abi";
-import { HostBindings } from "./host";
+import { HostBindings } from "./operations";
 import { decodeRequest } from "./http";
 import { Handler } from "./router";
 

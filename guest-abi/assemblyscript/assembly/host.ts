@@ -1,12 +1,13 @@
 import * as abi from "./abi";
 import { ContextData, decodeContext } from "./context";
-import { HostError, HostErrorCode, Reply, SCRATCH, SCRATCH_SIZE, takeReply } from "./reply";
+import { listOf } from "./members";
+import { SCRATCH, SCRATCH_SIZE, takeReply } from "./reply";
 import { Result } from "./result";
 import {
   CreateScheduleInput, CreateScheduleResult, decodeEndpoint, decodeSchedule, DeleteScheduleResult, EndpointInfo,
   ScheduleInfo, UpdateScheduleInput, UpdateScheduleResult,
 } from "./schedule";
-import { Kind, Value } from "./value";
+import { Value } from "./value";
 import { encode } from "./writer";
 
 /** This install's schedules. Every call needs `cap:scheduler.manage`. */
@@ -84,25 +85,6 @@ export class LoggingHost {
   error(message: string): void {
     emit(3, message);
   }
-}
-
-/** What the host offers to a handler. */
-export class HostBindings {
-  readonly scheduler: SchedulerHost = new SchedulerHost();
-  readonly context: ContextHost = new ContextHost();
-  readonly logging: LoggingHost = new LoggingHost();
-}
-
-function listOf<T>(reply: Reply, member: string, decode: (item: Value) => T): Result<Array<T>> {
-  if (reply.error !== null) return new Result<Array<T>>(null, reply.error);
-  const list = reply.value.get(member);
-  if (list === null || list.kind != Kind.List) {
-    const message = "The host's reply has no list named " + member + ".";
-    return new Result<Array<T>>(null, new HostError(HostErrorCode.INTERNAL, message));
-  }
-  const result = new Array<T>();
-  for (let i = 0; i < list.items.length; i++) result.push(decode(list.items[i]));
-  return new Result<Array<T>>(result, null);
 }
 
 function reference(scheduleId: string): Value {

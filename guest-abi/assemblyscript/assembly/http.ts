@@ -1,5 +1,6 @@
 import { ContextData, decodeContext } from "./context";
 import { fromJson, toJson } from "./json";
+import { textOr } from "./members";
 import { Fault, Reader } from "./reader";
 import { isUtf8 } from "./utf8";
 import { Kind, Value } from "./value";
@@ -7,6 +8,16 @@ import { Writer } from "./writer";
 
 export class HttpHeader {
   constructor(readonly name: string, readonly value: string) {}
+}
+
+/** `header` as a document. */
+export function headerValue(header: HttpHeader): Value {
+  return Value.map().set("name", Value.text(header.name)).set("value", Value.text(header.value));
+}
+
+/** The header that `value` is. */
+export function decodeHeader(value: Value): HttpHeader {
+  return new HttpHeader(textOr(value, "name"), textOr(value, "value"));
 }
 
 /** The HTTP request an extension answers. `url` is the path, then `?` and the query if there is one. */

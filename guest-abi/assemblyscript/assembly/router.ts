@@ -1,4 +1,4 @@
-import { HostBindings } from "./host";
+import { HostBindings } from "./operations";
 import { ExecuteRequest, ExecuteResponse, jsonResponse } from "./http";
 import { Value } from "./value";
 

@@ -1,3 +1,4 @@
+import { textOr } from "./members";
 import { HostError } from "./reply";
 import { Value } from "./value";
 
@@ -236,9 +237,4 @@ export function decodeEndpoint(value: Value): EndpointInfo {
   result.handler = textOr(value, "handler");
   result.schedulable = value.getBool("schedulable");
   return result;
-}
-
-function textOr(value: Value, key: string): string {
-  const text = value.getText(key);
-  return text === null ? "" : text;
 }

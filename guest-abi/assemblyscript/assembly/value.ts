@@ -106,6 +106,11 @@ export class Value {
     return value === null ? this : this.set(key, Value.text(value));
   }
 
+  /** Set a member; leave it out if `value` is `null`. Returns this map. */
+  setValue(key: string, value: Value | null): Value {
+    return value === null ? this : this.set(key, value);
+  }
+
   /** Whether this is a map that has `key`, nil or not. */
   has(key: string): bool {
     return this.kind == Kind.Map && this.members.has(key);

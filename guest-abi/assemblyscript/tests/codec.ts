@@ -19,6 +19,7 @@ import { decodeRequest } from "../assembly/http";
 import { decodeReply } from "../assembly/reply";
 import { Fault, Reader } from "../assembly/reader";
 import { encode } from "../assembly/writer";
+import { outcome, performOthers } from "./perform";
 
 export { alga_abi_v1 };
 
@@ -187,14 +188,11 @@ function perform(operation: string, input: Value, host: HostBindings): Value {
     const result = host.context.get();
     return outcome(result.value === null ? Value.nil() : contextValue(result.value!), result.error);
   }
+  if (operation != "scheduler.get-endpoints") return performOthers(operation, input, host);
   const result = Value.list();
   const endpoints = scheduler.getEndpoints().orFail();
   for (let i = 0; i < endpoints.length; i++) result.push(endpoints[i].toValue());
   return outcome(result, null);
-}
-
-function outcome(value: Value, error: HostError | null): Value {
-  return error === null ? Value.map().set("ok", value) : Value.map().set("err", error.toValue());
 }
 
 function document(body: Uint8Array): Value {

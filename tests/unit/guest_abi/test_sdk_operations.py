@@ -23,7 +23,7 @@ TRIED = [name for name in OPERATIONS if not name.startswith(BY_HAND)]
 
 
 class Replaying:
-    """Stands for the gate: keeps the requests of host calls, and answers with a document of the schema."""
+    """In place of the gate: keeps the requests of host calls, and answers with a document of the schema."""
 
     def __init__(self, *, whole: bool) -> None:
         self.whole = whole
@@ -40,7 +40,7 @@ class Replaying:
         return codec.encode({"ok": self.output(operation.name)})
 
 
-@pytest.fixture(params=[pytest.param("go", marks=pytest.mark.guests)])
+@pytest.fixture(params=["codec", pytest.param("go", marks=pytest.mark.guests)])
 def guest(request: pytest.FixtureRequest) -> Call:
     call: Call = request.getfixturevalue(request.param)
     return call
