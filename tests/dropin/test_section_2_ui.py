@@ -224,7 +224,7 @@ async def test_concurrent_visitors_fetch_a_bundle_once(
     assert source.fetched == 1
 
 
-@pytest.mark.parametrize(("most", "fetched"), [(64 * 1024, 1), (0, 2)])
+@pytest.mark.parametrize(("most", "fetched"), [(1024 * 1024, 1), (0, 2)])
 async def test_pages_that_do_not_fit_are_fetched_each_time(
     bundles: MemoryBundles, content_hash: str, most: int, fetched: int
 ) -> None:

@@ -1,19 +1,25 @@
 """Section 7: the proven faults of Alga's runner are not this one's.
 
-Those that a request can show are below, or in the modules of their sections:
+Those of the service are below, or in the modules of their sections; the others are tested where their parts are:
 
  1  a key of another tenant: here; bounds, age and fingerprint: integration/service/test_idempotency
  2  no token, and headers that name another tenant than the body: here
+ 3, 4  requests to servers, and to which addresses: integration/egress, unit/egress, integration/capabilities/test_http
  5  a cached bundle of another tenant: here
- 7, 15, 19, 22  pages: test_section_2_ui, test_section_2_registry
+ 6, 7, 22  tenants and keys of pages: test_section_2_registry
+ 8  expired and unknown envelopes: unit/secrets, integration/capabilities/test_secrets
+ 9, 21  keys of the UI proxy: integration/capabilities/test_ui_proxy
 10, 11  an engine, a compilation and a thread for each request: here
 12  no time limit: test_section_1_1_request; a host call that waits: hostile/test_limits_hold
 13  limits without a ceiling and configuration: test_section_1_1_request, test_section_1_9_callers; ``fuel`` stays
     ignored, as ``cpu_ms`` bounds computing
 14  errors with HTTP 200: stays, test_section_1_3_order lists what differs
 15, 16  caching of answers, size of bodies: test_section_2_routes, test_section_1_1_request
+17, 18  events that are cut, and tagged with their execution: unit/telemetry/test_debug_stream
+19  pages that are half unpacked, or missing: test_section_2_ui; archives: unit/bundles
 20  the order of checks: test_section_1_3_order
-21, 23  variables that are never sent, a panic that nothing reaches: nothing to show
+23  a panic that no request reaches: nothing to show
+24 to 27  storage and clients: integration/capabilities/test_storage, test_clients_and_services
 41  schedules that a guest cannot tell: test_section_1_9_callers
 """
 

@@ -21,7 +21,10 @@ FOLDER = "ui/"
 
 INDEX = "index.html"
 
-_OVERHEAD_BYTES = 512
+_FILE_BYTES = 512
+_BUNDLE_BYTES = 16 * 1024
+"""What a file and a bundle count in addition to their content, so that their numbers are bounded, too."""
+
 _MAX_WAITING = 256
 _PATIENCE_S = 30.0
 
@@ -55,8 +58,8 @@ class Pages:
             for path, content in bundle.files.items()
             if path.startswith(FOLDER)
         }
-        size = sum(len(path) + len(asset.content) + _OVERHEAD_BYTES for path, asset in files.items())
-        return cls(files, size + _OVERHEAD_BYTES)
+        size = sum(len(path) + len(asset.content) + _FILE_BYTES for path, asset in files.items())
+        return cls(files, size + _BUNDLE_BYTES)
 
 
 class PageCache:

@@ -19,9 +19,9 @@ import httpx
 from pydantic_core import from_json
 
 from alga_common.fair_limiter import share
-from alga_common.http.exchange import Answer, get
+from alga_common.http.exchange import Answer, Header, send
 from alga_common.http.semantics import is_header_value, is_id
-from alga_common.http.transport import SocketTransport
+from alga_common.http.transport import OWNER, SocketTransport
 from alga_common.wire import is_tenant_id
 
 from ...errors import SettingsError
@@ -98,7 +98,7 @@ class Registry:
 
         async def ask() -> bool:
             query = {"tenant": tenant, "extension": extension, "hash": content_hash}
-            answer = await self._ask("/api/installs/validate", query)
+            answer = await self._ask("/api/installs/validate", query, tenant)
             return answer is not None and _is_good(answer) and _document(answer).get("valid") is True
 
         return await self._installed.get((tenant, extension, content_hash), ask)
@@ -107,7 +107,7 @@ class Registry:
         """The install that ``host`` belongs to; else 503 without a registry, 502 without an answer, or 404."""
 
         async def ask() -> HostAnswer:
-            answer = await self._ask("/api/installs/lookup-by-host", {"host": host})
+            answer = await self._ask("/api/installs/lookup-by-host", {"host": host}, host)
             if answer is None:
                 return HostAnswer(None, 502)
             if not _is_good(answer):
@@ -119,7 +119,8 @@ class Registry:
             return HostAnswer(None, 503)
         return await self._hosts.get(host, ask)
 
-    async def _ask(self, path: str, query: dict[str, str]) -> Answer | None:
+    async def _ask(self, path: str, query: dict[str, str], owner: str) -> Answer | None:
+        """The registry's answer, ``None`` without one; owners, a tenant or a host, share the connections fairly."""
         if self._origin is None:
             return None
         ts = str(round(time() * 1000))
@@ -134,7 +135,7 @@ class Registry:
             if key := await self._read_key():
                 headers.append((b"x-api-key", key.encode()))
             try:
-                return await get(self._transport, url, headers, max_answer_bytes=_MAX_ANSWER_BYTES)
+                return await send(self._transport, _request(url, headers, owner), _MAX_ANSWER_BYTES)
             except httpx.HTTPError as error:
                 logger.warning(
                     "The registry did not answer: %s",
@@ -214,6 +215,11 @@ def _first_line(file: Path) -> str:
     except (OSError, UnicodeDecodeError):
         return ""
     return text if is_header_value(text) else ""
+
+
+def _request(url: httpx.URL, headers: list[Header], owner: str) -> httpx.Request:
+    extensions = {"timeout": {"pool": TIME_LIMIT_S}, OWNER: owner}
+    return httpx.Request("GET", url, headers=headers, stream=httpx.ByteStream(b""), extensions=extensions)
 
 
 def _install(document: dict[str, Any]) -> Install | None:
