@@ -72,7 +72,7 @@ def _element(member: Member) -> str:
 
 
 def _type(member: Member) -> str:
-    """A member's type. What has no value is null: as a ``Value`` where the type of its own has no null."""
+    """A member's type. A member without a value is null, which makes a ``Value`` of a number or a boolean."""
     if member.kind == "array":
         plain = f"Array<{_element(member)}>"
     elif member.kind == "document":
@@ -111,7 +111,7 @@ def _to_value(member: Member, of: str) -> str:
 
 
 def _from_value(member: Member, of: str) -> str:
-    """What is read of the ``Value`` that ``of`` is, which is there."""
+    """The member read from the ``Value`` in ``of``, which is there."""
     if member.kind == "array":
         element = _element(member)
         read = {"string": "itemText", "HttpHeader": "decodeHeader"}.get(element, f"decode{element}")
