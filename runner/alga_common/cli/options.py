@@ -149,12 +149,13 @@ class Since(ParamType[str]):
 
 
 class Pair(ParamType[tuple[str, str]]):
-    """A name and a value with a separator between them."""
+    """A name and a value with a separator between them; a fault does not quote one that is a ``secret``."""
 
     name = "pair"
 
-    def __init__(self, separator: str = "=") -> None:
+    def __init__(self, separator: str = "=", *, secret: bool = False) -> None:
         self._separator = separator
+        self._secret = secret
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -164,7 +165,11 @@ class Pair(ParamType[tuple[str, str]]):
             return value
         name, separator, rest = str(value).partition(self._separator)
         if not separator or not name.strip() or not is_utf8(str(value)):
-            self.fail(f"{value!r} is not NAME{self._separator}VALUE in UTF-8.", param, ctx)
+            self.fail(
+                f"{'it' if self._secret else repr(value)} is not NAME{self._separator}VALUE in UTF-8.",
+                param,
+                ctx,
+            )
         return name.strip(), rest
 
 

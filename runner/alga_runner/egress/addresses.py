@@ -99,7 +99,7 @@ class AddressRules:
     """
 
     def __init__(self, allowed: Sequence[Network] = ()) -> None:
-        self._allowed = tuple(allowed)
+        self.allowed = tuple(allowed)
 
     def refusal(self, address: Address) -> str | None:
         """What kind of address it is, if requests may not be sent to it."""
@@ -110,7 +110,7 @@ class AddressRules:
         return kind
 
     def _names(self, address: Address) -> bool:
-        return any(address.version == network.version and address in network for network in self._allowed)
+        return any(address.version == network.version and address in network for network in self.allowed)
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
@@ -77,7 +77,8 @@ class EgressLimits:
 class Egress:
     """Sends guests' requests where ``rules`` allow it, to addresses that ``addresses`` allow.
 
-    ``transport`` replaces the sockets, for tests; then no name is resolved and no address checked.
+    ``around`` wraps the transport to them, for tests that answer requests themselves: such a request's name is not
+    resolved.
     """
 
     def __init__(
@@ -87,19 +88,20 @@ class Egress:
         limits: EgressLimits | None = None,
         *,
         resolver: Resolver | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        around: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
         self.rules = tuple(rules)
-        self._addresses = addresses or AddressRules()
+        self.addresses = addresses or AddressRules()
         self._limits = limits or EgressLimits()
         self._resolver = resolver or Resolver()
         most, per_tenant = self._limits.requests, self._limits.requests_per_tenant
-        self._transport = transport or SocketTransport(
+        sockets = SocketTransport(
             most,
             share(most) if per_tenant is None else per_tenant,
             max_answer_bytes=self._limits.response_bytes,
             resolve=self._resolve,
         )
+        self._transport = sockets if around is None else around(sockets)
 
     async def fetch(
         self, outgoing: Outgoing, tenant_id: str, deadline: float, install_rules: str | None = None
@@ -202,7 +204,7 @@ class Egress:
         """The addresses of a request's server that it may be sent to. Raises ``HostCallError`` if there are none."""
         _, to = _parsed(str(request.url))
         addresses = await self._addresses_of(to, request.extensions[OWNER])
-        refusals = {address: self._addresses.refusal(address) for address in addresses}
+        refusals = {address: self.addresses.refusal(address) for address in addresses}
         allowed = [str(address) for address, refusal in refusals.items() if refusal is None]
         if not allowed:
             address, kind = next(iter(refusals.items()))

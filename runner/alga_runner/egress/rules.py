@@ -110,6 +110,11 @@ class Rule:
     host: str
     port: int | None
 
+    @property
+    def is_address(self) -> bool:
+        """Whether it names an address."""
+        return is_address(self.host)
+
     def allows(self, to: Destination) -> bool:
         """Whether requests may go there, as far as its name decides."""
         if self.scheme != to.scheme or self.port not in {None, to.port}:

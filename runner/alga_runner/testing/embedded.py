@@ -19,6 +19,7 @@ from alga_common.time import MovableClock
 from ..alga import DIALECTS, AlgaServer, HttpAlgaServer
 from ..bundles import Bundle, MemoryBundles, read_bundle
 from ..bundles.read import read_archive
+from ..egress import Egress
 from ..models import pack
 from ..runner import Runner
 from ..service import Service, create_service
@@ -28,7 +29,7 @@ from .admin import Admin
 from .clock import EmbeddedClock
 from .gateway import Gateway
 from .installed import Installed
-from .runner import ObservedRunner, SharedRunner
+from .runner import ObservedRunner, SecretsOf, SharedRunner, no_secrets
 from .runs import Chronicle, Runs
 
 AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
@@ -68,10 +69,15 @@ class EmbeddedAlga:
         database_url: str = "sqlite://",
         database_file: Path | None = None,
         seed_data: Path | None = None,
+        egress: Egress | None = None,
+        secrets_of: SecretsOf = no_secrets,
     ) -> None:
         """``database_file`` keeps what the server stores, in place of ``database_url``; ``seed_data`` is a file with
-        what extensions read.
+        what extensions read; ``egress`` sends their requests to other servers (default: where ``settings`` allow it),
+        ``secrets_of`` gives the secrets of an install.
         """
+        self._egress = egress
+        self._secrets_of = secrets_of
         self._seed_data = seed_data
         self._settings = settings
         self._database_file = database_file
@@ -218,8 +224,17 @@ class EmbeddedAlga:
             return (clock.now() - _EPOCH) // timedelta(microseconds=1) * 1000
 
         if self._shared is not None:
-            return stack.enter_context(self._shared.lend(alga, self._bundles, clock_ns))
-        runner = ObservedRunner(self._settings, alga=alga, bundles=self._bundles, clock_ns=clock_ns)
+            return stack.enter_context(
+                self._shared.lend(alga, self._bundles, clock_ns, self._egress, self._secrets_of)
+            )
+        runner = ObservedRunner(
+            self._settings,
+            alga=alga,
+            bundles=self._bundles,
+            clock_ns=clock_ns,
+            egress=self._egress,
+            secrets_of=self._secrets_of,
+        )
         return await stack.enter_async_context(runner)
 
 

@@ -23,7 +23,7 @@ from .extension import Extension
 from .response import Response
 from .runner import SharedRunner
 from .runs import Runs, Schedule
-from .scripted import ScriptedServer
+from .scripted import Elsewhere, ScriptedServer
 
 T = TypeVar("T")
 
@@ -65,11 +65,29 @@ class Bench:
             scripted.append(ScriptedServer(transport))
             return scripted[0]
 
-        embedded = EmbeddedAlga(
-            clock=ManualClock(), around=around, shared=self._shared, database_url=database_url
-        )
-        with self._portal.wrap_async_context_manager(embedded):
-            yield Alga(embedded, self._portal, scripted[0], root)
+        secrets = _Secrets()
+        with self._portal.wrap_async_context_manager(Elsewhere()) as elsewhere:
+            embedded = EmbeddedAlga(
+                clock=ManualClock(),
+                around=around,
+                shared=self._shared,
+                database_url=database_url,
+                egress=elsewhere.client,
+                secrets_of=secrets,
+            )
+            with self._portal.wrap_async_context_manager(embedded):
+                yield Alga(embedded, self._portal, scripted[0], root, egress=elsewhere, secrets=secrets)
+
+
+class _Secrets:
+    """Secrets of a test: those of every install, and those of one."""
+
+    def __init__(self) -> None:
+        self.of_all: dict[str, str] = {}
+        self.of_one: dict[str | None, Mapping[str, str]] = {}
+
+    def __call__(self, install_id: str | None) -> Mapping[str, str]:
+        return {**self.of_all, **self.of_one.get(install_id, {})}
 
 
 class Alga:
@@ -84,16 +102,30 @@ class Alga:
     """The clock of the server and of guests. It does not advance by itself; a test puts it forward."""
     server: ScriptedServer
     """The server that host calls reach; a test can make it fail."""
+    egress: Elsewhere
+    """The servers elsewhere, none of which can be reached until the test serves or allows it."""
+    secrets: dict[str, str]
+    """The secrets of every install, by name; a test can change them."""
     host_calls: list[HostCallRecord]
     """Every host call of every execution so far, apart from those that write the log."""
     log: list[LogLine]
     """Every line that guests wrote so far."""
 
     def __init__(
-        self, embedded: EmbeddedAlga, portal: BlockingPortal, server: ScriptedServer, root: Path
+        self,
+        embedded: EmbeddedAlga,
+        portal: BlockingPortal,
+        server: ScriptedServer,
+        root: Path,
+        *,
+        egress: Elsewhere,
+        secrets: _Secrets,
     ) -> None:
         self.clock = Clock(self, embedded.clock)
         self.server = server
+        self.egress = egress
+        self.secrets = secrets.of_all
+        self._secrets = secrets
         self.host_calls = []
         self.log = []
         self._embedded = embedded
@@ -112,12 +144,14 @@ class Alga:
         tenant: str = "acme",
         grant: Iterable[str] = (),
         config: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
     ) -> Extension:
         """Install an extension for a tenant, with the capabilities of ``grant`` and those that every execution has.
 
             ext = alga.install("path/to/extension", grant=["cap:scheduler.manage"])
 
         ``extension`` is its folder or packed archive, absolute or from pytest's root directory, or a ``Bundle``.
+        ``secrets`` are this install's, in addition to ``alga.secrets``.
         Raises a ``BundleError``, or ``AdminRefused`` with the server's reason.
         """
         __tracebackhide__ = True
@@ -132,6 +166,7 @@ class Alga:
                 config=config,
             )
         )
+        self._secrets.of_one[install.install_id] = dict(secrets or {})
         installed = Extension(self, install)
         self._extensions.append(installed)
         return installed

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -13,8 +15,9 @@ from typing import Self
 from ..alga import AlgaServer, NoAlgaServer
 from ..bundles import Bundle, BundleSource, MemoryBundles
 from ..capabilities.operation import RECORDED_BYTES
+from ..egress import Egress
 from ..execution.margin import NO_MARGIN, Margin
-from ..models import ExecuteRequest, ExecutionLimits
+from ..models import ExecuteRequest, ExecutionLimits, SecretEnvelope
 from ..runner import Observation, Runner
 from ..settings import Settings
 
@@ -41,6 +44,15 @@ def watch(timeout_ms: int | None = None) -> Iterator[Watched]:
         _watched.reset(token)
 
 
+SecretsOf = Callable[[str | None], Mapping[str, str]]
+"""The secrets of an install, by its id."""
+
+
+def no_secrets(_install_id: str | None) -> Mapping[str, str]:
+    """None for any install."""
+    return {}
+
+
 class ObservedRunner(Runner):
     """A runner that keeps the observations of its executions: in the caller's ``watch``, or else until ``take``.
 
@@ -55,8 +67,11 @@ class ObservedRunner(Runner):
         alga: AlgaServer,
         bundles: BundleSource,
         clock_ns: Callable[[], int],
+        egress: Egress | None = None,
+        secrets_of: SecretsOf = no_secrets,
     ) -> None:
-        super().__init__(settings, alga=alga, bundles=bundles, clock_ns=clock_ns)
+        super().__init__(settings, alga=alga, bundles=bundles, clock_ns=clock_ns, egress=egress)
+        self._secrets_of = secrets_of
         self._kept: dict[str | None, Observation] = {}
 
     async def observe(
@@ -69,7 +84,9 @@ class ObservedRunner(Runner):
         """
         watched = _watched.get()
         limits = ExecutionLimits(timeout_ms=watched.timeout_ms if watched else None)
-        observation = await super().observe(request.model_copy(update={"limits": limits}))
+        sealed = request.secret_envelope or _sealed(self._secrets_of(request.context.install_id))
+        changes = {"limits": limits, "secret_envelope": sealed}
+        observation = await super().observe(request.model_copy(update=changes))
         if watched is not None:
             watched.observation = observation
         else:
@@ -80,9 +97,13 @@ class ObservedRunner(Runner):
         """Remove and return the observation of that request; ``None`` if nothing was executed."""
         return self._kept.pop(request_id, None)
 
-    def ask_instead(self, alga: AlgaServer) -> None:
-        """Answer host calls of executions that start from now on with ``alga``."""
+    def ask_instead(
+        self, alga: AlgaServer, egress: Egress | None = None, secrets_of: SecretsOf = no_secrets
+    ) -> None:
+        """Answer host calls of executions that start from now on with these; without an egress no server is reached."""
         self._alga = alga
+        self._egress = egress or Egress()
+        self._secrets_of = secrets_of
 
     def forget(self) -> None:
         """Drop all observations."""
@@ -101,7 +122,7 @@ class SharedRunner:
         self._clock_ns: Callable[[], int] = time.time_ns
         self._lent = False
         self._runner = ObservedRunner(
-            settings, alga=NoAlgaServer(), bundles=self._bundles, clock_ns=self._now_ns
+            settings, alga=NoAlgaServer(), bundles=self._bundles, clock_ns=self._now_ns, egress=Egress()
         )
 
     async def __aenter__(self) -> Self:
@@ -119,13 +140,18 @@ class SharedRunner:
 
     @contextmanager
     def lend(
-        self, alga: AlgaServer, bundles: BundleSource, clock_ns: Callable[[], int]
+        self,
+        alga: AlgaServer,
+        bundles: BundleSource,
+        clock_ns: Callable[[], int],
+        egress: Egress | None = None,
+        secrets_of: SecretsOf = no_secrets,
     ) -> Iterator[ObservedRunner]:
-        """Lend the runner, with this server, bundles and clock. Raises ``RuntimeError`` if it is lent already."""
+        """Lend the runner, with this server and so on. Raises ``RuntimeError`` if it is lent already."""
         if self._lent:
             raise RuntimeError("the runner is lent already")
         self._lent = True
-        self._runner.ask_instead(alga)
+        self._runner.ask_instead(alga, egress, secrets_of)
         self._bundles.source, self._clock_ns = bundles, clock_ns
         try:
             yield self._runner
@@ -137,6 +163,14 @@ class SharedRunner:
 
     def _now_ns(self) -> int:
         return self._clock_ns()
+
+
+def _sealed(secrets: Mapping[str, str]) -> SecretEnvelope | None:
+    """An envelope of ``secrets``, if there are any."""
+    if not secrets:
+        return None
+    text = json.dumps(dict(secrets)).encode()
+    return SecretEnvelope(ciphertext_b64=base64.b64encode(text).decode(), algorithm="inline/base64")
 
 
 class _RelayedBundles(BundleSource):

@@ -1,4 +1,6 @@
-"""An Alga server of the dialect ``prd`` that fails the host calls a test chooses, and answers the others."""
+"""Servers that a test scripts: an Alga server of the dialect ``prd`` that fails the host calls a test chooses, and
+answers the others; and those elsewhere, which an extension reaches by ``http.fetch``.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self, TypeAlias
 
 import httpx
 
+from alga_common.http.transport import SocketTransport
+
 from ..alga.calls import CALLS
+from ..egress import AddressRules, Egress, EgressLimits, Rule, parse_networks, parse_rules
+from ..egress.rules import parse_url
 from ..errors import HostCallCode, HostCallError
 
 
@@ -126,3 +133,91 @@ class ScriptedServer(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the transport to the server."""
         await self._transport.aclose()
+
+
+ElsewhereAnswer: TypeAlias = httpx.Response | Callable[[httpx.Request], httpx.Response] | str
+"""A response, a function that makes one, or the URL of a real server."""
+
+
+class Elsewhere:
+    """The servers that extensions reach by ``http.fetch``: those that the test serves or allows, no others.
+
+    alga.egress.serve("https://api.example.com", httpx.Response(200, json={"EUR": 1.08}))
+    """
+
+    requests: list[httpx.Request]
+    """What extensions sent there so far, each with its body as ``content``."""
+
+    def __init__(self) -> None:
+        self.requests = []
+        self._served: list[tuple[tuple[Rule, ...], ElsewhereAnswer]] = []
+        self._local = SocketTransport(
+            100, 100, max_answer_bytes=EgressLimits().response_bytes, resolve=_own_address
+        )
+        self.client = Egress(around=self._around)
+        """What the runner sends requests with."""
+
+    def serve(self, rule: str, answer: ElsewhereAnswer) -> None:
+        """Answer requests that ``rule`` allows with ``answer``; the newest rule counts. Nothing leaves the process.
+
+        ``answer`` is a response, a function from request to response, or the URL of a real server on this machine,
+        ``http://127.0.0.1:8123``, which gets the requests in place of the one that they name. Raises ``ValueError`` for
+        an unusable rule (docs/egress.md).
+        """
+        rules = parse_rules(rule)
+        self._served.append((rules, answer))
+        self.client.rules += rules
+
+    def allow(self, rule: str, *, addresses: str = "") -> None:
+        """Let requests that ``rule`` allows out to the real servers, those at ``addresses`` too if they are private.
+
+        Raises ``ValueError`` for an unusable rule or address (docs/egress.md).
+        """
+        self.client.rules += parse_rules(rule)
+        self.client.addresses = AddressRules((*self.client.addresses.allowed, *parse_networks(addresses)))
+
+    def _around(self, sockets: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+        return _ElsewhereTransport(self, sockets)
+
+    async def answer(self, request: httpx.Request, sockets: httpx.AsyncBaseTransport) -> httpx.Response:
+        """The answer to ``request``, which its rule allows."""
+        await request.aread()
+        self.requests.append(request)
+        _, to = parse_url(str(request.url))
+        for rules, answer in reversed(self._served):
+            if not any(rule.allows(to) for rule in rules):
+                continue
+            if isinstance(answer, httpx.Response):
+                return answer
+            if not isinstance(answer, str):
+                return answer(request)
+            local = httpx.URL(answer)
+            moved = request.url.copy_with(scheme=local.scheme, host=local.host, port=local.port)
+            return await self._local.handle_async_request(
+                httpx.Request(request.method, moved, headers=request.headers.raw, content=request.content)
+            )
+        return await sockets.handle_async_request(request)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self.client.aclose()
+        await self._local.aclose()
+
+
+class _ElsewhereTransport(httpx.AsyncBaseTransport):
+    def __init__(self, elsewhere: Elsewhere, sockets: httpx.AsyncBaseTransport) -> None:
+        self._elsewhere = elsewhere
+        self._sockets = sockets
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._elsewhere.answer(request, self._sockets)
+
+    async def aclose(self) -> None:
+        await self._sockets.aclose()
+
+
+async def _own_address(request: httpx.Request) -> list[str]:
+    return [request.url.host]

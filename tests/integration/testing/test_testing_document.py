@@ -13,6 +13,7 @@ from alga_runner.testing import Alga, Extension, Run
 from alga_runner.testing.clock import Clock
 from alga_runner.testing.gateway import CallOptions
 from alga_server.http.gateway.headers import TO_CALLER, TO_GUEST
+from tests.support.rates import write_rates
 
 pytestmark = pytest.mark.processes
 
@@ -32,8 +33,9 @@ FIXTURE = next(code for code in PASSES if "@pytest.fixture" in code)
 
 @pytest.fixture
 def author(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A project that has the sample where the document has it."""
+    """A project that has the sample where the document has it, and the extension ``rates``."""
     (pytester.path / "sample-extensions").symlink_to(ROOT / "sample-extensions")
+    write_rates(pytester.path / "rates")
     return pytester
 
 

@@ -10,6 +10,7 @@ from alga_common.cli.commands import load
 from alga_common.cli.options import (
     GivenPath,
     Method,
+    Pair,
     Route,
     Tenant,
     body_options,
@@ -33,6 +34,8 @@ Examples:
   alga-runner invoke my-extension POST /import --body @data.csv --header content-type:text/csv
   alga-runner invoke my-extension GET '/report?year=2026' --config currency=EUR --json
   alga-runner invoke my-extension POST /cleanup --grant scheduler.manage --state trial.db
+  alga-runner invoke my-extension GET /rates --grant http.fetch --grant secrets.get \\
+    --allow-host api.example.com --secrets secrets.json
 
 Nothing is granted unless you say so. Exit status: 0 when the extension responded with a status below 500; 1 when it
 responded with 500 or more, failed, or could not be run; 2 for bad usage.
@@ -72,6 +75,28 @@ responded with 500 or more, failed, or could not be run; 2 for bad usage.
     type=GivenPath(),
     help="Clients, services and routes for the extension to read, as YAML or JSON.",
 )
+@click.option(
+    "--secret",
+    "secrets",
+    metavar="NAME=VALUE",
+    type=Pair(secret=True),
+    multiple=True,
+    help="Give the install a secret; others on this machine can see it, in the list of processes. May be repeated.",
+)
+@click.option(
+    "--secrets",
+    "secrets_file",
+    metavar="FILE",
+    type=GivenPath(),
+    help="Give it those of this file: a JSON object of texts.",
+)
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    metavar="RULE",
+    multiple=True,
+    help="Let it call this server, like api.example.com or http://localhost:8000. May be repeated.",
+)
 @json_option
 @click.pass_context
 def invoke(
@@ -88,6 +113,9 @@ def invoke(
     timeout: int | None,
     state: Path | None,
     seed_data: Path | None,
+    secrets: tuple[tuple[str, str], ...],
+    secrets_file: Path | None,
+    allowed_hosts: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """See ``_HELP``."""
@@ -106,6 +134,8 @@ def invoke(
         timeout_ms=timeout,
         state=state,
         seed_data=seed_data,
+        secrets={**load("alga_runner.cli.invoke.outside:read_secrets")(secrets_file), **dict(secrets)},
+        allowed_hosts=allowed_hosts,
     )
     succeeded = load("alga_runner.cli.invoke.report:invoke")(invocation, as_json=as_json)
     ctx.exit(0 if succeeded else 1)

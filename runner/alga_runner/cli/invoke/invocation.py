@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -18,6 +18,7 @@ from ...errors import AlgaError, BundleInvalid, DeadlineExceeded
 from ...models import DEFAULT_CAPABILITIES, Manifest
 from ...runner import Observation
 from ...testing import EmbeddedAlga
+from .outside import with_allowed_hosts
 
 _MAGIC = b"\0asm"
 
@@ -39,6 +40,9 @@ class Invocation:
     """The file that has the server's database; in memory without one."""
     seed_data: Path | None = None
     """The file with what the extension reads."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    """Rules of the servers that it may call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,9 @@ class Outcome:
     def denied(self) -> dict[str, list[str]]:
         """Capabilities that were missing, each with the operations that wanted them."""
         missing: dict[str, list[str]] = {}
+        granted = {*self.invocation.grants, *DEFAULT_CAPABILITIES}
         for call in self.observation.host_calls:
-            if call.status == "denied":
+            if call.status == "denied" and OPERATIONS[call.operation].capability not in granted:
                 operations = missing.setdefault(OPERATIONS[call.operation].capability, [])
                 if call.operation not in operations:
                     operations.append(call.operation)
@@ -80,6 +85,12 @@ class Outcome:
             declare = "" if declared else f"declare {capability} in manifest.json, then "
             steps.append(
                 f"{' and '.join(operations)} was denied; {declare}grant it with --grant {capability}."
+            )
+        if "cap:http.fetch" in self.invocation.grants and any(
+            call.operation == "http.fetch" and call.status == "denied" for call in self.observation.host_calls
+        ):
+            steps.append(
+                "A server was not allowed; allow it with --allow-host and the rule that the reply names."
             )
         if isinstance(self.observation.error, DeadlineExceeded):
             steps.append("Give it more time with --timeout.")
@@ -95,12 +106,19 @@ def carry_out(invocation: Invocation) -> Outcome:
     _refuse_bare_module(Path(invocation.path))
     manifest = read_bundle(invocation.path).manifest
     _check_grants(invocation, manifest)
+    with_allowed_hosts(invocation.allowed_hosts)
     check_in_subprocess()
     return run(_carry_out, invocation)
 
 
 async def _carry_out(invocation: Invocation) -> Outcome:
-    async with EmbeddedAlga(database_file=invocation.state, seed_data=invocation.seed_data) as alga:
+    embedded = EmbeddedAlga(
+        settings=with_allowed_hosts(invocation.allowed_hosts),
+        database_file=invocation.state,
+        seed_data=invocation.seed_data,
+        secrets_of=lambda _: invocation.secrets,
+    )
+    async with embedded as alga:
         install = alga.install if invocation.state is None else alga.keep_installed
         installed = await install(
             invocation.path,
