@@ -34,9 +34,9 @@ components-python: $(COMPONENTS_VENV)/.ready setup-dev ## The same for Python al
 	@$(BIN)/python -m pytest --quiet -n 0 -o faulthandler_timeout=0 guest-abi/tests -k "through-python" $(ARGS)
 
 .PHONY: rust-sample
-rust-sample: $(COMPONENTS_VENV)/.ready ## Build the Rust sample's committed component; needs rustup, which fetches the pinned compiler
+rust-sample: $(COMPONENTS_VENV)/.ready ## Build the committed components of the Rust samples; needs rustup, which fetches the pinned compiler
 	@$(PYTHON) scripts/rust.py $(COMPONENTS_VENV)/bin/wasm-tools
 
 .PHONY: components-rust
-components-rust: $(COMPONENTS_VENV)/.ready ## Rebuild it in another folder and compare, byte by byte
+components-rust: $(COMPONENTS_VENV)/.ready ## Rebuild them in another folder and compare, byte by byte
 	@$(PYTHON) scripts/rust.py $(COMPONENTS_VENV)/bin/wasm-tools --check

@@ -1,6 +1,6 @@
-"""Build the Rust sample's committed component, or check that it is what its sources make.
+"""Build the committed components of the Rust samples, or check that they are what their sources make.
 
-``python scripts/rust.py WASM_TOOLS`` builds it; rustup fetches the compiler of ``rust-toolchain.toml``, cargo the
+``python scripts/rust.py WASM_TOOLS`` builds them; rustup fetches the compiler of ``rust-toolchain.toml``, cargo the
 crates of ``Cargo.lock``. With ``--check`` it builds in another folder instead, and compares byte by byte. Where that is
 impossible for want of rustup or of a registry it prints ``not run: <why>`` and succeeds.
 """
@@ -18,8 +18,8 @@ from node import BuildFailed, ToolMissing, run_well
 
 ROOT = Path(__file__).resolve().parents[1]
 WIT = Path("guest-abi/wit")
-SAMPLE = Path("sample-extensions/scheduler-rust")
-COMPONENT = ROOT / SAMPLE / "dist" / "main.wasm"
+SAMPLES = [Path("sample-extensions/scheduler-rust"), Path("sample-extensions/client-notes")]
+COMPONENT = Path("dist/main.wasm")
 TARGET = "wasm32-unknown-unknown"
 UNREACHABLE = ("Could not resolve host", "failed to download", "could not download", "Couldn't connect")
 """Texts of cargo and rustup when a registry cannot be reached."""
@@ -38,9 +38,9 @@ def fetch(folder: Path) -> None:
         raise
 
 
-def build(root: Path, target: Path, wasm_tools: str, component: Path) -> None:
-    """Build the sample under ``root`` to ``component``."""
-    sample = root / SAMPLE
+def build(root: Path, name: Path, target: Path, wasm_tools: str, component: Path) -> None:
+    """Build the sample ``name`` under ``root`` to ``component``."""
+    sample = root / name
     fetch(sample)
     run_well(
         sample,
@@ -58,7 +58,7 @@ def build(root: Path, target: Path, wasm_tools: str, component: Path) -> None:
         env={"RUSTFLAGS": " ".join(path_flags(sample))},
     )
     component.parent.mkdir(parents=True, exist_ok=True)
-    core = target / TARGET / "release" / "scheduler_rust.wasm"
+    core = target / TARGET / "release" / f"{name.name.replace('-', '_')}.wasm"
     run_well(root, wasm_tools, "component", "new", str(core), "-o", str(component))
 
 
@@ -73,16 +73,17 @@ def check(wasm_tools: str) -> None:
     """Build from a copy of the sources and compare. Raises ``BuildFailed`` when the bytes differ."""
     with tempfile.TemporaryDirectory(prefix="alga-rust-") as temporary:
         root = Path(temporary)
-        for folder in (WIT, SAMPLE):
+        for folder in (WIT, *SAMPLES):
             shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("dist", "target"))
-        made = root / "made.wasm"
-        build(root, root / "target", wasm_tools, made)
-        if made.read_bytes() != COMPONENT.read_bytes():
-            raise BuildFailed(
-                f"{COMPONENT.relative_to(ROOT)} ({COMPONENT.stat().st_size} bytes) is not what its sources make"
-                f" ({made.stat().st_size} bytes). Run `make rust-sample` and commit what it writes."
-            )
-    print(f"{COMPONENT.relative_to(ROOT)}: the same bytes when built in another folder", flush=True)
+        for sample in SAMPLES:
+            made, component = root / "made.wasm", ROOT / sample / COMPONENT
+            build(root, sample, root / "target", wasm_tools, made)
+            if made.read_bytes() != component.read_bytes():
+                raise BuildFailed(
+                    f"{sample / COMPONENT} ({component.stat().st_size} bytes) is not what its sources make"
+                    f" ({made.stat().st_size} bytes). Run `make rust-sample` and commit what it writes."
+                )
+            print(f"{sample / COMPONENT}: the same bytes when built in another folder", flush=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -96,7 +97,8 @@ def main(arguments: list[str]) -> int:
         if given.check:
             check(wasm_tools)
         else:
-            build(ROOT, ROOT / ".make" / "rust", wasm_tools, COMPONENT)
+            for sample in SAMPLES:
+                build(ROOT, sample, ROOT / ".make" / "rust", wasm_tools, ROOT / sample / COMPONENT)
     except ToolMissing as missing:
         print(f"not run: {missing}", flush=True)
         return 0 if given.check else 1

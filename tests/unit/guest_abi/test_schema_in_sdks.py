@@ -106,9 +106,8 @@ def test_every_record_of_the_world_that_the_schema_has_is_compared() -> None:
 # ---- TypeScript
 
 
-_NOT_IN_TYPESCRIPT = ("storage-", "client", "service", "manual-invoice-", "create-manual-invoice-")
-IN_TYPESCRIPT = [record for record in RECORDS if not record.startswith(_NOT_IN_TYPESCRIPT)]
-"""Records that the TypeScript SDK has."""
+IN_TYPESCRIPT = [record for record in RECORDS if record not in {"clients-list-result", "services-list-result"}]
+"""Records that the TypeScript SDK has under their names; these two are its ``Page``."""
 
 
 def typescript_interfaces() -> dict[str, dict[str, bool]]:
