@@ -18,9 +18,9 @@ pytestmark = pytest.mark.anyio
 
 OPERATIONS = (
     *("storage.get", "storage.put", "storage.delete", "storage.list"),
-    *("clients.list", "clients.get", "services.list", "services.get"),
+    *("clients.list", "clients.get", "services.list", "services.get", "invoicing.create-manual-invoice"),
 )
-GRANTS = ("cap:storage.kv", "cap:client.read", "cap:service.read")
+GRANTS = ("cap:storage.kv", "cap:client.read", "cap:service.read", "cap:invoice.manual.create")
 CLIENT, SERVICE = "0d5c1f6e-2b1f-4f0e-9a53-0a2b7f1f3c11", "6a1f0c3e-6f0a-4a51-8c8e-54b3c1c7d9aa"
 UNKNOWN = "3f0f6a52-0e3b-4a5e-8d0a-5c1d1b6f2d11"
 SEED = {
@@ -159,3 +159,34 @@ async def test_one_client_and_one_service_are_there_by_their_ids(extension: Exte
 async def test_an_unknown_client_is_absent_and_one_that_is_no_id_is_refused(extension: Extension) -> None:
     assert await extension.call("clients.get", clientId=UNKNOWN) == {"ok": {}}
     assert (await extension.call("services.get", serviceId="seven"))["err"]["code"] == "validation-failed"
+
+
+LINE = {"serviceId": SERVICE, "quantity": 1.5, "description": "Calls", "rate": 10_000}
+
+
+async def test_an_invoice_is_made(extension: Extension) -> None:
+    reply = await extension.call("invoicing.create-manual-invoice", clientId=CLIENT, items=[LINE])
+
+    assert reply["ok"].keys() == {"invoiceId", "invoiceNumber", "status", "subtotal", "tax", "total"}
+    assert reply["ok"]["subtotal"] == 15_000
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"items": []}, "Must include at least one item"),
+        ({"items": [{**LINE, "quantity": 0}]}, "Must be > 0"),
+        ({"items": [{**LINE, "discountType": "fixed"}]}, "Not allowed unless isDiscount=true"),
+        ({"invoiceDate": "29.3.2026"}, "Invalid date (expected YYYY-MM-DD)"),
+        ({"clientId": "seven"}, "Invalid UUID"),
+    ],
+)
+async def test_an_invoice_against_a_rule_is_refused_with_the_server_s_words(
+    extension: Extension, members: dict[str, Any], words: str
+) -> None:
+    invoice = {"clientId": CLIENT, "items": [LINE], **members}
+
+    error = (await extension.call("invoicing.create-manual-invoice", **invoice))["err"]
+
+    assert error["code"] == "validation-failed"
+    assert words in str(error["fieldErrors"])

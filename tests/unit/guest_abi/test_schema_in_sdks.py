@@ -106,7 +106,9 @@ def test_every_record_of_the_world_that_the_schema_has_is_compared() -> None:
 # ---- TypeScript
 
 
-IN_TYPESCRIPT = [record for record in RECORDS if record not in {"clients-list-result", "services-list-result"}]
+IN_TYPESCRIPT = [
+    record for record in RECORDS if record not in {"clients-list-result", "services-list-result"}
+]
 """Records that the TypeScript SDK has under their names; these two are its ``Page``."""
 
 
