@@ -20,7 +20,7 @@ pub fn problem(status: u16, message: &str) -> Answer {
     Err(json_response(status, &json!({ "error": { "message": message } })))
 }
 
-/// The text of a member of the request's JSON body; a response that asks for it where there is none.
+/// The text of a member of the request's JSON body; a response that asks for it if it is absent.
 pub fn text_of(body: &Value, member: &str) -> Result<String, ExecuteResponse> {
     match body[member].as_str() {
         Some(text) if !text.is_empty() => Ok(text.to_string()),
