@@ -1,4 +1,4 @@
-# ---- PostgreSQL, Redis ------------------------------------------------------------------------------------------------------
+# ---- PostgreSQL, Redis, S3 --------------------------------------------------------------------------------------------------
 
 .PHONY: test-postgres
 test-postgres: setup-dev ## Run the server's tests on a PostgreSQL that is made for them and goes with them
@@ -7,3 +7,7 @@ test-postgres: setup-dev ## Run the server's tests on a PostgreSQL that is made 
 .PHONY: test-redis
 test-redis: setup-dev ## Run the tests of the debug stream on a Redis that is made for them and goes with them
 	@$(BIN)/python scripts/redis_server.py -- $(BIN)/python -m pytest --quiet -n 0 -m redis $(ARGS)
+
+.PHONY: test-s3
+test-s3: setup-dev ## Run the tests of signed requests on an S3 server that verifies them; needs Go, which builds it
+	@$(BIN)/python scripts/s3_server.py -- $(BIN)/python -m pytest --quiet -n 0 -m s3 tests/integration/stores $(ARGS)

@@ -317,6 +317,7 @@ async def test_a_store_is_reachable_when_it_answers_anything_but_a_failure(remot
         (403, "SignatureDoesNotMatch", "refused", "refuses the runner's signature"),
         (403, "InvalidAccessKeyId", "refused", "does not know the runner's access key"),
         (403, "RequestTimeTooSkewed", "refused", "clocks of the bundle store"),
+        (400, "Surprise", "refused", "refuses the runner's request: Surprise"),
         (404, "NoSuchBucket", "refused", "has no such bucket"),
         (403, "AccessDenied", "refused", "refuses requests without a signature"),
         (500, "InternalError", "bundle_store_unreachable", "answers with HTTP 500"),

@@ -57,6 +57,8 @@ _FAULTS = {
         "Set both by NTP.",
     ),
 }
+_FINE = frozenset({b"NoSuchKey", b"AccessDenied"})
+"""Codes about a key that need not be there: the second one where keys may not be listed."""
 _HINTS = {
     301: "The store is elsewhere: correct BUNDLE_STORE_BASE and S3_REGION.",
     307: "The store is elsewhere: correct BUNDLE_STORE_BASE and S3_REGION.",
@@ -141,6 +143,11 @@ class HttpStore:
             hint = "Set S3_ACCESS_KEY and S3_SECRET_KEY."
             return Finding(
                 STORE_CHECK, "refused", "The bundle store refuses requests without a signature.", hint
+            )
+        if code is not None and code[1] not in _FINE:
+            sentence = f"The bundle store refuses the runner's request: {code[1].decode()}."
+            return Finding(
+                STORE_CHECK, "refused", sentence, "Correct S3_ACCESS_KEY, S3_SECRET_KEY and S3_REGION."
             )
         return Finding(STORE_CHECK, OK, "The bundle store answers, and accepts the runner's requests.")
 
