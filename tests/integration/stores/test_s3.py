@@ -83,7 +83,7 @@ async def status_of(transport: SocketTransport, method: str, url: httpx.URL) -> 
 
 REFUSED = {
     "a wrong secret key": S3Credentials(KEYS.access_key, KEYS.secret_key + "x", KEYS.region),
-    "an unknown access key": S3Credentials("nobody-s-key", KEYS.secret_key, KEYS.region),
+    "an unknown access key": S3Credentials("no-such-key", KEYS.secret_key, KEYS.region),
     "no signature": None,
 }
 

@@ -21,6 +21,7 @@ TARGETS = [
     "test-newest",
     "test-postgres",
     "test-redis",
+    "test-s3",
     "alerts-check",
     "deploy-check",
     "conformance",
