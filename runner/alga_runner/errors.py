@@ -50,6 +50,7 @@ Each leaf names its stable ``code`` (docs/errors.md). An error has a message, wh
     │   ├── InvalidResponse       invalid_response
     │   ├── DeadlineExceeded      deadline_exceeded
     │   ├── Overloaded            overloaded
+    │   ├── MemoryShortage        memory_shortage
     │   ├── Draining              draining
     │   ├── AbiBreach
     │   │   ├── OutOfBounds       out_of_bounds
@@ -393,6 +394,10 @@ class Overloaded(ExecutionError, code="overloaded"):
         super().__init__(message, hint=hint)
         self.retry_after_ms = retry_after_ms
         self.of_tenant = of_tenant
+
+
+class MemoryShortage(ExecutionError, code="memory_shortage"):
+    """The runner ended the guest to keep its own memory within bounds: the tenant's guests had the most."""
 
 
 class Draining(ExecutionError, code="draining"):

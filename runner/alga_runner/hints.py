@@ -45,6 +45,7 @@ HINTS: Mapping[str, str] = {
     "no_response": "Call `respond` on every path.",
     "invalid_response": "Mend what the message names.",
     "deadline_exceeded": "Let the guest do less, or raise limits.timeout_ms.",
+    "memory_shortage": "Use less memory, or fewer executions at the same time; or raise max_process_memory_mb.",
     "overloaded": "Try again after the time in retry-after; see docs/limits.md.",
     "draining": "Try again on another runner, or on this one once it runs again.",
     "out_of_bounds": "Mend the SDK or the hand-written call: pointer and length must lie in the guest's memory.",

@@ -40,6 +40,7 @@ from .execution.admission import Admission, Bounds
 from .execution.calls import CallOptions, call_request
 from .execution.failure import LOADING, add_context, log_detail
 from .execution.margin import NO_MARGIN, Margin
+from .execution.memory_guard import MemoryGuard
 from .execution.programs import Programs, cache_bounds, module_loader
 from .guests import Host, Program, SessionLimits
 from .models import (
@@ -52,7 +53,7 @@ from .models import (
 )
 from .secrets import ExecutionSecrets
 from .secrets import connect as connect_secrets
-from .settings import MIB, Settings
+from .settings import MIB, Settings, process_memory_mb
 from .telemetry import DebugStream, Telemetry, Tracing
 
 STRAGGLERS_S = 5
@@ -129,6 +130,8 @@ class Runner:
         self._programs: Programs | None = None
         self._under_way: set[Budget] = set()
         self._all_ended: anyio.Event | None = None
+        total_mb = self.settings.max_process_memory_mb or process_memory_mb()
+        self._memory_guard = MemoryGuard(total_mb * MIB, self._under_way, self.telemetry)
         self.admission = Admission(Bounds.of(self.settings, self.settings.max_guests), self.telemetry)
         """Decides which executions start and which wait."""
         self.large_work = LargeWorkQueue()
@@ -166,6 +169,7 @@ class Runner:
             require_sound(engine)
             tasks = await anyio.create_task_group().__aenter__()
             stack.push_async_callback(_end, tasks)
+            tasks.start_soon(self._memory_guard.run)
             if self._debug_stream is not None:
                 tasks.start_soon(self._debug_stream.run)
                 stack.push_async_callback(self._debug_stream.finish)
@@ -376,11 +380,16 @@ class Runner:
         if not admission.try_enter(tenant_id):
             await admission.enter(tenant_id, deadline)
         try:
+            guard = self._memory_guard
+            if guard.full or guard.refused:
+                guard.require_room(tenant_id)
             program = programs.loaded(tenant_id, context.extension_id, context.content_hash)
             if program is None or deadline <= monotonic():
                 program = await self._load(programs, context, deadline)
             budget = Budget(deadline, self._cpu_s(request), tenant_id)
             self._under_way.add(budget)
+            if guard.asleep:
+                guard.wake()
             try:
                 return await self._host.execute(
                     program, request, execution, self._guest_limits(request), budget

@@ -13,6 +13,7 @@ from pydantic_settings import SettingsConfigDict
 
 from alga_common.environment import EnvironmentFault
 from alga_common.settings import EnvironmentSettings, Token, Variables
+from alga_common.system.memory import available_bytes
 
 from .errors import SettingsError
 
@@ -23,6 +24,15 @@ BundleEntries = Literal["refuse", "skip"]
 
 UPSTREAM_VARIABLES = ("RUST_LOG", "WASM_POOL_TOTAL_COMPONENTS", "RUNTIME_LIMITS")
 """Variables of Alga's runner that have no effect here (alga-contract 6)."""
+
+
+PART_OF_MEMORY = 0.8
+"""What processes take at most, together, of the memory that there is."""
+
+
+def process_memory_mb(workers: int = 1) -> int:
+    """``max_process_memory_mb`` where it is not set."""
+    return max(64, int(available_bytes() * PART_OF_MEMORY) // workers // MIB)
 
 
 class Settings(EnvironmentSettings):
@@ -341,6 +351,13 @@ class Settings(EnvironmentSettings):
         le=4096,
         description="Linear memory of one guest, and ceiling for what a request asks for.",
     )
+    max_process_memory_mb: int | None = Field(
+        default=None,
+        ge=64,
+        description="Memory of one process with all its guests. Above it guests are ended with `memory_shortage`, "
+        "those of the tenant that has the most; near it a tenant with more than a quarter starts no more. Unset: 80 % "
+        "of what the cgroup or the machine has, divided among the workers.",
+    )
     max_table_elements: int = Field(
         default=20_000,
         ge=1,
@@ -456,7 +473,8 @@ class Settings(EnvironmentSettings):
         """What worker ``number`` of 1 to ``workers`` is held to: of each bound of a tenant on the machine its share.
 
         Those are the settings whose names end with ``_per_tenant``; the others hold for each process. Shares are
-        whole, at least 1, and together the bound. Raises ``SettingsError`` for a bound smaller than ``workers``; 0
+        whole, at least 1, and together the bound. The machine's memory is divided, too, where no
+        bound is set. Raises ``SettingsError`` for a bound smaller than ``workers``; 0
         and an unset one stay what they are.
         """
         shares: dict[str, int] = {}
@@ -470,6 +488,8 @@ class Settings(EnvironmentSettings):
                     hint=f"Set it to {workers} or more, or start fewer workers.",
                 )
             shares[name] = bound // workers + (number <= bound % workers)
+        if self.max_process_memory_mb is None:
+            shares["max_process_memory_mb"] = process_memory_mb(workers)
         return self.model_copy(update=shares)
 
     def document(self) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import click
 from alga_common.audit import program_log
 from alga_common.cli.commands import load
 from alga_common.cli.streams import announce
-from alga_common.http.open_files import raise_open_files
 from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import warn_of_ignored
 from alga_common.signals.coroutines import run
+from alga_common.system.open_files import raise_open_files
 
 from .. import workers as workers_of
 from ..service.callers import warn_of_open_execute

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import anyio
 
-from ..errors import CpuLimit
+from ..errors import CpuLimit, ExecutionError
 from ..frames import Frame
+
+if TYPE_CHECKING:
+    from .guest import Guest
 
 UNLIMITED = float("inf")
 
@@ -25,11 +29,14 @@ class Budget:
     # Class attributes, since nearly no execution changes them.
     stack: tuple[Frame, ...] = ()
     stopped: bool = False
-    """The runner ends, and the execution with it."""
+    """The execution ends, since the runner does, or for ``reason``."""
+    reason: ExecutionError | None = None
     scope: anyio.CancelScope | None = None
     """Where the execution last waited for an answer."""
     start: asyncio.Future[bool] | None = None
     """What the execution last waited for to start: ``True`` starts it, ``False`` ends it."""
+    guest: Guest | None = None
+    """The execution's guest, from its first slice on."""
 
     def __init__(self, deadline: float = UNLIMITED, cpu_s: float = UNLIMITED, owner: str = "") -> None:
         self.deadline = deadline
@@ -37,8 +44,10 @@ class Budget:
         self.used_s = 0.0
         self.owner = owner
 
-    def stop(self) -> None:
-        """End the execution as soon as it waits, which it does after a slice at the latest."""
+    def stop(self, reason: ExecutionError | None = None) -> None:
+        """End the execution as soon as it waits, which it does after a slice at the latest, with ``reason``."""
+        if not self.stopped:
+            self.reason = reason
         self.stopped = True
         if self.scope is not None:
             self.scope.cancel()

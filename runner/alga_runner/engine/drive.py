@@ -67,7 +67,7 @@ def run_until_blocked(guest: Guest, answerer: Answerer, budget: Budget) -> int:
 
     Most guests are done then, and none of those pays for a coroutine. Raises what the guest or the answerer raises.
     """
-    guest.answerer = answerer
+    guest.answerer, budget.guest = answerer, guest
     scheduler, state = _this_thread.loop_scheduler, _CUT_SHORT
     while state == _CUT_SHORT and not guest.computes and scheduler.may_continue():
         state = _run_slice(guest, budget)
@@ -125,10 +125,10 @@ def _deadline_scope(budget: Budget) -> anyio.CancelScope:
     return scope
 
 
-def _ended_waiting(called: HostFunction | None, budget: Budget) -> EngineUnavailable | DeadlineExceeded:
+def _ended_waiting(called: HostFunction | None, budget: Budget) -> EngineUnavailable | ExecutionError:
     """The error of a guest whose time ended in the host call ``called``, or while it computed or waited to."""
     if budget.stopped:
-        return EngineUnavailable("The runner stopped before the handler was done.")
+        return budget.reason or EngineUnavailable("The runner stopped before the handler was done.")
     if called is not None:
         return DeadlineExceeded(frames=budget.stack).at(host_call=f"{called.module} {called.name}")
     return DeadlineExceeded(frames=budget.stack, doing="" if budget.stack else _WAITED)

@@ -177,6 +177,19 @@ class Guest:
         """Whether one instruction over all of its memory may take longer than the loop may wait."""
         return self.memory is not None and self.memory.size >= LARGE_MEMORY_BYTES
 
+    @property
+    def memory_bytes(self) -> int:
+        """How large its memory is, as far as that is known: while the CPU thread has it, how large it was."""
+        if self.memory is None:
+            return 0
+        return self.memory.known_size if self.reclaim is not None else self.memory.size
+
+    def stop_growing(self) -> None:
+        """Have ``memory.grow`` give -1 from now on. Without effect while the CPU thread has the guest."""
+        if self._store is not None and self.memory is not None and self.reclaim is None:
+            elements = self.linked.engine.limits.table_elements
+            _capi.store_limiter(self._store, self.memory.size, elements, 1, 1, 1)
+
     def __enter__(self) -> Self:
         return self
 

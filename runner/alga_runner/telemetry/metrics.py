@@ -107,8 +107,8 @@ EXECUTION_STATUSES = (
     *sorted(codes_below(EngineError, BundleError, ModuleError, RequestError, ExecutionError)),
 )
 REFUSALS = (
-    *("queue_full", "queue_timeout", "bytes", "draining"),
-    *("tenant_queue_full", "tenant_queue_timeout", "tenant_bytes"),
+    *("queue_full", "queue_timeout", "bytes", "memory", "draining"),
+    *("tenant_queue_full", "tenant_queue_timeout", "tenant_bytes", "tenant_memory"),
 )
 COMPILE_STATUSES = ("ok", "cancelled", *sorted(codes_below(ModuleError)))
 

@@ -23,10 +23,10 @@ from alga_common.audit import program_log
 from alga_common.cli.commands import say
 from alga_common.cli.failures import Failure, print_document
 from alga_common.cli.streams import announce
-from alga_common.http.open_files import raise_open_files
 from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import configure_logging, stream_handler, warn_of_ignored
 from alga_common.signals.coroutines import run
+from alga_common.system.open_files import raise_open_files
 
 from ..app import Server
 from ..settings import UPSTREAM_VARIABLES, ServerSettings

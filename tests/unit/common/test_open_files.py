@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from alga_common.http.open_files import ENOUGH, raise_open_files
+from alga_common.system.open_files import ENOUGH, raise_open_files
 
 HERE, MOST = resource.getrlimit(resource.RLIMIT_NOFILE)
 

@@ -274,3 +274,18 @@ async def test_growth_past_the_limit_is_refused_to_the_guest(run):
     memory = await run("grow", argument=16)
 
     assert memory[:4] == b"\xff\xff\xff\xff"
+
+
+def test_a_guest_that_may_grow_no_more_gets_minus_one_and_goes_on(linked, limits) -> None:
+    with Guest(linked, limits) as guest:
+        guest.instantiate()
+        assert guest.poll()
+        guest.call("note", 1)
+        assert not settled(guest)
+        guest.stop_growing()
+        guest.resume()
+        assert settled(guest)
+
+        guest.call("grow", 1)
+        assert settled(guest)
+        assert int.from_bytes(guest.memory.read(0, 4), "little", signed=True) == -1

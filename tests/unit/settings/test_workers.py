@@ -48,8 +48,15 @@ def test_what_is_no_tenants_bound_is_not_divided() -> None:
     shared = settings.for_worker(1, 4)
 
     divided = {name for name in Settings.model_fields if getattr(shared, name) != getattr(settings, name)}
-    assert all(name.endswith("_per_tenant") for name in divided)
+    assert divided == {"max_process_memory_mb"}
     assert shared.max_guests == settings.max_guests
+
+
+def test_workers_divide_the_memory_of_the_machine_and_not_what_is_set_for_each() -> None:
+    machine_mb = Settings().for_worker(1, 1).max_process_memory_mb
+
+    assert Settings().for_worker(1, 4).max_process_memory_mb == machine_mb // 4
+    assert Settings(max_process_memory_mb=1_000).for_worker(1, 4).max_process_memory_mb == 1_000
 
 
 def test_settings_reach_another_process_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,14 @@ class ComponentGuest(Guest):
         return self.started
 
     @property
+    def memory_bytes(self) -> int:
+        """All that it may have: a component's memory cannot be seen."""
+        return MAX_MEMORIES * self.engine.limits.memory_bytes if self._store is not None else 0
+
+    def stop_growing(self) -> None:
+        """Do nothing: a limit is of each memory, and they cannot be seen."""
+
+    @property
     def may_have_large_memory(self) -> bool:
         """True: a component's memory cannot be seen."""
         return True

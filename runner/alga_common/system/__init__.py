@@ -1,0 +1,3 @@
+"""What the machine gives a process: memory, and files that it may open."""
+
+from __future__ import annotations
