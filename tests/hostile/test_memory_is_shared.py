@@ -23,6 +23,8 @@ pytestmark = pytest.mark.anyio
 
 ROOM_MB = 160
 EACH_MB = 48
+MOST = 40
+"""Guests: many more than there is room for, since a process that ran other tests gives memory back meanwhile."""
 WAITS = "(drop (call $list (i32.const 1024) (i32.const 1) (i32.const 2048) (i32.const 1024)))"
 ANSWERS = "(call $respond (i32.const 0) (global.get $ok))"
 
@@ -43,8 +45,8 @@ def alga() -> HoldingAlga:
 @pytest.fixture
 async def runner(alga: HoldingAlga, bundles: MemoryBundles) -> AsyncIterator[Runner]:
     settings = Settings(
-        max_guests=16,
-        max_guests_per_tenant=16,
+        max_guests=MOST,
+        max_guests_per_tenant=MOST,
         max_memory_mb=64,
         default_timeout_ms=300_000,
         max_process_memory_mb=anonymous_bytes() // MIB + ROOM_MB,
@@ -92,15 +94,15 @@ async def test_the_tenant_with_the_most_memory_loses_its_largest_guests_and_othe
         quiet.start("quiet", 0)
         await until(lambda: alga.asked == ["quiet"])
 
-        for _ in range(8):
+        most = 0
+        while "memory_shortage" not in loud.codes():
+            before = len(alga.asked) + len(loud.ended)
             loud.start("loud", EACH_MB)
-        most = await until(lambda: len(loud.ended) >= 4)
-        await until(lambda: len(alga.asked) + len(loud.ended) >= 9)
+            most = max(most, await until(lambda b=before: len(alga.asked) + len(loud.ended) > b))
         assert quiet.ended == []
         alga.let_go()
         await until(lambda: len(quiet.ended) == 1)
-        alga.let_go()
-        await until(lambda: len(loud.ended) == 8)
+        tasks.cancel_scope.cancel()
 
     assert quiet.ended[0].response is not None
     assert loud.codes() <= {"memory_shortage", "overloaded"}

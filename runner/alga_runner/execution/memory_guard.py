@@ -69,7 +69,7 @@ class MemoryGuard:
         self._busy.set()
 
     def require_room(self, tenant: str) -> None:
-        """Raise ``Overloaded`` if memory is short, and the tenant has its share, or there is none left for any."""
+        """Raise ``Overloaded`` if memory is short, and the tenant has its share, or no tenant may have more."""
         if self.full or tenant in self.refused:
             of_tenant = tenant in self.refused
             self._telemetry.refused("tenant_memory" if of_tenant else "memory")
