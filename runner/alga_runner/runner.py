@@ -239,6 +239,11 @@ class Runner:
         """What a check of the Alga server finds: reachable, token accepted, clocks alike."""
         return await self._alga.check(self._now)
 
+    async def check_vault(self) -> Sequence[Finding]:
+        """What a check of Vault finds: reachable, token accepted; nothing without one."""
+        vault = self._secrets.vault
+        return () if vault is None else await vault.check()
+
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock_ns() / 1e9, UTC)
 

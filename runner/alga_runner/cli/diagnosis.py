@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from alga_common.cli.doctor import setting_finding
 from alga_common.readiness import NOT_CONFIGURED, OK, Finding
 from alga_common.signals.coroutines import run
+from alga_common.text import counted
 
 from ..bundles.source import STORE_CHECK
+from ..egress import METADATA, connect
 from ..engine import check_in_subprocess
 from ..errors import AlgaError
 from ..runner import Runner
@@ -37,6 +39,7 @@ async def _diagnose(runner: Runner, settings: Settings, require_token: bool) -> 
     names = {finding.name for finding in store}
     findings += store
     findings += [finding for finding in await checks_of(runner).findings() if finding.name not in names]
+    findings += [*_egress(settings), *await runner.check_vault()]
     return [*findings, await _engine(runner)]
 
 
@@ -70,6 +73,27 @@ def _signatures(settings: Settings) -> Sequence[Finding]:
             f"Set {Settings.variables('signatures')[0]} to warn or require.",
         )
     ]
+
+
+def _egress(settings: Settings) -> Iterator[Finding]:
+    """Where guests' requests may go: open doors are named, and fail no check."""
+    egress = connect(settings)
+    rules = egress.rules
+    if not rules:
+        hint = f"Name servers in {Settings.variables('egress_allow')[0]}: docs/egress.md."
+        yield Finding("egress", NOT_CONFIGURED, "Extensions may call no other servers.", hint)
+        return
+    sentence = f"Extensions may call other servers, by {counted(len(rules), 'rule')}"
+    if any(rule.host == "*" for rule in rules):
+        sentence += ", and one of them allows any name"
+    yield Finding("egress", OK, f"{sentence}.")
+    if networks := egress.addresses.allowed:
+        sentence = (
+            f"Addresses that are not the internet's are open to them, in {counted(len(networks), 'network')}"
+        )
+        if any(egress.addresses.refusal(address) is None for address in METADATA):
+            sentence += ", and metadata services of clouds are among them"
+        yield Finding("egress_addresses", OK, f"{sentence}.")
 
 
 async def _engine(runner: Runner) -> Finding:

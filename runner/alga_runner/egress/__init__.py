@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .addresses import AddressRules, parse_networks
+from .addresses import METADATA, AddressRules, parse_networks
 from .client import INSTALL_RULES, MAX_REDIRECTS, Egress, EgressLimits, Fetched, Outgoing
 from .connect import connect
 from .resolver import Resolver
@@ -11,6 +11,7 @@ from .rules import Rule, parse_allowlist, parse_rules
 __all__ = [
     "INSTALL_RULES",
     "MAX_REDIRECTS",
+    "METADATA",
     "AddressRules",
     "Egress",
     "EgressLimits",

@@ -49,7 +49,7 @@ def test_each_failed_check_has_a_sentence_and_a_next_step(doctor, tmp_path: Path
     assert "FAILED  bundle_store: The bundle store" in result.stdout
     assert "FAILED  alga_server: The Alga server cannot be reached." in result.stdout
     assert "next: Start it, or correct STORAGE_API_BASE_URL." in result.stdout
-    assert result.stdout.endswith("Not ready: 2 checks of 5 failed.\n")
+    assert result.stdout.endswith("Not ready: 2 checks of 6 failed.\n")
 
 
 def test_an_open_door_is_named_though_no_check_fails(doctor, tmp_path: Path) -> None:
@@ -75,3 +75,47 @@ def test_settings_that_cannot_be_used_are_one_failed_check(doctor) -> None:
 
     assert result.exit_code == 1
     assert "FAILED  settings: The setting max_guests (ALGA_RUNNER_MAX_GUESTS) cannot be used" in result.stdout
+
+
+def test_without_rules_extensions_call_no_servers_and_nothing_failed(doctor, tmp_path: Path) -> None:
+    result = doctor("--bundle-store", str(tmp_path), RUNNER_SERVICE_TOKEN="x")
+
+    assert result.exit_code == 0, result.stdout
+    assert "-       egress: Extensions may call no other servers." in result.stdout
+    assert "next: Name servers in ALGA_RUNNER_EGRESS_ALLOW" in result.stdout
+
+
+def test_servers_and_addresses_that_are_open_to_extensions_are_named(doctor, tmp_path: Path) -> None:
+    result = doctor(
+        *("--bundle-store", str(tmp_path)),
+        RUNNER_SERVICE_TOKEN="x",
+        ALGA_RUNNER_EGRESS_ALLOW="https://*, http://a.example",
+        ALGA_RUNNER_EGRESS_ALLOW_ADDRESSES="10.0.0.0/8, 169.254.0.0/16",
+    )
+
+    assert result.exit_code == 0, result.stdout
+    assert "by 2 rules, and one of them allows any name." in result.stdout
+    assert "in 2 networks, and metadata services of clouds are among them." in result.stdout
+
+
+def test_a_vault_that_is_not_there_is_a_failed_check(doctor, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("hvs.planted")
+
+    result = doctor(
+        *("--bundle-store", str(tmp_path)),
+        RUNNER_SERVICE_TOKEN="x",
+        VAULT_ADDR="http://127.0.0.1:1",
+        ALGA_VAULT_TOKEN_FILE=str(token),
+    )
+
+    assert result.exit_code == 1
+    assert "FAILED  vault: Vault cannot be reached." in result.stdout
+    assert "hvs.planted" not in result.output
+
+
+def test_rules_that_cannot_be_read_are_a_failed_check(doctor) -> None:
+    result = doctor(RUNNER_SERVICE_TOKEN="x", ALGA_RUNNER_EGRESS_ALLOW="https://a.example/path")
+
+    assert result.exit_code == 1
+    assert "egress_allow (ALGA_RUNNER_EGRESS_ALLOW) has an entry 1 that is no rule" in result.stdout
