@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from alga_common.cli.failures import Failure, print_document
@@ -23,6 +24,7 @@ from ..service.callers import OPENING
 from ..settings import Settings
 from .upstream import misspelt, without_effect
 
+_COLUMNS = 98
 _FILE_BYTES = 1024 * 1024
 _BASE_URLS = Settings.variables("server_url")
 _SERVER_TOKENS = Settings.variables("server_token")
@@ -190,7 +192,8 @@ def _print(result: Report, of: str) -> None:
     page.line(f"# To run Alga Runner in place of Alga's runner with {of}:")
     for one in result.additions:
         page.gap()
-        page.line(f"# {one.opens}")
+        for text in wrap(one.opens, _COLUMNS):
+            page.line(f"# {text}")
         page.line(one.line)
     if result.corrections:
         page.gap()

@@ -30,11 +30,12 @@ VARIABLES = (
 _OPTIONS = {
     "PORT": "The port to listen on; `ALGA_RUNNER_PORT` goes before it. The address is `HOST`: loopback without it."
 }
-_WITHOUT_EFFECT = {
-    "RUST_LOG": "No effect: `ALGA_RUNNER_LOG_LEVEL` chooses the least severe line that is written.",
-    "WASM_POOL_TOTAL_COMPONENTS": "No effect, there neither: `ALGA_RUNNER_MAX_GUESTS` bounds concurrent executions.",
-    "RUNTIME_LIMITS": "No effect, there neither: [limits](limits.md) have settings of their own.",
+_REASONS = {
+    "RUST_LOG": "ALGA_RUNNER_LOG_LEVEL chooses the least severe line that is written",
+    "WASM_POOL_TOTAL_COMPONENTS": "nor there; ALGA_RUNNER_MAX_GUESTS bounds concurrent executions",
+    "RUNTIME_LIMITS": "nor there; docs/limits.md has every limit and its setting",
 }
+"""Why variables have no effect, and what has."""
 
 _OTHERS = frozenset(
     {
@@ -60,12 +61,16 @@ def effect(name: str) -> str:
     parts = [f"Sets {' and '.join(first)}"] if first else []
     if later:
         parts.append(f"{'sets' if parts else 'Sets'} {' and '.join(later)} where the names before it do not")
-    return f"{'; '.join(parts)}." if parts else _WITHOUT_EFFECT.get(name, "No effect.")
+    if parts:
+        return f"{'; '.join(parts)}."
+    return f"No effect: {_REASONS[name]}." if name in _REASONS else "No effect."
 
 
 def without_effect() -> Iterator[tuple[str, str]]:
     """Each variable that is set and that Alga's runner has and this one does not read, and why."""
-    return ((name, effect(name)) for name in UPSTREAM_VARIABLES if variable(name) is not None)
+    for name in UPSTREAM_VARIABLES:
+        if variable(name) is not None:
+            yield name, _REASONS.get(name, "nothing reads it")
 
 
 def misspelt() -> Iterator[tuple[str, str]]:
