@@ -81,11 +81,14 @@ _BY_ANY_SENDER = {
 }
 """What a status means whichever server sends it; any other foreign answer is ``unavailable``."""
 
+_NO_INSTALL = "Install not found"
+
 _BY_MESSAGE = {
+    _NO_INSTALL: HostCallCode.NOT_FOUND,
     "Schedule not found": HostCallCode.NOT_FOUND,
     "Too many schedules": HostCallCode.QUOTA_EXCEEDED,
 }
-"""Refusals that Alga's server sends as 400 without a code (alga-contract 5.2 and 5.4), by how they begin."""
+"""Refusals that Alga's server sends without a code (alga-contract 4, 5.2 and 5.4), by how they begin."""
 
 
 def document(answer: Answer, call: ServerCall, secrets: Collection[str] = ()) -> Mapping[str, object]:
@@ -237,7 +240,12 @@ def _refusal(answer: Answer, members: Mapping[str, object]) -> HostCallError | N
     if (
         host_code is None
         and message
-        and (failed or isinstance(code, str) or {"details", "fieldErrors"} & members.keys())
+        and (
+            failed
+            or isinstance(code, str)
+            or {"details", "fieldErrors"} & members.keys()
+            or (status == 404 and message == _NO_INSTALL)
+        )
     ):
         host_code = next((known for text, known in _BY_MESSAGE.items() if message.startswith(text)), None)
         if host_code is None and (failed or status not in _BY_ANY_ROUTE):

@@ -8,19 +8,20 @@ from __future__ import annotations
 import binascii
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import pybase64
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from ..alga import answers
 from ..errors import HostCallCode, HostCallError
 from ..models._base import CamelModel
-from ..models.members import Natural
+from ..models.members import MAX_MEMBERS, Natural
 from ..models.storage import (
     MAX_VALUE_BYTES,
     EntryList,
     FoundEntry,
+    Key,
     StorageEntry,
     StorageKey,
     StoragePage,
@@ -42,14 +43,14 @@ _BYTES_MEMBER = "_bytes_b64"
 class _Stored(CamelModel):
     """A value as the server answers it."""
 
-    key: str
+    key: Key
     revision: Natural
     value: Any = None
     metadata: Any = None
 
 
 _STORED = TypeAdapter(_Stored)
-_ITEMS = TypeAdapter(list[_Stored])
+_ITEMS = TypeAdapter(Annotated[list[_Stored], Field(max_length=MAX_MEMBERS)])
 _REVISION = TypeAdapter(StoredRevision)
 
 

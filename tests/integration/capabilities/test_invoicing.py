@@ -85,6 +85,7 @@ async def test_a_refused_invoice_gives_the_server_s_words_and_its_field_errors(p
         (403, {"success": False, "error": "Capability not granted"}, "denied"),
         (404, {"success": False, "error": "Install not found"}, "not-found"),
         (404, {"error": "Install not found", "code": "NOT_FOUND"}, "not-found"),
+        (404, {"error": "Install not found"}, "not-found"),
         (500, {"success": False, "error": "Cannot number the invoice"}, "internal"),
         (503, {"success": False, "error": "Restarting"}, "unavailable"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -182,6 +183,40 @@ async def test_a_list_is_walked_to_its_end_and_loses_no_key(place: Calling, coun
         cursor = {"cursor": page["nextCursor"]}
 
     assert seen == keys
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [stored("x", key="k" * 257)],
+        [stored("x", key="")],
+        [stored("x", revision=-1)],
+        [{"key": "k", "value": "x"}],
+        ["k"],
+        [stored("x")] * 10_001,
+        {"k": "x"},
+    ],
+)
+async def test_a_page_of_another_shape_is_the_server_s_fault(place: Calling, items: object) -> None:
+    place.server.answer({"items": items, "nextCursor": None})
+
+    error = (await call(place, "list", {"namespace": "settings"}))["err"]
+
+    assert error["code"] == "internal"
+    assert error["message"].startswith("The Alga server's answer has a wrong shape at items")
+
+
+@pytest.mark.parametrize("text", ["[" * 150 + "]" * 150, "1" * 5_000, "1e400", "[1e400]"])
+async def test_a_value_of_json_at_its_limits_is_given_or_refused_with_words(
+    place: Calling, text: str
+) -> None:
+    entry = json.dumps({**stored(None), "value": 0}).replace('"value": 0', f'"value": {text}')
+    place.server.answer(entry.encode())
+
+    reply = await call(place, "get", AT)
+
+    if "err" in reply:
+        assert "failed inside the runner" not in reply["err"]["message"]
 
 
 async def test_an_empty_page_ends_a_list(place: Calling) -> None:
