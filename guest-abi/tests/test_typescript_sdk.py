@@ -139,7 +139,9 @@ async def test_a_read_without_the_grant_rejects_with_its_code(author: Author) ->
     }
 
 
-async def test_a_capability_that_the_host_lacks_rejects_with_a_code_of_its_interface(author: Author) -> None:
+async def test_a_call_of_a_server_that_is_not_there_rejects_with_a_code_of_its_interface(
+    author: Author,
+) -> None:
     assert (await author.json("/unavailable", "cap:storage.kv"))["code"] == "internal"
 
 

@@ -184,14 +184,14 @@ async def calling(
     alga = HttpAlgaServer(
         "http://server", SecretStr(TOKEN), dialect=DIALECTS[dialect], transport=httpx.MockTransport(server)
     )
-    of_runner = Settings(
-        max_guests=2,
-        max_guests_per_tenant=2,
-        max_memory_mb=8,
-        code_cache="off",
-        default_timeout_ms=300_000,
-        queue_timeout_ms=300_000,
-        **settings,
-    )
+    defaults = {
+        "max_guests": 2,
+        "max_guests_per_tenant": 2,
+        "max_memory_mb": 8,
+        "code_cache": "off",
+        "default_timeout_ms": 300_000,
+        "queue_timeout_ms": 300_000,
+    }
+    of_runner = Settings.model_validate({**defaults, **settings})
     async with Runner(of_runner, bundles=bundles, alga=alga, egress=egress) as runner:
         yield Calling(runner, bundles, server, alga)
