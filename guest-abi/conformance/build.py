@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from source import crossing, forms
+from source import crossing, forms, host_calls, systems, vectors
 from source.cases import Case, operations, probe_functions
 from source.guests import probe
 from wasmtime import wat2wasm
@@ -21,6 +21,9 @@ SOURCES = (
     *(forms.exports, forms.features, forms.imports, forms.weak),
     *(crossing.pointers, crossing.the_request, crossing.replies, crossing.responses),
     *(crossing.failing, crossing.logging, crossing.headers),
+    host_calls.operations,
+    *(vectors.host_calls, vectors.values, vectors.responses, vectors.requests, vectors.sdks),
+    *(systems.wasi, systems.env),
 )
 
 DEFAULTS = {
@@ -55,6 +58,7 @@ def kit() -> tuple[list[Case], dict[str, str]]:
     cases: list[Case] = []
     texts = {f"probe-{group}": probe(probe_functions(group)) for group in groups()}
     texts["probe-weak"] = probe(forms.weak_functions())
+    texts["probe-wasi"] = probe(systems.wasi_functions())
     for source in SOURCES:
         for case in source():
             if isinstance(case["module"], tuple):

@@ -108,6 +108,11 @@ class Script:
         self.transcript.append({"bytes": shows.hex()})
         return self._add(guests.SHOW, ["show", at, length], at, length)
 
+    def differs(self, at: int, length: int, data: bytes) -> Script:
+        """Show a range of memory, which must not be ``data``."""
+        self.transcript.append({"differs": data.hex()})
+        return self._add(guests.SHOW, ["show", at, length], at, length)
+
     def write(self, at: int, data: bytes) -> Script:
         """Write ``data``."""
         return self._add(guests.WRITE, ["write", at, data.hex()], at, len(data), data=data)

@@ -136,6 +136,8 @@ def _transcript(expected: Sequence[Mapping[str, Any]], data: bytes) -> Iterator[
             yield Fault(f"{what}, a length", entries[pattern["as"]].result, entry.result)
         if "bytes" in pattern and bytes.fromhex(pattern["bytes"]) != entry.data:
             yield Fault(f"{what}, memory", pattern["bytes"], entry.data.hex())
+        if "differs" in pattern and bytes.fromhex(pattern["differs"]) == entry.data:
+            yield Fault(f"{what}, memory", f"other bytes than {pattern['differs']}", entry.data.hex())
         if "reply" in pattern:
             if entry.result != len(entry.data):
                 yield Fault(f"{what}, a length", f"what fits, for {pattern['reply']}", entry.result)
