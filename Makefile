@@ -84,7 +84,7 @@ deploy-check: ## Check the image, compose.yaml and the Kubernetes manifests by t
 
 .PHONY: conformance
 conformance: setup-dev ## Probe the runner with the guests of the conformance kit, the slow ones included
-	@$(BIN)/alga-runner conformance $(ARGS)
+	@$(BIN)/alga-runner conformance --slow $(ARGS)
 
 .PHONY: test-bench
 test-bench: setup-dev ## Try every part of the benchmark, so small that its numbers mean nothing

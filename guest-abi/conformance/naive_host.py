@@ -8,13 +8,25 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from typing import Any
 
 import msgpack
 import wasmtime
 
-ENGINE = wasmtime.Engine()
+CONFIG = wasmtime.Config()
+CONFIG.consume_fuel = True
+ENGINE = wasmtime.Engine(CONFIG)
+FUEL = 20_000_000
+"""Instructions of one execution: the one limit that this host has."""
+
 LEVELS = ("debug", "info", "warn", "error")
+
+
+@cache
+def compiled(path: str) -> wasmtime.Module:
+    """The module, compiled once."""
+    return wasmtime.Module.from_file(ENGINE, path)
 
 
 class Stopped(Exception):
@@ -28,9 +40,15 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
+def as_json(value: Any) -> Any:
+    """Bytes in JSON, and anything else as a text."""
+    return {"$bin": value.hex()} if isinstance(value, bytes) else repr(value)
+
+
 def execute(case: dict[str, Any]) -> dict[str, Any]:
     """One execution: what came of it."""
     store = wasmtime.Store(ENGINE)
+    store.set_fuel(FUEL)
     linker = wasmtime.Linker(ENGINE)
     asked: list[Any] = []
     log: list[Any] = []
@@ -60,7 +78,7 @@ def execute(case: dict[str, Any]) -> dict[str, Any]:
         return give(state["reply"], reply_at, room)
 
     try:
-        module = wasmtime.Module.from_file(ENGINE, case["wasm"])
+        module = compiled(case["wasm"])
         answers = {
             "alga:abi request": lambda at, room: give(state["request"], at, room),
             "alga:abi reply": lambda at, room: give(state["reply"], at, room),
@@ -94,7 +112,7 @@ def execute(case: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Answer each case with a line."""
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(execute(json.loads(line)), default=repr) + "\n")
+        sys.stdout.write(json.dumps(execute(json.loads(line)), default=as_json, skipkeys=True) + "\n")
         sys.stdout.flush()
 
 

@@ -19,6 +19,7 @@ _TYPES = (
     "`5.5` an integer)"
 )
 _OK = msgpack.packb({"status": 200})
+_HEAVY = 1024 * 1024
 _CLEARED = {"name", "payload", "missedWindowSeconds"}
 
 
@@ -164,6 +165,7 @@ class _Of:
                 .write(MEMORY, head)
                 .ask(self.call, MEMORY, size, REPLY_AT, REPLY_CAPACITY, reply=reply),
                 **({"asked": self.asked(self.least)} if "ok" in reply else {}),
+                **({"slow": True} if size > _HEAVY else {}),
             )
 
     def wrong_members(self) -> Cases:
@@ -223,8 +225,7 @@ def _retryable() -> Cases:
 
     rule = (
         "`retryable` is true where the same call may succeed later, and does no harm if the first was carried out "
-        "after all: after `rate-limited`; after\n`unavailable` and `timeout` of every call but a `create` without an "
-        "`idempotencyKey`. An absent one is false."
+        "after all: after `rate-limited`;"
     )
     for function, request, code, retryable in (
         ("list", {}, "unavailable", True),

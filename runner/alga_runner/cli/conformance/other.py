@@ -22,6 +22,9 @@ from .kit import Case, Result
 LONGEST_S = 60.0
 """How long a host may take for one case."""
 
+_LAST_WORDS_S = 5.0
+"""How long a host that closed its output may take to end."""
+
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _STDERR_CHARACTERS = 500
 
@@ -72,12 +75,16 @@ class OtherHost:
         except TimeoutError:
             await self.stop()
             return Result(broken=f"no result within {LONGEST_S:.0f} s")
-        except (anyio.BrokenResourceError, anyio.EndOfStream, anyio.IncompleteRead, anyio.DelimiterNotFound):
-            status = (
-                await self._process.wait() if self._process.returncode is None else self._process.returncode
-            )
+        except anyio.DelimiterNotFound:
             await self.stop()
-            return Result(broken=f"the host ended with status {status}")
+            return Result(broken=f"a line of more than {_MAX_LINE_BYTES} bytes")
+        except (anyio.BrokenResourceError, anyio.EndOfStream, anyio.IncompleteRead):
+            with anyio.move_on_after(_LAST_WORDS_S):
+                await self._process.wait()
+            status = self._process.returncode
+            await self.stop()
+            ended = "the host closed its output" if status is None else f"the host ended with status {status}"
+            return Result(broken=ended)
         result = _result(line)
         result.seconds = anyio.current_time() - began
         return result
