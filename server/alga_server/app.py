@@ -41,8 +41,8 @@ from .http.admin.audit import AuditTrail, note
 from .http.dependencies import Services
 from .http.edge import Edge
 from .http.gateway import gateway
+from .http.internal import registry, ui_proxy
 from .http.internal import routes as internal
-from .http.internal import ui_proxy
 from .http.openapi import DescribedApp
 from .http.responses import Answer, answer_error, validation_failed
 from .http.schemas import Health, Readiness
@@ -189,6 +189,7 @@ class Server:
         app.add_middleware(Edge)
         for module in (
             internal,
+            registry,
             extensions,
             installs,
             schedules,

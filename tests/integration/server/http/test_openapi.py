@@ -8,6 +8,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from alga_server.http.admin import extensions, installs, invoices, maintenance, runs, schedules
+from alga_server.http.internal import registry
 from alga_server.http.internal import routes as internal
 from tests.support.server import Alga, Install
 
@@ -26,7 +27,7 @@ async def test_every_route_of_runners_and_admins_is_in_the_document(alga: Alga) 
 
     served = {
         (route.path, method.lower())
-        for module in (internal, extensions, installs, schedules, runs, invoices, maintenance)
+        for module in (internal, registry, extensions, installs, schedules, runs, invoices, maintenance)
         for route in module.router.routes
         if isinstance(route, APIRoute)
         for method in route.methods
