@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 
 from alga_common.readiness import Finding
 
-from .alga import AlgaServer, connect, connect_ui_proxy
+from .alga import AlgaServer, UiProxy, connect, connect_ui_proxy
 from .bundles import Bundle, BundleSource, HeldBundles
 from .bundles.stores import bundle_source
 from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine, host_call_statuses
@@ -93,7 +93,8 @@ class Runner:
 
     ``alga`` answers host calls (default: the server the settings name), ``bundles`` is where extensions are found
     (default: the store the settings name), ``egress`` sends guests' requests to other servers (default: where the
-    settings allow it), ``clock_ns`` is the wall clock that guests see, in nanoseconds since 1970.
+    settings allow it), ``ui_proxy`` calls routes of the host (default: those that the settings name),
+    ``clock_ns`` is the wall clock that guests see, in nanoseconds since 1970.
     One runner serves any number of concurrent executions, on the event loop that entered it, which is asyncio's. When
     it ends, they end. ``call`` is for programs that hold a bundle, ``execute`` for requests as the HTTP API has them.
     """
@@ -105,6 +106,7 @@ class Runner:
         alga: AlgaServer | None = None,
         bundles: BundleSource | None = None,
         egress: Egress | None = None,
+        ui_proxy: UiProxy | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Raises ``SettingsError`` for settings that cannot be used; nothing has started yet."""
@@ -120,7 +122,8 @@ class Runner:
         self._bundles = HeldBundles(bundles or bundle_source(self.settings))
         self._clock_ns = clock_ns
         self._secrets = connect_secrets(self.settings, self._now)
-        self._ui_proxy = connect_ui_proxy(self.settings)
+        self._own_ui_proxy = ui_proxy is None
+        self._ui_proxy = ui_proxy or connect_ui_proxy(self.settings)
         self._default_timeout_s = min(self.settings.default_timeout_ms, self.settings.max_timeout_ms) / 1000
         self._default_cpu_s = min(self.settings.default_cpu_ms, self.settings.max_cpu_ms) / 1000
         self._log_limits = LogLimits(
@@ -145,7 +148,7 @@ class Runner:
             if self._own_alga:
                 stack.push_async_callback(self._alga.aclose)
             stack.push_async_callback(self._secrets.aclose)
-            if self._ui_proxy is not None:
+            if self._own_ui_proxy and self._ui_proxy is not None:
                 stack.push_async_callback(self._ui_proxy.aclose)
             if self._own_egress:
                 stack.push_async_callback(self._egress.aclose)

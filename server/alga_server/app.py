@@ -36,7 +36,16 @@ from .firing.queue.procrastinate import QueuedJobs
 from .firing.reconcile.reconciler import Reconciler
 from .firing.recording import RUN_CODES
 from .http import readiness
-from .http.admin import extensions, installs, invoices, maintenance, runs, schedules
+from .http.admin import (
+    extensions,
+    installs,
+    invoices,
+    maintenance,
+    runs,
+    schedules,
+    seed_data,
+    storage,
+)
 from .http.admin.audit import AuditTrail, note
 from .http.dependencies import Services
 from .http.edge import Edge
@@ -194,6 +203,7 @@ class Server:
             installs,
             schedules,
             runs,
+            storage,
             invoices,
             maintenance,
             ui_proxy,
@@ -202,6 +212,7 @@ class Server:
             app.include_router(module.router)
         if self._services.movable_clock is not None:
             app.include_router(maintenance.clock_router)
+            app.include_router(seed_data.router)
         app.add_api_route("/healthz", self._healthz)
         app.add_api_route(
             "/readyz", self._readyz, responses={503: {"model": Readiness}}, response_model=Readiness

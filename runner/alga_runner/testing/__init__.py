@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .data import Invoice, Storage
     from .embedded import EmbeddedAlga
     from .extension import Call, Extension
     from .harness import Alga
@@ -20,7 +21,19 @@ if TYPE_CHECKING:
     from .response import Response
     from .runs import Run, Runs, Schedule
 
-__all__ = ["Alga", "Call", "EmbeddedAlga", "Extension", "Installed", "Response", "Run", "Runs", "Schedule"]
+__all__ = [
+    "Alga",
+    "Call",
+    "EmbeddedAlga",
+    "Extension",
+    "Installed",
+    "Invoice",
+    "Response",
+    "Run",
+    "Runs",
+    "Schedule",
+    "Storage",
+]
 
 _HOMES = {
     "Alga": "harness",
@@ -28,10 +41,12 @@ _HOMES = {
     "EmbeddedAlga": "embedded",
     "Extension": "extension",
     "Installed": "installed",
+    "Invoice": "data",
     "Response": "response",
     "Run": "runs",
     "Runs": "runs",
     "Schedule": "runs",
+    "Storage": "data",
 }
 
 

@@ -75,6 +75,25 @@ class Admin:
         """The schedules of all the tenant's installs."""
         return await self._list(f"tenants/{tenant_id}/schedules")
 
+    async def storage(
+        self, tenant_id: str, install_id: str, operation: str, members: Mapping[str, object]
+    ) -> dict[str, Any]:
+        """Carry out an operation on what the install stores."""
+        path = _install(tenant_id, install_id) + "/storage"
+        return await self._ask(
+            f"{operation} a record", "POST", path, json={"operation": operation, **members}
+        )
+
+    async def invoices(self, tenant_id: str) -> list[dict[str, Any]]:
+        """The tenant's newest invoices, newest first."""
+        answer = await self._ask("list the invoices", "GET", f"tenants/{tenant_id}/invoices?limit=200")
+        invoices: list[dict[str, Any]] = answer["invoices"]
+        return invoices
+
+    async def seed(self, tenant_id: str, members: Mapping[str, object]) -> None:
+        """Add to what the tenant's extensions read."""
+        await self._ask("take the data", "PATCH", f"tenants/{tenant_id}/seed-data", json=members)
+
     async def run_now(self, tenant_id: str, install_id: str, schedule_id: str) -> dict[str, Any]:
         """Run a schedule immediately, and return its run when it has ended or was skipped."""
         path = f"{_install(tenant_id, install_id)}/schedules/{quote(schedule_id, safe='')}/run-now"

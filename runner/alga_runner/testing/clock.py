@@ -9,8 +9,7 @@ from functools import partial
 from alga_common.time import MovableClock, parse_instant
 
 from .admin import Admin
-from .loop import Loop
-from .runs import Chronicle, Runs
+from .runs import Chronicle, Loop, Runs
 
 _LEAP = timedelta(days=366)
 """The longest step that the server's clock is asked to make."""

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from alga_common.time import MovableClock
 
-from ..alga import DIALECTS, AlgaServer, HttpAlgaServer
+from ..alga import DIALECTS, AlgaServer, HttpAlgaServer, UiProxy
 from ..bundles import Bundle, MemoryBundles, read_bundle
 from ..bundles.read import read_archive
 from ..egress import Egress
@@ -127,7 +127,11 @@ class EmbeddedAlga:
                 "http://server", tokens.host_calls, dialect=DIALECTS["prd"], transport=to_server
             )
             stack.push_async_callback(alga.aclose)
-            runner = await self._enter_runner(stack, alga, clock)
+            routes = UiProxy(
+                "http://server/api/ui-proxy", key=tokens.host_calls, transport=_through(server.app)
+            )
+            stack.push_async_callback(routes.aclose)
+            runner = await self._enter_runner(stack, alga, routes, clock)
             services.append(
                 create_service(runner, runner.settings.model_copy(update={"service_token": tokens.service}))
             )
@@ -209,6 +213,14 @@ class EmbeddedAlga:
         self._chronicle.include(tenant_id)
         return Installed(self._gateway, self._admin, self._chronicle, install, bundle.manifest)
 
+    async def seed(self, tenant_id: str, members: Mapping[str, object]) -> None:
+        """Add to what the tenant's extensions read, as docs/extension-data.md has it. Raises ``AdminRefused``."""
+        await self._admin.seed(tenant_id, members)
+
+    async def invoices(self, tenant_id: str) -> list[dict[str, Any]]:
+        """The invoices that the tenant's extensions made, newest first."""
+        return await self._admin.invoices(tenant_id)
+
     def runs(self) -> Runs:
         """Every run of a schedule so far, in the order in which they fired."""
         return Runs(self._chronicle.runs)
@@ -218,14 +230,21 @@ class EmbeddedAlga:
         return await self._admin.metrics()
 
     async def _enter_runner(
-        self, stack: AsyncExitStack, alga: AlgaServer, clock: MovableClock
+        self, stack: AsyncExitStack, alga: AlgaServer, routes: UiProxy, clock: MovableClock
     ) -> ObservedRunner:
         def clock_ns() -> int:
             return (clock.now() - _EPOCH) // timedelta(microseconds=1) * 1000
 
         if self._shared is not None:
             return stack.enter_context(
-                self._shared.lend(alga, self._bundles, clock_ns, self._egress, self._secrets_of)
+                self._shared.lend(
+                    alga,
+                    self._bundles,
+                    clock_ns,
+                    egress=self._egress,
+                    secrets_of=self._secrets_of,
+                    ui_proxy=routes,
+                )
             )
         runner = ObservedRunner(
             self._settings,
@@ -234,6 +253,7 @@ class EmbeddedAlga:
             clock_ns=clock_ns,
             egress=self._egress,
             secrets_of=self._secrets_of,
+            ui_proxy=routes,
         )
         return await stack.enter_async_context(runner)
 

@@ -11,12 +11,12 @@ import anyio
 from ..errors import AlgaError
 from ..models import Manifest
 from ..runner import Observation
+from .data import Storage
 from .explain import add_notes
 from .gateway import CallOptions
 from .installed import Installed
-from .loop import Loop
 from .response import Response
-from .runs import Run, Runs, Schedule
+from .runs import Loop, Run, Runs, Schedule
 
 
 class Call:
@@ -58,6 +58,11 @@ class Extension:
     def manifest(self) -> Manifest:
         """Its bundle's manifest."""
         return self._install.manifest
+
+    @property
+    def storage(self) -> Storage:
+        """What it stores."""
+        return Storage(self._loop, self._install)
 
     def call(self, method: str, path: str, *, check: bool = True, **options: Unpack[CallOptions]) -> Response:
         """Call an endpoint and return the response, of any status.

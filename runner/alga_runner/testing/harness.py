@@ -11,12 +11,14 @@ from typing import Self, TypeVar
 
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from pydantic.alias_generators import to_camel
 
 from ..bundles import Bundle
 from ..capabilities import HostCallRecord, LogLine
 from ..errors import AlgaError
 from ..settings import Settings
 from .clock import Clock
+from .data import Invoice, Storage
 from .embedded import EmbeddedAlga
 from .explain import add_notes
 from .extension import Extension
@@ -170,6 +172,32 @@ class Alga:
         installed = Extension(self, install)
         self._extensions.append(installed)
         return installed
+
+    @property
+    def storage(self) -> Storage:
+        """What the extension stores; with several installed, each has its own ``storage``."""
+        installed = self._installed()
+        if len(installed) != 1:
+            raise ValueError(f"{len(installed)} extensions are installed; use the storage of one of them")
+        return installed[0].storage
+
+    def seed(self, tenant: str = "acme", **members: object) -> None:
+        """Add to what extensions of a tenant read; a second call adds to the first.
+
+            alga.seed(clients=[{"clientId": CLIENT, "clientName": "Globex"}])
+
+        ``clients``, ``services``, ``ui_routes``, ``users`` and ``tax_percent`` have the members of
+        docs/extension-data.md. Raises ``AdminRefused`` that names the member.
+        """
+        __tracebackhide__ = True
+        camel = {to_camel(name): value for name, value in members.items()}
+        self.run(partial(self._embedded.seed, tenant, camel))
+
+    def invoices(self, tenant: str = "acme") -> list[Invoice]:
+        """The invoices that a tenant's extensions made, newest first."""
+        __tracebackhide__ = True
+        documents = self.run(partial(self._embedded.invoices, tenant))
+        return [Invoice.model_validate(document) for document in documents]
 
     def schedules(self) -> list[Schedule]:
         """The schedules of everything installed here, install by install, oldest first."""

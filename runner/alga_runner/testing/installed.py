@@ -101,6 +101,10 @@ class Installed:
         """The schedules as an admin sees them, oldest first, each with ``trigger`` and ``nextRunAt``."""
         return await self._admin.schedules(self.tenant_id, self.install_id)
 
+    async def storage(self, operation: str, members: Mapping[str, object]) -> dict[str, Any]:
+        """Ask for what the install stores, as its extension would (alga-contract 4). Raises ``AdminRefused``."""
+        return await self._admin.storage(self.tenant_id, self.install_id, operation, members)
+
     async def grant(self, *capabilities: str) -> None:
         """Grant more capabilities. Raises ``AdminRefused`` for one that the manifest does not declare."""
         grants = {*(await self.show())["grants"], *capabilities}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from ..alga import AlgaServer, NoAlgaServer
+from ..alga import AlgaServer, NoAlgaServer, UiProxy
 from ..bundles import Bundle, BundleSource, MemoryBundles
 from ..capabilities.operation import RECORDED_BYTES
 from ..egress import Egress
@@ -69,8 +69,11 @@ class ObservedRunner(Runner):
         clock_ns: Callable[[], int],
         egress: Egress | None = None,
         secrets_of: SecretsOf = no_secrets,
+        ui_proxy: UiProxy | None = None,
     ) -> None:
-        super().__init__(settings, alga=alga, bundles=bundles, clock_ns=clock_ns, egress=egress)
+        super().__init__(
+            settings, alga=alga, bundles=bundles, clock_ns=clock_ns, egress=egress, ui_proxy=ui_proxy
+        )
         self._secrets_of = secrets_of
         self._kept: dict[str | None, Observation] = {}
 
@@ -98,12 +101,18 @@ class ObservedRunner(Runner):
         return self._kept.pop(request_id, None)
 
     def ask_instead(
-        self, alga: AlgaServer, egress: Egress | None = None, secrets_of: SecretsOf = no_secrets
+        self,
+        alga: AlgaServer,
+        *,
+        egress: Egress | None = None,
+        secrets_of: SecretsOf = no_secrets,
+        ui_proxy: UiProxy | None = None,
     ) -> None:
         """Answer host calls of executions that start from now on with these; without an egress no server is reached."""
         self._alga = alga
         self._egress = egress or Egress()
         self._secrets_of = secrets_of
+        self._ui_proxy = ui_proxy
 
     def forget(self) -> None:
         """Drop all observations."""
@@ -144,14 +153,16 @@ class SharedRunner:
         alga: AlgaServer,
         bundles: BundleSource,
         clock_ns: Callable[[], int],
+        *,
         egress: Egress | None = None,
         secrets_of: SecretsOf = no_secrets,
+        ui_proxy: UiProxy | None = None,
     ) -> Iterator[ObservedRunner]:
         """Lend the runner, with this server and so on. Raises ``RuntimeError`` if it is lent already."""
         if self._lent:
             raise RuntimeError("the runner is lent already")
         self._lent = True
-        self._runner.ask_instead(alga, egress, secrets_of)
+        self._runner.ask_instead(alga, egress=egress, secrets_of=secrets_of, ui_proxy=ui_proxy)
         self._bundles.source, self._clock_ns = bundles, clock_ns
         try:
             yield self._runner

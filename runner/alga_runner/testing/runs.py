@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from ..capabilities import HostCallRecord, LogLine
 from ..models import ScheduleInfo
 from .admin import Admin
 from .response import Response
 from .runner import ObservedRunner
+
+T = TypeVar("T")
 
 
 class Schedule(ScheduleInfo):
@@ -143,3 +145,19 @@ class Chronicle:
         observation = self._runner.take(answer["requestId"])
         call = f"the schedule {name or answer['scheduleId']} at {answer['nominalTime']}"
         return Run.read(answer, name, Response(observation, call) if observation else None)
+
+
+class Loop(Protocol):
+    """The interface of ``Alga`` that its extensions and its clock use: it runs calls on an event loop."""
+
+    def run(self, do: Callable[[], Awaitable[T]]) -> T:
+        """Run ``do`` on the event loop."""
+        ...
+
+    def note(self, responses: Iterable[Response]) -> None:
+        """Add the log lines and host calls of ``responses``."""
+        ...
+
+    def runs(self) -> Runs:
+        """Every run of a schedule so far."""
+        ...

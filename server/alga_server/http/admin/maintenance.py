@@ -84,15 +84,16 @@ class Travelled(ClockShown):
     arrived: bool
 
 
-def _check_local(request: Request) -> None:
+def check_local(request: Request) -> None:
+    """Refuse callers on other machines. Raises ``CapabilityDenied``."""
     if request.client is None or not is_loopback(request.client.host):
-        raise CapabilityDenied("The clock is moved from this machine only")
+        raise CapabilityDenied("Only callers on this machine may do this")
 
 
 clock_router = admin_router()
 """Included only if the server allows its clock to be moved; answers only callers on this machine."""
 
-clock_router.dependencies.append(Depends(_check_local))
+clock_router.dependencies.append(Depends(check_local))
 
 
 def _movable(services: Annotated[Services, Depends(services_of)]) -> MovableClock:

@@ -63,7 +63,7 @@ class ServiceRef(Asked):
 class ListClients(Asked):
     """A page of clients by name."""
 
-    operation: Literal["list"] = "list"
+    operation: Literal["list"]
     input: ClientsInput = ClientsInput()
     user: User | None = None
 
@@ -71,7 +71,7 @@ class ListClients(Asked):
 class GetClient(Asked):
     """One client, or null."""
 
-    operation: Literal["get"] = "get"
+    operation: Literal["get"]
     input: ClientRef
     user: User | None = None
 
@@ -79,7 +79,7 @@ class GetClient(Asked):
 class ListServices(Asked):
     """A page of services by name."""
 
-    operation: Literal["list"] = "list"
+    operation: Literal["list"]
     input: ServicesInput = ServicesInput()
     user: User | None = None
 
@@ -87,7 +87,7 @@ class ListServices(Asked):
 class GetService(Asked):
     """One service, or null."""
 
-    operation: Literal["get"] = "get"
+    operation: Literal["get"]
     input: ServiceRef
     user: User | None = None
 

@@ -45,7 +45,7 @@ class _Content(Asked):
 class Get(Asked):
     """The record with this key."""
 
-    operation: Literal["get"] = "get"
+    operation: Literal["get"]
     namespace: _Namespace
     key: _Key
 
@@ -53,14 +53,14 @@ class Get(Asked):
 class Put(_Content):
     """A record to write, in place of the one before; with ``ifRevision`` only in place of that revision."""
 
-    operation: Literal["put"] = "put"
+    operation: Literal["put"]
     namespace: _Namespace
 
 
 class Delete(Asked):
     """A record to delete."""
 
-    operation: Literal["delete"] = "delete"
+    operation: Literal["delete"]
     namespace: _Namespace
     key: _Key
 
@@ -68,7 +68,7 @@ class Delete(Asked):
 class List(Asked):
     """The records of a namespace by key, after the one that ``cursor`` names."""
 
-    operation: Literal["list"] = "list"
+    operation: Literal["list"]
     namespace: _Namespace
     include_values: bool = False
     include_metadata: bool = False
@@ -83,7 +83,7 @@ class BulkItem(_Content):
 class BulkPut(Asked):
     """Records to write, all or none."""
 
-    operation: Literal["bulkPut"] = "bulkPut"
+    operation: Literal["bulkPut"]
     namespace: _Namespace
     items: Annotated[list[BulkItem], Field(min_length=1, max_length=MAX_BULK_ITEMS)]
 
