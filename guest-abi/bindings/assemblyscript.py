@@ -170,7 +170,7 @@ def _documents(schema: Schema, inputs: set[str]) -> str:
 
 def _document(document: Document, *, is_input: bool) -> str:
     """A class with a reader; the required members of an input are those of its constructor."""
-    given = [member for member in document.members if is_input and member.required]
+    given = document.required if is_input else []
     lines = [f"\n{_comment(document.about)}export class {document.name} {{\n"]
     for member in document.members:
         if member not in given:

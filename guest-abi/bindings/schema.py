@@ -55,6 +55,15 @@ class Document:
     name: str
     about: str
     members: tuple[Member, ...]
+    order: tuple[str, ...]
+    """The names of those that are required, in the order that a constructor takes them."""
+
+    @property
+    def required(self) -> list[Member]:
+        """The members that there must be."""
+        return sorted(
+            (one for one in self.members if one.required), key=lambda one: self.order.index(one.name)
+        )
 
 
 @dataclass(frozen=True)
@@ -164,7 +173,7 @@ def _document(name: str, schema: dict[str, Any]) -> Document:
         _member(member, of, required=member in required, cleared=member in CLEARED.get(name, ()))
         for member, of in schema["properties"].items()
     )
-    return Document(name, schema.get("description", ""), members)
+    return Document(name, schema.get("description", ""), members, tuple(required))
 
 
 def _member(name: str, schema: dict[str, Any], *, required: bool = True, cleared: bool = False) -> Member:

@@ -548,12 +548,12 @@ export class StorageWrite {
   revision: Value | null = null;
 
   constructor(
-    /** Up to 65,536 bytes; Alga's server takes 49,149. */
-    public value: Uint8Array,
     /** Groups keys; the server makes it when it is first written to. */
     public namespace: string,
     /** Without `/`. */
     public key: string,
+    /** Up to 65,536 bytes; Alga's server takes 49,149. */
+    public value: Uint8Array,
   ) {}
 
   /** As a map; members without a value are absent. */
@@ -569,7 +569,7 @@ export class StorageWrite {
 
 /** The StorageWrite that `value` is. */
 export function decodeStorageWrite(value: Value): StorageWrite {
-  const result = new StorageWrite(new Uint8Array(0), "", "");
+  const result = new StorageWrite("", "", new Uint8Array(0));
   result.value = bytesOr(value, "value");
   result.revision = present(value, "revision");
   result.namespace = textOr(value, "namespace");

@@ -1,12 +1,19 @@
 //! A guest for tests of the runner: performs host calls and gives their results, ends badly on purpose.
 //!
-//! POST /perform/<operation>   the host call with the body, JSON, as its input: {ok} or {err}
+//! POST /perform/<operation>   the host call with the body, MessagePack, as its input: {ok} or {err}
 //! POST /fail, /panic          end the handler with a HostError, with a panic
 
+use std::collections::BTreeMap;
+
+use alga_extension::codec::{decode, encode};
 use alga_extension::{
-    Answer, CreateScheduleInput, ExecuteRequest, ExecuteResponse, HostBindings, HostError, HostErrorCode,
-    ScheduleResult, UpdateScheduleInput, Value, extension, json, serde_json,
+    Answer, ExecuteRequest, ExecuteResponse, HostBindings, HostError, HostErrorCode, Value, extension, json,
 };
+use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
+
+#[rustfmt::skip]
+mod perform;
 
 extension!(handler);
 
@@ -14,34 +21,52 @@ fn handler(request: &ExecuteRequest, host: &HostBindings) -> Answer {
     match request.http.path() {
         "/fail" => Err(HostError::new(HostErrorCode::Unavailable, "The server does not answer."))?,
         "/panic" => panic!("The guest gives up: 東京."),
-        path => perform(path.trim_start_matches("/perform/"), request.http.json()?, host),
+        path => {
+            let operation = path.trim_start_matches("/perform/");
+            Ok(ExecuteResponse::empty(200).with_body(performed(operation, request.http.bytes(), host)?))
+        }
     }
 }
 
-fn perform(operation: &str, input: Value, host: &HostBindings) -> Answer {
-    let id = input["scheduleId"].as_str().unwrap_or_default();
-    let outcome = match operation {
-        "scheduler.list" => json!({"ok": host.scheduler.list()?}),
-        "scheduler.get" => json!({"ok": host.scheduler.get(id)?}),
+/// The document of `{ok}` or `{err}`.
+type Performed = Result<Vec<u8>, ExecuteResponse>;
+
+fn performed(operation: &str, body: &[u8], host: &HostBindings) -> Performed {
+    match operation {
+        "scheduler.list" => outcome(Ok(host.scheduler.list()?)),
+        "scheduler.get" => outcome(host.scheduler.get(&text(body, "scheduleId")?)),
         "scheduler.create" => {
-            let input: CreateScheduleInput = serde_json::from_value(input)?;
-            changed(host.scheduler.create(&input), |id| json!({"scheduleId": id}))
+            outcome(host.scheduler.create(&input(body)?).into_result().map(|id| json!({"scheduleId": id})))
         }
-        "scheduler.update" => {
-            let input: UpdateScheduleInput = serde_json::from_value(input)?;
-            changed(host.scheduler.update(&input), |_| Value::Null)
-        }
-        "scheduler.delete" => changed(host.scheduler.delete(id), |_| Value::Null),
-        "scheduler.get-endpoints" => json!({"ok": host.scheduler.get_endpoints()?}),
-        "context.get" => json!({"ok": host.context.get()?}),
-        _ => return Err(ExecuteResponse::problem(404, "not-found", operation)),
-    };
-    Ok(ExecuteResponse::json(200, &outcome))
+        "scheduler.update" => outcome(host.scheduler.update(&input(body)?).into_result().map(|_| ())),
+        "scheduler.delete" => outcome(host.scheduler.delete(&text(body, "scheduleId")?).into_result().map(|_| ())),
+        "scheduler.get-endpoints" => outcome(host.scheduler.get_endpoints()),
+        "context.get" => outcome(host.context.get()),
+        _ => perform::perform(operation, body, host),
+    }
 }
 
-fn changed(result: ScheduleResult, value: fn(String) -> Value) -> Value {
-    match result.into_result() {
-        Ok(id) => json!({"ok": value(id)}),
-        Err(error) => json!({"err": error}),
+fn input<T: DeserializeOwned>(body: &[u8]) -> Result<T, ExecuteResponse> {
+    decode(body).map_err(|fault| ExecuteResponse::problem(422, "refused", &fault.to_string()))
+}
+
+fn text(body: &[u8], member: &str) -> Result<String, ExecuteResponse> {
+    let members: Value = input(body)?;
+    Ok(members[member].as_str().unwrap_or_default().into())
+}
+
+fn outcome<T: Serialize>(result: Result<T, HostError>) -> Performed {
+    let document = match result {
+        Ok(value) => encode(&BTreeMap::from([("ok", value)])),
+        Err(error) => encode(&BTreeMap::from([("err", error)])),
+    };
+    document.map_err(|fault| ExecuteResponse::problem(500, "internal", &fault.to_string()))
+}
+
+struct Binary(Vec<u8>);
+
+impl Serialize for Binary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
     }
 }

@@ -3,6 +3,8 @@
 /// A host call: request, room for the reply. Returns the length of the reply, which may be more than the room.
 pub type Import = unsafe extern "C" fn(*const u8, usize, *mut u8, usize) -> usize;
 
+pub use crate::imports::*;
+
 #[cfg(target_family = "wasm")]
 pub use imports::*;
 
@@ -22,27 +24,5 @@ mod imports {
     #[link(wasm_import_module = "alga:log")]
     unsafe extern "C" {
         pub fn emit(level: u32, at: *const u8, length: usize);
-    }
-
-    #[link(wasm_import_module = "alga:scheduler")]
-    unsafe extern "C" {
-        #[link_name = "list"]
-        pub fn scheduler_list(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
-        #[link_name = "get"]
-        pub fn scheduler_get(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
-        #[link_name = "create"]
-        pub fn scheduler_create(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
-        #[link_name = "update"]
-        pub fn scheduler_update(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
-        #[link_name = "delete"]
-        pub fn scheduler_delete(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
-        #[link_name = "get-endpoints"]
-        pub fn scheduler_get_endpoints(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
-    }
-
-    #[link(wasm_import_module = "alga:context")]
-    unsafe extern "C" {
-        #[link_name = "get"]
-        pub fn context_get(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize;
     }
 }

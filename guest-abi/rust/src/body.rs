@@ -16,6 +16,19 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     deserializer.deserialize_option(Body)
 }
 
+/// A body that there always is.
+pub mod required {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(body)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        deserializer.deserialize_byte_buf(Body)?.ok_or_else(|| D::Error::custom("it has no bytes"))
+    }
+}
+
 struct Body;
 
 impl<'de> Visitor<'de> for Body {

@@ -1,69 +1,10 @@
-//! What the host offers to a handler.
+//! How host calls are performed, and the log.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::abi::{self, Import};
-use crate::{
-    ContextData, CreateScheduleInput, EndpointInfo, HostError, ScheduleInfo, ScheduleResult, UpdateScheduleInput, codec,
-};
-
-/// What the host offers.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct HostBindings {
-    pub scheduler: SchedulerHost,
-    pub context: ContextHost,
-    pub logging: LoggingHost,
-}
-
-/// This install's schedules. Every call needs `cap:scheduler.manage`.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct SchedulerHost;
-
-impl SchedulerHost {
-    /// All schedules, oldest first. An empty list always means that there are none.
-    pub fn list(&self) -> Result<Vec<ScheduleInfo>, HostError> {
-        call::<Schedules>(abi::scheduler_list, &Nothing {}).map(|reply| reply.schedules)
-    }
-
-    /// One schedule; `None` when this install has none with that id.
-    pub fn get(&self, schedule_id: &str) -> Result<Option<ScheduleInfo>, HostError> {
-        call::<Found>(abi::scheduler_get, &Reference { schedule_id }).map(|reply| reply.schedule)
-    }
-
-    pub fn create(&self, input: &CreateScheduleInput) -> ScheduleResult {
-        ScheduleResult::of(call::<Created>(abi::scheduler_create, input).map(|reply| reply.schedule_id))
-    }
-
-    /// Change what `input` sets; a schedule that this install does not have is `NotFound`.
-    pub fn update(&self, input: &UpdateScheduleInput) -> ScheduleResult {
-        ScheduleResult::of(call::<Nothing>(abi::scheduler_update, input).map(|_| input.schedule_id.clone()))
-    }
-
-    /// Delete a schedule; one that this install does not have is `NotFound`.
-    pub fn delete(&self, schedule_id: &str) -> ScheduleResult {
-        let reply = call::<Nothing>(abi::scheduler_delete, &Reference { schedule_id });
-        ScheduleResult::of(reply.map(|_| schedule_id.into()))
-    }
-
-    /// The endpoints of the installed version, ordered by path.
-    pub fn get_endpoints(&self) -> Result<Vec<EndpointInfo>, HostError> {
-        call::<Endpoints>(abi::scheduler_get_endpoints, &Nothing {}).map(|reply| reply.endpoints)
-    }
-}
-
-/// The execution's context; the request carries the same. Needs `cap:context.read`, which every install has.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct ContextHost;
-
-impl ContextHost {
-    pub fn get(&self) -> Result<ContextData, HostError> {
-        call::<Context>(abi::context_get, &Nothing {}).map(|reply| reply.context)
-    }
-}
+use crate::{HostError, codec};
 
 /// Lines of the execution's log. A line over 8 KiB is cut; without `cap:log.emit` lines are dropped.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,42 +34,12 @@ fn emit(level: u32, message: &str) {
     unsafe { abi::emit(level, message.as_ptr(), message.len()) }
 }
 
+/// The input or the output of an operation that has none.
 #[derive(Deserialize, Serialize)]
-struct Nothing {}
+pub struct Nothing {}
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Reference<'a> {
-    schedule_id: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Schedules {
-    schedules: Vec<ScheduleInfo>,
-}
-
-#[derive(Deserialize)]
-struct Found {
-    schedule: Option<ScheduleInfo>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Created {
-    schedule_id: String,
-}
-
-#[derive(Deserialize)]
-struct Endpoints {
-    endpoints: Vec<EndpointInfo>,
-}
-
-#[derive(Deserialize)]
-struct Context {
-    context: ContextData,
-}
-
-fn call<T: DeserializeOwned>(import: Import, request: &impl Serialize) -> Result<T, HostError> {
+/// Perform a host call, and read its output.
+pub fn call<T: DeserializeOwned>(import: Import, request: &impl Serialize) -> Result<T, HostError> {
     let request = codec::encode(request)
         .map_err(|fault| HostError::internal(&format!("The request cannot be written: {fault}.")))?;
     codec::decode_reply(&perform(import, &request))

@@ -13,13 +13,20 @@
 
 mod abi;
 mod body;
-mod codec;
+#[doc(hidden)]
+pub mod codec;
+#[rustfmt::skip]
+mod documents;
 mod entry;
 mod error;
 mod host;
 mod http;
+#[rustfmt::skip]
+mod imports;
 #[cfg(all(feature = "first-memory", target_family = "wasm", target_os = "unknown"))]
 mod memory;
+#[rustfmt::skip]
+mod operations;
 mod router;
 mod schedule;
 #[cfg(not(target_family = "wasm"))]
@@ -27,11 +34,13 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use documents::*;
 #[doc(hidden)]
 pub use entry::serve;
 pub use error::{HostError, HostErrorCode};
-pub use host::{ContextHost, HostBindings, LoggingHost, SchedulerHost};
+pub use host::LoggingHost;
 pub use http::{Answer, ContextData, ExecuteRequest, ExecuteResponse, HttpHeader, HttpRequest, UserData};
+pub use operations::*;
 pub use router::{Handler, Router};
-pub use schedule::{Change, CreateScheduleInput, EndpointInfo, ScheduleInfo, ScheduleResult, UpdateScheduleInput};
+pub use schedule::{Change, ScheduleResult};
 pub use serde_json::{self, Value, json};

@@ -1,112 +1,10 @@
-//! Schedules and endpoints, as host calls exchange them.
+//! What goes beyond the documents of schedules: changes that clear a member, and results that are always a value.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
 
 use crate::HostError;
-
-/// One schedule of this install. Times are RFC 3339.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct ScheduleInfo {
-    pub id: String,
-    pub endpoint_path: String,
-    pub endpoint_method: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    pub cron: String,
-    pub timezone: String,
-    pub enabled: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_run_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_run_status: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<String>,
-}
-
-/// One endpoint of the installed version; `schedulable` means GET or POST without path parameters.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct EndpointInfo {
-    pub id: String,
-    pub method: String,
-    pub path: String,
-    pub handler: String,
-    pub schedulable: bool,
-}
-
-/// A schedule to create: `CreateScheduleInput::new("/sync", "0 * * * *").name("Hourly sync")`.
-///
-/// Members that are not set take the server's default.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct CreateScheduleInput {
-    pub endpoint: String,
-    pub cron: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timezone: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub missed_runs: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub missed_window_seconds: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_attempts: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_delay_seconds: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_factor: Option<i64>,
-    /// Creates with the same key have the first one's result, for a day.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idempotency_key: Option<String>,
-}
-
-/// Changes to a schedule: `UpdateScheduleInput::new(id).cron("30 2 * * *").clear_payload()`.
-///
-/// Members that are not set stay as they are.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct UpdateScheduleInput {
-    pub schedule_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cron: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timezone: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<bool>,
-    #[serde(default, skip_serializing_if = "Change::is_leave")]
-    pub name: Change<String>,
-    #[serde(default, skip_serializing_if = "Change::is_leave")]
-    pub payload: Change<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub missed_runs: Option<String>,
-    #[serde(default, skip_serializing_if = "Change::is_leave")]
-    pub missed_window_seconds: Change<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_attempts: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_delay_seconds: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_factor: Option<i64>,
-}
 
 /// What an update does to a member that may have no value.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -140,7 +38,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
     }
 }
 
-/// Write a setter for each member of an input that both inputs have.
+/// Write a setter for each member of an input that need not be given.
 macro_rules! setters {
     ($($(#[$about:meta])* $name:ident: $type:ty => $wrap:expr;)*) => {
         $($(#[$about])* #[must_use]
@@ -150,69 +48,7 @@ macro_rules! setters {
         })*
     };
 }
-
-impl CreateScheduleInput {
-    /// `endpoint` is `/path` or `METHOD /path`, `cron` has five fields.
-    pub fn new(endpoint: impl Into<String>, cron: impl Into<String>) -> Self {
-        Self { endpoint: endpoint.into(), cron: cron.into(), ..Self::default() }
-    }
-
-    setters! {
-        /// An IANA name; UTC unless set.
-        timezone: String => Some;
-        enabled: bool => Some;
-        name: String => Some;
-        /// An object or an array: the JSON body of the scheduled request, or a GET's query parameter `payload`.
-        payload: Value => Some;
-        /// `skip`, `latest` or `all`.
-        missed_runs: String => Some;
-        missed_window_seconds: i64 => Some;
-        max_attempts: i64 => Some;
-        retry_delay_seconds: i64 => Some;
-        retry_factor: i64 => Some;
-        /// Creates with the same key have the first one's result, for a day.
-        idempotency_key: String => Some;
-    }
-}
-
-impl UpdateScheduleInput {
-    pub fn new(schedule_id: impl Into<String>) -> Self {
-        Self { schedule_id: schedule_id.into(), ..Self::default() }
-    }
-
-    setters! {
-        endpoint: String => Some;
-        cron: String => Some;
-        timezone: String => Some;
-        enabled: bool => Some;
-        name: String => Change::Set;
-        payload: Value => Change::Set;
-        /// `skip`, `latest` or `all`.
-        missed_runs: String => Some;
-        missed_window_seconds: i64 => Change::Set;
-        max_attempts: i64 => Some;
-        retry_delay_seconds: i64 => Some;
-        retry_factor: i64 => Some;
-    }
-
-    #[must_use]
-    pub fn clear_name(mut self) -> Self {
-        self.name = Change::Clear;
-        self
-    }
-
-    #[must_use]
-    pub fn clear_payload(mut self) -> Self {
-        self.payload = Change::Clear;
-        self
-    }
-
-    #[must_use]
-    pub fn clear_missed_window_seconds(mut self) -> Self {
-        self.missed_window_seconds = Change::Clear;
-        self
-    }
-}
+pub(crate) use setters;
 
 /// What `create`, `update` and `delete` give in every case: `{success, scheduleId?, error?, fieldErrors?}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]

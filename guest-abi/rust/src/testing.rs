@@ -89,27 +89,30 @@ pub(crate) mod imports {
         SCRIPT.with_borrow_mut(|script| script.played.log.push((level, line)));
     }
 
-    macro_rules! operations {
-        ($($function:ident = $operation:literal,)*) => {
-            $(pub unsafe extern "C" fn $function(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize {
-                // SAFETY: the caller owns `length` bytes at `at` and `capacity` bytes at `reply`.
-                unsafe {
-                    let bytes = called($operation, std::slice::from_raw_parts(at, length));
-                    let length = copy(&bytes, reply, capacity);
-                    SCRIPT.with_borrow_mut(|script| script.waiting = bytes);
-                    length
-                }
-            })*
-        };
-    }
-
-    operations! {
-        scheduler_list = "scheduler.list",
-        scheduler_get = "scheduler.get",
-        scheduler_create = "scheduler.create",
-        scheduler_update = "scheduler.update",
-        scheduler_delete = "scheduler.delete",
-        scheduler_get_endpoints = "scheduler.get-endpoints",
-        context_get = "context.get",
+    /// Answer a host call from the script.
+    pub unsafe fn answer(
+        operation: &'static str,
+        at: *const u8,
+        length: usize,
+        reply: *mut u8,
+        capacity: usize,
+    ) -> usize {
+        // SAFETY: the caller owns `length` bytes at `at` and `capacity` bytes at `reply`.
+        unsafe {
+            let bytes = called(operation, std::slice::from_raw_parts(at, length));
+            let length = copy(&bytes, reply, capacity);
+            SCRIPT.with_borrow_mut(|script| script.waiting = bytes);
+            length
+        }
     }
 }
+
+macro_rules! operations {
+    ($($function:ident = $operation:literal,)*) => {
+        $(pub unsafe extern "C" fn $function(at: *const u8, length: usize, reply: *mut u8, capacity: usize) -> usize {
+            // SAFETY: as the caller's.
+            unsafe { $crate::testing::imports::answer($operation, at, length, reply, capacity) }
+        })*
+    };
+}
+pub(crate) use operations;

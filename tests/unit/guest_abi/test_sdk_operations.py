@@ -40,7 +40,13 @@ class Replaying:
         return codec.encode({"ok": self.output(operation.name)})
 
 
-@pytest.fixture(params=["codec", pytest.param("go", marks=pytest.mark.guests)])
+@pytest.fixture(
+    params=[
+        "codec",
+        "rust",
+        *(pytest.param(name, marks=pytest.mark.guests) for name in ("go", "rust_on_wasi")),
+    ]
+)
 def guest(request: pytest.FixtureRequest) -> Call:
     call: Call = request.getfixturevalue(request.param)
     return call

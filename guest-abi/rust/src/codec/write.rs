@@ -4,6 +4,9 @@ use serde::ser::{self, Impossible, Serialize};
 
 use super::fault::Fault;
 
+const LIST: u8 = 0x90;
+const MAP: u8 = 0x80;
+
 /// Writes one document, each part in its shortest form; floats have 64 bits.
 #[derive(Default)]
 pub struct Writer {
@@ -35,13 +38,11 @@ impl Writer {
         Ok(())
     }
 
-    fn list(&mut self, length: Option<usize>) -> Result<&mut Self, Fault> {
-        self.head(length.ok_or_else(unknown_length)?, 0x90, 16, [0, 0xdc, 0xdd])?;
-        Ok(self)
-    }
-
-    fn map(&mut self, length: Option<usize>) -> Result<&mut Self, Fault> {
-        self.head(length.ok_or_else(unknown_length)?, 0x80, 16, [0, 0xde, 0xdf])?;
+    /// The head of a list or a map, which `short` tells apart; its members follow.
+    fn container(&mut self, length: Option<usize>, short: u8) -> Result<&mut Self, Fault> {
+        let length = length.ok_or_else(|| Fault::rule("a list or map does not know its length"))?;
+        let long = if short == LIST { 0xdc } else { 0xde };
+        self.head(length, short, 16, [0, long, long + 1])?;
         Ok(self)
     }
 
@@ -71,10 +72,6 @@ impl Writer {
             _ => self.put(0xd3, value as u64, 8),
         }
     }
-}
-
-fn unknown_length() -> Fault {
-    Fault::rule("a list or map does not know its length")
 }
 
 fn unsupported<T>() -> Result<T, Fault> {
@@ -176,11 +173,11 @@ impl ser::Serializer for &mut Writer {
     }
 
     fn serialize_seq(self, length: Option<usize>) -> Result<Self, Fault> {
-        self.list(length)
+        self.container(length, LIST)
     }
 
     fn serialize_tuple(self, length: usize) -> Result<Self, Fault> {
-        self.list(Some(length))
+        self.container(Some(length), LIST)
     }
 
     fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Impossible<(), Fault>, Fault> {
@@ -198,11 +195,11 @@ impl ser::Serializer for &mut Writer {
     }
 
     fn serialize_map(self, length: Option<usize>) -> Result<Self, Fault> {
-        self.map(length)
+        self.container(length, MAP)
     }
 
     fn serialize_struct(self, _: &'static str, length: usize) -> Result<Self, Fault> {
-        self.map(Some(length))
+        self.container(Some(length), MAP)
     }
 
     fn serialize_struct_variant(
