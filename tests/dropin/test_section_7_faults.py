@@ -20,6 +20,8 @@ Those of the service are below, or in the modules of their sections; the others 
 20  the order of checks: test_section_1_3_order
 23  a panic that no request reaches: nothing to show
 24 to 27  storage and clients: integration/capabilities/test_storage, test_clients_and_services
+28  updates that clear: unit/alga/test_updates_carry
+29  words of a refusal: the modules of integration/capabilities
 41  schedules that a guest cannot tell: test_section_1_9_callers
 """
 
