@@ -13,7 +13,15 @@ from shlex import quote
 from alga_common.cli.failures import Failure
 
 from ..settings import UI_PROXY_PREFIX
-from .tokens import RUNNER_DIALECT, RUNNER_NAMES, TOKENS, UI_PROXY_KEY, random_tokens, read_tokens
+from .tokens import (
+    REGISTRY_KEY,
+    RUNNER_DIALECT,
+    RUNNER_NAMES,
+    TOKENS,
+    UI_PROXY_KEY,
+    random_tokens,
+    read_tokens,
+)
 
 _FILE = "tokens.env"
 
@@ -79,13 +87,14 @@ def environment(url: str, tokens: Mapping[str, str], bundle_store: object) -> di
         "ALGA_SERVER_URL": url,
         **{TOKENS[name]: value for name, value in tokens.items() if name not in RUNNER_NAMES},
         "STORAGE_API_BASE_URL": url,
+        "REGISTRY_BASE_URL": url,
         **RUNNER_DIALECT,
         "BUNDLE_STORE_BASE": str(bundle_store),
         "UI_PROXY_BASE_URL": url + UI_PROXY_PREFIX,
         **{RUNNER_NAMES[name]: value for name, value in tokens.items() if name in RUNNER_NAMES},
     }
     if "runner_token" in tokens:
-        variables[UI_PROXY_KEY] = tokens["runner_token"]
+        variables |= dict.fromkeys((UI_PROXY_KEY, REGISTRY_KEY), tokens["runner_token"])
     return variables
 
 

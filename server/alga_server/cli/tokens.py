@@ -27,6 +27,9 @@ RUNNER_NAMES = {"runner_token": "RUNNER_STORAGE_API_TOKEN", "runner_service_toke
 UI_PROXY_KEY = "UI_PROXY_AUTH_KEY"
 """The runner's variable for the token that it sends with routes of the host's own API: its ``runner_token``, too."""
 
+REGISTRY_KEY = "ALGA_AUTH_KEY"
+"""The runner's variable for the token that it asks the registry with: its ``runner_token``, too."""
+
 RUNNER_DIALECT = {"ALGA_RUNNER_SERVER_DIALECT": "prd"}
 """How a runner asks this server, which understands more than Alga's own (docs/scheduling.md, "How runners ask")."""
 
@@ -37,7 +40,7 @@ _SETTING = {variable: setting for setting, variable in TOKENS.items()} | {
 _RUNNER_VARIABLES = {
     *RUNNER_NAMES.values(),
     *RUNNER_DIALECT,
-    *(UI_PROXY_KEY, "UI_PROXY_BASE_URL"),
+    *(UI_PROXY_KEY, REGISTRY_KEY, "UI_PROXY_BASE_URL"),
     *("STORAGE_API_BASE_URL", "REGISTRY_BASE_URL", "BUNDLE_STORE_BASE", "PORT"),
 }
 
@@ -87,7 +90,9 @@ def fresh_environment() -> dict[str, str]:
     tokens = random_tokens()
     server = {TOKENS[setting]: token for setting, token in tokens.items()}
     runner = {variable: tokens[setting] for setting, variable in RUNNER_NAMES.items()}
-    return server | RUNNER_DIALECT | runner | {UI_PROXY_KEY: tokens["runner_token"]}
+    return (
+        server | RUNNER_DIALECT | runner | dict.fromkeys((UI_PROXY_KEY, REGISTRY_KEY), tokens["runner_token"])
+    )
 
 
 def _nearest(name: str) -> str:

@@ -26,6 +26,7 @@ def test_runner_and_server_get_the_same_tokens() -> None:
 
     assert environment["RUNNER_STORAGE_API_TOKEN"] == environment["ALGA_SERVER_RUNNER_TOKEN"]
     assert environment["UI_PROXY_AUTH_KEY"] == environment["ALGA_SERVER_RUNNER_TOKEN"]
+    assert environment["ALGA_AUTH_KEY"] == environment["ALGA_SERVER_RUNNER_TOKEN"]
     assert environment["RUNNER_SERVICE_TOKEN"] == environment["ALGA_SERVER_RUNNER_SERVICE_TOKEN"]
     assert environment.pop("ALGA_RUNNER_SERVER_DIALECT") == "prd"
     assert len(set(environment.values())) == len(TOKENS)

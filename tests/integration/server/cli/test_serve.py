@@ -176,15 +176,15 @@ def test_dev_makes_the_tokens_that_are_missing_and_prints_them_once(
     assert shown["ALGA_SERVER_ADMIN_TOKEN"] == secret(settings, "admin_token")
     assert shown["ALGA_SERVER_GATEWAY_TOKEN"] == secret(settings, "gateway_token")
     assert shown["RUNNER_STORAGE_API_TOKEN"] == secret(settings, "runner_token")
-    assert shown["UI_PROXY_AUTH_KEY"] == secret(settings, "runner_token")
+    assert shown["UI_PROXY_AUTH_KEY"] == shown["ALGA_AUTH_KEY"] == secret(settings, "runner_token")
     assert shown["UI_PROXY_BASE_URL"] == shown["ALGA_SERVER_URL"] + "/api/ui-proxy"
     assert shown["RUNNER_SERVICE_TOKEN"] == secret(settings, "runner_service_token")
-    assert shown["STORAGE_API_BASE_URL"] == shown["ALGA_SERVER_URL"]
+    assert shown["STORAGE_API_BASE_URL"] == shown["REGISTRY_BASE_URL"] == shown["ALGA_SERVER_URL"]
     assert shown["ALGA_RUNNER_SERVER_DIALECT"] == "prd"
     assert shown["BUNDLE_STORE_BASE"] == str(settings.bundle_store)
     assert settings.development is True
     for name in TOKENS:
-        names = 2 if name == "runner_token" else 1
+        names = 3 if name == "runner_token" else 1
         assert result.output.count(secret(settings, name) or "") == names
 
 
