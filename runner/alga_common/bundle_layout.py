@@ -43,6 +43,9 @@ ARCHIVE = "bundle.tar.zst"
 SIGNATURE_SUFFIX = ".SIGNATURE"
 """Added to an archive's file name, it is that of its signature, next to it (alga-contract 3)."""
 
+MAX_SIGNATURE_BYTES = 4096
+"""No signature's document is larger."""
+
 
 class LayoutError(Exception):
     """A folder or file that no bundle can be read from. ``missing`` is set if a file or folder does not exist."""

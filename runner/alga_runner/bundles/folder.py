@@ -9,14 +9,14 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from alga_common.bundle_layout import ARCHIVE, SIGNATURE_SUFFIX, stored_folder
+from alga_common.bundle_layout import ARCHIVE, MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX, stored_folder
 from alga_common.readiness import Finding
 
 from ..errors import BundleNotFound
 from ..settings import BundleEntries
 from .bundle import Bundle
 from .read import read_archive
-from .source import MAX_SIGNATURE_BYTES, STORE_CHECK, UNREACHABLE, BundleSource, parsed_hash
+from .source import STORE_CHECK, UNREACHABLE, BundleSource, parsed_hash
 
 logger = logging.getLogger("alga_runner")
 

@@ -16,9 +16,6 @@ from ..errors import BundleNotFound
 from ..models import parse_content_hash
 from .bundle import Bundle
 
-MAX_SIGNATURE_BYTES = 4096
-"""No signature's document is larger."""
-
 STORE_CHECK = "bundle_store"
 UNREACHABLE = "bundle_store_unreachable"
 

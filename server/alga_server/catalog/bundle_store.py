@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from errno import ENOTDIR
 from pathlib import Path
 
-from alga_common.bundle_layout import ARCHIVE, MANIFEST, stored_folder
+from alga_common.bundle_layout import ARCHIVE, MANIFEST, SIGNATURE_SUFFIX, stored_folder
 from alga_common.private_files import exposure
 from alga_runner.errors import SettingsError
 from alga_runner.models import content_hash, parse_content_hash, unpack
 
 from ..errors import BundleStoreUnavailable
 
+SIGNATURE = ARCHIVE + SIGNATURE_SUFFIX
 _LOCK = ".lock"
 _INCOMING = ".incoming"
 """The file being written. One at a time, under the lock, so a crash leaves at most this one, and the next write
@@ -73,31 +74,34 @@ class BundleStore:
         """A sentence if everyone on this machine can open the folder."""
         return exposure(self._root)
 
-    def holds(self, placement: Placement, size: int) -> bool:
-        """Whether the whole bundle is in its place; ``size`` is the archive's, in bytes.
+    def holds(self, placement: Placement, size: int, signature: bytes | None = None) -> bool:
+        """Whether the whole bundle is in its place, with its ``signature``; ``size`` is the archive's, in bytes.
 
         Files appear whole or not at all, so a file of that size is the bundle unless the disk is faulty.
         """
         folder = self._root.joinpath(*placement.folder)
         try:
-            return (folder / ARCHIVE).stat().st_size == size and (folder / MANIFEST).is_file()
+            whole = (folder / ARCHIVE).stat().st_size == size and (folder / MANIFEST).is_file()
+            return whole and (signature is None or (folder / SIGNATURE).read_bytes() == signature)
         except OSError:
             return False
 
-    def put(self, placement: Placement, archive: bytes) -> None:
-        """Write the bundle, durably, unless it is there.
+    def put(self, placement: Placement, archive: bytes, signature: bytes | None = None) -> None:
+        """Write the bundle and its ``signature``, durably, unless they are there.
 
         Raises ``ValueError`` for bytes that are not what the hash names, ``BundleStoreUnavailable`` if the folder does
         not take them.
         """
         if content_hash(archive) != parse_content_hash(placement.content_hash):
             raise ValueError(f"the archive is not {placement.content_hash}")
-        if self.holds(placement, len(archive)):
+        if self.holds(placement, len(archive), signature):
             return
         manifest = unpack(archive)[MANIFEST]
         with _said_plainly(), self._alone():
             folder = self._folder(placement)
-            # The archive is last: a runner that finds it finds its manifest.
+            # The archive is last: a runner that finds it finds its manifest and its signature.
+            if signature is not None:
+                self._write(folder / SIGNATURE, signature)
             self._write(folder / MANIFEST, manifest)
             self._write(folder / ARCHIVE, archive)
             _sync(folder)
@@ -116,7 +120,7 @@ class BundleStore:
         """Remove the bundle, and the folders that are empty then. Nothing there is fine."""
         with _said_plainly(), self._alone():
             folder = self._root.joinpath(*placement.folder)
-            for name in (ARCHIVE, MANIFEST):
+            for name in (ARCHIVE, SIGNATURE, MANIFEST):
                 (folder / name).unlink(missing_ok=True)
             with suppress(OSError):  # the first that is not empty, or not there, ends the climb
                 while folder != self._root:

@@ -52,15 +52,19 @@ class BundleCopies:
             return False
 
         def missing(connection: Connection, store: BundleStore) -> bool:
-            size = _archive_size(connection, placement.content_hash)
-            return size is not None and not store.holds(placement, size)
+            row = connection.execute(
+                select(func.length(tables.bundle.c.archive), tables.bundle.c.signature).where(
+                    tables.bundle.c.content_hash == placement.content_hash
+                )
+            ).first()
+            return row is not None and not store.holds(placement, *row)
 
         store = self._store
         async with self._one_at_a_time:
             if not await self._database.read(lambda connection: missing(connection, store)):
                 return False
-            archive = await self._database.read(lambda c: _archive(c, placement.content_hash))
-            await to_thread.run_sync(store.put, placement, archive)
+            archive, signature = await self._database.read(lambda c: _archive(c, placement.content_hash))
+            await to_thread.run_sync(store.put, placement, archive, signature)
         logger.info(
             "Bundle %s is in the store for tenant %s",
             placement.content_hash,
@@ -147,13 +151,9 @@ def _is_used(connection: Connection, placement: Placement) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def _archive_size(connection: Connection, content_hash: str) -> int | None:
-    query = select(func.length(tables.bundle.c.archive)).where(tables.bundle.c.content_hash == content_hash)
-    size: int | None = connection.execute(query).scalar_one_or_none()
-    return size
-
-
-def _archive(connection: Connection, content_hash: str) -> bytes:
-    query = select(tables.bundle.c.archive).where(tables.bundle.c.content_hash == content_hash)
-    archive: bytes = connection.execute(query).scalar_one()
-    return archive
+def _archive(connection: Connection, content_hash: str) -> tuple[bytes, bytes | None]:
+    """The archive, and its signature if it has one."""
+    table = tables.bundle.c
+    query = select(table.archive, table.signature).where(table.content_hash == content_hash)
+    archive, signature = connection.execute(query).one()
+    return archive, signature

@@ -5,14 +5,16 @@ See alga-contract 3.1 and 3.2.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select, update
 
+from alga_common.bundle_layout import MAX_SIGNATURE_BYTES
 from alga_common.text import storable
 from alga_runner.errors import BundleInvalid, ManifestInvalid
 from alga_runner.models import EndpointInfo, content_hash
@@ -61,11 +63,12 @@ def _shown(connection: Connection, extension_id: str, publisher: str, name: str)
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle that can be published: its bytes, their hash, its checked manifest."""
+    """A bundle that can be published: its bytes, their hash, its checked manifest, its signature if it has one."""
 
     archive: bytes
     content_hash: str
     manifest: Manifest
+    signature: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,14 @@ class Published:
     created: bool
 
 
-def read_bundle(archive: bytes) -> Bundle:
-    """Unpack and check ``archive``. Costs CPU: not for the event loop. Raises ``BundleRefused`` with the reason."""
+def read_bundle(archive: bytes, signature: bytes | None = None) -> Bundle:
+    """Unpack and check ``archive``. Costs CPU: not for the event loop. Raises ``BundleRefused`` with the reason.
+
+    Of the ``signature`` only the hash that it is of is compared: which keys count is the runners' business.
+    """
+    actual = content_hash(archive)
+    if signature is not None and _signed_hash(signature) != actual:
+        raise BundleRefused("The signature is not one of this bundle.")
     try:
         files = unpack(archive)
         if "manifest.json" not in files:
@@ -92,11 +101,24 @@ def read_bundle(archive: bytes) -> Bundle:
         check_module_presence(manifest, files)
     except (BundleInvalid, ManifestInvalid) as error:
         raise BundleRefused(str(error)) from None
-    return Bundle(archive=archive, content_hash=content_hash(archive), manifest=manifest)
+    return Bundle(archive, actual, manifest, signature)
+
+
+def _signed_hash(signature: bytes) -> str | None:
+    """The content hash that a signature's document names, if it is one."""
+    try:
+        document = json.loads(signature) if len(signature) <= MAX_SIGNATURE_BYTES else None
+    except (ValueError, RecursionError):
+        return None
+    named = document.get("contentHash") if isinstance(document, dict) else None
+    return named if isinstance(named, str) else None
 
 
 def publish(connection: Connection, bundle: Bundle, now: datetime) -> Published:
-    """Store ``bundle`` as its extension's version. Raises ``VersionExists`` if that version has other content."""
+    """Store ``bundle`` as its extension's version. Raises ``VersionExists`` if that version has other content.
+
+    A signature takes the place of an earlier one of the same content.
+    """
     locks.alone(connection, "publishing")
     manifest = bundle.manifest
     extension_id = _extension(connection, manifest, now)
@@ -105,6 +127,7 @@ def publish(connection: Connection, bundle: Bundle, now: datetime) -> Published:
     ).all()
     known = next((row for row in versions if row.content_hash == bundle.content_hash), None)
     if known is not None:
+        _sign(connection, bundle)
         return _published(connection, manifest, known, created=False)
     number = _version_number(manifest.version, [row.version for row in versions])
     if any(row.version == number for row in versions):
@@ -148,6 +171,7 @@ def _store(
                 content_hash=bundle.content_hash, archive=bundle.archive, created_at=now
             )
         )
+    _sign(connection, bundle)
     version_id = str(uuid4())
     connection.execute(
         insert(tables.version).values(
@@ -173,6 +197,12 @@ def _store(
     if rows:
         connection.execute(insert(tables.endpoint), rows)
     return connection.execute(select(tables.version).where(tables.version.c.id == version_id)).one()
+
+
+def _sign(connection: Connection, bundle: Bundle) -> None:
+    if bundle.signature is not None:
+        its_own = tables.bundle.c.content_hash == bundle.content_hash
+        connection.execute(update(tables.bundle).where(its_own).values(signature=bundle.signature))
 
 
 def _published(connection: Connection, manifest: Manifest, row: Row[Any], *, created: bool) -> Published:

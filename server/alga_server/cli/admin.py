@@ -71,6 +71,7 @@ class Admin:
         query: dict[str, Any] | None = None,
         json: Any = None,
         content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
         answer_s: float = _ANSWER_S,
     ) -> tuple[int, Any]:
         """Make one request below ``/api/admin``; return its status and JSON, ``None`` if there is no body.
@@ -80,7 +81,9 @@ class Admin:
         """
         given = {key: value for key, value in (query or {}).items() if value is not None}
         route = ("api", "admin", *path)
-        response = await self._send(method, route, answer_s, params=given, json=json, content=content)
+        response = await self._send(
+            method, route, answer_s, params=given, json=json, content=content, headers=headers
+        )
         return response.status_code, self._read(response)
 
     async def gateway(

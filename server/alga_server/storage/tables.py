@@ -63,6 +63,7 @@ bundle = Table(
     Column("content_hash", String(71), primary_key=True),
     Column("archive", LargeBinary, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("signature", LargeBinary),
 )
 
 version = Table(

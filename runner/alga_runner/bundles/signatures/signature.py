@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from alga_common.bundle_layout import MAX_SIGNATURE_BYTES
+
 from ...models import parse_content_hash
-from ..source import MAX_SIGNATURE_BYTES
 from .keys import ALGORITHM, key_id
 
 _VERSION = 1

@@ -9,14 +9,14 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from alga_common.bundle_layout import SIGNATURE_SUFFIX
+from alga_common.bundle_layout import MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX
 from alga_common.readiness import Finding
 
 from ...errors import BundleDownloadFailed, BundleHashMismatch, BundleNotFound
 from ...settings import BundleEntries
 from ..bundle import Bundle
 from ..folder import MAX_UNPACKING, archive_key, log_skipped
-from ..source import MAX_SIGNATURE_BYTES, BundleSource, parsed_hash
+from ..source import BundleSource, parsed_hash
 from .archive_cache import ArchiveCache
 from .http_store import FETCH_FAILED, HttpStore
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from alga_common.bundle_layout import SIGNATURE_SUFFIX
+from alga_common.bundle_layout import MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX
 from alga_common.cli.commands import say
 from alga_common.cli.failures import print_document
 from alga_common.cli.page import Page
@@ -28,7 +28,6 @@ from ...bundles.signatures import (
     trust_line,
     write_key,
 )
-from ...bundles.source import MAX_SIGNATURE_BYTES
 from ...errors import BundleInvalid, BundleUnsigned, SettingsError, SigningKeyUnusable
 from ...models import pack as packed
 from ...settings import Settings

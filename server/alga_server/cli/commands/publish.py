@@ -26,7 +26,8 @@ PATH is an extension's folder, of which manifest.json, dist/main.wasm, its sourc
 packed, or a packed bundle (.tar.zst).
 A version never changes: publishing the same content again changes nothing, other content under the same version is
 refused. The server has the runner compile it, so that no execution waits for that; a component takes seconds. If the
-runner cannot, the extension is published all the same, and the command shows why.
+runner cannot, the extension is published all the same, and the command shows why. The signature of a packed bundle, in
+the file with .SIGNATURE at the end of its name (see `alga-runner sign`), is published with it.
 
 \b
 Examples:
@@ -57,8 +58,10 @@ def publish(session: Session, *, path: Path, only_id: bool) -> None:
     """See ``_PUBLISH``."""
     archive: bytes = load("alga_server.cli.extension_files:read_archive")(path)
 
+    headers: dict[str, str] = load("alga_server.cli.extension_files:signature_header")(path)
+
     async def work(admin: Admin) -> tuple[int, Any]:
-        return await admin.call("POST", "extensions", content=archive, answer_s=ANSWER_S)
+        return await admin.call("POST", "extensions", content=archive, headers=headers, answer_s=ANSWER_S)
 
     status, published = session.ask(work, doing=f"Publishing and compiling {path}")
     created = status == 201
@@ -69,7 +72,8 @@ def publish(session: Session, *, path: Path, only_id: bool) -> None:
             page.line(published["extensionId"])
             return
         name = f"{published['name']} {published['version']}"
-        page.line(f"Published {name}." if created else f"{name} was published before; nothing changed.")
+        again = "its signature is stored" if headers else "nothing changed"
+        page.line(f"Published {name}." if created else f"{name} was published before; {again}.")
         page.line(f"  extension     {published['extensionId']}")
         page.line(f"  content hash  {published['contentHash']}")
         page.line(f"  capabilities  {listed(published['capabilities'])}")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import Response
+from fastapi import Header, Response
 from starlette.requests import Request
 
 from alga_runner.models import EndpointInfo
 
 from ...catalog import extensions
 from ...catalog.extensions import Extension
-from ...errors import NotFound
+from ...errors import BundleRefused, NotFound
 from ..dependencies import ServicesDep
 from ..params import Id
 from ..responses import read_body
@@ -77,10 +79,19 @@ class ExtensionsListed(Output):
     responses={200: {"model": PublishedVersion}, **refused(400, 409, 413, 503)},
     openapi_extra={"requestBody": _ARCHIVE},
 )
-async def publish(request: Request, response: Response, services: ServicesDep) -> dict[str, Any]:
-    """Publish a packed bundle, and have the runner load it; 200 when the same content was published before."""
+async def publish(
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+    x_alga_signature: Annotated[str | None, Header()] = None,
+) -> dict[str, Any]:
+    """Publish a packed bundle, and have the runner load it; 200 when the same content was published before.
+
+    ``x-alga-signature`` is the signature's document in base64, which is stored next to the bundle.
+    """
     archive = await read_body(request, services.settings.max_bundle_bytes)
-    bundle = await to_thread.run_sync(extensions.read_bundle, archive, limiter=services.unpacking)
+    signature = _signature(x_alga_signature)
+    bundle = await to_thread.run_sync(extensions.read_bundle, archive, signature, limiter=services.unpacking)
     published = await services.database.write(lambda c: extensions.publish(c, bundle, services.clock.now()))
     note(request, extension_id=published.extension_id, version_id=published.version_id)
     if not published.created:
@@ -88,6 +99,13 @@ async def publish(request: Request, response: Response, services: ServicesDep) -
         response.status_code = 200
     warmup = await services.warmups.of_published(published.extension_id, published.content_hash)
     return {**asdict(published), "warmup": warmup}
+
+
+def _signature(header: str | None) -> bytes | None:
+    try:
+        return None if header is None else base64.b64decode(header, validate=True)
+    except (binascii.Error, ValueError):
+        raise BundleRefused("The header x-alga-signature is not base64.") from None
 
 
 @router.get("/extensions", response_model=ExtensionsListed)

@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from alga_runner.models import unpack
+from alga_runner.bundles.signatures import new_key, signature_document
+from alga_runner.models import content_hash, unpack
 from alga_server.cli.extension_files import read_archive
 from tests.support.server_cli import NAME, Run, document, done, refused, write_manifest
 
@@ -84,6 +85,21 @@ def test_a_bundle_is_published_as_it_is(alga: Run, folder: Path, tmp_path: Path)
 
     of_folder = document(alga("publish", str(folder), "--json"))
     assert document(alga("publish", str(bundle), "--json"))["contentHash"] == of_folder["contentHash"]
+
+
+def test_a_bundle_is_published_with_the_signature_next_to_it(alga: Run, folder: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "sync.tar.zst"
+    bundle.write_bytes(read_archive(folder))
+    signature = tmp_path / "sync.tar.zst.SIGNATURE"
+    signature.write_bytes(signature_document(new_key(), content_hash(bundle.read_bytes())))
+
+    done(alga("publish", str(bundle)))
+    assert "was published before; its signature is stored." in done(alga("publish", str(bundle)))
+
+    signature.write_text("{}")
+    assert "The signature is not one of this bundle." in refused(
+        alga("publish", str(bundle)), "bundle_invalid"
+    )
 
 
 def test_only_manifest_module_and_ui_are_packed_and_nothing_hidden(folder: Path) -> None:

@@ -120,7 +120,9 @@ def test_a_backup_is_the_database_as_it_was_when_it_began(
     at_rest: Path, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backup, "_PAGES", 1)
-    insert = "INSERT INTO extension_bundle VALUES (?, x'00', '2026-01-01')"
+    insert = (
+        "INSERT INTO extension_bundle (content_hash, archive, created_at) VALUES (?, x'00', '2026-01-01')"
+    )
     with closing(sqlite3.connect(at_rest, isolation_level=None)) as writer:
 
         def write(done: int, pages: int) -> None:
