@@ -110,11 +110,11 @@ async def test_a_header_that_is_no_base64_is_refused(alga: Alga) -> None:
 
 
 def test_a_copy_without_its_signature_is_not_whole_and_goes_with_it(root: Path) -> None:
-    store, mine = BundleStore(root), Placement("t1", "ext", HASH)
-    store.put(mine, ARCHIVE)
+    store, placement = BundleStore(root), Placement("t1", "ext", HASH)
+    store.put(placement, ARCHIVE)
 
-    assert not store.holds(mine, len(ARCHIVE), SIGNED)
-    store.put(mine, ARCHIVE, SIGNED)
-    assert store.holds(mine, len(ARCHIVE), SIGNED)
-    store.discard(mine)
+    assert not store.holds(placement, len(ARCHIVE), SIGNED)
+    store.put(placement, ARCHIVE, SIGNED)
+    assert store.holds(placement, len(ARCHIVE), SIGNED)
+    store.discard(placement)
     assert [path for path in (root / "tenants").rglob("*") if path.is_file()] == []
