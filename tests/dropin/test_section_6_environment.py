@@ -74,6 +74,7 @@ def test_the_lines_to_add_say_what_they_leave_open(doctor: Doctor) -> None:
         "HOST=0.0.0.0",
         "ALGA_RUNNER_ALLOW_UNAUTHENTICATED_EXECUTE=true",
         "ALGA_RUNNER_BUNDLE_ENTRIES=skip",
+        "ALGA_RUNNER_MAX_COMPONENT_BODY_BYTES=2600000",
         "ALGA_RUNNER_LOG_LEVEL=debug",
     ]
     for paragraph in result.stdout.split("\n\n"):

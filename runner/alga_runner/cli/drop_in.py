@@ -25,6 +25,7 @@ from ..settings import Settings
 from .upstream import misspelt, without_effect
 
 _COLUMNS = 98
+_COMPONENT_BODY_BYTES = 2_600_000
 _FILE_BYTES = 1024 * 1024
 _BASE_URLS = Settings.variables("server_url")
 _SERVER_TOKENS = Settings.variables("server_token")
@@ -142,6 +143,13 @@ def _additions() -> Iterator[Addition]:
             "EXT_EGRESS_ALLOWLIST is empty, which allows everything on Alga's runner and nothing here. With this line "
             "extensions that may call http.fetch reach every address of the internet: name the hosts that they need. "
             "Private addresses stay out of reach until ALGA_RUNNER_EGRESS_ALLOW_ADDRESSES names them.",
+        )
+    if variable("ALGA_RUNNER_MAX_COMPONENT_BODY_BYTES") is None:
+        yield Addition(
+            "ALGA_RUNNER_MAX_COMPONENT_BODY_BYTES",
+            str(_COMPONENT_BODY_BYTES),
+            "Bodies of components may be as large as their border lets through, and larger than Alga's runner takes "
+            "them. Each byte takes 48 of memory meanwhile, beyond the guest's limit. Without it they end at 1 MiB.",
         )
     level = _rust_log_level()
     if level is not None and variable("ALGA_RUNNER_LOG_LEVEL") is None:
