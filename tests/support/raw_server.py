@@ -7,17 +7,23 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+GREETING = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
+
 
 class RawServer:
     """Answers each connection with ``answer``, or, without one, keeps silent; ``heads`` are the requests it got."""
 
-    def __init__(self, answer: bytes | None = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi") -> None:
+    def __init__(self, answer: bytes | None = GREETING) -> None:
+        self.port = 0
+        self.start_again(answer)
+
+    def start_again(self, answer: bytes | None = GREETING) -> None:
+        """Forget requests, and answer so."""
         self.answer = answer
         self.repeated = b""
         self.drip = False
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
-        self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -18,6 +18,10 @@ class FakeVault:
     """Opens what ``seal`` sealed. ``requests`` are those it got, ``status`` replaces its answers."""
 
     def __init__(self) -> None:
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Be as at first."""
         self.token = TOKEN
         self.namespace: str | None = None
         self.status: int | None = None

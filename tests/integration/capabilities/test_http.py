@@ -29,13 +29,19 @@ FETCH = ("cap:http.fetch",)
 SECRET = "s3cret-of-the-test"
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[RawServer]:
+@pytest.fixture(scope="module")
+async def listening_server() -> AsyncIterator[RawServer]:
     async with listening(RawServer()) as server:
         yield server
 
 
 @pytest.fixture
+def server(listening_server: RawServer) -> RawServer:
+    listening_server.start_again()
+    return listening_server
+
+
+@pytest.fixture(scope="module")
 async def outside() -> AsyncIterator[Calling]:
     """A runner whose guests may call ``http://api.test`` on any port."""
     egress = Egress(

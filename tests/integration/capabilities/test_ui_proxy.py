@@ -28,19 +28,24 @@ CASE = """(i32.store16 (i32.const 0) (i32.add (i32.const 200)
 ROUTE_NOT_FOUND, DENIED, BAD_REQUEST, INTERNAL = 210, 211, 212, 213
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[RawServer]:
+@pytest.fixture(scope="module")
+async def running() -> AsyncIterator[tuple[RawServer, Calling]]:
     async with listening(RawServer()) as server:
-        yield server
+        url = f"http://127.0.0.1:{server.port}/host/"
+        async with calling(ui_proxy_url=url, ui_proxy_auth_key=AUTH_KEY) as place:
+            yield server, place
 
 
 @pytest.fixture
-async def proxied(server: RawServer) -> AsyncIterator[Calling]:
+def server(running: tuple[RawServer, Calling]) -> RawServer:
+    running[0].start_again()
+    return running[0]
+
+
+@pytest.fixture
+def proxied(running: tuple[RawServer, Calling]) -> Calling:
     """A runner that knows the routes of ``server``."""
-    async with calling(
-        ui_proxy_url=f"http://127.0.0.1:{server.port}/host/", ui_proxy_auth_key=AUTH_KEY
-    ) as running:
-        yield running
+    return running[1]
 
 
 def component(route: str, then: str = ANSWERS_TEXT) -> bytes:

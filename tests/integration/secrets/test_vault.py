@@ -36,9 +36,23 @@ def token_file(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.fixture(scope="module")
+async def running() -> AsyncIterator[tuple[FakeVault, str]]:
+    """A Vault and its URL, for all tests: to stop its server takes a while."""
+    vault = FakeVault()
+    async with serving(vault) as url:
+        yield vault, url
+
+
 @pytest.fixture
-async def server() -> FakeVault:
-    return FakeVault()
+def server(running: tuple[FakeVault, str]) -> FakeVault:
+    running[0].start_again()
+    return running[0]
+
+
+@pytest.fixture
+def url(running: tuple[FakeVault, str]) -> str:
+    return running[1]
 
 
 def put(file: Path, content: bytes | None) -> None:
@@ -61,11 +75,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def opener(server: FakeVault, token_file: Path, clock: Clock) -> AsyncIterator[SecretOpener]:
-    async with serving(server) as url:
-        opener = SecretOpener(Vault(url, token_file=token_file), now=clock)
-        yield opener
-        await opener.aclose()
+async def opener(server: FakeVault, url: str, token_file: Path, clock: Clock) -> AsyncIterator[SecretOpener]:
+    opener = SecretOpener(Vault(url, token_file=token_file), now=clock)
+    yield opener
+    await opener.aclose()
 
 
 def envelope(ciphertext: str, **members: Any) -> SecretEnvelope:
@@ -107,18 +120,17 @@ async def test_the_envelope_names_its_mount(opener: SecretOpener, server: FakeVa
     assert await opened(opener, sealed) == SECRETS
 
 
-async def test_namespace_and_mount_are_settings(server: FakeVault, token_file: Path) -> None:
+async def test_namespace_and_mount_are_settings(server: FakeVault, url: str, token_file: Path) -> None:
     server.namespace = NAMESPACE
-    async with serving(server) as url:
-        settings = Settings(
-            vault_url=f"{url}/",
-            vault_namespace=NAMESPACE,
-            vault_transit_mount="sealing",
-            vault_token_file=str(token_file),
-        )
-        opener = connect(settings)
-        assert await opened(opener, envelope(server.seal(SECRETS, mount="sealing"))) == SECRETS
-        await opener.aclose()
+    settings = Settings(
+        vault_url=f"{url}/",
+        vault_namespace=NAMESPACE,
+        vault_transit_mount="sealing",
+        vault_token_file=str(token_file),
+    )
+    opener = connect(settings)
+    assert await opened(opener, envelope(server.seal(SECRETS, mount="sealing"))) == SECRETS
+    await opener.aclose()
 
 
 async def test_the_token_is_read_again_each_time(
@@ -274,14 +286,13 @@ async def test_many_at_once_are_all_opened(opener: SecretOpener, server: FakeVau
     ],
 )
 async def test_a_check_finds_what_is_wrong(
-    server: FakeVault, token_file: Path, token: str, status: int | None, codes: dict[str, str]
+    server: FakeVault, url: str, token_file: Path, *, token: str, status: int | None, codes: dict[str, str]
 ) -> None:
     put(token_file, token.encode())
     server.status = status
-    async with serving(server) as url:
-        vault = Vault(url, token_file=token_file)
-        findings = await vault.check()
-        await vault.aclose()
+    vault = Vault(url, token_file=token_file)
+    findings = await vault.check()
+    await vault.aclose()
 
     assert {finding.name: finding.code for finding in findings} == codes
     assert all(finding.hint for finding in findings if finding.code != "ok")
