@@ -240,10 +240,10 @@ def _parsed(url: str) -> tuple[httpx.URL, Destination]:
 def _redirected(outgoing: Outgoing, url: httpx.URL, to: Destination, status: int, location: str) -> Outgoing:
     """The request that a redirect asks for (RFC 9110, 15.4): it is checked as the first one was."""
     try:
-        target = url.join(location)
-    except httpx.InvalidURL:
+        target, _ = parse_url(str(url.join(location)))
+    except (httpx.InvalidURL, ValueError):
         raise HostCallError(
-            HostCallCode.UNAVAILABLE, f"{to.host} redirects to a URL that cannot be read."
+            HostCallCode.INTERNAL, f"{to.host} redirects to a URL that cannot be used."
         ) from None
     headers, method, body = list(outgoing.headers), outgoing.method, outgoing.body
     if status == 303 or (status in {301, 302} and method.upper() == "POST"):

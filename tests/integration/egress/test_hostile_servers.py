@@ -185,6 +185,30 @@ async def test_a_redirect_to_this_machine_is_checked_as_the_first_request(
     assert (code, server.heads) == (HostCallCode.DENIED, [])
 
 
+async def test_a_redirect_to_a_server_without_a_rule_is_denied(server: RawServer) -> None:
+    async with listening(RawServer()) as first:
+        first.answer = redirect(f"http://other.test:{server.port}/")
+        async with egress(rules="http://api.test:*") as client:
+            code, text = await refused(client, f"http://api.test:{first.port}/", redirects=1)
+
+    assert (code, server.heads) == (HostCallCode.DENIED, [])
+    assert f"the rule http://other.test:{server.port} in" in text
+
+
+@pytest.mark.parametrize(
+    "location", ["ftp://other.test/", "http://[::1", "http://2130706433/", "http://u:p@x.test", "//a:[b]c"]
+)
+async def test_a_redirect_to_a_url_that_is_none_is_no_fault_of_the_guest(
+    server: RawServer, location: str
+) -> None:
+    server.answer = redirect(location)
+    async with egress() as client:
+        code, text = await refused(client, f"http://api.test:{server.port}/", redirects=1)
+
+    assert code is HostCallCode.INTERNAL
+    assert text == "api.test redirects to a URL that cannot be used."
+
+
 async def test_a_redirect_to_another_origin_carries_no_credentials(server: RawServer) -> None:
     async with listening(RawServer()) as first:
         first.answer = redirect(f"http://other.test:{server.port}/b", 307)

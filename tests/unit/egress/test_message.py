@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
 
 import pytest
@@ -90,6 +91,19 @@ def test_no_more_is_unpacked_than_allowed(coding: str) -> None:
 
     with pytest.raises(AnswerTooLarge):
         unpacked(body, coding, len(TEXT) - 1)
+
+
+def test_a_bomb_is_never_in_memory() -> None:
+    bomb = gzip.compress(bytes(5_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(AnswerTooLarge):
+            unpacked(bomb, "gzip", 10_000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 500_000
 
 
 def test_members_of_gzip_are_bounded_together() -> None:
