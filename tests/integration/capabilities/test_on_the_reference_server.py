@@ -81,6 +81,27 @@ async def test_a_value_is_kept_until_it_is_deleted(extension: Extension) -> None
     assert after == {"ok": {}}
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"\0",
+        bytes(range(256)),
+        b"ZGFyaw==",
+        b'{"_bytes_b64":"ZGFyaw=="}',
+        "ключ 🌙".encode(),
+        b"\xff\xfe",
+    ],
+)
+async def test_any_bytes_come_back_as_they_were_stored(extension: Extension, value: bytes) -> None:
+    at = {"namespace": "any bytes", "key": "ключ 🌙"}
+    await extension.call("storage.put", **at, value=value)
+
+    reply = await extension.call("storage.get", **at)
+
+    assert reply["ok"]["entry"]["value"] == value
+
+
 async def test_deleting_an_absent_key_is_not_found(extension: Extension) -> None:
     reply = await extension.call("storage.delete", namespace="kept", key="never-there")
 
