@@ -69,7 +69,7 @@ class PageCache:
     At most ``concurrent`` bundles are fetched, and their files held, at a time, and of one tenant its share.
     """
 
-    def __init__(self, fetch: Fetch, *, max_bytes: int, concurrent: int = 8) -> None:
+    def __init__(self, fetch: Fetch, *, max_bytes: int, concurrent: int = 4) -> None:
         self._fetch = fetch
         self._max_bytes = max_bytes
         self._tenant_bytes = share(max_bytes)
