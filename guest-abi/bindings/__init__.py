@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import assemblyscript, go, rust
+from . import assemblyscript, c, go, rust
 from .schema import Schema
 
 GUEST_ABI = Path(__file__).parents[1]
@@ -13,5 +13,5 @@ GUEST_ABI = Path(__file__).parents[1]
 def generated() -> dict[Path, str]:
     """By path each generated file of the SDKs."""
     schema = Schema.read(GUEST_ABI / "schema")
-    made = go.files(schema) | assemblyscript.files(schema) | rust.files(schema)
+    made = go.files(schema) | assemblyscript.files(schema) | rust.files(schema) | c.files(schema, GUEST_ABI)
     return {GUEST_ABI / name: text for name, text in made.items()}

@@ -360,9 +360,24 @@ alga_bytes alga_written(void (*write)(alga_writer *writer, const void *from), co
 
 /* ---- The documents ---- */
 
-enum { TEXT, BOOL, SWITCH, INT, DOCUMENT, BYTES, CLEAR };
+enum {
+  TEXT,
+  BOOL,
+  SWITCH, /* of a boolean that may be absent */
+  INT,    /* 0 is absent */
+  WHOLE,
+  INTEGER, /* of a WHOLE that may be absent */
+  DOUBLE,
+  DECIMAL, /* of a DOUBLE that may be absent */
+  DOCUMENT,
+  BYTES,
+  LIST, /* of structs: where they begin, then how many there are */
+  TEXTS,
+  RECORD, /* a pointer to a struct */
+  CLEAR,
+};
 
-#define FIELD(type, kind, name, member) {name, kind, offsetof(type, member)}
+#define FIELD(type, kind, name, member) {name, kind, false, offsetof(type, member), 0, 0}
 #define END {0}
 
 const alga_field alga_schedule_fields[] = {
@@ -414,11 +429,25 @@ const alga_field alga_update_fields[] = {
     OF(CLEAR, "payload", clear_payload), WINDOW, OF(CLEAR, "missedWindowSeconds", clear_missed_window_seconds), END};
 #undef OF
 
+struct list {
+  const char *at;
+  size_t count;
+};
+
 static bool is_there(const alga_field *field, const void *from) {
   const void *at = (const char *)from + field->offset;
   switch (field->kind) {
   case BOOL:
+  case WHOLE:
+  case DOUBLE:
     return true;
+  case INTEGER:
+    return ((const alga_integer *)at)->given;
+  case DECIMAL:
+    return ((const alga_decimal *)at)->given;
+  case LIST:
+  case TEXTS:
+    return field->required || ((const struct list *)at)->at;
   case SWITCH:
     return *(const alga_switch *)at != ALGA_UNSET;
   case INT:
@@ -428,6 +457,15 @@ static bool is_there(const alga_field *field, const void *from) {
   default:
     return ((const alga_bytes *)at)->at;
   }
+}
+
+static void write_list(alga_writer *writer, const alga_field *field, const struct list *list) {
+  alga_write_array(writer, list->count);
+  for (size_t i = 0; i < list->count; i++)
+    if (field->kind == LIST)
+      alga_write_fields(writer, field->of, list->at + i * field->size);
+    else
+      alga_write_text(writer, ((const alga_text *)list->at)[i]);
 }
 
 void alga_write_fields(alga_writer *writer, const alga_field *fields, const void *from) {
@@ -446,8 +484,18 @@ void alga_write_fields(alga_writer *writer, const alga_field *fields, const void
       alga_write_bool(writer, *(const bool *)at);
     else if (field->kind == SWITCH)
       alga_write_bool(writer, *(const alga_switch *)at == ALGA_ON);
-    else if (field->kind == INT)
+    else if (field->kind == INT || field->kind == WHOLE)
       alga_write_int(writer, *(const long long *)at);
+    else if (field->kind == INTEGER)
+      alga_write_int(writer, ((const alga_integer *)at)->value);
+    else if (field->kind == DOUBLE)
+      alga_write_double(writer, *(const double *)at);
+    else if (field->kind == DECIMAL)
+      alga_write_double(writer, ((const alga_decimal *)at)->value);
+    else if (field->kind == LIST || field->kind == TEXTS)
+      write_list(writer, field, at);
+    else if (field->kind == RECORD)
+      alga_write_fields(writer, field->of, *(const void *const *)at);
     else if (field->kind == BYTES)
       alga_write_bytes(writer, *(const alga_bytes *)at);
     else if (field->kind == DOCUMENT)
@@ -463,6 +511,40 @@ static long long whole(alga_value value) {
   return value.kind == ALGA_UINT || value.kind == ALGA_INT ? value.integer : 0;
 }
 
+static bool is_number(alga_value value) {
+  return value.kind == ALGA_UINT || value.kind == ALGA_INT || value.kind == ALGA_DOUBLE;
+}
+
+static double number(alga_value value) {
+  if (value.kind == ALGA_UINT)
+    return (double)(unsigned long long)value.integer;
+  return value.kind == ALGA_INT ? (double)value.integer : value.number;
+}
+
+static void *read_list(alga_document list, const alga_field *fields, size_t size, size_t *count);
+
+static void *zeroed(size_t size) { return memset(alga_alloc(size), 0, size); }
+
+static void read_texts(alga_reader reader, size_t count, struct list *list) {
+  alga_text *texts = array_of(count, sizeof *texts);
+  for (size_t i = 0; i < count; i++)
+    texts[i] = alga_as_text(alga_read(&reader).bytes); /* of anything but text it is absent */
+  *list = (struct list){(const char *)texts, count};
+}
+
+/* What points elsewhere. */
+static void read_part(const alga_field *field, alga_document document, alga_value value, void *at) {
+  alga_reader reader = reader_of(document);
+  struct list *list = at;
+  alga_read(&reader);
+  if (field->kind == LIST && value.kind == ALGA_ARRAY)
+    list->at = read_list(document, field->of, field->size, &list->count);
+  else if (field->kind == TEXTS && value.kind == ALGA_ARRAY)
+    read_texts(reader, value.count, list);
+  else if (field->kind == RECORD && value.kind == ALGA_MAP)
+    alga_read_fields(document, field->of, *(void **)at = zeroed(field->size));
+}
+
 static void read_field(const alga_field *field, alga_document document, void *at) {
   alga_reader reader = reader_of(document);
   alga_value value = alga_read(&reader);
@@ -472,8 +554,16 @@ static void read_field(const alga_field *field, alga_document document, void *at
     *(bool *)at = value.boolean;
   else if (field->kind == SWITCH && value.kind == ALGA_BOOL)
     *(alga_switch *)at = value.boolean ? ALGA_ON : ALGA_OFF;
-  else if (field->kind == INT)
+  else if (field->kind == INT || field->kind == WHOLE)
     *(long long *)at = whole(value);
+  else if (field->kind == INTEGER)
+    *(alga_integer *)at = (alga_integer){is_number(value), whole(value)};
+  else if (field->kind == DOUBLE)
+    *(double *)at = number(value);
+  else if (field->kind == DECIMAL)
+    *(alga_decimal *)at = (alga_decimal){is_number(value), number(value)};
+  else if (field->kind == LIST || field->kind == TEXTS || field->kind == RECORD)
+    read_part(field, document, value, at);
   else if (field->kind == BYTES && value.kind == ALGA_BYTES)
     *(alga_bytes *)at = value.bytes;
   else if (field->kind == DOCUMENT && value.kind != ALGA_NIL)
@@ -739,7 +829,19 @@ static alga_error call(host_call *import, const alga_field *fields, const void *
   return alga_decode_reply((alga_document){at, length}, ok);
 }
 
-static const alga_field nothing[] = {END}, id_fields[] = {{"scheduleId", TEXT, 0}, END};
+static const alga_field nothing[] = {END}, id_fields[] = {{"scheduleId", TEXT, true, 0, 0, 0}, END};
+
+/* A host call whose output is read into the struct at `to`. */
+static alga_error perform(host_call *import, const alga_field *fields, const void *from, const alga_field *output,
+                          void *to) {
+  alga_document ok;
+  alga_error error = call(import, fields, from, &ok);
+  alga_read_fields(ok, output, to);
+  for (; output->name && error.code == ALGA_OK; output++)
+    if (output->required && !alga_member(ok, output->name).at)
+      error = (alga_error){.code = ALGA_INTERNAL, .message = alga_string("The host's reply lacks a member.")};
+  return error;
+}
 
 static alga_schedule_result changed(alga_error error, alga_text id) {
   if (error.code == ALGA_OK)
@@ -832,3 +934,308 @@ static void write_result(alga_writer *writer, const void *from) {
 alga_response alga_result_response(int status, alga_schedule_result result) {
   return alga_json_response(result.success ? status : 409, alga_as_text(alga_written(write_result, &result)));
 }
+
+/* ---- Other host calls: generated from guest-abi/schema ---- */
+
+const alga_field alga_client_ref_fields[] = {
+    {"clientId", TEXT, true, offsetof(alga_client_ref, client_id), 0, 0},
+    END};
+
+const alga_field alga_client_summary_fields[] = {
+    {"clientId", TEXT, true, offsetof(alga_client_summary, client_id), 0, 0},
+    {"clientName", TEXT, true, offsetof(alga_client_summary, client_name), 0, 0},
+    {"clientType", TEXT, false, offsetof(alga_client_summary, client_type), 0, 0},
+    {"isInactive", BOOL, true, offsetof(alga_client_summary, is_inactive), 0, 0},
+    {"defaultCurrencyCode", TEXT, false, offsetof(alga_client_summary, default_currency_code), 0, 0},
+    {"accountManagerId", TEXT, false, offsetof(alga_client_summary, account_manager_id), 0, 0},
+    {"accountManagerName", TEXT, false, offsetof(alga_client_summary, account_manager_name), 0, 0},
+    {"billingEmail", TEXT, false, offsetof(alga_client_summary, billing_email), 0, 0},
+    END};
+
+const alga_field alga_clients_list_input_fields[] = {
+    {"search", TEXT, false, offsetof(alga_clients_list_input, search), 0, 0},
+    {"includeInactive", SWITCH, false, offsetof(alga_clients_list_input, include_inactive), 0, 0},
+    {"page", INTEGER, false, offsetof(alga_clients_list_input, page), 0, 0},
+    {"pageSize", INTEGER, false, offsetof(alga_clients_list_input, page_size), 0, 0},
+    END};
+
+const alga_field alga_fetch_input_fields[] = {
+    {"method", TEXT, true, offsetof(alga_fetch_input, method), 0, 0},
+    {"url", TEXT, true, offsetof(alga_fetch_input, url), 0, 0},
+    {"headers", LIST, false, offsetof(alga_fetch_input, headers), sizeof(alga_header), header_fields},
+    {"body", BYTES, false, offsetof(alga_fetch_input, body), 0, 0},
+    {"redirects", INTEGER, false, offsetof(alga_fetch_input, redirects), 0, 0},
+    END};
+
+const alga_field alga_manual_invoice_item_input_fields[] = {
+    {"serviceId", TEXT, true, offsetof(alga_manual_invoice_item_input, service_id), 0, 0},
+    {"quantity", DOUBLE, true, offsetof(alga_manual_invoice_item_input, quantity), 0, 0},
+    {"description", TEXT, true, offsetof(alga_manual_invoice_item_input, description), 0, 0},
+    {"rate", DOUBLE, true, offsetof(alga_manual_invoice_item_input, rate), 0, 0},
+    {"isDiscount", SWITCH, false, offsetof(alga_manual_invoice_item_input, is_discount), 0, 0},
+    {"discountType", TEXT, false, offsetof(alga_manual_invoice_item_input, discount_type), 0, 0},
+    {"appliesToItemId", TEXT, false, offsetof(alga_manual_invoice_item_input, applies_to_item_id), 0, 0},
+    {"appliesToServiceId", TEXT, false, offsetof(alga_manual_invoice_item_input, applies_to_service_id), 0, 0},
+    END};
+
+const alga_field alga_create_manual_invoice_input_fields[] = {
+    {"clientId", TEXT, true, offsetof(alga_create_manual_invoice_input, client_id), 0, 0},
+    {"items", LIST, true, offsetof(alga_create_manual_invoice_input, items), sizeof(alga_manual_invoice_item_input), alga_manual_invoice_item_input_fields},
+    {"invoiceDate", TEXT, false, offsetof(alga_create_manual_invoice_input, invoice_date), 0, 0},
+    {"dueDate", TEXT, false, offsetof(alga_create_manual_invoice_input, due_date), 0, 0},
+    {"poNumber", TEXT, false, offsetof(alga_create_manual_invoice_input, po_number), 0, 0},
+    END};
+
+const alga_field alga_route_call_fields[] = {
+    {"route", TEXT, true, offsetof(alga_route_call, route), 0, 0},
+    {"payload", BYTES, false, offsetof(alga_route_call, payload), 0, 0},
+    END};
+
+const alga_field alga_secret_ref_fields[] = {
+    {"key", TEXT, true, offsetof(alga_secret_ref, key), 0, 0},
+    END};
+
+const alga_field alga_service_ref_fields[] = {
+    {"serviceId", TEXT, true, offsetof(alga_service_ref, service_id), 0, 0},
+    END};
+
+const alga_field alga_service_summary_fields[] = {
+    {"serviceId", TEXT, true, offsetof(alga_service_summary, service_id), 0, 0},
+    {"serviceName", TEXT, true, offsetof(alga_service_summary, service_name), 0, 0},
+    {"itemKind", TEXT, true, offsetof(alga_service_summary, item_kind), 0, 0},
+    {"billingMethod", TEXT, true, offsetof(alga_service_summary, billing_method), 0, 0},
+    {"serviceTypeId", TEXT, false, offsetof(alga_service_summary, service_type_id), 0, 0},
+    {"serviceTypeName", TEXT, false, offsetof(alga_service_summary, service_type_name), 0, 0},
+    {"defaultRate", DOUBLE, true, offsetof(alga_service_summary, default_rate), 0, 0},
+    {"unitOfMeasure", TEXT, true, offsetof(alga_service_summary, unit_of_measure), 0, 0},
+    {"isActive", BOOL, true, offsetof(alga_service_summary, is_active), 0, 0},
+    {"sku", TEXT, false, offsetof(alga_service_summary, sku), 0, 0},
+    END};
+
+const alga_field alga_services_list_input_fields[] = {
+    {"search", TEXT, false, offsetof(alga_services_list_input, search), 0, 0},
+    {"itemKind", TEXT, false, offsetof(alga_services_list_input, item_kind), 0, 0},
+    {"isActive", SWITCH, false, offsetof(alga_services_list_input, is_active), 0, 0},
+    {"billingMethod", TEXT, false, offsetof(alga_services_list_input, billing_method), 0, 0},
+    {"page", INTEGER, false, offsetof(alga_services_list_input, page), 0, 0},
+    {"pageSize", INTEGER, false, offsetof(alga_services_list_input, page_size), 0, 0},
+    END};
+
+const alga_field alga_storage_entry_fields[] = {
+    {"namespace", TEXT, true, offsetof(alga_storage_entry, namespace), 0, 0},
+    {"key", TEXT, true, offsetof(alga_storage_entry, key), 0, 0},
+    {"value", BYTES, true, offsetof(alga_storage_entry, value), 0, 0},
+    {"revision", WHOLE, true, offsetof(alga_storage_entry, revision), 0, 0},
+    END};
+
+const alga_field alga_storage_key_fields[] = {
+    {"namespace", TEXT, true, offsetof(alga_storage_key, namespace), 0, 0},
+    {"key", TEXT, true, offsetof(alga_storage_key, key), 0, 0},
+    END};
+
+const alga_field alga_storage_page_fields[] = {
+    {"namespace", TEXT, true, offsetof(alga_storage_page, namespace), 0, 0},
+    {"cursor", TEXT, false, offsetof(alga_storage_page, cursor), 0, 0},
+    {"limit", INTEGER, false, offsetof(alga_storage_page, limit), 0, 0},
+    END};
+
+const alga_field alga_storage_write_fields[] = {
+    {"value", BYTES, true, offsetof(alga_storage_write, value), 0, 0},
+    {"revision", INTEGER, false, offsetof(alga_storage_write, revision), 0, 0},
+    {"namespace", TEXT, true, offsetof(alga_storage_write, namespace), 0, 0},
+    {"key", TEXT, true, offsetof(alga_storage_write, key), 0, 0},
+    END};
+
+const alga_field alga_tenant_user_fields[] = {
+    {"userId", TEXT, true, offsetof(alga_tenant_user, user_id), 0, 0},
+    {"userEmail", TEXT, true, offsetof(alga_tenant_user, user_email), 0, 0},
+    {"userName", TEXT, true, offsetof(alga_tenant_user, user_name), 0, 0},
+    {"userType", TEXT, true, offsetof(alga_tenant_user, user_type), 0, 0},
+    {"clientName", TEXT, true, offsetof(alga_tenant_user, client_name), 0, 0},
+    {"clientId", TEXT, false, offsetof(alga_tenant_user, client_id), 0, 0},
+    {"additionalFields", DOCUMENT, true, offsetof(alga_tenant_user, additional_fields), 0, 0},
+    {"tenantId", TEXT, true, offsetof(alga_tenant_user, tenant_id), 0, 0},
+    END};
+
+const alga_field alga_clients_list_reply_fields[] = {
+    {"items", LIST, true, offsetof(alga_clients_list_reply, items), sizeof(alga_client_summary), alga_client_summary_fields},
+    {"totalCount", WHOLE, true, offsetof(alga_clients_list_reply, total_count), 0, 0},
+    {"page", WHOLE, true, offsetof(alga_clients_list_reply, page), 0, 0},
+    {"pageSize", WHOLE, true, offsetof(alga_clients_list_reply, page_size), 0, 0},
+    END};
+
+IMPORT("alga:clients", "list") host_call host_clients_list;
+
+alga_clients_list_reply alga_clients_list(const alga_clients_list_input *input) {
+  alga_clients_list_reply reply = {0};
+  reply.error = perform(host_clients_list, alga_clients_list_input_fields, input, alga_clients_list_reply_fields, &reply);
+  return reply;
+}
+
+const alga_field alga_clients_get_reply_fields[] = {
+    {"client", RECORD, false, offsetof(alga_clients_get_reply, client), sizeof(alga_client_summary), alga_client_summary_fields},
+    END};
+
+IMPORT("alga:clients", "get") host_call host_clients_get;
+
+alga_clients_get_reply alga_clients_get(alga_text client_id) {
+  alga_client_ref input = {.client_id = client_id};
+  alga_clients_get_reply reply = {0};
+  reply.error = perform(host_clients_get, alga_client_ref_fields, &input, alga_clients_get_reply_fields, &reply);
+  return reply;
+}
+
+const alga_field alga_http_fetch_reply_fields[] = {
+    {"status", WHOLE, true, offsetof(alga_http_fetch_reply, status), 0, 0},
+    {"headers", LIST, true, offsetof(alga_http_fetch_reply, headers), sizeof(alga_header), header_fields},
+    {"body", BYTES, true, offsetof(alga_http_fetch_reply, body), 0, 0},
+    END};
+
+IMPORT("alga:http", "fetch") host_call host_http_fetch;
+
+alga_http_fetch_reply alga_http_fetch(const alga_fetch_input *input) {
+  alga_http_fetch_reply reply = {0};
+  reply.error = perform(host_http_fetch, alga_fetch_input_fields, input, alga_http_fetch_reply_fields, &reply);
+  return reply;
+}
+
+const alga_field alga_invoicing_create_manual_invoice_reply_fields[] = {
+    {"invoiceId", TEXT, true, offsetof(alga_invoicing_create_manual_invoice_reply, invoice_id), 0, 0},
+    {"invoiceNumber", TEXT, true, offsetof(alga_invoicing_create_manual_invoice_reply, invoice_number), 0, 0},
+    {"status", TEXT, true, offsetof(alga_invoicing_create_manual_invoice_reply, status), 0, 0},
+    {"subtotal", DOUBLE, true, offsetof(alga_invoicing_create_manual_invoice_reply, subtotal), 0, 0},
+    {"tax", DOUBLE, true, offsetof(alga_invoicing_create_manual_invoice_reply, tax), 0, 0},
+    {"total", DOUBLE, true, offsetof(alga_invoicing_create_manual_invoice_reply, total), 0, 0},
+    END};
+
+IMPORT("alga:invoicing", "create-manual-invoice") host_call host_invoicing_create_manual_invoice;
+
+alga_invoicing_create_manual_invoice_reply alga_invoicing_create_manual_invoice(const alga_create_manual_invoice_input *input) {
+  alga_invoicing_create_manual_invoice_reply reply = {0};
+  reply.error = perform(host_invoicing_create_manual_invoice, alga_create_manual_invoice_input_fields, input, alga_invoicing_create_manual_invoice_reply_fields, &reply);
+  return reply;
+}
+
+const alga_field alga_secrets_get_reply_fields[] = {
+    {"value", TEXT, true, offsetof(alga_secrets_get_reply, value), 0, 0},
+    END};
+
+IMPORT("alga:secrets", "get") host_call host_secrets_get;
+
+alga_secrets_get_reply alga_secrets_get(alga_text key) {
+  alga_secret_ref input = {.key = key};
+  alga_secrets_get_reply reply = {0};
+  reply.error = perform(host_secrets_get, alga_secret_ref_fields, &input, alga_secrets_get_reply_fields, &reply);
+  return reply;
+}
+
+const alga_field alga_secrets_list_keys_reply_fields[] = {
+    {"keys", TEXTS, true, offsetof(alga_secrets_list_keys_reply, keys), 0, 0},
+    END};
+
+IMPORT("alga:secrets", "list-keys") host_call host_secrets_list_keys;
+
+alga_secrets_list_keys_reply alga_secrets_list_keys(void) {
+  alga_secrets_list_keys_reply reply = {0};
+  reply.error = perform(host_secrets_list_keys, nothing, 0, alga_secrets_list_keys_reply_fields, &reply);
+  return reply;
+}
+
+const alga_field alga_services_list_reply_fields[] = {
+    {"items", LIST, true, offsetof(alga_services_list_reply, items), sizeof(alga_service_summary), alga_service_summary_fields},
+    {"totalCount", WHOLE, true, offsetof(alga_services_list_reply, total_count), 0, 0},
+    {"page", WHOLE, true, offsetof(alga_services_list_reply, page), 0, 0},
+    {"pageSize", WHOLE, true, offsetof(alga_services_list_reply, page_size), 0, 0},
+    END};
+
+IMPORT("alga:services", "list") host_call host_services_list;
+
+alga_services_list_reply alga_services_list(const alga_services_list_input *input) {
+  alga_services_list_reply reply = {0};
+  reply.error = perform(host_services_list, alga_services_list_input_fields, input, alga_services_list_reply_fields, &reply);
+  return reply;
+}
+
+const alga_field alga_services_get_reply_fields[] = {
+    {"service", RECORD, false, offsetof(alga_services_get_reply, service), sizeof(alga_service_summary), alga_service_summary_fields},
+    END};
+
+IMPORT("alga:services", "get") host_call host_services_get;
+
+alga_services_get_reply alga_services_get(alga_text service_id) {
+  alga_service_ref input = {.service_id = service_id};
+  alga_services_get_reply reply = {0};
+  reply.error = perform(host_services_get, alga_service_ref_fields, &input, alga_services_get_reply_fields, &reply);
+  return reply;
+}
+
+const alga_field alga_storage_get_reply_fields[] = {
+    {"entry", RECORD, false, offsetof(alga_storage_get_reply, entry), sizeof(alga_storage_entry), alga_storage_entry_fields},
+    END};
+
+IMPORT("alga:storage", "get") host_call host_storage_get;
+
+alga_storage_get_reply alga_storage_get(alga_text namespace, alga_text key) {
+  alga_storage_key input = {.namespace = namespace, .key = key};
+  alga_storage_get_reply reply = {0};
+  reply.error = perform(host_storage_get, alga_storage_key_fields, &input, alga_storage_get_reply_fields, &reply);
+  return reply;
+}
+
+const alga_field alga_storage_put_reply_fields[] = {
+    {"revision", WHOLE, true, offsetof(alga_storage_put_reply, revision), 0, 0},
+    END};
+
+IMPORT("alga:storage", "put") host_call host_storage_put;
+
+alga_storage_put_reply alga_storage_put(const alga_storage_write *input) {
+  alga_storage_put_reply reply = {0};
+  reply.error = perform(host_storage_put, alga_storage_write_fields, input, alga_storage_put_reply_fields, &reply);
+  return reply;
+}
+
+IMPORT("alga:storage", "delete") host_call host_storage_delete;
+
+alga_error alga_storage_delete(alga_text namespace, alga_text key) {
+  alga_storage_key input = {.namespace = namespace, .key = key};
+  return perform(host_storage_delete, alga_storage_key_fields, &input, nothing, 0);
+}
+
+const alga_field alga_storage_list_reply_fields[] = {
+    {"entries", LIST, true, offsetof(alga_storage_list_reply, entries), sizeof(alga_storage_entry), alga_storage_entry_fields},
+    {"nextCursor", TEXT, false, offsetof(alga_storage_list_reply, next_cursor), 0, 0},
+    END};
+
+IMPORT("alga:storage", "list") host_call host_storage_list;
+
+alga_storage_list_reply alga_storage_list(const alga_storage_page *input) {
+  alga_storage_list_reply reply = {0};
+  reply.error = perform(host_storage_list, alga_storage_page_fields, input, alga_storage_list_reply_fields, &reply);
+  return reply;
+}
+
+const alga_field alga_ui_proxy_call_route_reply_fields[] = {
+    {"body", BYTES, true, offsetof(alga_ui_proxy_call_route_reply, body), 0, 0},
+    END};
+
+IMPORT("alga:ui-proxy", "call-route") host_call host_ui_proxy_call_route;
+
+alga_ui_proxy_call_route_reply alga_ui_proxy_call_route(const alga_route_call *input) {
+  alga_ui_proxy_call_route_reply reply = {0};
+  reply.error = perform(host_ui_proxy_call_route, alga_route_call_fields, input, alga_ui_proxy_call_route_reply_fields, &reply);
+  return reply;
+}
+
+const alga_field alga_user_get_reply_fields[] = {
+    {"user", RECORD, false, offsetof(alga_user_get_reply, user), sizeof(alga_tenant_user), alga_tenant_user_fields},
+    END};
+
+IMPORT("alga:user", "get") host_call host_user_get;
+
+alga_user_get_reply alga_user_get(void) {
+  alga_user_get_reply reply = {0};
+  reply.error = perform(host_user_get, nothing, 0, alga_user_get_reply_fields, &reply);
+  return reply;
+}
+
+/* ---- End of them ---- */

@@ -237,6 +237,17 @@ typedef struct {
 
 typedef enum { ALGA_UNSET, ALGA_ON, ALGA_OFF } alga_switch;
 
+/* Numbers that may be absent: {true, 10}. */
+typedef struct {
+  bool given;
+  long long value;
+} alga_integer;
+
+typedef struct {
+  bool given;
+  double value;
+} alga_decimal;
+
 /* A schedule to create. A member that is zero takes the server's default. */
 typedef struct {
   alga_text endpoint; /* "/path" or "METHOD /path" */
@@ -322,10 +333,12 @@ void alga_log(alga_level level, alga_text line);
 
 /* ---- The documents by table, for tests and for hosts' replies that are passed on ---- */
 
-typedef struct {
+typedef struct alga_field {
   const char *name;
   unsigned char kind;
-  unsigned short offset;
+  bool required;
+  unsigned short offset, size; /* where the member is; of what it points at, the size */
+  const struct alga_field *of; /* and the fields */
 } alga_field;
 
 extern const alga_field alga_schedule_fields[], alga_endpoint_fields[], alga_context_fields[], alga_user_fields[],
@@ -339,5 +352,303 @@ void alga_read_fields(alga_document map, const alga_field *fields, void *to);
 alga_error alga_decode_reply(alga_document reply, alga_document *ok);
 bool alga_decode_request(alga_document document, alga_request *request);
 void alga_write_response(alga_writer *writer, const alga_response *response);
+
+/* ---- Other host calls: generated from guest-abi/schema ---- */
+
+/* Names one client. */
+typedef struct {
+  alga_text client_id; /* a UUID */
+} alga_client_ref;
+
+/* One client of the tenant. */
+typedef struct {
+  alga_text client_id;
+  alga_text client_name;
+  alga_text client_type; /* such as `company` or `individual` */
+  bool is_inactive;
+  alga_text default_currency_code; /* such as `EUR` */
+  alga_text account_manager_id;
+  alga_text account_manager_name;
+  alga_text billing_email;
+} alga_client_summary;
+
+/* Which clients to list. */
+typedef struct {
+  alga_text search; /* a part of the name */
+  alga_switch include_inactive; /* false by default */
+  alga_integer page; /* 1 by default */
+  alga_integer page_size; /* 25 by default */
+} alga_clients_list_input;
+
+/* One request to another server. */
+typedef struct {
+  alga_text method; /* such as `GET` */
+  alga_text url; /* absolute, http or https */
+  const alga_header *headers; /* in visible ASCII; those of the connection and the framing are the host's */
+  size_t headers_count;
+  alga_bytes body; /* nil or absent is no body */
+  alga_integer redirects; /* how many redirects are followed; without it, one is the answer */
+} alga_fetch_input;
+
+/* One line of an invoice. */
+typedef struct {
+  alga_text service_id; /* a UUID */
+  double quantity; /* more than 0 */
+  alga_text description; /* up to 500 characters */
+  double rate; /* 0 or more, in the currency's smallest unit; of a discount, up to 100 for percentages */
+  alga_switch is_discount; /* false by default */
+  alga_text discount_type; /* `percentage` or `fixed`; of discounts alone */
+  alga_text applies_to_item_id; /* of discounts alone */
+  alga_text applies_to_service_id; /* of discounts alone, and not with `appliesToItemId` */
+} alga_manual_invoice_item_input;
+
+/* An invoice to create. */
+typedef struct {
+  alga_text client_id; /* a UUID */
+  const alga_manual_invoice_item_input *items; /* one at least */
+  size_t items_count;
+  alga_text invoice_date; /* such as `2026-03-29` */
+  alga_text due_date; /* likewise */
+  alga_text po_number; /* up to 128 characters */
+} alga_create_manual_invoice_input;
+
+/* One call of a route. */
+typedef struct {
+  alga_text route; /* below the extension's own routes, or `/api/...`; it may have a query */
+  alga_bytes payload; /* JSON to POST; nil or absent is a GET */
+} alga_route_call;
+
+/* Names one secret. */
+typedef struct {
+  alga_text key; /* as an admin named it */
+} alga_secret_ref;
+
+/* Names one service. */
+typedef struct {
+  alga_text service_id; /* a UUID */
+} alga_service_ref;
+
+/* One service or product that the tenant sells. */
+typedef struct {
+  alga_text service_id;
+  alga_text service_name;
+  alga_text item_kind; /* `service` or `product` */
+  alga_text billing_method; /* `fixed`, `hourly` or `usage` */
+  alga_text service_type_id;
+  alga_text service_type_name;
+  double default_rate; /* in the currency's smallest unit */
+  alga_text unit_of_measure;
+  bool is_active;
+  alga_text sku;
+} alga_service_summary;
+
+/* Which services to list. */
+typedef struct {
+  alga_text search; /* a part of the name */
+  alga_text item_kind; /* `service` or `product`; both by default */
+  alga_switch is_active; /* both by default */
+  alga_text billing_method; /* `fixed`, `hourly` or `usage`; all by default */
+  alga_integer page; /* 1 by default */
+  alga_integer page_size; /* 25 by default */
+} alga_services_list_input;
+
+/* One stored value. */
+typedef struct {
+  alga_text namespace; /* groups keys; the server makes it when it is first written to */
+  alga_text key; /* without `/` */
+  alga_bytes value; /* as it was stored; the JSON text of a value that another program stored as JSON */
+  long long revision; /* grows with each write of the value */
+} alga_storage_entry;
+
+/* Names one stored value. */
+typedef struct {
+  alga_text namespace; /* groups keys; the server makes it when it is first written to */
+  alga_text key; /* without `/` */
+} alga_storage_key;
+
+/* Which values to list. */
+typedef struct {
+  alga_text namespace; /* as in a write */
+  alga_text cursor; /* the `nextCursor` of the page before, which is its last key */
+  alga_integer limit; /* how many at most, 25 by default */
+} alga_storage_page;
+
+/* A value to store. */
+typedef struct {
+  alga_bytes value; /* up to 65,536 bytes; Alga's server takes 49,149 */
+  alga_integer revision; /* that of the value to replace: another one is a `conflict` */
+  alga_text namespace; /* groups keys; the server makes it when it is first written to */
+  alga_text key; /* without `/` */
+} alga_storage_write;
+
+/* The person behind the request, and whose user it is. */
+typedef struct {
+  alga_text user_id;
+  alga_text user_email;
+  alga_text user_name;
+  alga_text user_type; /* such as `internal` or `client` */
+  alga_text client_name; /* empty without a client */
+  alga_text client_id;
+  alga_document additional_fields; /* further facts, by name */
+  alga_text tenant_id; /* of the execution's context */
+} alga_tenant_user;
+
+typedef struct {
+  const alga_client_summary *items;
+  size_t items_count;
+  long long total_count; /* how many there are on all pages */
+  long long page;
+  long long page_size;
+  alga_error error;
+} alga_clients_list_reply;
+
+/* The tenant's clients, one page at a time. Needs cap:client.read. */
+alga_clients_list_reply alga_clients_list(const alga_clients_list_input *input);
+
+typedef struct {
+  const alga_client_summary *client; /* absent where the tenant has none with that id */
+  alga_error error;
+} alga_clients_get_reply;
+
+/* One client, if the tenant has one with that id. Needs cap:client.read. */
+alga_clients_get_reply alga_clients_get(alga_text client_id);
+
+typedef struct {
+  long long status;
+  const alga_header *headers; /* in the order of the answer, names in small letters */
+  size_t headers_count;
+  alga_bytes body; /* unpacked, unless the request named an `accept-encoding` */
+  alga_error error;
+} alga_http_fetch_reply;
+
+/* Send one request to another server that the operator allows, and give its answer. Needs cap:http.fetch. */
+alga_http_fetch_reply alga_http_fetch(const alga_fetch_input *input);
+
+typedef struct {
+  alga_text invoice_id;
+  alga_text invoice_number;
+  alga_text status; /* such as `draft` */
+  double subtotal; /* in the currency's smallest unit, as the other amounts */
+  double tax;
+  double total;
+  alga_error error;
+} alga_invoicing_create_manual_invoice_reply;
+
+/* Create an invoice for a client of the tenant. Needs cap:invoice.manual.create. */
+alga_invoicing_create_manual_invoice_reply alga_invoicing_create_manual_invoice(const alga_create_manual_invoice_input *input);
+
+typedef struct {
+  alga_text value; /* the secret itself; keep it out of responses */
+  alga_error error;
+} alga_secrets_get_reply;
+
+/* One of the install's secrets. Needs cap:secrets.get. */
+alga_secrets_get_reply alga_secrets_get(alga_text key);
+
+typedef struct {
+  const alga_text *keys; /* in their order */
+  size_t keys_count;
+  alga_error error;
+} alga_secrets_list_keys_reply;
+
+/* The names of the install's secrets. Needs cap:secrets.get. */
+alga_secrets_list_keys_reply alga_secrets_list_keys(void);
+
+typedef struct {
+  const alga_service_summary *items;
+  size_t items_count;
+  long long total_count; /* how many there are on all pages */
+  long long page;
+  long long page_size;
+  alga_error error;
+} alga_services_list_reply;
+
+/* The services and products that the tenant sells, one page at a time. Needs cap:service.read. */
+alga_services_list_reply alga_services_list(const alga_services_list_input *input);
+
+typedef struct {
+  const alga_service_summary *service; /* absent where the tenant has none with that id */
+  alga_error error;
+} alga_services_get_reply;
+
+/* One service or product, if the tenant has one with that id. Needs cap:service.read. */
+alga_services_get_reply alga_services_get(alga_text service_id);
+
+typedef struct {
+  const alga_storage_entry *entry; /* absent where there is no such key */
+  alga_error error;
+} alga_storage_get_reply;
+
+/* One stored value, if there is one under that key. Needs cap:storage.kv. */
+alga_storage_get_reply alga_storage_get(alga_text namespace, alga_text key);
+
+typedef struct {
+  long long revision; /* the stored value's */
+  alga_error error;
+} alga_storage_put_reply;
+
+/* Store a value; with a revision, only in place of the value that has it. Needs cap:storage.kv. */
+alga_storage_put_reply alga_storage_put(const alga_storage_write *input);
+
+/* Delete a stored value. Needs cap:storage.kv. */
+alga_error alga_storage_delete(alga_text namespace, alga_text key);
+
+typedef struct {
+  const alga_storage_entry *entries; /* in the order of their keys */
+  size_t entries_count;
+  alga_text next_cursor; /* absent at the end */
+  alga_error error;
+} alga_storage_list_reply;
+
+/* The stored values of a namespace by key, one page at a time. Needs cap:storage.kv. */
+alga_storage_list_reply alga_storage_list(const alga_storage_page *input);
+
+typedef struct {
+  alga_bytes body;
+  alga_error error;
+} alga_ui_proxy_call_route_reply;
+
+/* Call a route of the host's user interface, and give the body of its answer. Needs cap:ui.proxy. */
+alga_ui_proxy_call_route_reply alga_ui_proxy_call_route(const alga_route_call *input);
+
+typedef struct {
+  const alga_tenant_user *user; /* absent where no person asks */
+  alga_error error;
+} alga_user_get_reply;
+
+/* The person behind the request, if there is one; a schedule's run has none. Needs cap:user.read. */
+alga_user_get_reply alga_user_get(void);
+
+extern const alga_field alga_client_ref_fields[],
+    alga_client_summary_fields[],
+    alga_clients_list_input_fields[],
+    alga_fetch_input_fields[],
+    alga_manual_invoice_item_input_fields[],
+    alga_create_manual_invoice_input_fields[],
+    alga_route_call_fields[],
+    alga_secret_ref_fields[],
+    alga_service_ref_fields[],
+    alga_service_summary_fields[],
+    alga_services_list_input_fields[],
+    alga_storage_entry_fields[],
+    alga_storage_key_fields[],
+    alga_storage_page_fields[],
+    alga_storage_write_fields[],
+    alga_tenant_user_fields[],
+    alga_clients_list_reply_fields[],
+    alga_clients_get_reply_fields[],
+    alga_http_fetch_reply_fields[],
+    alga_invoicing_create_manual_invoice_reply_fields[],
+    alga_secrets_get_reply_fields[],
+    alga_secrets_list_keys_reply_fields[],
+    alga_services_list_reply_fields[],
+    alga_services_get_reply_fields[],
+    alga_storage_get_reply_fields[],
+    alga_storage_put_reply_fields[],
+    alga_storage_list_reply_fields[],
+    alga_ui_proxy_call_route_reply_fields[],
+    alga_user_get_reply_fields[];
+
+/* ---- End of them ---- */
 
 #endif

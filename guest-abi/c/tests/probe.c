@@ -223,6 +223,36 @@ static void write_changed(alga_writer *writer, const void *from) {
     alga_write_nil(writer);
 }
 
+struct performed {
+  alga_error error;
+  const alga_field *fields;
+  const void *reply;
+  const char *member; /* the only one */
+};
+
+static void write_reply_fields(alga_writer *writer, const void *from) {
+  const struct performed *performed = from;
+  alga_write_fields(writer, performed->fields, performed->reply);
+}
+
+static void write_performed(alga_writer *writer, const void *from) {
+  const struct performed *performed = from;
+  if (!begins_ok(writer, performed->error))
+    return;
+  alga_document whole = performed->fields ? alga_written(write_reply_fields, from) : (alga_document){0};
+  alga_document part = performed->member ? alga_member(whole, performed->member) : whole;
+  if (part.at)
+    alga_put(writer, part.at, part.length);
+  else
+    alga_write_nil(writer);
+}
+
+static alga_response performed(alga_error error, const alga_field *fields, const void *reply, const char *member) {
+  return answer(write_performed, &(struct performed){error, fields, reply, member});
+}
+
+#include "perform.h"
+
 static alga_response perform(alga_text operation, alga_document input) {
   alga_text id = alga_text_member(input, "scheduleId");
   if (alga_equals(operation, "scheduler.list")) {
@@ -253,6 +283,8 @@ static alga_response perform(alga_text operation, alga_document input) {
     alga_endpoint_list list = alga_scheduler_get_endpoints();
     return list.error.code ? alga_error_response(list.error) : answer(write_endpoints, &list);
   }
+  if (!alga_equals(operation, "context.get"))
+    return perform_others(operation, input);
   alga_context_result context = alga_context_get();
   return answer(write_context, &context);
 }

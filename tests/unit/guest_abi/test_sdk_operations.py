@@ -10,7 +10,7 @@ import pytest
 
 from alga_runner import Observation
 from alga_runner.capabilities import Gate
-from tests.support.schema import OPERATIONS, definition_of, sample
+from tests.support.schema import OPERATIONS, definition_of, members, sample
 
 pytestmark = pytest.mark.anyio
 
@@ -25,15 +25,16 @@ TRIED = [name for name in OPERATIONS if not name.startswith(BY_HAND)]
 class Replaying:
     """In place of the gate: keeps the requests of host calls, and answers with a document of the schema."""
 
-    def __init__(self, *, whole: bool) -> None:
+    def __init__(self, *, whole: bool, silent: bool = False) -> None:
         self.whole = whole
+        self.silent = silent
         self.seen: list[tuple[str, object]] = []
 
     def input(self, operation: str) -> dict[str, Any]:
         return sample(definition_of(OPERATIONS[operation]["input"]), whole=self.whole)
 
     def output(self, operation: str) -> dict[str, Any]:
-        return sample(definition_of(OPERATIONS[operation]["output"]), whole=self.whole)
+        return {} if self.silent else sample(definition_of(OPERATIONS[operation]["output"]), whole=self.whole)
 
     async def call(self, _execution: object, operation: Any, request: Any, codec: Any) -> Any:
         self.seen.append((operation.name, codec.decode(request)))
@@ -42,8 +43,7 @@ class Replaying:
 
 @pytest.fixture(
     params=[
-        "codec",
-        "rust",
+        *("codec", "rust", "c"),
         *(pytest.param(name, marks=pytest.mark.guests) for name in ("go", "rust_on_wasi")),
     ]
 )
@@ -65,6 +65,22 @@ async def test_inputs_are_written_and_outputs_are_read(
         answer = msgpack.unpackb(observation.response.body())
         assert answer == {"ok": value(operation, host.output(operation))}, operation
         assert host.seen.pop() == (operation, host.input(operation))
+
+
+async def test_an_output_without_a_required_member_is_an_error(
+    guest: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Replaying(whole=False, silent=True)
+    monkeypatch.setattr(Gate, "call", lambda _, *arguments: host.call(*arguments))
+    for operation in TRIED:
+        observation = await guest(f"/perform/{operation}", msgpack.packb(host.input(operation)))
+
+        assert observation.response is not None, observation.error
+        answer = msgpack.unpackb(observation.response.body())
+        if any(members(definition_of(OPERATIONS[operation]["output"])).values()):
+            assert answer["err"]["code"] == "internal", operation
+        else:
+            assert answer == {"ok": None}, operation
 
 
 def value(operation: str, output: dict[str, Any]) -> object:
