@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from source import crossing, forms, host_calls, systems, vectors
+from source import crossing, forms, host_calls, limits, systems, vectors
 from source.cases import Case, operations, probe_functions
 from source.guests import probe
 from wasmtime import wat2wasm
@@ -24,6 +24,7 @@ SOURCES = (
     host_calls.operations,
     *(vectors.host_calls, vectors.values, vectors.responses, vectors.requests, vectors.sdks),
     *(systems.wasi, systems.env),
+    *(limits.granted, limits.exceeded),
 )
 
 DEFAULTS = {

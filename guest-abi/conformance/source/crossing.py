@@ -268,6 +268,18 @@ def replies() -> Cases:
         .call(REPLY, FREE, 100, gives=NOTHING),
     )
     yield run(
+        "reply/host calls one after the other",
+        LIFETIMES,
+        "until it has returned: a guest has one at a time",
+        "scheduler",
+        script()
+        .host_call(LIST, {}, LISTED)
+        .host_call("alga:scheduler delete", {"scheduleId": "s-1"}, {"ok": {}}),
+        grants=SCHEDULER,
+        answers={**NO_SCHEDULES, "scheduler.delete": {"ok": {}}},
+        asked=[*ONE_LIST, {"operation": "scheduler.delete", "input": {"scheduleId": "s-1"}}],
+    )
+    yield run(
         "reply/kept while lines are logged",
         LIFETIMES,
         life,
@@ -308,6 +320,14 @@ def responses() -> Cases:
         "scheduler",
         script().leave(),
         expect=ends("no_response"),
+    )
+    yield run(
+        "respond/once",
+        IMPORTS,
+        "the response; once",
+        "scheduler",
+        _responded().leave(),
+        expect={"response": {"status": 202}},
     )
     yield run(
         "respond/twice",

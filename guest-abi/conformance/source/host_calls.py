@@ -231,6 +231,7 @@ def _retryable() -> Cases:
         ("list", {}, "unavailable", True),
         ("list", {}, "timeout", True),
         ("list", {}, "not-found", False),
+        ("list", {}, "internal", False),
         ("update", {"scheduleId": "s-1"}, "timeout", True),
         ("delete", {"scheduleId": "s-1"}, "unavailable", True),
         ("delete", {"scheduleId": "s-1"}, "conflict", False),

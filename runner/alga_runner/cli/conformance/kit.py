@@ -36,7 +36,8 @@ class Case:
     limits: Mapping[str, int]
     expect: Mapping[str, Any]
     asked: Sequence[Mapping[str, Any]]
-    log: Sequence[Sequence[str]]
+    log: Sequence[Sequence[str]] | None
+    """``None`` where it is not compared."""
     times: int = 1
     slow: bool = False
     padded_to: int | None = None
@@ -103,6 +104,9 @@ def _case(
         "context": {**defaults["request"]["context"], **asked.get("context", {})},
         "http": {**defaults["request"]["http"], **asked.get("http", {})},
     }
+    if (size := given.get("bodyPaddedTo")) is not None:
+        digits = request["http"]["body"]["$bin"]
+        request["http"]["body"] = {"$bin": digits.ljust(2 * size, "0")}
     module = folder / given["module"]
     return Case(
         name=given["name"],

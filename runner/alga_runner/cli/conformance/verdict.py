@@ -49,7 +49,8 @@ def _faults(case: Case, result: Result) -> Iterator[Fault]:
     elif result.response is not None:
         yield from _response(expect, result.response)
     yield from _list("host calls carried out", case.asked, result.asked, nil_is_absent=False)
-    yield from _list("lines of log", case.log, result.log, nil_is_absent=False)
+    if case.log is not None:
+        yield from _list("lines of log", case.log, result.log, nil_is_absent=False)
 
 
 def _outcome(result: Result) -> str:
@@ -82,6 +83,9 @@ def _response(expect: Mapping[str, Any], response: Mapping[str, Any]) -> Iterato
     match expected.get("body", _ABSENT):
         case {"message": pattern}:
             yield from _message("the body", pattern, body)
+        case {"length": int(length)}:
+            if body is None or len(body) != length:
+                yield Fault("the body", f"{length} bytes", "none" if body is None else f"{len(body)} bytes")
         case pattern if pattern is not _ABSENT and plain(pattern) != body:
             yield Fault("the body", pattern, tagged(body))
 
