@@ -64,7 +64,7 @@ def test_the_faults_of_a_naive_host_are_found(run) -> None:
         "exports/no marker",
         "exports/_initialize runs before the handler",
         "features/exceptions 1",
-        "early/alga:scheduler create, in _initialize",
+        "early/alga:scheduler list, in _initialize",
         "weak/alga:none-such? do-it: unsupported",
         "pointers/alga:abi request: wrapped around",
         "pointers/host call: the reply's range, though the reply would fit",
