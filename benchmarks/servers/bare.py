@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 
+from alga_runner import Settings
 from alga_runner.service.server import config, listening, url_of
 
 Message = MutableMapping[str, Any]
@@ -33,7 +34,7 @@ async def echo(
 def main() -> None:
     """Serve until stdin ends."""
     with listening("127.0.0.1", 0) as listener:  # the very same socket options
-        server = uvicorn.Server(config(echo))  # type: ignore[arg-type]
+        server = uvicorn.Server(config(echo, Settings()))  # type: ignore[arg-type]
 
         def end_with_stdin() -> None:
             sys.stdin.read()

@@ -83,10 +83,34 @@ class TextLines(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
+ACCEPT_LINES_EVERY_S = 60.0
+"""How long after a line about a connection that could not be accepted there is no other: asyncio writes thousands."""
+
+
+class _FewAcceptLines(logging.Filter):
+    """Passes one line in ``ACCEPT_LINES_EVERY_S`` about connections that could not be accepted, without traceback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not str(record.msg).startswith("socket.accept() out of system resource"):
+            return True
+        if record.created < self._next:
+            return False
+        self._next = record.created + ACCEPT_LINES_EVERY_S
+        record.msg, record.args, record.exc_info = "Out of files or memory for connections", (), None
+        return True
+
+
 def configure_logging(logger: str, level: str, handler: logging.Handler) -> None:
     """Write ``logger``'s lines from ``level`` up, and other libraries' warnings, with ``handler``."""
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger(logger).setLevel(level.upper())
+    asyncio_logger = logging.getLogger("asyncio")
+    if not any(isinstance(one, _FewAcceptLines) for one in asyncio_logger.filters):
+        asyncio_logger.addFilter(_FewAcceptLines())
 
 
 def warn_of_ignored(logger: logging.Logger, variables: Sequence[str]) -> None:

@@ -163,6 +163,16 @@ class Settings(EnvironmentSettings):
         description="How much earlier than `limits.timeout_ms` an execution over HTTP ends, so that its error reaches "
         "a caller that stops waiting then: this much of it, but 50 ms at least and a tenth at most. 0: no earlier.",
     )
+    max_connections: int | None = Field(
+        default=None,
+        ge=1,
+        description="Open connections of one process. Unset: half of the files that it may open.",
+    )
+    max_connections_per_address: int | None = Field(
+        default=None,
+        ge=1,
+        description="Those with one address. Unset: half of `max_connections`; a proxy in front is one address.",
+    )
     max_http_body_bytes: int = Field(
         default=24 * MIB,
         ge=1,

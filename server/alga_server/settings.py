@@ -91,6 +91,16 @@ class ServerSettings(EnvironmentSettings):
         ge=1024,
         description="Bytes of the runner's answer: JSON, a body of 16 MiB in base64 fits.",
     )
+    max_connections: int | None = Field(
+        default=None,
+        ge=1,
+        description="Open connections of the server. Unset: half of the files that it may open.",
+    )
+    max_connections_per_address: int | None = Field(
+        default=None,
+        ge=1,
+        description="Those with one address. Unset: half of `max_connections`; a proxy in front is one address.",
+    )
     max_gateway_body_bytes: int = Field(
         default=10 * 1024 * 1024, ge=1, description="Bytes of the body of a call of the gateway."
     )

@@ -37,9 +37,9 @@ _RAISE_NOFILE = "Raise the limit of open files (ulimit -n, LimitNOFILE), or try 
 
 
 def cache_bounds(max_loaded_bytes: int) -> CacheBounds:
-    """The bounds of a process whose programs may take ``max_loaded_bytes``, and half of the files that it may open."""
+    """The bounds of a process whose programs may take ``max_loaded_bytes``, and a quarter of its open files."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return CacheBounds(max_loaded_bytes, max(1, min(MAX_MODULES, files // 2)))
+    return CacheBounds(max_loaded_bytes, max(1, min(MAX_MODULES, files // 4)))
 
 
 def require_size(wasm: bytes, max_bytes: int) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, cast
 import anyio
 import uvicorn
 
+from alga_common.http.connection import bounded_connections
+
 from ..errors import SettingsError
 
 if TYPE_CHECKING:
@@ -67,9 +69,13 @@ class Server(uvicorn.Server):
     """
 
     def __init__(
-        self, service: Service, on_start: Callable[[], None], on_change: Callable[[], None] | None = None
+        self,
+        service: Service,
+        settings: Settings,
+        on_start: Callable[[], None],
+        on_change: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(config(service))
+        super().__init__(config(service, settings))
         self.service = service
         self._on_start = on_start
         self.server_state.connections = _Connections(on_change or (lambda: None))
@@ -160,12 +166,12 @@ async def require_store(runner: Runner, settings: Settings) -> None:
         )
 
 
-def config(service: Service) -> uvicorn.Config:
+def config(service: Service, settings: Settings) -> uvicorn.Config:
     """uvicorn's settings."""
     return uvicorn.Config(
         service,
         interface="asgi3",
-        http="h11",  # even where another parser is installed: it bounds a request's head, 64 KiB
+        http=bounded_connections(settings.max_connections, settings.max_connections_per_address),
         lifespan="off",
         workers=1,  # else it reads WEB_CONCURRENCY
         ws="none",

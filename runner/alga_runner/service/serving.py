@@ -35,7 +35,7 @@ async def serve(
             service = create_service(runner, settings, require_token=require_token)
             await require_store(runner, settings)
             with listening(host, port) as listener:
-                server = Server(service, lambda: announce(url_of(listener)))
+                server = Server(service, settings, lambda: announce(url_of(listener)))
                 async with anyio.create_task_group() as tasks:
                     await tasks.start(_obey_signals, tasks, server, status)
                     tasks.start_soon(service.watch_checks)

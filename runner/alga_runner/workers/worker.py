@@ -101,7 +101,7 @@ async def _serve_with(settings: Settings, link: Link, port: socket.socket, count
             def on_start() -> None:
                 tasks.start_soon(partial(link.send, "ready"))
 
-            server = WorkerServer(service, on_start, port, counts, link.start["index"])
+            server = WorkerServer(service, settings, on_start, port, counts=counts, index=link.start["index"])
             longest_s = (settings.max_timeout_ms + settings.http_body_timeout_ms) / 1000
             tasks.start_soon(_on, link.retire, partial(server.retire, longest_s))
             tasks.start_soon(_on, link.drain, server.drain)
@@ -121,8 +121,10 @@ class WorkerServer(Server):
     def __init__(
         self,
         service: Service,
+        settings: Settings,
         on_start: Callable[[], None],
         listener: socket.socket,
+        *,
         counts: ConnectionCounts,
         index: int,
     ) -> None:
@@ -130,7 +132,7 @@ class WorkerServer(Server):
         self._acceptor = Acceptor(
             listener, counts, index, connect=self.connection, open_connections=lambda: self.connections
         )
-        super().__init__(service, self._open, self._acceptor.update_count)
+        super().__init__(service, settings, self._open, self._acceptor.update_count)
 
     def _open(self) -> None:
         self._acceptor.open()

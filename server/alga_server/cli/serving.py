@@ -23,6 +23,7 @@ from alga_common.audit import program_log
 from alga_common.cli.commands import say
 from alga_common.cli.failures import Failure, print_document
 from alga_common.cli.streams import announce
+from alga_common.http.connection import bounded_connections
 from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import configure_logging, stream_handler, warn_of_ignored
 from alga_common.signals.coroutines import run
@@ -198,7 +199,7 @@ def serve_until_signal(
     async def serve() -> int:
         async with Server(settings, allow_clock=allow_clock) as server, anyio.create_task_group() as tasks:
             tasks.start_soon(server.watch_checks)
-            status = await _Serving(server, ready).until_signal(listener)
+            status = await _Serving(server, settings, ready).until_signal(listener)
             tasks.cancel_scope.cancel()
         return status
 
@@ -209,11 +210,11 @@ def serve_until_signal(
 class _Serving(uvicorn.Server):
     """uvicorn that calls ``ready``, and handles signals as ``serve_until_signal`` describes."""
 
-    def __init__(self, server: Server, ready: Callable[[], None]) -> None:
+    def __init__(self, server: Server, settings: ServerSettings, ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 server.app,
-                http="h11",
+                http=bounded_connections(settings.max_connections, settings.max_connections_per_address),
                 ws="none",
                 lifespan="off",
                 workers=1,  # else it reads WEB_CONCURRENCY

@@ -6,6 +6,8 @@ import socket
 
 import pytest
 
+from alga_common.http.connection import Connection
+from alga_runner import Settings
 from alga_runner.service import Service
 from alga_runner.service.server import config, listening
 
@@ -22,6 +24,12 @@ def test_an_answer_waits_for_no_acknowledgement() -> None:
 
 
 @pytest.mark.anyio
-async def test_the_head_of_a_request_is_bounded_whatever_is_installed(service: Service) -> None:
+async def test_connections_are_bounded_whatever_parser_is_installed(
+    service: Service, settings: Settings
+) -> None:
     """Left to itself, uvicorn takes httptools where that is there, which keeps every header it is sent."""
-    assert config(service).http == "h11"
+    protocol = config(service, settings.model_copy(update={"max_connections": 7})).http
+
+    assert isinstance(protocol, type)
+    assert issubclass(protocol, Connection)
+    assert (protocol.max_connections, protocol.max_of_address) == (7, 4)

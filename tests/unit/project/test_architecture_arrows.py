@@ -105,7 +105,7 @@ ONLY_IN = {
     "pytest": {"testing"},
     "click": {"cli", "common", "server.cli"},
     "rich": {"cli", "common", "server.cli"},
-    "uvicorn": {"service", "server.cli"},
+    "uvicorn": {"common", "service", "server.cli"},
     "sqlalchemy": {
         "server.storage",
         "server.capabilities",
