@@ -51,7 +51,7 @@ class Connection(H11Protocol):
         self._address: str | None = None
         self._late: asyncio.TimerHandle | None = None
         self._head = bytearray()
-        """What has arrived of the next request's head."""
+        """The next request's head, as far as it has arrived."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Close the connection if there are too many; else wait for a head."""
