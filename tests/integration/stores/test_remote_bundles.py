@@ -293,6 +293,19 @@ async def test_an_id_of_any_characters_is_one_segment_of_the_key(remote: Fixture
     assert asked.isascii()
 
 
+@pytest.mark.parametrize(
+    ("base", "asked"), [("", ""), ("/", ""), ("/a%20b/c/", "/a%20b/c"), ("/a'b", "/a%27b")]
+)
+async def test_keys_are_below_the_path_of_the_base(remote: Fixture, base: str, asked: str) -> None:
+    origin = str(remote.http._base).removesuffix("/alga-ext")
+    store = HttpStore(origin + base)
+
+    with pytest.raises(BundleNotFound):
+        await store.read("tenants/t1", "t1")
+    await store.aclose()
+    assert remote.store.asked == [f"GET {asked}/tenants/t1"]
+
+
 @pytest.mark.parametrize("content_id", ["../up", "", ".hidden", "a/b"])
 async def test_an_id_that_is_no_plain_segment_is_refused_before_anything_is_asked(
     remote: Fixture, content_id: str

@@ -172,7 +172,7 @@ class HttpStore:
         raise AssertionError
 
     def _request(self, method: str, key: str, owner: str = "") -> httpx.Request:
-        path = encoded_path("/".join(filter(None, [unquote(self._base.path).rstrip("/"), key])) or "/")
+        path = encoded_path("/" + "/".join(filter(None, [unquote(self._base.path).strip("/"), key])))
         url = self._base.copy_with(raw_path=path.encode("ascii"))
         if self._credentials is not None:
             url = presigned(self._credentials, method, url, self._now())
