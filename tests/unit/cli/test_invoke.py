@@ -71,6 +71,15 @@ def test_log_and_host_calls_are_shown_with_arguments_reply_and_duration(run, sam
     assert "4 host calls, 2 log lines." in shown.splitlines()[-1]
 
 
+def test_calls_of_the_system_are_counted_in_the_summary(run, extension) -> None:
+    yields = '(import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))'
+    handler = "(drop (call $yield)) (drop (call $yield)) (call $respond (i32.const 0) (global.get $ok))"
+
+    result = run("invoke", extension(handler, imports=yields), "POST", "/go")
+
+    assert ", 2 system calls." in result.stdout.splitlines()[-1]
+
+
 def test_a_state_keeps_the_install_and_its_schedules_for_the_next_call(
     run, sample: str, tmp_path: Path
 ) -> None:
