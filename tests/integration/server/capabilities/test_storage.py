@@ -283,3 +283,13 @@ async def test_unknown_members_are_ignored(storage: Storage) -> None:
     await storage.put("a", 1, ifRevision=None, ttlSeconds=None, colour="blue")
 
     assert await storage.get("a") is not None
+
+
+async def test_a_disabled_install_is_unauthorized_and_no_absent_key(storage: Storage) -> None:
+    await storage.put("a", 1)
+    await storage.install.alga.admin("PATCH", storage.install.admin_path, json={"enabled": False})
+
+    response = await storage.call("get", key="a")
+
+    assert refusal(response) == (401, "UNAUTHORIZED")
+    assert response.json()["error"] == "Install not found"
