@@ -158,6 +158,15 @@ def test_a_setting_that_cannot_be_used_is_a_sentence(serve: Serve, monkeypatch: 
     )
 
 
+def test_the_file_of_seed_data_becomes_a_setting(
+    serve: Serve, started: list[ServerSettings], tmp_path: Path
+) -> None:
+    result = serve("--dev", "--seed-data", str(tmp_path / "seed.yaml"))
+
+    assert result.exit_code == 0, result.output
+    assert started[0].seed_data == tmp_path / "seed.yaml"
+
+
 def exports(result: Result) -> dict[str, str]:
     assert result.exit_code == 0, result.output
     lines = [
