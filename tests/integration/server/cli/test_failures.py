@@ -29,7 +29,7 @@ ARGUMENTS = {
     "configure": [NAME, "--tenant", "acme", "--unset", "region"],
     "call": [NAME, "GET", "/report", "--tenant", "acme"],
     **{name: [NAME, "--tenant", "acme"] for name in ("enable", "disable", "uninstall", "upgrade", "run-now")},
-    **{name: ["--tenant", "acme"] for name in ("installs", "schedules", "runs")},
+    **{name: ["--tenant", "acme"] for name in ("installs", "invoices", "schedules", "runs")},
 }
 
 
