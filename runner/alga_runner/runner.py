@@ -229,6 +229,11 @@ class Runner:
         """A tenant's bundle, verified. Raises a ``BundleError``."""
         return await self._bundles.fetch(tenant_id, extension_id, content_hash)
 
+    @property
+    def bundles_outlive_store(self) -> bool:
+        """Whether a bundle that was fetched once runs while the bundle store cannot be reached."""
+        return self._bundles.outlives_store
+
     async def bundle_cache_writable(self) -> bool:
         """Whether fetched bundles can be kept."""
         return await self._bundles.cache_writable()

@@ -49,6 +49,11 @@ class BundleSource(ABC):
         """Whether the store can be asked at all."""
         return True
 
+    @property
+    def outlives_store(self) -> bool:
+        """Whether a bundle that was fetched once is there while the store is not."""
+        return False
+
     async def cache_writable(self) -> bool:
         """Whether fetched bundles can be kept; a source without a cache needs none."""
         return True
@@ -104,6 +109,11 @@ class WrappedBundles(BundleSource):
     async def reachable(self) -> bool:
         """Whether the other source can be asked."""
         return await self._source.reachable()
+
+    @property
+    def outlives_store(self) -> bool:
+        """Whether the other source does."""
+        return self._source.outlives_store
 
     async def cache_writable(self) -> bool:
         """Whether the other source can keep bundles."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from urllib.parse import parse_qs
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 
-from alga_common.readiness import OK, REFUSED, Check, Checks, Finding, document
+from alga_common.readiness import NOT_CHECKED, OK, REFUSED, Check, Checks, Finding, document
 
 from ..alga.port import SERVER_CHECK
 from ..bundles.source import STORE_CHECK, UNREACHABLE
@@ -67,7 +67,8 @@ def checks_of(runner: Runner, clock: Callable[[], float] = monotonic) -> Checks:
     """Return what a runner needs of others to carry out executions: the bundle store and the Alga server."""
 
     async def store() -> list[Finding]:
-        return list(await runner.check_bundle_store())
+        findings = list(await runner.check_bundle_store())
+        return [_tolerated(finding) for finding in findings] if runner.bundles_outlive_store else findings
 
     return Checks(
         [
@@ -75,6 +76,15 @@ def checks_of(runner: Runner, clock: Callable[[], float] = monotonic) -> Checks:
             Check(SERVER_CHECK, "The Alga server", runner.check_server, of_peer=True),
         ],
         clock=clock,
+    )
+
+
+def _tolerated(finding: Finding) -> Finding:
+    """``finding``, but no failure for a store that is down: it must not take the extensions in the cache with it."""
+    if finding.code != UNREACHABLE:
+        return finding
+    return replace(
+        finding, code=NOT_CHECKED, sentence=f"{finding.sentence} Bundles in the cache run without it."
     )
 
 

@@ -18,6 +18,7 @@ from alga_common.readiness import Finding
 from alga_runner import Runner, Settings
 from alga_runner.alga import HttpAlgaServer, NoAlgaServer
 from alga_runner.bundles import FolderBundles, MemoryBundles
+from alga_runner.bundles.stores import ArchiveCache, HttpStore, RemoteBundles
 from alga_runner.service import create_service
 from alga_runner.service.health import Peers, ReadyWorkers
 from alga_runner.service.http import Refused
@@ -73,6 +74,22 @@ async def test_a_store_that_is_gone_makes_it_unready_but_alive(ask, tmp_path: Pa
         "bundle_store": "bundle_store_unreachable",
         "ext_cache_max_bytes": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("cached", "status", "code"), [(True, 200, "not_checked"), (False, 503, "bundle_store_unreachable")]
+)
+async def test_a_store_over_http_that_is_down_takes_no_runner_with_a_cache_out_of_service(
+    ask, tmp_path: Path, cached: bool, status: int, code: str
+) -> None:
+    def down() -> RemoteBundles:
+        cache = ArchiveCache(tmp_path / "cache", 1 << 20) if cached else None
+        return RemoteBundles(HttpStore("http://127.0.0.1:1"), cache)
+
+    ready, alive = await ask("/readyz", down()), await ask("/healthz", down())
+
+    assert (ready.status_code, ready.json()["checks"]["bundle_store"]) == (status, code)
+    assert (alive.status_code, alive.json()["bundle_store"]) == (200, "bundle_store_unreachable")
 
 
 async def test_a_cache_that_takes_no_bundles_fails_the_process(ask) -> None:

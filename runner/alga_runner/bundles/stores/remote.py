@@ -88,6 +88,11 @@ class RemoteBundles(BundleSource):
         """Whether the store accepts the runner's requests."""
         return [await self._store.check(_CHECKED_KEY)]
 
+    @property
+    def outlives_store(self) -> bool:
+        """Whether there is a cache."""
+        return self._cache is not None
+
     async def cache_writable(self) -> bool:
         """Whether fetched bundles can be kept."""
         return self._cache is None or await _in_thread(self._cache.writable)
