@@ -4,7 +4,8 @@ Those of the service are below, or in the modules of their sections; the others 
 
  1  a key of another tenant: here; bounds, age and fingerprint: integration/service/test_idempotency
  2  no token, and headers that name another tenant than the body: here
- 3, 4  requests to servers, and to which addresses: integration/egress, unit/egress, integration/capabilities/test_http
+ 3  WASI HTTP: unit/guests/test_wasi_http
+ 4  requests to servers, and to which addresses: integration/egress, unit/egress, integration/capabilities/test_http
  5  a cached bundle of another tenant: here
  6, 7, 22  tenants and keys of pages: test_section_2_registry
  8  expired and unknown envelopes: unit/secrets, integration/capabilities/test_secrets

@@ -24,6 +24,8 @@ class RawServer:
         self.drip = False
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
+        self.left = asyncio.Event()
+        """Is set once a client has closed its connection."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -33,6 +35,7 @@ class RawServer:
             self.bodies.append(await reader.readexactly(int(fields.get(b"content-length", b"0"))))
             if self.answer is None:
                 await reader.read()
+                self.left.set()
             elif self.drip:
                 for byte in self.answer:
                     writer.write(bytes([byte]))

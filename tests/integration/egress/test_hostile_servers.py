@@ -422,6 +422,18 @@ async def test_a_tenant_whose_names_are_never_found_leaves_the_resolver_to_other
     assert answer.status == 200
 
 
+async def test_a_request_that_is_cancelled_leaves_no_connection(server: RawServer) -> None:
+    server.answer = None
+    async with egress() as client, anyio.create_task_group() as tasks:
+        silent = Outgoing("GET", f"http://api.test:{server.port}/")
+        tasks.start_soon(client.fetch, silent, "tenant", monotonic() + PATIENCE_S)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+
+    with anyio.fail_after(PATIENCE_S):
+        await server.left.wait()
+
+
 async def test_one_tenant_has_a_share_of_the_connections(server: RawServer) -> None:
     server.answer = None
     async with (
