@@ -24,6 +24,8 @@ class RawServer:
         self.drip = False
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
+        self.asked = asyncio.Event()
+        """Is set once it got a request."""
         self.left = asyncio.Event()
         """Is set once a client has closed its connection."""
 
@@ -31,6 +33,7 @@ class RawServer:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             self.heads.append(head)
+            self.asked.set()
             fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
             self.bodies.append(await reader.readexactly(int(fields.get(b"content-length", b"0"))))
             if self.answer is None:

@@ -427,7 +427,7 @@ async def test_a_request_that_is_cancelled_leaves_no_connection(server: RawServe
     async with egress() as client, anyio.create_task_group() as tasks:
         silent = Outgoing("GET", f"http://api.test:{server.port}/")
         tasks.start_soon(client.fetch, silent, "tenant", monotonic() + PATIENCE_S)
-        await anyio.wait_all_tasks_blocked()
+        await server.asked.wait()
         tasks.cancel_scope.cancel()
 
     with anyio.fail_after(PATIENCE_S):
