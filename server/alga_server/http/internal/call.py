@@ -59,6 +59,8 @@ class Api:
     no_install: type[ServerError] = NotFound
     """How an install is refused that is unknown, another's or disabled."""
     after_write: Callable[[Services], None] = _nothing
+    unsupported: str = "Validation error"
+    """The message for an operation that there is not."""
     by_execution: bool = True
     """Whether calls carry the token of the execution that makes them."""
 
@@ -148,7 +150,8 @@ class HostCall:
         )
         name, body = await self._ask()
         if not isinstance(name, str) or name not in api.operations:
-            raise ValidationFailed(field_errors={"operation": "Unsupported operation"}, schema=True)
+            faults = {"operation": "Unsupported operation"}
+            raise ValidationFailed(api.unsupported, field_errors=faults, schema=True)
         self._operation = name
         operation = api.operations[name]
 

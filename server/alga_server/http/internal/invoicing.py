@@ -76,4 +76,5 @@ API = Api(
     "invoicing",
     capability="cap:invoice.manual.create",
     operations={"createManualInvoice": Operation(_create, writes=True)},
+    unsupported="Unsupported operation",
 )

@@ -96,6 +96,12 @@ async def test_a_refusal_has_the_message_of_each_field_and_makes_nothing(install
     assert (await listed(install))["invoices"] == []
 
 
+async def test_another_operation_is_unsupported(install: Install) -> None:
+    response = await install.host_call("invoicing", "createInvoice")
+
+    assert (response.status_code, response.json()["error"]) == (400, "Unsupported operation")
+
+
 async def test_concurrent_invoices_of_one_tenant_have_different_numbers(alga: Alga, install: Install) -> None:
     other = await installed(alga, install.tenant, "com.example.bills2")
     numbers: list[str] = []
