@@ -49,6 +49,7 @@ DEFAULTS = {
 ELSEWHERE = {
     "sdks/assemblyscript.wasm": "../assemblyscript/tests/codec.wasm",
     "sdks/c.wasm": "../c/tests/probe.wasm",
+    "sdks/rust.wasm": "../rust/tests/probe.wasm",
 }
 """Modules that are not here in the repository: the guests of the SDKs' tests, which echo MessagePack."""
 

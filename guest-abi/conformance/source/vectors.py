@@ -32,7 +32,7 @@ _FRAMING = "are broken framing and end\nthe execution"
 _FORMS = "Any form of\nMessagePack is accepted, not only the shortest"
 _OF_EVERY_DOCUMENT = {"key", "extension", "depth", "duplicate", "utf8"}
 _DEEPEST = 32
-SDKS = ("assemblyscript", "c")
+SDKS = ("assemblyscript", "c", "rust")
 
 
 def host_calls() -> Cases:

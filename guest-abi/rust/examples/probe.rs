@@ -1,5 +1,6 @@
 //! A guest for tests of the runner: performs host calls and gives their results, ends badly on purpose.
 //!
+//! POST /value                 the body, MessagePack, written again; 422 when it is refused
 //! POST /perform/<operation>   the host call with the body, MessagePack, as its input: {ok} or {err}
 //! POST /fail, /panic          end the handler with a HostError, with a panic
 
@@ -12,6 +13,9 @@ use alga_extension::{
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
+#[allow(dead_code)]
+#[path = "../src/tests/document.rs"]
+mod document;
 #[rustfmt::skip]
 mod perform;
 
@@ -21,10 +25,18 @@ fn handler(request: &ExecuteRequest, host: &HostBindings) -> Answer {
     match request.http.path() {
         "/fail" => Err(HostError::new(HostErrorCode::Unavailable, "The server does not answer."))?,
         "/panic" => panic!("The guest gives up: 東京."),
+        "/value" => value(request.http.bytes()),
         path => {
             let operation = path.trim_start_matches("/perform/");
             Ok(ExecuteResponse::empty(200).with_body(performed(operation, request.http.bytes(), host)?))
         }
+    }
+}
+
+fn value(bytes: &[u8]) -> Answer {
+    match decode::<document::Document>(bytes).and_then(|value| encode(&value)) {
+        Ok(written) => Ok(ExecuteResponse::empty(200).with_body(written)),
+        Err(fault) => Err(ExecuteResponse::problem(422, "refused", &fault.to_string())),
     }
 }
 
