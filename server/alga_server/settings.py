@@ -84,7 +84,13 @@ class ServerSettings(EnvironmentSettings):
     max_runner_calls: int = Field(
         default=200,
         ge=1,
-        description="Concurrent executions of this server; one more waits a moment, then is refused.",
+        description="Concurrent executions of this server; one more waits a moment, then is refused. A quarter of them "
+        "is for runs of schedules alone, the rest for the gateway.",
+    )
+    max_runner_calls_per_tenant: int | None = Field(
+        default=None,
+        ge=1,
+        description="Those of one tenant, of either kind. Unset: a quarter of the kind's.",
     )
     max_runner_response_bytes: int = Field(
         default=24 * 1024 * 1024,

@@ -157,6 +157,7 @@ class Executor:
                 idempotency_key=idempotency_key,
                 log_bytes=max(log_bytes, DEVELOPMENT_LOG_BYTES) if self._settings.development else log_bytes,
                 trace=trace,
+                scheduled=firing is not None,
             )
         except RunnerFailure as error:
             failure = error

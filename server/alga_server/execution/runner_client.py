@@ -14,6 +14,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from alga_common.environment import EnvironmentFault
+from alga_common.fair_limiter import share
 from alga_common.http import peer
 from alga_common.http.exchange import Answer, base_url, get, post
 from alga_common.http.response import HttpProtocolError, IncompleteResponse
@@ -94,11 +95,19 @@ class RunnerClient:
         if token:
             self._headers["x-runner-service-token"] = token
         tls = None if transport else _tls_for(settings.runner_url)
-        self._transport = transport or SocketTransport(
-            settings.max_runner_calls,
-            settings.max_runner_calls,
-            max_answer_bytes=self._max_answer_bytes,
-            tls=tls,
+        # Runs of schedules have connections of their own: sleeping guests of the gateway keep none from them.
+        for_schedules = share(settings.max_runner_calls)
+        for_gateway = max(1, settings.max_runner_calls - for_schedules)
+        of_tenant = settings.max_runner_calls_per_tenant
+        self._transport, self._schedule_transport = (
+            transport
+            or SocketTransport(
+                most,
+                share(most) if of_tenant is None else min(most, of_tenant),
+                max_answer_bytes=self._max_answer_bytes,
+                tls=tls,
+            )
+            for most in (for_gateway, for_schedules)
         )
         # Checks have a connection of their own: they are answered when executions use all the others.
         self._check_transport = transport or SocketTransport(
@@ -116,11 +125,12 @@ class RunnerClient:
         idempotency_key: str | None = None,
         log_bytes: int = 0,
         trace: Mapping[str, str] | None = None,
+        scheduled: bool = False,
     ) -> ExecuteAnswer:
         """The guest's response, all of it within ``timeout_s`` seconds; its body is base64 that decodes.
 
         The runner is asked for ``log_bytes`` of the end of the guest's log; not every runner knows of that. ``trace``
-        are headers of the W3C's Trace Context.
+        are headers of the W3C's Trace Context. A ``scheduled`` one takes a connection of those for runs of schedules.
 
         Raises ``RunnerUnavailable``, ``RunnerBusy``, ``RunnerRefused``, ``RunnerTimeout``, ``RunnerProtocolError``; and
         ``ExecutionFailed`` with the runner's words when the execution itself ended without a response,
@@ -141,7 +151,7 @@ class RunnerClient:
         with anyio.move_on_after(timeout_s):
             try:
                 answer = await post(
-                    self._transport,
+                    self._schedule_transport if scheduled else self._transport,
                     self._url,
                     _encoded(headers),
                     request.model_dump_json(exclude_none=True).encode(),
@@ -200,6 +210,7 @@ class RunnerClient:
         await self._check_transport.aclose()
         await self._warmup_transport.aclose()
         await self._transport.aclose()
+        await self._schedule_transport.aclose()
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import logging
 
+import anyio
+
 from alga_common.routing import join_path
 
-from ..errors import ExecutionFailed, RunnerFailure, ServerError
+from ..errors import ExecutionFailed, RunnerBusy, RunnerFailure, ServerError
 from ..execution.executions import Executor, Firing
 from ..schedules.schedules import rfc3339
 from .claims import Claim
@@ -21,8 +23,32 @@ from .runs import OUTPUT_BYTES, Run
 logger = logging.getLogger("alga_server")
 
 
+ROOM_WITHIN_S = 300.0
+"""How long a run waits for a runner that has no room, which is no fault of the handler's; then that is its ending."""
+
+
 async def call_handler(executor: Executor, claim: Claim) -> Ending:
-    """Call the handler; how it went. A failure is an ending, not an exception."""
+    """Call the handler; how it went. A failure is an ending, not an exception.
+
+    While the runner has no room, nothing was carried out: the call is made again when the runner asks for it.
+    """
+    left_s = ROOM_WITHIN_S
+    while True:
+        ending, busy = await _call_once(executor, claim)
+        if busy is None or left_s <= 0:
+            return ending
+        wait_s = min(busy.retry_after_s or 1.0, left_s)
+        left_s -= wait_s
+        await pause(wait_s)
+
+
+async def pause(seconds: float) -> None:
+    """Wait for room, by the machine's time: it is the runner's room."""
+    await anyio.sleep(seconds)
+
+
+async def _call_once(executor: Executor, claim: Claim) -> tuple[Ending, RunnerBusy | None]:
+    """Call the handler once; how it went, and whether that was for lack of room."""
     run = claim.run
     text = None if claim.payload is None else json.dumps(claim.payload, separators=(",", ":"))
     in_body = text is not None and claim.method != "GET"
@@ -49,15 +75,16 @@ async def call_handler(executor: Executor, claim: Claim) -> Ending:
             log_bytes=OUTPUT_BYTES,
         )
     except ServerError as error:  # the database's, in which the key of the execution's token is
-        return Ending("error", error_code=error.code, error_message=str(error))
+        return Ending("error", error_code=error.code, error_message=str(error)), None
     except Exception:
         logger.exception("Calling a schedule's handler failed", extra={"action": "dispatch_failure"})
-        return Ending("error", error_code="internal_error", error_message="Internal error")
+        return Ending("error", error_code="internal_error", error_message="Internal error"), None
     if outcome.response is None:
-        return _failed(outcome.failure or RunnerFailure(), outcome.log_tail)
+        busy = outcome.failure if isinstance(outcome.failure, RunnerBusy) else None
+        return _failed(outcome.failure or RunnerFailure(), outcome.log_tail), busy
     status = outcome.response.status
     if status >= 400:
-        return Ending(
+        ending = Ending(
             "error",
             status,
             "handler_status",
@@ -65,7 +92,8 @@ async def call_handler(executor: Executor, claim: Claim) -> Ending:
             guest_log=outcome.log_tail,
             response_body=outcome.response.body().decode("utf-8", "replace"),
         )
-    return Ending("success", status)
+        return ending, None
+    return Ending("success", status), None
 
 
 def idempotency_key(run: Run) -> str:
