@@ -76,6 +76,17 @@ def values() -> Cases:
     """Any value, as a member that the host ignores."""
     script = lambda: Script(cases.probe_functions("context"))  # noqa: E731
     answers = {"context.get": {"ok": {"context": example("ContextInfo", whole=False)}}}
+    for levels in (_DEEPEST, _DEEPEST + 1):
+        reply = {"ok": {}} if levels == _DEEPEST else {"err": {"code": "validation-failed", "message": TEXT}}
+        yield run(
+            f"vectors/values: {levels} containers deep, with the map",
+            REFUSALS,
+            RULES["depth"],
+            "context",
+            script().host_call("alga:context get", b"\x81\xa1x" + b"\x91" * (levels - 1) + b"\xc0", reply),
+            answers=answers,
+            asked=[{"operation": "context.get", "input": {}}] if levels == _DEEPEST else [],
+        )
     for vector in vectors("values"):
         data = bytes.fromhex(vector["hex"])
         name = f"vectors/values: {vector['name']}"
