@@ -157,9 +157,10 @@ lock: ## Recompile the locks from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(LOCK) --upgrade pyproject.toml --extra build --extra dev --extra postgres --extra otel --extra redis -o requirements/newest.txt
 
 .PHONY: docs
-docs: setup-dev ## Rewrite the guest ABI's schema, the SDKs' bindings, and the tables in docs/ and guest-abi/, from the code
+docs: setup-dev ## Rewrite the guest ABI's schema, the SDKs' bindings, the conformance kit, and the tables in docs/ and guest-abi/, from the code
 	@$(BIN)/python -B guest-abi/schema/generate.py
 	@cd guest-abi && ../$(BIN)/python -B -m bindings
+	@$(BIN)/python -B guest-abi/conformance/build.py
 	@$(BIN)/python scripts/docs_tables.py
 
 .PHONY: clean
