@@ -32,6 +32,7 @@ class Package:
 PACKAGES = (
     Package("guest-abi/assemblyscript", ("tests/codec.wasm", "tests/crash.wasm", "tests/crash.wasm.map")),
     Package("sample-extensions/scheduler-demo", ("dist/main.wasm",)),
+    Package("sample-extensions/exchange-rates", ("dist/main.wasm",)),
 )
 BUILT = tuple(f"{package.folder}/{name}" for package in PACKAGES for name in package.built)
 
