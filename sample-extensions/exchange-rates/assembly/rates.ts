@@ -16,7 +16,7 @@ export function rates(request: ExecuteRequest, host: HostBindings): ExecuteRespo
   asked.headers = [new HttpHeader("authorization", "Bearer " + key.orFail()), new HttpHeader("accept", "application/json")];
   const fetched = host.http.fetch(asked);
   const error = fetched.error;
-  // What is missing, such as a rule of the operator's, is in the message.
+  // The message names a rule of the operator's that is missing.
   if (error !== null) fail(error);
   const answer = fetched.orFail();
   if (answer.status != 200) {
