@@ -46,14 +46,15 @@ class IdempotencyKey:
     def of(cls, key: bytes, request: ExecuteRequest) -> IdempotencyKey:
         """The key in the header ``x-idempotency-key`` of ``request``.
 
-        Its scope is the install and the trigger: a caller of the gateway chooses its keys, and must not be able to
-        claim the key of a schedule's run. The fingerprint covers what the caller asks for: method, path, query,
-        content type, body, user, schedule and nominal time. It leaves out what differs when the same request is sent
-        again (request id, execution token, tracing headers), and what others decide (version, grants, configuration,
-        limits).
+        Its scope is the install, the trigger and the user: a caller of the gateway chooses its keys, and must not be
+        able to claim the key of a schedule's run, or one that another user is about to choose. The fingerprint covers
+        what the caller asks for: method, path, query, content type, body, user, schedule and nominal time. It leaves
+        out what differs when the same request is sent again (request id, execution token, tracing headers), and what
+        others decide (version, grants, configuration, limits).
         """
         context, http = request.context, request.http
-        scope = [context.tenant_id, context.extension_id, context.install_id, context.trigger]
+        user_id = request.user.user_id if request.user else None
+        scope = [context.tenant_id, context.extension_id, context.install_id, context.trigger, user_id]
         asked = [
             http.method,
             http.path,

@@ -114,6 +114,20 @@ async def test_ids_cannot_be_arranged_to_name_another_s_key(execute, content_has
     assert executions() == 2
 
 
+def by(user: str) -> dict[str, dict[str, str]]:
+    return {"user": {"user_id": user, "user_email": "", "user_name": "", "user_type": ""}}
+
+
+async def test_a_user_s_key_is_not_taken_by_another_s_guess(execute, content_hash, executions) -> None:
+    guessed = await execute(content_hash, headers=KEY, http={"path": "/other"}, **by("mallory"))
+    meant = await execute(content_hash, headers=KEY, **by("ada"))
+    again = await execute(content_hash, headers=KEY, **by("ada"))
+
+    assert [answer.json()["status"] for answer in (guessed, meant, again)] == [200, 200, 200]
+    assert "idempotent-replayed" in again.headers
+    assert executions() == 2
+
+
 @pytest.mark.parametrize(
     "members",
     [
@@ -125,7 +139,6 @@ async def test_ids_cannot_be_arranged_to_name_another_s_key(execute, content_has
         {"http": {"headers": {"Content-Type": "text/plain"}}},
         {"context": {"schedule_id": "s"}},
         {"context": {"nominal_time": "2026-01-01T01:00:00Z"}},
-        {"user": {"user_id": "u", "user_email": "", "user_name": "", "user_type": ""}},
     ],
 )
 async def test_a_key_used_for_another_request_is_refused(
