@@ -17,6 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from alga_common.fair_limiter import share
+from alga_common.http.memory import RequestMemory
 from alga_common.readiness import Finding, document
 from alga_runner.errors import SettingsError
 
@@ -116,6 +118,7 @@ class Server:
             reconciler=Reconciler(settings, clock, database, metrics, dispatcher.wake, jobs=jobs),
             checks=checks,
             turns=Turns(settings.database_threads),
+            gateway_memory=_gateway_memory(settings),
             seed=seed.load(settings.seed_data) if settings.seed_data else SeedData(),
             movable_clock=_movable(clock, settings) if allow_clock else None,
         )
@@ -247,6 +250,12 @@ class Server:
 def create_app(settings: ServerSettings, *, clock: Clock | None = None) -> FastAPI:
     """The app of a new ``Server``. Raises ``SettingsError`` for a database URL it cannot use."""
     return Server(settings, clock=clock).app
+
+
+def _gateway_memory(settings: ServerSettings) -> RequestMemory:
+    """What bodies of the gateway's calls may take; one of the largest size always fits."""
+    limit = max(settings.max_gateway_bytes, settings.max_gateway_body_bytes)
+    return RequestMemory(limit, max(share(limit), settings.max_gateway_body_bytes))
 
 
 def _movable(clock: Clock, settings: ServerSettings) -> MovableClock:

@@ -110,6 +110,12 @@ class ServerSettings(EnvironmentSettings):
     max_gateway_body_bytes: int = Field(
         default=10 * 1024 * 1024, ge=1, description="Bytes of the body of a call of the gateway."
     )
+    max_gateway_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=1,
+        description="Bytes of the bodies of all calls of the gateway that are under way; each takes about four times "
+        "as much memory. One tenant has at most a quarter, or one largest body.",
+    )
     execution_timeout_ms: int = Field(
         default=30_000,
         ge=1,

@@ -19,7 +19,7 @@ from .execute import Execute
 from .health import Health, NoPeers, Peers, cache_checks_of, checks_of, log_failure
 from .http import Answer, ClientGone, Exchange, Message, Receive, Refused, Send
 from .reply_cache import LocalReplies, Replies, ReplyCache
-from .request_tracker import RequestMemory, RequestTracker
+from .request_tracker import RequestTracker, request_memory
 from .ui import Ui
 from .ui.registry import Registry
 from .ui.routes import PREFIX
@@ -59,7 +59,7 @@ class Service:
     ) -> None:
         self._runner = runner
         self._settings = settings
-        self._requests = RequestTracker(RequestMemory.of(settings), runner.telemetry.refused)
+        self._requests = RequestTracker(request_memory(settings), runner.telemetry.refused)
         self._retiring = False
         self._checks = checks
         health = Health(runner, self._requests, peers, checks, cache)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
@@ -11,6 +10,7 @@ from types import TracebackType
 import anyio
 
 from alga_common.fair_limiter import share
+from alga_common.http.memory import RequestMemory
 
 from ..errors import Overloaded
 from ..settings import Settings
@@ -25,44 +25,14 @@ _WEIGHT = 0.1
 _RETRY_AFTER_DRAINING_S = 1
 
 
-class RequestMemory:
-    """Counts the bytes of requests that are being read, queued or executed, in total and for each tenant."""
-
-    def __init__(self, limit: int, tenant_limit: int) -> None:
-        self.limit = limit
-        self.tenant_limit = tenant_limit
-        self._by_tenant: Counter[str] = Counter()
-        self._total = 0
-
-    @classmethod
-    def of(cls, settings: Settings) -> RequestMemory:
-        """The bounds of ``settings``, raised so that one request of the largest size always fits."""
-        largest = settings.max_http_body_bytes + REQUEST_BYTES
-        limit = max(settings.max_http_bytes, largest)
-        tenant_limit = settings.max_http_bytes_per_tenant
-        if tenant_limit is None:
-            tenant_limit = share(limit)
-        return cls(limit, min(limit, max(tenant_limit, largest)))
-
-    def fits(self, tenant: str, count: int) -> bool:
-        """Whether there is room for ``count`` bytes more of ``tenant``."""
-        return self._total + count <= self.limit and self.fits_tenant(tenant, count)
-
-    def fits_tenant(self, tenant: str, count: int) -> bool:
-        """Whether ``count`` bytes more of ``tenant`` are within its own bound."""
-        return self._by_tenant[tenant] + count <= self.tenant_limit
-
-    def take(self, tenant: str, count: int) -> None:
-        """Count ``count`` bytes more of ``tenant``."""
-        self._total += count
-        self._by_tenant[tenant] += count
-
-    def free(self, tenant: str, count: int) -> None:
-        """Count ``count`` bytes less of ``tenant``."""
-        self._total -= count
-        self._by_tenant[tenant] -= count
-        if not self._by_tenant[tenant]:
-            del self._by_tenant[tenant]
+def request_memory(settings: Settings) -> RequestMemory:
+    """The bounds of ``settings``, raised so that one request of the largest size always fits."""
+    largest = settings.max_http_body_bytes + REQUEST_BYTES
+    limit = max(settings.max_http_bytes, largest)
+    tenant_limit = settings.max_http_bytes_per_tenant
+    if tenant_limit is None:
+        tenant_limit = share(limit)
+    return RequestMemory(limit, min(limit, max(tenant_limit, largest)))
 
 
 class TrackedRequest:

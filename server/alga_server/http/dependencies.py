@@ -9,6 +9,7 @@ import anyio
 from fastapi import Depends
 from starlette.requests import Request
 
+from alga_common.http.memory import RequestMemory
 from alga_common.readiness import Checks
 
 from ..capabilities.seed import SeedData
@@ -43,6 +44,7 @@ class Services:
     reconciler: Reconciler
     checks: Checks
     turns: Turns
+    gateway_memory: RequestMemory
     seed: SeedData
     movable_clock: MovableClock | None
     """The clock, if admins may put it forward."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from fastapi.exceptions import RequestValidationError
@@ -67,11 +67,16 @@ def single_header(request: Request, name: str) -> str | None:
     return values[0] if len(values) == 1 and is_id(values[0]) else None
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """Read the body. Raises ``BodyTooLarge`` beyond ``limit`` bytes, ``ValidationFailed`` if it is incomplete."""
+async def read_body(request: Request, limit: int, hold: Callable[[int], None] | None = None) -> bytes:
+    """Read the body. Raises ``BodyTooLarge`` beyond ``limit`` bytes, ``ValidationFailed`` if it is incomplete.
+
+    ``hold`` is called with the bytes of each piece before it is added, and may raise.
+    """
     body = bytearray()
     try:
         async for chunk in request.stream():
+            if hold is not None:
+                hold(len(chunk))
             body += chunk
             if len(body) > limit:
                 raise BodyTooLarge(f"Request body too large (max {limit} bytes)")

@@ -15,7 +15,7 @@ from alga_runner import Runner, Settings
 from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.models import ScheduleInfo
 from alga_runner.service import Service
-from alga_runner.service.request_tracker import REQUEST_BYTES, RequestMemory
+from alga_runner.service.request_tracker import REQUEST_BYTES, request_memory
 from tests.support.guests import LIST_IMPORT
 
 pytestmark = pytest.mark.anyio
@@ -291,7 +291,7 @@ async def test_refused_bodies_are_counted(sending, headers, runner: Runner) -> N
 
 
 def test_one_request_of_the_largest_size_always_fits() -> None:
-    held = RequestMemory.of(
+    held = request_memory(
         Settings(max_http_bytes=1, max_http_bytes_per_tenant=1, max_http_body_bytes=1_000_000)
     )
 
@@ -300,4 +300,4 @@ def test_one_request_of_the_largest_size_always_fits() -> None:
 
 
 def test_a_tenant_s_part_is_a_quarter_unless_it_is_set() -> None:
-    assert RequestMemory.of(Settings(max_http_bytes=1 << 30)).tenant_limit == 1 << 28
+    assert request_memory(Settings(max_http_bytes=1 << 30)).tenant_limit == 1 << 28

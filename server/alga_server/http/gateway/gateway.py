@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import TypeVar
 from urllib.parse import quote
@@ -32,6 +33,7 @@ from ...errors import (
     ExecutionFailed,
     ExtensionNotAvailable,
     PayloadTooLarge,
+    RateLimited,
     RunnerFailure,
     ServerError,
     Unauthenticated,
@@ -133,21 +135,22 @@ class _Call:
         key = self._idempotency_key(called)
         if key is not None:
             self._execution_id = _execution_id(install, user, called, path, key)
-        body = await self._body()
-        outcome = await _unless_gone(
-            self._request,
-            lambda: self._services.executor.execute(
-                install,
-                called,
-                routing.join_path(segments) + self._raw_query(),
-                headers=headers.for_guest(self._request.headers, self._request_id),
-                body=body or None,
-                user=user,
-                request_id=self._execution_id,
-                idempotency_key=None if called in _READS else key or self._execution_id,
-                trace=headers.trace(self._request.headers),
-            ),
-        )
+        with self._held_bytes(tenant_id) as hold:
+            body = await self._body(hold)
+            outcome = await _unless_gone(
+                self._request,
+                lambda: self._services.executor.execute(
+                    install,
+                    called,
+                    routing.join_path(segments) + self._raw_query(),
+                    headers=headers.for_guest(self._request.headers, self._request_id),
+                    body=body or None,
+                    user=user,
+                    request_id=self._execution_id,
+                    idempotency_key=None if called in _READS else key or self._execution_id,
+                    trace=headers.trace(self._request.headers),
+                ),
+            )
         response = outcome.unwrap()
         passed = headers.for_caller(response.header_pairs(), asked.decode("latin-1"), root.decode("latin-1"))
         return _response(response, method, called, passed)
@@ -197,9 +200,26 @@ class _Call:
             raise ValidationFailed("The header x-idempotency-key is not 128 printable characters at most")
         return key
 
-    async def _body(self) -> bytes:
+    @contextmanager
+    def _held_bytes(self, tenant_id: str) -> Iterator[Callable[[int], None]]:
+        """Count bytes of the call for the tenant until it ends. Raises ``RateLimited`` beyond a bound."""
+        memory, held = self._services.gateway_memory, 0
+
+        def hold(count: int) -> None:
+            nonlocal held
+            if not memory.fits(tenant_id, count):
+                raise RateLimited("Too many bytes of calls are in memory, please try again later")
+            memory.take(tenant_id, count)
+            held += count
+
         try:
-            return await read_body(self._request, self._services.settings.max_gateway_body_bytes)
+            yield hold
+        finally:
+            memory.free(tenant_id, held)
+
+    async def _body(self, hold: Callable[[int], None]) -> bytes:
+        try:
+            return await read_body(self._request, self._services.settings.max_gateway_body_bytes, hold)
         except BodyTooLarge as error:
             raise PayloadTooLarge(str(error)) from None
 

@@ -40,7 +40,7 @@ def runner_transport(runner: ScriptedRunner) -> httpx.AsyncBaseTransport:
 async def listening_on(app: Any) -> AsyncIterator[int]:
     """The port of a socket on which ``app`` is served, as both services are."""
     with listening("127.0.0.1", 0) as listener:
-        server = uvicorn.Server(config(app))
+        server = uvicorn.Server(config(app, Settings()))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server._serve, [listener])
             yield listener.getsockname()[1]
