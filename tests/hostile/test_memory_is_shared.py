@@ -114,11 +114,12 @@ async def test_while_memory_is_short_a_tenant_with_its_share_starts_no_more_and_
     runner: Runner, alga: HoldingAlga, bundles: MemoryBundles
 ) -> None:
     guard = runner._memory_guard
+    guard._share = 40 * MIB  # far from the total, whatever else this process has
     async with anyio.create_task_group() as tasks:
         loud = Calls(runner, bundles, tasks)
         while "loud" not in guard.refused:
             waiting = len(alga.asked)
-            loud.start("loud", 32)
+            loud.start("loud", 12)
             await until(lambda waiting=waiting: len(alga.asked) > waiting or loud.ended)
             guard.look()
             assert not loud.ended, loud.codes()
@@ -126,6 +127,7 @@ async def test_while_memory_is_short_a_tenant_with_its_share_starts_no_more_and_
         with pytest.raises(Overloaded, match="its share is") as refused:
             guard.require_room("loud")
         guard.require_room("quiet")
+        guard._total *= 2
         alga.let_go()
         await until(lambda: loud.ended)
 
