@@ -114,7 +114,7 @@ async def test_while_memory_is_short_a_tenant_with_its_share_starts_no_more_and_
     runner: Runner, alga: HoldingAlga, bundles: MemoryBundles
 ) -> None:
     guard = runner._memory_guard
-    guard._share = 40 * MIB  # far from the total, whatever else this process has
+    guard._share = 40 * MIB  # far from the total, however much this process has
     async with anyio.create_task_group() as tasks:
         loud = Calls(runner, bundles, tasks)
         while "loud" not in guard.refused:
