@@ -36,6 +36,7 @@ from tests.support.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.postgres, pytest.mark.routes]
 
+ROUNDS = 10
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
 CHECKS = [
     not_a_server_error,
@@ -191,7 +192,6 @@ def test_a_route_never_fails_and_answers_as_it_says(target: Target, method: str,
     }
     statuses: set[int] = set()
 
-    @seed(20260101)
     @hypothesis_settings(
         max_examples=EXAMPLES,
         database=None,
@@ -218,9 +218,11 @@ def test_a_route_never_fails_and_answers_as_it_says(target: Target, method: str,
         )
         statuses.add(response.status_code)
 
-    ask()
-
     # A route that refused every request was not tried. (A second install of one extension is a conflict at best, and no
-    # host is known.)
+    # host is known.) Of a few requests, by chance none may be a good one: then there are more.
     tried = {404} if path.endswith("lookup-by-host") else {200, 201, 202, 204, 409}
+    for number in range(ROUNDS):
+        seed(20260101 + number)(ask)()
+        if statuses & tried:
+            break
     assert statuses & tried, statuses
