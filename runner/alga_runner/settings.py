@@ -454,7 +454,8 @@ class Settings(EnvironmentSettings):
     max_copied_bytes: int = Field(
         default=256 * MIB,
         ge=1,
-        description="Bytes one execution may have copied across its border, both ways.",
+        description="Bytes one execution may have copied across its border, both ways. A reply that the guest has to "
+        "fetch counts once, whether it does or not.",
     )
     max_request_bytes: int = Field(
         default=64 * 1024,

@@ -125,7 +125,7 @@ def _end(session: Session, reply: bytes, offset: int, capacity: int) -> int:
     if len(reply) <= capacity:
         session.put(offset, reply)
     else:
-        session.reply = reply
+        session.keep(reply)
     return len(reply)
 
 
@@ -166,7 +166,7 @@ def _reply(session: Session, offset: int, capacity: int) -> int:
     if session.reply is None:
         session.check_range("alga:abi reply", offset, capacity)
         return _NOTHING
-    return session.hand_over("alga:abi reply", session.reply, offset, capacity)
+    return session.fetch(session.reply, offset, capacity)
 
 
 def _respond(session: Session, offset: int, length: int) -> None:

@@ -168,6 +168,7 @@ class Session:
         "response",
         "stderr",
         "unfinished",
+        "unread",
     )
 
     def __init__(
@@ -189,6 +190,8 @@ class Session:
         self.log = log
         self.clock_ns = clock_ns
         self.reply: bytes | None = None
+        self.unread = 0
+        """Bytes of the reply that are counted and not copied yet."""
         self.response: bytes | None = None
         self.exit_status: int | None = None
         self.handling = False
@@ -238,25 +241,38 @@ class Session:
         """A copy of a range that ``check_range`` has seen. Raises ``CopyLimit``."""
         memory = self.guest.memory
         assert memory is not None  # noqa: S101 - check_range has seen it
-        self._copied += length
-        if self._copied > self.limits.copied_bytes:
-            raise self._too_many_bytes()
+        self._count_bytes(length)
         return memory.read(offset, length)
 
     def put(self, offset: int, data: bytes) -> None:
         """Copy ``data`` into a range that ``check_range`` has seen. Raises ``CopyLimit``."""
         memory = self.guest.memory
         assert memory is not None  # noqa: S101 - check_range has seen it
-        self._copied += len(data)
-        if self._copied > self.limits.copied_bytes:
-            raise self._too_many_bytes()
+        self._count_bytes(len(data))
         memory.write(offset, data)
 
-    def _too_many_bytes(self) -> CopyLimit:
-        return CopyLimit(
-            f"The guest had more than {self.limits.copied_bytes} bytes copied across its border.",
-            hint="See max_copied_bytes.",
-        )
+    def keep(self, reply: bytes) -> None:
+        """Keep a reply that the guest has to fetch. The host made it, so it counts as if it were copied, once.
+
+        Raises ``CopyLimit``.
+        """
+        self._count_bytes(len(reply))
+        self.reply, self.unread = reply, len(reply)
+
+    def fetch(self, reply: bytes, offset: int, capacity: int) -> int:
+        """Hand over the reply that was kept. Raises ``OutOfBounds`` or ``CopyLimit``."""
+        if len(reply) <= capacity:
+            self._copied -= self.unread
+            self.unread = 0
+        return self.hand_over("alga:abi reply", reply, offset, capacity)
+
+    def _count_bytes(self, count: int) -> None:
+        self._copied += count
+        if self._copied > self.limits.copied_bytes:
+            raise CopyLimit(
+                f"The guest had more than {self.limits.copied_bytes} bytes copied across its border.",
+                hint="See max_copied_bytes.",
+            )
 
     def respond(self, offset: int, length: int) -> None:
         """Take the response. Raises ``SecondResponse``, ``MessageLimit`` or ``OutOfBounds``."""
