@@ -131,13 +131,18 @@ def interrupts_later() -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGINT, before)
 
 
-def start(module: Sequence[str], core: int | None, errors: IO[bytes]) -> subprocess.Popen[str]:
-    """Start ``python -m`` with ``module`` and its arguments on ``core``; stdin and stdout are pipes."""
+def start(
+    module: Sequence[str], core: int | None, errors: IO[bytes], variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start ``python -m`` with ``module`` and its arguments on ``core``; stdin and stdout are pipes.
+
+    ``variables`` are added to its environment.
+    """
     with pinned(core):
         return subprocess.Popen(
             [sys.executable, "-m", *module],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0", **(variables or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

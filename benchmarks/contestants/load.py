@@ -52,7 +52,10 @@ class _Connection:
 
 
 class Load(Contestant):
-    """An order names a ``url``, its ``seconds``, and ``echo``: whether the answer repeats the request's body."""
+    """An order names a ``url``, its ``seconds``, and the guest's ``path``.
+
+    With ``echo``, the answer must be the request's body.
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, list[_Connection]] = {}
@@ -64,7 +67,7 @@ class Load(Contestant):
         connections = self._open.get(order["url"])
         if connections is None:
             connections = self._open[order["url"]] = [_Connection(host, port) for _ in range(CONNECTIONS)]
-        exchanges = _exchanges(order["content_hash"], echo=order["echo"])
+        exchanges = _exchanges(order["content_hash"], order["path"], echo=order["echo"])
         seconds: float = order["seconds"]
 
         async def run() -> Counts:
@@ -73,9 +76,9 @@ class Load(Contestant):
         return run
 
 
-def _exchanges(content_hash: str, *, echo: bool) -> list[Exchange]:
+def _exchanges(content_hash: str, path: str, *, echo: bool) -> list[Exchange]:
     exchanges = []
-    for work in works("/echo", content_hash):
+    for work in works(path, content_hash):
         body = to_json(work.document)
         head = "POST /v1/execute HTTP/1.1\r\nhost: 127.0.0.1\r\n"
         head += "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in headers(work, body))

@@ -12,6 +12,7 @@ from . import (
     hostcall,
     hostcall_http,
     http,
+    http_hostcall,
     leak,
     scale,
     sdk,
@@ -31,6 +32,7 @@ PARTS: tuple[Part, ...] = (
     component.PART,
     scale.PART,
     http.PART,
+    http_hostcall.PART,
     leak.PART,
     server.PART,
 )

@@ -1,7 +1,7 @@
-"""What the HTTP service can answer on one core, against a bare ASGI echo on the same server.
+"""What the HTTP service can answer on one core, against bare ASGI echoes and against what one would write instead.
 
-Both are set up alike and take turns on one core; the load runs on the other one, over kept connections. The
-service is ``alga-runner serve`` with its defaults, log lines included.
+All take turns on one core; the load runs on the other one, over kept connections. The service is ``alga-runner serve``
+with its defaults, log lines included; the peers are those of ``benchmarks/peers``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import signal
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,13 +21,25 @@ from ..contest import Entry
 from ..contestants.load import CONNECTIONS
 from ..contestants.workload import EXTENSION, alga_guest
 from ..figures import Result, Spread
-from ..part import Effort, Part
+from ..part import Effort, Part, peer_missing
 from ..processes import Child
 from ..profiles import Profile
+from ..rates import rate_figures, rates
 from ..running import Server
 from . import profiling
 
-KEY = "http.vs_bare_asgi"
+BARE_H11 = "http.vs_bare_asgi"
+WASMTIME, EXTISM = "http.vs_wasmtime_threads", "http.vs_extism_isolated"
+FASTAPI, BARE = "http.vs_fastapi_extism", "http.vs_bare_httptools"
+_PEERS = {
+    "bare_h11": ("echo", "h11"),
+    "bare_httptools": ("echo",),
+    "wasmtime_threads": ("wasmtime_threads",),
+    "extism_loop": ("extism_service", "loop"),
+    "extism_threads": ("extism_service", "threads"),
+    "extism_reused": ("extism_service", "reused"),
+    "fastapi_extism": ("extism_fastapi",),
+}
 _ROUNDS = 10
 _BATCH_S = 1.0
 
@@ -36,47 +47,53 @@ _BATCH_S = 1.0
 def run(effort: Effort) -> Sequence[Result]:
     """The rate is answers a second on the clock; CPU of the server for each answer is a figure as well."""
     if effort.core == effort.load_core:
-        return [Result(KEY, None, note="this machine has one core, so the load has none of its own")]
-    seconds = effort.size(_BATCH_S, 0.1)
+        return one_core(PART.keys)
+    if PART.missing:
+        return [peer_missing(key, ", ".join(PART.missing)) for key in PART.keys]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         content_hash = publish(folder)
         serve = ["alga_runner.cli", "serve", "--dev", "--port", "0", "--bundle-store", str(folder)]
         servers = {
-            "bare": stack.enter_context(Server(["benchmarks.servers.bare"], effort.core)),
             "ours": stack.enter_context(Server(serve, effort.core)),
             "ours_without_log_lines": stack.enter_context(
                 Server([*serve, "--log-level", "warning"], effort.core)
             ),
         }
+        for name, (module, *arguments) in _PEERS.items():
+            peer = [f"benchmarks.peers.{module}", *arguments]
+            servers[name] = stack.enter_context(Server(peer, effort.core))
         load = stack.enter_context(Child("benchmarks.contestants.load:Load", effort.load_core))
-        rates: dict[str, list[float]] = {name: [] for name in servers}
-        cpu_us: dict[str, list[float]] = {name: [] for name in servers}
-        load_busy: list[float] = []
-        counts: Counter[str] = Counter()
-        names = list(servers)
-        for number in effort.rounds(_ROUNDS + 1):
-            for name in names:
-                server = servers[name]
-                before_s = server.cpu_s
-                batch = load.ask(
-                    url=server.url, echo=name == "bare", seconds=seconds, content_hash=content_hash
-                )
-                if number > 0:  # the first warms up
-                    rates[name].append(batch.done / batch.wall_s)
-                    cpu_us[name].append((server.cpu_s - before_s) / batch.done * 1e6)
-                    counts[f"{name}_answers"] += batch.done
-                    if name == "bare":
-                        load_busy.append(batch.cpu_s / batch.wall_s)
-            names.reverse()
-    figures = _without_sockets(effort)
-    for name in servers:
-        figures[f"{name}_per_s"] = Spread.of(rates[name])
-        figures[f"{name}_cpu_us"] = Spread.of(cpu_us[name])
-    figures["ratio_by_cpu_time"] = Spread.of_ratios(cpu_us["bare"], cpu_us["ours"])
-    figures["ratio_without_log_lines"] = Spread.of_ratios(rates["ours_without_log_lines"], rates["bare"])
-    figures["load_busy"] = Spread.of(load_busy)
-    return [Result.ratio(KEY, rates["ours"], rates["bare"], counts=counts, figures=figures)]
+        measured = rates(effort, load, servers, content_hash=content_hash)
+    ours = measured["ours"].per_s
+    figures = rate_figures(measured)
+    isolated = measured["extism_loop"].per_s, measured["extism_threads"].per_s
+    against = {
+        BARE_H11: measured["bare_h11"].per_s,
+        WASMTIME: measured["wasmtime_threads"].per_s,
+        EXTISM: [max(pair) for pair in zip(*isolated, strict=True)],
+        FASTAPI: measured["fastapi_extism"].per_s,
+        BARE: measured["bare_httptools"].per_s,
+    }
+    for theirs in ("bare_h11", "bare_httptools", "wasmtime_threads"):
+        cpu_us = measured[theirs].cpu_us
+        figures[f"vs_{theirs}_by_cpu_time"] = Spread.of_ratios(cpu_us, measured["ours"].cpu_us)
+    figures["vs_extism_reused"] = Spread.of_ratios(ours, measured["extism_reused"].per_s)
+    without = measured["ours_without_log_lines"].per_s
+    figures["without_log_lines_vs_ours"] = Spread.of_ratios(without, ours)
+    figures |= _without_sockets(effort)
+    counts = {f"{name}_answers": rate.answers for name, rate in measured.items()}
+    return [
+        Result.ratio(key, ours, theirs, counts=counts, figures=figures if key == BARE_H11 else {})
+        for key, theirs in against.items()
+    ]
+
+
+def one_core(keys: Sequence[str]) -> list[Result]:
+    """The results where the load would disturb the server."""
+    return [
+        Result(key, None, note="this machine has one core, so the load has none of its own") for key in keys
+    ]
 
 
 def _without_sockets(effort: Effort) -> dict[str, Spread | float]:
@@ -123,7 +140,7 @@ def profile(effort: Effort) -> Sequence[Profile]:
     seconds = effort.size(_BATCH_S, 0.1)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        order = {"content_hash": publish(folder), "echo": False, "seconds": seconds}
+        order = {"content_hash": publish(folder), "path": "/echo", "echo": False, "seconds": seconds}
         serve = ["serve", "--dev", "--port", "0", "--bundle-store", str(folder), "--log-level", "warning"]
         load = stack.enter_context(Child("benchmarks.contestants.load:Load", effort.load_core))
         each_us: list[float] = []
@@ -150,4 +167,6 @@ def profile(effort: Effort) -> Sequence[Profile]:
     return [in_process, Profile.of("one request of the service under load", samples, median(each_us))]
 
 
-PART = Part("http", (KEY,), (), run, profile)
+PART = Part(
+    "http", (BARE_H11, WASMTIME, EXTISM, FASTAPI, BARE), ("extism", "httptools", "uvloop"), run, profile
+)

@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import to_json
 
+from benchmarks.contestants.load import response
+from benchmarks.contestants.workload import works
+from benchmarks.peers.messages import answer_json, guest_input
 from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.bench
@@ -35,7 +39,12 @@ KEYS = {
         "component.leak_kb_per_10k",
     ],
     "scale": ["scale.two_processes"],
-    "http": ["http.vs_bare_asgi"],
+    "http": [
+        "http.vs_bare_asgi",
+        *(f"http.vs_{peer}" for peer in ("wasmtime_threads", "extism_isolated", "fastapi_extism")),
+        "http.vs_bare_httptools",
+    ],
+    "http_hostcall": ["http_hostcall.vs_bare_httptools"],
     "leak": ["leak.kb_per_200k"],
     "server": [
         *(f"server.{kind}_rps" for kind in ("create", "list")),
@@ -45,9 +54,11 @@ KEYS = {
 
 unmeasurable = set()
 if find_spec("extism") is None:
-    unmeasurable |= {*KEYS["execute"], *KEYS["hostcall"]}
+    unmeasurable |= {*KEYS["execute"], *KEYS["hostcall"], *KEYS["http"]}
+if find_spec("uvloop") is None or find_spec("httptools") is None:
+    unmeasurable |= {*KEYS["http"], *KEYS["http_hostcall"]}
 if len(os.sched_getaffinity(0)) == 1:
-    unmeasurable |= {*KEYS["scale"], *KEYS["http"], "component.two_processes"}
+    unmeasurable |= {*KEYS["scale"], *KEYS["http"], *KEYS["http_hostcall"], "component.two_processes"}
 if not (ROOT / "guest-abi/go/template/dist/main.wasm").exists():
     unmeasurable.add("sdk.go_create_us")
 if not os.environ.get("ALGA_BENCH_SPIDERMONKEY"):
@@ -71,6 +82,12 @@ def test_a_part_measures_its_keys_and_counts_what_it_did(part: str, tmp_path: Pa
     for key in KEYS[part]:
         assert (results[key]["value"] is None) is (key in unmeasurable)
         assert results[key].get("note") or all(count > 0 for count in results[key]["counts"].values())
+
+
+def test_peers_give_their_guests_the_bytes_that_the_runner_gives_its_own():
+    for work in works("/create/1"):
+        assert guest_input(to_json(work.document)) == work.guest_input
+        assert answer_json(work.guest_output) == to_json(response(work))
 
 
 @pytest.fixture(scope="module")
