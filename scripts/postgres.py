@@ -7,21 +7,19 @@ installed from the system's packages if it is missing. Where that is not possibl
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pwd
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
-from types import FrameType
 from typing import Any
 
+import companion
 import packages
 from outcomes import say
 
@@ -44,8 +42,8 @@ SETTINGS = {
     "max_connections": "300",
     "deadlock_timeout": "200ms",
 }
-STARTS_WITHIN_S = 60
-STOPS_WITHIN_S = 20
+STOPS = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
+"""Fast, then hard: nothing of it is to be kept."""
 _DEADLOCK = "deadlock detected"
 
 
@@ -53,22 +51,16 @@ class NotRun(Exception):
     """There is no PostgreSQL to be had on this machine; the text has the reason."""
 
 
-def main(command: list[str]) -> int:
-    """The command's exit status; 0 after ``not run``."""
-    signal.signal(signal.SIGTERM, interrupted)
+def main() -> int:
+    """The command's exit status; 1 if it was 0 and the server met a deadlock; 0 after ``not run``."""
+    companion.ends_on_sigterm()
     try:
         programs = newest() or installed()
     except NotRun as why:
         say(f"not run: {why}")
         return 0
-    try:
-        with running(programs) as (url, log):
-            status = subprocess.run(
-                command, env={**os.environ, "ALGA_TEST_POSTGRES": url}, check=False
-            ).returncode
-            return status or _deadlocks(log)
-    except KeyboardInterrupt:
-        return 130
+    deadlocks: list[str] = []
+    return companion.status_of(companion.command(), running(programs, deadlocks)) or _reported(deadlocks)
 
 
 def newest() -> Path | None:
@@ -98,8 +90,8 @@ def installed() -> Path:
 
 
 @contextmanager
-def running(programs: Path) -> Iterator[tuple[str, Path]]:
-    """A server, for as long as the context lasts: the URL of its first database, and its log."""
+def running(programs: Path, deadlocks: list[str]) -> Iterator[dict[str, str]]:
+    """A server, for as long as the context lasts; the variable that leads to it. Adds a deadlock's lines."""
     folder = Path(mkdtemp(prefix="alga-postgres-"))
     try:
         owner = _owner()
@@ -115,22 +107,18 @@ def running(programs: Path) -> Iterator[tuple[str, Path]]:
             raise SystemExit(f"initdb failed: {made.stderr.strip()}")
         options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
         options += ["-c", f"unix_socket_directories={folder}"]
-        with log.open("wb") as output:
-            server = subprocess.Popen(
-                [programs / "postgres", "-D", data, *options],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=folder,
-                start_new_session=True,  # Ctrl-C is for the command
-                preexec_fn=ends_with_us(os.getpid()),  # noqa: PLW1509 - no other thread is there
-                **owner,
-            )
-        try:
-            _wait(programs, folder, server, log)
-            yield f"postgresql://alga@/postgres?host={folder}", log
-        finally:
-            _stop(server)
+        asking = [programs / "pg_isready", "--quiet", "-h", folder]
+        with companion.server(
+            "PostgreSQL",
+            [programs / "postgres", "-D", data, *options],
+            log,
+            lambda: subprocess.run(asking, check=False).returncode == 0,
+            STOPS,
+            cwd=folder,
+            **owner,
+        ):
+            yield {"ALGA_TEST_POSTGRES": f"postgresql://alga@/postgres?host={folder}"}
+        deadlocks += _deadlock(log)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -146,53 +134,19 @@ def _owner() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def ends_with_us(parent: int) -> Callable[[], None]:
-    """What a child does first, so that it is stopped even when this process is killed."""
-    libc = ctypes.CDLL(None)
-
-    def first() -> None:
-        libc.prctl(1, int(signal.SIGQUIT))  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return first
-
-
-def _wait(programs: Path, folder: Path, server: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + STARTS_WITHIN_S
-    asking = [programs / "pg_isready", "--quiet", "-h", folder]
-    while subprocess.run(asking, check=False).returncode:
-        if server.poll() is not None or time.monotonic() > until:
-            raise SystemExit(f"PostgreSQL did not start: {log.read_text(errors='replace')[-2000:]}")
-        time.sleep(0.05)
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    """Fast, then hard: nothing of it is to be kept."""
-    for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        server.send_signal(how)
-        try:
-            server.wait(STOPS_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            continue
-        return
-
-
-def _deadlocks(log: Path) -> int:
-    """1 if transactions waited for each other: they are run again, but their locks' order is wrong."""
+def _deadlock(log: Path) -> list[str]:
+    """The lines of the first time that transactions waited for each other."""
     lines = log.read_text(errors="replace").splitlines()
     at = next((number for number, line in enumerate(lines) if _DEADLOCK in line), None)
-    if at is None:
-        return 0
-    say("PostgreSQL met a deadlock:\n" + "\n".join(lines[at : at + 12]))
-    return 1
+    return [] if at is None else lines[at : at + 12]
 
 
-def interrupted(_number: int, _frame: FrameType | None) -> None:
-    """End the program as Ctrl-C does."""
-    raise KeyboardInterrupt
+def _reported(deadlock: list[str]) -> int:
+    """1 if there was one: the transactions are run again, but their locks' order is wrong."""
+    if deadlock:
+        say("PostgreSQL met a deadlock:\n" + "\n".join(deadlock))
+    return 1 if deadlock else 0
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    sys.exit(main(arguments[1:] if arguments[:1] == ["--"] else arguments))
+    sys.exit(main())
