@@ -29,7 +29,13 @@ class Goal:
 GOALS = {
     "execute.vs_extism_reused": Goal("one execution, ours / Extism with a reused plugin", at_most=1.5),
     "execute.vs_extism_isolated": Goal("one execution, Extism with a fresh plugin / ours", at_least=5),
+    "execute.one_call_ratio": Goal(
+        "one execution with a host call that is answered in process / one without", at_most=1.5
+    ),
     "hostcall.vs_extism": Goal("one host call, ours / Extism's bare host function", at_most=1),
+    "hostcall.same_work_vs_extism": Goal(
+        "one host call, ours / Extism's host function that does the same work", at_most=1
+    ),
     "sdk.assemblyscript_create_us": Goal(
         "CPU of an execution that creates a schedule, with the AssemblyScript SDK, in us"
     ),
@@ -41,6 +47,7 @@ GOALS = {
     ),
     "suspended.count": Goal("guests suspended concurrently in one process, all finishing", at_least=10_000),
     "suspended.kb_each": Goal("resident KB of each", at_most=30),
+    "suspended.host_kb_each": Goal("of these, without the pages of the guest's own memory", at_most=35),
     "fairness.loop_p99_ms": Goal("event loop lag, p99 in ms, with fifty spinning guests", at_most=2),
     "fairness.burst_p99_ms": Goal("the same, with bursts of fifty arriving together", at_most=2),
     "compile.loop_p99_ms": Goal("the same, while a module of 12 MB is compiled", at_most=2),

@@ -15,7 +15,7 @@ from alga_runner.bundles import MemoryBundles, read_bundle
 from alga_runner.models import CreateScheduleInput, EndpointInfo, ScheduleInfo
 
 from ..child import Contestant, Counts, Work, WrongAnswer
-from .memory import own_kb, resident_kb
+from .memory import guests_kb, own_kb, resident_kb
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample-extensions"
 SAMPLE = SAMPLES / "scheduler-demo"
@@ -72,7 +72,7 @@ class Suspended(Contestant):
         async def run() -> Counts:
             async with Runner(settings, alga=server, bundles=bundles) as runner:
                 expected = await _warmed_up(runner, server, content_hash)
-                before_kb, own_before_kb = resident_kb(), own_kb()
+                before_kb, own_before_kb, guests_before_kb = resident_kb(), own_kb(), guests_kb()
                 finished = 0
 
                 async def execute(number: int) -> None:
@@ -89,6 +89,7 @@ class Suspended(Contestant):
                     await server.asked.wait()
                     suspended_s = perf_counter() - started
                     suspended_kb, own_suspended_kb = resident_kb(), own_kb()
+                    guests_suspended_kb = guests_kb()
                     suspended = server.waiting - finished
                     released = perf_counter()
                     server.released.set()
@@ -99,6 +100,7 @@ class Suspended(Contestant):
                     "before_kb": before_kb,
                     "suspended_kb": suspended_kb,
                     "after_kb": resident_kb(),
+                    "guests_kb": guests_suspended_kb - guests_before_kb,
                     "own_kb": own_suspended_kb - own_before_kb,
                     "suspended_us_each": suspended_s / count * 1e6,
                     "finished_us_each": (perf_counter() - released) / count * 1e6,

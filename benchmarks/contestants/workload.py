@@ -37,7 +37,7 @@ SCHEDULE: dict[str, Any] = {
 
 REPLIES: dict[str, bytes] = {
     "create": msgpack.packb({"ok": {"scheduleId": SCHEDULE_ID}}),
-    "list": msgpack.packb({"ok": [SCHEDULE]}),
+    "list": msgpack.packb({"ok": {"schedules": [SCHEDULE]}}),
 }
 """What a host call is answered with, byte for byte, on both sides."""
 

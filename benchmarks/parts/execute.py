@@ -12,6 +12,7 @@ from ..processes import Child
 from . import profiling
 
 REUSED, ISOLATED = "execute.vs_extism_reused", "execute.vs_extism_isolated"
+ONE_CALL = "execute.one_call_ratio"
 
 
 def run(effort: Effort) -> Sequence[Result]:
@@ -30,6 +31,7 @@ def run(effort: Effort) -> Sequence[Result]:
             name: Entry(stack.enter_context(Child(contestant, effort.core)), {"path": "/echo"})
             for name, contestant in contestants.items()
         }
+        entries["ours_with_one_call"] = Entry(entries["ours"].child, {"path": "/create/1"})
         timings = effort.contest(entries, rounds=60, batch_s=0.03)
     figures: dict[str, Spread | float] = {}
     for name, timing in timings.items():
@@ -38,6 +40,7 @@ def run(effort: Effort) -> Sequence[Result]:
     if not peers:
         return [peer_missing(key, "extism") for key in PART.keys]
     ours, reused, isolated = (timings[name] for name in ("ours", "extism_reused", "extism_isolated"))
+    one_call = timings["ours_with_one_call"]
     for name in ("ours_from_json", "ours_with_log_lines"):
         figures[f"{name}_vs_extism_reused"] = Spread.of_ratios(timings[name].cpu_us, reused.cpu_us)
     counts = {f"{name}_answers_checked": timing.counts["checked"] for name, timing in timings.items()}
@@ -58,7 +61,14 @@ def run(effort: Effort) -> Sequence[Result]:
                 "wall_ratio": Spread.of_ratios(isolated.wall_us, ours.wall_us),
             },
         ),
+        Result.ratio(
+            ONE_CALL,
+            one_call.cpu_us,
+            ours.cpu_us,
+            counts={"host_calls": one_call.counts["host_calls"], "executions": one_call.counts["done"]},
+            figures={},
+        ),
     ]
 
 
-PART = Part("execute", (REUSED, ISOLATED), ("extism",), run, profiling.execute)
+PART = Part("execute", (REUSED, ISOLATED, ONE_CALL), ("extism",), run, profiling.execute)

@@ -1,7 +1,8 @@
 """What one host call costs that is answered in process: the difference between executions with many and with none.
 
 Ours goes through gate, decoding, validation, an operation on a server in process, and encoding. Extism's is a bare
-Python host function that takes the same bytes and answers with the same; its guest reads them all the same.
+Python host function that takes the same bytes and answers with the same; its guest reads them all the same. A second
+one does the same work: it decodes, validates with the same models, encodes and counts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ..part import Effort, Part, peer_missing
 from ..processes import Child, NotMeasured
 from . import profiling
 
-KEY = "hostcall.vs_extism"
+BARE, SAME_WORK = "hostcall.vs_extism", "hostcall.same_work_vs_extism"
 CALLS = 20
 PATHS = {"none": "/echo", "create": f"/create/{CALLS}", "list": f"/list/{CALLS}"}
 
@@ -23,11 +24,14 @@ PATHS = {"none": "/echo", "create": f"/create/{CALLS}", "list": f"/list/{CALLS}"
 def run(effort: Effort) -> Sequence[Result]:
     """The key compares ``scheduler.create``; ``scheduler.list``, with one schedule, is a figure as well."""
     if PART.missing:
-        return [peer_missing(KEY, "extism")]
+        return [peer_missing(key, "extism") for key in PART.keys]
     with ExitStack() as stack:
         children = {
             "ours": stack.enter_context(Child("benchmarks.contestants.alga:Execute", effort.core)),
             "extism": stack.enter_context(Child("benchmarks.contestants.extism:Reused", effort.core)),
+            "extism_same_work": stack.enter_context(
+                Child("benchmarks.contestants.extism_same_work:SameWork", effort.core)
+            ),
         }
         entries = {
             f"{side} {what}": Entry(child, {"path": path})
@@ -43,17 +47,19 @@ def run(effort: Effort) -> Sequence[Result]:
     figures: dict[str, Spread | float] = {
         f"{side}_{what}_cpu_us": Spread.of(numbers) for (side, what), numbers in per_call.items()
     }
-    figures["list_ratio"] = Spread.of_ratios(per_call["ours", "list"], per_call["extism", "list"])
+    for peer in ("extism", "extism_same_work"):
+        ratios = Spread.of_ratios(per_call["ours", "list"], per_call[peer, "list"])
+        figures[f"list_vs_{peer}"] = ratios
     counts = {
         f"{side}_{what}_calls": timings[f"{side} {what}"].counts["host_calls"] for side, what in per_call
     }
     for (side, what), count in zip(per_call, counts.values(), strict=True):
         if count != CALLS * timings[f"{side} {what}"].counts["done"]:
             raise NotMeasured(f"{side} answered {count} calls of {what}")
+    ours = per_call["ours", "create"]
     return [
-        Result.ratio(
-            KEY, per_call["ours", "create"], per_call["extism", "create"], counts=counts, figures=figures
-        )
+        Result.ratio(BARE, ours, per_call["extism", "create"], counts=counts, figures=figures),
+        Result.ratio(SAME_WORK, ours, per_call["extism_same_work", "create"], counts=counts, figures={}),
     ]
 
 
@@ -63,4 +69,4 @@ def _per_call(many: Timings, none: Timings) -> list[float]:
     ]
 
 
-PART = Part("hostcall", (KEY,), ("extism",), run, profiling.hostcall)
+PART = Part("hostcall", (BARE, SAME_WORK), ("extism",), run, profiling.hostcall)

@@ -8,7 +8,7 @@ from ..figures import Result
 from ..part import Effort, Part
 from ..processes import Child
 
-COUNT, KB_EACH = "suspended.count", "suspended.kb_each"
+COUNT, KB_EACH, HOST_KB_EACH = "suspended.count", "suspended.kb_each", "suspended.host_kb_each"
 
 
 def run(effort: Effort) -> Sequence[Result]:
@@ -18,6 +18,7 @@ def run(effort: Effort) -> Sequence[Result]:
         batch = child.ask(count=count)
     counted = {name: int(batch.counts[name]) for name in ("suspended", "done", "created")}
     kb_each = (batch.counts["suspended_kb"] - batch.counts["before_kb"]) / count
+    guest_each = batch.counts["guests_kb"] / count
     kept_each = (batch.counts["after_kb"] - batch.counts["before_kb"]) / count
     figures = {
         name: batch.counts[name]
@@ -31,7 +32,13 @@ def run(effort: Effort) -> Sequence[Result]:
             counts=counted,
             figures={"own_kb_each": batch.counts["own_kb"] / count, "kept_after_kb_each": kept_each},
         ),
+        Result(
+            HOST_KB_EACH,
+            kb_each - guest_each,
+            counts=counted,
+            figures={"guests_memory_kb_each": guest_each},
+        ),
     ]
 
 
-PART = Part("suspended", (COUNT, KB_EACH), (), run)
+PART = Part("suspended", (COUNT, KB_EACH, HOST_KB_EACH), (), run)

@@ -24,11 +24,11 @@ pytestmark = pytest.mark.bench
 ROOT = Path(__file__).parents[2]
 
 KEYS = {
-    "execute": ["execute.vs_extism_reused", "execute.vs_extism_isolated"],
-    "hostcall": ["hostcall.vs_extism"],
+    "execute": ["execute.vs_extism_reused", "execute.vs_extism_isolated", "execute.one_call_ratio"],
+    "hostcall": ["hostcall.vs_extism", "hostcall.same_work_vs_extism"],
     "sdk": [f"sdk.{name}_create_us" for name in ("assemblyscript", "rust", "c", "go")],
     "hostcall_http": ["hostcall_http.vs_httpx_default"],
-    "suspended": ["suspended.count", "suspended.kb_each"],
+    "suspended": ["suspended.count", "suspended.kb_each", "suspended.host_kb_each"],
     "fairness": ["fairness.loop_p99_ms", "fairness.burst_p99_ms"],
     "compile": ["compile.loop_p99_ms"],
     "flood": [f"flood.{kind}_p50_ratio" for kind in ("spinning", "short", "hanging", "bodies")],
