@@ -1,4 +1,4 @@
-"""A server of its own for a command: start it, wait until it answers, stop it whatever happens."""
+"""A server of its own for a command: start it, wait until it answers, stop it in every case."""
 
 from __future__ import annotations
 
