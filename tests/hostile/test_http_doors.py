@@ -1,147 +1,29 @@
-"""Connections of both services: heads that two parsers would read differently, clients that send nothing, too many."""
+"""Connections of both services: clients that send nothing, half of a request, too much, or come too often."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-import uvicorn
 
 from alga_common.http import connection
-from alga_common.http.connection import bounded_connections
+from tests.support.http_cases import REFUSED
+from tests.support.http_sockets import CONTINUE, Address, answers, served
 from tests.support.patience import PATIENCE_S
-from tests.support.sockets import listener
 
 pytestmark = pytest.mark.anyio
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
-REFUSED = {
-    "both framings": HEAD + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    "both framings, in other cases": HEAD
-    + b"Transfer-Encoding: chunked\r\nCONTENT-LENGTH: 5\r\n\r\n0\r\n\r\n",
-    "two lengths": HEAD + b"content-length: 1\r\ncontent-length: 2\r\n\r\nab",
-    "a list of lengths": HEAD + b"content-length: 1, 2\r\n\r\nab",
-    "a signed length": HEAD + b"content-length: +1\r\n\r\na",
-    "a length in words": HEAD + b"content-length: one\r\n\r\na",
-    "another coding": HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-    "lines that end in LF": b"POST / HTTP/1.1\nhost: x\n\n",
-    "one line that ends in LF": b"POST / HTTP/1.1\r\nhost: x\nx-hidden: 1\r\n\r\n",
-    "a head that ends in LF": HEAD + b"\n",
-    "a header folded by a space": HEAD + b"x-folded: a\r\n b\r\n\r\n",
-    "a header folded by a tab": HEAD + b"x-folded: a\r\n\tb\r\n\r\n",
-    "a space before the colon": HEAD + b"content-length : 0\r\n\r\n",
-    "a null in a value": HEAD + b"x-null: \0\r\n\r\n",
-    "a carriage return in a value": HEAD + b"x-return: a\rb\r\n\r\n",
-    "no host": b"POST / HTTP/1.1\r\n\r\n",
-    "a huge head": HEAD + b"x-huge: " + b"a" * 70_000 + b"\r\n\r\n",
-    "no HTTP": b"\x16\x03\x01\x02\0\x01\0\r\n\r\n",
-}
-
-ANSWERED = {
-    "a length": (HEAD + b"content-length: 3\r\n\r\na\nb", b"a\nb"),
-    "chunks": (HEAD + b"transfer-encoding: chunked\r\n\r\n3\r\na\nb\r\n0\r\n\r\n", b"a\nb"),
-    "no body": (HEAD + b"\r\n", b""),
-    "a body that looks like a bad head": (
-        HEAD + b"content-length: 9\r\n\r\nx\n y\n\tz\n\n",
-        b"x\n y\n\tz\n\n",
-    ),
-    "absolute form": (b"GET http://x/ HTTP/1.1\r\nhost: x\r\n\r\n", b""),
-}
-
-
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    body = b""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
-    headers = [(b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-class Quiet(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@asynccontextmanager
-async def served(most: int = 100, most_of_address: int | None = 100) -> AsyncIterator[tuple[str, int]]:
-    """A server on a socket that has these bounds; its address."""
-    config = uvicorn.Config(
-        echo, http=bounded_connections(most, most_of_address), lifespan="off", log_config=None, ws="none"
-    )
-    server, on = Quiet(config), listener()
-    with on:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.serve, [on])
-            yield on.getsockname()
-            server.should_exit = True
-
-
-async def answers(address: tuple[str, int], *pieces: bytes) -> bytes:
-    """All that is answered to ``pieces``, sent one after the other, until the server closes the connection."""
-    reader, writer = await asyncio.open_connection(*address)
-    try:
-        with anyio.fail_after(PATIENCE_S):
-            for piece in pieces:
-                writer.write(piece)
-                await writer.drain()
-            return await reader.read()
-    except ConnectionError:
-        return b""
-    finally:
-        writer.close()
-
-
-@pytest.mark.parametrize("request_", REFUSED.values(), ids=REFUSED.keys())
-async def test_a_head_that_could_be_read_in_two_ways_is_refused(request_: bytes) -> None:
-    async with served() as address:
-        answer = await answers(address, request_, NEXT)
-
-    assert answer.count(b"HTTP/1.1") <= 1
-    assert answer.startswith(b"HTTP/1.1 400 ") or answer == b""
-
 
 @pytest.mark.parametrize(
-    "name", ["lines that end in LF", "a header folded by a tab", "both framings", "a head that ends in LF"]
+    "name",
+    ["both framings", "one line that ends in LF", "a header folded by a space"],
 )
-async def test_such_a_head_is_refused_byte_by_byte_too(name: str) -> None:
-    request = REFUSED[name]
-    async with served() as address:
-        answer = await answers(address, *(request[at : at + 1] for at in range(len(request))))
-
-    assert answer.startswith(b"HTTP/1.1 400 ")
-
-
-@pytest.mark.parametrize(("request_", "body"), ANSWERED.values(), ids=ANSWERED.keys())
-@pytest.mark.parametrize("pieces", ["whole", "bytes"])
-async def test_a_sound_request_is_answered_and_so_is_the_next(
-    request_: bytes, body: bytes, pieces: str
-) -> None:
-    sent = request_ + NEXT
-    async with served() as address:
-        answer = await answers(
-            address, *([sent] if pieces == "whole" else (sent[at : at + 1] for at in range(len(sent))))
-        )
-
-    assert answer.count(b"HTTP/1.1 200 ") == 2
-    assert answer.partition(b"\r\n\r\n")[2].startswith(body)
-
-
-@pytest.mark.parametrize("name", ["both framings", "one line that ends in LF", "a header folded by a space"])
 async def test_a_bad_head_behind_a_sound_request_ends_the_connection_after_its_answer(name: str) -> None:
     async with served() as address:
         answer = await answers(address, HEAD + b"content-length: 1\r\n\r\na" + REFUSED[name] + NEXT)
@@ -182,7 +64,7 @@ async def test_a_request_whose_body_takes_longer_than_a_head_may_is_answered() -
         writer.close()
 
 
-async def closed_first(address: tuple[str, int]) -> bool:
+async def closed_first(address: Address) -> bool:
     """Whether a silent connection that was opened now is closed: then a head's time is over."""
     return await answers(address) == b""
 
@@ -214,5 +96,102 @@ async def test_one_address_has_a_part_of_the_connections() -> None:
 async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Have one request answered, so that the connection is known to be counted."""
     writer.write(HEAD + b"content-length: 0\r\n\r\n")
+    await answered_once(reader)
+
+
+async def test_requests_sent_together_are_answered_in_their_order() -> None:
+    """The first takes the longest."""
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        number = int(scope["path"][1:])
+        for _ in range(9 * (2 - number)):
+            await anyio.lowlevel.checkpoint()
+        headers = [(b"content-length", b"1")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"%d" % number})
+
+    sent = b"".join(b"GET /%d HTTP/1.1\r\nhost: x\r\n\r\n" % number for number in range(2))
+    async with served(late) as address:
+        answer = await answers(address, sent + b"GET /2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+
+    assert [part[:1] for part in answer.split(b"\r\n\r\n")[1:]] == [b"0", b"1", b"2"]
+
+
+async def test_an_app_learns_that_its_client_closed_half_of_the_connection() -> None:
+    heard = anyio.Event()
+
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        heard.set()
+
+    async with served(waits) as address:
+        _, writer = await asyncio.open_connection(*address)
+        writer.write(HEAD + b"content-length: 1\r\n\r\na")
+        writer.write_eof()
+        with anyio.fail_after(PATIENCE_S):
+            await heard.wait()
+        writer.close()
+
+
+async def test_permission_to_send_a_body_is_given_when_it_is_read() -> None:
+    async with served() as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(HEAD + b"expect: 100-Continue\r\ncontent-length: 1\r\n\r\n")
+        with anyio.fail_after(PATIENCE_S):
+            assert await reader.readuntil(b"\r\n\r\n") == CONTINUE
+            writer.write(b"a")
+            assert (await reader.readuntil(b"\r\n\r\na")).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+
+async def test_a_body_that_the_app_did_not_read_is_passed_over() -> None:
+    async def reads_nothing(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with served(reads_nothing) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(HEAD + b"content-length: 300000\r\n\r\n")
+        await answered_once(reader)
+        writer.write(NEXT.ljust(300_000, b"a") + NEXT)
+        with anyio.fail_after(PATIENCE_S):
+            assert (await reader.read()).count(b"HTTP/1.1 200 ") == 1
+        writer.close()
+
+
+async def test_a_body_is_read_from_the_socket_no_faster_than_by_the_app() -> None:
+    """The rest waits in the kernel's buffers and the client's, not in this process."""
+    read_on = anyio.Event()
+    pieces: list[int] = []
+
+    async def reads_late(scope: Any, receive: Any, send: Any) -> None:
+        await read_on.wait()
+        while True:
+            message = await receive()
+            pieces.append(len(message["body"]))
+            if not message["more_body"]:
+                break
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    size = 32 * 1024 * 1024
+    async with served(reads_late) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.transport.set_write_buffer_limits(0)
+        writer.write(HEAD + b"content-length: %d\r\n\r\n" % size + bytes(size))
+        for _ in range(100):
+            await anyio.lowlevel.checkpoint()
+        assert writer.transport.get_write_buffer_size() > size // 2
+        read_on.set()
+        await answered_once(reader)
+        writer.close()
+
+    assert sum(pieces) == size
+    assert max(pieces) < 1024 * 1024
+
+
+async def answered_once(reader: asyncio.StreamReader) -> None:
+    """Read the head of an answer without a body."""
     with anyio.fail_after(PATIENCE_S):
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
