@@ -16,6 +16,7 @@ from typing import Self, Unpack
 import anyio
 from anyio.abc import TaskGroup
 
+from alga_common.large_work import LargeWorkQueue
 from alga_common.readiness import Finding
 
 from .alga import AlgaServer, UiProxy, connect, connect_ui_proxy
@@ -30,7 +31,6 @@ from .engine import (
     Engine,
     EngineConfig,
     GuestLimits,
-    LargeWorkQueue,
     deferred_interrupts,
     engine_context,
     require_sound,

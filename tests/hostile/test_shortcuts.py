@@ -30,11 +30,11 @@ from alga_common.capabilities import (
     unknown_capabilities,
 )
 from alga_common.http.response import HttpProtocolError, ResponseReader
+from alga_common.large_work import LARGE_BYTES
 from alga_common.logging import JsonLines
 from alga_common.text import escape_controls, is_unicode
 from alga_runner import ExecuteResponse
 from alga_runner.capabilities import OPERATIONS
-from alga_runner.engine import LARGE_BYTES
 from alga_runner.guests.http import encode_request
 from alga_runner.models import ExecuteRequest, ExecutionContext, FoundSchedule, ScheduleInfo, ScheduleList
 from alga_runner.service.replies import guest_reply

@@ -20,7 +20,6 @@ from .drive import DONE, free_large_guest, run_call, run_until_blocked, wait_to_
 from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
 from .linker import HostFunction, LinkedModule, Linker
-from .loop_scheduler import LARGE_BYTES, LargeWorkQueue
 from .memory import GuestLimits, LinearMemory
 from .module import ExportType, ImportType, Module, Signature
 from .running import deferred_interrupts
@@ -30,7 +29,6 @@ this_thread = engine_context.this_thread
 
 __all__ = [
     "DONE",
-    "LARGE_BYTES",
     "OVERRUN_S",
     "Answer",
     "Answerer",
@@ -47,7 +45,6 @@ __all__ = [
     "GuestLimits",
     "HostFunction",
     "ImportType",
-    "LargeWorkQueue",
     "LinearMemory",
     "LinkedComponent",
     "LinkedModule",

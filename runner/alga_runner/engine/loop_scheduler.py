@@ -14,15 +14,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
 from time import monotonic
-from typing import TypeVar
 
 from .budget import Budget
-
-T = TypeVar("T")
 
 GUEST_TIME_S = 0.001
 """How long after the first guest of an iteration others may start in it, in seconds.
@@ -216,68 +212,3 @@ class ThreadScheduler(threading.local):
 
     def __init__(self) -> None:
         self.loop_scheduler = LoopScheduler()
-
-
-LARGE_BYTES = 256 * 1024
-"""Work on less than this takes a tenth of a millisecond and needs no queue."""
-
-_REST = 2.0
-"""How long an owner's work rests, as a multiple of how long it took."""
-
-_REMEMBERED_OWNERS = 64
-"""Owners remembered without work of theirs that waits."""
-
-
-class _OwnerWork:
-    """One owner's large work: one piece at a time, how many wait or work, and until when it rests."""
-
-    __slots__ = ("lock", "rests_until", "users")
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.users = 0
-        self.rests_until = 0.0
-
-
-class LargeWorkQueue:
-    """Work that holds the loop for milliseconds and cannot be split, such as decoding a body of megabytes.
-
-    Each owner's work is done a piece at a time, and after each piece the loop is left to others for twice as long: an
-    owner that sends large bodies one after the other slows down itself. ``clock`` gives seconds, ``sleep`` waits.
-    """
-
-    def __init__(
-        self,
-        clock: Callable[[], float] = monotonic,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-    ) -> None:
-        self._clock = clock
-        self._sleep = sleep
-        self._owners: dict[str, _OwnerWork] = {}
-
-    async def run(self, name: str, work: Callable[[], T]) -> T:
-        """Call ``work`` for the owner ``name`` once its earlier work has rested; returns or raises as it does."""
-        owner = self._owners.get(name)
-        if owner is None:
-            self._forget_rested()
-            owner = self._owners[name] = _OwnerWork()
-        owner.users += 1
-        try:
-            async with owner.lock:
-                if (rest_s := owner.rests_until - self._clock()) > 0:
-                    await self._sleep(rest_s)
-                started = self._clock()
-                try:
-                    return work()
-                finally:
-                    ended = self._clock()
-                    owner.rests_until = ended + _REST * (ended - started)
-        finally:
-            owner.users -= 1
-
-    def _forget_rested(self) -> None:
-        if len(self._owners) >= _REMEMBERED_OWNERS:
-            now = self._clock()
-            self._owners = {
-                name: owner for name, owner in self._owners.items() if owner.users or owner.rests_until > now
-            }

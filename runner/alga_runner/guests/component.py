@@ -8,10 +8,11 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, TypeVar
 
+from alga_common.large_work import LARGE_BYTES, LargeWorkQueue
+
 from ..capabilities import Execution, Gate
 from ..engine import (
     DONE,
-    LARGE_BYTES,
     OVERRUN_S,
     Budget,
     Component,
@@ -19,7 +20,6 @@ from ..engine import (
     ComponentImport,
     FunctionType,
     GuestLimits,
-    LargeWorkQueue,
     LinkedComponent,
     Offer,
     Unlowerable,

@@ -9,17 +9,17 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, TypeAlias, TypeVar
 
+from alga_common.large_work import LARGE_BYTES, LargeWorkQueue
+
 from ..capabilities import OPERATIONS, Execution, Gate, HostCallRecord, Operation
 from ..debuginfo import has_debug_info
 from ..engine import (
     DONE,
-    LARGE_BYTES,
     OVERRUN_S,
     Budget,
     Engine,
     Guest,
     GuestLimits,
-    LargeWorkQueue,
     LinkedModule,
     Linker,
     Module,

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from alga_common.large_work import LargeWorkQueue
+
 from ..capabilities import Execution, Gate
-from ..engine import Budget, Component, Engine, GuestLimits, LargeWorkQueue, Module
+from ..engine import Budget, Component, Engine, GuestLimits, Module
 from ..models import ExecuteRequest, ExecuteResponse
 from .abi import Import, check_module
 from .component import ComponentHost, ComponentProgram, check_component

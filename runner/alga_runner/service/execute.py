@@ -11,10 +11,10 @@ from typing import TypeVar
 import anyio
 
 from alga_common.http.semantics import clean_id
+from alga_common.large_work import LARGE_BYTES
 from alga_common.settings import MOST
 
 from ..capabilities.gate import unexpected
-from ..engine import LARGE_BYTES
 from ..errors import AlgaError, Draining, Overloaded
 from ..execution.margin import NO_MARGIN, Margin
 from ..models import ExecuteRequest

@@ -16,12 +16,17 @@ from alga_common.http.semantics import is_id
 from ..errors import BodyTooLarge, ScheduleRemapFailed, ServerError, ValidationFailed
 
 
+def json_bytes(content: Any) -> bytes:
+    """Return JSON in ASCII, so that half a surrogate pair, which UTF-8 cannot hold, leaves as it arrived."""
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
 class Answer(JSONResponse):
-    """JSON in ASCII, so that half a surrogate pair, which UTF-8 cannot hold, leaves as it arrived."""
+    """JSON as ``json_bytes`` writes it; ``bytes`` are written already."""
 
     def render(self, content: Any) -> bytes:
         """Return the body."""
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+        return content if isinstance(content, bytes) else json_bytes(content)
 
 
 def answer_error(error: ServerError) -> Answer:

@@ -129,9 +129,10 @@ class TokenAccepted(Output):
 
 
 class ScheduleListed(Output):
-    """The install's schedules, oldest first."""
+    """The install's schedules, oldest first; ``nextCursor`` if it is a page and more follow."""
 
     schedules: list[ScheduleInfo]
+    next_cursor: str | None = None
 
 
 class ScheduleFound(Output):
@@ -228,7 +229,14 @@ class NoMembers(_Described):
     """An object whose members do not matter."""
 
 
-class AlgaList(NoMembers):
+class ListRequest(NoMembers):
+    """All schedules of the install; with ``paged`` one page of them, those after ``cursor``."""
+
+    paged: bool = False
+    cursor: str | None = Field(default=None, pattern=r"^[0-9]{1,9}$")
+
+
+class AlgaList(ListRequest):
     """The install's schedules."""
 
     operation: Literal["list"]

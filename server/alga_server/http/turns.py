@@ -1,11 +1,15 @@
-"""The database's time, shared fairly between tenants: of those that wait, the one with the fewest calls is next."""
+"""The database's time, shared fairly between tenants: of those that wait, the one with the fewest calls is next.
+
+A tenant whose host calls took long, such as lists of large payloads, makes one at a time and rests in between.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from alga_common.fair_limiter import FairLimiter, Outcome, share
+from alga_common.large_work import LargeWorkQueue
 
 from ..errors import RateLimited
 
@@ -20,13 +24,18 @@ class Turns:
         self._limiter = FairLimiter(
             limit, limit, max_waiting=_MAX_WAITING, owner_max_waiting=share(_MAX_WAITING)
         )
+        self._large_work = LargeWorkQueue()
 
     @asynccontextmanager
-    async def of(self, tenant_id: str) -> AsyncIterator[None]:
-        """Wait for a turn of the tenant's, and hold it. Raises ``RateLimited`` if too many calls wait, or for long."""
-        if await self._limiter.acquire(tenant_id, _WAIT_S) is not Outcome.ACQUIRED:
-            raise RateLimited
-        try:
-            yield
-        finally:
-            self._limiter.release(tenant_id)
+    async def of(self, tenant_id: str) -> AsyncIterator[Callable[[float], None]]:
+        """Wait for a turn of the tenant's, and hold it; yields a function to call with the seconds that it took.
+
+        Raises ``RateLimited`` if too many calls wait, or for long.
+        """
+        async with self._large_work.charged(tenant_id) as charge:
+            if await self._limiter.acquire(tenant_id, _WAIT_S) is not Outcome.ACQUIRED:
+                raise RateLimited
+            try:
+                yield charge
+            finally:
+                self._limiter.release(tenant_id)

@@ -68,10 +68,19 @@ class Schedule:
     retry_at: datetime | None
 
 
-def list_all(connection: Connection, install: ScheduleOwner) -> list[Schedule]:
-    """The install's schedules, oldest first."""
-    query = _query(install).order_by(tables.schedule.c.created_at, tables.schedule.c.ordinal)
-    return [_schedule(row) for row in connection.execute(query)]
+_NO_ORDINAL, _EVERY_ORDINAL = 0, 2**31 - 1
+
+
+def list_all(
+    connection: Connection,
+    install: ScheduleOwner,
+    *,
+    between: tuple[int, int] = (_NO_ORDINAL, _EVERY_ORDINAL),
+) -> list[Schedule]:
+    """The install's schedules, oldest first; those with ordinals after the first and up to the last of ``between``."""
+    ordinal = tables.schedule.c.ordinal
+    query = _query(install).where(ordinal > between[0], ordinal <= between[1])
+    return [_schedule(row) for row in connection.execute(query.order_by(ordinal))]
 
 
 def get(connection: Connection, install: ScheduleOwner, schedule_id: str) -> Schedule | None:

@@ -7,8 +7,8 @@ import random
 import msgpack
 import pytest
 
+from alga_common.large_work import LARGE_BYTES
 from alga_runner import ExecuteRequest
-from alga_runner.engine import LARGE_BYTES
 from tests.support.bundles import make_bundle
 from tests.support.requests import execute_request
 

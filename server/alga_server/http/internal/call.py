@@ -1,14 +1,16 @@
 """One host call of an extension, to any of the internal APIs, in either dialect.
 
 The checks run in this order: the runner's token, the identity headers, the execution's token, the body, the operation;
-then, in one transaction, the install and its capability. The operation runs in the same transaction.
+then, in one transaction, the install and its capability. The operation runs in the same transaction, and its answer is
+written there, in the database's thread. A long list is read page by page, each in a transaction and a turn of its own.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import thread_time
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,7 +20,7 @@ from ...catalog import installs
 from ...catalog.installs import Caller, Install
 from ...errors import ExecutionTokenInvalid, NotFound, ServerError, Unauthorized, ValidationFailed
 from ..dependencies import Services
-from ..responses import Answer, read_json_object, same_secret, single_header
+from ..responses import Answer, json_bytes, read_json_object, same_secret, single_header
 
 logger = logging.getLogger("alga_server")
 
@@ -33,10 +35,40 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] | None = None
 
+    def written(self) -> Reply:
+        """Return the same with its body as the bytes to send."""
+        return replace(self, body=json_bytes(self.body))
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Reply):
+    """A part of the one list in an answer, which is ``body``.
+
+    ``cursor`` is what the request for the next part has in its member of this name; ``None`` after the last.
+    """
+
+    member: str = "items"
+    cursor: str | None = None
+
+    def written(self) -> Page:
+        """Return the same with its items as bytes, without brackets around them."""
+        return replace(self, body=json_bytes(self.body)[1:-1])
+
+    @staticmethod
+    def joined(pages: Sequence[Page]) -> Reply:
+        """Return the answer with the items of written ``pages``, and the cursor of the last."""
+        cursor = pages[-1].cursor
+        rest = b"" if cursor is None else b',"nextCursor":' + json_bytes(cursor)
+        items = b",".join(page.body for page in pages if page.body)
+        return Reply(b'{"%s":[%s]%s}' % (pages[0].member.encode(), items, rest))
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. The answer of one that ``writes`` has the member ``success``."""
+    """One operation. The answer of one that ``writes`` has the member ``success``.
+
+    One that answers with a ``Page`` is asked for the next until there is none, unless the request is ``paged``.
+    """
 
     run: Callable[[Services, Connection, Install, Body], Reply]
     writes: bool
@@ -153,21 +185,41 @@ class HostCall:
             faults = {"operation": "Unsupported operation"}
             raise ValidationFailed(api.unsupported, field_errors=faults, schema=True)
         self._operation = name
-        operation = api.operations[name]
+        operation, pages = api.operations[name], list[Page]()
+        reply = await self._in_turn(caller, operation, body)
+        while isinstance(reply, Page):
+            pages.append(reply)
+            if reply.cursor is None or body.get("paged") is True:
+                return Page.joined(pages)
+            reply = await self._in_turn(caller, operation, {**body, "cursor": reply.cursor})
+        return reply
+
+    async def _in_turn(self, caller: Caller, operation: Operation, body: Body) -> Reply:
+        """Run the operation in a turn of the tenant's, charged with its time; return what it answers, written."""
+        services, api = self._services, self._api
+        took_s = 0.0
 
         def transaction(connection: Connection) -> Reply:
+            nonlocal took_s
+            started = thread_time()
             try:
-                install = installs.for_caller(
-                    connection, caller, capability=api.capability, lock=operation.writes
-                )
-            except NotFound as missing:
-                raise api.no_install(str(missing)) from None
-            return operation.run(services, connection, install, body)
+                try:
+                    install = installs.for_caller(
+                        connection, caller, capability=api.capability, lock=operation.writes
+                    )
+                except NotFound as missing:
+                    raise api.no_install(str(missing)) from None
+                return operation.run(services, connection, install, body).written()
+            finally:
+                took_s += thread_time() - started
 
-        async with services.turns.of(caller.tenant_id):
-            if not operation.writes:
-                return await services.database.read(transaction)
-            reply = await services.database.write(transaction)
+        async with services.turns.of(caller.tenant_id) as charge:
+            try:
+                if not operation.writes:
+                    return await services.database.read(transaction)
+                reply = await services.database.write(transaction)
+            finally:
+                charge(took_s)
         api.after_write(services)
         return reply
 

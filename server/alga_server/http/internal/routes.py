@@ -24,6 +24,7 @@ from ..schemas import (
     CreateRequest,
     Done,
     EndpointsListed,
+    ListRequest,
     NoMembers,
     ScheduleFound,
     ScheduleListed,
@@ -134,7 +135,7 @@ def _asking(operation: str) -> Callable[[Request], Awaitable[Answer]]:
 
 
 PRD_ROUTES: dict[str, tuple[str, type[BaseModel], type[BaseModel]]] = {
-    "list": ("list", NoMembers, ScheduleListed),
+    "list": ("list", ListRequest, ScheduleListed),
     "get": ("get", ScheduleRefRequest, ScheduleFound),
     "create": ("create", CreateRequest, Created),
     "update": ("update", UpdateRequest, Done),

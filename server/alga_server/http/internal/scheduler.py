@@ -10,19 +10,31 @@ from sqlalchemy import Connection
 
 from ...catalog.installs import Install
 from ...errors import ValidationFailed
-from ...schedules import rate_limit, schedules
+from ...schedules import pages, rate_limit, schedules
 from ...schedules.endpoint_ref import endpoints
 from ...schedules.idempotency import IdempotencyRecord
 from ..dependencies import Services
 from ..params import UNKNOWN_ID, parse_uuid
-from .call import Api, Body, Operation, Reply
+from .call import Api, Body, Operation, Page, Reply
 
 _TRIGGER = "host_api"
+_CURSOR_DIGITS = 9
 
 
-def _list(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
-    listed = schedules.list_all(connection, install)
-    return Reply({"schedules": [schedule.info.model_dump(by_alias=True) for schedule in listed]})
+def _list(services: Services, connection: Connection, install: Install, body: Body) -> Page:
+    page = pages.page(connection, install, after=_cursor(body))
+    items = [schedule.info.model_dump(by_alias=True) for schedule in page.schedules]
+    return Page(items, member="schedules", cursor=None if page.cursor is None else str(page.cursor))
+
+
+def _cursor(body: Body) -> int:
+    """Return the ordinal after which a page starts."""
+    value = body.get("cursor")
+    if value is None:
+        return 0
+    if isinstance(value, str) and len(value) <= _CURSOR_DIGITS and value.isascii() and value.isdecimal():
+        return int(value)
+    raise ValidationFailed(field_errors={"cursor": "Invalid cursor"}, schema=True)
 
 
 def _get(services: Services, connection: Connection, install: Install, body: Body) -> Reply:

@@ -152,7 +152,7 @@ async def test_an_unexpected_failure_is_an_answer_without_detail(
     def broken(*_args: object) -> None:
         raise RuntimeError("what went wrong inside")
 
-    monkeypatch.setattr("alga_server.schedules.schedules.list_all", broken)
+    monkeypatch.setattr("alga_server.schedules.pages.page", broken)
 
     response = await install.call("list")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from alga_runner.engine import LargeWorkQueue
+from alga_common.large_work import LargeWorkQueue
 
 pytestmark = pytest.mark.anyio
 
@@ -96,3 +96,70 @@ async def test_owners_who_have_rested_are_forgotten(heavy: LargeWorkQueue, time:
         await heavy.run(f"tenant {number}", lambda: time.work("a", 0.001))
 
     assert len(heavy._owners) <= 64
+
+
+async def test_work_of_unknown_size_waits_for_nothing_while_it_is_small(
+    heavy: LargeWorkQueue, time: Time
+) -> None:
+    for _ in range(5):
+        async with heavy.charged("acme") as charge:
+            charge(0.003)
+
+    assert time.log == []
+    assert heavy._owners == {}
+
+
+async def test_after_work_that_was_large_the_owner_rests_and_then_goes_one_at_a_time(
+    heavy: LargeWorkQueue, time: Time
+) -> None:
+    async with heavy.charged("acme") as charge:
+        charge(0.01)
+    under_way = most = 0
+
+    async def call() -> None:
+        nonlocal under_way, most
+        async with heavy.charged("acme") as charge:
+            under_way += 1
+            most = max(most, under_way)
+            await anyio.lowlevel.checkpoint()
+            under_way -= 1
+            charge(0.005)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(call)
+
+    assert most == 1
+    assert time.log == [("sleep", 0.02), ("sleep", 0.01), ("sleep", 0.01)]
+
+
+async def test_large_work_that_began_together_is_charged_in_full(heavy: LargeWorkQueue, time: Time) -> None:
+    async with heavy.charged("acme") as first, heavy.charged("acme") as second:
+        first(0.01)
+        second(0.01)
+
+    async with heavy.charged("acme"):
+        pass
+
+    assert time.log == [("sleep", 0.04)]
+
+
+async def test_another_owner_waits_for_none_of_it(heavy: LargeWorkQueue, time: Time) -> None:
+    async with heavy.charged("acme") as charge:
+        charge(1.0)
+    async with heavy.charged("globex"):
+        pass
+
+    assert time.log == []
+
+
+async def test_an_owner_that_has_rested_goes_at_once_again(heavy: LargeWorkQueue, time: Time) -> None:
+    async with heavy.charged("acme") as charge:
+        charge(0.01)
+    time.now = 0.02
+
+    async with heavy.charged("acme") as first, heavy.charged("acme") as second:
+        first(0.0)
+        second(0.0)
+
+    assert time.log == []

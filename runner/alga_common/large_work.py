@@ -1,0 +1,108 @@
+"""Work that holds the event loop, or the interpreter, for milliseconds and cannot be split, shared between owners.
+
+Each owner's large work is done a piece at a time, and after each piece it rests for twice as long as that took: an
+owner that has much of it slows down itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LARGE_BYTES = 256 * 1024
+"""Work on less than this takes a tenth of a millisecond and needs no queue."""
+
+_LARGE_S = 0.004
+"""Work that took less is not charged, in seconds."""
+
+_REST = 2.0
+"""How long an owner's work rests, as a multiple of how long it took."""
+
+_REMEMBERED_OWNERS = 64
+"""Owners remembered without work of theirs that waits."""
+
+
+class _OwnerWork:
+    """One owner's large work: one piece at a time, how many wait or work, and until when it rests."""
+
+    __slots__ = ("lock", "rests_until", "users")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.users = 0
+        self.rests_until = 0.0
+
+
+class LargeWorkQueue:
+    """Shares large work between owners such as tenants; all calls belong to one event loop.
+
+    ``clock`` gives seconds, ``sleep`` waits.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._owners: dict[str, _OwnerWork] = {}
+
+    async def run(self, name: str, work: Callable[[], T]) -> T:
+        """Call ``work`` for the owner ``name`` once its earlier work has rested; returns or raises as it does."""
+        async with self._turn(self._owner(name)) as owner:
+            started = self._clock()
+            try:
+                return work()
+            finally:
+                self._rest(owner, self._clock() - started)
+
+    @asynccontextmanager
+    async def charged(self, name: str) -> AsyncIterator[Callable[[float], None]]:
+        """Do work of an owner that turns out large or not; yields a function that is told how many seconds it took.
+
+        Only an owner whose large work is under way or rests waits, and then does one piece at a time.
+        """
+        owner = self._owners.get(name)
+        if owner is None or (not owner.users and owner.rests_until <= self._clock()):
+            yield lambda seconds: self._charge(name, seconds)
+        else:
+            async with self._turn(owner):
+                yield lambda seconds: self._charge(name, seconds)
+
+    def _charge(self, name: str, seconds: float) -> None:
+        if seconds >= _LARGE_S:
+            self._rest(self._owner(name), seconds)
+
+    def _rest(self, owner: _OwnerWork, seconds: float) -> None:
+        owner.rests_until = max(self._clock(), owner.rests_until) + _REST * seconds
+
+    @asynccontextmanager
+    async def _turn(self, owner: _OwnerWork) -> AsyncIterator[_OwnerWork]:
+        owner.users += 1
+        try:
+            async with owner.lock:
+                if (rest_s := owner.rests_until - self._clock()) > 0:
+                    await self._sleep(rest_s)
+                yield owner
+        finally:
+            owner.users -= 1
+
+    def _owner(self, name: str) -> _OwnerWork:
+        owner = self._owners.get(name)
+        if owner is None:
+            self._forget_rested()
+            owner = self._owners[name] = _OwnerWork()
+        return owner
+
+    def _forget_rested(self) -> None:
+        if len(self._owners) >= _REMEMBERED_OWNERS:
+            now = self._clock()
+            self._owners = {
+                name: owner for name, owner in self._owners.items() if owner.users or owner.rests_until > now
+            }

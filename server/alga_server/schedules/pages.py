@@ -1,0 +1,46 @@
+"""Pages of an install's schedules: a list of all may hold megabytes of payloads, so it is read piece by piece."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Text, cast, func, select
+
+from ..storage import tables
+from . import schedules
+from .owner import ScheduleOwner
+from .schedules import Schedule
+
+PAGE_BYTES = 256 * 1024
+"""A page ends with the schedule whose payload makes it this long, in characters of JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some schedules in the order in which they were created; those after ``cursor`` follow, if it is not ``None``."""
+
+    schedules: list[Schedule]
+    cursor: int | None
+
+
+def page(connection: Connection, install: ScheduleOwner, after: int = 0) -> Page:
+    """The install's schedules after the cursor ``after``: as many as fit, and one at least if there is one."""
+    column = tables.schedule.c
+    lengths = connection.execute(
+        select(column.ordinal, func.coalesce(func.length(cast(column.payload, Text)), 0).label("length"))
+        .where(
+            column.tenant_id == install.tenant_id,
+            column.install_id == install.install_id,
+            column.ordinal > after,
+        )
+        .order_by(column.ordinal)
+    ).all()
+    total, last = 0, None
+    for row in lengths:
+        total, last = total + row.length, row.ordinal
+        if total >= PAGE_BYTES:
+            break
+    if last is None:
+        return Page([], None)
+    listed = schedules.list_all(connection, install, between=(after, last))
+    return Page(listed, last if last != lengths[-1].ordinal else None)
