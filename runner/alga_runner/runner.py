@@ -304,7 +304,7 @@ class Runner:
             duration_s,
             request.limits.fuel,
             system_calls=execution.system_calls,
-            signer=None if self._programs is None else self._programs.signer(request),
+            signer=None if self._programs is None else self._programs.endpoint_and_signer(request)[1],
         )
 
     async def warm_up(self, tenant_id: str, extension_id: str, content_hash: str) -> None:
@@ -342,8 +342,7 @@ class Runner:
         finally:
             if execution.log:
                 self._pass_on_log(execution)
-            endpoint = None if programs is None else programs.endpoint(request)
-            signer = None if programs is None else programs.signer(request)
+            endpoint, signer = (None, None) if programs is None else programs.endpoint_and_signer(request)
             if execution.span is not None:
                 execution.span.end(status, endpoint=endpoint, http_status=http_status)
             self.telemetry.execution(
@@ -401,7 +400,7 @@ class Runner:
                 program = await self._load(programs, context, deadline)
             budget = Budget(deadline, self._cpu_s(request), tenant_id)
             self._under_way.add(budget)
-            if guard.asleep:
+            if guard.idle:
                 guard.wake()
             try:
                 return await self._host.execute(

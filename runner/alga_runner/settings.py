@@ -382,7 +382,7 @@ class Settings(EnvironmentSettings):
         default=1024,
         ge=1,
         description="Compiled code of the extensions that a process has loaded; one tenant has at most a quarter, "
-        "or one extension. Those unused for longest are dropped, and loaded again when they are called.",
+        "or one extension. Beyond that some not in use are dropped, and loaded again when they are called.",
     )
 
     # Compiling modules.

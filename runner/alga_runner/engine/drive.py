@@ -40,13 +40,11 @@ _USED_UP: Final = 3
 
 
 async def wait_to_start(budget: Budget) -> None:
-    """Return in a loop iteration that has time for one more guest. Raises ``DeadlineExceeded``.
+    """Return in a later loop iteration that has time for one more guest. Raises ``DeadlineExceeded``.
 
-    A caller that tries ``LoopScheduler.may_start`` before spares itself a coroutine.
+    For callers whom ``LoopScheduler.may_start`` did not let start in this one.
     """
     scheduler = _this_thread.loop_scheduler
-    if scheduler.may_start(budget.owner):
-        return
     if not scheduler.has_waiting:  # then the next iteration has time for the first to ask, without a queue
         await asyncio.sleep(0)
         if scheduler.may_start(budget.owner):

@@ -31,7 +31,9 @@ class DeclaredEndpoints:
         self._endpoints = endpoints
         self.weight = sum(_ENDPOINT_BYTES + len(method) + len(path) for method, path in endpoints)
         """Bytes of it, roughly."""
-        self._literal = {endpoint: f"{endpoint.method} {endpoint.path}" for endpoint in endpoints}
+        self._literal: dict[tuple[str, str], str] = {
+            endpoint: f"{endpoint.method} {endpoint.path}" for endpoint in endpoints
+        }
 
     @classmethod
     def of(cls, bundle: Bundle) -> DeclaredEndpoints:
@@ -44,7 +46,9 @@ class DeclaredEndpoints:
 
     def name(self, method: str, path: str) -> str | None:
         """Return ``GET /items/:id`` for ``GET /items/7``; ``None`` for what no endpoint matches."""
-        if literal := self._literal.get(DeclaredEndpoint(method, path)):
+        if not self._endpoints:
+            return None
+        if literal := self._literal.get((method, path)):
             return literal
         segments = split_path(path.removeprefix("/").encode("utf-8", "surrogatepass"))
         endpoint = None if segments is None else matching(self._endpoints, segments).get(method)

@@ -61,11 +61,12 @@ class MemoryGuard:
         """Tenants that have more than their share, while memory is short."""
         self.full = False
         """Whether there is no memory for any further guest."""
-        self.asleep = True
+        self.idle = True
+        """Whether no execution has come since the last look: the next one wakes the guard."""
 
     def wake(self) -> None:
         """Look from now on: an execution is under way."""
-        self.asleep = False
+        self.idle = False
         self._busy.set()
 
     def require_room(self, tenant: str) -> None:
@@ -82,14 +83,15 @@ class MemoryGuard:
             )
 
     async def run(self) -> None:
-        """Look every ``LOOK_EVERY_S`` while an execution is under way, until cancelled."""
+        """Look every ``LOOK_EVERY_S`` while executions are under way or came lately, until cancelled."""
         while True:
             await self._busy.wait()
-            while self._under_way:
+            self._busy = anyio.Event()
+            while self._under_way or not self.idle:
+                self.idle = True
                 self.look()
                 await anyio.sleep(LOOK_EVERY_S)
-            self.refused, self.full, self.asleep = frozenset(), False, True
-            self._busy = anyio.Event()
+            self.refused, self.full = frozenset(), False
 
     def look(self) -> None:
         """Compare the process's memory with the total once."""

@@ -2,14 +2,18 @@
 
 A program is a tenant's; the module below it is shared by all tenants who have the same bytes, and stays as long as one
 of their programs does. wasmtime holds the file of a module's code open as long as the module is loaded.
+
+Beyond a bound a program goes that chance picks, of those not used since it picked them last. The one unused for longest
+would be the next one needed where calls go round all programs of more than there is room for, as schedules do.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from random import Random
 from weakref import WeakValueDictionary
 
 from anyio.abc import TaskGroup
@@ -17,6 +21,7 @@ from anyio.abc import TaskGroup
 from alga_common.fair_limiter import share
 
 from ..guests import Program
+from .endpoints import DeclaredEndpoints
 from .single_flight import SingleFlight
 
 PROGRAM_BYTES = 8 * 1024
@@ -24,6 +29,11 @@ PROGRAM_BYTES = 8 * 1024
 
 MODULE_BYTES = 128 * 1024
 """What a module takes besides its code."""
+
+_SPARED = 8
+"""Programs in use that are passed over, at most, to find one that is not."""
+
+_NO_ENDPOINTS = DeclaredEndpoints()
 
 Key = tuple[str, str, str]
 """Tenant, extension and content hash."""
@@ -38,13 +48,17 @@ class SharedModule:
     files: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Kept:
-    """A tenant's program. ``bytes`` are its own, without its module's."""
+    """A tenant's program. ``bytes`` are its own, without its module's; ``endpoints`` and ``signer`` its bundle's."""
 
     program: Program
     module: SharedModule
     bytes: int
+    endpoints: DeclaredEndpoints = _NO_ENDPOINTS
+    signer: str | None = None
+    used: bool = False
+    """Whether it was used since it was last passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +69,36 @@ class CacheBounds:
     files: int
 
 
-class _Usage:
-    """What some programs take together. A module that several have counts once."""
+class _Programs:
+    """Some programs, and what they take together. A module that several have counts once."""
 
-    def __init__(self) -> None:
+    def __init__(self, random: Random) -> None:
         self.bytes = 0
         self.files = 0
         self._uses: Counter[SharedModule] = Counter()
+        self._random = random
+        self._listed: list[tuple[Key, Kept]] = []
+        self._places: dict[Key, int] = {}
 
-    def add(self, kept: Kept) -> None:
+    def __len__(self) -> int:
+        return len(self._listed)
+
+    def add(self, key: Key, kept: Kept) -> None:
+        self._places[key] = len(self._listed)
+        self._listed.append((key, kept))
         self.bytes += kept.bytes
         self._uses[kept.module] += 1
         if self._uses[kept.module] == 1:
             self.bytes += kept.module.bytes
             self.files += kept.module.files
 
-    def remove(self, kept: Kept) -> None:
+    def remove(self, key: Key) -> None:
+        place, last = self._places.pop(key), self._listed.pop()
+        if place == len(self._listed):
+            kept = last[1]
+        else:
+            kept, self._listed[place] = self._listed[place][1], last
+            self._places[last[0]] = place
         self.bytes -= kept.bytes
         self._uses[kept.module] -= 1
         if not self._uses[kept.module]:
@@ -81,36 +109,46 @@ class _Usage:
     def beyond(self, bounds: CacheBounds) -> bool:
         return self.bytes > bounds.bytes or self.files > bounds.files
 
-
-class _OfTenant(_Usage):
-    """One tenant's programs, the one unused for longest first."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.order: OrderedDict[Key, None] = OrderedDict()
+    def any_but(self, spared: Key | None = None) -> Key:
+        """One of the programs that chance picks, but not ``spared``, and rather one that was not used lately."""
+        in_use: set[Key] = set()
+        while True:
+            key, kept = self._random.choice(self._listed)
+            if key == spared:
+                continue
+            if not kept.used and key not in in_use:
+                return key
+            kept.used = False
+            in_use.add(key)
+            if len(in_use) == min(_SPARED, len(self._listed) - 1):
+                return key
 
 
 class ProgramCache:
-    """Loads each program once for all tasks that need it, and keeps the ones used last within ``bounds``."""
+    """Loads each program once for all tasks that need it, and keeps those in use within ``bounds``."""
 
-    def __init__(self, tasks: TaskGroup, bounds: CacheBounds) -> None:
+    def __init__(self, tasks: TaskGroup, bounds: CacheBounds, random: Random | None = None) -> None:
         """``tasks`` outlives all callers."""
         self._bounds = bounds
         self._share = CacheBounds(share(bounds.bytes), share(bounds.files))
         self._loading: SingleFlight[Kept] = SingleFlight(tasks, sys.maxsize)
         self._loading_modules: SingleFlight[SharedModule] = SingleFlight(tasks, sys.maxsize)
         self._modules: WeakValueDictionary[str, SharedModule] = WeakValueDictionary()
-        self._kept: OrderedDict[Key, Kept] = OrderedDict()
-        self._all = _Usage()
-        self._of: defaultdict[str, _OfTenant] = defaultdict(_OfTenant)
+        self._kept: dict[Key, Kept] = {}
+        self._random = random or Random()  # noqa: S311 - chance is enough
+        self._all = _Programs(self._random)
+        self._of: dict[str, _Programs] = {}
+
+    def kept(self, key: Key) -> Kept | None:
+        """The program of ``key`` and its bundle's data if it is loaded, else ``None``."""
+        return self._kept.get(key)
 
     def loaded(self, key: Key) -> Program | None:
-        """The program of ``key`` if it is loaded, else ``None``."""
+        """The program of ``key`` if it is loaded, else ``None``; it is in use."""
         kept = self._kept.get(key)
         if kept is None:
             return None
-        self._kept.move_to_end(key)
-        self._of[key[0]].order.move_to_end(key)
+        kept.used = True
         return kept.program
 
     async def get(self, key: Key, load: Callable[[], Awaitable[Kept]]) -> Program:
@@ -137,26 +175,26 @@ class ProgramCache:
         return module
 
     def drop_half(self) -> None:
-        """Drop the half of the programs that was used longest ago: there is no room for another, for any reason."""
-        for key in list(self._kept)[: (len(self._kept) + 1) // 2]:
-            self._drop(key)
+        """Drop half of the programs: there is no room for another, for any reason."""
+        for _ in range((len(self._all) + 1) // 2):
+            self._drop(self._all.any_but())
 
     def _keep(self, key: Key, kept: Kept) -> None:
-        tenant = self._of[key[0]]
+        tenant = self._of.get(key[0])
+        if tenant is None:
+            tenant = self._of[key[0]] = _Programs(self._random)
         self._kept[key] = kept
-        tenant.order[key] = None
-        self._all.add(kept)
-        tenant.add(kept)
-        while tenant.beyond(self._share) and len(tenant.order) > 1:
-            self._drop(next(iter(tenant.order)))
-        while self._all.beyond(self._bounds) and len(self._kept) > 1:
-            self._drop(next(iter(self._kept)))
+        self._all.add(key, kept)
+        tenant.add(key, kept)
+        while tenant.beyond(self._share) and len(tenant) > 1:
+            self._drop(tenant.any_but(key))
+        while self._all.beyond(self._bounds) and len(self._all) > 1:
+            self._drop(self._all.any_but(key))
 
     def _drop(self, key: Key) -> None:
-        kept = self._kept.pop(key)
-        self._all.remove(kept)
+        del self._kept[key]
+        self._all.remove(key)
         tenant = self._of[key[0]]
-        tenant.remove(kept)
-        del tenant.order[key]
-        if not tenant.order:
+        tenant.remove(key)
+        if not len(tenant):
             del self._of[key[0]]

@@ -10,8 +10,6 @@ import errno
 import hashlib
 import resource
 from pathlib import Path
-from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import anyio.to_thread
 from anyio.abc import TaskGroup
@@ -72,13 +70,6 @@ def _cache_folder(setting: str | None) -> Path | None:
     return user_cache("code")
 
 
-class _Bundled(NamedTuple):
-    """Parts of the bundle that a program is of."""
-
-    endpoints: DeclaredEndpoints
-    signer: str | None
-
-
 class Programs:
     """Fetches, loads and remembers programs. ``tasks`` outlives every execution that asks."""
 
@@ -97,7 +88,6 @@ class Programs:
         self._host = host
         self._max_module_bytes = max_module_bytes
         self._cache = ProgramCache(tasks, bounds)
-        self._bundled: WeakKeyDictionary[Program, _Bundled] = WeakKeyDictionary()
         self._symbolizer = Symbolizer(bundles, modules, tasks)
 
     def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> Program | None:
@@ -118,29 +108,22 @@ class Programs:
                 raise Overloaded(
                     "The runner has too many files open to load another extension.", hint=_RAISE_NOFILE
                 ) from None
-            program = module.program.copy()
             endpoints = await anyio.to_thread.run_sync(DeclaredEndpoints.of, bundle)
-            self._bundled[program] = _Bundled(endpoints, bundle.signer)
-            return Kept(program, module, PROGRAM_BYTES + endpoints.weight)
+            size = PROGRAM_BYTES + endpoints.weight
+            return Kept(module.program.copy(), module, size, endpoints, bundle.signer)
 
         return await self._cache.get((tenant_id, extension_id, content_hash), load)
 
-    def endpoint(self, request: ExecuteRequest) -> str | None:
-        """The endpoint that ``request`` calls, as its manifest declares it; ``None`` if that is not known."""
-        bundled = self._of(request)
-        return (
-            None if bundled is None else bundled.endpoints.name(request.http.method, request.http.bare_path)
-        )
+    def endpoint_and_signer(self, request: ExecuteRequest) -> tuple[str | None, str | None]:
+        """The endpoint that ``request`` calls, as its manifest declares it, and who signed its bundle.
 
-    def signer(self, request: ExecuteRequest) -> str | None:
-        """Who signed the bundle that ``request`` executes; ``None`` if that is not known."""
-        bundled = self._of(request)
-        return None if bundled is None else bundled.signer
-
-    def _of(self, request: ExecuteRequest) -> _Bundled | None:
+        Either is ``None`` if it is unknown.
+        """
         context = request.context
-        program = self.loaded(context.tenant_id, context.extension_id, context.content_hash)
-        return None if program is None else self._bundled.get(program)
+        kept = self._cache.kept((context.tenant_id, context.extension_id, context.content_hash))
+        if kept is None:
+            return None, None
+        return kept.endpoints.name(request.http.method, request.http.bare_path), kept.signer
 
     async def located(
         self, tenant_id: str, extension_id: str, content_hash: str, frames: tuple[Frame, ...]

@@ -293,14 +293,13 @@ class CoreHost:
     ) -> ExecuteResponse:
         """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
         most = self._limits.body_bytes
-        if len(request.http.body_b64 or "") < LARGE_BYTES:
-            if not this_thread.loop_scheduler.may_start(budget.owner):
-                await wait_to_start(budget)
-            document = encode_request(request, max_body_bytes=most)
-        else:
+        document = b""
+        if len(request.http.body_b64 or "") >= LARGE_BYTES:
             body = await self._in_time(budget, lambda: request_body(request, max_bytes=most))
             document = await self._in_time(budget, lambda: encode_with_body(request, body))
+        if not this_thread.loop_scheduler.may_start(budget.owner):
             await wait_to_start(budget)
+        document = document or encode_request(request, max_body_bytes=most)
         guest = Guest(program.linked, limits)
         try:
             session = Session(
