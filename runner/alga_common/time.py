@@ -64,9 +64,9 @@ def parse_instant(text: str, *, zone: tzinfo | None = UTC) -> datetime:
 def parse_duration(text: str) -> timedelta:
     """Read a duration such as ``6h``, ``30m`` or ``1d12h``, each unit at most once. Raises ``ValueError``."""
     lowered = text.strip().lower()
-    parts = re.findall(r"([0-9]+)([dhms])", lowered)
+    parts = re.findall(r"([0-9]+)([dhms])", lowered) if _DURATION.fullmatch(lowered) else []
     units = {_UNITS[unit]: int(count) for count, unit in parts}
-    if not _DURATION.fullmatch(lowered) or len(units) != len(parts):
+    if not parts or len(units) != len(parts):
         raise ValueError(f"{text!r} is not a duration such as 6h, 30m or 1d12h")
     try:
         return timedelta(**units)

@@ -36,6 +36,9 @@ MAX_ENDPOINTS = 1_000
 MAX_ENDPOINT_PATH_BYTES = 2_000
 """Of an endpoint's path in UTF-8: PostgreSQL's unique index of paths takes 2,704 bytes, with the version's id."""
 
+MAX_ENDPOINT_SEGMENTS = 32
+"""Segments of an endpoint's path."""
+
 MAX_SELECTOR = 256
 """Characters of ``METHOD /path``, by which a schedule names an endpoint (alga-contract 5.1)."""
 

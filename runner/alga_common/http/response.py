@@ -18,7 +18,7 @@ _MAX_TRAILER_LINE = 1024
 _MAX_INTERIM = 4
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
-_HEADER_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+_HEADER_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 
@@ -198,4 +198,4 @@ def _header(line: bytes) -> tuple[bytes, bytes]:
     parts = _HEADER_LINE.fullmatch(line)
     if parts is None:
         raise HttpProtocolError("has a broken header")
-    return parts[1].lower(), parts[2].rstrip()
+    return parts[1].lower(), parts[2].strip()

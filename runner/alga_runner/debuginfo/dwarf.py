@@ -6,8 +6,10 @@ for each compilation unit, after a header with its files and the meaning of its 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from .cursor import Cursor, Unreadable
 from .sections import Sections
@@ -19,13 +21,15 @@ MAX_BYTES = 4 * 1024 * 1024
 _LONGEST_UNIT = 0xFFFFFFEF
 _MAX_FIELDS = 8
 _MAX_PATH_BYTES = 1_000
+_MAX_DIRECTORIES = 4_000
+"""Of one program: four bytes can name a path of a thousand."""
 _PATH, _DIRECTORY = 1, 2
 _STRING, _BLOCK, _STRP, _UDATA, _LINE_STRP = 0x08, 0x09, 0x0E, 0x0F, 0x1F
 _FIXED = {0x0B: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x1E: 16}
 _STRINGS = {_STRP: b".debug_str", _LINE_STRP: b".debug_line_str"}
 
-_Entries = list[tuple[str, int]]
-"""Paths, each with the number of its directory."""
+_Entries = Iterator[tuple[str, int]]
+"""Paths, each with the number of its directory. They are read one after the other: not all of them fit in memory."""
 
 
 def read_line_programs(sections: Sections, rows: LineRows) -> None:
@@ -143,14 +147,15 @@ def _read_header(cursor: Cursor, sections: Sections, rows: LineRows) -> _Unit:
         raise Unreadable("no instructions")
     operands = cursor.take(opcode_base - 1)
     if version == 5:
-        directories, entries = _entries(cursor, sections), _entries(cursor, sections)
+        directories = _directories(_entries(cursor, sections))
+        entries = _entries(cursor, sections)
         files = []
     else:
-        directories = [("", 0), *_old_entries(cursor, fields=0)]
+        directories = ["", *_directories(_old_entries(cursor, fields=0))]
         entries = _old_entries(cursor, fields=3)
         files = [0]  # the first has the number 1
-    home = directories[0][0] if directories else ""
-    folders = ["" if path in {home, "."} else path.removeprefix(home + "/") for path, _ in directories]
+    home = directories[0] if directories else ""
+    folders = ["" if path in {home, "."} else path.removeprefix(home + "/") for path in directories]
     for path, folder in entries:
         parent = folders[folder] if folder < len(folders) and not path.startswith("/") else ""
         files.append(rows.file(f"{parent}/{path}" if parent else path))
@@ -158,13 +163,18 @@ def _read_header(cursor: Cursor, sections: Sections, rows: LineRows) -> _Unit:
     return _Unit(line_base, line_range, opcode_base, instruction_bytes, operands, files)
 
 
+def _directories(entries: _Entries) -> list[str]:
+    directories = [path for path, _ in islice(entries, _MAX_DIRECTORIES)]
+    if next(entries, None) is not None:
+        raise Unreadable("too many directories")
+    return directories
+
+
 def _old_entries(cursor: Cursor, fields: int) -> _Entries:
     """Texts up to an empty one, each followed by ``fields`` numbers, the first of them the directory's."""
-    entries: _Entries = []
     while path := cursor.text():
         numbers = [cursor.uleb() for _ in range(fields)]
-        entries.append((_decoded(path), numbers[0] if numbers else 0))
-    return entries
+        yield _decoded(path), numbers[0] if numbers else 0
 
 
 def _entries(cursor: Cursor, sections: Sections) -> _Entries:
@@ -173,7 +183,6 @@ def _entries(cursor: Cursor, sections: Sections) -> _Entries:
     if field_count > _MAX_FIELDS:
         raise Unreadable("too many fields")
     layout = [(cursor.uleb(), cursor.uleb()) for _ in range(field_count)]
-    entries: _Entries = []
     for _ in range(cursor.uleb()):
         path, folder = "", 0
         before = cursor.position
@@ -185,8 +194,7 @@ def _entries(cursor: Cursor, sections: Sections) -> _Entries:
                 folder = value
         if cursor.position == before:
             raise Unreadable("entries of nothing")
-        entries.append((path, folder))
-    return entries
+        yield path, folder
 
 
 def _field(cursor: Cursor, form: int, sections: Sections) -> bytes | int:

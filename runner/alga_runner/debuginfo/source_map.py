@@ -24,6 +24,8 @@ _DIGITS = {
 _MORE = 32
 _MAX_SHIFT = 40
 _SEGMENT_NUMBERS = (1, 4, 5)
+_MAX_DIGITS = 45
+"""Of a segment: nine for each of its numbers."""
 
 
 def inline_map(sections: Sections) -> bytes | None:
@@ -79,6 +81,8 @@ def _read_mappings(mappings: str, files: list[int], rows: LineRows) -> None:
 
 def _numbers(segment: str) -> list[int]:
     """The numbers of one segment. A ``;`` begins the map's second line, which no module has."""
+    if len(segment) > _MAX_DIGITS:
+        raise Unreadable("not a segment")
     numbers, value, shift = [], 0, 0
     for character in segment:
         digit = _DIGITS.get(character)

@@ -6,6 +6,7 @@ An archive is untrusted: what it unpacks to is bounded in bytes, in entries and 
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -31,11 +32,16 @@ _SLICE = 512
 _RATIO = 200
 _FREE_BYTES = 32 * 1024 * 1024
 """An archive unpacks to ``_RATIO`` times its size at most, or to this: 20 times what text and code are packed by."""
+_MAX_FRAMES = 1_000
+"""Frames of an archive: tools that compress in pieces write one for each, of a megabyte and more."""
+_FRAMES_HINT = "Compress it in one piece: zstd bundle.tar."
 _FRAME = b"\x28\xb5\x2f\xfd"
 _SINGLE_SEGMENT = 0x20
 _WINDOW = MAX_UNPACKED_BYTES
 _WINDOW_CODE = (28 - 10) << 3
 """``_WINDOW`` in a frame's header: 2 to the power of 28 (RFC 8878, 3.1.1.1.2)."""
+_HERE = re.compile(r"(?:\./)*")
+"""The start of a path that leads nowhere."""
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -84,9 +90,7 @@ def unpack(
             raise BundleInvalid(f"The bundle has more than {max_files} entries.")
         if (content is None and fault is None) or _is_hidden(raw):
             continue
-        path = raw
-        while path.startswith("./"):
-            path = path[2:]
+        path = _HERE.sub("", raw, count=1)
         if content is None:
             refuse(f"The bundle's entry {shown(raw)} {fault}.")
         elif (fault := path_fault(path)) is not None:
@@ -120,11 +124,15 @@ def _decompress(data: bytes, max_bytes: int) -> bytearray:
     decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     frame = decompressor.decompressobj()
     most = min(max_bytes, max(_FREE_BYTES, _RATIO * len(data)))
-    position = 0
+    position = frames = 0
     try:
         while position < len(data):
             piece = data[position : position + _SLICE]
             if frame.eof or position == 0:
+                if (frames := frames + 1) > _MAX_FRAMES:
+                    raise BundleInvalid(
+                        f"The bundle has more than {_MAX_FRAMES} zstd frames.", hint=_FRAMES_HINT
+                    )
                 frame = decompressor.decompressobj()
                 piece = _with_window(piece)
             tar += frame.decompress(piece)

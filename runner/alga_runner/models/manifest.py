@@ -11,7 +11,15 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from alga_common.bundle_layout import WASM
@@ -19,7 +27,13 @@ from alga_common.capabilities import KNOWN_CAPABILITIES
 from alga_common.http.semantics import METHODS
 from alga_common.routing import schedulable
 from alga_common.text import is_unicode
-from alga_common.wire import MAX_ENDPOINT_PATH_BYTES, MAX_ENDPOINTS, MAX_EXTENSION_NAME, MAX_VERSION
+from alga_common.wire import (
+    MAX_ENDPOINT_PATH_BYTES,
+    MAX_ENDPOINT_SEGMENTS,
+    MAX_ENDPOINTS,
+    MAX_EXTENSION_NAME,
+    MAX_VERSION,
+)
 
 from ..errors import BundleInvalid, ManifestInvalid
 from ._base import WireModel
@@ -27,8 +41,16 @@ from ._base import WireModel
 MAX_MANIFEST_BYTES = 1024 * 1024
 """A manifest is not larger than this."""
 
+MAX_ENTRIES = 1_000
+"""Fields, assets and precompiled modules of a manifest."""
+
+MAX_CAPABILITIES = 100
+"""Capabilities of a manifest, each as often as it is named."""
+
 _VERSION = re.compile(r"\d+\.\d+\.(\*|\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)", re.ASCII)
 _FAULTS_SHOWN = 20
+_SHOWN = 80
+"""Characters of a text that a message quotes."""
 _HINT = "See docs/manifest.md for every field and its rule."
 
 
@@ -38,7 +60,7 @@ def _refuse(phrase: str) -> NoReturn:
 
 def _shown(text: str) -> str:
     """``text`` as a message quotes it, cut where it is long."""
-    return repr(text if len(text) <= 80 else text[:77] + "...")
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "...")
 
 
 def _storable(text: str) -> str:
@@ -56,9 +78,18 @@ def _short(most: int) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _at_most(most: int, noun: str) -> BeforeValidator:
+    """The check that an array or object is not longer. It is before those of its entries, each with its fault."""
+
+    def check(entries: Any) -> Any:
+        if isinstance(entries, list | dict) and len(entries) > most:
+            _refuse(f"is too long: {len(entries)} {noun}, at most {most}")
+        return entries
+
+    return BeforeValidator(check)
+
+
 def _each_once(endpoints: list[ManifestEndpoint]) -> list[ManifestEndpoint]:
-    if len(endpoints) > MAX_ENDPOINTS:
-        _refuse(f"is too long: {len(endpoints)} endpoints, at most {MAX_ENDPOINTS}")
     seen = set()
     for index, item in enumerate(endpoints):
         if (item.method, item.path) in seen:
@@ -102,7 +133,9 @@ def _path(text: str) -> str:
         _refuse(f"must not hold white space: {_shown(text)}")
     clean = re.sub(r"/(\.?/)+", "/", "/" + text)
     if (size := len(clean.encode("utf-8", "replace"))) > MAX_ENDPOINT_PATH_BYTES:
-        _refuse(f"is too long: {size} bytes, at most {MAX_ENDPOINT_PATH_BYTES}")
+        _refuse(f"is too long: {size} bytes, at most {MAX_ENDPOINT_PATH_BYTES}: {_shown(clean)}")
+    if (segments := clean.count("/")) > MAX_ENDPOINT_SEGMENTS:
+        _refuse(f"has {segments} segments, at most {MAX_ENDPOINT_SEGMENTS}: {_shown(clean)}")
     return clean
 
 
@@ -110,7 +143,7 @@ def _capability(text: str) -> str:
     name = text.strip().lower()
     if name in KNOWN_CAPABILITIES:
         return name
-    prefixed = f"cap:{name.removeprefix('cap:')}"
+    prefixed = f"cap:{name.removeprefix('cap:')[:_SHOWN]}"
     nearest = difflib.get_close_matches(prefixed, sorted(KNOWN_CAPABILITIES), n=1, cutoff=0.0)[0]
     _refuse(f"names the unknown capability {_shown(text)}; the nearest known one is {nearest}")
 
@@ -143,7 +176,9 @@ class ManifestEndpoint(_Part):
 class ManifestApi(_Part):
     """The ``api`` part."""
 
-    endpoints: Annotated[list[ManifestEndpoint], AfterValidator(_each_once)] = Field(default_factory=list)
+    endpoints: Annotated[
+        list[ManifestEndpoint], _at_most(MAX_ENDPOINTS, "endpoints"), AfterValidator(_each_once)
+    ] = Field(default_factory=list)
 
 
 class ManifestHook(_Part):
@@ -176,14 +211,16 @@ class Manifest(_Part):
     publisher: _Name | None = None
     version: Annotated[str, _short(MAX_VERSION), AfterValidator(_version)]
     capabilities: Annotated[
-        list[Annotated[Text, AfterValidator(_capability)]], AfterValidator(lambda names: sorted(set(names)))
+        list[Annotated[Text, AfterValidator(_capability)]],
+        _at_most(MAX_CAPABILITIES, "capabilities"),
+        AfterValidator(lambda names: sorted(set(names))),
     ] = Field(default_factory=list)
     ui: ManifestUi | None = None
     api: ManifestApi | None = None
     runtime: Annotated[str | None, AfterValidator(_runtime), Field(default=None, validate_default=True)]
     """``None`` only for an extension of pages alone."""
-    assets: list[str] = Field(default_factory=list)
-    precompiled: dict[str, str] = Field(default_factory=dict)
+    assets: Annotated[list[str], _at_most(MAX_ENTRIES, "assets")] = Field(default_factory=list)
+    precompiled: Annotated[dict[str, str], _at_most(MAX_ENTRIES, "modules")] = Field(default_factory=dict)
 
     @property
     def has_handler(self) -> bool:
@@ -204,6 +241,10 @@ def parse_manifest(data: bytes | str | Mapping[str, Any]) -> Manifest:
     document = data if isinstance(data, Mapping) else _decode(data)
     if not isinstance(document, Mapping):
         raise ManifestInvalid("The manifest must be a JSON object.", hint=_HINT)
+    if len(document) > MAX_ENTRIES:
+        raise ManifestInvalid(
+            f"The manifest has {len(document)} top-level fields, at most {MAX_ENTRIES} are read.", hint=_HINT
+        )
     try:
         return Manifest.model_validate(dict(document))
     except ValidationError as error:

@@ -29,12 +29,12 @@ def _named(server_operation: str) -> str:
 SERVER_OPERATIONS = tuple(_named(name) for name in CALLS)
 """Operations that an Alga server answers."""
 
-_GROUP_ROUTE = re.compile(r".*/ext-([a-z-]+)/install/")
+_GROUP_ROUTE = re.compile(r"/ext-([a-z-]+)/install/")
 
 
 async def _operation_of(request: httpx.Request) -> str:
     """The scheduler's operations have a route each; those of another group are named in the document."""
-    of_group = _GROUP_ROUTE.match(request.url.path)
+    of_group = _GROUP_ROUTE.search(request.url.path)
     if of_group is None:
         return f"scheduler.{request.url.path.rpartition('/')[2]}"
     return f"{of_group[1]}.{_named(json.loads(await request.aread())['operation'])}"

@@ -15,7 +15,7 @@ from alga_runner.models import EndpointInfo
 from ..errors import FieldRefused
 from ..storage import tables
 
-_METHOD_AND_PATH = re.compile(r"([A-Za-z]+)\s+(.+)", re.DOTALL)
+_METHOD_AND_PATH = re.compile(r"([A-Za-z]+)\s+(\S.*)", re.DOTALL)
 _NOT_FOUND = "Endpoint not found or not schedulable"
 
 

@@ -50,7 +50,7 @@ _PANIC = re.compile(r"(?:^|\n)thread '[^'\n]*'(?: \(\d+\))? panicked at [^\n]*:\
 _TEXT = r'(?:Some\("((?:[^"\\]|\\.)*)"\)|None)'
 _QUICKJS = re.compile(rf"Exception\(Exception {{ message: {_TEXT}, stack: {_TEXT} }}\)", re.DOTALL)
 _QUICKJS_VALUE = re.compile(
-    r"Failed to call '[^'\n]*': Value\((?:String\(Ok\(\"((?:[^\"\\]|\\.)*)\"\)\)|(\w*).*)\)", re.DOTALL
+    r"Failed to call '[^'\n]*': Value\((?:String\(Ok\(\"((?:[^\"\\]|\\.)*)\"\)\)\)|(\w*))", re.DOTALL
 )
 _ESCAPE = re.compile(r"\\(?:u\{([0-9a-f]{1,6})\}|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}

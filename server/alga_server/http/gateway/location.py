@@ -38,7 +38,7 @@ def _resolved(segments: Sequence[str]) -> list[str]:
     for segment in segments:
         dots = segment.lower().replace("%2e", ".")
         if dots == "..":
-            kept = kept[:1] + kept[1:-1]
+            del kept[max(1, len(kept) - 1) :]  # the root stays
         elif dots != ".":
             kept.append(segment)
     if segments and segments[-1].lower().replace("%2e", ".") in {".", ".."}:

@@ -1,0 +1,74 @@
+"""What it costs to read a guest's message grows with its size, in any shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+import pytest
+
+from alga_runner.guests.http import decode_response
+from alga_runner.guests.messages import bytes_without_binary, decode
+from alga_runner.models.json_value import json_fault, readable
+from tests.support.cost import assert_linear
+
+MESSAGES: dict[str, Callable[[int], bytes]] = {
+    "arrays-in-arrays": lambda size: b"\x91" * size,
+    "maps-in-maps": lambda size: b"\x81\xa1a" * (size // 3),
+    "arrays-of-nothing": lambda size: b"\xdc" + (size).to_bytes(2, "big") + b"\x90" * size,
+    "maps-of-nothing": lambda size: b"\xdc" + (size).to_bytes(2, "big") + b"\x80" * size,
+    "numbers": lambda size: b"\xdc" + (size).to_bytes(2, "big") + b"\x01" * size,
+    "one-key": lambda size: b"\xde" + (size // 3).to_bytes(2, "big") + b"\xa1a\x01" * (size // 3),
+    "keys": lambda size: msgpack.packb({str(number): 1 for number in range(size // 5)}),
+    "keys-that-are-numbers": lambda size: msgpack.packb(dict.fromkeys(range(size // 4), 1)),
+    "announced-members": lambda size: b"\xdd\x7f\xff\xff\xff" * (size // 5),
+    "text": lambda size: msgpack.packb("a" * size),
+    "broken-text": lambda size: msgpack.packb(b"\xff" * size).replace(b"\xc5", b"\xda", 1),
+    "extensions": lambda size: b"\xdc" + (size // 3).to_bytes(2, "big") + b"\xd4\5a" * (size // 3),
+    "several": lambda size: b"\x80" * size,
+    "headers": lambda size: msgpack.packb(
+        {"status": 200, "headers": [{"name": "a", "value": "b"}] * (size // 16)}
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", MESSAGES)
+def test_reading_a_message_costs_its_size(shape: str) -> None:
+    assert_linear(decode, MESSAGES[shape], [1024, 4096])
+    assert_linear(bytes_without_binary, MESSAGES[shape], [4096])
+
+
+@pytest.mark.parametrize("shape", MESSAGES)
+def test_reading_a_response_costs_its_size(shape: str) -> None:
+    assert_linear(
+        lambda data: decode_response(data, max_body_bytes=10_000, max_items=10_000),
+        MESSAGES[shape],
+        [1024, 4096],
+    )
+
+
+def nested(one: Callable[[Any], Any]) -> Callable[[int], Any]:
+    def made(size: int) -> Any:
+        value: Any = "a"
+        for _ in range(24):
+            value = one(value)
+        return [value] * (size // 24)
+
+    return made
+
+
+VALUES: dict[str, Callable[[int], Any]] = {
+    "arrays": nested(lambda value: [value]),
+    "maps": nested(lambda value: {"a": value}),
+    "halves-of-pairs": lambda size: ["\ud800"] * size,
+    "a-long-text": lambda size: "é" * size + "\ud800",
+    "large-numbers": lambda size: [10**20] * size,
+    "keys": lambda size: {f"{number}\ud800": None for number in range(size)},
+}
+
+
+@pytest.mark.parametrize("shape", VALUES)
+def test_judging_a_value_costs_its_size(shape: str) -> None:
+    assert_linear(json_fault, VALUES[shape], [1024])
+    assert_linear(readable, VALUES[shape], [1024])
