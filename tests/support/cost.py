@@ -42,7 +42,7 @@ def cost_of(read: Callable[[T], object], what: T) -> Cost:
 
 
 def assert_linear(read: Callable[[T], object], made: Callable[[int], T], sizes: Iterable[int]) -> None:
-    """Assert that reading what is ``made`` of each size costs in proportion to what is made of half of it."""
+    """Assert that reading a thing ``made`` of each size costs in proportion to one of half the size."""
     for size in sizes:
         half, whole = cost_of(read, made(size // 2)), cost_of(read, made(size))
         assert whole.steps <= DOUBLE * half.steps + _FIXED_STEPS, (size, half, whole)
@@ -57,7 +57,7 @@ def assert_bounded(read: Callable[[T], object], what: T, *, steps: int, peak_byt
 
 
 def _read(read: Callable[[T], object], what: T) -> None:
-    with suppress(Exception):  # what is refused costs as well
+    with suppress(Exception):  # a refusal costs as well
         read(what)
 
 
