@@ -16,8 +16,8 @@ from typing import Self, Unpack
 import anyio
 from anyio.abc import TaskGroup
 
-from alga_common.large_work import LargeWorkQueue
 from alga_common.readiness import Finding
+from alga_common.sharing.large_work import LargeWorkQueue
 
 from .alga import AlgaServer, UiProxy, connect, connect_ui_proxy
 from .bundles import Bundle, BundleSource, HeldBundles

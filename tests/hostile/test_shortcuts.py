@@ -30,8 +30,8 @@ from alga_common.capabilities import (
     unknown_capabilities,
 )
 from alga_common.http.response import HttpProtocolError, ResponseReader
-from alga_common.large_work import LARGE_BYTES
 from alga_common.logging import JsonLines
+from alga_common.sharing.large_work import LARGE_BYTES
 from alga_common.text import escape_controls, is_unicode
 from alga_runner import ExecuteResponse
 from alga_runner.capabilities import OPERATIONS

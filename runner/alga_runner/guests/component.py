@@ -8,7 +8,7 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, TypeVar
 
-from alga_common.large_work import LARGE_BYTES, LargeWorkQueue
+from alga_common.sharing.large_work import LARGE_BYTES, LargeWorkQueue
 
 from ..capabilities import Execution, Gate
 from ..engine import (

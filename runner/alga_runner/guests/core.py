@@ -9,7 +9,7 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, TypeAlias, TypeVar
 
-from alga_common.large_work import LARGE_BYTES, LargeWorkQueue
+from alga_common.sharing.large_work import LARGE_BYTES, LargeWorkQueue
 
 from ..capabilities import OPERATIONS, Execution, Gate, HostCallRecord, Operation
 from ..debuginfo import has_debug_info

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from alga_common.large_work import LargeWorkQueue
+from alga_common.sharing.large_work import LargeWorkQueue
 
 from ..capabilities import Execution, Gate
 from ..engine import Budget, Component, Engine, GuestLimits, Module

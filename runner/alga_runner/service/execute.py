@@ -11,8 +11,8 @@ from typing import TypeVar
 import anyio
 
 from alga_common.http.semantics import clean_id
-from alga_common.large_work import LARGE_BYTES
 from alga_common.settings import MOST
+from alga_common.sharing.large_work import LARGE_BYTES
 
 from ..capabilities.gate import unexpected
 from ..errors import AlgaError, Draining, Overloaded

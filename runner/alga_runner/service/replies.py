@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pydantic_core import to_json
 
-from alga_common.large_work import LARGE_BYTES
+from alga_common.sharing.large_work import LARGE_BYTES
 from alga_common.text import utf8_tail
 from alga_common.wire import MAX_ERROR_CHARACTERS
 

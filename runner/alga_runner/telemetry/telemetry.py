@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic, time
 
-from alga_common.rate import TokenBucket
+from alga_common.sharing.rate import TokenBucket
 
 from ..errors import ServerFault
 from .exposition import Snapshot

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from uuid import uuid4
 
-from alga_common.rate import TokenBucket
+from alga_common.sharing.rate import TokenBucket
 from alga_common.text import cut
 from alga_runner.models import (
     ExecuteAnswer,

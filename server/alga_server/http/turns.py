@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from alga_common.fair_limiter import FairLimiter, Outcome, share
-from alga_common.large_work import LargeWorkQueue
+from alga_common.sharing.large_work import LargeWorkQueue
 
 from ..errors import RateLimited
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from alga_common.large_work import LargeWorkQueue
+from alga_common.sharing.large_work import LargeWorkQueue
 
 pytestmark = pytest.mark.anyio
 

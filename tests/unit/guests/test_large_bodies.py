@@ -7,7 +7,7 @@ import random
 import msgpack
 import pytest
 
-from alga_common.large_work import LARGE_BYTES
+from alga_common.sharing.large_work import LARGE_BYTES
 from alga_runner import ExecuteRequest
 from tests.support.bundles import make_bundle
 from tests.support.requests import execute_request

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alga_common.large_work import LARGE_BYTES
+from alga_common.sharing.large_work import LARGE_BYTES
 from alga_runner import ExecuteResponse
 from alga_runner.models import ExecuteAnswer
 from alga_runner.service.http import SENT_BYTES, Answer

@@ -67,7 +67,7 @@ class Page(Reply):
 class Operation:
     """One operation. The answer of one that ``writes`` has the member ``success``.
 
-    One that answers with a ``Page`` is asked for the next until there is none, unless the request is ``paged``.
+    One that answers with a ``Page`` is asked for the next until the last, unless the request is ``paged``.
     """
 
     run: Callable[[Services, Connection, Install, Body], Reply]

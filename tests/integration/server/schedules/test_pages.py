@@ -29,11 +29,11 @@ async def page(install: Install, **members: Any) -> tuple[list[str], str | None]
 
 async def all_pages(install: Install) -> list[list[str]]:
     ids, cursor = await page(install)
-    found = [ids]
+    listed = [ids]
     while cursor is not None:
         ids, cursor = await page(install, cursor=cursor)
-        found.append(ids)
-    return found
+        listed.append(ids)
+    return listed
 
 
 async def test_a_page_ends_with_the_payload_that_fills_it(install: Install) -> None:

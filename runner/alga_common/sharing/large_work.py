@@ -64,7 +64,7 @@ class LargeWorkQueue:
 
     @asynccontextmanager
     async def charged(self, name: str) -> AsyncIterator[Callable[[float], None]]:
-        """Do work of an owner that turns out large or not; yields a function that is told how many seconds it took.
+        """Do work of an owner that turns out large or not; yields a function to call with the seconds that it took.
 
         Only an owner whose large work is under way or rests waits, and then does one piece at a time.
         """
