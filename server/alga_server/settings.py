@@ -186,7 +186,10 @@ class ServerSettings(EnvironmentSettings):
         "More than `dispatch_poll_seconds`.",
     )
     max_schedule_runs: int = Field(
-        default=50, ge=1, le=1000, description="Concurrent runs of schedules on this server."
+        default=50,
+        ge=1,
+        le=1000,
+        description="Concurrent runs of schedules on this server; one tenant has at most three quarters of them.",
     )
     run_lease_seconds: float = Field(
         default=60.0,

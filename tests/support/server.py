@@ -64,11 +64,12 @@ class FakeRunner:
         self.running = 0
         self.most_running = 0
         self._gate: anyio.Event | None = None
+        self._held_tenant: str | None = None
         self._changed = anyio.Event()
 
-    def hold(self) -> None:
-        """Answer no request until ``let_go``."""
-        self._gate = anyio.Event()
+    def hold(self, tenant: str | None = None) -> None:
+        """Answer no request, or none of that tenant, until ``let_go``."""
+        self._gate, self._held_tenant = anyio.Event(), tenant
 
     def let_go(self) -> None:
         """Answer the requests that wait, and later ones."""
@@ -81,6 +82,10 @@ class FakeRunner:
         while len(self.asked) < times:
             await self._changed.wait()
 
+    def tenants(self) -> list[str]:
+        """Those of all requests, in order."""
+        return [document["context"]["tenant_id"] for document in self.asked]
+
     def nominal_times(self) -> list[str]:
         """Those of all requests, in order."""
         return [document["context"]["nominal_time"] for document in self.asked]
@@ -90,13 +95,14 @@ class FakeRunner:
             self.pings += 1
             return httpx.Response(self.ping_status, json={"status": "ok"})
         self.asked.append(json.loads(request.content))
+        tenant = self.asked[-1]["context"]["tenant_id"]
         self.headers.append(request.headers)
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
         try:
-            if self._gate is not None:
+            if self._gate is not None and self._held_tenant in (None, tenant):
                 await self._gate.wait()
             if self.answer is not None:
                 return self.answer

@@ -29,6 +29,8 @@ from . import due as due_schedules
 from .claims import Claim, Outcome
 from .due import DueSchedule, Position, Survey
 from .handler import call_handler
+from .others import OtherTenants
+from .places import Places
 from .queue.jobs import JobRunner
 from .recording import Ending, RunRecorder, Worker, report
 from .runs import Run
@@ -37,7 +39,7 @@ _BATCH = 500
 """Due schedules that one query reads."""
 
 _AGAIN = timedelta(seconds=1)
-"""From an outage of the database to the next try."""
+"""From an outage of the database, or from a look that did not come to every tenant, to the next."""
 
 _TOGETHER = 25
 """Schedules claimed in one transaction: others that write wait meanwhile."""
@@ -90,12 +92,13 @@ class Dispatcher:
         self._turn = anyio.Lock()
         self._woken = anyio.Event()
         self._live: dict[str, _Live] = {}
+        self._places = Places(settings.max_schedule_runs)
+        self._others = OtherTenants(database, self._places)
         metrics.watch_runs(lambda: len(self._live), settings.max_schedule_runs)
         self._group: TaskGroup | None = None
-        self._closing = False
 
     async def __aenter__(self) -> Self:
-        self._closing = False
+        self._places.closed = False
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self._group.start_soon(self._watch)
@@ -107,9 +110,9 @@ class Dispatcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         group = self._group
-        if group is None or self._closing:
+        if group is None or self._places.closed:
             return
-        self._closing = True
+        self._places.closed = True
         self.wake()  # jobs that wait for their turn are put back
         try:
             with anyio.CancelScope(shield=True), anyio.move_on_after(self._settings.shutdown_grace_seconds):
@@ -174,7 +177,7 @@ class Dispatcher:
                 now = self._clock.now()
                 await self._keep(now)
                 await self._give_up(partial(recording.reap, expired_at=now, clock=self._clock))
-                if self._room() <= 0:
+                if not self._places.has_room(tenant_id):
                     raise DispatcherUnavailable("Too many runs are under way; try again later")
                 claimed = await self._database.write(
                     lambda c: claims.claim_now(
@@ -216,7 +219,7 @@ class Dispatcher:
             live: _Live | None = None
             again_at = max(due_at, now + self._poll)
             try:
-                if self._closing or now >= began + self._poll:
+                if self._places.closed or now >= began + self._poll:
                     await self._database.write(partial(self._jobs.put_back, due=due))
                     return
                 async with self._turn:
@@ -225,7 +228,7 @@ class Dispatcher:
                         due=[due],
                         worker=self._worker,
                         clock=self._clock,
-                        room=self._room(),
+                        room=int(self._places.has_room(due.tenant_id)),
                     )
                     [outcome] = await self._database.write(take)
                     if claimed := isinstance(outcome, Claim | Run):
@@ -254,11 +257,14 @@ class Dispatcher:
         while True:
             async with self._turn:
                 survey = await self._survey(now, _BATCH if may_fire else 0, after)
-                some, crowded = await self._fire_all(survey.due)
+                others = await self._others.hidden_by(survey, now)
+                some, crowded = await self._fire_all([*others.due, *survey.due])
             fired |= some
             times += [survey.next_at] if survey.next_at else []
             after = survey.more  # past those that cannot be claimed, so that they hold up no other
             if after is None or crowded:
+                if crowded and self._places.free and not others.all:
+                    times.append(now + _AGAIN)  # for tenants that it has not come to
                 break
         times += [self._renewed_at + self._worker.lease / 3] if self._live else []
         return fired, crowded, min(times)
@@ -279,16 +285,13 @@ class Dispatcher:
         Returns whether this or another server fired any, and whether some lack room.
         """
         fired = crowded = wait = False
-        rest, locked = due, list[DueSchedule]()
+        rest, locked = self._places.in_turn(due), list[DueSchedule]()
         while rest or locked:
             if not rest:
                 rest, locked, wait = locked, [], True  # the other server may have released them by now
-            if (room := self._room()) <= 0:
-                waiting = len(rest)
-                rest = [schedule for schedule in rest if schedule.running]  # skipped, which takes no room
-                crowded |= len(rest) < waiting
-            some = rest[: min(room, _TOGETHER) if room > 0 else _TOGETHER]
-            rest = rest[len(some) :]
+            some, rest = self._places.pick(rest, _TOGETHER)
+            if not some:
+                crowded, rest = True, []
             for schedule, outcome in zip(some, await self._claim(some, wait=wait), strict=True):
                 if outcome == "locked":
                     locked.append(schedule)
@@ -301,7 +304,12 @@ class Dispatcher:
         if not due:
             return []
         claim = partial(
-            claims.claim_many, due=due, worker=self._worker, clock=self._clock, room=self._room(), wait=wait
+            claims.claim_many,
+            due=due,
+            worker=self._worker,
+            clock=self._clock,
+            room=self._places.free,
+            wait=wait,
         )
         with anyio.CancelScope(shield=True):
             outcomes = await self._database.write(claim)
@@ -320,6 +328,7 @@ class Dispatcher:
         if self._group is None:  # claimed while the server ended, which gives it up next
             return claimed.run, None
         live = self._live[claimed.run.id] = _Live(claimed.run)
+        self._places.take(claimed.run.tenant_id)
         self._group.start_soon(self._carry_out, claimed, live)
         run = claimed.run
         again = run.trigger == "schedule" and run.attempt > 1
@@ -354,6 +363,7 @@ class Dispatcher:
             logger.exception("Recording a run failed", extra={"action": "dispatch_failure"})
         finally:
             del self._live[claim.run.id]
+            self._places.leave(claim.run.tenant_id)
             live.ended.set()
             self.wake()
 
@@ -386,11 +396,8 @@ class Dispatcher:
         if lost:
             self.wake()  # for jobs that wait for the end of these runs
 
-    def _room(self) -> int:
-        return 0 if self._closing else self._settings.max_schedule_runs - len(self._live)
-
     def _running_group(self) -> TaskGroup:
-        if self._group is None or self._closing:
+        if self._group is None or self._places.closed:
             raise DispatcherUnavailable("This server is not running schedules")
         return self._group
 

@@ -166,8 +166,18 @@ schedule = Table(
     UniqueConstraint("install_id", "ordinal", name="tenant_extension_schedule_install_ordinal_uniq"),
     Index("tenant_extension_schedule_tenant_install_idx", "tenant_id", "install_id"),
     Index("tenant_extension_schedule_endpoint_idx", "endpoint_id"),
-    Index("tenant_extension_schedule_next_run_idx", "next_run_at"),
+    Index("tenant_extension_schedule_due_idx", "next_run_at", "ordinal", "id"),
     Index("tenant_extension_schedule_retry_idx", "retry_at"),
+    *(
+        Index(
+            f"tenant_extension_schedule_tenant_{name}_idx",
+            "tenant_id",
+            column,
+            sqlite_where=text(f"{column} IS NOT NULL"),
+            postgresql_where=text(f"{column} IS NOT NULL"),
+        )
+        for name, column in {"due": "next_run_at", "retry": "retry_at"}.items()
+    ),
 )
 
 schedule_run = Table(

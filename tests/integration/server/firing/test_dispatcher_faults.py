@@ -90,7 +90,7 @@ async def test_a_run_that_is_claimed_while_the_server_stops_is_carried_out(
         await claimed.wait()
 
         async def stop() -> None:
-            while not ends.dispatcher._closing:
+            while not ends.dispatcher._places.closed:
                 await anyio.lowlevel.checkpoint()
             stopping.set()
 
