@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, Select, and_, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from alga_runner.models import DEFAULT_CAPABILITIES, normalise_capabilities, readable, unknown_capabilities
@@ -19,12 +19,49 @@ from alga_runner.models import DEFAULT_CAPABILITIES, normalise_capabilities, rea
 from ..errors import AlreadyInstalled, CapabilityDenied, NotFound, ValidationFailed
 from ..schedules import next_run
 from ..storage import locks, tables
+from ..storage.owned import place
 from . import versions
 
 _NOT_FOUND = "Install not found"
 
 MAX_CONFIG_ENTRIES = 256
 """Values in the configuration of one install."""
+
+_GRANTS = (
+    # Names of capabilities have no spaces.
+    select(func.aggregate_strings(tables.grant.c.capability, " "))
+    .where(
+        tables.grant.c.tenant_id == tables.install.c.tenant_id,
+        tables.grant.c.install_id == tables.install.c.id,
+    )
+    .scalar_subquery()
+)
+_QUERY: Select[Any] = (
+    select(
+        tables.install.c.id.label("install_id"),
+        tables.install.c.tenant_id,
+        tables.install.c.extension_id,
+        tables.extension.c.name.label("extension_name"),
+        tables.install.c.version_id,
+        tables.version.c.version,
+        tables.version.c.content_hash,
+        tables.install.c.enabled,
+        tables.install.c.config,
+        _GRANTS.label("grants"),
+        tables.install.c.created_at,
+        tables.install.c.updated_at,
+    )
+    .join(tables.extension, tables.extension.c.id == tables.install.c.extension_id)
+    .join(tables.version, tables.version.c.id == tables.install.c.version_id)
+)
+_OF_TENANT = tables.install.c.tenant_id == bindparam("of_tenant")
+_ONE = _QUERY.where(_OF_TENANT, tables.install.c.id == bindparam("of_install"))
+_ENABLED = _QUERY.where(
+    _OF_TENANT, tables.install.c.extension_id == bindparam("extension"), tables.install.c.enabled
+)
+_SEVERAL = _QUERY.where(
+    tuple_(tables.install.c.tenant_id, tables.install.c.id).in_(bindparam("owners", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,36 +123,20 @@ def require(connection: Connection, tenant_id: str, install_id: str, *, lock: bo
 
 def several(connection: Connection, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], Install]:
     """The installs of these tenants and install ids, by both; one that is gone is absent."""
-    owner = tuple_(tables.install.c.tenant_id, tables.install.c.id)
-    rows = connection.execute(_query().where(owner.in_(sorted(owners)))).all()
-    grants: dict[tuple[str, str], set[str]] = {(row.tenant_id, row.install_id): set() for row in rows}
-    grant = tables.grant.c
-    query = select(grant.tenant_id, grant.install_id, grant.capability)
-    for row in connection.execute(query.where(tuple_(grant.tenant_id, grant.install_id).in_(sorted(grants)))):
-        grants[row.tenant_id, row.install_id].add(row.capability)
-    return {
-        (row.tenant_id, row.install_id): _install(row, frozenset(grants[row.tenant_id, row.install_id]))
-        for row in rows
-    }
+    installs = map(_install, connection.execute(_SEVERAL, {"owners": sorted(owners)}))
+    return {(install.tenant_id, install.install_id): install for install in installs}
 
 
 def enabled(connection: Connection, tenant_id: str, extension_id: str) -> Install | None:
     """The tenant's enabled install of an extension; ``None`` for an extension unknown, not installed or disabled."""
-    row = connection.execute(
-        _query().where(
-            tables.install.c.tenant_id == tenant_id,
-            tables.install.c.extension_id == extension_id,
-            tables.install.c.enabled,
-        )
-    ).one_or_none()
-    return None if row is None else _install(row, _grants(connection, tenant_id, row.install_id))
+    row = connection.execute(_ENABLED, {"of_tenant": tenant_id, "extension": extension_id}).one_or_none()
+    return None if row is None else _install(row)
 
 
 def of_tenant(connection: Connection, tenant_id: str) -> list[Install]:
     """The tenant's installs, oldest first."""
-    query = _query().where(tables.install.c.tenant_id == tenant_id)
-    rows = connection.execute(query.order_by(tables.install.c.created_at, tables.install.c.id)).all()
-    return [_install(row, _grants(connection, tenant_id, row.install_id)) for row in rows]
+    query = _QUERY.where(_OF_TENANT).order_by(tables.install.c.created_at, tables.install.c.id)
+    return [_install(row) for row in connection.execute(query, {"of_tenant": tenant_id})]
 
 
 def create(
@@ -221,43 +242,17 @@ def _is(tenant_id: str, install_id: str) -> Any:
     return and_(tables.install.c.tenant_id == tenant_id, tables.install.c.id == install_id)
 
 
-def _query() -> Select[Any]:
-    return (
-        select(
-            tables.install.c.id.label("install_id"),
-            tables.install.c.tenant_id,
-            tables.install.c.extension_id,
-            tables.extension.c.name.label("extension_name"),
-            tables.install.c.version_id,
-            tables.version.c.version,
-            tables.version.c.content_hash,
-            tables.install.c.enabled,
-            tables.install.c.config,
-            tables.install.c.created_at,
-            tables.install.c.updated_at,
-        )
-        .join(tables.extension, tables.extension.c.id == tables.install.c.extension_id)
-        .join(tables.version, tables.version.c.id == tables.install.c.version_id)
-    )
-
-
 def _fetch(connection: Connection, tenant_id: str, install_id: str, *, lock: bool) -> Install | None:
     if lock:
         locks.change_install(connection, tenant_id, install_id)
-    row = connection.execute(_query().where(_is(tenant_id, install_id))).one_or_none()
-    return None if row is None else _install(row, _grants(connection, tenant_id, install_id))
+    row = connection.execute(_ONE, place(tenant_id, install_id)).one_or_none()
+    return None if row is None else _install(row)
 
 
-def _install(row: Row[Any], grants: frozenset[str]) -> Install:
+def _install(row: Row[Any]) -> Install:
     # An older version may have stored text in it that no execute request can carry.
-    return Install(**{**row._asdict(), "config": readable(row.config)}, grants=grants)
-
-
-def _grants(connection: Connection, tenant_id: str, install_id: str) -> frozenset[str]:
-    query = select(tables.grant.c.capability).where(
-        tables.grant.c.tenant_id == tenant_id, tables.grant.c.install_id == install_id
-    )
-    return frozenset(connection.execute(query).scalars())
+    values = row._asdict() | {"config": readable(row.config)}
+    return Install(**values | {"grants": frozenset((row.grants or "").split())})
 
 
 def _replace_grants(

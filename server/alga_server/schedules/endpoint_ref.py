@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from alga_common.routing import EndpointT, schedulable
 from alga_common.wire import MAX_SELECTOR
@@ -17,6 +17,7 @@ from ..storage import tables
 
 _METHOD_AND_PATH = re.compile(r"([A-Za-z]+)\s+(\S.*)", re.DOTALL)
 _NOT_FOUND = "Endpoint not found or not schedulable"
+_OF_VERSION = select(tables.endpoint).where(tables.endpoint.c.version_id == bindparam("version"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def clean_path(path: str) -> str:
 
 def endpoints(connection: Connection, version_id: str) -> list[EndpointInfo]:
     """The endpoints of a version, ordered by path, then method."""
-    of_version = connection.execute(select(tables.endpoint).where(tables.endpoint.c.version_id == version_id))
+    of_version = connection.execute(_OF_VERSION, {"version": version_id})
     # Not the database's order, which may be a language's.
     rows = sorted(of_version, key=lambda row: (row.path, row.method))
     return [

@@ -14,18 +14,27 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Self
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, tuple_
+from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_
 
 from alga_common.text import storable
 
 from ..errors import Conflict, ValidationFailed
 from ..storage import tables
+from ..storage.owned import of_install, place
 from .owner import ScheduleOwner
 
 MAX_KEY = 256
 KEPT = timedelta(days=1)
 
 _BATCH = 1_000
+
+_TABLE = tables.schedule_creation
+_OLD = bindparam("old", type_=_TABLE.c.created_at.type)
+_SAME_KEY = select(_TABLE.c.fingerprint, _TABLE.c.schedule_id).where(
+    of_install(_TABLE), _TABLE.c.idempotency_key == bindparam("key"), _TABLE.c.created_at > _OLD
+)
+_FORGET = delete(_TABLE).where(of_install(_TABLE), _TABLE.c.created_at <= _OLD)
+_SAVE = insert(_TABLE)
 
 _NOT_THE_SCHEDULE = frozenset({"operation", "idempotencyKey"})
 
@@ -54,9 +63,8 @@ class IdempotencyRecord:
 
         Raises ``Conflict`` when the key came with another request then.
         """
-        table = tables.schedule_creation
-        same_key = and_(_of(install), table.c.idempotency_key == self.key, table.c.created_at > now - KEPT)
-        row = connection.execute(select(table).where(same_key)).one_or_none()
+        own = place(install.tenant_id, install.install_id)
+        row = connection.execute(_SAME_KEY, own | {"key": self.key, "old": now - KEPT}).one_or_none()
         if row is None:
             return None
         if row.fingerprint != self.fingerprint:
@@ -65,23 +73,21 @@ class IdempotencyRecord:
 
     def save(self, connection: Connection, install: ScheduleOwner, schedule_id: str, now: datetime) -> None:
         """Store the schedule that the key created, and delete the install's records that are older than a day."""
-        table = tables.schedule_creation
-        connection.execute(delete(table).where(_of(install), table.c.created_at <= now - KEPT))
-        connection.execute(
-            insert(table).values(
-                tenant_id=install.tenant_id,
-                install_id=install.install_id,
-                idempotency_key=self.key,
-                fingerprint=self.fingerprint,
-                schedule_id=schedule_id,
-                created_at=now,
-            )
-        )
+        connection.execute(_FORGET, place(install.tenant_id, install.install_id) | {"old": now - KEPT})
+        row = {
+            "tenant_id": install.tenant_id,
+            "install_id": install.install_id,
+            "idempotency_key": self.key,
+            "fingerprint": self.fingerprint,
+            "schedule_id": schedule_id,
+            "created_at": now,
+        }
+        connection.execute(_SAVE, row)
 
 
 def any_expired(connection: Connection, now: datetime) -> bool:
     """Return whether some install has records that are older than a day."""
-    row = tables.schedule_creation.c
+    row = _TABLE.c
     return (
         connection.execute(select(row.created_at).where(row.created_at <= now - KEPT).limit(1)).first()
         is not None
@@ -93,15 +99,10 @@ def forget_expired(connection: Connection, now: datetime) -> int:
 
     An install's own creates do so as well; this is for an install that creates no more schedules.
     """
-    row = tables.schedule_creation
+    row = _TABLE
     key = (row.c.tenant_id, row.c.install_id, row.c.idempotency_key)
     some = select(*key).where(row.c.created_at <= now - KEPT).limit(_BATCH).with_for_update(skip_locked=True)
     return connection.execute(delete(row).where(tuple_(*key).in_(some))).rowcount
-
-
-def _of(install: ScheduleOwner) -> ColumnElement[bool]:
-    row = tables.schedule_creation
-    return and_(row.c.tenant_id == install.tenant_id, row.c.install_id == install.install_id)
 
 
 def _fingerprint(members: Mapping[str, object]) -> str:

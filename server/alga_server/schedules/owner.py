@@ -5,9 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, update
 
 from ..storage import tables
+from ..storage.owned import place
+
+_TOUCH = update(tables.install).where(
+    tables.install.c.tenant_id == bindparam("of_tenant"), tables.install.c.id == bindparam("of_install")
+)
 
 
 class ScheduleOwner(Protocol):
@@ -32,9 +37,4 @@ class ScheduleOwner(Protocol):
 
 def touch(connection: Connection, owner: ScheduleOwner, now: datetime) -> None:
     """Set the time of the install's last change."""
-    install = tables.install.c
-    connection.execute(
-        update(tables.install)
-        .where(install.tenant_id == owner.tenant_id, install.id == owner.install_id)
-        .values(updated_at=now)
-    )
+    connection.execute(_TOUCH, place(owner.tenant_id, owner.install_id) | {"updated_at": now})

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Text, cast, func, select
+from sqlalchemy import Connection, Text, bindparam, cast, func, select
 
 from ..storage import tables
+from ..storage.owned import of_install, place
 from . import schedules
 from .owner import ScheduleOwner
 from .schedules import Schedule
 
 PAGE_BYTES = 256 * 1024
 """A page ends with the schedule whose payload makes it this long, in characters of JSON."""
+
+_column = tables.schedule.c
+_LENGTHS = (
+    select(_column.ordinal, func.coalesce(func.length(cast(_column.payload, Text)), 0).label("length"))
+    .where(of_install(tables.schedule), _column.ordinal > bindparam("after"))
+    .order_by(_column.ordinal)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +33,8 @@ class Page:
 
 def page(connection: Connection, install: ScheduleOwner, after: int = 0) -> Page:
     """The install's schedules after the cursor ``after``: as many as fit, and one at least if there is one."""
-    column = tables.schedule.c
-    lengths = connection.execute(
-        select(column.ordinal, func.coalesce(func.length(cast(column.payload, Text)), 0).label("length"))
-        .where(
-            column.tenant_id == install.tenant_id,
-            column.install_id == install.install_id,
-            column.ordinal > after,
-        )
-        .order_by(column.ordinal)
-    ).all()
+    own = place(install.tenant_id, install.install_id)
+    lengths = connection.execute(_LENGTHS, own | {"after": after}).all()
     total, last = 0, None
     for row in lengths:
         total, last = total + row.length, row.ordinal

@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from ..errors import RateLimited
 from ..storage import tables
+from ..storage.owned import of_install, place
 from .owner import ScheduleOwner
+
+_ARRIVAL = select(tables.rate_limit.c.arrival_at).where(of_install(tables.rate_limit))
+_FIRST = insert(tables.rate_limit)
+_NEXT = update(tables.rate_limit).where(of_install(tables.rate_limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +42,8 @@ def take(connection: Connection, install: ScheduleOwner, rate: Rate, now: dateti
     Runs in the transaction of the change, whose caller holds the install's row: a change that is rolled back was not
     counted, and no two are counted as one.
     """
-    row = tables.rate_limit
-    of_install = and_(row.c.tenant_id == install.tenant_id, row.c.install_id == install.install_id)
-    arrival = connection.execute(select(row.c.arrival_at).where(of_install)).scalar_one_or_none()
+    own = place(install.tenant_id, install.install_id)
+    arrival = connection.execute(_ARRIVAL, own).scalar_one_or_none()
     ahead = rate.cost * rate.burst
     # No further ahead than a whole burst: a clock that was set back, or a setting, would bar the install for long.
     start = now if arrival is None else max(now, min(arrival, now + ahead))
@@ -49,6 +53,6 @@ def take(connection: Connection, install: ScheduleOwner, rate: Rate, now: dateti
     values = {"arrival_at": start + rate.cost}
     if arrival is None:
         owner = {"tenant_id": install.tenant_id, "install_id": install.install_id}
-        connection.execute(insert(row).values(**owner, **values))
+        connection.execute(_FIRST, owner | values)
     else:
-        connection.execute(update(row).where(of_install).values(values))
+        connection.execute(_NEXT, own | values)

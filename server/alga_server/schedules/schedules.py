@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from cronsim import CronSimError
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from alga_common import time as instants
@@ -22,6 +22,7 @@ from alga_runner.models import EndpointInfo, ScheduleInfo, json_fault, readable
 
 from ..errors import FieldRefused, NotFound, QuotaExceeded, ValidationFailed
 from ..storage import locks, tables
+from ..storage.owned import of_install, place
 from . import next_run
 from .cron import check_cron, check_zone
 from .endpoint_ref import Selector, endpoints
@@ -40,6 +41,23 @@ _ENDPOINT_GONE = "Schedule endpoint does not belong to installed version"
 _NAME_TAKEN = "Schedule name already in use for this extension"
 _NAME_INDEX = ("tenant_extension_schedule.name", "tenant_extension_schedule_install_name_uniq")
 """How databases name the broken index: SQLite by its columns, others by its name."""
+
+_schedule_table, _endpoint = tables.schedule, tables.endpoint
+_OWNED = of_install(_schedule_table)
+_ID = _schedule_table.c.id == bindparam("of_schedule")
+# Outer: a schedule that hangs on nothing is shown, and can be mended (alga-contract 7, fault 37).
+_JOINED = _schedule_table.outerjoin(_endpoint, _endpoint.c.id == _schedule_table.c.endpoint_id)
+_ALL = select(_schedule_table, _endpoint.c.path, _endpoint.c.method).select_from(_JOINED).where(_OWNED)
+_BETWEEN = _ALL.where(
+    _schedule_table.c.ordinal > bindparam("after"), _schedule_table.c.ordinal <= bindparam("last")
+).order_by(_schedule_table.c.ordinal)
+_ONE = _ALL.where(_ID)
+_VERSION = select(_endpoint.c.version_id).select_from(_JOINED).where(_OWNED, _ID)
+_NAMED = select(_schedule_table.c.id).where(_OWNED, _schedule_table.c.name == bindparam("name"))
+_EXTENT = select(func.count(), func.coalesce(func.max(_schedule_table.c.ordinal), 0)).where(_OWNED)
+_CREATE = insert(_schedule_table)
+_CHANGE = update(_schedule_table).where(_OWNED, _ID)
+_REMOVE = delete(_schedule_table).where(_OWNED, _ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +96,14 @@ def list_all(
     between: tuple[int, int] = (_NO_ORDINAL, _EVERY_ORDINAL),
 ) -> list[Schedule]:
     """The install's schedules, oldest first; those with ordinals after the first and up to the last of ``between``."""
-    ordinal = tables.schedule.c.ordinal
-    query = _query(install).where(ordinal > between[0], ordinal <= between[1])
-    return [_schedule(row) for row in connection.execute(query.order_by(ordinal))]
+    after, last = between
+    rows = connection.execute(_BETWEEN, _of(install) | {"after": after, "last": last})
+    return [_schedule(row) for row in rows]
 
 
 def get(connection: Connection, install: ScheduleOwner, schedule_id: str) -> Schedule | None:
     """One schedule; ``None`` when the install has none with that id."""
-    row = connection.execute(_query(install).where(tables.schedule.c.id == schedule_id)).one_or_none()
+    row = connection.execute(_ONE, _is(install, schedule_id)).one_or_none()
     return None if row is None else _schedule(row)
 
 
@@ -121,7 +139,7 @@ def create(
         **values,
     }
     row |= _next(install, row, now)
-    _write_named(lambda: connection.execute(insert(tables.schedule).values(row)))
+    _write_named(lambda: connection.execute(_CREATE, row))
     touch(connection, install, now)
     return str(row["id"])
 
@@ -153,14 +171,14 @@ def change(
     before = stored.info.model_dump(include={"cron", "timezone", "enabled"})
     if before != (after := before | {key: values[key] for key in before if key in values}):
         values |= _next(install, after, now)
-    statement = update(tables.schedule).where(_is(install, schedule_id)).values(**values, updated_at=now)
-    _write_named(lambda: connection.execute(statement))
+    changed = values | {"updated_at": now}
+    _write_named(lambda: connection.execute(_CHANGE, _is(install, schedule_id) | changed))
     touch(connection, install, now)
 
 
 def remove(connection: Connection, install: ScheduleOwner, schedule_id: str, *, now: datetime) -> None:
     """Delete a schedule. Raises ``NotFound``."""
-    if connection.execute(delete(tables.schedule).where(_is(install, schedule_id))).rowcount == 0:
+    if connection.execute(_REMOVE, _is(install, schedule_id)).rowcount == 0:
         raise NotFound(_NOT_FOUND)
     touch(connection, install, now)
 
@@ -244,8 +262,7 @@ def _resolve(connection: Connection, install: ScheduleOwner, text: str) -> Endpo
 
 def _has_endpoint(connection: Connection, install: ScheduleOwner, schedule_id: str) -> bool:
     """Whether the schedule's endpoint is one of the installed version: an upgrade may have taken it away."""
-    query = _query(install).with_only_columns(tables.endpoint.c.version_id)
-    version_id = connection.execute(query.where(tables.schedule.c.id == schedule_id)).scalar_one()
+    version_id = connection.execute(_VERSION, _is(install, schedule_id)).scalar_one()
     return bool(version_id == install.version_id)
 
 
@@ -260,34 +277,22 @@ def _write_named(write: Callable[[], object]) -> None:
 
 
 def _name_taken(connection: Connection, install: ScheduleOwner, name: str, own_id: str | None) -> bool:
-    query = select(tables.schedule.c.id).where(_of(install), tables.schedule.c.name == name)
-    return any(schedule_id != own_id for schedule_id in connection.execute(query).scalars())
+    named = connection.execute(_NAMED, _of(install) | {"name": name})
+    return any(schedule_id != own_id for schedule_id in named.scalars())
 
 
 def _extent(connection: Connection, install: ScheduleOwner) -> tuple[int, int]:
     """How many schedules the install has, and the highest ordinal."""
-    query = select(func.count(), func.coalesce(func.max(tables.schedule.c.ordinal), 0)).where(_of(install))
-    count, last = connection.execute(query).one()
+    count, last = connection.execute(_EXTENT, _of(install)).one()
     return count, last
 
 
-def _of(install: ScheduleOwner) -> ColumnElement[bool]:
-    return and_(
-        tables.schedule.c.tenant_id == install.tenant_id, tables.schedule.c.install_id == install.install_id
-    )
+def _of(install: ScheduleOwner) -> dict[str, object]:
+    return place(install.tenant_id, install.install_id)
 
 
-def _is(install: ScheduleOwner, schedule_id: str) -> ColumnElement[bool]:
-    return and_(_of(install), tables.schedule.c.id == schedule_id)
-
-
-def _query(install: ScheduleOwner) -> Select[Any]:
-    return (
-        select(tables.schedule, tables.endpoint.c.path, tables.endpoint.c.method)
-        # Outer: a schedule that hangs on nothing is shown, and can be mended (alga-contract 7, fault 37).
-        .outerjoin(tables.endpoint, tables.endpoint.c.id == tables.schedule.c.endpoint_id)
-        .where(_of(install))
-    )
+def _is(install: ScheduleOwner, schedule_id: str) -> dict[str, object]:
+    return _of(install) | {"of_schedule": schedule_id}
 
 
 def _schedule(row: Row[Any]) -> Schedule:

@@ -11,10 +11,20 @@ transaction ends.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select, tuple_
 
 from . import tables
+from .owned import place
+
+_install = tables.install
+_INSTALL = select(_install.c.id).where(
+    _install.c.tenant_id == bindparam("of_tenant"), _install.c.id == bindparam("of_install")
+)
+_CHANGE_INSTALL = _INSTALL.with_for_update(of=_install, key_share=True)
+_REMOVE_INSTALL = _INSTALL.with_for_update(of=_install)
+_KEEP_INSTALL = _INSTALL.with_for_update(of=_install, read=True, key_share=True)
 
 
 def alone(connection: Connection, what: str) -> None:
@@ -35,12 +45,12 @@ def number_invoices(connection: Connection, tenant_id: str) -> None:
 
 def change_install(connection: Connection, tenant_id: str, install_id: str) -> None:
     """Lock the install, and creating, changing or deleting its schedules. Runs can still be claimed."""
-    _lock_install(connection, tenant_id, install_id, key_share=True)
+    _lock_install(connection, _CHANGE_INSTALL, tenant_id, install_id)
 
 
 def remove_install(connection: Connection, tenant_id: str, install_id: str) -> None:
     """Lock the install, its schedules and their runs against everything, to delete it."""
-    _lock_install(connection, tenant_id, install_id)
+    _lock_install(connection, _REMOVE_INSTALL, tenant_id, install_id)
     change_schedules(connection, of_install(tenant_id, install_id))
     run = tables.schedule_run.c
     running = and_(run.tenant_id == tenant_id, run.install_id == install_id, run.status == "running")
@@ -76,7 +86,7 @@ def claim_several(
 
 def keep_install(connection: Connection, tenant_id: str, install_id: str) -> None:
     """The install does not go."""
-    _lock_install(connection, tenant_id, install_id, read=True, key_share=True)
+    _lock_install(connection, _KEEP_INSTALL, tenant_id, install_id)
 
 
 def change_schedules(connection: Connection, which: ColumnElement[bool]) -> None:
@@ -106,14 +116,9 @@ def of_install(tenant_id: str, install_id: str) -> ColumnElement[bool]:
     return and_(schedule.tenant_id == tenant_id, schedule.install_id == install_id)
 
 
-def _lock_install(
-    connection: Connection, tenant_id: str, install_id: str, *, read: bool = False, key_share: bool = False
-) -> None:
+def _lock_install(connection: Connection, query: Select[Any], tenant_id: str, install_id: str) -> None:
     if _needed(connection):
-        install = tables.install
-        this = and_(install.c.tenant_id == tenant_id, install.c.id == install_id)
-        query = select(install.c.id).where(this).with_for_update(of=install, read=read, key_share=key_share)
-        connection.execute(query).all()
+        connection.execute(query, place(tenant_id, install_id)).all()
 
 
 def _needed(connection: Connection) -> bool:
