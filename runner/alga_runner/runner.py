@@ -398,7 +398,7 @@ class Runner:
             program = programs.loaded(tenant_id, context.extension_id, context.content_hash)
             if program is None or deadline <= monotonic():
                 program = await self._load(programs, context, deadline)
-            budget = Budget(deadline, self._cpu_s(request), tenant_id)
+            budget = Budget(deadline, self._cpu_s(request), tenant_id, self.large_work)
             self._under_way.add(budget)
             if guard.idle:
                 guard.wake()

@@ -23,6 +23,9 @@ _LARGE_S = 0.004
 _REST = 2.0
 """How long an owner's work rests, as a multiple of how long it took."""
 
+_KNOWN_S = 1.0
+"""How long an owner is known after its work has rested, in seconds."""
+
 _REMEMBERED_OWNERS = 64
 """Owners remembered without work of theirs that waits."""
 
@@ -51,7 +54,8 @@ class LargeWorkQueue:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._owners: dict[str, _OwnerWork] = {}
+        self.known: dict[str, _OwnerWork] = {}
+        """The owners who had large work of late, or work that seemed so."""
 
     async def run(self, name: str, work: Callable[[], T]) -> T:
         """Call ``work`` for the owner ``name`` once its earlier work has rested; returns or raises as it does."""
@@ -68,12 +72,30 @@ class LargeWorkQueue:
 
         Only an owner whose large work is under way or rests waits, and then does one piece at a time.
         """
-        owner = self._owners.get(name)
+        owner = self.known.get(name)
         if owner is None or (not owner.users and owner.rests_until <= self._clock()):
             yield lambda seconds: self._charge(name, seconds)
         else:
             async with self._turn(owner):
                 yield lambda seconds: self._charge(name, seconds)
+
+    def rests(self, name: str) -> bool:
+        """Whether the owner ``name``, which is ``known``, has to wait for its ``turn``."""
+        owner, now = self.known[name], self._clock()
+        if owner.users or owner.rests_until > now:
+            return True
+        if owner.rests_until + _KNOWN_S < now:
+            del self.known[name]
+        return False
+
+    async def turn(self, name: str) -> None:
+        """Return when the owner ``name`` may do the next piece of its work, right then, before anything else."""
+        async with self._turn(self._owner(name)):
+            pass
+
+    def record(self, name: str, seconds: float) -> None:
+        """Have the owner ``name``, which is known from now on, rest after work that took so long."""
+        self._rest(self._owner(name), seconds)
 
     def _charge(self, name: str, seconds: float) -> None:
         if seconds >= _LARGE_S:
@@ -94,15 +116,15 @@ class LargeWorkQueue:
             owner.users -= 1
 
     def _owner(self, name: str) -> _OwnerWork:
-        owner = self._owners.get(name)
+        owner = self.known.get(name)
         if owner is None:
             self._forget_rested()
-            owner = self._owners[name] = _OwnerWork()
+            owner = self.known[name] = _OwnerWork()
         return owner
 
     def _forget_rested(self) -> None:
-        if len(self._owners) >= _REMEMBERED_OWNERS:
+        if len(self.known) >= _REMEMBERED_OWNERS:
             now = self._clock()
-            self._owners = {
-                name: owner for name, owner in self._owners.items() if owner.users or owner.rests_until > now
-            }
+            for name, owner in tuple(self.known.items()):
+                if not owner.users and owner.rests_until <= now:
+                    del self.known[name]

@@ -12,6 +12,8 @@ from ..errors import CpuLimit, ExecutionError
 from ..frames import Frame
 
 if TYPE_CHECKING:
+    from alga_common.sharing.large_work import LargeWorkQueue
+
     from .guest import Guest
 
 UNLIMITED = float("inf")
@@ -21,9 +23,10 @@ class Budget:
     """The time that is left to an execution, in seconds.
 
     ``deadline`` is a reading of ``time.monotonic()``. ``cpu_s`` is how long the guest may compute and ``used_s`` how
-    long it has, measured in slices, so a guest can be one slice over; answering its immediate host calls counts,
-    waiting does not. ``stack`` is where the guest was when its time ended, innermost first, if it was computing then.
-    ``owner`` is the tenant whose guest it is: owners share the processor, however many guests each has.
+    long it has, measured in slices, so a guest can be one slice over; answering its host calls counts, waiting for
+    others does not. ``stack`` is where the guest was when its time ended, innermost first, if it was computing then.
+    ``owner`` is the tenant whose guest it is: owners share the processor, however many guests each has, and
+    ``large_work`` has an owner wait whose answers take long.
     """
 
     # Class attributes, since nearly no execution changes them.
@@ -37,12 +40,21 @@ class Budget:
     """What the execution last waited for to start: ``True`` starts it, ``False`` ends it."""
     guest: Guest | None = None
     """The execution's guest, from its first slice on."""
+    accounted_s: float = 0.0
+    """What of ``used_s`` the CPU thread has counted for the owner."""
 
-    def __init__(self, deadline: float = UNLIMITED, cpu_s: float = UNLIMITED, owner: str = "") -> None:
+    def __init__(
+        self,
+        deadline: float = UNLIMITED,
+        cpu_s: float = UNLIMITED,
+        owner: str = "",
+        large_work: LargeWorkQueue | None = None,
+    ) -> None:
         self.deadline = deadline
         self.cpu_s = cpu_s
         self.used_s = 0.0
         self.owner = owner
+        self.large_work = large_work
 
     def stop(self, reason: ExecutionError | None = None) -> None:
         """End the execution as soon as it waits, which it does after a slice at the latest, with ``reason``."""

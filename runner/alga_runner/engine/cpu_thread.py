@@ -270,7 +270,7 @@ class CpuThread:
         task = self._next_task()
         if task is None:
             return False
-        before = task.budget.used_s
+        budget = task.budget
         try:
             finished = _poll(task)
         except BaseException as error:  # noqa: BLE001 - every error is the owner's, and the other guests go on
@@ -279,7 +279,8 @@ class CpuThread:
         with self._changed:
             self._running = None
             queue = self._queue_of(task)
-            queue.used_s += task.budget.used_s - before
+            queue.used_s += budget.used_s - budget.accounted_s  # with the answers since its last slice
+            budget.accounted_s = budget.used_s
             if finished or task.recalled:
                 task.return_guest()
                 self._changed.notify_all()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from time import monotonic, thread_time
-from types import CoroutineType
-from typing import Final, TypeVar
+from types import CoroutineType, coroutine
+from typing import Any, Final, TypeVar
 
 import anyio
 
@@ -16,8 +16,9 @@ from ..errors import DeadlineExceeded, EngineUnavailable, ExecutionError
 from .budget import Budget
 from .context import engine_context
 from .cpu_thread import OVERRUN_S, record_overrun
-from .guest import Answerer, Guest
+from .guest import Answer, Answerer, Guest, PendingCall
 from .linker import HostFunction
+from .loop_scheduler import GUEST_TIME_S
 
 T = TypeVar("T")
 
@@ -32,11 +33,17 @@ _WAITED = "It was waiting to compute: the runner is overloaded."
 COMPUTED_S = 2 * FULL_SLICE_S
 """A guest that runs this long in the CPU thread computes, in seconds: on the loop, it would use up two slices."""
 
+LONG_ANSWER_S = GUEST_TIME_S
+"""After an answer that computed this long its owner rests, in seconds."""
+
 DONE: Final = 0
 _CALLED: Final = 1
 _CUT_SHORT: Final = 2
 _USED_UP: Final = 3
 """How a slice ended: the guest is done, waits for an answer, was interrupted early, or used its slice up."""
+
+_ANSWERED: Final = object()
+"""What an answer that is given waits for."""
 
 
 async def wait_to_start(budget: Budget) -> None:
@@ -143,8 +150,11 @@ async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: 
                 raise budget.cpu_limit_error()
             iteration = scheduler.iteration
             try:
-                answer = answerer(call.function, call.arguments)
-                guest.resume(await answer if isinstance(answer, CoroutineType) else answer)
+                queue, owner = budget.large_work, budget.owner
+                if queue is not None and owner in queue.known and queue.rests(owner):
+                    await queue.turn(owner)
+                if (rest := _begin_answer(guest, call, answerer, budget)) is not None:
+                    await rest
             except ExecutionError as error:
                 guest.fail(error)
                 raise
@@ -164,6 +174,57 @@ async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: 
             return
         in_cpu_thread = maybe_computes and state == _USED_UP
         maybe_computes, same_iteration = state == _USED_UP, state == _CUT_SHORT
+
+
+def _begin_answer(
+    guest: Guest, call: PendingCall, answerer: Answerer, budget: Budget
+) -> Awaitable[None] | None:
+    """Answer ``call`` as far as that goes without waiting; returns the rest, to be awaited, if there is any."""
+    started = monotonic()
+    answer = answerer(call.function, call.arguments)
+    if not isinstance(answer, CoroutineType):
+        guest.resume(answer)
+        return None
+    waits_for = _take_step(guest, answer.send, None, budget, started)
+    return None if waits_for is _ANSWERED else _finish_answer(guest, answer, budget, waits_for)
+
+
+def _take_step(
+    guest: Guest, step: Callable[[Any], object], given: object, budget: Budget, started: float
+) -> object:
+    """Run an answer until it waits, and return for what; or give it to ``guest``, and return ``_ANSWERED``.
+
+    The time since ``started`` is the budget's.
+    """
+    queue, owner = budget.large_work, budget.owner
+    known = queue is not None and owner in queue.known
+    cpu_s = thread_time() if known else 0.0
+    try:
+        return step(given)
+    except StopIteration as done:
+        guest.resume(done.value)
+        return _ANSWERED
+    finally:
+        took = monotonic() - started
+        budget.used_s += took
+        if took > LONG_ANSWER_S and queue is not None:
+            # The system may only have kept the thread from running: an unknown owner's next is measured.
+            queue.record(owner, thread_time() - cpu_s if known else 0.0)
+
+
+@coroutine
+def _finish_answer(
+    guest: Guest, answer: CoroutineType[Any, Any, Answer], budget: Budget, waits_for: object
+) -> Generator[Any, Any, None]:
+    """Await the rest of an answer that waits: what it computes between its waits is the budget's, too."""
+    while waits_for is not _ANSWERED:
+        step: Callable[[Any], object] = answer.send
+        given: Any = None
+        try:
+            given = yield waits_for
+        except BaseException as error:  # noqa: BLE001 - cancellation, which is the answer's as well
+            step, given = answer.throw, error
+        waits_for = _take_step(guest, step, given, budget, monotonic())
 
 
 def _run_slice(guest: Guest, budget: Budget) -> int:

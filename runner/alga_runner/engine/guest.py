@@ -296,6 +296,18 @@ class Guest:
         self.trap_address = trap
         self.pending = PendingCall(function, arguments)
 
+    def answer_now(self, function: int, arguments: tuple[Any, ...], results: int) -> bool:
+        """Called on the fiber, by the host callback: answer a call that needs no coroutine, else return ``False``."""
+        assert self.answerer is not None  # noqa: S101 - by its only caller
+        answer = self.answerer(function, arguments)
+        if isinstance(answer, CoroutineType):
+            answer.close()  # the owner asks for it again
+            return False
+        self.calls += 1
+        self._results = results
+        self._answer(function, answer)
+        return True
+
     def find_memory(self, caller: int) -> None:
         """Called on the fiber, by the host callback, before the guest's instance is known."""
         if _capi.caller_export_get(caller, b"memory", 6, self._address + _MEMORY):

@@ -2,8 +2,8 @@
 
 A host function is a name and a type here, of one of two kinds. An immediate function only copies bytes: the guest's
 answerer answers it inside the callback, which wasmtime runs on the guest's own stack. Any other function suspends the
-guest and is answered on the event loop (``drive``). An exception that leaves a callback aborts the process
-(docs/design/engine.md, Hazards, 2).
+guest and is answered on the event loop (``drive``), or does so only where its answer takes long. An exception that
+leaves a callback aborts the process (docs/design/engine.md, Hazards, 2).
 """
 
 from __future__ import annotations
@@ -55,13 +55,14 @@ class HostFunction:
     """One function the host offers for import, of at most one result.
 
     One that ``suspends`` may take as long as it likes; its guest waits. Any other must return within microseconds:
-    nothing interrupts it.
+    nothing interrupts it. One that suspends ``only_if_long`` does not if the answerer gives no coroutine.
     """
 
     module: str
     name: str
     signature: Signature
     suspends: bool = True
+    only_if_long: bool = False
 
 
 class Linker:
@@ -157,8 +158,9 @@ def _functype(signature: Signature) -> wasmtime.FuncType:
 
 
 def _suspending_callback(index: int, function: HostFunction) -> Any:
-    """The callback of a function that suspends its guest."""
+    """The callback of a function that suspends its guest, or may do so."""
     read_arguments, arguments_at = _reader(_VALUE_FORMATS, function)
+    only_if_long = function.only_if_long
     write_continuation: Callable[..., None] = continuation.pack_into
     continuation_at = (ctypes.c_char * continuation.size).from_address
 
@@ -178,8 +180,9 @@ def _suspending_callback(index: int, function: HostFunction) -> Any:
             if guest.memory is None:
                 guest.find_memory(caller)
             given = read_arguments(arguments_at(arguments)) if arguments else ()
-            guest.suspend(index, given, results or 0, trap)
-            flag = guest.flag_address
+            if not only_if_long or not guest.answer_now(index, given, results or 0):
+                guest.suspend(index, given, results or 0, trap)
+                flag = guest.flag_address
         except BaseException as error:  # noqa: BLE001 - see the module's docstring
             ctypes.c_void_p.from_address(trap).value = _failed(index, error)
         write_continuation(continuation_at(answer), 0, _capi.ready_when_nonzero, flag, 0)

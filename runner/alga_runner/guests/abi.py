@@ -76,6 +76,8 @@ _OPTIONAL = {INITIALIZE: Signature()}
 class Import:
     """A host function and its answer, ``answer(session, *arguments)``: one that is a coroutine suspends the guest.
 
+    One that may be a coroutine, where it takes long, is marked ``only_if_long``.
+
     ``early`` functions work before the handler starts (guest ABI, "Exports"). ``capability`` is the one its call
     needs, ``None`` for the ABI's own.
     """
@@ -100,9 +102,11 @@ def host_import(
     *,
     early: bool = False,
     capability: str | None = None,
+    only_if_long: bool = False,
 ) -> Import:
     """An import with the signature spelled in letters (``Signature``)."""
-    function = HostFunction(module, name, Signature(params, results), suspends=iscoroutinefunction(answer))
+    suspends = only_if_long or iscoroutinefunction(answer)
+    function = HostFunction(module, name, Signature(params, results), suspends, only_if_long)
     return Import(function, answer, early, capability)
 
 

@@ -7,19 +7,20 @@ import os
 import random
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 from ..errors import AbiBreach, GuestAbort, GuestExit, LimitExceeded
 from .abi import Import, host_import
 from .session import Session
+from .wasi import MAX_RANDOM_BYTES, QUICK_RANDOM_BYTES
 
 MODULE = "env"
 _LENGTH_BEFORE = 4
 _MAX_ABORT_CHARACTERS = 1_000
 _MAX_FILE_CHARACTERS = 200
 _MAX_TEXT_BYTES = 64 * 1024
-_MAX_RANDOM_BYTES = 64 * 1024
 _u32 = struct.Struct("<I")
 _f32 = struct.Struct("<f")
 
@@ -95,9 +96,16 @@ def _exit(session: Session, status: int) -> None:
     raise GuestExit(f"The guest exited with status {status}.")
 
 
-def _random_values(session: Session, pointer: int, length: int) -> None:
+def _random_values(session: Session, pointer: int, length: int) -> Coroutine[Any, Any, None] | None:
     session.check_range("crypto.getRandomValuesN", pointer, length)
-    session.write("crypto.getRandomValuesN", pointer, os.urandom(min(length, _MAX_RANDOM_BYTES)))
+    if length > QUICK_RANDOM_BYTES:
+        return _many_random_values(session, pointer, length)
+    session.write("crypto.getRandomValuesN", pointer, os.urandom(length))
+    return None
+
+
+async def _many_random_values(session: Session, pointer: int, length: int) -> None:
+    session.write("crypto.getRandomValuesN", pointer, os.urandom(min(length, MAX_RANDOM_BYTES)))
 
 
 def _number(function: Callable[..., float], _session: Session, *arguments: float) -> float:
@@ -232,7 +240,7 @@ def _imports() -> tuple[Import, ...]:
         (f"Math.{name}", "dd", "d", partial(_number, function)) for name, function in _BINARY.items()
     ]
     return tuple(
-        host_import(MODULE, name, params, results, answer, early=True)
+        host_import(MODULE, name, params, results, answer, early=True, only_if_long=answer is _random_values)
         for name, params, results, answer in declared
     )
 

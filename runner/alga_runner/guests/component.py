@@ -44,7 +44,7 @@ from ..errors import (
 )
 from ..models import ExecuteRequest, ExecuteResponse
 from . import wasi_p2
-from .component_session import ComponentSession
+from .component_session import LARGE_BODY_BYTES, ComponentSession
 from .component_values import Shape, holds_bytes, json_members, outcomes, shaper, to_input
 from .component_world import BINDINGS, PACKAGE, Binding
 from .http import plain_request, request_body, response_of
@@ -54,9 +54,6 @@ from .session import CallPace, SessionLimits, explained
 T = TypeVar("T")
 
 HANDLER = "handler"
-LARGE_BODY_BYTES = 32 * 1024
-"""A call with a body of this size runs in the CPU thread: copying it takes a millisecond, and of a megabyte 70."""
-
 _MAX_TOLD_CHARACTERS = 500
 _BUILD_FOR_WORLD = "Build it for the world runner of guest-abi/wit."
 

@@ -11,6 +11,9 @@ from ..engine import ComponentGuest
 from ..errors import CopyLimit
 from .session import CallPace, LogSink, SessionLimits, too_many_calls
 
+LARGE_BODY_BYTES = 32 * 1024
+"""A call with a body of this size runs in the CPU thread: copying it takes a millisecond, and of a megabyte 70."""
+
 
 class ComponentSession:
     """One execution of one component: what it has of WASI, and what it has used up."""

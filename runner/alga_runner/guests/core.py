@@ -122,6 +122,8 @@ def _begin(session: Session, name: str, request: tuple[int, int], reply: tuple[i
 
 def _end(session: Session, reply: bytes, offset: int, capacity: int) -> int:
     """Give the guest the reply if it fits, and its length in any case."""
+    if len(reply) >= LARGE_BYTES:
+        session.guest.large = True  # as often as it likes, it asks for a copy
     if len(reply) <= capacity:
         session.put(offset, reply)
     else:
@@ -301,6 +303,7 @@ class CoreHost:
             await wait_to_start(budget)
         document = document or encode_request(request, max_body_bytes=most)
         guest = Guest(program.linked, limits)
+        guest.large = len(document) >= LARGE_BYTES
         try:
             session = Session(
                 guest,

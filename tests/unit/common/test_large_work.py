@@ -95,7 +95,7 @@ async def test_owners_who_have_rested_are_forgotten(heavy: LargeWorkQueue, time:
     for number in range(1_000):
         await heavy.run(f"tenant {number}", lambda: time.work("a", 0.001))
 
-    assert len(heavy._owners) <= 64
+    assert len(heavy.known) <= 64
 
 
 async def test_work_of_unknown_size_waits_for_nothing_while_it_is_small(
@@ -106,7 +106,7 @@ async def test_work_of_unknown_size_waits_for_nothing_while_it_is_small(
             charge(0.003)
 
     assert time.log == []
-    assert heavy._owners == {}
+    assert heavy.known == {}
 
 
 async def test_after_work_that_was_large_the_owner_rests_and_then_goes_one_at_a_time(

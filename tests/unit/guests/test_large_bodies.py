@@ -68,7 +68,7 @@ async def test_a_large_body_over_its_limit_is_refused_like_a_small_one(runner, r
 async def test_the_deadline_ends_the_wait_for_heavy_work(runner, request_for_text, guest_wat):
     await runner.observe(request_for_text(guest_wat(), "QUFB"))  # loaded
     await runner.large_work.run("acme", lambda: None)
-    runner.large_work._owners["acme"].rests_until = float("inf")
+    runner.large_work.known["acme"].rests_until = float("inf")
 
     observation = await runner.observe(request_for_text(guest_wat(), "QUFB" * LARGE_BYTES, timeout_ms=5))
 
