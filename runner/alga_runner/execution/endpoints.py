@@ -5,16 +5,15 @@ from __future__ import annotations
 from itertools import islice
 from typing import NamedTuple
 
-from alga_common.routing import matching, split_path
+from alga_common.routing import Routes, split_path
 
 from ..bundles import Bundle
 from ..errors import AlgaError
 
 MAX_ENDPOINTS = 200
-"""Endpoints of one extension that the log can name; each execution's path is compared with them."""
+"""Endpoints of one extension that the log can name; the others' memory would be for the log alone."""
 
-
-_ENDPOINT_BYTES = 512
+_ENDPOINT_BYTES = 2_048
 
 
 class DeclaredEndpoint(NamedTuple):
@@ -28,8 +27,8 @@ class DeclaredEndpoints:
     """Finds the declared endpoint of a request, whose own path may hold personal data or secrets."""
 
     def __init__(self, endpoints: tuple[DeclaredEndpoint, ...] = ()) -> None:
-        self._endpoints = endpoints
-        self.weight = sum(_ENDPOINT_BYTES + len(method) + len(path) for method, path in endpoints)
+        self._routes = Routes(endpoints)
+        self.weight = sum(_ENDPOINT_BYTES + 4 * len(path) for _, path in endpoints)
         """Bytes of it, roughly."""
         self._literal: dict[tuple[str, str], str] = {
             endpoint: f"{endpoint.method} {endpoint.path}" for endpoint in endpoints
@@ -46,10 +45,10 @@ class DeclaredEndpoints:
 
     def name(self, method: str, path: str) -> str | None:
         """Return ``GET /items/:id`` for ``GET /items/7``; ``None`` for what no endpoint matches."""
-        if not self._endpoints:
+        if not self._literal:
             return None
         if literal := self._literal.get((method, path)):
             return literal
         segments = split_path(path.removeprefix("/").encode("utf-8", "surrogatepass"))
-        endpoint = None if segments is None else matching(self._endpoints, segments).get(method)
+        endpoint = None if segments is None else self._routes.matching(segments).get(method)
         return None if endpoint is None else f"{endpoint.method} {endpoint.path}"

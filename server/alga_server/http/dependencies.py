@@ -14,6 +14,7 @@ from alga_common.readiness import Checks
 
 from ..capabilities.seed import SeedData
 from ..catalog.bundle_sync import BundleCopies
+from ..catalog.routes import RouteCache
 from ..clock import Clock, MovableClock
 from ..execution.executions import Executor
 from ..execution.tokens import ExecutionTokens
@@ -50,6 +51,7 @@ class Services:
     """The clock, if admins may put it forward."""
     clock_moves: anyio.Lock = field(default_factory=anyio.Lock)
     """One move of the clock at a time."""
+    routes: RouteCache = field(default_factory=RouteCache)
     unpacking: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     """One bundle at a time: unpacked, a bundle takes hundreds of megabytes."""
 

@@ -17,16 +17,21 @@ from ..errors import BodyTooLarge, ScheduleRemapFailed, ServerError, ValidationF
 
 
 def json_bytes(content: Any) -> bytes:
-    """Return JSON in ASCII, so that half a surrogate pair, which UTF-8 cannot hold, leaves as it arrived."""
+    """Return JSON in ASCII, so that half a surrogate pair, which UTF-8 cannot hold, leaves as it arrived.
+
+    ``bytes`` are JSON already.
+    """
+    if isinstance(content, bytes):
+        return content
     return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 class Answer(JSONResponse):
-    """JSON as ``json_bytes`` writes it; ``bytes`` are written already."""
+    """JSON as ``json_bytes`` writes it."""
 
     def render(self, content: Any) -> bytes:
         """Return the body."""
-        return content if isinstance(content, bytes) else json_bytes(content)
+        return json_bytes(content)
 
 
 def answer_error(error: ServerError) -> Answer:

@@ -232,3 +232,44 @@ def test_an_endpoint_that_no_schedule_could_name_is_not_schedulable() -> None:
     manifest = parse_manifest({**SMALLEST, "api": {"endpoints": endpoints}})
 
     assert [item.schedulable for item in manifest.endpoints] == [True, False]
+
+
+def test_a_path_of_too_many_segments_is_named_with_the_limit() -> None:
+    document = {**SMALLEST, "api": {"endpoints": [endpoint(path="/a" * 32), endpoint(path="/b" * 33)]}}
+
+    assert refusal(document) == (
+        f"The manifest's api.endpoints[1].path has 33 segments, at most 32: '{'/b' * 33}'."
+    )
+
+
+def test_a_path_of_too_many_bytes_is_named_with_the_limit() -> None:
+    document = {**SMALLEST, "api": {"endpoints": [endpoint(path="/" + "a" * 2000)]}}
+
+    assert refusal(document).startswith(
+        "The manifest's api.endpoints[0].path is too long: 2001 bytes, at most 2000: '/aaa"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"capabilities": ["cap:user.read"] * 101},
+            "capabilities is too long: 101 capabilities, at most 100.",
+        ),
+        ({"assets": ["a"] * 1001}, "assets is too long: 1001 assets, at most 1000."),
+        (
+            {"precompiled": {str(n): "a" for n in range(1001)}},
+            "precompiled is too long: 1001 modules, at most 1000.",
+        ),
+        ({"api": {"endpoints": [{}] * 1001}}, "api.endpoints is too long: 1001 endpoints, at most 1000."),
+    ],
+)
+def test_a_list_of_too_many_is_one_fault(changes: dict[str, Any], sentence: str) -> None:
+    assert refusal({**SMALLEST, **changes}) == f"The manifest's {sentence}"
+
+
+def test_a_manifest_of_too_many_fields_is_one_fault() -> None:
+    assert refusal(dict.fromkeys(map(str, range(1001)))) == (
+        "The manifest has 1001 top-level fields, at most 1000 are read."
+    )

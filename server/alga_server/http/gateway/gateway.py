@@ -23,6 +23,7 @@ from starlette.responses import Response
 
 from alga_common import routing
 from alga_common.http.semantics import METHODS, may_have_body
+from alga_common.routing import Routes
 from alga_runner.models import EndpointInfo, ExecuteResponse, User
 
 from ...catalog import installs
@@ -39,7 +40,6 @@ from ...errors import (
     Unauthenticated,
     ValidationFailed,
 )
-from ...schedules.endpoint_ref import endpoints
 from ..dependencies import Services, services_of
 from ..params import parse_uuid
 from ..responses import Answer, bearer_is, read_body, single_header
@@ -117,14 +117,14 @@ class _Call:
     async def _carry_out(self) -> Response:
         self._tenant_id = tenant_id = self._authenticated()
         user = headers.user(self._request.headers)
-        install, endpoints = await self._services.database.read(
+        install, routes = await self._services.database.read(
             lambda connection: self._find(connection, tenant_id)
         )
         self._install = install
         method, asked = self._request.method, self._raw_path()
         root, path = self._divided(asked)
         segments = None if path is None else routing.split_path(path)
-        by_method = {} if segments is None else routing.matching(endpoints, segments)
+        by_method = {} if segments is None else routes.matching(segments)
         if method == "OPTIONS" and by_method and method not in by_method:
             return _allowed(by_method)
         # Without an endpoint for HEAD, the GET answers, and its body is left out (RFC 9110, 9.3.2).
@@ -165,11 +165,11 @@ class _Call:
             raise Unauthenticated("The header x-alga-tenant names no tenant")
         return tenant_id
 
-    def _find(self, connection: Connection, tenant_id: str) -> tuple[Install, list[EndpointInfo]]:
+    def _find(self, connection: Connection, tenant_id: str) -> tuple[Install, Routes[EndpointInfo]]:
         install = installs.enabled(connection, tenant_id, self._extension_id)
         if install is None:
             raise ExtensionNotAvailable
-        return install, endpoints(connection, install.version_id)
+        return install, self._services.routes.of(connection, install.version_id).routes
 
     def _raw_path(self) -> bytes:
         scope = self._request.scope

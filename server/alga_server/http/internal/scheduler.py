@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from ...catalog.installs import Install
 from ...errors import ValidationFailed
 from ...schedules import pages, rate_limit, schedules
-from ...schedules.endpoint_ref import endpoints
 from ...schedules.idempotency import IdempotencyRecord
 from ..dependencies import Services
 from ..params import UNKNOWN_ID, parse_uuid
@@ -71,8 +70,7 @@ def _delete(services: Services, connection: Connection, install: Install, body: 
 
 
 def _endpoints(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
-    declared = endpoints(connection, install.version_id)
-    return Reply({"endpoints": [endpoint.model_dump(by_alias=True) for endpoint in declared]})
+    return Reply(services.routes.of(connection, install.version_id).answer)
 
 
 def _schedule_id(body: Body) -> str:

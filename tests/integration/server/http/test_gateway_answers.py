@@ -198,7 +198,7 @@ async def test_a_failure_of_the_server_itself_is_an_answer_too(
     def broken(*_: object) -> None:
         raise RuntimeError(PRIVATE)
 
-    monkeypatch.setattr("alga_common.routing.matching", broken)
+    monkeypatch.setattr("alga_common.routing.Routes.matching", broken)
 
     response = await install.ask("POST", "/sync", headers={"x-request-id": "request-7"})
 
