@@ -31,12 +31,12 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_version_is_read_once(read: list[str]) -> None:
     cache = RouteCache()
 
-    found = [cache.of(CONNECTION, version) for version in ("a", "b", "a")]
+    all_kept = [cache.of(CONNECTION, version) for version in ("a", "b", "a")]
 
     assert read == ["a", "b"]
-    assert found[0] is found[2]
-    assert found[0].routes.matching(["a", "7"])["GET"].path == "/a/:id"
-    assert found[1].routes.matching(["a", "7"]) == {}
+    assert all_kept[0] is all_kept[2]
+    assert all_kept[0].routes.matching(["a", "7"])["GET"].path == "/a/:id"
+    assert all_kept[1].routes.matching(["a", "7"]) == {}
 
 
 def test_the_answer_is_written_once(read: list[str]) -> None:
