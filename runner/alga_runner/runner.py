@@ -115,7 +115,9 @@ class Runner:
         self.telemetry.expect_host_calls(host_call_statuses())
         self._debug_stream = DebugStream.of(self.settings, self.telemetry.events_dropped)
         self._own_alga = alga is None
-        self._alga = alga or connect(self.settings)
+        self.large_work = LargeWorkQueue()
+        """Does work that would hold the event loop for long."""
+        self._alga = alga or connect(self.settings, self.large_work)
         self._own_egress = egress is None
         self._egress = egress or connect_egress(self.settings)
         self._own_bundles = bundles is None
@@ -137,8 +139,6 @@ class Runner:
         self._memory_guard = MemoryGuard(total_mb * MIB, self._under_way, self.telemetry)
         self.admission = Admission(Bounds.of(self.settings, self.settings.max_guests), self.telemetry)
         """Decides which executions start and which wait."""
-        self.large_work = LargeWorkQueue()
-        """Does work that would hold the event loop for long."""
 
     async def __aenter__(self) -> Self:
         """Make the engine and try it. Raises ``EngineUnavailable``."""
@@ -191,7 +191,7 @@ class Runner:
 
     def _gate(self) -> Gate:
         """What every host call passes; a subclass may put other answers behind it."""
-        return Gate(self.telemetry)
+        return Gate(self.telemetry, self.large_work)
 
     async def __aexit__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import answers
 from .dialects import DIALECTS
 from .http import HttpAlgaServer, connect
-from .port import AlgaServer, Identity, NoAlgaServer
+from .port import AlgaServer, Identity, NoAlgaServer, SchedulePage
 from .ui_proxy import UiProxy, connect_ui_proxy
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "HttpAlgaServer",
     "Identity",
     "NoAlgaServer",
+    "SchedulePage",
     "UiProxy",
     "answers",
     "connect",

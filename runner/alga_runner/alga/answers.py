@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -31,6 +32,7 @@ ValueT = TypeVar("ValueT")
 
 _SCHEDULES = TypeAdapter(list[ScheduleInfo])
 _SCHEDULE = TypeAdapter(ScheduleInfo | None)
+_LISTED_SCHEDULE = TypeAdapter(ScheduleInfo)
 _ENDPOINTS = TypeAdapter(list[EndpointInfo])
 
 _BY_CODE = {
@@ -148,6 +150,23 @@ def parsed(adapter: TypeAdapter[ValueT], document: Mapping[str, object], member:
 def schedules(document: Mapping[str, object]) -> list[ScheduleInfo]:
     """The answer of ``list``; one schedule that cannot be read fails them all."""
     return parsed(_SCHEDULES, document, "schedules")
+
+
+def unread_schedules(document: Mapping[str, object]) -> list[Callable[[], ScheduleInfo]]:
+    """The answer of ``list``, each schedule to be read by a call of its own: large ones take milliseconds."""
+    listed = document["schedules"]
+    if not isinstance(listed, list):
+        return [partial(parsed, _LISTED_SCHEDULE, document, "schedules")]
+    return [
+        partial(parsed, _LISTED_SCHEDULE, {place: item}, place)
+        for place, item in ((f"schedules.{number}", item) for number, item in enumerate(listed))
+    ]
+
+
+def next_cursor(document: Mapping[str, object]) -> str | None:
+    """The cursor of the page that follows; ``None`` after the last."""
+    cursor = document.get("nextCursor")
+    return cursor if isinstance(cursor, str) else None
 
 
 def schedule(document: Mapping[str, object]) -> ScheduleInfo | None:

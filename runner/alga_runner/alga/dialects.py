@@ -24,6 +24,8 @@ class Dialect(Protocol):
     """Members that an update without them clears, so that each update has to carry them."""
     stores_arrays: bool
     """Whether a payload may be an array."""
+    pages_schedules: bool
+    """Whether the server lists schedules page by page if it is asked to."""
 
     def path(self, call: ServerCall, install_id: str, /) -> str:
         """The route below the base URL, percent-encoded."""
@@ -38,6 +40,7 @@ class AlgaDialect(Dialect):
     members = frozenset({"endpoint", "cron", "timezone", "enabled", "name", "payload"})  # alga-contract 4
     cleared_when_absent = frozenset({"name", "payload"})  # alga-contract 7, fault 28
     stores_arrays = False  # alga-contract 7, fault 31
+    pages_schedules = False
 
     def path(self, call: ServerCall, install_id: str, /) -> str:
         """The install's route."""
@@ -65,6 +68,7 @@ class PrdDialect(AlgaDialect):
     )
     cleared_when_absent = frozenset[str]()
     stores_arrays = True
+    pages_schedules = True
 
     def path(self, call: ServerCall, install_id: str, /) -> str:
         """The operation's route."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import monotonic
 
 import anyio
@@ -23,19 +23,25 @@ from alga_common.http.semantics import is_header_value
 from alga_common.http.tls import tls_for
 from alga_common.http.transport import SocketTransport
 from alga_common.readiness import NOT_CHECKED, REFUSED, TIME_LIMIT_S, Finding
+from alga_common.sharing.large_work import LargeWorkQueue
 
 from ..errors import HostCallCode, HostCallError, ServerFault, SettingsError
+from ..models import ScheduleInfo
+from ..models.members import MAX_MEMBERS
 from ..settings import Settings
 from . import answers
 from .calls import CALLS, ServerCall
 from .dialects import DIALECTS, AlgaDialect, Dialect
-from .port import IDEMPOTENCY_KEY, SERVER_CHECK, AlgaServer, Identity, NoAlgaServer
+from .port import IDEMPOTENCY_KEY, SERVER_CHECK, AlgaServer, Identity, NoAlgaServer, SchedulePage
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """Bytes of one answer: fifty schedules, each with a payload of 100,000 characters in escaped JSON, just fit."""
 
 MAX_CONNECTIONS = 200
 MAX_CONNECTIONS_PER_TENANT = 50
+
+LARGE_ANSWER_BYTES = 32 * 1024
+"""An answer from this size on is read in turns of the tenant's: JSON takes a tenth of a millisecond and more."""
 
 _LOST = (httpx.ReadError, httpx.WriteError)
 """The connection ended before any byte of an answer."""
@@ -52,8 +58,10 @@ _PEER = peer.Peer(
 )
 
 
-def connect(settings: Settings) -> AlgaServer:
+def connect(settings: Settings, large_work: LargeWorkQueue | None = None) -> AlgaServer:
     """A client of the configured server; without one, a server that answers ``unavailable``.
+
+    ``large_work`` reads large answers.
 
     Raises ``SettingsError`` for a URL or token that cannot be used. Nothing is sent yet.
     """
@@ -77,6 +85,7 @@ def connect(settings: Settings) -> AlgaServer:
             max_answer_bytes=MAX_ANSWER_BYTES,
             tls=_tls_for(settings.server_url),
         ),
+        large_work=large_work,
     )
 
 
@@ -103,6 +112,7 @@ class HttpAlgaServer(AlgaServer):
         dialect: Dialect | None = None,
         drop_unknown: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
+        large_work: LargeWorkQueue | None = None,
     ) -> None:
         self._base_url = normalised_base_url(url)
         self._timeout_s = timeout_s
@@ -122,6 +132,7 @@ class HttpAlgaServer(AlgaServer):
         self._check_transport = transport or SocketTransport(
             1, 1, max_answer_bytes=peer.MAX_ANSWER_BYTES, tls=tls
         )
+        self._large_work = large_work or LargeWorkQueue()
         self._closed = False
         self._token = token
         self._url = lru_cache(maxsize=_KEPT_URLS)(self._parsed_url)
@@ -146,6 +157,40 @@ class HttpAlgaServer(AlgaServer):
         self, operation: str, members: Mapping[str, object], identity: Identity, deadline: float
     ) -> Mapping[str, object]:
         """The JSON object of the server's good answer; every other outcome raises ``HostCallError``."""
+        document, _ = await self._ask(operation, members, identity, deadline)
+        return document
+
+    async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
+        """The install's schedules, oldest first."""
+        pages = [page.schedules async for page in self.schedule_pages(identity, deadline)]
+        return [schedule for schedules in pages for schedule in schedules]
+
+    async def schedule_pages(self, identity: Identity, deadline: float) -> AsyncIterator[SchedulePage]:
+        """The same, in pieces: as many as the server makes of them."""
+        members: dict[str, object] = {"paged": True} if self._dialect.pages_schedules else {}
+        size_left, count_left = MAX_ANSWER_BYTES, MAX_MEMBERS
+        while True:
+            document, size = await self._ask("scheduler.list", members, identity, deadline)
+            if size < LARGE_ANSWER_BYTES:
+                page = SchedulePage(answers.schedules(document))
+            else:
+                unread = answers.unread_schedules(document)
+                page = SchedulePage(
+                    [await self._large_work.run(identity.tenant_id, read) for read in unread], large=True
+                )
+            yield page
+            cursor = answers.next_cursor(document) if members else None
+            if cursor is None:
+                return
+            size_left, count_left = size_left - size, count_left - len(page.schedules)
+            if not page.schedules or size_left <= 0 or count_left <= 0:
+                raise answers.unusable("has no end")
+            members = {"paged": True, "cursor": cursor}
+
+    async def _ask(
+        self, operation: str, members: Mapping[str, object], identity: Identity, deadline: float
+    ) -> tuple[Mapping[str, object], int]:
+        """The document of a good answer, and how many bytes it had."""
         call = CALLS[operation]
         url = self._url(call, identity.require_install())
         content = _json_bytes(self._dialect.document(call, members))
@@ -159,7 +204,10 @@ class HttpAlgaServer(AlgaServer):
                     answer = await self._send(url, headers, content, identity, is_read=call.is_read)
                 except httpx.HTTPError as error:
                     raise _failure(error) from None
-                return self._document(answer, call, identity)
+                read = partial(self._document, answer, call, identity)
+                if (size := len(answer.body)) < LARGE_ANSWER_BYTES:
+                    return read(), size
+                return await self._large_work.run(identity.tenant_id, read), size
         raise HostCallError(
             HostCallCode.TIMEOUT, f"The Alga server did not answer {operation} in the available time."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -47,6 +47,13 @@ class Identity(NamedTuple):
         return self.install_id
 
 
+class SchedulePage(NamedTuple):
+    """Some schedules of an install. Those of a ``large`` page take long to write, so each is written by itself."""
+
+    schedules: Sequence[ScheduleInfo]
+    large: bool = False
+
+
 class AlgaServer(ABC):
     """The seam between the runner and an Alga server.
 
@@ -82,6 +89,10 @@ class AlgaServer(ABC):
     async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
         """The install's schedules, oldest first."""
         return answers.schedules(await self.ask("scheduler.list", {}, identity, deadline))
+
+    async def schedule_pages(self, identity: Identity, deadline: float) -> AsyncIterator[SchedulePage]:
+        """The same, in pieces."""
+        yield SchedulePage(await self.list_schedules(identity, deadline))
 
     async def get_schedule(
         self, identity: Identity, schedule_id: str, deadline: float

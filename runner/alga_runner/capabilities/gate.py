@@ -9,9 +9,11 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from alga_common.sharing.large_work import LargeWorkQueue
+
 from ..errors import AbiBreach, DeadlineExceeded, ExecutionError, HostCallCode, HostCallError
 from ..telemetry import Telemetry
-from .operation import Execution, HostCallRecord, Operation
+from .operation import Execution, HostCallRecord, Listing, Operation
 
 SCALAR_BYTES = 64
 """What one value costs by itself: an object and the slot that refers to it."""
@@ -73,6 +75,9 @@ class Codec(Protocol[_RequestT_contra, _ReplyT_co]):
         An ``ok`` it cannot write raises ``HostCallError``; an ``err`` it always can.
         """
 
+    def piece(self, item: object, /) -> object:
+        """An item of a long list as ``encode`` takes it, in as little memory as it can be kept."""
+
 
 class Gate:
     """Lets a guest's call through to an operation, or refuses it; each call leaves one log line, metric and record.
@@ -80,8 +85,10 @@ class Gate:
     It sets no deadline of its own: the execution has one, and operations read it from there.
     """
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, large_work: LargeWorkQueue | None = None) -> None:
+        """``large_work`` writes long lists."""
         self._telemetry = telemetry
+        self._large_work = large_work or LargeWorkQueue()
 
     async def call(
         self,
@@ -112,11 +119,7 @@ class Gate:
                 checked = _validated(operation, arguments)
                 if execution.deadline <= monotonic():
                     _refuse_late(execution, operation)
-                try:
-                    value = await operation.run(execution, checked)
-                except (TimeoutError, DeadlineExceeded):
-                    _refuse_late(execution, operation)
-                reply = {"ok": operation.dump(value)}
+                reply = {"ok": await self._output(execution, operation, checked, codec)}
                 encoded = codec.encode(reply)
                 status = "ok"
             except HostCallError as error:
@@ -151,6 +154,40 @@ class Gate:
             if span is not None:
                 span.end(status)
             self._telemetry.host_call(operation.name, status, duration_s, execution.context, detail)
+
+    async def _output(
+        self, execution: Execution, operation: Operation[Any, Any], checked: Any, codec: Codec[Any, Any]
+    ) -> object:
+        """What the operation answers, as plain values."""
+        try:
+            value = await operation.run(execution, checked)
+            if isinstance(value, Listing):
+                return await self._listed(execution, value, codec)
+        except (TimeoutError, DeadlineExceeded):
+            _refuse_late(execution, operation)
+        return operation.dump(value)
+
+    async def _listed(
+        self, execution: Execution, listing: Listing, codec: Codec[Any, Any]
+    ) -> dict[str, object]:
+        """The output, written an item at a time where they are large, in turns of the tenant's."""
+        items: list[object] = []
+        kept = execution.recorded_bytes_left > 0
+        async for page in listing.pages:
+            if not page.large:
+                items.extend(map(_plain, page.schedules))
+                continue
+            for item in page.schedules:
+
+                def write(item: BaseModel = item) -> object:
+                    return _plain(item) if kept else codec.piece(_plain(item))
+
+                items.append(await self._large_work.run(execution.context.tenant_id, write))
+        return {listing.member: items}
+
+
+def _plain(item: BaseModel) -> object:
+    return item.model_dump(by_alias=True, exclude_none=True)
 
 
 def _within_budget(execution: Execution, record: HostCallRecord) -> HostCallRecord:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from ..alga import AlgaServer, Identity, UiProxy
+from ..alga import AlgaServer, Identity, SchedulePage, UiProxy
 from ..egress import Egress
 from ..errors import HostCallCode, LogLimit
 from ..models import ExecutionContext, User
@@ -34,6 +34,14 @@ class NoInput(CamelModel):
 
 class NoOutput(CamelModel):
     """The output of an operation that has nothing to say but that it was done: an empty map."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An output whose one member is a list, in pages: the items of one are written before the next is asked for."""
+
+    member: str
+    pages: AsyncIterator[SchedulePage]
 
 
 @dataclass(slots=True)
@@ -177,9 +185,10 @@ class Operation(Generic[InputT, OutputT]):
     """One host function, declared once; imports, gate, documents and tests derive from it.
 
     ``name`` is ``group.operation`` (``scheduler.get-endpoints``): the import's module is ``alga:group``. ``output``
-    is what ``run`` returns: a map for the guest in every case, so that members can be added. ``codes`` are the errors
-    it can answer besides ``denied``, ``validation-failed``, ``too-large`` and ``internal``, which any operation can. A
-    request may carry ``payload_bytes`` of bodies, values or payloads beyond the limit that all requests share.
+    is what ``run`` returns, or gives as a ``Listing``: a map for the guest in every case, so that members can be added.
+    ``codes`` are the errors it can answer besides ``denied``, ``validation-failed``, ``too-large`` and ``internal``,
+    which any operation can. A request may carry ``payload_bytes`` of bodies, values or payloads beyond the limit that
+    all requests share.
     """
 
     name: str
@@ -187,7 +196,7 @@ class Operation(Generic[InputT, OutputT]):
     summary: str
     input: type[InputT]
     output: type[OutputT]
-    run: Callable[[Execution, InputT], Awaitable[OutputT]]
+    run: Callable[[Execution, InputT], Awaitable[OutputT | Listing]]
     codes: tuple[HostCallCode, ...] = ()
     payload_bytes: int = 0
     repeatable: Callable[[Execution, InputT], bool] = lambda _execution, _input: True

@@ -19,7 +19,7 @@ from ..models import (
     ScheduleRef,
     UpdateScheduleInput,
 )
-from .operation import READ_CODES, Execution, NoInput, NoOutput, Operation
+from .operation import READ_CODES, Execution, Listing, NoInput, NoOutput, Operation
 
 CAPABILITY = "cap:scheduler.manage"
 
@@ -27,10 +27,10 @@ _WRITE_CODES = (*READ_CODES, HostCallCode.RATE_LIMITED, HostCallCode.CONFLICT)
 _GROWTH_CODES = (*_WRITE_CODES, HostCallCode.QUOTA_EXCEEDED)
 
 
-async def _list(execution: Execution, _: NoInput) -> ScheduleList:
+async def _list(execution: Execution, _: NoInput) -> Listing:
     identity = execution.identity
     identity.require_install()
-    return ScheduleList(schedules=await execution.alga.list_schedules(identity, execution.deadline))
+    return Listing("schedules", execution.alga.schedule_pages(identity, execution.deadline))
 
 
 async def _get(execution: Execution, schedule: ScheduleRef) -> FoundSchedule:

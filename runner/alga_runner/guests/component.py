@@ -113,6 +113,10 @@ class ComponentCodec:
             )
         return self._outcome(reply)
 
+    def piece(self, item: object, /) -> object:
+        """The item as it is."""
+        return item
+
     def _that_fit(self, page: Any) -> dict[str, object]:
         """The first of a page's items, as many as fit and one at least: the next page begins after them."""
         member, left = str(self._binding.member), self._body_bytes
@@ -138,6 +142,9 @@ class _EchoingCodec:
     def encode(self, reply: Mapping[str, Any], /) -> Any:
         ok = reply.get("ok")
         return self._codec.encode(reply if ok is None else {"ok": {**self._input, **ok}})
+
+    def piece(self, item: object, /) -> object:
+        return item
 
 
 def _bytes_in(value: Any) -> int:

@@ -90,6 +90,10 @@ class CoreCodec:
         """The envelope's bytes."""
         return messages.encode(reply)
 
+    def piece(self, item: object, /) -> messages.Written:
+        """The item's bytes: as values it would take many times as much memory."""
+        return messages.written(item)
+
 
 _codec = CoreCodec()
 

@@ -31,6 +31,9 @@ class _LogCodec:
     def encode(self, _reply: Mapping[str, object], /) -> bytes:
         return b""
 
+    def piece(self, item: object, /) -> object:
+        return item
+
 
 class GuestLog:
     """Takes the guest's lines through the gate."""

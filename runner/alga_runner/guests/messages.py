@@ -66,6 +66,15 @@ def encode(document: Any) -> bytes:
         return _encode(_with_replacements(msgspec.to_builtins(document, builtin_types=(bytes,))))
 
 
+Written = msgspec.Raw
+"""A part of a document, in bytes already."""
+
+
+def written(value: Any) -> Written:
+    """``value`` as a part of a document that ``encode`` writes."""
+    return Written(encode(value))
+
+
 def _with_replacements(value: Any) -> Any:
     if isinstance(value, str):
         return replace_surrogates(value)

@@ -44,6 +44,9 @@ class PlainCodec:
     def encode(self, reply: Mapping[str, object], /) -> Mapping[str, object]:
         return reply
 
+    def piece(self, item: object, /) -> object:
+        return item
+
 
 @pytest.fixture
 def lines() -> Iterator[list[logging.LogRecord]]:
@@ -343,6 +346,9 @@ async def test_a_reply_that_cannot_be_encoded_is_the_error_the_codec_says(gate: 
             if "ok" in reply:
                 raise HostCallError(HostCallCode.TOO_LARGE, "The reply is too large.")
             return reply
+
+        def piece(self, item: object, /) -> object:
+            return item
 
     execution = an_execution(CAPABILITY)
     reply = await gate.call(execution, an_operation(), {"wishedThing": "x"}, NarrowCodec())

@@ -9,7 +9,7 @@ import pytest
 from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.capabilities import OPERATIONS, Execution, LogLimits
 from alga_runner.capabilities.gate import Gate
-from alga_runner.capabilities.operation import LogLine
+from alga_runner.capabilities.operation import Listing, LogLine
 from alga_runner.errors import HostCallCode, HostCallError, LogLimit
 from alga_runner.models import (
     CreateScheduleInput,
@@ -86,6 +86,9 @@ class Plain:
     def encode(self, reply: Mapping[str, object]) -> Mapping[str, object]:
         return reply
 
+    def piece(self, item: object, /) -> object:
+        return item
+
 
 def an_execution(
     identity: Identity = HERE, context: ExecutionContext | None = None, **more: Any
@@ -102,7 +105,10 @@ def an_execution(
 
 async def run(execution: Execution, name: str, /, **members: Any) -> object:
     operation = OPERATIONS[name]
-    return operation.dump(await operation.run(execution, operation.validate(members)))
+    output = await operation.run(execution, operation.validate(members))
+    if isinstance(output, Listing):
+        return [schedule async for page in output.pages for schedule in page.schedules]
+    return operation.dump(output)
 
 
 @pytest.mark.parametrize(

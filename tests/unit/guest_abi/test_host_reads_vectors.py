@@ -29,6 +29,9 @@ class PlainCodec:
     def encode(self, reply: Mapping[str, object], /) -> Mapping[str, object]:
         return reply
 
+    def piece(self, item: object, /) -> object:
+        return item
+
 
 def data(vector: dict[str, Any]) -> bytes:
     return bytes.fromhex(vector["hex"])
