@@ -21,6 +21,8 @@ FIELDS = frozenset(
         # One call, execution or run: who, what, how it ended.
         *("action", "tenant_id", "install_id", "extension_id", "version_id", "request_id"),
         *("operation", "status", "duration_ms", "detail", "http_status", "error_code"),
+        # The host calls of an execution, summed.
+        *("host_calls", "host_calls_failed", "host_calls_ms"),
         # Who signed the bundle that was executed.
         "signer",
         # A call of the gateway.
@@ -37,6 +39,9 @@ FIELDS = frozenset(
     }
 )
 """Every field of a log line, in the runner and in the server. An operator can search both logs by one name."""
+
+
+_encode = json.JSONEncoder(default=str).encode
 
 
 class JsonLines(logging.Formatter):
@@ -63,7 +68,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _encode(line)
 
 
 class TextLines(logging.Formatter):
@@ -105,7 +110,13 @@ class _FewAcceptLines(logging.Filter):
 
 
 def configure_logging(logger: str, level: str, handler: logging.Handler) -> None:
-    """Write ``logger``'s lines from ``level`` up, and other libraries' warnings, with ``handler``."""
+    """Write ``logger``'s lines from ``level`` up, and other libraries' warnings, with ``handler``.
+
+    From then on no record of this process names a thread, a process or a place in the code: no line shows them, and to
+    find them takes as long as to write the line (Python's "Logging HOWTO", "Optimization").
+    """
+    for name in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks", "_srcfile"):
+        setattr(logging, name, None)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger(logger).setLevel(level.upper())
     asyncio_logger = logging.getLogger("asyncio")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
@@ -41,8 +42,15 @@ def rfc3339(instant: datetime) -> str:
 
 
 def rfc3339_of(seconds: float) -> str:
-    """Format seconds since 1970 as RFC 3339 in UTC."""
-    return rfc3339(datetime.fromtimestamp(seconds, UTC))
+    """Format seconds since 1970 as RFC 3339 in UTC, with milliseconds."""
+    whole, milliseconds = divmod(int(seconds * 1000), 1000)
+    return f"{_second(whole)}.{milliseconds:03}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(whole: int) -> str:
+    """The beginning that all instants of one second share: log lines have hundreds of them in a second."""
+    return datetime.fromtimestamp(whole, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def parse_instant(text: str, *, zone: tzinfo | None = UTC) -> datetime:

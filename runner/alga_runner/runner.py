@@ -353,6 +353,7 @@ class Runner:
                 endpoint=endpoint,
                 http_status=http_status,
                 signer=signer,
+                host_calls=execution.host_calls,
             )
 
     def _pass_on_log(self, execution: Execution) -> None:

@@ -14,6 +14,7 @@ from alga_common.readiness import Checks
 from ..capabilities.gate import unexpected
 from ..runner import Runner
 from ..settings import Settings
+from ..telemetry import SLOW_S
 from .callers import Callers
 from .execute import Execute
 from .health import Health, NoPeers, Peers, cache_checks_of, checks_of, log_failure
@@ -162,12 +163,12 @@ class Service:
     def _report(self, exchange: Exchange, status: int, outcome: str | None, duration_s: float) -> None:
         route = _route_of(exchange.path)
         route = route if route in self._routes else "other"
-        probe = route not in _WORK and status < 400
+        quiet = status < 400 and duration_s < SLOW_S and (route not in _WORK or _logged(exchange, outcome))
         self._runner.telemetry.http_request(
             route,
             status,
             duration_s,
-            level=logging.DEBUG if probe else logging.WARNING if status >= 500 else logging.INFO,
+            level=logging.DEBUG if quiet else logging.WARNING if status >= 500 else logging.INFO,
             tenant_id=exchange.tenant,
             install_id=exchange.install,
             extension_id=exchange.extension,
@@ -175,6 +176,11 @@ class Service:
             request_id=exchange.request_id,
             detail=outcome,
         )
+
+
+def _logged(exchange: Exchange, outcome: str | None) -> bool:
+    """Whether the line of its execution has all that the request's own line would."""
+    return exchange.executing and outcome == "ok" and not exchange.id_from_header
 
 
 def _route_of(path: str) -> str:

@@ -197,3 +197,4 @@ def _note(exchange: Exchange, request: ExecuteRequest) -> None:
     exchange.install = context.install_id
     exchange.version = context.version_id
     exchange.request_id = context.request_id or clean_id(exchange.value(b"x-request-id").decode("latin-1"))
+    exchange.id_from_header = exchange.request_id != context.request_id

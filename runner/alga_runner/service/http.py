@@ -114,6 +114,8 @@ class Exchange:
     install: str | None = None
     version: str | None = None
     request_id: str | None = None
+    id_from_header: bool = False
+    """``request_id`` is the header's: the body, and so the line of the execution, has none."""
     executing: bool = False
     """The execution may have started, and have had effects."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .debug_stream import DebugStream
 from .output import configure_logging
-from .telemetry import Telemetry
+from .telemetry import SLOW_S, Telemetry
 from .tracing import ExecutionSpan, Tracing, exporting
 
-__all__ = ["DebugStream", "ExecutionSpan", "Telemetry", "Tracing", "configure_logging", "exporting"]
+__all__ = ["SLOW_S", "DebugStream", "ExecutionSpan", "Telemetry", "Tracing", "configure_logging", "exporting"]

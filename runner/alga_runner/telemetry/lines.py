@@ -51,6 +51,9 @@ class Line(NamedTuple):
     detail: str | None
     endpoint: str | None = None
     signer: str | None = None
+    host_calls: int = 0
+    host_calls_failed: int = 0
+    host_calls_s: float = 0.0
 
 
 class Entry(NamedTuple):
@@ -66,29 +69,58 @@ def entry(line: Line) -> Entry:
     """``line`` in words: on one line, and bounded."""
     if line.action in _NOTICES:
         return _notice(line)
-    fields: dict[str, object] = {
-        "action": line.action,
-        "tenant_id": _safe(line.tenant_id),
-        "install_id": _safe(line.install_id),
-        "extension_id": _safe(line.extension_id),
-        "version_id": _safe(line.version_id),
-        "request_id": _safe(line.request_id),
-    }
+    fields = _named(line)
     if line.action == "guest_log":
         fields["detail"] = said = _safe(line.detail, MAX_GUEST_CHARACTERS)
-        return Entry(line.created, line.level, f"Extension {fields['extension_id']} logged: {said}", fields)
-    duration_ms = round(line.duration_s * 1000, 3)
-    fields["operation"] = line.operation
-    fields["endpoint"] = endpoint = _safe(line.endpoint)
+        return Entry(
+            line.created, line.level, f"Extension {fields.get('extension_id')} logged: {said}", fields
+        )
     fields["status"] = line.status
-    fields["duration_ms"] = duration_ms
+    fields["duration_ms"] = duration_ms = round(line.duration_s * 1000, 3)
+    if line.operation:
+        fields["operation"] = line.operation
+    if line.endpoint:
+        fields["endpoint"] = _safe(line.endpoint)
     if line.signer:
         fields["signer"] = _safe(line.signer)
-    sentence = f"{_what(line, fields, endpoint)} after {duration_ms} ms"
+    sentence = f"{_what(line, fields)} after {duration_ms} ms"
+    if line.host_calls:
+        sentence = f"{sentence}, {_summed(line, fields)}"
     if line.detail:
         fields["detail"] = detail = _safe(line.detail)
         sentence = f"{sentence}: {detail}"
     return Entry(line.created, line.level, sentence, fields)
+
+
+def _named(line: Line) -> dict[str, object]:
+    """The fields that say what the line is about, those that are known."""
+    _, _, action, _, _, _, tenant_id, install_id, extension_id, version_id, request_id, *_ = line
+    together = f"{tenant_id}{install_id}{extension_id}{version_id}{request_id}"
+    if len(together) > MAX_FIELD_CHARACTERS or not together.isprintable():
+        tenant_id, install_id, extension_id = _safe(tenant_id), _safe(install_id), _safe(extension_id)
+        version_id, request_id = _safe(version_id), _safe(request_id)
+    fields: dict[str, object] = {
+        "action": action,
+        "tenant_id": tenant_id,
+        "install_id": install_id,
+        "extension_id": extension_id,
+        "version_id": version_id,
+        "request_id": request_id,
+    }
+    if None in fields.values():
+        return {name: value for name, value in fields.items() if value is not None}
+    return fields
+
+
+def _summed(line: Line, fields: dict[str, object]) -> str:
+    """The host calls of an execution in words; their sums are added to ``fields``."""
+    fields["host_calls"] = line.host_calls
+    fields["host_calls_ms"] = total_ms = round(line.host_calls_s * 1000, 3)
+    calls = "1 host call" if line.host_calls == 1 else f"{line.host_calls} host calls"
+    if not line.host_calls_failed:
+        return f"{calls} in {total_ms} ms"
+    fields["host_calls_failed"] = line.host_calls_failed
+    return f"{calls} ({line.host_calls_failed} failed) in {total_ms} ms"
 
 
 def _notice(line: Line) -> Entry:
@@ -242,15 +274,15 @@ def only_handler(logger: logging.Logger) -> logging.Handler | None:
     return handlers[0]
 
 
-def _what(line: Line, fields: dict[str, object], endpoint: str | None) -> str:
-    extension = fields["extension_id"]
+def _what(line: Line, fields: dict[str, object]) -> str:
+    extension = fields.get("extension_id")
     if line.action == "http_request":
         caller = f" for extension {extension}" if extension else ""
         return f"Request to {line.operation}{caller} was answered {line.status}"
     what = f"Host call {line.operation}" if line.operation else "Execution"
     outcome = "succeeded" if line.status == "ok" else f"ended with {line.status}"
     version = f" (version {fields['version_id']})" if line.action == "execution" and line.version_id else ""
-    handler = f", {endpoint}," if endpoint else ""
+    handler = f", {fields['endpoint']}," if line.endpoint else ""
     return f"{what} of extension {extension}{version}{handler} {outcome}"
 
 

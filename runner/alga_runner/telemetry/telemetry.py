@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic, time
 
 from alga_common.sharing.rate import TokenBucket
@@ -13,13 +13,19 @@ from .exposition import Snapshot
 from .lines import MAX_QUEUED_LINES, Line, LogQueue
 from .metrics import HANDLER_ERROR, Metrics
 from .tracing import Tracing
-from .who import Who
+from .who import HostCall, Who
 
 logging.getLogger("alga_runner").addHandler(logging.NullHandler())  # quiet until an application configures it
 
 GUEST_LINES_PER_SECOND = 200
 GUEST_LINES_BURST = 1_000
 """How many lines of guests are logged, all tenants together: a guest that logs in a loop must not fill the log."""
+
+SLOW_S = 1.0
+"""From how many seconds on a host call, or a request, that went well has a line of its own at ``info``."""
+
+_ALWAYS_LOGGED = "scheduler."
+"""How the operations begin of which each call has a line: the requirements have it so."""
 
 _LEVELS = {"internal": logging.ERROR, "breach": logging.WARNING}
 FAULT_LINES_EVERY_S = 60.0
@@ -48,6 +54,7 @@ def _line(
     duration_s: float = 0.0,
     endpoint: str | None = None,
     signer: str | None = None,
+    host_calls: Sequence[HostCall] = (),
 ) -> Line:
     return Line(
         time(),
@@ -64,6 +71,9 @@ def _line(
         detail,
         endpoint,
         signer,
+        len(host_calls),
+        sum(call.status != "ok" for call in host_calls) if host_calls else 0,
+        sum(call.duration_s for call in host_calls) if host_calls else 0.0,
     )
 
 
@@ -100,9 +110,17 @@ class Telemetry:
         who: Who,
         detail: str | None = None,
     ) -> None:
-        """Report one host call of ``who``. ``detail`` is for operators: it must hold no payload and no secret."""
+        """Report one host call of ``who``. ``detail`` is for operators: it must hold no payload and no secret.
+
+        One that succeeds in time has its line at ``debug``, unless it is of the scheduler.
+        """
         self._metrics.host_call(operation, status, duration_s)
-        level = logging.INFO if status == "ok" else _LEVELS.get(status, logging.INFO)
+        if status != "ok":
+            level = _LEVELS.get(status, logging.INFO)
+        elif duration_s >= SLOW_S or operation.startswith(_ALWAYS_LOGGED):
+            level = logging.INFO
+        else:
+            level = logging.DEBUG
         if self._lines.wanted(level):
             self._lines.write(
                 _line(
@@ -126,11 +144,12 @@ class Telemetry:
         endpoint: str | None = None,
         http_status: int | None = None,
         signer: str | None = None,
+        host_calls: Sequence[HostCall] = (),
     ) -> None:
         """Report one execution of ``who``; ``status`` is ``ok`` or the code of the error that ended it.
 
         ``endpoint`` is its handler as the manifest declares it, if that is known; ``http_status`` is the response's;
-        ``signer`` signed the bundle.
+        ``signer`` signed the bundle. The line has the sums of ``host_calls``.
         """
         failed = status == "ok" and http_status is not None and http_status >= 500
         self._metrics.execution(HANDLER_ERROR if failed else status, duration_s)
@@ -146,6 +165,7 @@ class Telemetry:
                     duration_s=duration_s,
                     endpoint=endpoint,
                     signer=signer,
+                    host_calls=host_calls,
                 )
             )
 

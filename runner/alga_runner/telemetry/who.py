@@ -1,4 +1,4 @@
-"""Who executes, as log lines, spans and debug events name it."""
+"""Who executes, as log lines, spans and debug events name it, and what they sum up."""
 
 from __future__ import annotations
 
@@ -18,3 +18,12 @@ class Who(Protocol):
     def version_id(self) -> str | None: ...  # noqa: D102
     @property
     def request_id(self) -> str | None: ...  # noqa: D102
+
+
+class HostCall(Protocol):
+    """A host call that has ended."""
+
+    @property
+    def status(self) -> str: ...  # noqa: D102
+    @property
+    def duration_s(self) -> float: ...  # noqa: D102

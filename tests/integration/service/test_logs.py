@@ -26,11 +26,18 @@ class Terminal(io.StringIO):
         return True
 
 
+SWITCHES = ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks", "_srcfile")
+"""Of Python's logging, for what records hold."""
+
+
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
     root, own = logging.getLogger(), logging.getLogger("alga_runner")
     handlers, level, own_level = root.handlers[:], root.level, own.level
+    switches = {name: getattr(logging, name, True) for name in SWITCHES}
     yield
+    for name, value in switches.items():
+        setattr(logging, name, value)
     root.handlers[:] = handlers
     root.setLevel(level)
     own.setLevel(own_level)
@@ -50,14 +57,58 @@ def log(runner: Runner):
     return lines
 
 
-async def test_a_request_leaves_one_line(execute, log) -> None:
+@pytest.fixture(autouse=True)
+def no_request_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alga_runner.service.app.SLOW_S", float("inf"))
+
+
+def loud(lines: list[dict]) -> list[str]:
+    """The lines above ``debug`` on requests and executions, by action."""
+    return [line["action"] for line in lines if line["level"] != "debug" and line["action"] != "compilation"]
+
+
+async def test_a_request_and_its_execution_leave_one_line(execute, log) -> None:
+    await execute(context={"request_id": "request-1"})
+
+    assert loud(log()) == ["execution"]
+    assert log("execution")[0]["request_id"] == "request-1"
+
+
+async def test_a_request_keeps_its_line_where_that_of_the_execution_lacks_its_id(execute, log) -> None:
+    await execute(headers={"x-request-id": "from-header"})
+
+    assert loud(log()) == ["execution", "http_request"]
+
+
+async def test_a_request_whose_reply_was_stored_keeps_its_line(execute, log) -> None:
+    for _ in range(2):
+        await execute(headers={"x-idempotency-key": "key-1"}, context={"request_id": "request-1"})
+
+    assert loud(log()) == ["execution", "http_request"]
+
+
+async def test_a_request_whose_execution_failed_keeps_its_line(execute, publish, log) -> None:
+    await execute(publish("unreachable"), context={"request_id": "request-1"})
+
+    assert loud(log()) == ["execution", "http_request"]
+
+
+async def test_a_slow_request_keeps_its_line(execute, log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alga_runner.service.app.SLOW_S", 0.0)
+
+    await execute(context={"request_id": "request-1"})
+
+    assert loud(log()) == ["execution", "http_request"]
+
+
+async def test_the_line_of_a_request_has_its_route_status_and_caller(execute, log) -> None:
     await execute(context={"request_id": "request-1", "version_id": "v1"})
 
     (line,) = log("http_request")
     assert line["duration_ms"] >= 0
     assert line["time"].endswith("Z")
     expected = {
-        "level": "info",
+        "level": "debug",
         "logger": "alga_runner",
         "operation": "/v1/execute",
         "status": "200",
@@ -200,6 +251,17 @@ def record(message: str = "It %s", *arguments: object, **fields: object) -> logg
     made = logging.LogRecord("a.b", logging.WARNING, "file", 1, message, arguments or ("broke",), None)
     vars(made).update(fields)
     return made
+
+
+def test_records_of_a_program_do_not_look_for_where_they_were_made() -> None:
+    made: list[logging.LogRecord] = []
+    configure_logging("info", io.StringIO())
+    logging.getLogger().handlers[0].addFilter(lambda record: made.append(record) is None)
+
+    logging.getLogger("alga_runner").info("It is so.")
+
+    (record,) = made
+    assert (record.thread, record.threadName, record.process, record.lineno) == (None, None, None, 0)
 
 
 def test_a_json_line_is_one_line_with_the_record_s_own_fields() -> None:

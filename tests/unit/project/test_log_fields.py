@@ -41,11 +41,10 @@ def test_every_log_call_uses_the_shared_fields() -> None:
 
 def test_every_line_of_the_runner_s_telemetry_uses_the_shared_fields() -> None:
     text = dict.fromkeys(Line._fields, "x")
+    numbers = {"created": 0.0, "level": 20, "duration_s": 0.0}
+    numbers |= {"host_calls": 2, "host_calls_failed": 1, "host_calls_s": 0.0}
     actions = ("host_call", "execution", "guest_log", "http_request", "compilation", "code_cache")
-    lines = [
-        Line(**{**text, "action": action, "duration_s": 0.0, "level": 20, "created": 0.0})
-        for action in actions
-    ]  # type: ignore[arg-type]
+    lines = [Line(**{**text, **numbers, "action": action}) for action in actions]  # type: ignore[arg-type]
 
     assert set().union(*(entry(line).fields for line in lines)) <= FIELDS
 

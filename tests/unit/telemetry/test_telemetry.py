@@ -3,13 +3,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from alga_runner.errors import ServerFault
 from alga_runner.models import ExecutionContext
-from alga_runner.telemetry import Telemetry
+from alga_runner.telemetry import SLOW_S, Telemetry
 from alga_runner.telemetry.telemetry import GUEST_LINES_BURST, GUEST_LINES_PER_SECOND
 from tests.support.clock import FakeMonotonic
 
@@ -111,6 +111,58 @@ def test_an_execution_has_its_line_too(telemetry: Telemetry, kept: Keep) -> None
     assert (vars(line)["action"], line.levelno) == ("execution", logging.WARNING)
 
 
+class Call(NamedTuple):
+    status: str
+    duration_s: float
+
+
+def test_the_line_of_an_execution_sums_its_host_calls(telemetry: Telemetry, kept: Keep) -> None:
+    telemetry.execution("ok", 0.5, WHO, host_calls=[Call("ok", 0.25), Call("denied", 0.0), Call("ok", 0.125)])
+    telemetry.execution("ok", 0.5, WHO, host_calls=[Call("ok", 0.25)])
+    telemetry.execution("ok", 0.5, WHO)
+    telemetry.flush()
+
+    three, one, none = kept.records
+    assert three.getMessage().endswith(" after 500.0 ms, 3 host calls (1 failed) in 375.0 ms")
+    sums = {"host_calls": 3, "host_calls_failed": 1, "host_calls_ms": 375.0}
+    assert {name: vars(three)[name] for name in sums} == sums
+    assert one.getMessage().endswith(" after 500.0 ms, 1 host call in 250.0 ms")
+    assert "host_calls_failed" not in vars(one)
+    assert "host_calls" not in vars(none)
+
+
+def test_of_host_calls_that_went_well_those_of_the_scheduler_and_slow_ones_have_a_line(
+    telemetry: Telemetry, kept: Keep
+) -> None:
+    telemetry.host_call("scheduler.get", "ok", 0.001, WHO)
+    telemetry.host_call("storage.get", "ok", 0.999, WHO)
+    telemetry.host_call("http.send", "ok", SLOW_S, WHO)
+    telemetry.flush()
+
+    assert [vars(line)["operation"] for line in kept.records] == ["scheduler.get", "http.send"]
+
+
+@pytest.mark.parametrize("status", ["denied", "unavailable", "internal", "breach", "cancelled"])
+def test_a_host_call_that_was_refused_or_failed_has_a_line(
+    telemetry: Telemetry, kept: Keep, status: str
+) -> None:
+    telemetry.host_call("storage.get", status, 0.001, WHO)
+    telemetry.flush()
+
+    assert [vars(line)["status"] for line in kept.records] == [status]
+
+
+def test_at_debug_every_host_call_has_a_line(
+    telemetry: Telemetry, logger: logging.Logger, kept: Keep
+) -> None:
+    logger.setLevel(logging.DEBUG)
+
+    telemetry.host_call("storage.get", "ok", 0.001, WHO)
+    telemetry.flush()
+
+    assert [line.levelno for line in kept.records] == [logging.DEBUG]
+
+
 def test_what_a_guest_logs_has_its_level_and_stays_on_one_line(telemetry: Telemetry, kept: Keep) -> None:
     telemetry.guest_line("warn", "slow\nERROR forged", WHO)
     telemetry.guest_line("info", "x" * 10_000, WHO)
@@ -165,7 +217,7 @@ def test_guests_that_log_in_a_loop_do_not_fill_the_log(logger: logging.Logger, k
 
 
 def test_lines_are_written_off_the_calling_thread(telemetry: Telemetry, kept: Keep) -> None:
-    telemetry.host_call("log.emit", "ok", 0.001, WHO)
+    telemetry.host_call("scheduler.list", "ok", 0.001, WHO)
     telemetry.flush()
 
     assert threading.get_ident() not in kept.threads
@@ -173,7 +225,7 @@ def test_lines_are_written_off_the_calling_thread(telemetry: Telemetry, kept: Ke
 
 def test_an_identifier_cannot_forge_a_line(telemetry: Telemetry, kept: Keep) -> None:
     telemetry.host_call(
-        "log.emit", "ok", 0.0, WHO.model_copy(update={"extension_id": "a\nERROR forged\u2028"})
+        "scheduler.list", "ok", 0.0, WHO.model_copy(update={"extension_id": "a\nERROR forged\u2028"})
     )
     telemetry.flush()
 
@@ -182,7 +234,7 @@ def test_an_identifier_cannot_forge_a_line(telemetry: Telemetry, kept: Keep) -> 
 
 
 def test_a_long_identifier_is_cut(telemetry: Telemetry, kept: Keep) -> None:
-    telemetry.host_call("log.emit", "ok", 0.0, WHO.model_copy(update={"request_id": "x" * 10_000}))
+    telemetry.host_call("scheduler.list", "ok", 0.0, WHO.model_copy(update={"request_id": "x" * 10_000}))
     telemetry.flush()
 
     assert len(vars(kept.records[0])["request_id"]) == 256
@@ -190,10 +242,10 @@ def test_a_long_identifier_is_cut(telemetry: Telemetry, kept: Keep) -> None:
 
 def test_lines_that_find_the_queue_full_are_dropped_and_counted(telemetry: Telemetry, kept: Keep) -> None:
     kept.may_write.clear()
-    telemetry.host_call("log.emit", "ok", 0.0, WHO)
+    telemetry.host_call("scheduler.list", "ok", 0.0, WHO)
     kept.busy.wait()
     for _ in range(5):
-        telemetry.host_call("log.emit", "ok", 0.0, WHO)
+        telemetry.host_call("scheduler.list", "ok", 0.0, WHO)
 
     assert dropped(telemetry) == 2
     kept.may_write.set()
@@ -209,7 +261,7 @@ def test_a_handler_that_raises_loses_one_line_not_the_log(
         raise RuntimeError
 
     logger.addFilter(once)
-    telemetry.host_call("log.emit", "ok", 0.0, WHO)
+    telemetry.host_call("scheduler.list", "ok", 0.0, WHO)
     telemetry.host_call("log.emit", "denied", 0.0, WHO)
     telemetry.flush()
 
@@ -218,7 +270,7 @@ def test_a_handler_that_raises_loses_one_line_not_the_log(
 
 
 def test_closing_writes_what_is_queued(telemetry: Telemetry, kept: Keep) -> None:
-    telemetry.host_call("log.emit", "ok", 0.0, WHO)
+    telemetry.host_call("scheduler.list", "ok", 0.0, WHO)
     telemetry.close()
 
     assert len(kept.records) == 1
@@ -227,12 +279,12 @@ def test_closing_writes_what_is_queued(telemetry: Telemetry, kept: Keep) -> None
 def test_after_closing_lines_are_dropped_and_metrics_go_on(telemetry: Telemetry) -> None:
     telemetry.close()
     telemetry.close()
-    telemetry.host_call("log.emit", "ok", 0.0, WHO)
+    telemetry.host_call("scheduler.list", "ok", 0.0, WHO)
     telemetry.flush()
 
     assert dropped(telemetry) == 1
     assert samples(telemetry, "alga_runner_host_calls_total") == {
-        'alga_runner_host_calls_total{operation="log.emit",status="success"}': 1.0
+        'alga_runner_host_calls_total{operation="scheduler.list",status="success"}': 1.0
     }
 
 
@@ -240,7 +292,7 @@ def test_a_level_nobody_wants_costs_no_line_and_no_thread(logger: logging.Logger
     logger.setLevel(logging.CRITICAL)
     telemetry = Telemetry(logger)
     before = threading.active_count()
-    telemetry.host_call("log.emit", "ok", 0.0, WHO)
+    telemetry.host_call("scheduler.list", "ok", 0.0, WHO)
 
     assert threading.active_count() == before
     assert dropped(telemetry) == 0

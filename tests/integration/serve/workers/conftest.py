@@ -49,7 +49,7 @@ class Workers:
         body, name = self._ok, f"probe-{next(self._numbers)}"
         body = {**body, "context": {**body["context"], "request_id": name}}
         client.post("/v1/execute", json=body, headers=self.headers)
-        line = self.server.log_line("http_request", request_id=name)
+        line = self.server.log_line("execution", request_id=name)
         return line["worker"], line["pid"]
 
     def connect(self) -> tuple[dict[int, httpx.Client], dict[int, int]]:
