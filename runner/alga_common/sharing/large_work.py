@@ -56,6 +56,8 @@ class LargeWorkQueue:
         self._sleep = sleep
         self.known: dict[str, _OwnerWork] = {}
         """The owners who had large work of late, or work that seemed so."""
+        self.charged_s = 0.0
+        """What all owners rested for so far, or will, without the rests themselves."""
 
     async def run(self, name: str, work: Callable[[], T]) -> T:
         """Call ``work`` for the owner ``name`` once its earlier work has rested; returns or raises as it does."""
@@ -103,6 +105,7 @@ class LargeWorkQueue:
 
     def _rest(self, owner: _OwnerWork, seconds: float) -> None:
         owner.rests_until = max(self._clock(), owner.rests_until) + _REST * seconds
+        self.charged_s += seconds
 
     @asynccontextmanager
     async def _turn(self, owner: _OwnerWork) -> AsyncIterator[_OwnerWork]:

@@ -16,7 +16,15 @@ from .component.stderr import failed_allocation, read_reason
 from .component.types import FunctionType, ValueType
 from .context import engine_context
 from .cpu_thread import OVERRUN_S
-from .drive import DONE, free_large_guest, run_call, run_until_blocked, wait_to_start, wait_within
+from .drive import (
+    DONE,
+    free_large_guest,
+    run_call,
+    run_until_blocked,
+    wait_to_start,
+    wait_within,
+    work_in_turn,
+)
 from .engine import Engine, EngineConfig
 from .guest import Answer, Answerer, Guest
 from .linker import HostFunction, LinkedModule, Linker
@@ -70,4 +78,5 @@ __all__ = [
     "this_thread",
     "wait_to_start",
     "wait_within",
+    "work_in_turn",
 ]

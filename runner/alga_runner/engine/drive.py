@@ -67,6 +67,21 @@ async def wait_within(budget: Budget, waiting: Awaitable[T]) -> T:
     raise _ended_waiting(None, budget)
 
 
+async def work_in_turn(budget: Budget, work: Callable[[], T]) -> T:
+    """Do ``work`` for a guest; if that takes long, the guest's owner rests. Raises ``DeadlineExceeded``."""
+    queue, owner = budget.large_work, budget.owner
+    if queue is not None and owner in queue.known and queue.rests(owner):
+        await wait_within(budget, queue.turn(owner))
+    started = thread_time()
+    try:
+        return work()
+    finally:
+        took = thread_time() - started
+        budget.used_s += took
+        if took > LONG_ANSWER_S and queue is not None:
+            queue.record(owner, took)
+
+
 def run_until_blocked(guest: Guest, answerer: Answerer, budget: Budget) -> int:
     """Run the call started on ``guest`` as far as it goes without waiting: ``DONE``, or where ``run_call`` goes on.
 
@@ -198,7 +213,7 @@ def _take_step(
     """
     queue, owner = budget.large_work, budget.owner
     known = queue is not None and owner in queue.known
-    cpu_s = thread_time() if known else 0.0
+    already = thread_time() - queue.charged_s if queue is not None and known else 0.0
     try:
         return step(given)
     except StopIteration as done:
@@ -208,8 +223,9 @@ def _take_step(
         took = monotonic() - started
         budget.used_s += took
         if took > LONG_ANSWER_S and queue is not None:
-            # The system may only have kept the thread from running: an unknown owner's next is measured.
-            queue.record(owner, thread_time() - cpu_s if known else 0.0)
+            # The system may only have kept the thread from running: an unknown owner's next is measured. What the step
+            # did in turns of its owner has been recorded.
+            queue.record(owner, max(0.0, thread_time() - queue.charged_s - already) if known else 0.0)
 
 
 @coroutine

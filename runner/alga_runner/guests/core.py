@@ -29,6 +29,7 @@ from ..engine import (
     this_thread,
     wait_to_start,
     wait_within,
+    work_in_turn,
 )
 from ..errors import (
     BrokenFraming,
@@ -56,6 +57,9 @@ MAX_FAILURE_CHARACTERS = 1_000
 """Of the message of a guest that ends itself; more is cut."""
 
 _MAX_FAILURE_BYTES = 4 * MAX_FAILURE_CHARACTERS + 4
+
+QUICK_RESPONSE_BYTES = 4 * 1024
+"""A response below this is read in microseconds, or a millisecond if it is made to take long."""
 
 _NOTHING = 0xFFFFFFFF
 """-1 as the guest sees it: there is no reply to fetch."""
@@ -339,7 +343,7 @@ class CoreHost:
             if response is None:
                 raise NoResponse("The handler returned without a response.", hint="Call alga:abi respond.")
             decode = partial(decode_response, response, max_body_bytes=most, max_items=items)
-            return decode() if len(response) < LARGE_BYTES else await self._in_time(budget, decode)
+            return decode() if len(response) < QUICK_RESPONSE_BYTES else await work_in_turn(budget, decode)
         finally:
             guest.close()
 

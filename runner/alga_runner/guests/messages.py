@@ -6,6 +6,8 @@ broken is a breach of the contract; one that is well formed but against a rule i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import msgpack
@@ -27,6 +29,8 @@ the message has bytes takes a few MiB at most."""
 
 _SUSPICIOUS = object()
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+_PLAIN = _SCALARS | {list, dict}
+_KEYS = frozenset({str})
 
 _BINARY = (0xC4, 0xC5, 0xC6)
 """First bytes of bin8, bin16 and bin32."""
@@ -91,9 +95,12 @@ def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
     Raises ``BrokenFraming`` when ``data`` is not exactly one MessagePack document, ``HostCallError`` with
     ``validation-failed`` or ``too-large`` when it is one that breaks a rule.
     """
-    if len(data) <= min(_SMALL_BYTES, max_items) and (document := _unsuspicious(data)) is not _SUSPICIOUS:
-        return document
-    return look_closer(data, max_items=max_items)
+    if len(data) <= min(_SMALL_BYTES, max_items):
+        document = _unsuspicious(data)
+    else:
+        _check_framing(data)  # first: then a container has the bytes for the members it announces
+        document = _unsuspicious(data, max_items)
+    return document if document is not _SUSPICIOUS else look_closer(data, max_items=max_items)
 
 
 def look_closer(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
@@ -108,14 +115,15 @@ def look_closer(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
     return _checked(document, reader)
 
 
-def _unsuspicious(data: bytes) -> Any:
+def _unsuspicious(data: bytes, max_items: int | None = None) -> Any:
     """The document in ``data`` if it plainly breaks no rule; otherwise ``_SUSPICIOUS``, for ``look_closer``.
 
-    It has no more containers than bytes.
+    Without ``max_items`` it has fewer bytes than it may have containers.
     """
     try:
         document = _decode(data)
-        if _is_plain(document, MAX_DEPTH) and is_encoding_of(data, document):
+        plain = _is_plain(document, MAX_DEPTH) if max_items is None else _is_large_plain(document, max_items)
+        if plain and is_encoding_of(data, document):
             return document
     except Exception:  # noqa: BLE001, S110 - look_closer meets the same fault
         pass
@@ -146,6 +154,27 @@ def _is_plain(value: object, levels: int) -> bool:
                 return False
         return levels > 0
     return type(value) in _SCALARS
+
+
+def _is_large_plain(document: object, max_items: int) -> bool:
+    """``_is_plain``, level by level, which takes a quarter of the time where there is much; and counts containers."""
+    level: Sequence[Any] = (document,)
+    left = max_items
+    for _ in range(MAX_DEPTH + 1):
+        kinds = set(map(type, level))
+        if kinds <= _SCALARS:
+            return True
+        if not kinds <= _PLAIN:
+            return False
+        maps = [member for member in level if type(member) is dict]
+        arrays = [member for member in level if type(member) is list]
+        left -= len(maps) + len(arrays)
+        if left < 0 or max(map(len, chain(maps, arrays))) > max_items:
+            return False
+        if not set(map(type, chain.from_iterable(maps))) <= _KEYS:
+            return False
+        level = tuple(chain(chain.from_iterable(arrays), chain.from_iterable(map(dict.values, maps))))
+    return False
 
 
 def _decode_broken(data: bytes, max_items: int) -> Any:

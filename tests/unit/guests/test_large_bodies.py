@@ -76,6 +76,19 @@ async def test_the_deadline_ends_the_wait_for_heavy_work(runner, request_for_tex
     assert runner.admission.executing == 0
 
 
+async def test_reading_a_response_that_may_take_long_waits_for_the_owner_s_turn(observe, runner, guest_wat):
+    headers = [{"name": f"x-{number}", "value": "v" * 100} for number in range(100)]
+    data = msgpack.packb({"status": 200, "headers": headers})
+    guest = guest_wat(f"(call $respond (i32.const 1024) (i32.const {len(data)}))", data=data)
+    assert (await observe(guest)).response is not None  # loaded
+    await runner.large_work.run("acme", lambda: None)
+    runner.large_work.known["acme"].rests_until = float("inf")
+
+    observation = await observe(guest, timeout_ms=50)
+
+    assert observation.error.code == "deadline_exceeded"
+
+
 @pytest.fixture
 def request_for_text(bundles):
     """A request whose ``body_b64`` is the given text."""

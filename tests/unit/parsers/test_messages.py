@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -72,3 +73,47 @@ VALUES: dict[str, Callable[[int], Any]] = {
 def test_judging_a_value_costs_its_size(shape: str) -> None:
     assert_linear(json_fault, VALUES[shape], [1024])
     assert_linear(readable, VALUES[shape], [1024])
+
+
+CONTAINERS = 9_000
+FEW_CALLS = 600
+"""Functions that may be called for a message of many containers: some for each level, none for each member."""
+
+CROWDS: dict[str, Any] = {
+    "arrays": [[]] * CONTAINERS,
+    "maps": [{"a": 1}] * CONTAINERS,
+    "deep-arrays": nested(lambda value: [value])(CONTAINERS),
+    "deep-maps": nested(lambda value: {"a": value})(CONTAINERS),
+}
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """How many functions ``work`` calls."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_a_message_of_many_containers_is_read_and_judged_level_by_level(crowd: str) -> None:
+    data = msgpack.packb({"payload": CROWDS[crowd]})
+
+    assert calls_of(lambda: decode(data)) < FEW_CALLS
+    assert calls_of(lambda: json_fault(CROWDS[crowd])) < FEW_CALLS
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_fault_is_seen_wherever_it_is(place: str) -> None:
+    crowd: list[Any] = [[{"a": [1.5, "x", None]}] for _ in range(50)]
+    crowd[0 if place == "first" else -1][0]["a"][0] = float("nan")
+
+    assert json_fault(crowd) == "holds a number that is not finite"

@@ -21,6 +21,7 @@ from alga_runner.engine import (
     Module,
     Signature,
     run_call,
+    work_in_turn,
 )
 from alga_runner.errors import CpuLimit
 from tests.support.clock import FakeMonotonic
@@ -140,6 +141,42 @@ async def test_answers_that_only_seemed_large_have_no_one_wait(
     await run(quick, "notes", answer, Budget(owner="acme", large_work=large_work), argument=4)
 
     assert "acme" in large_work.known
+
+
+async def test_what_an_answer_did_in_its_owner_s_turn_counts_once(
+    run: Run, quick: LinkedModule, clock: FakeMonotonic
+):
+    async def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    large_work = LargeWorkQueue(clock, sleep)
+
+    def work() -> None:
+        clock.now += 0.016
+
+    async def answer(_function: int, _arguments: tuple[Any, ...]) -> None:
+        await large_work.run("acme", work)
+
+    await run(quick, "notes", answer, Budget(owner="acme", large_work=large_work), argument=3)
+
+    assert large_work.charged_s == pytest.approx(3 * 0.016)
+
+
+async def test_work_for_a_guest_that_took_long_has_its_owner_rest_and_is_charged(clock: FakeMonotonic):
+    async def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 6))
+        clock.now += seconds
+
+    def work() -> str:
+        clock.now += 0.016
+        return "done"
+
+    slept: list[float] = []
+    budget = Budget(owner="acme", large_work=LargeWorkQueue(clock, sleep))
+
+    assert [await work_in_turn(budget, work) for _ in range(2)] == ["done", "done"]
+    assert slept == [0.032]
+    assert budget.used_s == pytest.approx(0.032)
 
 
 async def test_another_owner_does_not_wait(run: Run, quick: LinkedModule, clock: FakeMonotonic):
