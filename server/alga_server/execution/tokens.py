@@ -8,7 +8,6 @@ since 1970, the signature HMAC-SHA256 in base64url.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 import re
@@ -92,7 +91,7 @@ def _stored(connection: Connection) -> Mapping[int, bytes]:
 def _signature(key: bytes, claims: tuple[str, ...]) -> str:
     # JSON separates the claims: two different lists never give the same text.
     text = json.dumps([_PURPOSE, _VERSION, *claims], separators=(",", ":"))
-    mac = hmac.new(key, text.encode(), hashlib.sha256).digest()
+    mac = hmac.digest(key, text.encode(), "sha256")
     return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
 
 

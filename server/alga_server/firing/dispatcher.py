@@ -91,6 +91,8 @@ class Dispatcher:
         self._renewed_at = clock.now()
         self._turn = anyio.Lock()
         self._woken = anyio.Event()
+        self._looks_at = clock.now()
+        """When it looks again at the latest."""
         self._live: dict[str, _Live] = {}
         self._places = Places(settings.max_schedule_runs)
         self._others = OtherTenants(database, self._places)
@@ -149,6 +151,11 @@ class Dispatcher:
         woken, self._woken = self._woken, anyio.Event()
         woken.set()
 
+    def expect(self, due_at: datetime | None) -> None:
+        """Look again by ``due_at``, when a new schedule is due first; ``None`` is never."""
+        if due_at is not None and due_at < self._looks_at:
+            self.wake()
+
     async def run_due(self) -> list[Run]:
         """Fire every due schedule, in the order of their instants; the runs, once all of them have ended.
 
@@ -197,6 +204,7 @@ class Dispatcher:
         while True:
             woken = self._woken
             now = self._clock.now()
+            self._looks_at = now + self._poll
             try:
                 looks = self._settings.dispatch_schedules and self._jobs.dispatcher_looks
                 _, _, next_at = await self._look(now, may_fire=looks)
@@ -205,6 +213,7 @@ class Dispatcher:
             except Exception:
                 logger.exception("Looking for due schedules failed", extra={"action": "dispatch_failure"})
                 next_at = now + self._poll
+            self._looks_at = next_at
             await _first_of(woken.wait, partial(self._clock.sleep_until, next_at))
 
     async def _carry_out_job(self, due: DueSchedule, due_at: datetime) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Text, bindparam, cast, func, select
 
+from alga_runner.models import ScheduleInfo
+
 from ..storage import tables
 from ..storage.owned import of_install, place
 from . import schedules
 from .owner import ScheduleOwner
-from .schedules import Schedule
 
 PAGE_BYTES = 256 * 1024
 """A page ends with the schedule whose payload makes it this long, in characters of JSON."""
@@ -27,7 +28,7 @@ _LENGTHS = (
 class Page:
     """Some schedules in the order in which they were created; those after ``cursor`` follow, if it is not ``None``."""
 
-    schedules: list[Schedule]
+    schedules: list[ScheduleInfo]
     cursor: int | None
 
 
@@ -42,5 +43,5 @@ def page(connection: Connection, install: ScheduleOwner, after: int = 0) -> Page
             break
     if last is None:
         return Page([], None)
-    listed = schedules.list_all(connection, install, between=(after, last))
+    listed = schedules.list_shown(connection, install, (after, last))
     return Page(listed, last if last != lengths[-1].ordinal else None)

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from cronsim import CronSimError
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from alga_common import time as instants
@@ -48,9 +48,16 @@ _ID = _schedule_table.c.id == bindparam("of_schedule")
 # Outer: a schedule that hangs on nothing is shown, and can be mended (alga-contract 7, fault 37).
 _JOINED = _schedule_table.outerjoin(_endpoint, _endpoint.c.id == _schedule_table.c.endpoint_id)
 _ALL = select(_schedule_table, _endpoint.c.path, _endpoint.c.method).select_from(_JOINED).where(_OWNED)
-_BETWEEN = _ALL.where(
-    _schedule_table.c.ordinal > bindparam("after"), _schedule_table.c.ordinal <= bindparam("last")
-).order_by(_schedule_table.c.ordinal)
+_IN_ORDER = _ALL.order_by(_schedule_table.c.ordinal)
+_column = _schedule_table.c
+# What an extension sees, and the ids for a line in the log.
+_SHOWN: Select[Any] = _IN_ORDER.where(
+    _column.ordinal > bindparam("after"), _column.ordinal <= bindparam("last")
+).with_only_columns(
+    *(_column.id, _column.tenant_id, _column.install_id, _column.name, _column.cron, _column.timezone),
+    *(_column.enabled, _column.payload, _column.last_run_at, _column.last_run_status, _column.last_error),
+    *(_column.created_at, _endpoint.c.path, _endpoint.c.method),
+)
 _ONE = _ALL.where(_ID)
 _VERSION = select(_endpoint.c.version_id).select_from(_JOINED).where(_OWNED, _ID)
 _NAMED = select(_schedule_table.c.id).where(_OWNED, _schedule_table.c.name == bindparam("name"))
@@ -66,6 +73,14 @@ class Limits:
 
     max_schedules: int = 50
     min_interval_minutes: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class NewSchedule:
+    """A schedule that was created, and when it fires first; ``None`` when it, or its install, is disabled."""
+
+    id: str
+    next_run_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +101,18 @@ class Schedule:
     retry_at: datetime | None
 
 
-_NO_ORDINAL, _EVERY_ORDINAL = 0, 2**31 - 1
+def list_all(connection: Connection, install: ScheduleOwner) -> list[Schedule]:
+    """The install's schedules, oldest first."""
+    return [_schedule(row) for row in connection.execute(_IN_ORDER, _of(install))]
 
 
-def list_all(
-    connection: Connection,
-    install: ScheduleOwner,
-    *,
-    between: tuple[int, int] = (_NO_ORDINAL, _EVERY_ORDINAL),
-) -> list[Schedule]:
-    """The install's schedules, oldest first; those with ordinals after the first and up to the last of ``between``."""
+def list_shown(
+    connection: Connection, install: ScheduleOwner, between: tuple[int, int]
+) -> list[ScheduleInfo]:
+    """What the install sees of its schedules with ordinals after the first and up to the last of ``between``."""
     after, last = between
-    rows = connection.execute(_BETWEEN, _of(install) | {"after": after, "last": last})
-    return [_schedule(row) for row in rows]
+    rows = connection.execute(_SHOWN, _of(install) | {"after": after, "last": last})
+    return [_info(row) for row in rows]
 
 
 def get(connection: Connection, install: ScheduleOwner, schedule_id: str) -> Schedule | None:
@@ -115,8 +129,8 @@ def create(
     trigger: str,
     limits: Limits,
     now: datetime,
-) -> str:
-    """Create a schedule from the request's ``members``; its id.
+) -> NewSchedule:
+    """Create a schedule from the request's ``members``.
 
     Raises ``ValidationFailed`` with every field that is wrong, ``QuotaExceeded``.
     """
@@ -138,10 +152,11 @@ def create(
         "updated_at": now,
         **values,
     }
-    row |= _next(install, row, now)
+    first = _next(install, row, now)
+    row |= first
     _write_named(lambda: connection.execute(_CREATE, row))
     touch(connection, install, now)
-    return str(row["id"])
+    return NewSchedule(str(row["id"]), first["next_run_at"])
 
 
 def change(
@@ -295,8 +310,8 @@ def _is(install: ScheduleOwner, schedule_id: str) -> dict[str, object]:
     return _of(install) | {"of_schedule": schedule_id}
 
 
-def _schedule(row: Row[Any]) -> Schedule:
-    info = ScheduleInfo(
+def _info(row: Row[Any]) -> ScheduleInfo:
+    return ScheduleInfo(
         id=row.id,
         endpoint_path=row.path or "",
         endpoint_method=row.method or "",
@@ -310,8 +325,11 @@ def _schedule(row: Row[Any]) -> Schedule:
         last_error=row.last_error,
         created_at=rfc3339(row.created_at),
     )
+
+
+def _schedule(row: Row[Any]) -> Schedule:
     return Schedule(
-        info=info,
+        info=_info(row),
         trigger=row.trigger,
         next_run_at=row.next_run_at,
         missed_policy=row.missed_policy,

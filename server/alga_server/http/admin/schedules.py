@@ -114,10 +114,10 @@ async def create(services: ServicesDep, tenant_id: TenantId, install_id: Id, bod
 
     def transaction(connection: Connection) -> ScheduleShown:
         install = installs.require(connection, tenant_id, install_id, lock=True)
-        schedule_id = schedules.create(
+        created = schedules.create(
             connection, install, body, trigger=_TRIGGER, limits=services.limits, now=services.clock.now()
         )
-        return _shown(connection, install, schedule_id)
+        return _shown(connection, install, created.id)
 
     answer = _answer(await services.database.write(transaction), status=201)
     services.dispatcher.wake()

@@ -34,6 +34,8 @@ class Reply:
     body: Any
     status: int = 200
     headers: Mapping[str, str] | None = None
+    committed: Callable[[Services], None] | None = None
+    """Called once the operation's transaction is committed."""
 
     def written(self) -> Reply:
         """Return the same with its body as the bytes to send."""
@@ -74,10 +76,6 @@ class Operation:
     writes: bool
 
 
-def _nothing(_services: Services) -> None:
-    return
-
-
 @dataclass(frozen=True, slots=True)
 class Api:
     """The operations of one capability, at ``/api/internal/ext-<name>/install/{install_id}`` (alga-contract 4)."""
@@ -90,15 +88,28 @@ class Api:
     """Codes that the contract gives another name here."""
     no_install: type[ServerError] = NotFound
     """How an install is refused that is unknown, another's or disabled."""
-    after_write: Callable[[Services], None] = _nothing
     unsupported: str = "Validation error"
     """The message for an operation that there is not."""
     by_execution: bool = True
     """Whether calls carry the token of the execution that makes them."""
 
 
+_IDENTITY = {
+    "tenant_id": "x-alga-tenant",
+    "extension_id": "x-alga-extension",
+    "install_id": "x-ext-install-id",
+    "request_id": "x-request-id",
+}
+"""The headers that say who calls, by the fields of a log line."""
+
+
 async def _identify(
-    services: Services, request: Request, path_install_id: str | None, *, by_execution: bool
+    services: Services,
+    request: Request,
+    named: Mapping[str, str | None],
+    path_install_id: str | None,
+    *,
+    by_execution: bool,
 ) -> Caller:
     """Return who calls, once the runner's token and the execution's are checked. Raises ``Unauthorized``."""
     settings = services.settings
@@ -106,21 +117,20 @@ async def _identify(
         request.headers.get("x-runner-auth", ""), settings.usable_token(settings.runner_token)
     ):
         raise Unauthorized("Invalid runner token")
-    tenant_id = single_header(request, "x-alga-tenant")
-    extension_id = single_header(request, "x-alga-extension")
-    install_id = single_header(request, "x-ext-install-id")
+    tenant_id, extension_id, install_id = named["tenant_id"], named["extension_id"], named["install_id"]
     if not (tenant_id and extension_id and install_id):
         raise Unauthorized("Missing identity headers")
     caller = Caller(tenant_id, extension_id, install_id, path_install_id or install_id)
     if by_execution and settings.require_execution_token:
-        await _check_execution(services, request, caller)
+        await _check_execution(services, request, caller, named["request_id"])
     return caller
 
 
-async def _check_execution(services: Services, request: Request, caller: Caller) -> None:
+async def _check_execution(
+    services: Services, request: Request, caller: Caller, request_id: str | None
+) -> None:
     """Check that an execution under way makes the call: the runner's token alone is not enough."""
     token = single_header(request, "x-alga-execution-token")
-    request_id = single_header(request, "x-request-id")
     if not (token and request_id):
         raise ExecutionTokenInvalid("Missing execution token")
     await services.tokens.verify(
@@ -147,6 +157,7 @@ class HostCall:
         self._api = api
         self._services = services
         self._request = request
+        self._named = {field: single_header(request, name) for field, name in _IDENTITY.items()}
         self._route_operation = operation
         self._route_install_id = install_id
         self._operation: str | None = None
@@ -178,7 +189,7 @@ class HostCall:
     async def _carry_out(self) -> Reply:
         services, api = self._services, self._api
         caller = await _identify(
-            services, self._request, self._route_install_id, by_execution=api.by_execution
+            services, self._request, self._named, self._route_install_id, by_execution=api.by_execution
         )
         name, body = await self._ask()
         if not isinstance(name, str) or name not in api.operations:
@@ -220,7 +231,8 @@ class HostCall:
                 reply = await services.database.write(transaction)
             finally:
                 charge(took_s)
-        api.after_write(services)
+        if reply.committed is not None:
+            reply.committed(services)
         return reply
 
     async def _ask(self) -> tuple[object, Body]:
@@ -239,10 +251,7 @@ class HostCall:
             extra={
                 "action": f"{self._api.name}_api_call",
                 "operation": operation,
-                "tenant_id": single_header(self._request, "x-alga-tenant"),
-                "extension_id": single_header(self._request, "x-alga-extension"),
-                "install_id": single_header(self._request, "x-ext-install-id"),
-                "request_id": single_header(self._request, "x-request-id"),
+                **self._named,
                 "status": self._status,
                 "duration_ms": round(duration_s * 1000, 3),
             },

@@ -22,7 +22,7 @@ _CURSOR_DIGITS = 9
 
 def _list(services: Services, connection: Connection, install: Install, body: Body) -> Page:
     page = pages.page(connection, install, after=_cursor(body))
-    items = [schedule.info.model_dump(by_alias=True) for schedule in page.schedules]
+    items = [schedule.model_dump(by_alias=True) for schedule in page.schedules]
     return Page(items, member="schedules", cursor=None if page.cursor is None else str(page.cursor))
 
 
@@ -45,28 +45,35 @@ def _create(services: Services, connection: Connection, install: Install, body: 
     now = services.clock.now()
     record = IdempotencyRecord.of_request(body)
     schedule_id = None if record is None else record.created(connection, install, now)
-    if schedule_id is None:
-        schedule_id = schedules.create(
-            connection, install, body, trigger=_TRIGGER, limits=services.limits, now=now
-        )
-        rate_limit.take(connection, install, services.rate, now)
-        if record is not None:
-            record.save(connection, install, schedule_id, now)
-    return Reply({"success": True, "scheduleId": schedule_id}, 201)
+    if schedule_id is not None:
+        return Reply({"success": True, "scheduleId": schedule_id}, 201)
+    created = schedules.create(connection, install, body, trigger=_TRIGGER, limits=services.limits, now=now)
+    rate_limit.take(connection, install, services.rate, now)
+    if record is not None:
+        record.save(connection, install, created.id, now)
+    return Reply(
+        {"success": True, "scheduleId": created.id},
+        201,
+        committed=lambda services: services.dispatcher.expect(created.next_run_at),
+    )
 
 
 def _update(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
     now = services.clock.now()
     schedules.change(connection, install, _schedule_id(body), body, limits=services.limits, now=now)
     rate_limit.take(connection, install, services.rate, now)
-    return Reply({"success": True})
+    return Reply({"success": True}, committed=_wake)
 
 
 def _delete(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
     now = services.clock.now()
     schedules.remove(connection, install, _schedule_id(body), now=now)
     rate_limit.take(connection, install, services.rate, now)
-    return Reply({"success": True})
+    return Reply({"success": True}, committed=_wake)
+
+
+def _wake(services: Services) -> None:
+    services.dispatcher.wake()
 
 
 def _endpoints(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
@@ -97,5 +104,4 @@ API = Api(
     "scheduler",
     capability="cap:scheduler.manage",
     operations=OPERATIONS,
-    after_write=lambda services: services.dispatcher.wake(),
 )

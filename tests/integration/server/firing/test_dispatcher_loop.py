@@ -22,6 +22,19 @@ pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 # ---- The loop
 
 
+def _count_reads(install: Install, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A list that grows with each transaction of the server that reads."""
+    database = install.alga.server._services.database
+    read, reads = database.read, list[Any]()
+
+    async def counted(fn: Any) -> Any:
+        reads.append(fn)
+        return await read(fn)
+
+    monkeypatch.setattr(database, "read", counted)
+    return reads
+
+
 @pytest.fixture
 def settings(settings: ServerSettings) -> ServerSettings:
     return settings.model_copy(update={"max_schedule_runs": 3, "shutdown_grace_seconds": 0})
@@ -54,25 +67,38 @@ class TestOnItsOwn:
     async def test_it_looks_again_only_when_there_is_a_reason(
         self, install: Install, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        database = install.alga.server._services.database
         await install.create(cron=HOURLY)
         await settle(install.alga.server)
-        reads = 0
-        read = database.read
-
-        async def counted(fn: Any) -> Any:
-            nonlocal reads
-            reads += 1
-            return await read(fn)
-
-        monkeypatch.setattr(database, "read", counted)
+        reads = _count_reads(install, monkeypatch)
         install.alga.clock.advance(timedelta(seconds=14))
         await settle(install.alga.server)
-        before_the_poll = reads
+        before_the_poll = len(reads)
         install.alga.clock.advance(timedelta(seconds=1))
         await settle(install.alga.server)
 
-        assert (before_the_poll, reads) == (0, 1)
+        assert (before_the_poll, len(reads)) == (0, 1)
+
+    async def test_a_new_schedule_that_is_due_after_the_next_look_is_no_reason(
+        self, install: Install, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await install.create(cron=HOURLY)
+        await settle(install.alga.server)
+        reads = _count_reads(install, monkeypatch)
+        await install.create(cron=HOURLY)
+        await settle(install.alga.server)
+
+        assert reads == []
+
+    async def test_a_new_schedule_that_is_due_before_the_next_look_is_one(
+        self, install: Install, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        install.alga.clock.advance(timedelta(minutes=59, seconds=50))
+        await settle(install.alga.server)
+        reads = _count_reads(install, monkeypatch)
+        await install.create(cron=HOURLY)
+        await settle(install.alga.server)
+
+        assert len(reads) == 1
 
     async def test_a_look_that_fails_is_logged_and_tried_again(
         self,

@@ -135,7 +135,7 @@ def creating(install: Install) -> Work:
     def work(connection: Connection) -> str:
         row = installs.require(connection, install.tenant, install.id, lock=True)
         members = {"cron": "0 * * * *", "endpoint": "/sync"}
-        return schedules.create(connection, row, members, trigger="t", limits=Limits(), now=NOON)
+        return schedules.create(connection, row, members, trigger="t", limits=Limits(), now=NOON).id
 
     return work
 
