@@ -21,7 +21,9 @@ PERIOD_S = 0.00073
 SAMPLE = "sample "
 """How counts that are samples begin, where they travel with other counts."""
 
-_SERVER = ("/uvicorn/", "/h11/")
+_SERVER = ("/uvicorn/", "/h11/", "/httptools/", "/alga_common/http/")
+_LOOPS = ("/asyncio/base_events.py", "/asyncio/runners.py")
+"""Where Python runs the event loop, or calls that of uvloop, which has no frames: its waiting counts as its work."""
 _HOUSE = str(Path(alga_runner.__file__).parent) + "/"
 _HERE = str(Path(__file__).parent) + "/"
 
@@ -29,7 +31,7 @@ _CALLBACK = "engine/linker.py _callback.<locals>.on_call"
 
 GUEST = "the guest"
 """Its code, its instance, and everything else of wasmtime's that runs until the guest asks or is done."""
-SERVER = "uvicorn and h11"
+SERVER = "the HTTP server"
 ELSEWHERE = "the event loop"
 """asyncio's turns and anyio's callbacks: what no function of ours had called."""
 MEASURING = "the benchmark itself"
@@ -58,7 +60,7 @@ def _owner(frame: FrameType | None) -> str:
         return IDLE
     while frame is not None:
         code = frame.f_code
-        if code.co_filename.endswith("/asyncio/base_events.py"):
+        if code.co_filename.endswith(_LOOPS):
             return ELSEWHERE
         if code.co_filename.startswith(_HOUSE):
             owner = f"{code.co_filename[len(_HOUSE) :]} {code.co_qualname}"
