@@ -217,7 +217,9 @@ class Settings(EnvironmentSettings):
         "under way has ended. 0 is no bound. Only with `--workers` 2 or more.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe log line that `alga-runner serve` writes."
+        default="info",
+        description="Least severe log line that `alga-runner serve` writes. `debug` has a line for every request and host "
+        "call; `info` sums those that went well in the line of their execution.",
     )
     log_guest_lines: bool = Field(
         default=False,
