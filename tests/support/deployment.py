@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +143,7 @@ class Deployment:
     """A server that is asked over its socket, and the runner that it calls over another."""
 
     client: httpx.AsyncClient
+    server: Server
     runner: Runner
     runner_url: str
     outages: Outages
@@ -191,8 +192,10 @@ class Deployment:
 
 
 @asynccontextmanager
-async def deployed(folder: Path) -> AsyncIterator[Deployment]:
-    """Start a server and a runner; database and bundles are in ``folder``."""
+async def deployed(
+    folder: Path, *, of_server: Mapping[str, Any] | None = None, of_runner: Mapping[str, Any] | None = None
+) -> AsyncIterator[Deployment]:
+    """Start a server and a runner, with these settings; database and bundles are in ``folder``."""
     (folder / "bundles").mkdir(mode=0o700)
     for_server, for_runner = listener(), listener()
     server_settings = ServerSettings(
@@ -208,7 +211,7 @@ async def deployed(folder: Path) -> AsyncIterator[Deployment]:
         dispatch_schedules=False,  # due schedules fire as a test puts the clock forward
         shutdown_grace_seconds=0,
         development=True,
-    )
+    ).model_copy(update=of_server or {})
     settings = Settings(
         server_url=url_of(for_server),
         server_token=SecretStr(_HOST),
@@ -218,7 +221,7 @@ async def deployed(folder: Path) -> AsyncIterator[Deployment]:
         log_guest_lines=True,
         max_guests=8,
         max_guests_per_tenant=8,
-    )
+    ).model_copy(update=of_runner or {})
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(
             Server(server_settings, clock=ManualClock(), allow_clock=True)
@@ -230,4 +233,4 @@ async def deployed(folder: Path) -> AsyncIterator[Deployment]:
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=url_of(for_server), timeout=PATIENCE_S, trust_env=False)
         )
-        yield Deployment(client, runner, url_of(for_runner), outages)
+        yield Deployment(client, server, runner, url_of(for_runner), outages)

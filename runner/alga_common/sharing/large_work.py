@@ -72,10 +72,10 @@ class LargeWorkQueue:
     async def charged(self, name: str) -> AsyncIterator[Callable[[float], None]]:
         """Do work of an owner that turns out large or not; yields a function to call with the seconds that it took.
 
-        Only an owner whose large work is under way or rests waits, and then does one piece at a time.
+        Only an owner whose work was large of late waits: it does one piece at a time, and rests between them.
         """
         owner = self.known.get(name)
-        if owner is None or (not owner.users and owner.rests_until <= self._clock()):
+        if owner is None or (not owner.users and owner.rests_until + _KNOWN_S <= self._clock()):
             yield lambda seconds: self._charge(name, seconds)
         else:
             async with self._turn(owner):

@@ -153,13 +153,26 @@ async def test_another_owner_waits_for_none_of_it(heavy: LargeWorkQueue, time: T
     assert time.log == []
 
 
-async def test_an_owner_that_has_rested_goes_at_once_again(heavy: LargeWorkQueue, time: Time) -> None:
+@pytest.mark.parametrize(("seconds_later", "together"), [(0.9, 1), (1.1, 2)])
+async def test_an_owner_goes_one_at_a_time_until_its_last_large_work_is_a_second_ago(
+    heavy: LargeWorkQueue, time: Time, seconds_later: float, together: int
+) -> None:
     async with heavy.charged("acme") as charge:
         charge(0.01)
-    time.now = 0.02
+    time.now = seconds_later
+    under_way = most = 0
 
-    async with heavy.charged("acme") as first, heavy.charged("acme") as second:
-        first(0.0)
-        second(0.0)
+    async def call() -> None:
+        nonlocal under_way, most
+        async with heavy.charged("acme"):
+            under_way += 1
+            most = max(most, under_way)
+            await anyio.lowlevel.checkpoint()
+            under_way -= 1
 
-    assert time.log == []
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2):
+            tasks.start_soon(call)
+
+    assert most == together
+    assert time.log == [], "it has rested"
