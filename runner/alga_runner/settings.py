@@ -218,8 +218,8 @@ class Settings(EnvironmentSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
-        description="Least severe log line that `alga-runner serve` writes. `debug` has a line for every request and host "
-        "call; `info` sums those that went well in the line of their execution.",
+        description="Least severe log line that `alga-runner serve` writes. `debug` has a line for every request and "
+        "host call; `info` sums those that went well in the line of their execution.",
     )
     log_guest_lines: bool = Field(
         default=False,
