@@ -27,6 +27,8 @@ from .capabilities.operation import RECORDED_BYTES
 from .egress import Egress
 from .egress import connect as connect_egress
 from .engine import (
+    WARM_MODULE_BYTES,
+    WARM_MODULES,
     Budget,
     Engine,
     EngineConfig,
@@ -55,6 +57,9 @@ from .secrets import ExecutionSecrets
 from .secrets import connect as connect_secrets
 from .settings import MIB, Settings, process_memory_mb
 from .telemetry import DebugStream, Telemetry, Tracing
+
+_WARM_SHARE = 8
+"""An eighth of the process's memory may stay mapped for the next guests of modules."""
 
 STRAGGLERS_S = 5
 """How long a runner that ends waits for the executions it has cancelled: an ``AlgaServer`` may delay cancellation."""
@@ -135,8 +140,8 @@ class Runner:
         self._programs: Programs | None = None
         self._under_way: set[Budget] = set()
         self._all_ended: anyio.Event | None = None
-        total_mb = self.settings.max_process_memory_mb or process_memory_mb()
-        self._memory_guard = MemoryGuard(total_mb * MIB, self._under_way, self.telemetry)
+        self._max_memory_mb = self.settings.max_process_memory_mb or process_memory_mb()
+        self._memory_guard = MemoryGuard(self._max_memory_mb * MIB, self._under_way, self.telemetry)
         self.admission = Admission(Bounds.of(self.settings, self.settings.max_guests), self.telemetry)
         """Decides which executions start and which wait."""
 
@@ -154,7 +159,7 @@ class Runner:
                 stack.push_async_callback(self._egress.aclose)
             if self._own_bundles:
                 stack.push_async_callback(self._bundles.aclose)
-            engine = engine_context.engine(_engine_config(self.settings))
+            engine = engine_context.engine(_engine_config(self.settings, self._max_memory_mb))
             self._most = engine.limits
             self.admission = Admission(Bounds.of(self.settings, engine.capacity.guests), self.telemetry)
             _report_capacity(engine, self.admission.bounds)
@@ -183,7 +188,7 @@ class Runner:
                 host,
                 tasks,
                 max_module_bytes=self.settings.max_module_bytes,
-                bounds=cache_bounds(self.settings.max_loaded_mb * MIB),
+                bounds=cache_bounds(self.settings.max_loaded_mb * MIB, engine.capacity.modules),
             )
             self._host = host
             self._stack = stack.pop_all()
@@ -481,13 +486,14 @@ def _report_capacity(engine: Engine, bounds: Bounds) -> None:
     )
 
 
-def _engine_config(settings: Settings) -> EngineConfig:
+def _engine_config(settings: Settings, max_memory_mb: int) -> EngineConfig:
     return EngineConfig(
         max_guests=settings.max_guests,
         max_memory_bytes=settings.max_memory_mb * MIB,
         max_table_elements=settings.max_table_elements,
         wasm_stack_bytes=settings.wasm_stack_bytes,
         tick_ms=settings.epoch_tick_ms,
+        warm_modules=min(WARM_MODULES, max_memory_mb * MIB // _WARM_SHARE // WARM_MODULE_BYTES),
     )
 
 

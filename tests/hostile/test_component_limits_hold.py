@@ -112,7 +112,7 @@ async def test_a_line_of_a_component_s_log_that_is_too_long_is_cut(observe) -> N
 async def test_what_a_component_was_linked_with_is_freed_once_its_program_made_room_for_another(
     settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alga_runner.runner.cache_bounds", lambda _: CacheBounds(1, 1))
+    monkeypatch.setattr("alga_runner.runner.cache_bounds", lambda *_: CacheBounds(1, 1))
     bundles = MemoryBundles()
     first, second = (
         execute_request(bundles.add(make_bundle(world_component(OK, imports)))) for imports in ([LOG], [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .budget import Budget
+from .check.capacity import WARM_MODULE_BYTES, WARM_MODULES
 from .check.selfcheck import require_sound
 from .check.trial import check_in_subprocess
 from .compile.compiler import CompileBounds
@@ -38,6 +39,8 @@ this_thread = engine_context.this_thread
 __all__ = [
     "DONE",
     "OVERRUN_S",
+    "WARM_MODULES",
+    "WARM_MODULE_BYTES",
     "Answer",
     "Answerer",
     "Budget",

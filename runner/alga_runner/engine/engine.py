@@ -15,7 +15,7 @@ from wasmtime import _ffi
 
 from ..errors import EngineUnavailable
 from . import _capi
-from .check.capacity import capacity, read_maps, require_address_space
+from .check.capacity import Capacity, capacity, read_maps, require_address_space
 from .compile.code_config import code_config, component_code_config
 from .memory import GuestLimits
 from .ticker import Ticker
@@ -57,6 +57,8 @@ class EngineConfig:
     max_table_elements: int = 20_000
     wasm_stack_bytes: int = 1024 * 1024
     tick_ms: int = 1
+    warm_modules: int = 50
+    """Modules whose next guest finds its memory mapped, at most."""
     components: bool = False
     """For components; core modules otherwise."""
     component_pool: bool = False
@@ -82,16 +84,18 @@ class Engine:
         """The limits that the pool enforces on every guest."""
         _install_faulthandler()
         # The engine for modules has counted the maps for both.
-        self.capacity = capacity(config.max_guests, None if config.components else read_maps())
+        self.capacity = capacity(
+            config.max_guests, None if config.components else read_maps(), config.warm_modules
+        )
         """How many guests may be alive at the same time, and why: the slots of the pool."""
         table_bytes = config.max_table_elements * TABLE_ELEMENT_BYTES
         require_address_space(
             self.capacity.guests,
-            memories_each=MAX_MEMORIES if config.components else 1,
+            memories=self.capacity.guests * MAX_MEMORIES if config.components else self.capacity.memories,
             bytes_each=_stack_bytes(config) + table_bytes * (MAX_TABLES if config.components else 1),
         )
         try:
-            self.wasmtime = wasmtime.Engine(_configure(config, self.capacity.guests))
+            self.wasmtime = wasmtime.Engine(_configure(config, self.capacity))
         except wasmtime.WasmtimeError as error:
             raise EngineUnavailable(
                 f"wasmtime cannot make an engine with room for {self.capacity.guests} guests: {error}",
@@ -119,7 +123,7 @@ def _stack_bytes(config: EngineConfig) -> int:
     return config.wasm_stack_bytes + HOST_STACK_BYTES
 
 
-def _configure(config: EngineConfig, guests: int) -> wasmtime.Config:
+def _configure(config: EngineConfig, room: Capacity) -> wasmtime.Config:
     native = component_code_config() if config.components else code_config()
     native.max_wasm_stack = config.wasm_stack_bytes
     pointer = native.ptr()
@@ -130,7 +134,7 @@ def _configure(config: EngineConfig, guests: int) -> wasmtime.Config:
     for name, value in (
         ("max_memory_size", config.max_memory_bytes),
         ("table_elements", config.max_table_elements),
-        *(_component_pool(guests) if config.components else _module_pool(guests)),
+        *(_component_pool(room.guests) if config.components else _module_pool(room, config.warm_modules)),
     ):
         getattr(_ffi, f"wasmtime_pooling_allocation_config_{name}_set")(pool, value)
     _ffi.wasmtime_pooling_allocation_strategy_set(pointer, pool)
@@ -138,14 +142,17 @@ def _configure(config: EngineConfig, guests: int) -> wasmtime.Config:
     return native
 
 
-def _module_pool(guests: int) -> tuple[tuple[str, int], ...]:
+def _module_pool(room: Capacity, warm_modules: int) -> tuple[tuple[str, int], ...]:
+    """A memory stays mapped for the module that had it last, with up to 128 KiB of what that wrote to."""
+    guests = room.guests
     return (
         ("total_core_instances", guests),
-        ("total_memories", guests),
+        ("total_memories", room.memories),
         ("total_tables", guests),
         ("total_stacks", guests),
         ("max_tables_per_module", 1),
         ("linear_memory_keep_resident", 128 * _KIB),
+        ("max_unused_warm_slots", min(room.memories, 2 * warm_modules)),
     )
 
 

@@ -28,16 +28,16 @@ from .endpoints import DeclaredEndpoints
 from .program_cache import MODULE_BYTES, PROGRAM_BYTES, CacheBounds, Kept, ProgramCache, SharedModule
 from .symbolizer import Symbolizer
 
-MAX_MODULES = 1_000
-"""Modules that stay loaded: as many as memory maps are reserved for (``engine/check/capacity.py``)."""
-
 _RAISE_NOFILE = "Raise the limit of open files (ulimit -n, LimitNOFILE), or try again later."
 
 
-def cache_bounds(max_loaded_bytes: int) -> CacheBounds:
-    """The bounds of a process whose programs may take ``max_loaded_bytes``, and a quarter of its open files."""
+def cache_bounds(max_loaded_bytes: int, max_modules: int) -> CacheBounds:
+    """The bounds of a process whose programs may take ``max_loaded_bytes``, and a quarter of its open files.
+
+    Each of ``max_modules`` has one.
+    """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return CacheBounds(max_loaded_bytes, max(1, min(MAX_MODULES, files // 4)))
+    return CacheBounds(max_loaded_bytes, max(1, min(max_modules, files // 4)))
 
 
 def require_size(wasm: bytes, max_bytes: int) -> None:

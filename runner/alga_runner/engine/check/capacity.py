@@ -31,9 +31,25 @@ A slot for a module's guest keeps its maps while a component runs in place of th
 LEAST_COMPONENTS = 80
 """Components that there is room for, or as many as guests, before there is room for more guests."""
 
-RESERVED_MAPS = 3_500
-"""Memory maps left for the rest of the process: the code of a thousand modules, three each, threads, and the pool of
-components, which has sixteen slots."""
+MAPS_PER_MODULE = 3
+"""Memory maps that the code of a loaded module takes."""
+
+RESERVED_MODULES = 1_000
+MOST_MODULES = 10_000
+"""Modules that there is room for before there is room for guests; and in the maps that guests leave, at most."""
+
+WARM_MODULES = 1_000
+"""Modules that have a memory mapped for their next guest, where there are maps and memory for it.
+
+wasmtime takes two memories of the pool for each, and 300 KiB stay in memory. A guest of any other module has its memory
+mapped anew, which takes half as long as the rest of a short execution.
+"""
+
+WARM_MODULE_BYTES = 300 * 1024
+
+RESERVED_MAPS = 500 + RESERVED_MODULES * MAPS_PER_MODULE
+"""Memory maps left for the rest of the process: the code of modules, threads, and the pool of components, which has
+sixteen slots."""
 
 _MEMORY_RESERVED_BYTES = (1 << 32) + (32 << 20)
 """Address space of one guest's memory: all that 32 bits reach, and a guard, so that code needs no bounds checks."""
@@ -46,13 +62,18 @@ _NO_RESERVE = 0x4000
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """How many ``guests`` fit, how many of them may be ``components``, and ``why``, in a sentence."""
+    """How many ``guests`` fit, how many of them may be ``components``, and ``why``, in a sentence.
+
+    ``modules`` may be loaded, and the pool has ``memories``.
+    """
 
     guests: int
     components: int
     why: str
     reduced: bool = False
     """The kernel allows fewer than were asked for, or not as many components."""
+    modules: int = RESERVED_MODULES
+    memories: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +94,17 @@ def read_maps() -> Maps | None:
         return None
 
 
-def capacity(max_guests: int, maps: Maps | None) -> Capacity:
-    """The room for ``max_guests`` guests within ``maps``. Raises ``EngineUnavailable`` when there is room for none."""
+def capacity(max_guests: int, maps: Maps | None, warm_modules: int = 0) -> Capacity:
+    """The room for ``max_guests`` guests within ``maps``, and for memories of ``warm_modules``.
+
+    Raises ``EngineUnavailable`` when there is room for none.
+    """
     if maps is None:
         return Capacity(
             max_guests,
             max_guests,
             f"max_guests is {max_guests}; the kernel does not show how many memory maps it allows",
+            memories=max_guests,
         )
     free = maps.allowed - maps.taken - RESERVED_MAPS
     maps_per_slot = MAPS_PER_SLOT + MAPS_PER_GUEST
@@ -98,15 +123,20 @@ def capacity(max_guests: int, maps: Maps | None) -> Capacity:
     guests = min(max_guests, fit)
     components = min(guests, (free - guests * maps_per_slot) // MAPS_PER_COMPONENT)
     why += f", a component {MAPS_PER_COMPONENT} more, so that {components} may be components"
-    return Capacity(guests, components, why, reduced=components < max_guests)
+    left = free - guests * maps_per_slot - components * MAPS_PER_COMPONENT
+    warm = max(0, min(2 * min(guests, warm_modules) - guests, left // 2 // MAPS_PER_GUEST))
+    modules = min(MOST_MODULES, RESERVED_MODULES + (left - warm * MAPS_PER_GUEST) // MAPS_PER_MODULE)
+    return Capacity(
+        guests, components, why, reduced=components < max_guests, modules=modules, memories=guests + warm
+    )
 
 
-def require_address_space(guests: int, *, memories_each: int, bytes_each: int) -> None:
-    """Raise ``EngineUnavailable`` unless the system would reserve address space for the memories of ``guests``.
+def require_address_space(guests: int, *, memories: int, bytes_each: int) -> None:
+    """Raise ``EngineUnavailable`` unless the system would reserve address space for ``guests`` with ``memories``.
 
     ``bytes_each`` is the address space that a guest takes in addition to its memories.
     """
-    size = guests * (memories_each * _MEMORY_RESERVED_BYTES + bytes_each)
+    size = memories * _MEMORY_RESERVED_BYTES + guests * bytes_each
     try:
         mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE, prot=0).close()
     except (OSError, ValueError, OverflowError):

@@ -13,7 +13,9 @@ from alga_runner.engine.check.capacity import (
     MAPS_PER_COMPONENT,
     MAPS_PER_GUEST,
     MAPS_PER_SLOT,
+    MOST_MODULES,
     RESERVED_MAPS,
+    RESERVED_MODULES,
     Maps,
     capacity,
     read_maps,
@@ -133,6 +135,17 @@ def test_all_guests_may_be_components_where_there_are_maps_for_that() -> None:
     assert (room.guests, room.components, room.reduced) == (1_000, 1_000, False)
 
 
+def test_modules_and_their_next_guests_take_maps_that_guests_leave() -> None:
+    usual = Maps(allowed=65_530, taken=1_000)
+
+    few = capacity(1_000, usual, warm_modules=1_000)
+    assert few.memories == 2_000
+    assert few.modules == MOST_MODULES
+    many = capacity(10_000, usual, warm_modules=1_000)
+    assert many.memories == 10_000
+    assert many.modules // RESERVED_MODULES == 1
+
+
 def test_guests_that_may_not_all_be_components_are_said_to() -> None:
     room = capacity(200, Maps(RESERVED_MAPS + 200 * SLOT + 150 * MAPS_PER_COMPONENT, 0))
 
@@ -180,7 +193,7 @@ def test_address_space_that_nobody_has_is_refused_with_a_sentence():
     with pytest.raises(
         EngineUnavailable, match=r"Room for 1000000 guests takes 3937\.\d TiB of address space"
     ):
-        require_address_space(1_000_000, memories_each=1, bytes_each=1 << 20)
+        require_address_space(1_000_000, memories=1_000_000, bytes_each=1 << 20)
 
 
 def test_a_process_with_little_address_space_is_told_which_limit_it_is():
