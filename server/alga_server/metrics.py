@@ -97,6 +97,11 @@ class Metrics:
             "Runs of schedules that made up for missed occurrences.",
             registry=self._registry,
         )
+        self._late = Counter(
+            "alga_server_schedule_late",
+            "Runs of schedules that began late because the servers had no room for them.",
+            registry=self._registry,
+        )
         self._fired = Counter(
             "alga_server_schedule_fired",
             "Runs of schedules that began, first attempts only.",
@@ -207,8 +212,13 @@ class Metrics:
             self._lost.labels(reason).inc()
         self._missed.inc(missed)
 
-    def schedule_fired(self, trigger: str, lag: timedelta, *, again: bool) -> None:
-        """Count one run that began, ``lag`` after it was due; ``again`` if an earlier attempt failed."""
+    def schedule_fired(self, trigger: str, lag: timedelta, *, again: bool, late: bool = False) -> None:
+        """Count one run that began, ``lag`` after it was due; ``again`` if an earlier attempt failed.
+
+        It is ``late`` if it waited for room.
+        """
+        if late:
+            self._late.inc()
         if again:
             self._retried.inc()
         else:

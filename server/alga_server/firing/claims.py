@@ -191,14 +191,15 @@ def _plan(row: Row[Any], install: Install, worker: Worker, now: datetime) -> _Pl
         return _plan_attempt(row, install, worker, now, reason="superseded")
     first = next_run.read(row.next_run_at, row.next_nominal_time)
     window = None if row.missed_window_s is None else timedelta(seconds=row.missed_window_s)
-    policy = MisfirePolicy(row.missed_policy, window, worker.grace)
+    policy = MisfirePolicy(row.missed_policy, window, worker.grace, worker.since)
     plan = misfires.plan(row.cron, row.timezone, first, now, policy)
     obstacle = _obstacle(row, install) if plan.runs else None
+    late: Reason = "late" if policy.attended(first) else "missed"
     run = replace(
         _new_run(row, install, worker, now, skipped=obstacle is not None or not plan.runs),
         nominal_time=plan.occurrence.nominal_time,
         due_at=plan.occurrence.due_at,
-        reason=obstacle or ("missed" if plan.made_up or plan.missed else None),
+        reason=obstacle or (late if plan.made_up or plan.missed else None),
         missed=plan.missed,
     )
     return row, install, run, next_run.columns(plan.then)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -26,6 +26,7 @@ from ..settings import ServerSettings
 from ..storage.database import Database
 from . import claims, recording, runs
 from . import due as due_schedules
+from .attendance import Attendance
 from .claims import Claim, Outcome
 from .due import DueSchedule, Position, Survey
 from .handler import call_handler
@@ -96,6 +97,9 @@ class Dispatcher:
         self._live: dict[str, _Live] = {}
         self._places = Places(settings.max_schedule_runs)
         self._others = OtherTenants(database, self._places)
+        self._attendance = Attendance(
+            database, every=self._poll / 2, gap=max(self._worker.grace, 2 * self._poll)
+        )
         metrics.watch_runs(lambda: len(self._live), settings.max_schedule_runs)
         self._group: TaskGroup | None = None
 
@@ -232,6 +236,7 @@ class Dispatcher:
                     await self._database.write(partial(self._jobs.put_back, due=due))
                     return
                 async with self._turn:
+                    await self._attend()
                     take = partial(
                         claims.claim_many,
                         due=[due],
@@ -281,6 +286,8 @@ class Dispatcher:
     async def _survey(self, now: datetime, limit: int, after: Position | None) -> Survey:
         with anyio.CancelScope(shield=True):
             await self._keep(self._clock.now())
+            if limit or self._settings.dispatch_schedules:
+                await self._attend()
             look = partial(due_schedules.survey, now=now, limit=limit, after=after)
             survey = await self._database.read(look)
             if survey.expired:
@@ -341,7 +348,8 @@ class Dispatcher:
         self._group.start_soon(self._carry_out, claimed, live)
         run = claimed.run
         again = run.trigger == "schedule" and run.attempt > 1
-        self._metrics.schedule_fired(run.trigger, run.started_at - run.due_at, again=again)
+        late = run.reason == "late"
+        self._metrics.schedule_fired(run.trigger, run.started_at - run.due_at, again=again, late=late)
         return claimed.run, live
 
     async def _carry_out(self, claim: Claim, live: _Live) -> None:
@@ -397,6 +405,11 @@ class Dispatcher:
                 # Another server gave it up, and may start the next run: a schedule does not overlap itself.
                 live[run_id].call.cancel()
         self._renewed_at = now
+
+    async def _attend(self) -> None:
+        """Have the database know that this server is there to fire, and know since when one is."""
+        if await self._attendance.note(self._clock.now()):
+            self._worker = replace(self._worker, since=self._attendance.since)
 
     async def _give_up(self, lose: Callable[..., list[Run]]) -> None:
         lost = await self._database.write(lose)

@@ -2,6 +2,7 @@
 
 ``skip`` passes over them, ``latest`` runs once for all of them, ``all`` runs for every one, in order. An occurrence is
 missed when a later one is due, or when it is more than a grace late; the policy's window limits how late it may run.
+One that came while a server was there, and had no room for it, was not missed: it runs, or a later one does.
 """
 
 from __future__ import annotations
@@ -26,19 +27,27 @@ MAX_MADE_UP = 100
 class MisfirePolicy:
     """How a schedule treats missed times.
 
-    ``window`` is how late one may run, ``None`` however late; within ``grace`` of its instant, none is missed.
+    ``window`` is how late one may run, ``None`` however late; within ``grace`` of its instant, none is missed, and none
+    that came when a server was there, from ``since`` on.
     """
 
     kind: MisfireKind
     window: timedelta | None
     grace: timedelta
+    since: datetime | None = None
+
+    def attended(self, occurrence: Occurrence) -> bool:
+        """Whether a server was there when it came."""
+        return self.since is not None and occurrence.due_at >= self.since
 
     def late(self, occurrence: Occurrence, now: datetime) -> bool:
-        """Whether it was missed."""
+        """Whether it is so late that it was missed, unless it was attended."""
         return now - occurrence.due_at > self.grace
 
     def too_late(self, occurrence: Occurrence, now: datetime) -> bool:
         """Whether its time to run is over."""
+        if self.attended(occurrence):
+            return False
         window = timedelta() if self.kind == "skip" else self.window
         return window is not None and now - occurrence.due_at > max(window, self.grace)
 

@@ -47,13 +47,15 @@ RUN_CODES = frozenset(
 class Worker:
     """Who claims: an id of its own, for how long a claim lasts unrenewed, how many runs an install keeps.
 
-    ``grace`` is how late a time may fire without having been missed.
+    ``grace`` is how late a time may fire without having been missed; ``since``, from when on a server has been there
+    to fire: what came later was not missed, however late it is.
     """
 
     id: str
     lease: timedelta
     history: int
     grace: timedelta = timedelta(minutes=1)
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

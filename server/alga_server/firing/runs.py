@@ -20,7 +20,14 @@ from ..storage import tables
 Trigger = Literal["schedule", "run_now"]
 Status = Literal["running", "success", "error", "skipped", "lost"]
 Reason = Literal[
-    "overlap", "install_disabled", "schedule_disabled", "missed", "superseded", "lease_expired", "shutdown"
+    "overlap",
+    "install_disabled",
+    "schedule_disabled",
+    "missed",
+    "late",
+    "superseded",
+    "lease_expired",
+    "shutdown",
 ]
 
 MAX_PAGE = 200

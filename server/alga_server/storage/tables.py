@@ -227,6 +227,15 @@ schedule_run = Table(
     sqlite_autoincrement=True,
 )
 
+# One row: since when some server has looked for due schedules without a gap, and when one last did.
+attendance = Table(
+    "schedule_attendance",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("since", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+)
+
 server_secret = Table(
     "server_secret",
     metadata,
