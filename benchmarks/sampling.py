@@ -21,7 +21,11 @@ PERIOD_S = 0.00073
 SAMPLE = "sample "
 """How counts that are samples begin, where they travel with other counts."""
 
-_SERVER = ("/uvicorn/", "/h11/", "/httptools/", "/alga_common/http/")
+_SERVER = (
+    "/uvicorn/",
+    "/h11/",
+    *(f"/alga_common/http/{part}" for part in ("connection", "asgi", "request_body", "request_head")),
+)
 _LOOPS = ("/asyncio/base_events.py", "/asyncio/runners.py")
 """Where Python runs the event loop, or calls that of uvloop, which has no frames: its waiting counts as its work."""
 _HOUSE = str(Path(alga_runner.__file__).parent) + "/"
