@@ -20,7 +20,9 @@ from starlette.responses import Response
 from alga_common.fair_limiter import share
 from alga_common.http.memory import RequestMemory
 from alga_common.readiness import Finding, document
+from alga_common.sharing.weighted_limiter import WeightedLimiter
 from alga_runner.errors import SettingsError
+from alga_runner.models.archive import MAX_UNPACKING_BYTES
 
 from .capabilities import seed
 from .capabilities.seed import SeedData
@@ -103,7 +105,8 @@ class Server:
         )
         executor = Executor(settings, clock, tokens, self._runner)
         dispatcher = Dispatcher(settings, clock, database, metrics, executor, jobs=jobs)
-        bundles = BundleCopies(database, store)
+        unpacking = WeightedLimiter(MAX_UNPACKING_BYTES)
+        bundles = BundleCopies(database, store, unpacking)
         checks = readiness.checks_of(clock, database, bundles, self._runner, clock_moves=allow_clock)
         self._services = Services(
             settings=settings,
@@ -119,6 +122,7 @@ class Server:
             checks=checks,
             turns=Turns(settings.database_threads),
             gateway_memory=_gateway_memory(settings),
+            unpacking=unpacking,
             seed=seed.load(settings.seed_data) if settings.seed_data else SeedData(),
             movable_clock=_movable(clock, settings) if allow_clock else None,
         )

@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-import anyio
 import anyio.to_thread
 
 from alga_common.bundle_layout import ARCHIVE, MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX, stored_folder
@@ -17,11 +16,9 @@ from ..settings import BundleEntries
 from .bundle import Bundle
 from .read import read_archive
 from .source import STORE_CHECK, UNREACHABLE, BundleSource, parsed_hash
+from .unpacker import Unpacker
 
 logger = logging.getLogger("alga_runner")
-
-MAX_UNPACKING = 2
-"""Archives that a source reads at a time: each can take three times ``MAX_UNPACKED_BYTES`` of memory."""
 
 _SKIPS_LOGGED = 20
 """Lines about one bundle's skipped entries; their count is logged for the rest."""
@@ -44,17 +41,19 @@ class FolderBundles(BundleSource):
 
     def __init__(self, root: Path, *, entries: BundleEntries = "refuse") -> None:
         self._root = root
-        self._entries: BundleEntries = entries
-        self._unpacking = anyio.CapacityLimiter(MAX_UNPACKING)
+        self._unpacker = Unpacker(entries)
 
     key = staticmethod(archive_key)
 
     async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
         """See ``BundleSource``. Reads, verifies and unpacks in a worker thread."""
         key = self.key(tenant_id, extension_id, content_hash)
-        return await anyio.to_thread.run_sync(
-            self._open, key, content_hash, abandon_on_cancel=True, limiter=self._unpacking
-        )
+        size = await anyio.to_thread.run_sync(self._size, key, abandon_on_cancel=True)
+        async with self._unpacker.room(tenant_id, size):
+            archive = await anyio.to_thread.run_sync(self._read, key, abandon_on_cancel=True)
+            bundle = await self._unpacker.unpacked(archive, content_hash)
+        log_skipped(bundle, key)
+        return bundle
 
     async def signatures(self, tenant_id: str, extension_id: str, content_hash: str) -> AsyncIterator[bytes]:
         """The file next to the archive, if there is one."""
@@ -74,15 +73,16 @@ class FolderBundles(BundleSource):
         """Whether the folder is there and can be listed."""
         return await anyio.to_thread.run_sync(_listable, self._root, abandon_on_cancel=True)
 
-    def _open(self, key: str, content_hash: str) -> Bundle:
-        path = self._root / key
-        if not path.exists():
+    def _size(self, key: str) -> int:
+        try:
+            return (self._root / key).stat().st_size
+        except OSError:
             raise BundleNotFound(
                 f"There is no bundle {key} in the store.", hint="Publish the extension for this tenant first."
-            )
-        bundle = Bundle.from_archive(read_archive(path, key), content_hash, entries=self._entries)
-        log_skipped(bundle, key)
-        return bundle
+            ) from None
+
+    def _read(self, key: str) -> bytes:
+        return read_archive(self._root / key, key)
 
 
 def log_skipped(bundle: Bundle, key: str) -> None:

@@ -100,7 +100,10 @@ class Programs:
         async def load() -> Kept:
             try:
                 bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
-                module = await self._linked(bundle.wasm, tenant_id)
+                endpoints = await anyio.to_thread.run_sync(DeclaredEndpoints.of, bundle)
+                wasm, signer = bundle.wasm, bundle.signer
+                del bundle  # its pages need not wait for the module to be compiled
+                module = await self._linked(wasm, tenant_id)
             except OSError as error:
                 if error.errno not in {errno.EMFILE, errno.ENFILE}:
                     raise
@@ -108,9 +111,8 @@ class Programs:
                 raise Overloaded(
                     "The runner has too many files open to load another extension.", hint=_RAISE_NOFILE
                 ) from None
-            endpoints = await anyio.to_thread.run_sync(DeclaredEndpoints.of, bundle)
             size = PROGRAM_BYTES + endpoints.weight
-            return Kept(module.program.copy(), module, size, endpoints, bundle.signer)
+            return Kept(module.program.copy(), module, size, endpoints, signer)
 
         return await self._cache.get((tenant_id, extension_id, content_hash), load)
 

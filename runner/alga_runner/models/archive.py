@@ -22,6 +22,7 @@ from alga_common.bundle_layout import (
     unwrapped,
 )
 from alga_common.text import cut
+from alga_common.wire import MAX_ARCHIVE_BYTES
 
 from ..errors import BundleInvalid
 from .tar import members, shown
@@ -42,6 +43,20 @@ _WINDOW_CODE = (28 - 10) << 3
 """``_WINDOW`` in a frame's header: 2 to the power of 28 (RFC 8878, 3.1.1.1.2)."""
 _HERE = re.compile(r"(?:\./)*")
 """The start of a path that leads nowhere."""
+
+
+def _largest_tar(archive_bytes: int, max_bytes: int) -> int:
+    return min(max_bytes, max(_FREE_BYTES, _RATIO * archive_bytes))
+
+
+def unpacking_bytes(archive_bytes: int) -> int:
+    """The memory that an archive of that size takes at most while it is unpacked: itself, its tar, and its files."""
+    tar = _largest_tar(archive_bytes, MAX_UNPACKED_BYTES)
+    return archive_bytes + 2 * tar + tar // 8
+
+
+MAX_UNPACKING_BYTES = unpacking_bytes(MAX_ARCHIVE_BYTES)
+"""Of all archives that a process unpacks at the same time: one of the largest, or a dozen small ones."""
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -123,7 +138,7 @@ def _decompress(data: bytes, max_bytes: int) -> bytearray:
     tar = bytearray()
     decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     frame = decompressor.decompressobj()
-    most = min(max_bytes, max(_FREE_BYTES, _RATIO * len(data)))
+    most = _largest_tar(len(data), max_bytes)
     position = frames = 0
     try:
         while position < len(data):

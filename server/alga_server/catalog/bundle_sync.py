@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from sqlalchemy import Connection, func, select
+
+from alga_common.sharing.weighted_limiter import WeightedLimiter
+from alga_runner.models.archive import unpacking_bytes
 
 from ..errors import BundleStoreUnavailable
 from ..storage import locks, tables
@@ -21,12 +24,15 @@ logger = logging.getLogger("alga_server")
 
 
 class BundleCopies:
-    """Keeps ``store`` in line with ``database``. Without a store it does nothing: archives stay in the database."""
+    """Keeps ``store`` in line with ``database``. Without a store it does nothing: archives stay in the database.
 
-    def __init__(self, database: Database, store: BundleStore | None) -> None:
+    ``unpacking`` is the memory for archives: each is read whole, and its manifest unpacked.
+    """
+
+    def __init__(self, database: Database, store: BundleStore | None, unpacking: WeightedLimiter) -> None:
         self._database = database
         self._store = store
-        self._one_at_a_time = CapacityLimiter(1)  # an archive is read whole, and its manifest unpacked
+        self._unpacking = unpacking
 
     @property
     def stored(self) -> bool:
@@ -51,18 +57,19 @@ class BundleCopies:
         if self._store is None:
             return False
 
-        def missing(connection: Connection, store: BundleStore) -> bool:
+        def missing(connection: Connection) -> int | None:
+            """Return the archive's bytes."""
             row = connection.execute(
                 select(func.length(tables.bundle.c.archive), tables.bundle.c.signature).where(
                     tables.bundle.c.content_hash == placement.content_hash
                 )
             ).first()
-            return row is not None and not store.holds(placement, *row)
+            return None if row is None or store.holds(placement, *row) else row[0]
 
         store = self._store
-        async with self._one_at_a_time:
-            if not await self._database.read(lambda connection: missing(connection, store)):
-                return False
+        if (size := await self._database.read(missing)) is None:
+            return False
+        async with self._unpacking.of(placement.tenant_id, unpacking_bytes(size)):
             archive, signature = await self._database.read(lambda c: _archive(c, placement.content_hash))
             await to_thread.run_sync(store.put, placement, archive, signature)
         logger.info(

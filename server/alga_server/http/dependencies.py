@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from alga_common.http.memory import RequestMemory
 from alga_common.readiness import Checks
+from alga_common.sharing.weighted_limiter import WeightedLimiter
 
 from ..capabilities.seed import SeedData
 from ..catalog.bundle_sync import BundleCopies
@@ -46,14 +47,13 @@ class Services:
     checks: Checks
     turns: Turns
     gateway_memory: RequestMemory
+    unpacking: WeightedLimiter
     seed: SeedData
     movable_clock: MovableClock | None
     """The clock, if admins may put it forward."""
     clock_moves: anyio.Lock = field(default_factory=anyio.Lock)
     """One move of the clock at a time."""
     routes: RouteCache = field(default_factory=RouteCache)
-    unpacking: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
-    """One bundle at a time: unpacked, a bundle takes hundreds of megabytes."""
 
     @property
     def limits(self) -> Limits:

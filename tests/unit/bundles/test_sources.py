@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import io
 import tarfile
+import threading
+from functools import partial
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 import zstandard
 
+from alga_common.fair_limiter import share
 from alga_runner.bundles import Bundle, BundleSource, FolderBundles, MemoryBundles
 from alga_runner.bundles.stores import bundle_source
 from alga_runner.errors import BundleHashMismatch, BundleInvalid, BundleNotFound, SettingsError
 from alga_runner.models import content_hash, pack
+from alga_runner.models.archive import MAX_UNPACKING_BYTES, unpacking_bytes
 from alga_runner.settings import Settings
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -183,3 +191,70 @@ async def test_a_store_of_any_name_is_exactly_that_folder(
     source = bundle_source(Settings(bundle_store=base))
 
     assert (await source.fetch("t1", "ext", HASH)).content_hash == HASH
+
+
+class Held:
+    """Archives that are being unpacked: each waits in its thread until all may go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = self.most = 0
+        self.begun = threading.Semaphore(0)
+        self.go_on = threading.Event()
+        self._lock = threading.Lock()
+        monkeypatch.setattr("alga_runner.bundles.bundle.unpack", self._unpack)
+
+    def _unpack(self, archive: bytes, **_: object) -> dict[str, bytes]:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        self.begun.release()
+        assert self.go_on.wait(PATIENCE_S)
+        with self._lock:
+            self.now -= 1
+        return FILES
+
+    async def begin(self, count: int) -> None:
+        """Wait until that many more have begun."""
+        for _ in range(count):
+            assert await anyio.to_thread.run_sync(partial(self.begun.acquire, timeout=PATIENCE_S))
+
+
+async def test_a_tenant_s_archives_are_unpacked_in_its_share_of_memory_and_leave_room_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tenant in ("t1", "t2"):
+        publish(tmp_path, tenant)
+    held, source = Held(monkeypatch), FolderBundles(tmp_path)
+    of_one = share(MAX_UNPACKING_BYTES) // unpacking_bytes(len(ARCHIVE))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(of_one + 6):
+            tasks.start_soon(source.fetch, "t1", "ext", HASH)
+        await held.begin(of_one)
+        tasks.start_soon(source.fetch, "t2", "ext", HASH)
+        await held.begin(1)
+        held.go_on.set()
+
+    assert held.most == of_one + 1
+
+
+async def test_an_archive_keeps_its_memory_until_its_thread_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tmp_path, "t1")
+    held, source = Held(monkeypatch), FolderBundles(tmp_path)
+    memory = source._unpacker._memory
+    of_one = share(MAX_UNPACKING_BYTES) // unpacking_bytes(len(ARCHIVE))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(of_one):
+            tasks.start_soon(source.fetch, "t1", "ext", HASH)
+        await held.begin(of_one)
+        tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            for _ in range(10):
+                await anyio.lowlevel.checkpoint()
+            assert memory.used == of_one * unpacking_bytes(len(ARCHIVE))
+            held.go_on.set()
+
+    assert memory.used == 0

@@ -69,8 +69,9 @@ def test_a_name_of_dots_costs_no_step_for_each() -> None:
     assert_bounded(unpack, zstandard.compress(buffer.getvalue()), steps=12_000, peak_bytes=4 * 1024 * 1024)
 
 
-def test_a_file_is_in_memory_twice_at_most_with_the_tar_that_it_is_in() -> None:
+def test_a_file_is_in_memory_twice_and_an_eighth_with_the_tar_that_it_is_in() -> None:
+    """What ``unpacking_bytes`` counts."""
     size = 8 * 1024 * 1024
     archive = zstandard.compress(_entry("ui/a", content=bytes(size)) + bytes(1024))
 
-    assert_bounded(unpack, archive, steps=2_000, peak_bytes=int(2.5 * size))
+    assert_bounded(unpack, archive, steps=2_000, peak_bytes=2 * size + size // 8 + 64 * 1024)

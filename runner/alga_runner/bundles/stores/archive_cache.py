@@ -54,6 +54,13 @@ class ArchiveCache:
                 return file.read(MAX_ARCHIVE_BYTES + 1)
         return None
 
+    def size(self, digits: str) -> int | None:
+        """The archive's bytes, ``None`` if it is not there."""
+        with suppress(OSError, NotPrivate):
+            self._opened()
+            return self._path(digits).stat(follow_symlinks=False).st_size
+        return None
+
     def signature(self, digits: str) -> bytes | None:
         """The archive's signature, ``None`` if it is not there."""
         with suppress(OSError, NotPrivate):

@@ -11,14 +11,16 @@ import anyio.to_thread
 
 from alga_common.bundle_layout import MAX_SIGNATURE_BYTES, SIGNATURE_SUFFIX
 from alga_common.readiness import Finding
+from alga_common.sharing.weighted_limiter import WeightedLimiter
 
 from ...errors import BundleDownloadFailed, BundleHashMismatch, BundleNotFound
 from ...settings import BundleEntries
 from ..bundle import Bundle
-from ..folder import MAX_UNPACKING, archive_key, log_skipped
+from ..folder import archive_key, log_skipped
 from ..source import BundleSource, parsed_hash
+from ..unpacker import Unpacker
 from .archive_cache import ArchiveCache
-from .http_store import FETCH_FAILED, HttpStore
+from .http_store import FETCH_FAILED, MAX_CONNECTIONS, HttpStore
 
 logger = logging.getLogger("alga_runner")
 
@@ -46,9 +48,10 @@ class RemoteBundles(BundleSource):
     ) -> None:
         self._store = store
         self._cache = cache
-        self._entries: BundleEntries = entries
         self._timeout_s = timeout_s
-        self._unpacking = anyio.CapacityLimiter(MAX_UNPACKING)
+        self._unpacker = Unpacker(entries)
+        self._downloads = WeightedLimiter(MAX_CONNECTIONS)
+        """Archives from the store that are in memory, unpacked or not."""
 
     async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
         """See ``BundleSource``."""
@@ -108,31 +111,31 @@ class RemoteBundles(BundleSource):
 
     async def _cached(self, key: str, tenant_id: str, extension_id: str, content_hash: str) -> Bundle | None:
         cache, digits = self._cache, _digits(content_hash)
-        if cache is None or (archive := await _in_thread(lambda: cache.read(digits))) is None:
+        if cache is None or (size := await _in_thread(lambda: cache.size(digits))) is None:
             return None
         if not await _in_thread(lambda: cache.is_for(digits, tenant_id, extension_id)):
             await self._store.require(key, tenant_id)
             await _in_thread(lambda: cache.bind(digits, tenant_id, extension_id))
-        try:
-            return await self._unpacked(archive, content_hash)
-        except BundleHashMismatch:
-            logger.warning("Damaged archive removed from the cache", extra={"action": "bundle_cache_damaged"})
-            await _in_thread(lambda: cache.remove(digits))
-            return None
+        async with self._unpacker.room(tenant_id, size):
+            archive = await _in_thread(lambda: cache.read(digits))
+            try:
+                return None if archive is None else await self._unpacker.unpacked(archive, content_hash)
+            except BundleHashMismatch:
+                logger.warning(
+                    "Damaged archive removed from the cache", extra={"action": "bundle_cache_damaged"}
+                )
+                await _in_thread(lambda: cache.remove(digits))
+                return None
 
     async def _fetched(self, key: str, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
         cache, digits = self._cache, _digits(content_hash)
-        archive = await self._store.read(key, tenant_id)
-        bundle = await self._unpacked(archive, content_hash)
-        if cache is not None:
-            await _in_thread(lambda: cache.add(digits, tenant_id, extension_id, archive))
+        async with self._downloads.of(tenant_id, 1):
+            archive = await self._store.read(key, tenant_id)
+            async with self._unpacker.room(tenant_id, len(archive)):
+                bundle = await self._unpacker.unpacked(archive, content_hash)
+            if cache is not None:
+                await _in_thread(lambda: cache.add(digits, tenant_id, extension_id, archive))
         return bundle
-
-    async def _unpacked(self, archive: bytes, content_hash: str) -> Bundle:
-        def unpack() -> Bundle:
-            return Bundle.from_archive(archive, content_hash, entries=self._entries)
-
-        return await anyio.to_thread.run_sync(unpack, abandon_on_cancel=True, limiter=self._unpacking)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

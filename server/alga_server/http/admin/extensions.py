@@ -12,6 +12,7 @@ from fastapi import Header, Response
 from starlette.requests import Request
 
 from alga_runner.models import EndpointInfo
+from alga_runner.models.archive import unpacking_bytes
 
 from ...catalog import extensions
 from ...catalog.extensions import Extension
@@ -24,6 +25,8 @@ from .audit import note
 from .router import admin_router
 
 router = admin_router()
+_PUBLISHING = ""
+"""The owner of memory for archives that no tenant has yet."""
 _ARCHIVE = {
     "required": True,
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
@@ -91,7 +94,8 @@ async def publish(
     """
     archive = await read_body(request, services.settings.max_bundle_bytes)
     signature = _signature(x_alga_signature)
-    bundle = await to_thread.run_sync(extensions.read_bundle, archive, signature, limiter=services.unpacking)
+    async with services.unpacking.of(_PUBLISHING, unpacking_bytes(len(archive))):
+        bundle = await to_thread.run_sync(extensions.read_bundle, archive, signature)
     published = await services.database.write(lambda c: extensions.publish(c, bundle, services.clock.now()))
     note(request, extension_id=published.extension_id, version_id=published.version_id)
     if not published.created:
