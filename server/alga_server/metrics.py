@@ -39,7 +39,7 @@ class _HostCalls:
 class Metrics:
     """The metrics of ``GET /metrics``. Labels are bounded: known operations, and codes of the error tree.
 
-    Known values of labels are there, at zero, before anything was counted: a rate needs an earlier value.
+    Known values of labels are there, at zero, from the first reading on: a rate needs an earlier value.
     ``operations`` are those of each internal API; its calls end with ``statuses``, those of gateway and admin API with
     ``codes`` if they are refused, and failed runs with ``run_codes``.
     """
@@ -58,8 +58,6 @@ class Metrics:
             "extension_scheduler_api", "the internal scheduler API", [], self._registry
         )
         self._others = _HostCalls("alga_server_host", "the other internal APIs", ["api"], self._registry)
-        for api, names in (operations or {}).items():
-            self._start_api_at_zero(api, names, ["success", "cancelled", *statuses])
         self._gateway_calls = Counter(
             "alga_server_gateway_calls", "Calls of the gateway.", ["outcome"], registry=self._registry
         )
@@ -139,7 +137,19 @@ class Metrics:
             "Runs of schedules that may be under way on this server.",
             registry=self._registry,
         )
-        for outcome in ("success", "cancelled", *codes):
+        self._operations = operations or {}
+        self._statuses = ("success", "cancelled", *statuses)
+        self._outcomes = ("success", "cancelled", *codes)
+        self._at_zero = False
+
+    def _api(self, api: str, operation: str) -> tuple[_HostCalls, list[str]]:
+        """The metrics of an internal API, and their first labels; the scheduler's have names of their own."""
+        return (self._scheduler, [operation]) if api == SCHEDULER else (self._others, [api, operation])
+
+    def _start_at_zero(self) -> None:
+        for api, names in self._operations.items():
+            self._start_api_at_zero(api, names)
+        for outcome in self._outcomes:
             self._gateway_calls.labels(outcome)
             self._admin_calls.labels(outcome)
         for outcome in ("handler_error", "client_gone"):
@@ -147,15 +157,11 @@ class Metrics:
         self._admin_calls.labels("method_not_allowed")
         self._start_runs_at_zero()
 
-    def _api(self, api: str, operation: str) -> tuple[_HostCalls, list[str]]:
-        """The metrics of an internal API, and their first labels; the scheduler's have names of their own."""
-        return (self._scheduler, [operation]) if api == SCHEDULER else (self._others, [api, operation])
-
-    def _start_api_at_zero(self, api: str, operations: Iterable[str], statuses: Iterable[str]) -> None:
+    def _start_api_at_zero(self, api: str, operations: Iterable[str]) -> None:
         for operation in operations:
             family, labels = self._api(api, operation)
             family.duration.labels(*labels)
-            for status in statuses:
+            for status in self._statuses:
                 family.calls.labels(*labels, status)
 
     def _start_runs_at_zero(self) -> None:
@@ -235,4 +241,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
+        if not self._at_zero:  # a thousand series, which nobody needs before the first reading
+            self._at_zero = True
+            self._start_at_zero()
         return generate_latest(self._registry)
