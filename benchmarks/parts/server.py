@@ -8,6 +8,7 @@ from time import perf_counter
 
 import anyio
 
+from ..contestants.firing import LAG
 from ..contestants.operating import OPERATIONS
 from ..databases import KIND, empty_database
 from ..figures import Result, Spread
@@ -119,6 +120,10 @@ def _fire(effort: Effort) -> list[Result]:
         "fire_least_of_a_process": float(min(batch.done for batch in batches)),
         "fire_most_of_a_process": float(max(batch.done for batch in batches)),
     }
+    lags = sorted(lag for batch in batches for name, lag in batch.counts.items() if name.startswith(LAG))
+    if lags:
+        figures["fire_lag_s_p50"] = lags[len(lags) // 2]
+        figures["fire_lag_s_p99"] = lags[len(lags) * 99 // 100]
     counts = {"schedules": due, "calls": calls}
     return [
         Result("server.fire_10k_s", seconds, None, counts, figures, note=f"{due:,} schedules, on {KIND}"),
