@@ -35,6 +35,7 @@ from .engine import (
     GuestLimits,
     deferred_interrupts,
     engine_context,
+    kept_bytes,
     require_sound,
 )
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
@@ -162,7 +163,7 @@ class Runner:
             engine = engine_context.engine(_engine_config(self.settings, self._max_memory_mb))
             self._most = engine.limits
             self.admission = Admission(Bounds.of(self.settings, engine.capacity.guests), self.telemetry)
-            _report_capacity(engine, self.admission.bounds)
+            _report_capacity(engine, self.admission.bounds, self.settings)
             host = Host(
                 engine,
                 self._gate(),
@@ -475,20 +476,37 @@ def _running_loop() -> asyncio.AbstractEventLoop:
         ) from None
 
 
-def _report_capacity(engine: Engine, bounds: Bounds) -> None:
-    capacity = engine.capacity
+KEPT_PART = 0.5
+"""Part of the process's memory that slots may keep after their guests, so that the rest is there for guests."""
+
+
+def _slots(settings: Settings, max_memory_mb: int) -> int:
+    """As many guests as the settings ask for, while what their slots keep has room in the process's memory."""
+    room = int(max_memory_mb * MIB * KEPT_PART) // kept_bytes(settings.wasm_stack_bytes)
+    return max(1, min(settings.max_guests, room))
+
+
+def _report_capacity(engine: Engine, bounds: Bounds, settings: Settings) -> None:
+    capacity, asked = engine.capacity, settings.max_guests
+    why, slots = capacity.why, engine.config.max_guests
+    if slots < asked:
+        kept_mb = kept_bytes(settings.wasm_stack_bytes) / MIB
+        why = (
+            f"{asked} were asked for (max_guests), and half of max_process_memory_mb has room for {slots} slots, "
+            f"each of which keeps up to {kept_mb:.1f} MiB; so {why}"
+        )
     logger.log(
-        logging.WARNING if capacity.reduced else logging.INFO,
+        logging.WARNING if capacity.reduced or slots < asked else logging.INFO,
         "Room for %s: %s.",
         bounds,
-        capacity.why,
+        why,
         extra={"action": "capacity"},
     )
 
 
 def _engine_config(settings: Settings, max_memory_mb: int) -> EngineConfig:
     return EngineConfig(
-        max_guests=settings.max_guests,
+        max_guests=_slots(settings, max_memory_mb),
         max_memory_bytes=settings.max_memory_mb * MIB,
         max_table_elements=settings.max_table_elements,
         wasm_stack_bytes=settings.wasm_stack_bytes,

@@ -367,8 +367,9 @@ class Settings(EnvironmentSettings):
         default=None,
         ge=64,
         description="Memory of one process with all its guests. Above it guests are ended with `memory_shortage`, "
-        "those of the tenant that has the most; near it a tenant with more than a quarter starts no more. Unset: 80 % "
-        "of what the cgroup or the machine has, divided among the workers.",
+        "those of the tenant that has the most; near it a tenant with more than a quarter starts no more. Half of it "
+        "bounds what slots keep after their guests, and so how many guests there are. Unset: 80 % of what the cgroup "
+        "or the machine has, divided among the workers.",
     )
     max_table_elements: int = Field(
         default=20_000,

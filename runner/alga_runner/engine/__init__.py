@@ -26,7 +26,7 @@ from .drive import (
     wait_within,
     work_in_turn,
 )
-from .engine import Engine, EngineConfig
+from .engine import Engine, EngineConfig, kept_bytes
 from .guest import Answer, Answerer, Guest
 from .linker import HostFunction, LinkedModule, Linker
 from .memory import GuestLimits, LinearMemory
@@ -73,6 +73,7 @@ __all__ = [
     "free_large_guest",
     "holds_resource",
     "is_component",
+    "kept_bytes",
     "link_component",
     "read_reason",
     "require_sound",
