@@ -92,7 +92,7 @@ test-bench: setup-dev ## Try every part of the benchmark, so small that its numb
 
 # How many requests each route of the server's OpenAPI document gets, and how many values each property.
 EXAMPLES ?= 500
-FUZZED := tests/hostile/test_routes_fuzzed.py tests/hostile/test_messages_fuzzed.py tests/hostile/test_shortcuts.py tests/contract/test_values_go_round.py
+FUZZED := tests/hostile/test_http_parsers_agree.py tests/hostile/test_routes_fuzzed.py tests/hostile/test_messages_fuzzed.py tests/hostile/test_shortcuts.py tests/contract/test_values_go_round.py
 
 .PHONY: fuzz
 fuzz: setup-dev ## Run the tests over generated requests and messages with more of them; EXAMPLES is how many for each

@@ -99,6 +99,11 @@ async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     await answered_once(reader)
 
 
+async def reads_nothing(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def test_requests_sent_together_are_answered_in_their_order() -> None:
     """The first takes the longest."""
 
@@ -145,11 +150,18 @@ async def test_permission_to_send_a_body_is_given_when_it_is_read() -> None:
         writer.close()
 
 
-async def test_a_body_that_the_app_did_not_read_is_passed_over() -> None:
-    async def reads_nothing(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
+async def test_an_answer_instead_of_a_permission_is_the_last_on_its_connection() -> None:
+    """The client may send the body or not; the server cannot know where the next request begins."""
 
+    async with served(reads_nothing) as address:
+        answer = await answers(address, HEAD + b"expect: 100-continue\r\ncontent-length: 200\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_a_body_that_the_app_did_not_read_is_passed_over() -> None:
     async with served(reads_nothing) as address:
         reader, writer = await asyncio.open_connection(*address)
         writer.write(HEAD + b"content-length: 300000\r\n\r\n")
@@ -157,6 +169,34 @@ async def test_a_body_that_the_app_did_not_read_is_passed_over() -> None:
         writer.write(NEXT.ljust(300_000, b"a") + NEXT)
         with anyio.fail_after(PATIENCE_S):
             assert (await reader.read()).count(b"HTTP/1.1 200 ") == 1
+        writer.close()
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_body_that_the_app_did_not_read_and_that_never_ends_ends_the_connection() -> None:
+    async with served(reads_nothing) as address:
+        answer = await answers(address, HEAD + b"content-length: 3\r\n\r\na")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_broken_body_ends_the_work_on_its_request() -> None:
+    begun, heard = anyio.Event(), anyio.Event()
+
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        heard.set()
+
+    async with served(waits) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+        with anyio.fail_after(PATIENCE_S):
+            await begun.wait()
+            writer.write(b"x\r\n")
+            await heard.wait()
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
         writer.close()
 
 

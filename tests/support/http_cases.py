@@ -67,6 +67,9 @@ REFUSED = {
     "chunked with a vertical tab": _post(b"transfer-encoding: \x0bchunked", _END),
     "an unknown coding": _post(b"transfer-encoding: xchunked", _END),
     "an empty coding": _post(b"transfer-encoding:", _END),
+    "two lengths that are equal": _post(b"content-length: 1\r\ncontent-length: 1", b"a"),
+    "a list of lengths that are equal": _post(b"content-length: 1, 1", b"a"),
+    "chunks in HTTP/1.0": b"POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n" + _END,
     # How lines end
     "lines that end in LF": b"POST / HTTP/1.1\nhost: x\n\n",
     "one line that ends in LF": b"POST / HTTP/1.1\r\nhost: x\nx-hidden: 1\r\n\r\n",
@@ -89,6 +92,7 @@ REFUSED = {
     "a letter that is not ASCII in a name": _post("x-\u00e9: a".encode()),
     "a null in a value": _post(b"x-null: a\0b"),
     "a carriage return in a value": _post(b"x-return: a\rb"),
+    "a control character in a value": _post(b"x-bell: \x07"),
     "no host": b"POST / HTTP/1.1\r\n\r\n",
     "two hosts": _post(b"host: y"),
     "a huge head": _post(b"x-huge: " + b"a" * 70_000),
@@ -107,6 +111,8 @@ REFUSED = {
     "a version in lower case": b"POST / http/1.1\r\nhost: x\r\n\r\n",
     "a version with two digits": b"POST / HTTP/1.10\r\nhost: x\r\n\r\n",
     "a version and a space": b"POST / HTTP/1.1 \r\nhost: x\r\n\r\n",
+    "another version": b"POST / HTTP/1.2\r\nhost: x\r\n\r\n",
+    "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "another protocol": b"POST / RTSP/1.1\r\nhost: x\r\n\r\n",
     "a greeting of TLS": b"\x16\x03\x01\x02\0\x01\0\r\n\r\n",
     # Chunks

@@ -1,0 +1,123 @@
+"""Answers as they are sent: their framing, what may not be sent, and apps that fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alga_common.http.connection import Connection
+from tests.support.http_sockets import answers, served
+
+pytestmark = pytest.mark.anyio
+
+ASKED = b"%b / HTTP/1.%b\r\nhost: x\r\nconnection: close\r\n\r\n"
+
+
+def app(*pieces: bytes, status: int = 200, headers: Any = ()) -> Any:
+    """An app that answers with ``pieces``."""
+
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+        for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    return call
+
+
+async def answer_of(app: Any, method: bytes = b"GET", minor: bytes = b"1") -> tuple[bytes, bytes]:
+    """The head and the body that ``app`` answers."""
+    async with served(app) as address:
+        head, _, body = (await answers(address, ASKED % (method, minor))).partition(b"\r\n\r\n")
+        return head, body
+
+
+async def test_a_body_of_unknown_length_is_sent_in_chunks() -> None:
+    head, body = await answer_of(app(b"a", b"", b"bc"))
+
+    assert b"transfer-encoding: chunked" in head
+    assert body == b"1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"
+
+
+async def test_to_a_client_of_http_1_0_such_a_body_ends_with_the_connection() -> None:
+    head, body = await answer_of(app(b"a", b"bc"), minor=b"0")
+
+    assert b"transfer-encoding" not in head
+    assert body == b"abc"
+
+
+@pytest.mark.parametrize(("method", "status"), [(b"HEAD", 200), (b"GET", 204), (b"GET", 304)])
+async def test_an_answer_that_may_have_no_body_has_none(method: bytes, status: int) -> None:
+    head, body = await answer_of(app(b"abc", status=status), method)
+
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"transfer-encoding" not in head
+    assert body == b""
+
+
+async def test_the_length_of_what_head_asks_about_is_kept() -> None:
+    head, body = await answer_of(app(b"abc", headers=[(b"content-length", b"3")]), b"HEAD")
+
+    assert b"content-length: 3" in head
+    assert body == b""
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"x", b"a\r\nset-cookie: b"),
+        (b"x", b"a\nb"),
+        (b"x", b"a\0"),
+        (b"x y", b"a"),
+        (b"x:y\r\nz", b""),
+        (b"", b""),
+    ],
+)
+async def test_a_header_that_would_become_two_is_not_sent(header: tuple[bytes, bytes]) -> None:
+    head, body = await answer_of(app(b"abc", headers=[header]))
+
+    assert head.startswith(b"HTTP/1.1 500 ")
+    assert b"set-cookie" not in head
+    assert body == b"Internal Server Error"
+
+
+@pytest.mark.parametrize("length", [b"2", b"4"])
+async def test_a_body_of_another_length_than_declared_ends_the_connection(length: bytes) -> None:
+    _, body = await answer_of(app(b"abc", headers=[(b"content-length", length)]))
+
+    assert body in {b"", b"abc"[: int(length) + 1]}
+    assert len(body) != int(length)
+
+
+async def test_an_app_that_fails_is_answered_for() -> None:
+    async def fails(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError
+
+    async def is_silent(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    for faulty in (fails, is_silent):
+        head, _ = await answer_of(faulty)
+        assert head.startswith(b"HTTP/1.1 500 ")
+        assert b"connection: close" in head
+
+
+async def test_an_answer_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two would be two packets, and two calls of the system."""
+    written: list[bytes] = []
+    write = Connection.write
+
+    def kept(self: Connection, data: bytes) -> None:
+        written.append(data)
+        write(self, data)
+
+    monkeypatch.setattr(Connection, "write", kept)
+    await answer_of(app(headers=[(b"content-length", b"0")]))
+    assert len(written) == 1
+
+    written.clear()
+    large = b"a" * 1_000_000
+    _, body = await answer_of(app(large, headers=[(b"content-length", b"1000000")]))
+    assert body == large
+    assert len(written) == 2  # a large body is not copied behind its head
