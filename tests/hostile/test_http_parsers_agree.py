@@ -1,4 +1,4 @@
-"""Mutated requests: what is accepted here, h11 reads in the same way; what only h11 accepts is refused for a reason."""
+"""Mutated requests: h11 reads each accepted one in the same way; one that only h11 accepts is refused for a reason."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SEEDS = SOUND * 3 + [sent for sent in REFUSED.values() if len(sent) < 1000]
 
 
 class Read(NamedTuple):
-    """A request as it was read, and what is behind it."""
+    """A request as it was read, and the bytes behind it."""
 
     method: bytes
     target: bytes

@@ -78,7 +78,7 @@ class Cycle:
         self._asks_leave = head.asks_leave
         self._complete = head.body is None
         self._body: bytes | bytearray = b""
-        """What the app has not read of what has arrived."""
+        """The part of the body that has arrived and that the app has not read."""
         self._news: asyncio.Event | bool = self._complete
         """Whether the app has something to read; while it waits for that, an event."""
         self._start = b""

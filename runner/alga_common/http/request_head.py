@@ -1,6 +1,6 @@
 """Reads the head of one HTTP/1.1 request, strictly: what two parsers could read differently is refused.
 
-Who stands before a server, a proxy, and the server itself must agree where a request ends (RFC 9112, 11.2). Hence one
+A proxy in front of a server and the server itself must agree where a request ends (RFC 9112, 11.2). Hence one
 framing, one length, one host, and one expression for the whole head: what it does not describe is refused. It costs as
 much as httptools and the checks that its parser leaves out (6 us each); h11 costs 34.
 """
@@ -83,7 +83,7 @@ def read_head(head: bytes) -> RequestHead:
 
 
 def may_become_head(start: bytes, piece: bytes) -> bool:
-    """Whether a head may begin with ``start`` and hold ``piece``: at its end, with two bytes before what is new."""
+    """Whether a head may begin with ``start`` and hold ``piece``: at its end, with the two bytes before a new part."""
     if start <= b"\x20":
         return False
     if piece[:1] == b"\n":  # its CR was looked at before

@@ -40,7 +40,10 @@ class Workers:
 
     def client(self) -> httpx.Client:
         """One that makes connections of its own."""
-        client = httpx.Client(base_url=self.server.url, timeout=PATIENCE_S, trust_env=False)
+        limits = httpx.Limits(
+            keepalive_expiry=PATIENCE_S
+        )  # on a slow machine more than 5 s pass between requests
+        client = httpx.Client(base_url=self.server.url, timeout=PATIENCE_S, trust_env=False, limits=limits)
         self._clients.append(client)
         return client
 
