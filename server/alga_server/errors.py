@@ -112,6 +112,12 @@ class DatabaseBusy(DatabaseUnavailable, code="database_busy"):
     """The database has been locked for long, please try again later"""
 
 
+class DatabaseFull(DatabaseUnavailable, code="database_full"):
+    """The database has no room for anything new, please try again later"""
+
+    retry_after_s = 30
+
+
 class BundleStoreUnavailable(ServerError, code="bundle_store_unavailable", status=503):
     """The bundle store cannot be written"""
 
@@ -266,6 +272,7 @@ HINTS: Mapping[str, str] = {
     "payload_too_large": "Send less.",
     "database_unavailable": "The reason is in the server's log; `alga-server doctor` tries the database.",
     "database_busy": "Try again; see which transactions hold the database's locks for long.",
+    "database_full": "Give the database's disk more room, or delete some data; the server goes on by itself.",
     "bundle_store_unavailable": "Give ALGA_SERVER_BUNDLE_STORE a folder that the server can write, with free space.",
     "dispatcher_unavailable": "Try again shortly; a server with dispatch_schedules off runs no schedule.",
     "conflict": "Read it again, then decide.",

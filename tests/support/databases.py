@@ -33,6 +33,25 @@ def postgres_database(server: str, *, template: str | None = None) -> Iterator[s
 
 
 @contextmanager
+def full(server: Server) -> Iterator[None]:
+    """The server's SQLite database takes no further page meanwhile; what fits into those it has is still written."""
+    from sqlalchemy import Connection, event  # noqa: PLC0415 - most tests need no database
+
+    engine = server._services.database._backend.reader
+    with engine.connect() as connection:
+        most: int = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+
+    def bound(connection: Connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {most}").close()
+
+    event.listen(engine, "begin", bound, insert=True)
+    try:
+        yield
+    finally:
+        most = 2**32 - 2  # of connections that are used again
+
+
+@contextmanager
 def locked(server: Server) -> Iterator[None]:
     """Another process holds the write lock of the server's SQLite file meanwhile."""
     from alga_server.storage.sqlite import sqlite_file  # noqa: PLC0415 - most tests need no database

@@ -94,14 +94,23 @@ class Database:
         try:
             result = self._transact(engine, fn)
         except DBAPIError as error:
-            outage = self._backend.trouble(error)
+            outage, cause = self._trouble(error)
             if outage is None:
                 raise
-            self._note_outage(outage, str(self._backend.explain(error)), writes=writes)
+            self._note_outage(outage, str(self._backend.explain(cause)), writes=writes)
             raise outage from None
         if self._outages:
             self._note_success(wrote=writes)
         return result
+
+    def _trouble(self, error: DBAPIError) -> tuple[type[DatabaseUnavailable] | None, DBAPIError]:
+        """Which outage an error is, or one before it: a full database ends the transaction, and with it savepoints."""
+        before: BaseException | None = error
+        while before is not None:
+            if isinstance(before, DBAPIError) and (outage := self._backend.trouble(before)) is not None:
+                return outage, before
+            before = before.__context__
+        return None, error
 
     def _note_outage(self, outage: type[DatabaseUnavailable], why: str, *, writes: bool) -> None:
         with self._noting:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlche
 
 from alga_runner.errors import SettingsError
 
-from ..errors import DatabaseBusy, DatabaseUnavailable
+from ..errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable
 from .backend import Backend
 
 OLDEST = 13
@@ -35,6 +35,9 @@ _PASSING = frozenset({"40001", "40P01"})
 
 _LOCKED = _PASSING | {"55P03"}
 """And lock_not_available, after ``_LOCK_TIMEOUT_S``."""
+
+_FULL = "53100"
+"""disk_full."""
 
 _READ_ONLY = ("25006", "0A000")
 """read_only_sql_transaction; and feature_not_supported, a standby's answer to a transaction that asks to write."""
@@ -144,6 +147,8 @@ def _trouble(error: DBAPIError) -> type[DatabaseUnavailable] | None:
     state = getattr(error.orig, "sqlstate", None)
     if state in _LOCKED:
         return DatabaseBusy
+    if state == _FULL:
+        return DatabaseFull
     lost = error.connection_invalidated or (state is None and isinstance(error, OperationalError))
     return DatabaseUnavailable if lost or str(state).startswith(_UNUSABLE) else None
 

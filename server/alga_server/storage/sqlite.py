@@ -14,7 +14,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, SQLAlchemyError
 from alga_common.private_files import create_private, exposure
 from alga_runner.errors import SettingsError
 
-from ..errors import DatabaseBusy, DatabaseUnavailable
+from ..errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable
 from .backend import Backend
 
 _BUSY_TIMEOUT_S = 10.0
@@ -25,7 +25,7 @@ _MEMORY = frozenset({"", "/:memory:"})
 _LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _UNUSABLE = frozenset(
     {
-        *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY),
+        *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY),
         *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
     }
 )
@@ -92,6 +92,8 @@ def open_sqlite(url: str, *, threads: int) -> Backend:
 
 def _trouble(error: DBAPIError) -> type[DatabaseUnavailable] | None:
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # without what an extended code adds
+    if code == sqlite3.SQLITE_FULL:
+        return DatabaseFull
     return DatabaseBusy if code in _LOCKED else DatabaseUnavailable if code in _UNUSABLE else None
 
 

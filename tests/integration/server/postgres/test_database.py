@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from alga_runner.errors import SettingsError
 from alga_server import ServerSettings
-from alga_server.errors import DatabaseBusy, DatabaseUnavailable
+from alga_server.errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable
 from alga_server.storage import tables
 from alga_server.storage.database import Database
 from tests.support.server import Install
@@ -232,6 +232,15 @@ async def test_a_database_that_takes_no_changes_is_unavailable_for_writes_and_th
         "database_unavailable"
     ]
     assert "read-only transaction" in caplog.text
+
+
+async def test_a_disk_that_is_full_is_told_from_other_outages(database_url: str) -> None:
+    database = Database(database_url)
+    raised = text("DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$")
+
+    with pytest.raises(DatabaseFull):
+        await database.write(lambda c: c.execute(raised))
+    await database.aclose()
 
 
 async def test_a_server_that_starts_on_a_standby_names_the_primary(empty_database_url: str) -> None:
