@@ -23,6 +23,9 @@ from ..fair_limiter import FOREVER, FairLimiter, Outcome
 from .response import HttpProtocolError, IncompleteResponse, ResponseReader
 from .tls import tls_context
 
+WATCH = "alga_watch"
+"""The extension of a request that is called with the reader of its answer, before a byte of that arrives."""
+
 OWNER = "alga_owner"
 """The request extension that names the tenant for whom it is sent; tenants share the connections fairly."""
 
@@ -77,9 +80,10 @@ class SocketTransport(httpx.AsyncBaseTransport):
                 raise httpx.PoolTimeout("all connections are in use")
         try:
             connection = self._reusable() or await self._open(request)
-            reader = await connection.exchange(
-                message, self._max_answer_bytes, bodiless=request.method == "HEAD"
-            )
+            reader = ResponseReader(self._max_answer_bytes, bodiless=request.method == "HEAD")
+            if (watch := request.extensions.get(WATCH)) is not None:
+                watch(reader)
+            await connection.exchange(message, reader)
             if self._resolve is None and reader.reusable and not self._closed and connection.rest():
                 self._idle.append(connection)
             else:
@@ -159,9 +163,9 @@ class _Connection(asyncio.Protocol):
         """Whether neither side has closed it, as far as this side knows."""
         return self._transport is not None and not self._transport.is_closing() and not self.ended.done()
 
-    async def exchange(self, message: bytes, max_answer_bytes: int, *, bodiless: bool) -> ResponseReader:
-        """Write ``message`` and wait for the answer; any failure closes the connection."""
-        reader = self._reader = ResponseReader(max_answer_bytes, bodiless=bodiless)
+    async def exchange(self, message: bytes, reader: ResponseReader) -> None:
+        """Write ``message`` and wait until ``reader`` has the answer; any failure closes the connection."""
+        self._reader = reader
         answered = self._answered = self._loop.create_future()
         try:
             if self._transport is None or not self.is_open:
@@ -174,7 +178,6 @@ class _Connection(asyncio.Protocol):
             raise
         finally:
             self._reader = self._answered = None
-        return reader
 
     def rest(self) -> bool:
         """Whether the connection can wait for the next exchange: it is open, and the request was sent to its end."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ..egress import INSTALL_RULES, MAX_REDIRECTS, Outgoing
+from ..egress import INSTALL_RULES, MAX_REDIRECTS, InFlight, Outgoing
 from ..errors import HostCallCode
 from ..models._base import CamelModel
 from ..models.guest_documents import MAX_BODY_BYTES, Binary, HeaderInfo
@@ -49,12 +49,17 @@ class FetchedResponse(CamelModel):
 async def _fetch(execution: Execution, request: FetchInput) -> FetchedResponse:
     context = execution.context
     headers = [(header.name, header.value) for header in request.headers or ()]
-    answer = await execution.egress.fetch(
-        Outgoing(request.method, request.url, headers, request.body, request.redirects or 0),
-        context.tenant_id,
-        execution.deadline,
-        context.config.get(INSTALL_RULES),
-    )
+    execution.in_flight = in_flight = InFlight()
+    try:
+        answer = await execution.egress.fetch(
+            Outgoing(request.method, request.url, headers, request.body, request.redirects or 0),
+            context.tenant_id,
+            execution.deadline,
+            context.config.get(INSTALL_RULES),
+            in_flight,
+        )
+    finally:
+        execution.in_flight = None
     return FetchedResponse(
         status=answer.status,
         headers=[HeaderInfo(name=name, value=value) for name, value in answer.headers],

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, TypeAdapter
 
 from ..alga import AlgaServer, Identity, SchedulePage, UiProxy
-from ..egress import Egress
+from ..egress import Egress, InFlight
 from ..errors import HostCallCode, LogLimit
 from ..models import ExecutionContext, User
 from ..models._base import CamelModel
@@ -116,7 +116,14 @@ class Execution:
     """Is called with each line as it is logged."""
     log_stream: str = "log"
     """The source of the line under way: ``log``, ``stdout`` or ``stderr``."""
+    in_flight: InFlight | None = field(default=None, repr=False)
+    """What its request to another server takes of the memory, while one is under way."""
     _identity: Identity | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of memory that its host call under way takes."""
+        return 0 if self.in_flight is None else self.in_flight.held_bytes
 
     @property
     def identity(self) -> Identity:

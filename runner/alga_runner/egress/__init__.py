@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .addresses import METADATA, AddressRules, parse_networks
-from .client import INSTALL_RULES, MAX_REDIRECTS, Egress, EgressLimits, Fetched, Outgoing
+from .client import INSTALL_RULES, MAX_REDIRECTS, Egress, EgressLimits, Fetched, InFlight, Outgoing
 from .connect import connect
 from .resolver import Resolver
 from .rules import Rule, parse_allowlist, parse_rules
@@ -16,6 +16,7 @@ __all__ = [
     "Egress",
     "EgressLimits",
     "Fetched",
+    "InFlight",
     "Outgoing",
     "Resolver",
     "Rule",

@@ -15,8 +15,8 @@ import httpx
 
 from alga_common.fair_limiter import share
 from alga_common.http.exchange import Answer, send
-from alga_common.http.response import AnswerTooLarge, HttpProtocolError
-from alga_common.http.transport import OWNER, CertificateRefused, SocketTransport
+from alga_common.http.response import AnswerTooLarge, HttpProtocolError, ResponseReader
+from alga_common.http.transport import OWNER, WATCH, CertificateRefused, SocketTransport
 
 from ..errors import HostCallCode, HostCallError
 from ..settings import MIB, Settings
@@ -53,6 +53,29 @@ class Outgoing(NamedTuple):
     headers: Sequence[Header] = ()
     body: bytes | None = None
     redirects: int = 0
+
+
+class InFlight:
+    """What a request takes of the memory until it is answered: its body, and as much of the answer as arrived."""
+
+    __slots__ = ("_reader", "_sent")
+
+    def __init__(self) -> None:
+        self._sent = 0
+        self._reader: ResponseReader | None = None
+
+    def begin(self, sent: int) -> None:
+        """Count a request with a body of so many bytes, and nothing of an answer before."""
+        self._sent, self._reader = sent, None
+
+    def watch(self, reader: ResponseReader) -> None:
+        """Count what ``reader`` has of the answer."""
+        self._reader = reader
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes now; a body is there twice as it is sent, and as it is taken from its reader."""
+        return 2 * (self._sent + (len(self._reader.body) if self._reader is not None else 0))
 
 
 class Fetched(NamedTuple):
@@ -104,16 +127,22 @@ class Egress:
         self._transport = sockets if around is None else around(sockets)
 
     async def fetch(
-        self, outgoing: Outgoing, tenant_id: str, deadline: float, install_rules: str | None = None
+        self,
+        outgoing: Outgoing,
+        tenant_id: str,
+        deadline: float,
+        install_rules: str | None = None,
+        in_flight: InFlight | None = None,
     ) -> Fetched:
         """Send ``outgoing`` and return the answer, of any status, by ``deadline``, a reading of ``time.monotonic()``.
 
-        ``install_rules`` narrow what the deployment allows, if they are given. Raises ``HostCallError``.
+        ``install_rules`` narrow what the deployment allows, if they are given; ``in_flight`` has what the request takes
+        of the memory meanwhile. Raises ``HostCallError``.
         """
         timeout_s = min(self._limits.timeout_s, deadline - monotonic())
         if timeout_s > 0:
             with anyio.move_on_after(timeout_s):
-                return await self._follow(outgoing, tenant_id, install_rules)
+                return await self._follow(outgoing, tenant_id, install_rules, in_flight or InFlight())
         raise HostCallError(HostCallCode.TIMEOUT, "The request was not answered in the available time.")
 
     async def aclose(self) -> None:
@@ -121,12 +150,14 @@ class Egress:
         self._resolver.close()
         await self._transport.aclose()
 
-    async def _follow(self, outgoing: Outgoing, tenant_id: str, install_rules: str | None) -> Fetched:
+    async def _follow(
+        self, outgoing: Outgoing, tenant_id: str, install_rules: str | None, in_flight: InFlight
+    ) -> Fetched:
         left = outgoing.redirects
         while True:
             url, to = _parsed(outgoing.url)
             self._check(to, install_rules)
-            answer = await self._exchange(outgoing, url, to, tenant_id)
+            answer = await self._exchange(outgoing, url, to, tenant_id, in_flight)
             location = answer.headers.get("location")
             if not left or answer.status not in _REDIRECTS or location is None:
                 return await self._fetched(outgoing, answer, to)
@@ -153,9 +184,13 @@ class Egress:
                 to,
             )
 
-    async def _exchange(self, outgoing: Outgoing, url: httpx.URL, to: Destination, tenant_id: str) -> Answer:
+    async def _exchange(
+        self, outgoing: Outgoing, url: httpx.URL, to: Destination, tenant_id: str, in_flight: InFlight
+    ) -> Answer:
         request = self._request(outgoing, url, to)
         request.extensions[OWNER] = tenant_id
+        request.extensions[WATCH] = in_flight.watch
+        in_flight.begin(len(outgoing.body or b""))
         try:
             return await send(self._transport, request, self._limits.response_bytes, may_be_coded=True)
         except httpx.HTTPError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from .guest import Guest
 
 UNLIMITED = float("inf")
+
+
+class Holder(Protocol):
+    """What the host holds in memory for an execution."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes now."""
 
 
 class Budget:
@@ -42,6 +50,8 @@ class Budget:
     """The execution's guest, from its first slice on."""
     accounted_s: float = 0.0
     """What of ``used_s`` the CPU thread has counted for the owner."""
+    holder: Holder | None = None
+    """What the host holds for the execution, which may refer to the budget: it is taken away at the end."""
 
     def __init__(
         self,

@@ -113,12 +113,16 @@ class MemoryGuard:
             self._end(held.values(), resident - self._total)
 
     def _held(self) -> dict[str, dict[Budget, int]]:
-        """By tenant, the bytes that each of its guests has touched at most, without those that are being ended."""
+        """By tenant, the bytes of each of its guests, without those that are being ended.
+
+        They are what it has touched at most, and what the host holds for it: requests, replies, bodies on their way.
+        """
         held: defaultdict[str, dict[Budget, int]] = defaultdict(dict)
         for budget in self._under_way:
             if budget.guest is not None and not budget.stopped:
                 touched = int(budget.used_s * TOUCHED_BYTES_PER_S)
-                held[budget.owner][budget] = min(touched, budget.guest.memory_bytes)
+                of_host = 0 if budget.holder is None else budget.holder.held_bytes
+                held[budget.owner][budget] = min(touched, budget.guest.memory_bytes) + of_host
         return held
 
     def _end(self, held: Iterable[dict[Budget, int]], excess: int) -> None:

@@ -304,7 +304,7 @@ class ComponentHost:
                 log=self._log,
                 clock_ns=self._clock_ns,
             )
-            guest.session = session
+            guest.session = budget.holder = session
             try:
                 document = _shaped_request(program, request, body)
                 large = body is not None and len(body) >= LARGE_BODY_BYTES
@@ -319,6 +319,7 @@ class ComponentHost:
                     await free_large_guest(guest)
             return response_of(returned, max_body_bytes=self._body_bytes, setting=self._body_setting)
         finally:
+            budget.holder = None
             guest.close()
 
     def _body(self, request: ExecuteRequest) -> bytes | None:

@@ -61,6 +61,11 @@ class ComponentSession:
         self.stderr = b""
         self._log = log
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that the host holds for the guest: a body on its way."""
+        return self.execution.held_bytes
+
     async def write(self, descriptor: int, data: bytes) -> None:
         """Take what the guest wrote to stdout (1) or stderr (2). Raises ``LogLimit``."""
         await self._log.stream(self, descriptor, data)

@@ -322,6 +322,7 @@ class CoreHost:
                 log=self._log,
                 clock_ns=self._clock_ns,
             )
+            budget.holder = session
             try:
                 await self._run(program, guest, session, budget)
             except GuestTrap as error:
@@ -345,6 +346,7 @@ class CoreHost:
             decode = partial(decode_response, response, max_body_bytes=most, max_items=items)
             return decode() if len(response) < QUICK_RESPONSE_BYTES else await work_in_turn(budget, decode)
         finally:
+            budget.holder = None
             guest.close()
 
     async def _in_time(self, budget: Budget, work: Callable[[], T]) -> T:

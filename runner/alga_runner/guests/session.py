@@ -206,6 +206,11 @@ class Session:
         self.unfinished: dict[int, bytes] = {}
         self.stderr = b""
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that the host holds for the guest: its request, the reply that it has to fetch, a body on its way."""
+        return len(self.request) + len(self.reply or b"") + self.execution.held_bytes
+
     def count_call(self) -> None:
         """Count a call of one of Alga's functions. Raises ``HostCallLimit``."""
         self.host_calls += 1

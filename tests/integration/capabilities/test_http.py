@@ -6,6 +6,8 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from alga_runner import Settings
@@ -21,6 +23,7 @@ from alga_runner.egress import (
 from alga_runner.errors import SettingsError
 from tests.support.component_world import world_component
 from tests.support.host_calls import ANSWERS_TEXT, Calling, calling
+from tests.support.patience import PATIENCE_S
 from tests.support.raw_server import RawServer, listening
 
 pytestmark = pytest.mark.anyio
@@ -92,6 +95,39 @@ async def test_a_core_module_gets_the_answer(outside: Calling, server: RawServer
     }
     assert server.heads[0].startswith(b"POST /items HTTP/1.1\r\n")
     assert server.bodies == [b"hello"]
+
+
+@pytest.mark.parametrize("of", ["core module", "component"])
+async def test_bodies_on_their_way_count_as_the_memory_of_the_tenant(
+    outside: Calling, server: RawServer, of: str
+) -> None:
+    url, arrived = f"http://api.test:{server.port}/items", b"x" * 3_000
+    server.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + arrived
+    server.drip = True  # and then it waits
+
+    async def call() -> None:
+        if of == "component":
+            await outside.observe(component(url), grants=FETCH)
+        else:
+            request = {"method": "post", "url": url, "headers": [], "body": b"y" * 1_000}
+            await outside.call("http.fetch", request, grants=FETCH)
+
+    def on_their_way() -> int:
+        return sum(budget.holder.held_bytes for budget in outside.runner._under_way if budget.holder)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        least = 2 * (len(arrived) + (1_000 if of == "core module" else 0))
+        with anyio.fail_after(PATIENCE_S):
+            while on_their_way() < least:
+                await anyio.lowlevel.checkpoint()
+        assert on_their_way() < least + 4_096
+        budgets = list(outside.runner._under_way)
+        held = outside.runner._memory_guard._held()
+        assert sum(sum(guests.values()) for guests in held.values()) >= least
+        tasks.cancel_scope.cancel()
+
+    assert [budget.holder for budget in budgets] == [None]
 
 
 async def test_a_component_gets_the_answer(outside: Calling, server: RawServer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 
@@ -23,6 +23,10 @@ class FakeGuest:
 
     def stop_growing(self) -> None:
         self.stopped_growing = True
+
+
+class Holding(NamedTuple):
+    held_bytes: int
 
 
 class Process:
@@ -65,6 +69,17 @@ def test_while_there_is_memory_a_tenant_may_have_any_part_of_it(process: Process
     assert process.look(849) == []
     assert process.stopped_growing() == []
     process.guard.require_room("loud")
+
+
+def test_what_the_host_holds_for_a_guest_counts_as_its_own(process: Process) -> None:
+    process.add("small", "loud", 100).holder = Holding(300 * MIB)
+    process.add("large", "quiet", 200)
+
+    assert process.look(900) == []
+    assert process.stopped_growing() == ["small"]
+    with pytest.raises(Overloaded, match="its share is 250 MiB"):
+        process.guard.require_room("loud")
+    assert process.look(TOTAL_MIB + 1) == ["small"]
 
 
 def test_near_the_total_a_tenant_beyond_its_share_grows_no_more_and_starts_no_more(process: Process) -> None:
