@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -44,6 +45,7 @@ class Budget:
     reason: ExecutionError | None = None
     scope: anyio.CancelScope | None = None
     """Where the execution last waited for an answer."""
+    _limits_waits: bool = False
     start: asyncio.Future[bool] | None = None
     """What the execution last waited for to start: ``True`` starts it, ``False`` ends it."""
     guest: Guest | None = None
@@ -76,6 +78,23 @@ class Budget:
         if self.start is not None:
             _refuse(self.start)
 
+    def open_scope(self) -> anyio.CancelScope:
+        """A scope for waits, which ``stop`` cancels, and the deadline, too, once ``limit_waits`` was called in it."""
+        self.scope = scope = _scope_class()()
+        self._limits_waits = False
+        if self.stopped:
+            scope.cancel()
+        return scope
+
+    def limit_waits(self) -> None:
+        """Cancel the scope at the deadline from now on: the execution is about to wait in it.
+
+        The timer costs more than the rest of the scope.
+        """
+        if not self._limits_waits and self.scope is not None:
+            self._limits_waits = True
+            self.scope.deadline = asyncio.get_running_loop().time() + self.deadline - monotonic()
+
     def limit_wait(
         self, start: asyncio.Future[bool], loop: asyncio.AbstractEventLoop
     ) -> asyncio.TimerHandle | None:
@@ -102,6 +121,12 @@ class Budget:
             frames=self.stack,
             hint="Raise limits.cpu_ms, or let the guest do less.",
         )
+
+
+@cache
+def _scope_class() -> type[anyio.CancelScope]:
+    """anyio's scopes on asyncio, for which ``anyio.CancelScope`` looks each time, which costs more than the scope."""
+    return type(anyio.CancelScope())
 
 
 def _refuse(start: asyncio.Future[bool]) -> None:

@@ -62,7 +62,8 @@ async def wait_to_start(budget: Budget) -> None:
 
 async def wait_within(budget: Budget, waiting: Awaitable[T]) -> T:
     """Await ``waiting`` until the deadline of ``budget``. Raises ``DeadlineExceeded``."""
-    with _deadline_scope(budget):
+    with budget.open_scope():
+        budget.limit_waits()
         return await waiting
     raise _ended_waiting(None, budget)
 
@@ -114,8 +115,8 @@ async def run_call(
         state = run_until_blocked(guest, answerer, budget)
     if state == DONE:
         return
-    # Most guests never wait, so only those that do pay for a scope.
-    with _deadline_scope(budget) as scope:
+    # Most guests never call the host, and most answers never wait: only those that do pay for a scope, and for a timer.
+    with budget.open_scope() as scope:
         await _run_blocked(guest, answerer, budget, state)
     if scope.cancelled_caught:
         if (call := guest.pending) is None:
@@ -135,14 +136,6 @@ async def free_large_guest(guest: Guest) -> None:
         return
     with suppress(EngineUnavailable), anyio.CancelScope(shield=True):
         await _cpu_thread.free(guest)
-
-
-def _deadline_scope(budget: Budget) -> anyio.CancelScope:
-    now = asyncio.get_running_loop().time()
-    budget.scope = scope = anyio.CancelScope(deadline=now + budget.deadline - monotonic())
-    if budget.stopped:
-        scope.cancel()
-    return scope
 
 
 def _ended_waiting(called: HostFunction | None, budget: Budget) -> EngineUnavailable | ExecutionError:
@@ -167,8 +160,10 @@ async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: 
             try:
                 queue, owner = budget.large_work, budget.owner
                 if queue is not None and owner in queue.known and queue.rests(owner):
+                    budget.limit_waits()
                     await queue.turn(owner)
                 if (rest := _begin_answer(guest, call, answerer, budget)) is not None:
+                    budget.limit_waits()
                     await rest
             except ExecutionError as error:
                 guest.fail(error)
@@ -176,10 +171,12 @@ async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: 
             same_iteration = not in_cpu_thread and scheduler.iteration == iteration  # the answer never waited
             in_cpu_thread, maybe_computes = guest.large or guest.linked.overruns, False
         if in_cpu_thread:
+            budget.limit_waits()
             if await _run_in_cpu_thread(guest, budget):
                 return
             continue
         if not (scheduler.may_continue() if same_iteration else scheduler.may_start(budget.owner)):
+            budget.limit_waits()
             await scheduler.wait_to_start(budget.owner, first=maybe_computes)
             if guest.computes:  # as other guests of the module did meanwhile
                 in_cpu_thread = True
