@@ -22,11 +22,11 @@ from ..runner import Runner
 from ..settings import Settings
 from ..telemetry.tracing import HEADERS
 from .callers import Callers
-from .http import Answer, Exchange, unless_gone
+from .http import Answer, Exchange
 from .replies import error_reply, failed_reply, guest_reply, key_reused_reply, log_tail
 from .reply_cache import IdempotencyKey, KeyReused, Replies
-from .request import parse_request, read_body, require_json, routing_fault
-from .request_tracker import RequestTracker, draining, no_room
+from .request import parse_request, require_json, routing_fault
+from .request_tracker import Ending, RequestTracker, draining, no_room
 
 T = TypeVar("T")
 
@@ -56,6 +56,7 @@ class Execute:
         self._requests = requests
         self._replies = replies
         self._callers = callers
+        self._body_timeout_s = settings.http_body_timeout_ms / 1000
 
     async def __call__(self, exchange: Exchange) -> Answer:
         """Answer one request.
@@ -65,14 +66,10 @@ class Execute:
         self._callers.require_execute(exchange)
         arrived = monotonic()
         tenant = exchange.value(b"x-alga-tenant").decode("latin-1")
-        with self._requests.track(tenant) as tracked:
+        async with self._requests.track(tenant, exchange) as tracked:
             require_json(exchange)
-            body = await read_body(
-                exchange,
-                limit=self._settings.max_http_body_bytes,
-                timeout_s=self._settings.http_body_timeout_ms / 1000,
-                hold=tracked.hold,
-                owner=tenant,
+            body = await tracked.read_body(
+                limit=self._settings.max_http_body_bytes, timeout_s=self._body_timeout_s
             )
             request = await self._run_sized(
                 tenant, len(body), lambda: parse_request(body, ExecuteRequest, "an execute request")
@@ -80,15 +77,14 @@ class Execute:
             _note(exchange, request)
             if fault := routing_fault(exchange, request):
                 return failed_reply(400, fault)
-            return await unless_gone(exchange, lambda: self._traced_reply(exchange, request, arrived))
-        # The request was cancelled, because the runner ends.
-        if exchange.executing:
+            return await self._traced_reply(exchange, request, arrived)
+        if tracked.ending is Ending.STOP and exchange.executing:
             return failed_reply(
                 500,
                 "execute_failed: cancelled: The runner ended before the handler did; what the handler did until then "
                 "is not undone.",
             )
-        raise draining()
+        raise tracked.refusal()
 
     async def _traced_reply(self, exchange: Exchange, request: ExecuteRequest, arrived: float) -> Answer:
         """The reply; the execution's span, if there are any, has the caller's for its parent."""

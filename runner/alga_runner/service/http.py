@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,6 @@ Send = Callable[[Message], Awaitable[None]]
 JSON = b"application/json"
 _NOT_MODIFIED = 304
 _LAST = ((b"connection", b"close"),)
-
-_WATCHED_AFTER_S = 0.02
-"""A client may have been gone for that long before its request's work is ended, in seconds."""
 
 SENT_BYTES = 256 * 1024
 """The largest piece in which an answer is sent."""
@@ -151,28 +147,3 @@ class Exchange:
         with anyio.move_on_after(timeout_s):
             while not self.body_complete and limit > 0:
                 limit -= len(await self.read())
-
-
-async def unless_gone(exchange: Exchange, work: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Run ``work`` and return its answer. When the client closes the connection, cancel it and raise ``ClientGone``.
-
-    Watching the connection takes a task, so it begins after a moment: most executions have ended by then.
-    """
-    loop = asyncio.get_running_loop()
-    watching: list[asyncio.Task[None]] = []
-    with anyio.CancelScope() as scope:
-
-        async def watch() -> None:
-            await exchange.gone()
-            scope.cancel()
-
-        later = loop.call_later(_WATCHED_AFTER_S, lambda: watching.append(loop.create_task(watch())))
-        try:
-            return await work()
-        finally:
-            later.cancel()
-            for task in watching:
-                task.cancel()
-                with anyio.CancelScope(shield=True):
-                    await asyncio.wait([task])
-    raise ClientGone

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-import anyio
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
@@ -43,32 +42,33 @@ def require_json(exchange: Exchange) -> None:
         raise Refused(415, "unsupported_media_type", "The request's content-type is not application/json.")
 
 
-async def read_body(
-    exchange: Exchange, *, limit: int, timeout_s: float, hold: Callable[[int], None], owner: str
-) -> bytes:
+async def read_body(exchange: Exchange, *, limit: int, hold: Callable[[int], None], owner: str) -> bytes:
     """Read the whole body, when it is the turn of ``owner``.
 
     ``hold`` is called with the number of bytes before they are read, if ``content-length`` declares it, else with each
-    piece. Raises ``Refused`` 413 past ``limit`` bytes, 408 after ``timeout_s``, the errors of ``hold``, ``ClientGone``.
+    piece. Raises ``Refused`` 413 past ``limit`` bytes, the errors of ``hold``, ``ClientGone``.
     """
     declared = exchange.value(b"content-length")
     held = int(declared[:20]) if declared.isdigit() else 0
     if held > limit:
         raise _too_large(limit)
     hold(held)
-    with anyio.move_on_after(timeout_s):
-        body = bytearray()
-        while not exchange.body_complete:
-            if body and not this_thread.loop_scheduler.may_start(owner):
-                await this_thread.loop_scheduler.wait_to_start(owner)
-            body += await exchange.read()
-            if len(body) > limit:
-                raise _too_large(limit)
-            if len(body) > held:
-                hold(len(body) - held)
-                held = len(body)
-        return bytes(body)
-    raise Refused(408, "request_timeout", f"The request's body did not arrive within {timeout_s:g} s.")
+    body = await exchange.read() if not exchange.body_complete else b""
+    if exchange.body_complete and len(body) <= held <= limit:
+        return body
+    rest = bytearray()
+    while True:
+        rest += body
+        if len(rest) > limit:
+            raise _too_large(limit)
+        if len(rest) > held:
+            hold(len(rest) - held)
+            held = len(rest)
+        if exchange.body_complete:
+            return bytes(rest)
+        if not this_thread.loop_scheduler.may_start(owner):
+            await this_thread.loop_scheduler.wait_to_start(owner)
+        body = await exchange.read()
 
 
 def parse_request(body: bytes, model: type[M], kind: str) -> M:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
+from enum import Enum
 from time import monotonic
 from types import TracebackType
 
@@ -14,10 +16,14 @@ from alga_common.http.memory import RequestMemory
 
 from ..errors import Overloaded
 from ..settings import Settings
-from .http import Refused
+from .http import ClientGone, Exchange, Refused
+from .request import read_body
 
 REQUEST_BYTES = 16 * 1024
 """The estimated cost of a request without its body: its head, its connection's buffers, its task."""
+
+LOOKED_AT_AFTER_S = 0.02
+"""A request that stays that long is watched: so much later, at most twice, its work ends when its client is gone."""
 
 _WEIGHT = 0.1
 """How much the latest request counts in the average time that requests take."""
@@ -35,23 +41,42 @@ def request_memory(settings: Settings) -> RequestMemory:
     return RequestMemory(limit, min(limit, max(tenant_limit, largest)))
 
 
-class TrackedRequest:
-    """One request, tracked while entered. ``RequestTracker.stop`` cancels the block, which ends without an error."""
+class Ending(Enum):
+    """Why a request was cancelled."""
 
-    def __init__(self, tracker: RequestTracker, tenant: str) -> None:
-        self.scope = anyio.CancelScope()
+    STOP = "the runner ends"
+    GONE = "its client closed the connection"
+    LATE = "its body did not arrive in time"
+
+
+class TrackedRequest:
+    """One request, tracked while entered. A block that is cancelled ends without an error; ``ending`` has the reason.
+
+    Most requests end before they are looked at. Only those that stay have a timer for their body, and a task that
+    watches their connection.
+    """
+
+    def __init__(self, tracker: RequestTracker, tenant: str, exchange: Exchange) -> None:
+        self.ending: Ending | None = None
+        self._scope = anyio.CancelScope()
         self._tracker = tracker
         self._tenant = tenant
+        self._exchange = exchange
         self._held = 0
         self._since = monotonic()
+        self._body_timeout_s = 0.0
+        self._is_reading = False
+        self._is_looked_at = False
+        self._late: asyncio.TimerHandle | None = None
+        self._watching: asyncio.Task[None] | None = None
 
-    def __enter__(self) -> TrackedRequest:
+    async def __aenter__(self) -> TrackedRequest:
         self.hold(REQUEST_BYTES)
         self._tracker.add(self)
-        self.scope.__enter__()
+        self._scope.__enter__()
         return self
 
-    def __exit__(
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -59,12 +84,63 @@ class TrackedRequest:
     ) -> bool:
         self._tracker.memory.free(self._tenant, self._held)
         self._tracker.remove(self, monotonic() - self._since)
-        return bool(self.scope.__exit__(kind, error, trace))
+        if self._late is not None:
+            self._late.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([self._watching])
+        return bool(self._scope.__exit__(kind, error, trace))
 
     def hold(self, count: int) -> None:
         """Hold ``count`` bytes more until the block ends. Raises ``Refused`` 503 or 429 ``overloaded``."""
         self._tracker.take(self._tenant, count)
         self._held += count
+
+    async def read_body(self, *, limit: int, timeout_s: float) -> bytes:
+        """Read the whole body, as ``read_body`` does; the block is cancelled after ``timeout_s``."""
+        self._body_timeout_s, self._is_reading = timeout_s, True
+        body = await read_body(self._exchange, limit=limit, hold=self.hold, owner=self._tenant)
+        self._is_reading = False
+        if self._late is not None:
+            self._late.cancel()
+        if self._is_looked_at:
+            self._watch()
+        return body
+
+    def cancel(self, ending: Ending) -> None:
+        """Cancel the block."""
+        self.ending = self.ending or ending
+        self._scope.cancel()
+
+    def refusal(self) -> Exception:
+        """What to raise once the block was cancelled."""
+        match self.ending:
+            case Ending.GONE:
+                return ClientGone()
+            case Ending.LATE:
+                message = f"The request's body did not arrive within {self._body_timeout_s:g} s."
+                return Refused(408, "request_timeout", message)
+        return draining()
+
+    def look(self, now: float) -> bool:
+        """Whether the request is under way for ``LOOKED_AT_AFTER_S``; then it is bounded, or watched, from now on."""
+        if now - self._since < LOOKED_AT_AFTER_S:
+            return False
+        self._is_looked_at = True
+        if self._is_reading:
+            left_s = self._since + self._body_timeout_s - now
+            self._late = asyncio.get_running_loop().call_later(left_s, self.cancel, Ending.LATE)
+        else:
+            self._watch()
+        return True
+
+    def _watch(self) -> None:
+        self._watching = asyncio.get_running_loop().create_task(self._cancel_when_gone())
+
+    async def _cancel_when_gone(self) -> None:
+        await self._exchange.gone()
+        self.cancel(Ending.GONE)
 
 
 class RequestTracker:
@@ -75,18 +151,21 @@ class RequestTracker:
         self.draining = False
         self._refused = refused
         self._requests: set[TrackedRequest] = set()
+        self._new: dict[TrackedRequest, None] = {}
+        """Those that were not looked at, oldest first."""
+        self._is_looking = False
         self._average_s = 0.0
         self._empty = anyio.Event()
 
     def __len__(self) -> int:
         return len(self._requests)
 
-    def track(self, tenant: str) -> TrackedRequest:
+    def track(self, tenant: str, exchange: Exchange) -> TrackedRequest:
         """Admit a request of ``tenant``; the caller enters it. Raises ``Refused`` 503 ``draining``."""
         if self.draining:
             self._refused("draining")
             raise draining()
-        return TrackedRequest(self, tenant)
+        return TrackedRequest(self, tenant, exchange)
 
     def take(self, tenant: str, count: int) -> None:
         """Take ``count`` bytes of the memory for ``tenant``. Raises ``Refused`` 503 or 429 ``overloaded``."""
@@ -106,11 +185,15 @@ class RequestTracker:
     def add(self, request: TrackedRequest) -> None:
         """Begin to track ``request``."""
         self._requests.add(request)
+        self._new[request] = None
+        if not self._is_looking:
+            self._look_later()
 
     def remove(self, request: TrackedRequest, duration_s: float) -> None:
         """Track ``request`` no longer; it took ``duration_s`` seconds."""
         self._average_s += (duration_s - self._average_s) * _WEIGHT
         self._requests.discard(request)
+        self._new.pop(request, None)
         if not self._requests:
             self._empty.set()
 
@@ -126,7 +209,19 @@ class RequestTracker:
         """Admit no more requests, and cancel those under way."""
         self.draining = True
         for request in self._requests:
-            request.scope.cancel()
+            request.cancel(Ending.STOP)
+
+    def _look_later(self) -> None:
+        self._is_looking = True
+        asyncio.get_running_loop().call_later(LOOKED_AT_AFTER_S, self._look)
+
+    def _look(self) -> None:
+        self._is_looking = False
+        now = monotonic()
+        while self._new and (oldest := next(iter(self._new))).look(now):
+            del self._new[oldest]
+        if self._new:
+            self._look_later()
 
     async def _wait_until_empty(self) -> None:
         while self._requests:

@@ -16,9 +16,9 @@ from ..models import WarmupRequest
 from ..runner import Runner
 from ..settings import Settings
 from .callers import Callers
-from .http import Answer, Exchange, Refused, unless_gone
-from .request import parse_request, read_body, require_json
-from .request_tracker import RequestTracker, draining, no_room, overloaded
+from .http import Answer, Exchange, Refused
+from .request import parse_request, require_json
+from .request_tracker import RequestTracker, no_room, overloaded
 
 MAX_WARMUPS = 16
 """Requests under way; a tenant may have a fourth of them."""
@@ -48,22 +48,18 @@ class Warmup:
         bundle is loaded nevertheless.
         """
         self._callers.require_token(exchange)
-        with self._requests.track("") as tracked:
+        async with self._requests.track("", exchange) as tracked:
             require_json(exchange)
-            body = await read_body(
-                exchange,
-                limit=_MAX_BODY_BYTES,
-                timeout_s=self._settings.http_body_timeout_ms / 1000,
-                hold=tracked.hold,
-                owner="",
+            body = await tracked.read_body(
+                limit=_MAX_BODY_BYTES, timeout_s=self._settings.http_body_timeout_ms / 1000
             )
             request = parse_request(body, WarmupRequest, "a warm-up request")
             tenant, extension = request.tenant_id, request.extension_id
             if not tenant or not extension:
                 return Answer(400, _WITHOUT_CONTEXT, content_type=b"text/plain; charset=utf-8")
             exchange.tenant, exchange.extension = tenant, extension
-            return await unless_gone(exchange, lambda: self._load(tenant, extension, request.content_hash))
-        raise draining()  # the request was cancelled, because the runner ends
+            return await self._load(tenant, extension, request.content_hash)
+        raise tracked.refusal()
 
     async def _load(self, tenant: str, extension: str, content_hash: str) -> Answer:
         if not self._limiter.try_acquire(tenant):
