@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -114,10 +114,14 @@ class Exchange:
     """``request_id`` is the header's: the body, and so the line of the execution, has none."""
     executing: bool = False
     """The execution may have started, and have had effects."""
+    _index: dict[bytes, list[bytes]] = field(default_factory=dict, repr=False)
 
     def values(self, name: bytes) -> list[bytes]:
         """Every value of a header, trimmed; ``name`` is in lower case."""
-        return [value.strip() for key, value in self.headers if key == name]
+        if not self._index:
+            for key, value in self.headers:
+                self._index.setdefault(key, []).append(value.strip())
+        return self._index.get(name, [])
 
     def value(self, name: bytes) -> bytes:
         """A header's values, joined by commas; empty without the header."""

@@ -150,6 +150,31 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body(
     assert executions(runner) == {}
 
 
+async def test_a_client_that_leaves_after_a_body_that_took_its_time(
+    service: Service, runner: Runner, alga: SlowAlga, headers, waiting_request
+) -> None:
+    """The request was looked at while its body arrived: its connection is watched from the body's end on."""
+    body = json.dumps(waiting_request).encode()
+    connection = Connection(headers, body[:10], complete=False)
+    whole = anyio.Event()
+
+    async def receive() -> Any:
+        if not connection.messages and not whole.is_set():
+            while not any(request._is_looked_at for request in service._requests._requests):
+                await anyio.lowlevel.checkpoint()
+            whole.set()
+            return {"type": "http.request", "body": body[10:]}
+        return await connection.receive()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service, connection.scope, receive, connection.send)
+        await alga.asked.wait()
+        connection.closed.set()
+
+    assert connection.sent == []
+    assert executions(runner) == {"cancelled": 1.0}
+
+
 @pytest.fixture
 def post(client, headers, waiting_request):
     """Post the request; its answer is added to ``into``."""
