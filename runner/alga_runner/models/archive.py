@@ -29,7 +29,9 @@ from .tar import members, shown
 
 _LEVEL = 12
 _SLICE = 512
-"""Compressed bytes decoded at a time: zstd makes at most 128 KiB of 4 bytes, so 16 MiB in one step."""
+"""Compressed bytes decoded at a time."""
+_STEP_BYTES = _SLICE // 4 * 128 * 1024
+"""Zstd makes at most 128 KiB of 4 bytes."""
 _RATIO = 200
 _FREE_BYTES = 32 * 1024 * 1024
 """An archive unpacks to ``_RATIO`` times its size at most, or to this: 20 times what text and code are packed by."""
@@ -50,13 +52,13 @@ def _largest_tar(archive_bytes: int, max_bytes: int) -> int:
 
 
 def unpacking_bytes(archive_bytes: int) -> int:
-    """The memory that an archive of that size takes at most while it is unpacked: itself, its tar, and its files."""
-    tar = _largest_tar(archive_bytes, MAX_UNPACKED_BYTES)
-    return archive_bytes + 2 * tar + tar // 8
+    """The memory that unpacking an archive of that size takes at most: itself, what one step decodes, and files."""
+    files = _largest_tar(archive_bytes, MAX_UNPACKED_BYTES)
+    return archive_bytes + _STEP_BYTES + files + files // 8
 
 
 MAX_UNPACKING_BYTES = unpacking_bytes(MAX_ARCHIVE_BYTES)
-"""Of all archives that a process unpacks at the same time: one of the largest, or a dozen small ones."""
+"""Of all archives that a process unpacks at the same time: one of the largest, or ten small ones."""
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -100,7 +102,7 @@ def unpack(
             raise BundleInvalid(sentence, hint=hint)
         on_skip(sentence)
 
-    for number, (raw, content, fault) in enumerate(members(_decompress(data, max_bytes)), start=1):
+    for number, (raw, content, fault) in enumerate(members(_Tar(data, max_bytes).read), start=1):
         if number > max_files:
             raise BundleInvalid(f"The bundle has more than {max_files} entries.")
         if (content is None and fault is None) or _is_hidden(raw):
@@ -131,35 +133,57 @@ def _is_hidden(raw: str) -> bool:
     return not climbs and any(segment.startswith(".") for segment in segments)
 
 
-def _decompress(data: bytes, max_bytes: int) -> bytearray:
-    """The concatenated frames of ``data``, never holding much more than ``max_bytes`` of them."""
-    if not data:
-        raise BundleInvalid("The bundle is empty.", hint="Pack it again.")
-    tar = bytearray()
-    decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-    frame = decompressor.decompressobj()
-    most = _largest_tar(len(data), max_bytes)
-    position = frames = 0
-    try:
-        while position < len(data):
-            piece = data[position : position + _SLICE]
-            if frame.eof or position == 0:
-                if (frames := frames + 1) > _MAX_FRAMES:
-                    raise BundleInvalid(
-                        f"The bundle has more than {_MAX_FRAMES} zstd frames.", hint=_FRAMES_HINT
-                    )
-                frame = decompressor.decompressobj()
-                piece = _with_window(piece)
-            tar += frame.decompress(piece)
-            position += len(piece) - len(frame.unused_data)
-            if len(tar) > most:
-                bound = f"{max_bytes} bytes" if most == max_bytes else f"{_RATIO} times its own size"
+class _Tar:
+    """The concatenated frames of ``data``, decoded as they are read; no more than ``max_bytes`` of them."""
+
+    def __init__(self, data: bytes, max_bytes: int) -> None:
+        if not data:
+            raise BundleInvalid("The bundle is empty.", hint="Pack it again.")
+        self._data = data
+        self._position = self._frames = self._made = 0
+        self._max_bytes = max_bytes
+        self._most = _largest_tar(len(data), max_bytes)
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+        self._frame = self._decompressor.decompressobj()
+        self._ahead = bytearray()
+
+    def read(self, count: int) -> bytes:
+        """Return the next ``count`` bytes, fewer at the end. Raises ``BundleInvalid``."""
+        taken = io.BytesIO()
+        while count and (self._ahead or self._decode()):
+            with memoryview(self._ahead) as ahead:
+                length = taken.write(ahead[:count])
+            del self._ahead[:length]
+            count -= length
+        return taken.getvalue()
+
+    def _decode(self) -> bool:
+        """Decode the next bytes; returns whether there were any."""
+        while not self._ahead and self._position < len(self._data):
+            piece = self._data[self._position : self._position + _SLICE]
+            try:
+                if self._frame.eof or self._position == 0:
+                    piece = self._begin(piece)
+                self._ahead += self._frame.decompress(piece)
+            except zstandard.ZstdError as error:
+                raise BundleInvalid(f"The bundle is not zstd at byte {self._position}: {error}.") from error
+            self._position += len(piece) - len(self._frame.unused_data)
+            self._made += len(self._ahead)
+            if self._made > self._most:
+                is_largest = self._most == self._max_bytes
+                bound = f"{self._max_bytes} bytes" if is_largest else f"{_RATIO} times its own size"
                 raise BundleInvalid(f"The bundle unpacks to more than {bound}.")
-    except zstandard.ZstdError as error:
-        raise BundleInvalid(f"The bundle is not zstd at byte {position}: {error}.") from error
-    if not frame.eof:
-        raise BundleInvalid("The bundle ends in the middle of its zstd frame: it is truncated.")
-    return tar
+        if not self._ahead and not self._frame.eof:
+            raise BundleInvalid("The bundle ends in the middle of its zstd frame: it is truncated.")
+        return bool(self._ahead)
+
+    def _begin(self, piece: bytes) -> bytes:
+        """Begin a frame, with ``piece``."""
+        self._frames += 1
+        if self._frames > _MAX_FRAMES:
+            raise BundleInvalid(f"The bundle has more than {_MAX_FRAMES} zstd frames.", hint=_FRAMES_HINT)
+        self._frame = self._decompressor.decompressobj()
+        return _with_window(piece)
 
 
 def _with_window(start: bytes) -> bytes:

@@ -7,7 +7,7 @@ releases, loops on negative sizes.
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from alga_common.text import cut
@@ -21,11 +21,16 @@ _RECORD_BYTES = 64 * 1024
 """A record about the next entry (its long name, its attributes) is not larger than this."""
 _RECORD_ATTRIBUTES = 64
 _LENGTH_DIGITS = 6
+_REST_BYTES = 64 * 1024
 _LONG_NAME, _LONG_LINK = tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK
 _PAX, _PAX_GLOBAL = tarfile.XHDTYPE, tarfile.XGLTYPE
 _SPARSE = tarfile.GNUTYPE_SPARSE
 _SPARSE_GOES_ON, _MAP_GOES_ON = 482, 504
 """Where GNU's sparse header, and each block that extends its map, has whether another block follows."""
+
+
+Read = Callable[[int], bytes]
+"""Returns the next bytes of a tar, that many or, at its end, fewer."""
 
 
 class Member(NamedTuple):
@@ -39,35 +44,36 @@ class Member(NamedTuple):
     fault: str | None = None
 
 
-def members(tar: bytes | bytearray) -> Iterator[Member]:
-    """Each entry of ``tar``. Raises ``BundleInvalid`` unless it is one whole tar and nothing else."""
-    view = memoryview(tar)
-    position = 0
+def members(read: Read) -> Iterator[Member]:
+    """Each entry of the tar that ``read`` gives.
+
+    Raises ``BundleInvalid`` unless it is one whole tar and nothing else.
+    """
     name: str | None = None
-    while any(block := bytes(view[position : position + _BLOCK])):
+    while any(block := read(_BLOCK)):
         entry = _header(block)
-        start = position + _BLOCK
         if entry.type == _SPARSE:
-            start = _after_map(block, tar, start)
-        end = start + entry.size
-        if entry.size < 0 or end > len(tar):
+            _skip_map(block, read)
+        content = read(max(0, entry.size))
+        if len(content) != entry.size:
             raise BundleInvalid(f"The bundle's entry {shown(entry.name)} runs past the end of the archive.")
-        position = start + -(-entry.size // _BLOCK) * _BLOCK
+        read(-entry.size % _BLOCK)
         if entry.type in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
-            name = _named(entry, view[start:end]) or name
+            name = _named(entry, content) or name
             yield Member(entry.name)
             continue
         path, name = name or entry.name, None
         if entry.isdir():
             yield Member(path)
         elif entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
-            yield Member(path, bytes(view[start:end]))
+            yield Member(path, content)
         else:
             yield Member(path, fault="is a link, a device or sparse, not a regular file")
-    if name is not None or position >= len(tar):
+    if name is not None or not block:
         raise BundleInvalid("The bundle's tar has no end: it is truncated.")
-    if tar.count(0, position) != len(tar) - position:
-        raise BundleInvalid("The bundle has bytes after the end of its tar.")
+    while rest := read(_REST_BYTES):
+        if rest.count(0) != len(rest):
+            raise BundleInvalid("The bundle has bytes after the end of its tar.")
 
 
 def shown(path: str) -> str:
@@ -82,16 +88,14 @@ def _header(block: bytes) -> tarfile.TarInfo:
         raise BundleInvalid(f"The bundle's zstd does not hold a tar archive: {error}.") from error
 
 
-def _after_map(header: bytes, tar: bytes | bytearray, position: int) -> int:
-    """Where the content of GNU's sparse entry starts: after the blocks of its map."""
+def _skip_map(header: bytes, read: Read) -> None:
+    """Read to where the content of GNU's sparse entry starts: after the blocks of its map."""
     goes_on = header[_SPARSE_GOES_ON]
-    while goes_on and position + _BLOCK <= len(tar):
-        goes_on = tar[position + _MAP_GOES_ON]
-        position += _BLOCK
-    return position
+    while goes_on and len(block := read(_BLOCK)) == _BLOCK:
+        goes_on = block[_MAP_GOES_ON]
 
 
-def _named(record: tarfile.TarInfo, content: memoryview) -> str | None:
+def _named(record: tarfile.TarInfo, content: bytes) -> str | None:
     """The path that ``record`` gives the next entry, if it gives one."""
     if len(content) > _RECORD_BYTES:
         raise BundleInvalid(
@@ -99,9 +103,9 @@ def _named(record: tarfile.TarInfo, content: memoryview) -> str | None:
         )
     try:
         if record.type == _LONG_NAME:
-            return bytes(content).partition(b"\0")[0].decode("utf-8", "surrogateescape")
+            return content.partition(b"\0")[0].decode("utf-8", "surrogateescape")
         if record.type in (_PAX, _PAX_GLOBAL):
-            return _pax_path(record, bytes(content))
+            return _pax_path(record, content)
     except ValueError as error:
         raise BundleInvalid(
             f"The bundle's entry {shown(record.name)} is a broken record: {error}."

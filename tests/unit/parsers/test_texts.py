@@ -11,6 +11,8 @@ from starlette.datastructures import Headers
 
 from alga_common import routing
 from alga_common.bundle_layout import path_fault, unwrapped
+from alga_common.http.request_body import ChunkedBody
+from alga_common.http.request_head import may_become_head, read_head
 from alga_common.http.response import ResponseReader
 from alga_common.http.semantics import clean_id, origin_form
 from alga_common.text import body_text, escape_controls, one_line, replace_surrogates
@@ -115,6 +117,39 @@ def test_reading_an_answer_costs_its_size_in_any_pieces(shape: str, piece: int) 
             reader.feed(answer[start : start + piece])
 
     assert_linear(read, ANSWERS[shape], [1024])
+
+
+HEADS: dict[str, Callable[[int], bytes]] = {
+    "headers": lambda size: b"a:b\r\n" * (size // 5),
+    "one-header": lambda size: b"a:" + b" " * size + b"\x01\r\n",
+    "a-header-of-blanks": lambda size: b"a:" + b" \t" * (size // 2) + b"\r\n",
+    "connection": lambda size: b"connection:" + b"," * size + b"\r\n",
+    "one-name": lambda size: b"a" * size,
+    "folded-lines": lambda size: b"a:b\r\n " * (size // 6),
+    "line-feeds": lambda size: b"\n" * size,
+}
+
+
+@pytest.mark.parametrize("shape", HEADS)
+def test_reading_a_request_s_head_costs_its_size(shape: str) -> None:
+    def made(size: int) -> bytes:
+        return b"GET /" + b"a" * size + b" HTTP/1.1\r\nhost:a\r\n" + HEADS[shape](size) + b"\r\n"
+
+    assert_linear(read_head, made, [1024])
+    assert_linear(lambda head: may_become_head(head[:1], head), made, [1024])
+
+
+@pytest.mark.parametrize("piece", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    "part", [b"1\r\na\r\n", b"1;" + b"a" * 200 + b"\r\na\r\n", b"0\r\na:b\r\n", b"0" * 20]
+)
+def test_reading_a_request_s_body_costs_its_size_in_any_pieces(part: bytes, piece: int) -> None:
+    def read(body: bytes) -> None:
+        chunked = ChunkedBody()
+        for start in range(0, len(body), piece):
+            chunked.feed(body[start : start + piece])
+
+    assert_linear(read, lambda size: part * (size // len(part)), [1024])
 
 
 @pytest.mark.parametrize(("coding", "member"), [("gzip", gzip.compress(b"")), ("deflate", b"\x03\x00")])
