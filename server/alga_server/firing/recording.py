@@ -7,11 +7,13 @@ connection and run in its transaction.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import anyio
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, select, update
 
 from alga_common.wire import codes_below
 from alga_runner.errors import BundleError, EngineError, ExecutionError, ModuleError, RequestError
@@ -23,6 +25,7 @@ from ..schedules.policies import policy_of
 from ..schedules.validation import storable_part
 from ..storage import locks, tables
 from ..storage.database import Database
+from ..storage.owned import of_install, place
 from . import runs
 from .runs import MAX_MESSAGE, Reason, Run, Status
 
@@ -76,6 +79,18 @@ _ENDED = (
 )
 """The columns that the end of a run sets."""
 
+_run = tables.schedule_run
+_HELD: Select[Any] = (
+    select(_run.c.id, _run.c.tenant_id, _run.c.install_id, _run.c.worker_id)
+    .where(_run.c.id.in_(bindparam("ids", expanding=True)), _run.c.status == "running")
+    .order_by(_run.c.ordinal)
+    .with_for_update(of=_run)
+)
+_END = update(_run).where(of_install(_run), _run.c.id == bindparam("of_run"))
+_NOTE = update(tables.schedule).where(
+    of_install(tables.schedule), tables.schedule.c.id == bindparam("of_schedule")
+)
+
 
 # Instants are read once a transaction has its locks, for which it may have waited long.
 
@@ -110,61 +125,69 @@ def finish(connection: Connection, run: Run, ending: Ending, *, duration_ms: int
 
     It ended ``duration_ms`` after it began, however late that is recorded, and even if a clock was set meanwhile.
     """
-    finished_at = run.started_at + timedelta(milliseconds=duration_ms)
-    record = replace(
+    [record] = finish_all(connection, [_ended(run, ending, duration_ms)])
+    return record
+
+
+def _ended(run: Run, ending: Ending, duration_ms: int) -> Run:
+    return replace(
         run,
         status=ending.status,
         http_status=ending.http_status,
         error_code=ending.error_code,
         error_message=storable_part(ending.error_message, MAX_MESSAGE),
-        finished_at=finished_at,
+        finished_at=run.started_at + timedelta(milliseconds=duration_ms),
         duration_ms=duration_ms,
         guest_log=runs.output(ending.guest_log),
         response_body=runs.output(ending.response_body),
     )
-    locks.change_schedule(connection, run.tenant_id, run.install_id, run.schedule_id)
-    ended = connection.execute(
-        update(tables.schedule_run)
-        .where(
-            runs.of_install(run.tenant_id, run.install_id),
-            tables.schedule_run.c.id == run.id,
-            tables.schedule_run.c.worker_id == run.worker_id,
-            tables.schedule_run.c.status == "running",
+
+
+def finish_all(connection: Connection, records: Sequence[Run]) -> list[Run | None]:
+    """Write runs as they ended; ``None`` for each that is no longer its worker's."""
+    locks.change_listed(connection, [record.schedule_id for record in records])
+    held = {row.id: row for row in connection.execute(_HELD, {"ids": [record.id for record in records]})}
+    kept = {record.id: record for record in records if record.id in held and _holds(record, held[record.id])}
+    if kept:
+        connection.execute(_END, [_end_of(record) for record in kept.values()])
+        connection.execute(
+            _NOTE, [_note_of(record, record.status, record.error_message) for record in kept.values()]
         )
-        .values(lease_expires_at=None, **{name: getattr(record, name) for name in _ENDED})
-    )
-    if ended.rowcount == 0:
-        return None
-    note(connection, run, record.status, record.error_message)
-    if record.status != "success":
-        _schedule_retry(connection, run, finished_at)
-    if record.guest_log or record.response_body:
-        runs.prune_outputs(connection, run.tenant_id, run.install_id)
-    return record
+    for record in kept.values():
+        if record.status != "success" and record.finished_at is not None:
+            _schedule_retry(connection, record, record.finished_at)
+        if record.guest_log or record.response_body:
+            runs.prune_outputs(connection, record.tenant_id, record.install_id)
+    return [kept.get(record.id) for record in records]
+
+
+def _holds(record: Run, held: Row[Any]) -> bool:
+    return bool((record.tenant_id, record.install_id, record.worker_id) == tuple(held)[1:])
+
+
+def _end_of(record: Run) -> dict[str, object]:
+    ended = {name: getattr(record, name) for name in _ENDED} | {"lease_expires_at": None}
+    return place(record.tenant_id, record.install_id) | {"of_run": record.id} | ended
 
 
 def note(connection: Connection, run: Run, status: Status, message: str | None) -> None:
     """Tell the schedule how its run went, ``success`` or ``error`` (alga-contract 5.9), if it is still there."""
-    schedule = tables.schedule
-    connection.execute(
-        update(schedule)
-        .where(
-            schedule.c.tenant_id == run.tenant_id,
-            schedule.c.install_id == run.install_id,
-            schedule.c.id == run.schedule_id,
-        )
-        .values(
-            last_run_at=run.started_at,
-            last_run_status="success" if status == "success" else "error",
-            last_error=message,
-        )
-    )
+    connection.execute(_NOTE, _note_of(run, status, message))
+
+
+def _note_of(run: Run, status: Status, message: str | None) -> dict[str, object]:
+    return place(run.tenant_id, run.install_id) | {
+        "of_schedule": run.schedule_id,
+        "last_run_at": run.started_at,
+        "last_run_status": "success" if status == "success" else "error",
+        "last_error": message,
+    }
 
 
 def _lose(connection: Connection, which: ColumnElement[bool], reason: Reason, clock: Clock) -> list[Run]:
     held = [runs.read(row) for row in connection.execute(select(tables.schedule_run).where(which))]
     if held:
-        locks.change_schedules(connection, tables.schedule.c.id.in_([run.schedule_id for run in held]))
+        locks.change_listed(connection, [run.schedule_id for run in held])
         locks.change_runs(connection, tables.schedule_run.c.id.in_([run.id for run in held]))
     lost, now = [], clock.now()
     for run in held:
@@ -293,12 +316,9 @@ class RunRecorder:
 
     async def _together(self, batch: list[_Ended]) -> None:
         def transaction(connection: Connection) -> list[Run | None]:
-            locks.change_schedules(
-                connection, tables.schedule.c.id.in_([entry.run.schedule_id for entry in batch])
+            return finish_all(
+                connection, [_ended(entry.run, entry.ending, entry.duration_ms) for entry in batch]
             )
-            return [
-                finish(connection, entry.run, entry.ending, duration_ms=entry.duration_ms) for entry in batch
-            ]
 
         for entry, record in zip(batch, await self._database.write(transaction), strict=True):
             entry.record, entry.done = record, True

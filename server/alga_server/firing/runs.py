@@ -11,11 +11,23 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from alga_common.text import utf8_tail
 
-from ..storage import tables
+from ..storage import owned, tables
 
 Trigger = Literal["schedule", "run_now"]
 Status = Literal["running", "success", "error", "skipped", "lost"]
@@ -184,29 +196,38 @@ def scheduled_since(connection: Connection, ordinal: int, worker_id: str) -> lis
     return [read(row) for row in connection.execute(query.order_by(table.c.ordinal))]
 
 
+_OLDEST = (
+    select(tables.schedule_run.c.ordinal)
+    .where(owned.of_install(tables.schedule_run))
+    .order_by(tables.schedule_run.c.ordinal.desc())
+    .offset(bindparam("keep", type_=Integer()))
+    .limit(1)
+)
+
+
 def prune(connection: Connection, tenant_id: str, install_id: str, *, keep: int) -> None:
     """Forget the install's oldest ended runs, so that about ``keep`` are left."""
     table = tables.schedule_run
-    owned = of_install(tenant_id, install_id)
-    oldest = select(table.c.ordinal).where(owned).order_by(table.c.ordinal.desc()).offset(keep).limit(1)
-    if (ordinal := connection.execute(oldest).scalar_one_or_none()) is not None:
-        old = select(table.c.ordinal).where(owned, table.c.ordinal <= ordinal, table.c.status != "running")
+    oldest = connection.execute(_OLDEST, owned.place(tenant_id, install_id) | {"keep": keep})
+    if (ordinal := oldest.scalar_one_or_none()) is not None:
+        own = of_install(tenant_id, install_id)
+        old = select(table.c.ordinal).where(own, table.c.ordinal <= ordinal, table.c.status != "running")
         # Rows that another server is deleting need no waiting for.
         free = old.with_for_update(skip_locked=True)
-        connection.execute(delete(table).where(owned, table.c.ordinal.in_(free)))
+        connection.execute(delete(table).where(own, table.c.ordinal.in_(free)))
 
 
 def prune_outputs(connection: Connection, tenant_id: str, install_id: str) -> None:
     """Forget what the install's older failed runs logged and answered, so that ``OUTPUTS_KEPT`` keep it."""
     table = tables.schedule_run
-    owned = of_install(tenant_id, install_id)
+    own = of_install(tenant_id, install_id)
     output_kept = or_(table.c.guest_log.is_not(None), table.c.response_body.is_not(None))
-    with_output = select(table.c.ordinal).where(owned, output_kept).order_by(table.c.ordinal.desc())
+    with_output = select(table.c.ordinal).where(own, output_kept).order_by(table.c.ordinal.desc())
     first_too_many = with_output.offset(OUTPUTS_KEPT).limit(1)
     if (ordinal := connection.execute(first_too_many).scalar_one_or_none()) is not None:
-        old = select(table.c.ordinal).where(owned, output_kept, table.c.ordinal <= ordinal)
+        old = select(table.c.ordinal).where(own, output_kept, table.c.ordinal <= ordinal)
         free = old.with_for_update(skip_locked=True)
-        forget = update(table).where(owned, table.c.ordinal.in_(free))
+        forget = update(table).where(own, table.c.ordinal.in_(free))
         connection.execute(forget.values(guest_log=None, response_body=None))
 
 

@@ -16,15 +16,34 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select, tuple_
 
 from . import tables
+from .owned import of_install as owned
 from .owned import place
 
-_install = tables.install
+_install, _schedule = tables.install, tables.schedule
 _INSTALL = select(_install.c.id).where(
     _install.c.tenant_id == bindparam("of_tenant"), _install.c.id == bindparam("of_install")
 )
 _CHANGE_INSTALL = _INSTALL.with_for_update(of=_install, key_share=True)
 _REMOVE_INSTALL = _INSTALL.with_for_update(of=_install)
 _KEEP_INSTALL = _INSTALL.with_for_update(of=_install, read=True, key_share=True)
+_KEEP_INSTALLS = (
+    select(_install.c.id)
+    .where(tuple_(_install.c.tenant_id, _install.c.id).in_(bindparam("places", expanding=True)))
+    .order_by(_install.c.tenant_id, _install.c.id)
+    .with_for_update(of=_install, read=True, key_share=True)
+)
+_CHANGE_SCHEDULE = (
+    select(_schedule.c.id)
+    .where(owned(_schedule), _schedule.c.id == bindparam("of_schedule"))
+    .with_for_update(of=_schedule)
+)
+_LISTED = (
+    select(_schedule.c.id)
+    .where(_schedule.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_schedule.c.id)
+)
+_CHANGE_LISTED = _LISTED.with_for_update(of=_schedule)
+_CHANGE_FREE = _LISTED.with_for_update(of=_schedule, skip_locked=True)
 
 
 def alone(connection: Connection, what: str) -> None:
@@ -63,7 +82,7 @@ def change_several(
     """As ``change_install`` of each tenant and install, then ``change_schedule`` of each schedule."""
     for tenant_id, install_id in sorted(set(places)):
         change_install(connection, tenant_id, install_id)
-    change_schedules(connection, tables.schedule.c.id.in_(list(schedule_ids)))
+    change_listed(connection, schedule_ids)
 
 
 def claim_several(
@@ -76,12 +95,9 @@ def claim_several(
     ids = list(schedule_ids)
     if not _needed(connection):
         return set(ids)
-    install, schedule = tables.install, tables.schedule
-    place = (install.c.tenant_id, install.c.id)
-    kept = select(install.c.id).where(tuple_(*place).in_(sorted(set(places)))).order_by(*place)
-    connection.execute(kept.with_for_update(of=install, read=True, key_share=True)).all()
-    free = select(schedule.c.id).where(schedule.c.id.in_(ids)).order_by(schedule.c.id)
-    return set(connection.execute(free.with_for_update(of=schedule, skip_locked=not wait)).scalars())
+    connection.execute(_KEEP_INSTALLS, {"places": sorted(set(places))}).all()
+    lock = _CHANGE_LISTED if wait else _CHANGE_FREE
+    return set(connection.execute(lock, {"ids": ids}).scalars())
 
 
 def keep_install(connection: Connection, tenant_id: str, install_id: str) -> None:
@@ -99,7 +115,15 @@ def change_schedules(connection: Connection, which: ColumnElement[bool]) -> None
 
 def change_schedule(connection: Connection, tenant_id: str, install_id: str, schedule_id: str) -> None:
     """Lock the schedule against changes and claims."""
-    change_schedules(connection, of_install(tenant_id, install_id) & (tables.schedule.c.id == schedule_id))
+    if _needed(connection):
+        this = place(tenant_id, install_id) | {"of_schedule": schedule_id}
+        connection.execute(_CHANGE_SCHEDULE, this).all()
+
+
+def change_listed(connection: Connection, schedule_ids: Iterable[str]) -> None:
+    """Lock these schedules against changes and claims."""
+    if _needed(connection):
+        connection.execute(_CHANGE_LISTED, {"ids": list(schedule_ids)}).all()
 
 
 def change_runs(connection: Connection, which: ColumnElement[bool]) -> None:

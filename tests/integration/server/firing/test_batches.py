@@ -258,14 +258,14 @@ async def test_an_ending_that_cannot_be_recorded_is_nothing_to_the_others_unless
     install: Install, monkeypatch: pytest.MonkeyPatch, failure: Exception, failed: int
 ) -> None:
     under_way = await some_runs(install, 5)
-    finish = recording.finish
+    finish_all = recording.finish_all
 
-    def failing(connection: Any, run: Any, *rest: Any, **more: Any) -> Any:
-        if run.id == under_way[2].id:
+    def failing(connection: Any, records: Any) -> Any:
+        if under_way[2].id in {record.id for record in records}:
             raise failure
-        return finish(connection, run, *rest, **more)
+        return finish_all(connection, records)
 
-    monkeypatch.setattr(recording, "finish", failing)
+    monkeypatch.setattr(recording, "finish_all", failing)
     endings = RunRecorder(install.alga.server._services.database)
     failures: list[Exception] = []
 
