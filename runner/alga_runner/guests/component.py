@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from alga_common.sharing.large_work import LARGE_BYTES, LargeWorkQueue
 
-from ..capabilities import Execution, Gate
+from ..capabilities import OPERATIONS, Execution, Gate
 from ..engine import (
     DONE,
     OVERRUN_S,
@@ -47,7 +47,7 @@ from . import wasi_p2
 from .component_session import LARGE_BODY_BYTES, ComponentSession
 from .component_values import Shape, holds_bytes, json_members, outcomes, shaper, to_input
 from .component_world import BINDINGS, PACKAGE, Binding
-from .http import plain_request, request_body, response_of
+from .http import RESPONSE_OVERHEAD_BYTES, plain_request, request_body, response_of
 from .log import GuestLog
 from .session import CallPace, SessionLimits, explained
 
@@ -64,6 +64,8 @@ _JSON_MEMBERS = {
 }
 """The members of each operation's input and output that hold any JSON value."""
 
+
+_MOST_PAYLOAD = max(operation.payload_bytes for operation in OPERATIONS.values())
 
 _HOLDING_BYTES = frozenset(
     binding.operation.name for binding in BINDINGS.values() if holds_bytes(binding.operation.output)
@@ -262,6 +264,7 @@ class ComponentHost:
         self._body_bytes, self._body_setting = min(
             (limits.component_body_bytes, "max_component_body_bytes"), (limits.body_bytes, "max_body_bytes")
         )
+        self._max_text = max(limits.request_bytes + _MOST_PAYLOAD, self._body_bytes + RESPONSE_OVERHEAD_BYTES)
         self._clock_ns = clock_ns
         self._large_work = large_work or LargeWorkQueue()
         self._log = GuestLog(gate)
@@ -294,7 +297,7 @@ class ComponentHost:
             body = await wait_within(budget, self._large_work.run(budget.owner, partial(self._body, request)))
         if not this_thread.loop_scheduler.may_start(budget.owner):
             await wait_to_start(budget)
-        guest = ComponentGuest(program.linked, limits, max_items=self._limits.items)
+        guest = ComponentGuest(program.linked, limits, max_items=self._limits.items, max_text=self._max_text)
         try:
             session = ComponentSession(
                 guest,

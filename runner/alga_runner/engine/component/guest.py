@@ -6,14 +6,14 @@ import ctypes
 from contextlib import suppress
 from typing import Any
 
-from ...errors import AlgaError, ExecutionError, ExportMissing, Overloaded
+from ...errors import AlgaError, ExecutionError, ExportMissing, MessageLimit, Overloaded
 from .. import _capi as core
 from ..engine import MAX_INSTANCES, MAX_MEMORIES, MAX_TABLES
 from ..guest import ERROR_OFFSET, Guest, PendingCall
 from ..memory import GuestLimits
 from . import _capi
 from .failure import take_failure
-from .lift import Crossing
+from .lift import UNBOUNDED, Crossing
 from .linker import LinkedComponent
 from .lower import Arena, give_arena_back, pack_arguments, take_arena
 
@@ -36,15 +36,19 @@ class ComponentGuest(Guest):
         "code",
         "last_bytes",
         "max_items",
+        "max_text",
         "session",
         "started",
     )
 
     hides_memory = True
 
-    def __init__(self, linked: LinkedComponent, limits: GuestLimits, *, max_items: int) -> None:
-        """Make the store, in a slot if one is free. ``max_items`` bounds the items in the lists of one call.
+    def __init__(
+        self, linked: LinkedComponent, limits: GuestLimits, *, max_items: int, max_text: int = UNBOUNDED
+    ) -> None:
+        """Make the store, in a slot if one is free.
 
+        ``max_items`` bounds the items in the lists of one call, and ``max_text`` the bytes of its text that are copied.
         Raises ``Overloaded`` if as many components are alive as there is room for.
         """
         self.code = code = linked.on_demand
@@ -58,7 +62,7 @@ class ComponentGuest(Guest):
                 hint="Try again shortly, or raise max_guests, or vm.max_map_count with sysctl.",
             )
         super().__init__(linked, limits, code.engine)
-        self.max_items = max_items
+        self.max_items, self.max_text = max_items, max_text
         self._arena: Arena | None = None
         """Where the arguments of a call are until it begins."""
         self._call: tuple[str, tuple[Any, ...]] | None = None
@@ -169,7 +173,13 @@ class ComponentGuest(Guest):
         if lift is None:
             return None
         try:
-            return lift(self._address + _RESULT, Crossing(self.max_items))
+            crossing = Crossing(self.max_items, self.max_text)
+            result = lift(self._address + _RESULT, crossing)
+            if crossing.bytes > self.max_text:
+                raise MessageLimit(
+                    f"The guest returned {crossing.bytes} bytes of text and binary; {self.max_text} are allowed."
+                )
+            return result
         finally:
             self._free_values()
 

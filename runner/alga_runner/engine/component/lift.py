@@ -61,16 +61,21 @@ string_at = ctypes.string_at
 _shared: WeakValueDictionary[tuple[ValueType, ResourceIn | None], Lift] = WeakValueDictionary()
 
 
+UNBOUNDED = 1 << 62
+
+
 class Crossing:
     """One set of values on its way out of a guest: how many more list items it may hold, and its bytes of text so far.
 
-    ``bytes`` counts text and ``list<u8>``, which is what values are made of that can be large.
+    ``bytes`` counts text and ``list<u8>``, which is what values are made of that can be large. Text beyond ``max_text``
+    bytes of either is cut: it is refused by its size, and to copy it first takes a millisecond a megabyte.
     """
 
-    __slots__ = ("_items_left", "_max_items", "bytes")
+    __slots__ = ("_items_left", "_max_items", "bytes", "max_text")
 
-    def __init__(self, max_items: int) -> None:
+    def __init__(self, max_items: int, max_text: int = UNBOUNDED) -> None:
         self._items_left = self._max_items = max_items
+        self.max_text = max_text
         self.bytes = 0
 
     def take_items(self, count: int) -> None:
@@ -135,6 +140,9 @@ def _present(of: ValueType | None) -> ValueType:
 def _read_text(values: Sequence[Any], place: int, crossing: Crossing) -> str:
     length = values[place]
     crossing.bytes += length
+    if crossing.bytes > crossing.max_text:
+        left = max(0, crossing.max_text - crossing.bytes + length)
+        return string_at(values[place + 1], left).decode("utf-8", "ignore")
     return string_at(values[place + 1], length).decode() if length else ""
 
 

@@ -56,7 +56,7 @@ class ComponentFunction:
 
     def arguments(self, address: int, guest: ComponentGuest) -> tuple[Any, ...]:
         """The arguments at ``address``, counted for ``guest``. Raises ``MessageLimit``."""
-        crossing = Crossing(guest.max_items)
+        crossing = Crossing(guest.max_items, guest.max_text)
         try:
             return tuple(
                 [lift(address + _capi.VAL_SIZE * place, crossing) for place, lift in enumerate(self.lifts)]

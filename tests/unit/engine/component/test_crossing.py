@@ -116,3 +116,43 @@ def test_bytes_and_text_are_counted_in_both_directions() -> None:
 def test_more_bytes_than_wasmtime_passes_in_one_call_are_a_limit_of_the_guest() -> None:
     with instance(relayed(BYTES)) as guest, pytest.raises(MessageLimit, match="in one call"):
         call(guest, "f0", bytes(2_900_000))
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"), [("x" * 12, "x" * 10), ("é" * 6, "é" * 5), ("é" * 5 + "x", "é" * 5)]
+)
+def test_text_beyond_what_is_read_is_cut_between_characters_and_counted(text: str, seen: str) -> None:
+    given: list[str] = []
+
+    def answer(_session: object, value: str) -> str:
+        given.append(value)
+        return ""
+
+    with instance(relayed(ValueType("string"), answer=answer)) as guest:
+        guest.max_text = 10
+        call(guest, "f0", text)
+
+        assert given == [seen]
+        assert guest.last_bytes == len(text.encode())
+
+
+def test_all_text_of_a_call_together_is_what_is_read() -> None:
+    given: list[list[str]] = []
+    texts = ValueType("list", element=ValueType("string"))
+
+    def answer(_session: object, value: list[str]) -> list[str]:
+        given.append(value)
+        return []
+
+    with instance(relayed(texts, answer=answer)) as guest:
+        guest.max_text = 10
+        call(guest, "f0", ["x" * 6, "y" * 6, "z" * 6])
+
+    assert given == [["x" * 6, "y" * 4, ""]]
+
+
+def test_a_result_with_more_text_than_is_read_ends_the_guest() -> None:
+    with instance(relayed(ValueType("string"), answer=lambda *_: "x" * 11)) as guest:
+        guest.max_text = 10
+        with pytest.raises(MessageLimit, match="11 bytes"):
+            call(guest, "f0", "")
