@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import select
@@ -28,6 +29,9 @@ logger = logging.getLogger("alga_runner")
 
 REPORT_S = 1.0
 """How often a worker sends its counters. A crash loses the counts since then."""
+
+UNREAD_S = 15.0
+"""How long a retiring worker leaves an answer to a client that takes nothing of it."""
 
 EXIT_GRACE_S = 5.0
 """How long a worker has to end by itself once the supervisor ended."""
@@ -147,7 +151,8 @@ class WorkerServer(Server):
         """Take no more connections, and end when none is open. No request is refused or cut off.
 
         A connection is closed with its next answer. One without a request is closed after as long as it may be idle
-        anyway; ``longest_request_s`` bounds the requests that are under way then.
+        anyway; ``longest_request_s`` bounds the requests that are under way then. One whose client takes nothing of an
+        answer is aborted: the next worker's replacement waits for this one's end.
         """
         logger.info(
             "Retiring: taking no more connections, %d executions under way",
@@ -156,12 +161,30 @@ class WorkerServer(Server):
         )
         await self._acceptor.close()
         self.service.retire()
-        with anyio.move_on_after(KEEP_ALIVE_S):
-            await self.all_closed()
-        self.close_idle()
-        with anyio.move_on_after(longest_request_s):
-            await self.all_closed()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._abort_unread)
+            with anyio.move_on_after(KEEP_ALIVE_S):
+                await self.all_closed()
+            self.close_idle()
+            with anyio.move_on_after(longest_request_s):
+                await self.all_closed()
+            tasks.cancel_scope.cancel()
         self.should_exit = True
+
+    async def _abort_unread(self) -> None:
+        """Abort connections whose client took nothing of an answer for ``UNREAD_S``."""
+        before: dict[object, int] = {}
+        while True:
+            unread: dict[object, int] = {}
+            for connection in list(self.server_state.connections):
+                transport = connection.transport
+                size = transport.get_write_buffer_size() if isinstance(transport, asyncio.Transport) else 0
+                if size and before.get(connection) == size:
+                    transport.abort()
+                elif size:
+                    unread[connection] = size
+            before = unread
+            await anyio.sleep(UNREAD_S)
 
 
 def _check_max_rss(max_rss_mb: int) -> None:
