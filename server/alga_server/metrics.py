@@ -241,7 +241,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
-        if not self._at_zero:  # a thousand series, which nobody needs before the first reading
+        if not self._at_zero:  # a thousand series, not needed before the first reading
             self._at_zero = True
             self._start_at_zero()
         return generate_latest(self._registry)

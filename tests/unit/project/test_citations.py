@@ -89,3 +89,20 @@ def test_a_citation_that_leads_nowhere_is_found(text: str) -> None:
 )
 def test_a_citation_that_resolves_passes(text: str) -> None:
     assert unresolved(text) == []
+
+
+SECURITY = (ROOT / "SECURITY.md").read_text()
+PROMISES = re.split(r"\n(?=\* )", SECURITY.partition("show it:\n\n")[2].partition("\n## Not defended")[0])
+TEST_CITED = re.compile(r"`(tests/[\w/.]+)`")
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise[2:50])
+def test_every_promise_of_security_names_tests_that_are_there(promise: str) -> None:
+    cited = TEST_CITED.findall(promise)
+
+    assert cited
+    assert [name for name in cited if not (ROOT / name).exists()] == []
+
+
+def test_what_is_not_promised_names_tests_that_are_there() -> None:
+    assert [name for name in TEST_CITED.findall(SECURITY) if not (ROOT / name).exists()] == []
