@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
@@ -117,9 +117,9 @@ async def serving(settings: ServerSettings, runner: Runner, path: str = "") -> A
             yield Place(server, client, runner, path or await install(client))
 
 
-async def install(client: httpx.AsyncClient) -> str:
+async def install(client: httpx.AsyncClient, tenant: str = "tenant-a") -> str:
     extension = await publish(client, "1.0.0")
-    path = "/api/admin/tenants/tenant-a/installs"
+    path = f"/api/admin/tenants/{tenant}/installs"
     answer = await client.post(path, json={"extensionId": extension})
     return f"{path}/{answer.json()['installId']}"
 
@@ -166,6 +166,23 @@ async def test_many_are_each_run_once_by_several_servers(place: Place, settings:
 
     assert Counter(run["scheduleId"] for run in runs) == dict.fromkeys(ids, 1)
     assert Counter(request["schedule_id"] for request in place.runner.asked) == dict.fromkeys(ids, 1)
+
+
+async def test_runs_that_do_not_end_keep_no_place_from_another_tenant(settings: ServerSettings) -> None:
+    four = settings.model_copy(update={"max_schedule_runs": 4})
+    async with serving(four, Runner()) as greedy:
+        modest = replace(greedy, path=await install(greedy.client, "tenant-b"))
+        greedy.runner.gate = anyio.Event()
+        ids = [await greedy.create() for _ in range(9)]
+        await greedy.make_due(*ids)
+        await greedy.runner.was_asked(3)
+        await modest.make_due(await modest.create())
+        await greedy.runner.was_asked(4)
+        greedy.runner.gate.set()
+        await greedy.runs(9)
+
+    tenants = [request["tenant_id"] for request in greedy.runner.asked]
+    assert tenants == [*["tenant-a"] * 3, "tenant-b", *["tenant-a"] * 6]
 
 
 async def test_a_create_that_is_rolled_back_leaves_neither_schedule_nor_job(place: Place) -> None:

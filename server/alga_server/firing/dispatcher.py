@@ -97,6 +97,8 @@ class Dispatcher:
         self._live: dict[str, _Live] = {}
         self._places = Places(settings.max_schedule_runs)
         self._others = OtherTenants(database, self._places)
+        self._crowded = False
+        """Whether jobs that wait for room may keep others from being brought: then it looks for those."""
         self._attendance = Attendance(
             database, every=self._poll / 2, gap=max(self._worker.grace, 2 * self._poll)
         )
@@ -210,8 +212,9 @@ class Dispatcher:
             now = self._clock.now()
             self._looks_at = now + self._poll
             try:
-                looks = self._settings.dispatch_schedules and self._jobs.dispatcher_looks
-                _, _, next_at = await self._look(now, may_fire=looks)
+                looks = self._jobs.dispatcher_looks or self._crowded
+                may_fire = self._settings.dispatch_schedules and looks
+                _, self._crowded, next_at = await self._look(now, may_fire=may_fire)
             except DatabaseUnavailable:
                 next_at = self._clock.now() + _AGAIN
             except Exception:
@@ -247,6 +250,9 @@ class Dispatcher:
                     [outcome] = await self._database.write(take)
                     if claimed := isinstance(outcome, Claim | Run):
                         _, live = self._take(outcome)
+                    elif outcome == "no_room" and self._places.free and not self._crowded:
+                        self._crowded = True
+                        self.wake()
                 if live is not None:
                     await live.ended.wait()
                 if claimed or await self._database.read(partial(due_schedules.due_at, due=due)) != due_at:
