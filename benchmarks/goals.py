@@ -71,6 +71,10 @@ GOALS = {
     "component.loop_p99_ms": Goal("event loop lag, p99 in ms, among forty computing components", at_most=2),
     "component.leak_kb_per_10k": Goal("resident KB that 10,000 executions of a kind leave, the worst kind"),
     "scale.two_processes": Goal("executions a second, two processes / one", at_least=1.9),
+    "scale.tenants_10k": Goal("an execution for each of 10,000 tenants in turns / for one", at_most=1.2),
+    "scale.modules_1k": Goal("an execution of each of 1,000 modules in turns / of one", at_most=1.2),
+    "scale.suspended_10k": Goal("an execution next to 10,000 suspended guests / alone", at_most=1.2),
+    "scale.bodies_8m": Goal("a KB of a body of 8 MiB / of 64 KiB", at_most=1.2),
     "http.vs_bare_asgi": Goal("/v1/execute a second on one core / a bare ASGI echo on h11", at_least=0.15),
     "http.vs_wasmtime_threads": Goal(
         "the same / wasmtime-py in threads behind uvicorn with httptools and uvloop", at_least=1

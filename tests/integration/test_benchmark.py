@@ -39,6 +39,7 @@ KEYS = {
         "component.leak_kb_per_10k",
     ],
     "scale": ["scale.two_processes"],
+    "growth": [f"scale.{kind}" for kind in ("tenants_10k", "modules_1k", "suspended_10k", "bodies_8m")],
     "http": [
         "http.vs_bare_asgi",
         *(f"http.vs_{peer}" for peer in ("wasmtime_threads", "extism_isolated", "fastapi_extism")),
