@@ -123,7 +123,7 @@ def _unsuspicious(data: bytes, max_items: int | None = None) -> Any:
     try:
         document = _decode(data)
         plain = _is_plain(document, MAX_DEPTH) if max_items is None else _is_large_plain(document, max_items)
-        if plain and is_encoding_of(data, document):
+        if plain and (is_encoding_of(data, document) or (max_items is not None and _keys_differ(data))):
             return document
     except Exception:  # noqa: BLE001, S110 - look_closer meets the same fault
         pass
@@ -137,6 +137,27 @@ def is_encoding_of(data: bytes, document: object) -> bool:
     do: a float of 32 bits is written longer than it came, and makes up for a part that is lost.
     """
     return _encode(document) == data
+
+
+def _keys_differ(data: bytes) -> bool:
+    """Whether no map in ``data``, which was decoded before, has a key twice.
+
+    For messages of many containers that are not as the host writes them, such as with floats of 32 bits.
+    """
+    differ = True
+
+    def on_map(pairs: list[tuple[Any, Any]]) -> None:
+        nonlocal differ
+        differ = differ and len(dict(pairs)) == len(pairs)
+
+    msgpack.unpackb(
+        data,
+        strict_map_key=False,
+        object_pairs_hook=on_map,
+        max_array_len=len(data),
+        max_map_len=len(data),
+    )
+    return differ
 
 
 def _is_plain(value: object, levels: int) -> bool:
