@@ -13,7 +13,7 @@ Names are compared, never opened: no path, no ``localtime``, no ``posixrules`` o
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import pairwise
 
@@ -38,6 +38,13 @@ def check_cron(value: str, *, min_interval_minutes: int = 5) -> str:
     expression = value.strip()
     if len(expression) > MAX_LENGTH:
         raise FieldRefused("Cron expression too long")
+    _judge(expression, min_interval_minutes)
+    return expression
+
+
+@lru_cache(maxsize=1_024)
+def _judge(expression: str, min_interval_minutes: int) -> None:
+    """Raise ``FieldRefused`` unless a schedule may have it; what may is remembered, for tenants choose the same few."""
     fields = expression.split()
     if len(fields) != 5:
         raise FieldRefused("Invalid cron expression (expected 5 fields: m h dom mon dow)")
@@ -50,7 +57,6 @@ def check_cron(value: str, *, min_interval_minutes: int = 5) -> str:
         raise FieldRefused("Cron never fires (no month has such a day)")
     if firings.smallest_gap_minutes() < min_interval_minutes:
         raise FieldRefused(f"Cron too frequent (minimum interval is {min_interval_minutes} minutes)")
-    return expression
 
 
 def _without_names(fields: list[str]) -> list[str]:

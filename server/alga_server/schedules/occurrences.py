@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import dropwhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -77,12 +78,17 @@ def _times_of_day(expression: str, zone: ZoneInfo, wall: datetime) -> Iterator[O
 
 def _interval(expression: str, zone: ZoneInfo, instant: datetime) -> Iterator[Occurrence]:
     while True:
-        instant = _next_shown(expression, zone, instant)
+        # In UTC: elsewhere two instants are equal where clocks go back.
+        instant = _next_shown(expression, zone, instant.astimezone(UTC))
         yield Occurrence(instant, instant.astimezone(zone))
 
 
+@lru_cache(maxsize=4_096)
 def _next_shown(expression: str, zone: ZoneInfo, instant: datetime) -> datetime:
-    """The first instant after ``instant`` at which the zone's clock shows a time that ``expression`` names."""
+    """The first instant after ``instant`` at which the zone's clock shows a time that ``expression`` names.
+
+    It is remembered: schedules that are due together have mostly the same few expressions.
+    """
     # Where the clocks go back soon, times before the present one are still to be shown again.
     start = min(_wall(instant, zone), (instant + _offset(instant + _SIGHT, zone)).replace(tzinfo=None))
     best: datetime | None = None
