@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from types import BuiltinMethodType, FrameType
 from typing import Any, TypeVar
 
+from hypothesis import strategies as st
+
 DOUBLE = 2.3
 """Twice the size costs this many times as much at most, if the cost is linear and no more."""
 
@@ -101,3 +103,18 @@ def _peak(read: Callable[[T], object], what: T) -> int:
         return tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
+
+
+AnyText = TypeVar("AnyText", str, bytes)
+
+
+def shapes(*parts: AnyText) -> st.SearchStrategy[Callable[[int], AnyText]]:
+    """Texts of any size: some of ``parts``, then others again and again, then others."""
+    few = st.lists(st.sampled_from(parts), max_size=2)
+
+    def shape(start: list[AnyText], again: list[AnyText], end: list[AnyText]) -> Callable[[int], AnyText]:
+        empty = parts[0][:0]
+        body = empty.join(again)
+        return lambda size: empty.join(start) + body * (size // len(body)) + empty.join(end)
+
+    return st.builds(shape, few, st.lists(st.sampled_from(parts), min_size=1, max_size=4), few)

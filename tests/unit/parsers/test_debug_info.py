@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
 from alga_runner.debuginfo import MAX_TABLE_BYTES, LineTable, has_debug_info, name_bytes, read_lines
 from alga_runner.debuginfo.demangle import readable
 from alga_runner.engine.component.stderr import read_reason
-from tests.support.cost import assert_bounded, assert_linear
+from tests.support.cost import assert_bounded, assert_linear, shapes
 
 END = b"\0\1\1"
 HEADER = struct.pack("<BBBbBB", 1, 1, 1, -5, 14, 13) + bytes([0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 255])
@@ -82,14 +83,39 @@ def test_reading_line_programs_costs_their_size(shape: str) -> None:
     assert_linear(read_lines, made, [2048])
 
 
+INSTRUCTIONS = (
+    AT_10,
+    b"\1",
+    END,
+    b"\x20",
+    b"\x0c",
+    b"\2\xff\x7f",
+    b"\3\x7f",
+    b"\4\1",
+    b"\5\1",
+    b"\0\0",
+    b"\xff",
+    b"\0\5",
+)
+
+
+@given(shape=shapes(*INSTRUCTIONS))
+@settings(max_examples=12)
+def test_reading_a_line_program_of_any_shape_costs_its_size(shape: Callable[[int], bytes]) -> None:
+    """Instructions cost as much as a row at most. Where rows begin late, twice the size costs more than twice."""
+    hostile = module(**{".debug_line": program(shape(1024))})
+
+    assert_bounded(read_lines, hostile, steps=30 * 1024, peak_bytes=1024 * 1024)
+
+
 @pytest.mark.parametrize("directories", [False, True])
 def test_a_small_module_cannot_name_gigabytes_of_paths(directories: bool) -> None:
     """Each entry of four bytes is a path of a thousand bytes, four thousand when a character in it is wide."""
     text = "\U0001f600".encode() + b"\xff" * 996
-    names = in_texts(8_000, directories=directories)
+    names = in_texts(5_000, directories=directories)
     hostile = module(**{".debug_line": program_5(names), ".debug_str": text + b"\0"})
 
-    assert_bounded(read_lines, hostile, steps=700_000, peak_bytes=20 * 1024 * 1024)
+    assert_bounded(read_lines, hostile, steps=500_000, peak_bytes=18 * 1024 * 1024)
     assert len(read_lines(hostile)) <= MAX_TABLE_BYTES
 
 
@@ -163,6 +189,14 @@ def test_reading_a_function_s_name_costs_its_size(name: str) -> None:
     assert_bounded(readable, name + name[-4:] * 250, steps=40_000, peak_bytes=1024 * 1024)
 
 
+@given(shape=shapes(*NAMES, "B_", "E", "T", "I", "s_", "1a", "u3a_b", "K", "p", "Lj0_", "$u20$"))
+@settings(max_examples=12)
+def test_reading_a_name_of_any_shape_costs_its_size(shape: Callable[[int], str]) -> None:
+    assert_bounded(
+        lambda size: readable(("_R" + shape(size))[:1000]), 1000, steps=40_000, peak_bytes=1024 * 1024
+    )
+
+
 PANIC = "thread 'main' panicked at a.rs:1:\n"
 WORDS = [
     PANIC,
@@ -179,6 +213,12 @@ WORDS = [
     "fatal error: ",
     "note: run with `RUST_BACKTRACE=1`",
 ]
+
+
+@given(shape=shapes(*WORDS, "a", '"', "\\", "'", ")", "(", ": ", ", value: ", ", traceback: "))
+@settings(max_examples=12)
+def test_reading_an_end_of_any_shape_costs_its_size(shape: Callable[[int], str]) -> None:
+    assert_linear(read_reason, lambda size: PANIC + shape(size), [2048])
 
 
 @pytest.mark.parametrize("word", WORDS)

@@ -8,11 +8,13 @@ from typing import Any
 
 import msgpack
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alga_runner.guests.http import decode_response
 from alga_runner.guests.messages import bytes_without_binary, decode
 from alga_runner.models.json_value import json_fault, readable
-from tests.support.cost import assert_linear
+from tests.support.cost import assert_linear, shapes
 
 MESSAGES: dict[str, Callable[[int], bytes]] = {
     "arrays-in-arrays": lambda size: b"\x91" * size,
@@ -47,6 +49,27 @@ def test_reading_a_response_costs_its_size(shape: str) -> None:
         MESSAGES[shape],
         [1024, 4096],
     )
+
+
+PARTS = (
+    b"\x91",
+    b"\x81\xa1a",
+    b"\x80",
+    b"\xdc\0\2",
+    b"\xde\0\1",
+    b"\xa1a",
+    b"\x01",
+    b"\xc4\1a",
+    b"\xd4\5a",
+    b"\xd6\xff\0\0\0\0",
+    b"\xc1",
+)
+
+
+@given(shape=shapes(*PARTS), members=st.integers(0, 2000))
+@settings(max_examples=20)
+def test_reading_a_message_of_any_shape_costs_its_size(shape: Callable[[int], bytes], members: int) -> None:
+    assert_linear(decode, lambda size: b"\xdc" + members.to_bytes(2, "big") + shape(size), [4096])
 
 
 def nested(one: Callable[[Any], Any]) -> Callable[[int], Any]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from alga_common import routing
@@ -24,7 +26,7 @@ from alga_server.http.gateway import headers
 from alga_server.http.gateway.location import is_own
 from alga_server.schedules.cron import check_cron, check_zone
 from alga_server.schedules.endpoint_ref import Selector
-from tests.support.cost import assert_bounded, assert_linear
+from tests.support.cost import assert_bounded, assert_linear, shapes
 
 TEXTS = [
     "a",
@@ -83,8 +85,13 @@ READERS: dict[str, Callable[[str], Any]] = {
 @pytest.mark.parametrize("reader", READERS)
 def test_reading_a_text_costs_its_size(reader: str) -> None:
     for text in TEXTS:
-        for end in ("", "!"):
-            assert_linear(READERS[reader], lambda size, text=text, end=end: text * (size // 2) + end, [1024])
+        assert_linear(READERS[reader], lambda size, text=text: text * (size // 2) + "!", [512])
+
+
+@given(reader=st.sampled_from(list(READERS)), shape=shapes(*TEXTS))
+@settings(max_examples=20)
+def test_reading_a_text_of_any_shape_costs_its_size(reader: str, shape: Callable[[int], str]) -> None:
+    assert_linear(READERS[reader], shape, [1024])
 
 
 @pytest.mark.parametrize("one", ["*,", "0-59,", "0-59/1,", "*/1,", "999999999-", "9", "JAN,", "L,", "1#1,"])
