@@ -120,6 +120,13 @@ test-oldest: setup-dev ## Run unit and contract tests on the oldest version that
 test-newest: setup-dev ## The same on the newest versions, where requirements/dev.txt has others
 	@$(PYTHON) scripts/matrix.py --only $(BIN)/python --lock requirements/newest.txt -- -n $(JOBS) --dist loadfile --quiet -m "not processes and not guests and not bench" $(BOUNDS)
 
+# The tests closest to the event loop. `serve` takes uvloop where it is installed; libraries and tests take asyncio's own.
+ON_UVLOOP ?= tests/unit/engine tests/unit/runner tests/unit/guests tests/integration/service tests/hostile
+
+.PHONY: test-uvloop
+test-uvloop: setup-dev ## Run the tests of the engine, the runner and the service, and the hostile ones, on uvloop
+	@ALGA_TEST_LOOP=uvloop $(BIN)/python -m pytest --quiet -n $(JOBS) --dist loadfile -m "not processes and not routes and not components and not guests and not bench" $(ON_UVLOOP) $(ARGS)
+
 .PHONY: soak
 soak: setup-dev ## Run 200,000 executions of each kind and see that none is wrong and nothing is left; ARGS="--kind trap"
 	@$(BIN)/python -m tests.stress $(ARGS)
@@ -132,7 +139,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-processes, test-routes, test-components, test-others, test-oldest, test-newest, test-postgres, test-redis, test-s3, alerts-check, deploy-check, conformance, test-bench, demo, samples-check, guests-check, guest-rust-check, guest-go and components, each even after failures, and end with a table
+ci: ## Run check, test, test-processes, test-routes, test-components, test-uvloop, test-others, test-oldest, test-newest, test-postgres, test-redis, test-s3, alerts-check, deploy-check, conformance, test-bench, demo, samples-check, guests-check, guest-rust-check, guest-go and components, each even after failures, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------
@@ -146,15 +153,15 @@ lock: ## Recompile the locks from pyproject.toml; UPGRADE=1 takes newer versions
 	@$(PYTHON) -m venv $(LOCK_VENV)
 	@$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check --quiet install uv
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build -o requirements/runtime.txt
-	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra postgres --extra otel --extra redis -c requirements/runtime.txt -o requirements/dev.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev --extra fast --extra postgres --extra otel --extra redis -c requirements/runtime.txt -o requirements/dev.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra bench -c requirements/dev.txt -o requirements/bench.txt
-	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra postgres --extra otel --extra redis -c requirements/dev.txt -o requirements/image.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra fast --extra postgres --extra otel --extra redis -c requirements/dev.txt -o requirements/image.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:deploy -o requirements/deploy.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:guests -o requirements/guests.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:components -o requirements/components.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:go -o requirements/go.txt
-	@$(LOCK) --upgrade --resolution lowest-direct pyproject.toml --extra build --extra dev --extra postgres --extra otel --extra redis -o requirements/oldest.txt
-	@$(LOCK) --upgrade pyproject.toml --extra build --extra dev --extra postgres --extra otel --extra redis -o requirements/newest.txt
+	@$(LOCK) --upgrade --resolution lowest-direct pyproject.toml --extra build --extra dev --extra fast --extra postgres --extra otel --extra redis -o requirements/oldest.txt
+	@$(LOCK) --upgrade pyproject.toml --extra build --extra dev --extra fast --extra postgres --extra otel --extra redis -o requirements/newest.txt
 
 .PHONY: docs
 docs: setup-dev ## Rewrite the guest ABI's schema, the SDKs' bindings, the conformance kit, and the tables in docs/ and guest-abi/, from the code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -21,8 +22,9 @@ Observe = Callable[..., Awaitable[Observation]]
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """asyncio, on the loop that ``ALGA_TEST_LOOP`` names: ``uvloop``, or asyncio's own."""
+    return "asyncio", {"use_uvloop": os.environ.get("ALGA_TEST_LOOP") == "uvloop"}
 
 
 @pytest.fixture

@@ -37,14 +37,17 @@ class _Run:
             self._task = None
 
 
-def run(function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-    """``anyio.run``, which the first Ctrl-C cancels: ``KeyboardInterrupt`` is raised once everything has ended."""
+def run(function: Callable[..., Awaitable[T]], *arguments: Any, options: dict[str, Any] | None = None) -> T:
+    """``anyio.run``, which the first Ctrl-C cancels: ``KeyboardInterrupt`` is raised once everything has ended.
+
+    ``options`` are those of asyncio in ``anyio.run``.
+    """
     if not is_interruptible():
-        return anyio.run(function, *arguments)
+        return anyio.run(function, *arguments, backend_options=options)
     this = _Run()
     with cancelled_with(this.interrupt):
         try:
-            return anyio.run(this.carry_out, function, *arguments)
+            return anyio.run(this.carry_out, function, *arguments, backend_options=options)
         finally:
             if this.interrupted:
                 raise KeyboardInterrupt

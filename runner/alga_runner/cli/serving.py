@@ -13,6 +13,7 @@ from alga_common.cli.streams import announce
 from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import warn_of_ignored
 from alga_common.signals.coroutines import run
+from alga_common.system.event_loop import loop_options
 from alga_common.system.open_files import raise_open_files
 
 from .. import workers as workers_of
@@ -56,5 +57,5 @@ def serve(given: dict[str, Any], *, workers: int, host: str, port: int, require_
             program.started(url)
             announce(logger, url, lambda: click.echo(f"alga-runner listening on {url}"))
 
-        program.status = run(serving)
+        program.status = run(serving, options=loop_options())
     return program.status

@@ -15,6 +15,8 @@ from functools import partial
 
 import anyio
 
+from alga_common.system.event_loop import loop_options
+
 from ..errors import AlgaError, SettingsError
 from ..runner import Runner
 from ..service import Service, create_service
@@ -45,7 +47,8 @@ def main(channel: int, listener: int, counts: int) -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
     exit_with_supervisor(channel)
     with socket.socket(fileno=listener) as port, ConnectionCounts(counts) as shared_counts:
-        return anyio.run(_run, socket.socket(fileno=channel), port, shared_counts)
+        connection = socket.socket(fileno=channel)
+        return anyio.run(_run, connection, port, shared_counts, backend_options=loop_options())
 
 
 def exit_with_supervisor(channel: int) -> None:

@@ -27,6 +27,7 @@ from alga_common.http.connection import bounded_connections
 from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import configure_logging, stream_handler, warn_of_ignored
 from alga_common.signals.coroutines import run
+from alga_common.system.event_loop import loop_options
 from alga_common.system.open_files import raise_open_files
 
 from ..app import Server
@@ -204,7 +205,7 @@ def serve_until_signal(
         return status
 
     with listener:
-        return run(serve)
+        return run(serve, options=loop_options())
 
 
 class _Serving(uvicorn.Server):
