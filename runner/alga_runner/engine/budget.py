@@ -103,11 +103,13 @@ class Budget:
         A cancel scope would do the same at five times the cost.
         """
         self.start = start
-        if self.stopped:
-            _refuse(start)
-        if self.deadline == UNLIMITED:
+        if self.deadline == UNLIMITED and not self.stopped:
             return None
-        return loop.call_later(self.deadline - monotonic(), _refuse, start)
+        left_s = self.deadline - monotonic()
+        if self.stopped or left_s <= 0:  # a timer of none would be behind the guests of this iteration on uvloop
+            _refuse(start)
+            return None
+        return loop.call_later(left_s, _refuse, start)
 
     @property
     def cpu_spent(self) -> bool:
