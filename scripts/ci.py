@@ -19,7 +19,6 @@ TARGETS = (
     "test-processes",
     "test-routes",
     "test-components",
-    "test-uvloop",
     "test-others",
     "test-oldest",
     "test-newest",
