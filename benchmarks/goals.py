@@ -57,6 +57,20 @@ GOALS = {
     "flood.short_p50_ratio": Goal("the same, while another one has short guests without end", at_most=2),
     "flood.hanging_p50_ratio": Goal("the same, while another one has host calls that hang", at_most=2),
     "flood.bodies_p50_ratio": Goal("the same, while another one sends bodies of 8 MiB", at_most=2),
+    "shares.reads_p50_ratio": Goal(
+        "a tenant's calls of the gateway, p50 while another one lists megabytes of payloads without end / without",
+        at_most=3,
+    ),
+    "shares.reads_p99_ratio": Goal("the same, p99", at_most=10),
+    "shares.places_p50_ratio": Goal(
+        "a tenant's calls of the gateway, p50 while another one has guests that sleep in every place / without",
+        at_most=3,
+    ),
+    "shares.places_p99_ratio": Goal("the same, p99", at_most=10),
+    "shares.bodies_p50_ratio": Goal(
+        "a tenant's calls of the gateway, p50 while another one sends bodies of 8 MiB / without", at_most=3
+    ),
+    "shares.bodies_p99_ratio": Goal("the same, p99", at_most=10),
     "component.vs_wasmtime_py": Goal(
         "a component on SpiderMonkey that calls the host eleven times, wasmtime-py / ours", at_least=1.4
     ),

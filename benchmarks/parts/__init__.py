@@ -18,6 +18,7 @@ from . import (
     scale,
     sdk,
     server,
+    shares,
     suspended,
 )
 
@@ -30,6 +31,7 @@ PARTS: tuple[Part, ...] = (
     fairness.PART,
     compile_.PART,
     flood.PART,
+    shares.PART,
     component.PART,
     scale.PART,
     growth.PART,

@@ -31,6 +31,9 @@ KEYS = {
     "suspended": ["suspended.count", "suspended.kb_each", "suspended.host_kb_each"],
     "fairness": ["fairness.loop_p99_ms", "fairness.burst_p99_ms"],
     "compile": ["compile.loop_p99_ms"],
+    "shares": [
+        f"shares.{kind}_{share}_ratio" for kind in ("reads", "places", "bodies") for share in ("p50", "p99")
+    ],
     "flood": [f"flood.{kind}_p50_ratio" for kind in ("spinning", "short", "hanging", "bodies")],
     "component": [
         *(f"component.{kind}vs_wasmtime_py" for kind in ("", "quickjs_", "execute_", "body64k_")),
