@@ -68,7 +68,7 @@ class Shares(Contestant):
             await self._client.aclose()
 
     async def prepare(self, order: Mapping[str, Any]) -> Work:
-        """Publish and install what is called, once."""
+        """Publish and install the extensions once."""
         client = self._client
         if client is None:
             limits = httpx.Limits(max_connections=500)

@@ -60,14 +60,12 @@ def run(effort: Effort) -> Sequence[Result]:
 
 def _result(kind: str, share: str, pairs: list[tuple[Batch, Batch]]) -> Result:
     quiet, loud = ([pair[side].counts[f"{share}_ms"] for pair in pairs] for side in (0, 1))
-    counts = {
-        "calls": sum(pair[side].done for pair in pairs for side in (0, 1)),
-        "attacks_answered": int(sum(pair[1].counts["answered"] for pair in pairs)),
-        "attacks_refused": int(sum(pair[1].counts["refused"] for pair in pairs)),
-    }
+    counts = {"calls": sum(pair[side].done for pair in pairs for side in (0, 1))}
     figures: dict[str, Spread | float] = {
         f"quiet_{share}_ms": Spread.of(quiet),
         f"loud_{share}_ms": Spread.of(loud),
+        "attacks_answered": sum(pair[1].counts["answered"] for pair in pairs),
+        "attacks_refused": sum(pair[1].counts["refused"] for pair in pairs),
     }
     return Result.ratio(f"shares.{kind}_{share}_ratio", loud, quiet, counts=counts, figures=figures)
 
