@@ -139,7 +139,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-processes, test-routes, test-components, test-others, test-oldest, test-newest, test-postgres, test-redis, test-s3, alerts-check, deploy-check, conformance, test-bench, demo, samples-check, guests-check, guest-rust-check, guest-go and components, each even after failures, and end with a table
+ci: ## Run check, test, test-processes, test-routes, test-components, test-uvloop, test-others, test-oldest, test-newest, test-postgres, test-redis, test-s3, alerts-check, deploy-check, conformance, test-bench, demo, samples-check, guests-check, guest-rust-check, guest-go and components, each even after failures, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------

@@ -106,10 +106,8 @@ class Budget:
         if self.deadline == UNLIMITED and not self.stopped:
             return None
         left_s = self.deadline - monotonic()
-        if (
-            self.stopped or left_s <= 0
-        ):  # a timer of none would be behind the guests of this iteration on uvloop
-            _refuse(start)
+        if self.stopped or left_s <= 0:
+            _refuse(start)  # on uvloop a timer of no time would run behind the guests of this iteration
             return None
         return loop.call_later(left_s, _refuse, start)
 

@@ -16,6 +16,7 @@ TARGETS = [
     "test-processes",
     "test-routes",
     "test-components",
+    "test-uvloop",
     "test-others",
     "test-oldest",
     "test-newest",
