@@ -193,6 +193,21 @@ class Server:
         await self._stack.__aexit__(kind, error, trace)
 
     def _app(self) -> FastAPI:
+        routers = [
+            internal.router,
+            registry.router,
+            extensions.router,
+            installs.router,
+            schedules.router,
+            runs.router,
+            storage.router,
+            invoices.router,
+            maintenance.router,
+            ui_proxy.router,
+            gateway.router,
+        ]
+        if self._services.movable_clock is not None:
+            routers += [maintenance.clock_router, seed_data.router]
         app = DescribedApp(
             title="Alga server",
             version="1",
@@ -200,26 +215,11 @@ class Server:
             redoc_url=None,
             redirect_slashes=False,
             lifespan=self._lifespan,
+            # Included routers would have each route built once more for each app, and matched in two steps.
+            routes=[route for router in routers for route in router.routes],
         )
         app.state.services = self._services
         app.add_middleware(Edge)
-        for module in (
-            internal,
-            registry,
-            extensions,
-            installs,
-            schedules,
-            runs,
-            storage,
-            invoices,
-            maintenance,
-            ui_proxy,
-            gateway,
-        ):
-            app.include_router(module.router)
-        if self._services.movable_clock is not None:
-            app.include_router(maintenance.clock_router)
-            app.include_router(seed_data.router)
         app.add_api_route("/healthz", self._healthz)
         app.add_api_route(
             "/readyz", self._readyz, responses={503: {"model": Readiness}}, response_model=Readiness
