@@ -139,14 +139,15 @@ async def test_an_app_learns_that_its_client_closed_half_of_the_connection() -> 
         writer.close()
 
 
-async def test_permission_to_send_a_body_is_given_when_it_is_read() -> None:
+@pytest.mark.parametrize("sent", [b"", b"a"], ids=["nothing", "a part"])
+async def test_permission_to_send_the_rest_of_a_body_is_given_when_it_is_read(sent: bytes) -> None:
     async with served() as address:
         reader, writer = await asyncio.open_connection(*address)
-        writer.write(HEAD + b"expect: 100-Continue\r\ncontent-length: 1\r\n\r\n")
+        writer.write(HEAD + b"expect: 100-Continue\r\ncontent-length: 2\r\n\r\n" + sent)
         with anyio.fail_after(PATIENCE_S):
             assert await reader.readuntil(b"\r\n\r\n") == CONTINUE
-            writer.write(b"a")
-            assert (await reader.readuntil(b"\r\n\r\na")).startswith(b"HTTP/1.1 200 ")
+            writer.write(b"ab"[len(sent) :])
+            assert (await reader.readuntil(b"\r\n\r\nab")).startswith(b"HTTP/1.1 200 ")
         writer.close()
 
 

@@ -101,8 +101,9 @@ class Cycle:
         if len(self._body) > MAX_WAITING_BYTES:
             self._wire.pause_reading()
         self._complete = complete
+        if complete:
+            self._asks_leave = False  # a client that sent a part may wait for leave to send the rest
         if piece or complete:
-            self._asks_leave = False
             self._wake()
 
     def lose(self) -> None:
