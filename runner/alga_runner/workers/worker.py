@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import select
@@ -181,7 +180,7 @@ class WorkerServer(Server):
             unread: dict[object, int] = {}
             for connection in list(self.server_state.connections):
                 transport = connection.transport
-                size = transport.get_write_buffer_size() if isinstance(transport, asyncio.Transport) else 0
+                size = transport.get_write_buffer_size()
                 if size and before.get(connection) == size:
                     transport.abort()
                 elif size:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import anyio
 import pytest
@@ -78,8 +79,8 @@ async def retire_a_worker(connect: Connect, *, unread: int = 0) -> None:
 
 
 def with_unread_answers(server: WorkerServer) -> list[object]:
-    transports = [kept.transport for kept in server.server_state.connections]
-    return [of for of in transports if isinstance(of, asyncio.Transport) and of.get_write_buffer_size()]
+    transports = [cast("asyncio.Transport", kept.transport) for kept in server.server_state.connections]
+    return [of for of in transports if of.get_write_buffer_size()]
 
 
 async def opened(address: tuple[str, int], *sent: bytes) -> list[Connection]:
