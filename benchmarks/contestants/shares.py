@@ -26,7 +26,6 @@ _CAPABILITY = "cap:scheduler.manage"
 _SCHEDULES = 50
 _PAYLOAD = [{"a": 1}] * 11_000
 _BODY = bytes(8 * 1024 * 1024)
-_BEGINNING_S = 1.0
 _PAUSE_S = 0.005
 _SLEEP = struct.pack("<QB7xI4xQQH6x", 1, 0, 1, 20_000_000_000, 0, 0)
 _RESPONSE = b"\x81\xa6status\xcc\xc8"
@@ -51,8 +50,11 @@ _ATTACKS = {"reads": ("reads", b""), "places": ("sleeps", b""), "bodies": ("slee
 """By resource, the extension that is called, and with which body."""
 
 
-class Shares(Contestant):
-    """An order names the ``server``, the ``attack``, ``quiet`` for none, and how many ``calls`` the other one makes."""
+class _Side(Contestant):
+    """One tenant's callers. An order names the ``server``, and how many ``schedules`` a listed install has."""
+
+    names: tuple[str, ...] = ()
+    """The tenant's extensions."""
 
     def __init__(self) -> None:
         self._client: httpx.AsyncClient | None = None
@@ -67,46 +69,41 @@ class Shares(Contestant):
         if self._client is not None:
             await self._client.aclose()
 
-    async def prepare(self, order: Mapping[str, Any]) -> Work:
-        """Publish and install the extensions once."""
-        client = self._client
-        if client is None:
+    async def _ready(self, order: Mapping[str, Any]) -> httpx.AsyncClient:
+        """The client of both services; the extensions are installed the first time."""
+        if self._client is None:
             limits = httpx.Limits(max_connections=500)
-            client = self._client = httpx.AsyncClient(
+            self._client = httpx.AsyncClient(
                 base_url=order["server"], timeout=120, trust_env=False, limits=limits
             )
-            for name in _GUESTS:
-                self._extensions[name] = await _install(client, name, order["schedules"])
-            for _ in range(20):
-                await self._victim(client)
-        attack, calls = order["attack"], order["calls"]
+            for name in self.names:
+                self._extensions[name] = await _install(self._client, name, order["schedules"])
+        return self._client
+
+
+class Attacker(_Side):
+    """An order names the ``attack``, ``quiet`` for none, and how many ``seconds`` it lasts."""
+
+    names = ("reads", "sleeps")
+
+    async def prepare(self, order: Mapping[str, Any]) -> Work:
+        """Publish and install the extensions once."""
+        client, attack = await self._ready(order), order["attack"]
 
         async def run() -> Counts:
-            took, asked = [], Asked()
-            async with anyio.create_task_group() as callers:
-                for _ in range(CALLERS.get(attack, 0)):
-                    callers.start_soon(self._ask_on, client, attack, asked)
-                await anyio.sleep(_BEGINNING_S if attack != QUIET else 0)
-                for _ in range(calls):
-                    started = perf_counter()
-                    await self._victim(client)
-                    took.append(perf_counter() - started)
-                    await anyio.sleep(_PAUSE_S)
-                callers.cancel_scope.cancel()
-            took.sort()
+            asked = Asked()
+            with anyio.move_on_after(order["seconds"]):
+                async with anyio.create_task_group() as callers:
+                    for _ in range(CALLERS.get(attack, 0)):
+                        callers.start_soon(self._ask_on, client, attack, asked)
+                    await anyio.sleep_forever()
             return {
-                "done": len(took),
+                "done": asked.answered + asked.refused,
                 "answered": asked.answered,
                 "refused": asked.refused,
-                **{f"p{share}_ms": took[len(took) * share // 100] * 1e3 for share in (50, 99)},
             }
 
         return run
-
-    async def _victim(self, client: httpx.AsyncClient) -> None:
-        response = await _call(client, "victim", self._extensions["victim"], b"")
-        if response.status_code != 200:
-            raise WrongAnswer(response.text)
 
     async def _ask_on(self, client: httpx.AsyncClient, attack: str, asked: Asked) -> None:
         extension, body = _ATTACKS[attack]
@@ -117,6 +114,38 @@ class Shares(Contestant):
                 await anyio.sleep(float(response.headers.get("retry-after", 1)))
             else:
                 asked.answered += 1
+
+
+class Victim(_Side):
+    """An order names how many ``seconds`` it waits for the attack to begin, and how many it calls."""
+
+    names = ("victim",)
+
+    async def prepare(self, order: Mapping[str, Any]) -> Work:
+        """Publish and install the extension once."""
+        client = await self._ready(order)
+        await self._call(client)
+
+        async def run() -> Counts:
+            took: list[float] = []
+            await anyio.sleep(order["after"])
+            end = perf_counter() + order["seconds"]
+            while not took or perf_counter() < end:
+                started = perf_counter()
+                await self._call(client)
+                took.append(perf_counter() - started)
+                await anyio.sleep(_PAUSE_S)
+            took.sort()
+            return {"done": len(took)} | {
+                f"p{share}_ms": took[len(took) * share // 100] * 1e3 for share in (50, 99)
+            }
+
+        return run
+
+    async def _call(self, client: httpx.AsyncClient) -> None:
+        response = await _call(client, "victim", self._extensions["victim"], b"")
+        if response.status_code != 200:
+            raise WrongAnswer(response.text)
 
 
 class Asked:

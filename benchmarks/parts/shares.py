@@ -1,7 +1,7 @@
 """What a tenant at its bounds does to another one's calls, on a server and a runner that share a core.
 
 Lists of megabytes without end, guests that sleep in every place, the largest bodies. Quiet and loud take turns in one
-run; the callers of both tenants are on the other core.
+run; the callers of each tenant are a process of their own, both on the other core.
 """
 
 from __future__ import annotations
@@ -21,14 +21,20 @@ from ..seeding import TOKEN
 
 _SHARES = ("p50", "p99")
 _ROUNDS = 5
-_CALLS = 150
+_SECONDS = 3.0
 _SCHEDULES = 50
+_BEGINNING_S = 1.0
+"""How long an attack lasts before the other one's calls count."""
+
+
+Round = tuple[Batch, Batch, Batch]
+"""The victim's calls without the attack and with it, and what the attack came to."""
 
 
 def run(effort: Effort) -> Sequence[Result]:
     """The ratios are of neighbouring rounds, one with the attack and one without."""
-    rounds, calls, schedules = effort.size((_ROUNDS, _CALLS, _SCHEDULES), (1, 5, 1))
-    batches: dict[str, list[tuple[Batch, Batch]]] = {kind: [] for kind in CALLERS}
+    rounds, seconds, schedules = effort.size((_ROUNDS, _SECONDS, _SCHEDULES), (1, 0.1, 1))
+    batches: dict[str, list[Round]] = {kind: [] for kind in CALLERS}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "bundles").mkdir(mode=0o700)
@@ -46,26 +52,31 @@ def run(effort: Effort) -> Sequence[Result]:
             "ALGA_RUNNER_SERVER_DIALECT": "prd",
         }
         stack.enter_context(Server([*serve, "--bundle-store", where[-1]], effort.core, variables))
-        load = stack.enter_context(Child("benchmarks.contestants.shares:Shares", effort.load_core))
+        attacker, victim = (
+            stack.enter_context(Child(f"benchmarks.contestants.shares:{side}", effort.load_core))
+            for side in ("Attacker", "Victim")
+        )
+        common = {"server": server.url, "schedules": schedules}
         for number in range(rounds):
             for place, kind in enumerate(CALLERS):
-                pair = [
-                    load.ask(server=server.url, attack=attack, calls=calls, schedules=schedules)
-                    for attack in (QUIET, kind)
-                ]
-                batches[kind].append((pair[0], pair[1]))
+                loud = []
+                for attack in (QUIET, kind):
+                    attacker.order(attack=attack, seconds=_BEGINNING_S + seconds, **common)
+                    calls = victim.ask(after=_BEGINNING_S, seconds=seconds, **common)
+                    loud.append((calls, attacker.answer()))
+                batches[kind].append((loud[0][0], *loud[1]))
                 effort.advance((number + (place + 1) / len(CALLERS)) / rounds)
-    return [_result(kind, share, pairs) for kind, pairs in batches.items() for share in _SHARES]
+    return [_result(kind, share, rounds_of) for kind, rounds_of in batches.items() for share in _SHARES]
 
 
-def _result(kind: str, share: str, pairs: list[tuple[Batch, Batch]]) -> Result:
-    quiet, loud = ([pair[side].counts[f"{share}_ms"] for pair in pairs] for side in (0, 1))
-    counts = {"calls": sum(pair[side].done for pair in pairs for side in (0, 1))}
+def _result(kind: str, share: str, rounds: list[Round]) -> Result:
+    quiet, loud = ([each[side].counts[f"{share}_ms"] for each in rounds] for side in (0, 1))
+    counts = {"calls": sum(each[0].done + each[1].done for each in rounds)}
     figures: dict[str, Spread | float] = {
         f"quiet_{share}_ms": Spread.of(quiet),
         f"loud_{share}_ms": Spread.of(loud),
-        "attacks_answered": sum(pair[1].counts["answered"] for pair in pairs),
-        "attacks_refused": sum(pair[1].counts["refused"] for pair in pairs),
+        "attacks_answered": sum(attack.counts["answered"] for _, _, attack in rounds),
+        "attacks_refused": sum(attack.counts["refused"] for _, _, attack in rounds),
     }
     return Result.ratio(f"shares.{kind}_{share}_ratio", loud, quiet, counts=counts, figures=figures)
 
