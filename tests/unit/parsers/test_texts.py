@@ -159,7 +159,9 @@ def test_reading_a_request_s_body_costs_its_size_in_any_pieces(part: bytes, piec
     assert_linear(read, lambda size: part * (size // len(part)), [1024])
 
 
-@pytest.mark.parametrize(("coding", "member"), [("gzip", gzip.compress(b"")), ("deflate", b"\x03\x00")])
+@pytest.mark.parametrize(
+    ("coding", "member"), [("gzip", gzip.compress(b"")), ("deflate", b"\x03\x00")], ids=["gzip", "deflate"]
+)
 def test_unpacking_an_answer_costs_its_size_and_no_more_than_may_come_out(coding: str, member: bytes) -> None:
     assert_linear(lambda body: unpacked(body, coding, 10_000), lambda size: member * (size // 20), [2048])
     assert_bounded(
