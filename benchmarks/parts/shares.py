@@ -70,8 +70,8 @@ def run(effort: Effort) -> Sequence[Result]:
 
 
 def _result(kind: str, share: str, rounds: list[Round]) -> Result:
-    quiet, loud = ([each[side].counts[f"{share}_ms"] for each in rounds] for side in (0, 1))
-    counts = {"calls": sum(each[0].done + each[1].done for each in rounds)}
+    quiet, loud = ([calls[side].counts[f"{share}_ms"] for calls in rounds] for side in (0, 1))
+    counts = {"calls": sum(calls[0].done + calls[1].done for calls in rounds)}
     figures: dict[str, Spread | float] = {
         f"quiet_{share}_ms": Spread.of(quiet),
         f"loud_{share}_ms": Spread.of(loud),
