@@ -51,7 +51,7 @@ class Answer:
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         body = self.body if with_body else b""
-        # In pieces: after each, uvicorn waits while the client is slow to read.
+        # In pieces: after each, the connection waits while the client is slow to read.
         for start in range(0, len(body) - SENT_BYTES, SENT_BYTES):
             piece = body[start : start + SENT_BYTES]
             await send({"type": "http.response.body", "body": piece, "more_body": True})
