@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from alga_common.http.exchange import Answer
 from alga_common.text import cut, escape_controls
 
 from ..errors import HostCallCode, HostCallError, ServerFault
-from ..models import MAX_DEPTH, EndpointInfo, ScheduleInfo, readable
+from ..models import EndpointInfo, ScheduleInfo
 from .calls import SCHEDULER, STORAGE, ServerCall
+from .json_pieces import Replaced, read_json
 
 MAX_MESSAGE_CHARACTERS = 1_000
 MAX_FIELD_ERRORS = 32
@@ -93,17 +92,18 @@ _BY_MESSAGE = {
 """Refusals that Alga's server sends without a code (alga-contract 4, 5.2 and 5.4), by how they begin."""
 
 
-def document(answer: Answer, call: ServerCall, secrets: Collection[str] = ()) -> Mapping[str, object]:
+def document(
+    answer: Answer, call: ServerCall, secrets: Collection[str] = (), content: object = ...
+) -> Mapping[str, object]:
     """The JSON object of a good answer to ``call``. Raises the refusal in a bad one.
+
+    ``content`` is the JSON in its body, if that was read already.
 
     An answer that is not the API's is ``unavailable``, with what came back for the operator, without ``secrets``. Where
     there is no route for a group besides the scheduler's, which every Alga server has, the operation is
     ``unsupported``.
     """
-    try:
-        content = from_json(answer.body, allow_inf_nan=False)
-    except ValueError:
-        content = _with_replacements(answer.body)
+    content = read_json(answer.body) if content is ... else content
     members = content if isinstance(content, dict) else {}
     if 200 <= answer.status < 300 and members.get("success") is not False and call.member in members:
         return members
@@ -131,10 +131,6 @@ def document(answer: Answer, call: ServerCall, secrets: Collection[str] = ()) ->
         fault=ServerFault.UNUSABLE_ANSWER,
         detail=came_back,
     )
-
-
-class Replaced(dict[str, object]):
-    """A document in which parts that could not be read were replaced."""
 
 
 def parsed(adapter: TypeAdapter[ValueT], document: Mapping[str, object], member: str | None = None) -> ValueT:
@@ -209,22 +205,6 @@ def done(document: Mapping[str, object]) -> None:
     """The answer of ``update`` and ``delete``."""
     if document.get("success") is not True:
         raise unusable("does not confirm success")
-
-
-def _with_replacements(body: bytes) -> object:
-    """The JSON that a strict parser refuses for its depth, or for half of a surrogate pair, which JavaScript escapes.
-
-    ``None`` if it is no JSON at all.
-    """
-    try:
-        content = readable(json.loads(body.decode(), parse_constant=_no_constant), MAX_DEPTH)
-    except (ValueError, RecursionError):
-        return None
-    return Replaced(content) if isinstance(content, dict) else content
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def unusable(how: str, code: HostCallCode = HostCallCode.INTERNAL) -> HostCallError:

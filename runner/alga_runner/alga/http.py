@@ -6,7 +6,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from time import monotonic
 
 import anyio
@@ -32,6 +32,7 @@ from ..settings import Settings
 from . import answers
 from .calls import CALLS, ServerCall
 from .dialects import DIALECTS, AlgaDialect, Dialect
+from .json_pieces import JsonPieces
 from .port import IDEMPOTENCY_KEY, SERVER_CHECK, AlgaServer, Identity, NoAlgaServer, SchedulePage
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -204,10 +205,10 @@ class HttpAlgaServer(AlgaServer):
                     answer = await self._send(url, headers, content, identity, is_read=call.is_read)
                 except httpx.HTTPError as error:
                     raise _failure(error) from None
-                read = partial(self._document, answer, call, identity)
                 if (size := len(answer.body)) < LARGE_ANSWER_BYTES:
-                    return read(), size
-                return await self._large_work.run(identity.tenant_id, read), size
+                    return self._document(answer, call, identity), size
+                document = await self._read_in_pieces(answer.body, identity.tenant_id)
+                return self._document(answer, call, identity, document), size
         raise HostCallError(
             HostCallCode.TIMEOUT, f"The Alga server did not answer {operation} in the available time."
         )
@@ -279,11 +280,20 @@ class HttpAlgaServer(AlgaServer):
                 raise
         return await send()
 
-    def _document(self, answer: Answer, call: ServerCall, identity: Identity) -> Mapping[str, object]:
+    async def _read_in_pieces(self, body: bytes, tenant_id: str) -> object:
+        """The JSON in ``body``, whose pieces are work of the tenant's."""
+        pieces = JsonPieces(body)
+        while await self._large_work.run(tenant_id, pieces.step):
+            pass
+        return pieces.content
+
+    def _document(
+        self, answer: Answer, call: ServerCall, identity: Identity, content: object = ...
+    ) -> Mapping[str, object]:
         """The good answer's document; and whether the API accepted the token, where the API answered."""
         secrets = (self._token.get_secret_value(), identity.execution_token or "")
         try:
-            content = answers.document(answer, call, secrets)
+            content = answers.document(answer, call, secrets, content)
         except HostCallError as error:
             if error.fault is not ServerFault.UNUSABLE_ANSWER:
                 self.token_refused = error.fault is ServerFault.UNAUTHORIZED

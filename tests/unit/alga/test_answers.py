@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from alga_common.http.exchange import Answer
-from alga_runner.alga import answers
+from alga_runner.alga import answers, json_pieces
 from alga_runner.alga.calls import CALLS
 from alga_runner.errors import HostCallError
 from alga_runner.guests import messages
@@ -118,4 +118,4 @@ def test_the_strict_parser_reads_what_the_lenient_one_reads(value: Any) -> None:
             strict = from_json(body, allow_inf_nan=False)
         except ValueError:
             continue
-        assert repr(readable(strict, MAX_DEPTH)) == repr(answers._with_replacements(body))
+        assert repr(readable(strict, MAX_DEPTH)) == repr(json_pieces._with_replacements(body))

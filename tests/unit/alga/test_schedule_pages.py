@@ -150,7 +150,18 @@ async def test_large_pages_are_read_a_schedule_at_a_time_in_turns_of_the_tenant(
 
     assert page.large
     assert [schedule.id for schedule in page.schedules] == ["s-0", "s-1", "s-2"]
-    assert server.large_work.pieces == ["tenant-1"] * 4, "the document, then each schedule"
+    assert server.large_work.pieces == ["tenant-1"] * 5, "two of the document, then each schedule"
+
+
+async def test_a_large_list_of_a_server_without_pages_is_parsed_in_pieces() -> None:
+    server = Server({"schedules": [schedule(number, ["a" * 20_000]) for number in range(40)]}, dialect="alga")
+
+    (page,) = await server.list_pages()
+
+    assert len(page.schedules) == 40
+    assert len(server.large_work.pieces) == 40 + 21, (
+        "two schedules a piece of the document, then each schedule"
+    )
 
 
 async def test_a_schedule_of_a_large_page_that_cannot_be_read_is_named() -> None:
