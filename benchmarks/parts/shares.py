@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..contestants.shares import CALLERS, QUIET
+from ..contestants.shares.gateway import CALLERS
+from ..contestants.shares.sides import QUIET
 from ..figures import Result, Spread
 from ..part import Effort, Part
 from ..processes import Batch, Child
@@ -53,16 +54,16 @@ def run(effort: Effort) -> Sequence[Result]:
         }
         stack.enter_context(Server([*serve, "--bundle-store", where[-1]], effort.core, variables))
         attacker, victim = (
-            stack.enter_context(Child(f"benchmarks.contestants.shares:{side}", effort.load_core))
+            stack.enter_context(Child(f"benchmarks.contestants.shares.gateway:{side}", effort.load_core))
             for side in ("Attacker", "Victim")
         )
-        common = {"server": server.url, "schedules": schedules}
+        common = {"url": server.url, "schedules": schedules}
         for number in range(rounds):
             for place, kind in enumerate(CALLERS):
                 loud = []
                 for attack in (QUIET, kind):
                     attacker.order(attack=attack, seconds=_BEGINNING_S + seconds, **common)
-                    calls = victim.ask(after=_BEGINNING_S, seconds=seconds, **common)
+                    calls = victim.ask(resource=kind, after=_BEGINNING_S, seconds=seconds, **common)
                     loud.append((calls, attacker.answer()))
                 batches[kind].append((loud[0][0], *loud[1]))
                 effort.advance((number + (place + 1) / len(CALLERS)) / rounds)
