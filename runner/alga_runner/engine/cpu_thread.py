@@ -9,7 +9,6 @@ the least.
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from collections import deque
 from contextlib import suppress
@@ -18,6 +17,8 @@ from operator import attrgetter
 from time import monotonic, thread_time
 
 import anyio
+
+from alga_common.system.interpreter import switch_threads_sooner
 
 from ..errors import DeadlineExceeded, EngineUnavailable
 from .budget import Budget
@@ -37,12 +38,6 @@ _CREDIT_S = 0.002
 
 _REMEMBERED_OWNERS = 64
 """Owners without a guest here whose used time is remembered."""
-
-_SWITCH_S = 0.0005
-"""How long the CPU thread waits for the event loop to release the GIL, between two slices, in seconds.
-
-With Python's own 5 ms a slice of 1 ms would take six while the loop is busy.
-"""
 
 _ENDING = "The process is about to end: no guest computes any more."
 
@@ -238,7 +233,7 @@ class CpuThread:
                 f"The thread for guests that compute cannot be started: {error}."
             ) from None
         self._thread = thread
-        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_S))
+        switch_threads_sooner()
 
     def stop(self) -> None:
         """End the thread after its slice, and fail the tasks that wait. No task is taken afterwards."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import socket
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import anyio
 import uvicorn
 
 from alga_common.http.connection import bounded_connections
+from alga_common.system.interpreter import prepare_to_serve
 
 from ..errors import SettingsError
 
@@ -88,9 +88,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to answer."""
         await super().startup(sockets)
-        # The imported modules live as long as the process. Unless frozen, each full collection visits them, for 20 ms.
-        gc.collect()
-        gc.freeze()
+        prepare_to_serve()
         self._on_start()
 
     async def drain(self) -> None:

@@ -28,6 +28,7 @@ from alga_common.http.proxies import warn_of_unused_proxy
 from alga_common.logging import configure_logging, stream_handler, warn_of_ignored
 from alga_common.signals.coroutines import run
 from alga_common.system.event_loop import loop_options
+from alga_common.system.interpreter import prepare_to_serve
 from alga_common.system.open_files import raise_open_files
 
 from ..app import Server
@@ -246,6 +247,7 @@ class _Serving(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then call ``ready``."""
         await super().startup(sockets=sockets)
+        prepare_to_serve()
         self._ready()
 
     @contextlib.contextmanager
