@@ -20,8 +20,8 @@ def switch_threads_sooner() -> None:
 def prepare_to_serve() -> None:
     """Set the interpreter for a process that is about to answer its first request.
 
-    What was loaded lives as long as the process. Unless frozen, each full collection visits it: for 20 to 100 ms, in
-    which nobody is answered, and which the decoding of one large document causes several times.
+    Modules that were loaded stay until the process ends. Unless they are frozen, each full collection visits them, for
+    20 to 100 ms in which no request is answered; decoding one large document causes several.
     """
     gc.collect()
     gc.freeze()
