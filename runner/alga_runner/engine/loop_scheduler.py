@@ -1,9 +1,9 @@
 """Shares the event loop's time between the owners of guests, and between them and everything else on the loop.
 
-Guests get about a millisecond of each loop iteration, and one owner's guests a tenth of that while others wait. A guest
-that finds no time left waits for a later iteration. Between two iterations with guests that waited is one without, so
-everything else is reached within one (docs/design/engine.md, Interruption). A guest that an event makes ready goes
-before the guests that waited for the same iteration.
+Guests get about a millisecond of each loop iteration, and one owner's guests a tenth of that, unless no other has asked
+for a second. A guest that finds no time left waits for a later iteration. Between two iterations with guests that
+waited is one without, so everything else is reached within one (docs/design/engine.md, Interruption). A guest that an
+event makes ready goes before the guests that waited for the same iteration.
 
 An owner without a guest in this iteration may start one, however many guests of another wait; an owner with one starts
 no other after its share. An owner's own guests start in the order they came.
@@ -31,6 +31,12 @@ OWNER_TIME_S = 0.0001
 """How long after the first guest of an iteration an owner may start a second one in it, in seconds.
 
 Others that arrive while one owner has more guests than there is time for wait as long as this.
+"""
+
+ALONE_AFTER_S = 1.0
+"""How long after the last guest of another an owner is alone, in seconds: then it has the guests' whole time.
+
+The first guest of another waits for the end of an iteration, once; from then on each has its share.
 """
 
 _MAX_WOKEN = 16
@@ -75,6 +81,10 @@ class LoopScheduler:
         self._next_scheduled = False
         self._served: set[str] = set()
         """Owners who started a guest in this iteration."""
+        self._latest_owner = ""
+        """Who asked last."""
+        self._alone_from = monotonic() + ALONE_AFTER_S
+        """When that owner is alone, unless another asks before."""
         self._queues: OrderedDict[str, _OwnerQueue] = OrderedDict()
         """By owner; first the owner whose last guest was woken the longest ago."""
         self._wake_limit = _MAX_WOKEN
@@ -87,6 +97,8 @@ class LoopScheduler:
         """Whether a guest of ``owner`` may start now, in this iteration."""
         if asyncio.get_running_loop() is not self._loop:  # a loop that ended left its queues behind
             self._reset(asyncio.get_running_loop())
+        if owner != self._latest_owner:
+            self._latest_owner, self._alone_from = owner, monotonic() + ALONE_AFTER_S
         return owner not in self._queues and self._admits(owner, others_wait=bool(self._queues))
 
     def may_continue(self) -> bool:
@@ -141,10 +153,15 @@ class LoopScheduler:
         elif owner not in self._served:
             if monotonic() >= self._ends_at:
                 return False
-        elif others_wait or monotonic() >= self._ends_at - (GUEST_TIME_S - OWNER_TIME_S):
+        elif others_wait or not self._has_share_left():
             return False
         self._served.add(owner)
         return True
+
+    def _has_share_left(self) -> bool:
+        """Whether an owner with a guest in this iteration may start another, if none of another waits."""
+        now = monotonic()
+        return now < self._ends_at - (0.0 if now >= self._alone_from else GUEST_TIME_S - OWNER_TIME_S)
 
     def _remove(self, owner: str, ticket: int, future: asyncio.Future[bool]) -> None:
         """Take a guest that waits no more out of its queue."""

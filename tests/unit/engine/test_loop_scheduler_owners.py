@@ -9,7 +9,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from alga_runner.engine.loop_scheduler import GUEST_TIME_S, OWNER_TIME_S, LoopScheduler
+from alga_runner.engine.loop_scheduler import (
+    ALONE_AFTER_S,
+    GUEST_TIME_S,
+    OWNER_TIME_S,
+    LoopScheduler,
+)
 from tests.support.clock import FakeMonotonic
 from tests.support.patience import PATIENCE_S
 
@@ -30,6 +35,11 @@ class Guests:
             await self.scheduler.wait_to_start(owner)
             self.clock.now += slice_s
             self.ran.append((self.scheduler.iteration, owner))
+
+    async def be_alone(self, owner: str) -> None:
+        """Have no other owner ask until ``owner`` is alone, in an iteration without guests so far."""
+        await self.run(owner, 1, ALONE_AFTER_S)
+        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -52,6 +62,38 @@ async def test_an_owner_starts_several_guests_while_its_share_lasts(guests: Gues
     clock.now += OWNER_TIME_S / 2
 
     assert guests.scheduler.may_start("busy")
+
+
+async def test_an_owner_who_is_alone_has_all_the_time_of_guests(guests: Guests, clock: FakeMonotonic):
+    await guests.be_alone("busy")
+    assert guests.scheduler.may_start("busy")
+    clock.now += GUEST_TIME_S * 0.9
+    assert guests.scheduler.may_start("busy")
+    clock.now += GUEST_TIME_S * 0.1
+
+    assert not guests.scheduler.may_start("busy")
+
+
+async def test_an_owner_has_only_its_share_once_another_asked(guests: Guests, clock: FakeMonotonic):
+    await guests.be_alone("busy")
+    assert guests.scheduler.may_start("busy")
+    assert guests.scheduler.may_start("light")
+    clock.now += OWNER_TIME_S
+
+    assert not guests.scheduler.may_start("busy")
+
+
+async def test_an_owner_has_only_its_share_once_another_found_no_time_left(guests: Guests):
+    await guests.be_alone("flood")
+    async with anyio.create_task_group() as tasks:
+        for _ in range(30):
+            tasks.start_soon(guests.run, "flood", 1, GUEST_TIME_S / 4 + 1e-9)
+        tasks.start_soon(guests.run, "light", 1, OWNER_TIME_S)
+
+    turns = Counter(iteration for iteration, owner in guests.ran[1:] if owner == "flood")
+    (first,) = [iteration for iteration, owner in guests.ran if owner == "light"]
+    assert first == min(turns) + 1
+    assert list(turns.values()) == [4] + [1] * 26
 
 
 async def test_not_even_a_new_owner_finds_room_once_the_time_of_the_iteration_is_used(
