@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from functools import cache
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
@@ -52,6 +53,8 @@ class Budget:
     """The execution's guest, from its first slice on."""
     accounted_s: float = 0.0
     """What of ``used_s`` the CPU thread has counted for the owner."""
+    begun: tuple[CoroutineType[Any, Any, float | None], object] | None = None
+    """An answer that was begun outside of a scope, and what it waits for."""
     holder: Holder | None = None
     """What the host holds for the execution, which may refer to the budget: it is taken away at the end."""
 

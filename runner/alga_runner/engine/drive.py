@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from time import monotonic, thread_time
 from types import CoroutineType, coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
 
@@ -44,6 +44,9 @@ _USED_UP: Final = 3
 
 _ANSWERED: Final = object()
 """What an answer that is given waits for."""
+
+_Waiting: TypeAlias = "tuple[CoroutineType[Any, Any, Answer], object]"
+"""An answer that has begun, and what it waits for."""
 
 
 async def wait_to_start(budget: Budget) -> None:
@@ -86,12 +89,15 @@ async def work_in_turn(budget: Budget, work: Callable[[], T]) -> T:
 def run_until_blocked(guest: Guest, answerer: Answerer, budget: Budget) -> int:
     """Run the call started on ``guest`` as far as it goes without waiting: ``DONE``, or where ``run_call`` goes on.
 
-    Most guests are done then, and none of those pays for a coroutine. Raises what the guest or the answerer raises.
+    Most guests are done then, and none of those pays for a coroutine or a scope: calls of functions whose last answer
+    did not wait are answered, too. Raises what the guest or the answerer raises.
     """
     guest.answerer, budget.guest = answerer, guest
     scheduler, state = _this_thread.loop_scheduler, _CUT_SHORT
     while state == _CUT_SHORT and not guest.computes and scheduler.may_continue():
         state = _run_slice(guest, budget)
+        if state == _CALLED and (call := guest.pending) is not None and call.function in guest.linked.prompt:
+            state = _answer_promptly(guest, call, answerer, budget)
     return state
 
 
@@ -115,16 +121,15 @@ async def run_call(
         state = run_until_blocked(guest, answerer, budget)
     if state == DONE:
         return
+    if (begun := budget.begun) is not None:
+        budget.begun = None
+        if not await _finish_begun(guest, *begun, budget):
+            raise _cancelled(guest, budget)
     # Most guests never call the host, and most answers never wait: only those that do pay for a scope, and for a timer.
     with budget.open_scope() as scope:
         await _run_blocked(guest, answerer, budget, state)
     if scope.cancelled_caught:
-        if (call := guest.pending) is None:
-            raise _ended_waiting(None, budget)
-        budget.stack = (
-            guest.interrupt()
-        )  # only in a host call: a guest that waits to compute would take a slice
-        raise _ended_waiting(guest.linked.functions[call.function], budget)
+        raise _cancelled(guest, budget)
 
 
 async def free_large_guest(guest: Guest) -> None:
@@ -136,6 +141,14 @@ async def free_large_guest(guest: Guest) -> None:
         return
     with suppress(EngineUnavailable), anyio.CancelScope(shield=True):
         await _cpu_thread.free(guest)
+
+
+def _cancelled(guest: Guest, budget: Budget) -> EngineUnavailable | ExecutionError:
+    """The error of a guest that waited too long, which it does no more."""
+    if (call := guest.pending) is None:
+        return _ended_waiting(None, budget)
+    budget.stack = guest.interrupt()  # only in a host call: a guest that waits to compute would take a slice
+    return _ended_waiting(guest.linked.functions[call.function], budget)
 
 
 def _ended_waiting(called: HostFunction | None, budget: Budget) -> EngineUnavailable | ExecutionError:
@@ -158,13 +171,15 @@ async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: 
                 raise budget.cpu_limit_error()
             iteration = scheduler.iteration
             try:
-                queue, owner = budget.large_work, budget.owner
-                if queue is not None and owner in queue.known and queue.rests(owner):
+                if _rests(budget) and budget.large_work is not None:
                     budget.limit_waits()
-                    await queue.turn(owner)
-                if (rest := _begin_answer(guest, call, answerer, budget)) is not None:
+                    await budget.large_work.turn(budget.owner)
+                if (begun := _begin_answer(guest, call, answerer, budget)) is not None:
+                    guest.linked.prompt.discard(call.function)
                     budget.limit_waits()
-                    await rest
+                    await _finish_answer(guest, *begun, budget)
+                else:
+                    guest.linked.prompt.add(call.function)
             except ExecutionError as error:
                 guest.fail(error)
                 raise
@@ -188,17 +203,40 @@ async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: 
         maybe_computes, same_iteration = state == _USED_UP, state == _CUT_SHORT
 
 
-def _begin_answer(
-    guest: Guest, call: PendingCall, answerer: Answerer, budget: Budget
-) -> Awaitable[None] | None:
-    """Answer ``call`` as far as that goes without waiting; returns the rest, to be awaited, if there is any."""
+def _rests(budget: Budget) -> bool:
+    """Whether the guest's owner has to wait before its next call is answered."""
+    queue, owner = budget.large_work, budget.owner
+    return queue is not None and owner in queue.known and queue.rests(owner)
+
+
+def _answer_promptly(guest: Guest, call: PendingCall, answerer: Answerer, budget: Budget) -> int:
+    """Answer ``call`` outside of any scope, as its answer probably does not wait: ``_CUT_SHORT``.
+
+    ``_CALLED`` if it waits after all, which leaves it in ``budget.begun``, or if ``_run_blocked`` has to see the call.
+    """
+    if budget.used_s > budget.cpu_s or _rests(budget):
+        return _CALLED
+    try:
+        begun = _begin_answer(guest, call, answerer, budget)
+    except ExecutionError as error:
+        guest.fail(error)
+        raise
+    if begun is None:
+        return _CUT_SHORT
+    guest.linked.prompt.discard(call.function)
+    budget.begun = begun
+    return _CALLED
+
+
+def _begin_answer(guest: Guest, call: PendingCall, answerer: Answerer, budget: Budget) -> _Waiting | None:
+    """Answer ``call`` as far as that goes without waiting; returns the rest, if there is any."""
     started = monotonic()
     answer = answerer(call.function, call.arguments)
     if not isinstance(answer, CoroutineType):
         guest.resume(answer)
         return None
     waits_for = _take_step(guest, answer.send, None, budget, started)
-    return None if waits_for is _ANSWERED else _finish_answer(guest, answer, budget, waits_for)
+    return None if waits_for is _ANSWERED else (answer, waits_for)
 
 
 def _take_step(
@@ -227,7 +265,7 @@ def _take_step(
 
 @coroutine
 def _finish_answer(
-    guest: Guest, answer: CoroutineType[Any, Any, Answer], budget: Budget, waits_for: object
+    guest: Guest, answer: CoroutineType[Any, Any, Answer], waits_for: object, budget: Budget
 ) -> Generator[Any, Any, None]:
     """Await the rest of an answer that waits: what it computes between its waits is the budget's, too."""
     while waits_for is not _ANSWERED:
@@ -238,6 +276,42 @@ def _finish_answer(
         except BaseException as error:  # noqa: BLE001 - cancellation, which is the answer's as well
             step, given = answer.throw, error
         waits_for = _take_step(guest, step, given, budget, monotonic())
+
+
+@coroutine
+def _finish_begun(
+    guest: Guest, answer: CoroutineType[Any, Any, Answer], waits_for: object, budget: Budget
+) -> Generator[Any, Any, bool]:
+    """``_finish_answer`` for an answer that was begun outside of a scope; ``False`` if its time ended.
+
+    A scope around the rest would close before those that the answer has opened by now. So each wait has one of its own,
+    and the answer is cancelled as asyncio does it: once, then it has the time that it needs to end.
+    """
+    late = by_caller = False
+    while waits_for is not _ANSWERED:
+        step: Callable[[Any], object] = answer.send
+        given: Any = None
+        try:
+            if late:
+                given = yield waits_for
+            else:
+                with budget.open_scope() as scope:
+                    budget.limit_waits()
+                    given = yield waits_for
+                if late := scope.cancelled_caught:
+                    step, given = answer.throw, asyncio.CancelledError()
+        except BaseException as error:  # noqa: BLE001 - cancellation, which is the answer's as well
+            step, given, by_caller = answer.throw, error, True
+        try:
+            waits_for = _take_step(guest, step, given, budget, monotonic())
+        except asyncio.CancelledError:
+            if by_caller or not late:
+                raise
+            return False
+        except ExecutionError as error:
+            guest.fail(error)
+            raise
+    return True
 
 
 def _run_slice(guest: Guest, budget: Budget) -> int:

@@ -118,6 +118,8 @@ class Linked:
         """Whether its guests used up slices lately, or none has run: then they start in the CPU thread."""
         self.overruns = False
         """Whether a guest overran a slice lately: then they return to the CPU thread after each host call."""
+        self.prompt: set[int] = set()
+        """The functions, by position, whose last answer did not wait."""
         self._score = _FIRST_SCORE
         self._overrun_runs = 0
 

@@ -49,6 +49,20 @@ def run(limits: GuestLimits) -> Run:
 
 
 @pytest.fixture
+def prompt(quick: LinkedModule) -> LinkedModule:
+    """The module whose functions were answered without waiting so far."""
+    quick.prompt.update(range(len(quick.functions)))
+    return quick
+
+
+@pytest.fixture(params=["new", "prompt"])
+def either(request: pytest.FixtureRequest, quick: LinkedModule) -> LinkedModule:
+    """The module whose functions were never called, and the one whose were answered without waiting so far."""
+    linked: LinkedModule = request.getfixturevalue("prompt") if request.param == "prompt" else quick
+    return linked
+
+
+@pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     """The loop scheduler's clock does not move: iterations have time while ``left`` is true."""
     time, scheduler = Time(), this_thread.loop_scheduler

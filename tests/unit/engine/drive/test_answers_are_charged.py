@@ -52,10 +52,10 @@ def costly(clock: FakeMonotonic):
     return answer
 
 
-async def test_answers_that_compute_use_up_the_budget(run: Run, quick: LinkedModule, costly):
+async def test_answers_that_compute_use_up_the_budget(run: Run, either: LinkedModule, costly):
     budget = Budget(cpu_s=0.05)
     with pytest.raises(CpuLimit):
-        await run(quick, "notes", costly, budget, argument=10_000)
+        await run(either, "notes", costly, budget, argument=10_000)
 
     assert budget.used_s == pytest.approx(0.05, abs=2 * COSTS_S)
 
@@ -79,7 +79,7 @@ async def test_an_answer_that_only_waits_uses_none_of_it(run: Run, quick: Linked
 
 
 async def test_what_an_answer_computes_between_two_waits_counts(
-    run: Run, quick: LinkedModule, clock: FakeMonotonic
+    run: Run, either: LinkedModule, clock: FakeMonotonic
 ):
     async def answer(_function: int, _arguments: tuple[Any, ...]) -> None:
         for _ in range(3):
@@ -87,7 +87,7 @@ async def test_what_an_answer_computes_between_two_waits_counts(
             await anyio.lowlevel.checkpoint()
 
     budget = Budget()
-    await run(quick, "note", answer, budget)
+    await run(either, "note", answer, budget)
 
     assert budget.used_s == pytest.approx(3 * COSTS_S)
 
@@ -111,7 +111,7 @@ async def test_an_answer_that_is_cancelled_is_cancelled_inside(run: Run, quick: 
 
 
 async def test_the_owner_of_large_answers_waits_before_the_next(
-    run: Run, quick: LinkedModule, clock: FakeMonotonic
+    run: Run, either: LinkedModule, clock: FakeMonotonic
 ):
     slept: list[float] = []
 
@@ -123,14 +123,14 @@ async def test_the_owner_of_large_answers_waits_before_the_next(
         clock.now += 0.016
 
     large_work = LargeWorkQueue(clock, sleep)
-    await run(quick, "notes", answer, Budget(owner="acme", large_work=large_work), argument=4)
+    await run(either, "notes", answer, Budget(owner="acme", large_work=large_work), argument=4)
 
     # Whether the first took the thread's time or the system's is not known.
     assert slept == [0.032, 0.032]
 
 
 async def test_answers_that_only_seemed_large_have_no_one_wait(
-    run: Run, quick: LinkedModule, clock: FakeMonotonic, monkeypatch: pytest.MonkeyPatch
+    run: Run, either: LinkedModule, clock: FakeMonotonic, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "thread_time", lambda: 0.0)
 
@@ -138,13 +138,13 @@ async def test_answers_that_only_seemed_large_have_no_one_wait(
         clock.now += 0.016  # the system let others run
 
     large_work = LargeWorkQueue(clock, lambda _: never(0, ()))
-    await run(quick, "notes", answer, Budget(owner="acme", large_work=large_work), argument=4)
+    await run(either, "notes", answer, Budget(owner="acme", large_work=large_work), argument=4)
 
     assert "acme" in large_work.known
 
 
 async def test_what_an_answer_did_in_its_owner_s_turn_counts_once(
-    run: Run, quick: LinkedModule, clock: FakeMonotonic
+    run: Run, either: LinkedModule, clock: FakeMonotonic
 ):
     async def sleep(seconds: float) -> None:
         clock.now += seconds
@@ -157,7 +157,7 @@ async def test_what_an_answer_did_in_its_owner_s_turn_counts_once(
     async def answer(_function: int, _arguments: tuple[Any, ...]) -> None:
         await large_work.run("acme", work)
 
-    await run(quick, "notes", answer, Budget(owner="acme", large_work=large_work), argument=3)
+    await run(either, "notes", answer, Budget(owner="acme", large_work=large_work), argument=3)
 
     assert large_work.charged_s == pytest.approx(3 * 0.016)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import count
 from time import monotonic
 from typing import Any
 
@@ -9,9 +12,9 @@ import anyio
 import pytest
 
 from alga_runner.engine import Budget, LinkedModule
-from alga_runner.errors import DeadlineExceeded
+from alga_runner.errors import DeadlineExceeded, EngineUnavailable, HostCallLimit
 from tests.support.drive import Run, immediately, never
-from tests.support.patience import PASSED
+from tests.support.patience import PASSED, PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -78,3 +81,171 @@ async def test_after_answers_that_did_not_wait_one_that_does_ends_at_the_deadlin
         await run(quick, "notes", answer, Budget(deadline=PASSED), argument=5)
 
     assert len(calls) == 3
+
+
+def promptly_then(waits: Callable[[], Awaitable[None]]) -> Any:
+    """Answers promptly, but for the third call, which waits unexpectedly."""
+    calls = count(1)
+
+    async def answer(_function: int, _arguments: tuple[Any, ...]) -> None:
+        if next(calls) == 3:
+            await waits()
+
+    return answer
+
+
+async def test_a_guest_whose_answers_do_not_wait_needs_one_scope(
+    run: Run, quick: LinkedModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    open_scope = Budget.open_scope
+
+    def record(budget: Budget) -> anyio.CancelScope:
+        opened.append(budget)
+        return open_scope(budget)
+
+    monkeypatch.setattr(Budget, "open_scope", record)
+    await run(quick, "note", immediately, Budget())
+    assert len(opened) == 1
+    await run(quick, "notes", immediately, Budget(), argument=10)
+    assert len(opened) == 1
+
+
+async def test_an_answer_that_waits_after_prompt_ones_may_have_scopes_of_its_own(
+    run: Run, prompt: LinkedModule
+) -> None:
+    ended = []
+
+    async def wait() -> None:
+        with anyio.move_on_after(0) as scope:
+            await anyio.sleep_forever()
+        ended.append(scope.cancelled_caught)
+        with anyio.fail_after(PATIENCE_S):
+            await anyio.lowlevel.checkpoint()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.lowlevel.checkpoint)
+        ended.append(True)
+
+    await run(prompt, "notes", promptly_then(wait), Budget(deadline=monotonic() + 60), argument=5)
+
+    assert ended == [True, True]
+
+
+async def test_an_answer_that_waits_after_prompt_ones_names_its_call_when_the_deadline_passes(
+    run: Run, prompt: LinkedModule
+) -> None:
+    with pytest.raises(DeadlineExceeded) as raised:
+        await run(prompt, "notes", promptly_then(anyio.sleep_forever), Budget(deadline=PASSED), argument=5)
+
+    assert raised.value.where == {"host_call": "host note"}
+    assert raised.value.frames
+
+
+async def test_an_answer_that_waits_after_prompt_ones_ends_when_the_execution_is_stopped(
+    run: Run, prompt: LinkedModule
+) -> None:
+    budget = Budget()
+
+    async def wait() -> None:
+        asyncio.get_running_loop().call_soon(budget.stop)
+        await anyio.sleep_forever()
+
+    with pytest.raises(EngineUnavailable):
+        await run(prompt, "notes", promptly_then(wait), budget, argument=5)
+
+
+async def test_an_answer_that_waits_after_prompt_ones_has_the_time_to_clean_up_after_the_deadline(
+    run: Run, prompt: LinkedModule
+) -> None:
+    cleaned = []
+
+    async def wait() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.lowlevel.checkpoint()
+                cleaned.append(True)
+
+    with pytest.raises(DeadlineExceeded):
+        await run(prompt, "notes", promptly_then(wait), Budget(deadline=PASSED), argument=5)
+
+    assert cleaned == [True]
+
+
+async def test_an_answer_that_waits_after_prompt_ones_is_cancelled_with_its_caller(
+    run: Run, prompt: LinkedModule
+) -> None:
+    ended = []
+
+    async def wait() -> None:
+        scope.cancel()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append(True)
+
+    with anyio.CancelScope() as scope:
+        await run(prompt, "notes", promptly_then(wait), Budget(deadline=monotonic() + 60), argument=5)
+
+    assert scope.cancelled_caught
+    assert ended == [True]
+
+
+async def test_a_caller_that_leaves_while_a_late_answer_cleans_up_is_cancelled(
+    run: Run, prompt: LinkedModule
+) -> None:
+    async def wait() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    with anyio.CancelScope() as scope:
+        await run(prompt, "notes", promptly_then(wait), Budget(deadline=PASSED), argument=5)
+
+    assert scope.cancelled_caught
+
+
+async def test_a_caller_s_shield_holds_while_an_answer_waits_after_prompt_ones(
+    run: Run, prompt: LinkedModule
+) -> None:
+    answered = []
+
+    async def wait() -> None:
+        scope.cancel()
+        await anyio.lowlevel.checkpoint()
+        answered.append(True)
+
+    with anyio.CancelScope() as scope, anyio.CancelScope(shield=True):
+        await run(prompt, "notes", promptly_then(wait), Budget(deadline=monotonic() + 60), argument=5)
+
+    assert answered == [True]
+
+
+async def test_an_answer_that_waits_after_prompt_ones_may_end_the_guest(
+    run: Run, prompt: LinkedModule
+) -> None:
+    async def wait() -> None:
+        await anyio.lowlevel.checkpoint()
+        raise HostCallLimit("too many")
+
+    with pytest.raises(HostCallLimit) as raised:
+        await run(prompt, "notes", promptly_then(wait), Budget(), argument=5)
+
+    assert raised.value.where == {"host_call": "host note"}
+
+
+async def test_an_answer_promptly_may_end_the_guest(run: Run, prompt: LinkedModule) -> None:
+    calls = count(1)
+
+    async def answer(_function: int, _arguments: tuple[Any, ...]) -> None:
+        if next(calls) == 3:
+            raise HostCallLimit("too many")
+
+    with pytest.raises(HostCallLimit) as raised:
+        await run(prompt, "notes", answer, Budget(), argument=5)
+
+    assert raised.value.where == {"host_call": "host note"}
+    assert raised.value.frames
