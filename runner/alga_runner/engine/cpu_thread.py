@@ -332,12 +332,15 @@ def _poll(task: CpuTask) -> bool:
             budget.stack = guest.interrupt(release_gil=True)
         task.failure = budget.cpu_limit_error() if budget.cpu_spent else DeadlineExceeded(frames=budget.stack)
         return True
+    if not guest.may_grow:
+        guest.keep_size()
     started = thread_time()
     try:
         task.done = guest.poll(release_gil=True)
     finally:
         took = thread_time() - started
         budget.used_s += took
+        guest.see_memory()
     if took > OVERRUN_S:
         record_overrun(guest)
     return task.done or guest.pending is not None

@@ -109,6 +109,7 @@ class Guest:
         "flag_address",
         "large",
         "linked",
+        "may_grow",
         "memory",
         "pending",
         "reclaim",
@@ -151,6 +152,8 @@ class Guest:
         """Raised by a host callback on this guest's fiber. Kept with the guest, so that no other guest gets it."""
         self.large = False
         """Whether so much is copied for its call that it stays in the CPU thread, which concerns no other guest."""
+        self.may_grow = True
+        """Whether ``memory.grow`` may succeed."""
         self.reclaim: Callable[[], None] | None = None
         """While the CPU thread has the guest: blocks until it is returned."""
         self._limit(limits)
@@ -179,16 +182,30 @@ class Guest:
 
     @property
     def memory_bytes(self) -> int:
-        """How large its memory is, as far as that is known: while the CPU thread has it, how large it was."""
+        """How large its memory is: after its last slice, while the CPU thread has it.
+
+        Before it was instantiated its memory cannot be seen, and its start function may have all that is allowed.
+        """
         if self.memory is None:
-            return 0
+            return self.engine.limits.memory_bytes if self._store is not None else 0
         return self.memory.known_size if self.reclaim is not None else self.memory.size
 
+    def see_memory(self) -> None:
+        """Ask how large its memory is; called by the CPU thread after each slice."""
+        if self.memory is not None:
+            _ = self.memory.size
+
     def stop_growing(self) -> None:
-        """Have ``memory.grow`` give -1 from now on. Without effect while the CPU thread has the guest."""
-        if self._store is not None and self.memory is not None and self.reclaim is None:
-            elements = self.linked.engine.limits.table_elements
-            _capi.store_limiter(self._store, self.memory.size, elements, 1, 1, 1)
+        """Have ``memory.grow`` give -1 from now on; while the CPU thread has the guest, from its next slice on."""
+        self.may_grow = False
+        if self.reclaim is None:
+            self.keep_size()
+
+    def keep_size(self) -> None:
+        """Have wasmtime let its memory grow no more."""
+        if self._store is not None:
+            size = self.linked.module.memory_bytes if self.memory is None else self.memory.size
+            _capi.store_limiter(self._store, size, self.linked.engine.limits.table_elements, 1, 1, 1)
 
     def __enter__(self) -> Self:
         return self
