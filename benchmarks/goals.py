@@ -71,6 +71,31 @@ GOALS = {
         "a tenant's calls of the gateway, p50 while another one sends bodies of 8 MiB / without", at_most=3
     ),
     "shares.bodies_p99_ratio": Goal("the same, p99", at_most=10),
+    "shares.memory_p50_ratio": Goal(
+        "a tenant's executions that take 4 MB, p50 while another one's fill all the memory they get / without",
+        at_most=3,
+    ),
+    "shares.memory_p99_ratio": Goal("the same, p99", at_most=10),
+    "shares.memory_peak_of_total": Goal("the process's peak / max_process_memory_mb", at_most=1),
+    "shares.programs_p50_ratio": Goal(
+        "a tenant's executions of a loaded module, p50 while another one loads more than fits / without",
+        at_most=3,
+    ),
+    "shares.programs_p99_ratio": Goal("the same, p99", at_most=10),
+    "shares.programs_peak_of_total": Goal("what the process grew by at its peak / max_loaded_mb", at_most=1),
+    "shares.compile_p50_ratio": Goal(
+        "a tenant's first executions of small modules, p50 while another one has slow ones compiled / without",
+        at_most=3,
+    ),
+    "shares.compile_p99_ratio": Goal("the same, p99", at_most=10),
+    "shares.unpacking_p50_ratio": Goal(
+        "a tenant's executions from small archives that are new, p50 while another one has large ones / without",
+        at_most=3,
+    ),
+    "shares.unpacking_p99_ratio": Goal("the same, p99", at_most=10),
+    "shares.unpacking_peak_of_total": Goal(
+        "what the process grew by at its peak / what archives may take together", at_most=1
+    ),
     "component.vs_wasmtime_py": Goal(
         "a component on SpiderMonkey that calls the host eleven times, wasmtime-py / ours", at_least=1.4
     ),

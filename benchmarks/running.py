@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from select import select
 from time import clock_gettime
 from types import TracebackType
@@ -71,3 +72,17 @@ class Server:
     def cpu_s(self) -> float:
         """CPU that all its threads have used, those that ended included, in seconds."""
         return clock_gettime((~self._process.pid << 3) | _SCHEDULED)
+
+    @property
+    def resident_mb(self) -> float:
+        """What it has in memory."""
+        return self._memory_mb("VmRSS")
+
+    @property
+    def peak_mb(self) -> float:
+        """The most that it had in memory so far."""
+        return self._memory_mb("VmHWM")
+
+    def _memory_mb(self, name: str) -> float:
+        lines = Path(f"/proc/{self._process.pid}/status").read_text("ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024

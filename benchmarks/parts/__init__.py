@@ -19,6 +19,7 @@ from . import (
     sdk,
     server,
     shares,
+    shares_runner,
     suspended,
 )
 
@@ -32,6 +33,7 @@ PARTS: tuple[Part, ...] = (
     compile_.PART,
     flood.PART,
     shares.PART,
+    shares_runner.PART,
     component.PART,
     scale.PART,
     growth.PART,

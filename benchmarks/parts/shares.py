@@ -13,29 +13,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..contestants.shares.gateway import CALLERS
-from ..contestants.shares.sides import QUIET
-from ..figures import Result, Spread
+from ..figures import Result
 from ..part import Effort, Part
-from ..processes import Batch, Child
 from ..running import Server
 from ..seeding import TOKEN
+from .attacking import Round, Sides, keys, ratios
 
-_SHARES = ("p50", "p99")
-_ROUNDS = 5
-_SECONDS = 3.0
 _SCHEDULES = 50
-_BEGINNING_S = 1.0
-"""How long an attack lasts before the other one's calls count."""
-
-
-Round = tuple[Batch, Batch, Batch]
-"""The victim's calls without the attack and with it, and what the attack came to."""
 
 
 def run(effort: Effort) -> Sequence[Result]:
-    """The ratios are of neighbouring rounds, one with the attack and one without."""
-    rounds, seconds, schedules = effort.size((_ROUNDS, _SECONDS, _SCHEDULES), (1, 0.1, 1))
-    batches: dict[str, list[Round]] = {kind: [] for kind in CALLERS}
+    """All resources share a server and a runner."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "bundles").mkdir(mode=0o700)
@@ -53,33 +41,14 @@ def run(effort: Effort) -> Sequence[Result]:
             "ALGA_RUNNER_SERVER_DIALECT": "prd",
         }
         stack.enter_context(Server([*serve, "--bundle-store", where[-1]], effort.core, variables))
-        attacker, victim = (
-            stack.enter_context(Child(f"benchmarks.contestants.shares.gateway:{side}", effort.load_core))
-            for side in ("Attacker", "Victim")
-        )
-        common = {"url": server.url, "schedules": schedules}
-        for number in range(rounds):
-            for place, kind in enumerate(CALLERS):
-                loud = []
-                for attack in (QUIET, kind):
-                    attacker.order(attack=attack, seconds=_BEGINNING_S + seconds, **common)
-                    calls = victim.ask(resource=kind, after=_BEGINNING_S, seconds=seconds, **common)
-                    loud.append((calls, attacker.answer()))
-                batches[kind].append((loud[0][0], *loud[1]))
-                effort.advance((number + (place + 1) / len(CALLERS)) / rounds)
-    return [_result(kind, share, rounds_of) for kind, rounds_of in batches.items() for share in _SHARES]
-
-
-def _result(kind: str, share: str, rounds: list[Round]) -> Result:
-    quiet, loud = ([calls[side].counts[f"{share}_ms"] for calls in rounds] for side in (0, 1))
-    counts = {"calls": sum(calls[0].done + calls[1].done for calls in rounds)}
-    figures: dict[str, Spread | float] = {
-        f"quiet_{share}_ms": Spread.of(quiet),
-        f"loud_{share}_ms": Spread.of(loud),
-        "attacks_answered": sum(attack.counts["answered"] for _, _, attack in rounds),
-        "attacks_refused": sum(attack.counts["refused"] for _, _, attack in rounds),
-    }
-    return Result.ratio(f"shares.{kind}_{share}_ratio", loud, quiet, counts=counts, figures=figures)
+        common = {"url": server.url, "schedules": effort.size(_SCHEDULES, 1)}
+        sides = stack.enter_context(Sides("gateway", effort, **common))
+        rounds: dict[str, list[Round]] = {resource: [] for resource in CALLERS}
+        for number in range(sides.count):
+            for place, resource in enumerate(CALLERS):
+                rounds[resource].append(sides.round(resource))
+                effort.advance((number + (place + 1) / len(CALLERS)) / sides.count)
+    return [result for resource in CALLERS for result in ratios(resource, rounds[resource])]
 
 
 def _free_port() -> int:
@@ -89,4 +58,4 @@ def _free_port() -> int:
         return port
 
 
-PART = Part("shares", tuple(f"shares.{kind}_{share}_ratio" for kind in CALLERS for share in _SHARES), (), run)
+PART = Part("shares", tuple(key for resource in CALLERS for key in keys(resource)), (), run)

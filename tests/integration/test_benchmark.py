@@ -34,6 +34,11 @@ KEYS = {
     "shares": [
         f"shares.{kind}_{share}_ratio" for kind in ("reads", "places", "bodies") for share in ("p50", "p99")
     ],
+    "shares_runner": [
+        f"shares.{kind}_{what}"
+        for kind in ("memory", "programs", "compile", "unpacking")
+        for what in ("p50_ratio", "p99_ratio", *(["peak_of_total"] if kind != "compile" else []))
+    ],
     "flood": [f"flood.{kind}_p50_ratio" for kind in ("spinning", "short", "hanging", "bodies")],
     "component": [
         *(f"component.{kind}vs_wasmtime_py" for kind in ("", "quickjs_", "execute_", "body64k_")),

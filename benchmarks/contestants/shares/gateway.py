@@ -56,10 +56,10 @@ class Attacker(sides.Attacker):
             name: await _install(self.client, name, order["schedules"]) for name in ("reads", "sleeps")
         }
 
-    async def ask(self, resource: str) -> httpx.Response:
+    def request(self, resource: str) -> httpx.Request:
         """One call of the extension that attacks."""
         extension, body = _ATTACKS[resource]
-        return await _call(self.client, "attacker", self._extensions[extension], body)
+        return _call(self.client, "attacker", self._extensions[extension], body)
 
 
 class Victim(sides.Victim):
@@ -69,14 +69,14 @@ class Victim(sides.Victim):
         """Publish and install the extension."""
         self._extension = await _install(self.client, "victim", 0)
 
-    async def ask(self, resource: str) -> httpx.Response:
+    def request(self, resource: str) -> httpx.Request:
         """One call of it."""
-        return await _call(self.client, "victim", self._extension, b"")
+        return _call(self.client, "victim", self._extension, b"")
 
 
-async def _call(client: httpx.AsyncClient, tenant: str, extension_id: str, body: bytes) -> httpx.Response:
+def _call(client: httpx.AsyncClient, tenant: str, extension_id: str, body: bytes) -> httpx.Request:
     headers = {"authorization": f"Bearer {TOKEN}", "x-alga-tenant": tenant}
-    return await client.post(f"/api/ext/{extension_id}/run", headers=headers, content=body)
+    return client.build_request("POST", f"/api/ext/{extension_id}/run", headers=headers, content=body)
 
 
 async def _install(client: httpx.AsyncClient, name: str, schedules: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from time import perf_counter
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import httpx
@@ -47,15 +47,15 @@ class Side(Contestant):
     async def start(self, order: Mapping[str, Any]) -> None:
         """Do that which is done once."""
 
-    async def ask(self, resource: str) -> httpx.Response:
-        """One call."""
+    def request(self, resource: str) -> httpx.Request:
+        """The next call; what it takes to make one does not count."""
         raise NotImplementedError
 
 
 class Attacker(Side):
     """An order names the ``attack``, ``quiet`` for none, and how many ``seconds`` it lasts."""
 
-    callers: Mapping[str, int] = {}
+    callers: ClassVar[Mapping[str, int]] = {}
     """By resource, how many of the tenant's callers ask again as soon as they are answered."""
 
     async def prepare(self, order: Mapping[str, Any]) -> Work:
@@ -80,7 +80,7 @@ class Attacker(Side):
 
     async def _ask_on(self, attack: str, asked: _Asked) -> None:
         while True:
-            response = await self.ask(attack)
+            response = await self.client.send(self.request(attack))
             if response.status_code in _FULL:
                 asked.refused += 1
                 await anyio.sleep(float(response.headers.get("retry-after", 1)))
@@ -112,8 +112,9 @@ class Victim(Side):
 
     async def _call(self, resource: str) -> float:
         """The seconds that it took."""
+        request = self.request(resource)
         started = perf_counter()
-        response = await self.ask(resource)
+        response = await self.client.send(request)
         seconds = perf_counter() - started
         if response.status_code != 200:
             raise WrongAnswer(response.text)

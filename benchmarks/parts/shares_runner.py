@@ -1,0 +1,101 @@
+"""What a tenant at its bounds does to another one's executions, for each resource that a runner shares out itself.
+
+Each resource has a runner of its own, with bounds that an attack reaches in a second. Of compilations the memory is
+not in the runner's process, so they have no peak.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from alga_runner.models.archive import MAX_UNPACKING_BYTES
+
+from ..figures import Result
+from ..part import Effort, Part
+from ..running import Server
+from ..seeding import TOKEN
+from .attacking import Sides, keys, ratios
+
+_PROCESS_MB = 1024
+_LOADED_MB = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    """``module`` has both sides; ``total_mb`` bounds what the process grows by, or all that it has."""
+
+    module: str
+    total_mb: float | None = None
+    all_of_process: bool = False
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+_RESOURCES = {
+    "memory": _Resource(
+        "memory",
+        _PROCESS_MB,
+        all_of_process=True,
+        variables=(("ALGA_RUNNER_MAX_PROCESS_MEMORY_MB", str(_PROCESS_MB)),),
+    ),
+    "programs": _Resource(
+        "programs", _LOADED_MB, variables=(("ALGA_RUNNER_MAX_LOADED_MB", str(_LOADED_MB)),)
+    ),
+    "compile": _Resource("compiling"),
+    "unpacking": _Resource("unpacking", MAX_UNPACKING_BYTES / 2**20),
+}
+
+
+def run(effort: Effort) -> Sequence[Result]:
+    """One resource after the other."""
+    results: list[Result] = []
+    for place, name in enumerate(_RESOURCES):
+        results += _measured(name, effort)
+        effort.advance((place + 1) / len(_RESOURCES))
+    return results
+
+
+def _measured(name: str, effort: Effort) -> list[Result]:
+    resource = _RESOURCES[name]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        serve = ["alga_runner.cli", "serve", "--port", "0", "--bundle-store", str(folder)]
+        variables = {
+            "RUNNER_SERVICE_TOKEN": TOKEN,
+            "ALGA_RUNNER_CODE_CACHE": str(folder / "code"),
+            **dict(resource.variables),
+        }
+        runner = stack.enter_context(Server(serve, effort.core, variables))
+        sides = stack.enter_context(Sides(resource.module, effort, url=runner.url, folder=str(folder)))
+        before_mb = runner.resident_mb
+        rounds = sides.rounds(name)
+        peak_mb = runner.peak_mb
+    results = ratios(name, rounds)
+    if resource.total_mb is not None:
+        used_mb = peak_mb - (0 if resource.all_of_process else before_mb)
+        figures = {"before_mb": before_mb, "peak_mb": peak_mb, "total_mb": resource.total_mb}
+        attacks = {"attacks": int(sum(attack.counts["answered"] for _, _, attack in rounds)) or 1}
+        results.append(
+            Result(
+                f"shares.{name}_peak_of_total",
+                used_mb / resource.total_mb,
+                counts=attacks,
+                figures=figures,
+            )
+        )
+    return results
+
+
+PART = Part(
+    "shares_runner",
+    tuple(
+        key
+        for name, resource in _RESOURCES.items()
+        for key in (*keys(name), *([f"shares.{name}_peak_of_total"] if resource.total_mb is not None else []))
+    ),
+    (),
+    run,
+)
