@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from time import monotonic
 
 import anyio
 import httpx
 
+from ..fair_limiter import FOREVER
 from ..wire import retry_after_s
 from .response import AnswerTooLarge, HttpProtocolError, IncompleteResponse
-from .transport import OWNER
+from .transport import OWNER, SocketTransport
 
 Header = tuple[bytes, bytes]
 
 
-class Answer(NamedTuple):
+class Answer:
     """A whole response."""
 
-    status: int
-    headers: httpx.Headers
-    body: bytes
+    def __init__(self, status: int, headers: httpx.Headers | Sequence[Header], body: bytes) -> None:
+        self.status = status
+        self.body = body
+        self._headers = headers
+
+    @cached_property
+    def headers(self) -> httpx.Headers:
+        """Made when they are asked for, which they are not of most good answers."""
+        return httpx.Headers(self._headers)
 
     def retry_after_s(self) -> int | None:
         """``Retry-After`` in its seconds form."""
@@ -36,21 +44,40 @@ async def post(
     owner: str,
     max_answer_bytes: int,
     pool_timeout_s: float | None = None,
+    until: float = FOREVER,
 ) -> Answer:
     """Send ``content`` once and read the whole answer.
 
     ``headers`` are sent as given, with the content's length. Redirects are not followed, the environment's proxies not
-    used, cookies not kept. The caller bounds the time. Raises ``httpx.ConnectError`` when no connection could be made,
-    ``HttpProtocolError`` for an answer that cannot be used, and the transport's other ``httpx.HTTPError``.
+    used, cookies not kept. Raises ``TimeoutError`` at ``until``, a reading of ``time.monotonic()``;
+    ``httpx.ConnectError`` when no connection could be made, ``HttpProtocolError`` for an answer that cannot be used,
+    and the transport's other ``httpx.HTTPError``.
     """
+    all_headers = [*headers, (b"content-length", b"%d" % len(content))]
+    if isinstance(transport, SocketTransport):
+        response = await transport.post(
+            url,
+            all_headers,
+            content,
+            owner=owner,
+            max_answer_bytes=max_answer_bytes,
+            pool_timeout_s=pool_timeout_s,
+            until=until,
+        )
+        if any(coding.lower() != b"identity" for coding in response.values(b"content-encoding")):
+            raise _coded()
+        return Answer(response.status, response.headers, bytes(response.body))
     request = httpx.Request(
         "POST",
         url,
-        headers=[*headers, (b"content-length", b"%d" % len(content))],
+        headers=all_headers,
         stream=httpx.ByteStream(content),
         extensions={"timeout": {"pool": pool_timeout_s}, OWNER: owner},
     )
-    return await send(transport, request, max_answer_bytes)
+    if until == FOREVER:
+        return await send(transport, request, max_answer_bytes)
+    with anyio.fail_after(until - monotonic()):
+        return await send(transport, request, max_answer_bytes)
 
 
 async def get(
@@ -76,11 +103,15 @@ async def send(
     assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - httpx's contract of transports
     try:
         if not may_be_coded and response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise HttpProtocolError("is compressed, which was not requested")
+            raise _coded()
         return Answer(response.status_code, response.headers, await _body(response.stream, max_answer_bytes))
     finally:
         with anyio.CancelScope(shield=True):
             await response.stream.aclose()
+
+
+def _coded() -> HttpProtocolError:
+    return HttpProtocolError("is compressed, which was not requested")
 
 
 async def _body(stream: httpx.AsyncByteStream, max_bytes: int) -> bytes:

@@ -101,7 +101,7 @@ class ResponseReader:
 
     def _frame(self) -> None:
         """Decide how the body ends."""
-        lengths = self._values(b"content-length")
+        lengths = self.values(b"content-length")
         codings = self._tokens(b"transfer-encoding")
         if self._bodiless or self.status in {204, 304}:
             self.complete = True
@@ -179,11 +179,12 @@ class ResponseReader:
         if len(self.body) + more > self._max_body_bytes:
             raise AnswerTooLarge(self._max_body_bytes)
 
-    def _values(self, name: bytes) -> list[bytes]:
+    def values(self, name: bytes) -> list[bytes]:
+        """The values of the headers ``name``, a name in small letters."""
         return [value for header, value in self.headers if header == name]
 
     def _tokens(self, name: bytes) -> list[bytes]:
-        parts = [part for value in self._values(name) for part in value.split(b",")]
+        parts = [part for value in self.values(name) for part in value.split(b",")]
         return [token for part in parts if (token := part.strip().lower())]
 
 

@@ -13,6 +13,8 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from time import monotonic
 from typing import TypeAlias
 
 import anyio
@@ -71,27 +73,67 @@ class SocketTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send ``request`` and return its whole response."""
-        message = _serialised(request, await request.aread())
+        message = _serialised(request.method, request.url, request.headers.raw, await request.aread())
+        reader = ResponseReader(self._max_answer_bytes, bodiless=request.method == "HEAD")
+        if (watch := request.extensions.get(WATCH)) is not None:
+            watch(reader)
+        pool_timeout_s = request.extensions.get("timeout", {}).get("pool")
+        connect = partial(self._connect_to, request)
         owner = request.extensions.get(OWNER, "")
+        await self._exchange(message, reader, connect, owner=owner, pool_timeout_s=pool_timeout_s)
+        body = httpx.ByteStream(bytes(reader.body))
+        return httpx.Response(reader.status, headers=reader.headers, stream=body)
+
+    async def post(
+        self,
+        url: httpx.URL,
+        headers: Sequence[tuple[bytes, bytes]],
+        content: bytes,
+        *,
+        owner: str,
+        max_answer_bytes: int,
+        pool_timeout_s: float | None = None,
+        until: float = FOREVER,
+    ) -> ResponseReader:
+        """Send ``content`` with exactly these ``headers``, and return the reader that holds the whole response.
+
+        The same exchange as ``handle_async_request`` without httpx's objects, which cost more than all the rest, and
+        with a deadline of its own: raises ``TimeoutError`` at ``until``, a reading of ``time.monotonic()``. Not for a
+        transport with ``resolve``.
+        """
+        message = _serialised("POST", url, headers, content)
+        reader = ResponseReader(min(max_answer_bytes, self._max_answer_bytes))
+        connect = partial(self._connect_until, until, url)
+        await self._exchange(
+            message, reader, connect, owner=owner, pool_timeout_s=pool_timeout_s, until=until
+        )
+        return reader
+
+    async def _exchange(
+        self,
+        message: bytes,
+        reader: ResponseReader,
+        connect: Callable[[], Awaitable[_Connection]],
+        *,
+        owner: str,
+        pool_timeout_s: float | None,
+        until: float = FOREVER,
+    ) -> None:
         if not self._slots.try_acquire(owner):
-            pool_timeout_s = request.extensions.get("timeout", {}).get("pool")
-            patience_s = FOREVER if pool_timeout_s is None else pool_timeout_s
-            if await self._slots.acquire(owner, patience_s) is not Outcome.ACQUIRED:
+            patience_s, left_s = FOREVER if pool_timeout_s is None else pool_timeout_s, until - monotonic()
+            if await self._slots.acquire(owner, min(patience_s, left_s)) is not Outcome.ACQUIRED:
+                if left_s < patience_s:
+                    raise TimeoutError
                 raise httpx.PoolTimeout("all connections are in use")
         try:
-            connection = self._reusable() or await self._open(request)
-            reader = ResponseReader(self._max_answer_bytes, bodiless=request.method == "HEAD")
-            if (watch := request.extensions.get(WATCH)) is not None:
-                watch(reader)
-            await connection.exchange(message, reader)
+            connection = self._reusable() or await connect()
+            await connection.exchange(message, reader, until)
             if self._resolve is None and reader.reusable and not self._closed and connection.rest():
                 self._idle.append(connection)
             else:
                 connection.abort()
         finally:
             self._slots.release(owner)
-        body = httpx.ByteStream(bytes(reader.body))
-        return httpx.Response(reader.status, headers=reader.headers, stream=body)
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use end with their exchange."""
@@ -113,33 +155,36 @@ class SocketTransport(httpx.AsyncBaseTransport):
                 return connection
         return None
 
-    async def _open(self, request: httpx.Request) -> _Connection:
+    async def _connect_to(self, request: httpx.Request) -> _Connection:
         url = request.url
-        tls = None
-        if url.scheme == "https":
-            tls = self._tls = self._tls or _tls_context()
         if self._resolve is None:
-            return await _connect(url, url.host, tls)
+            return await self._connect(url, url.host)
         addresses = (await self._resolve(request))[:_MAX_ADDRESSES]
         until = anyio.current_effective_deadline()
         for left in range(len(addresses), 1, -1):
             with suppress(httpx.ConnectError), anyio.move_on_after((until - anyio.current_time()) / left):
-                return await _connect(url, addresses[-left], tls)
-        return await _connect(url, addresses[-1], tls)
+                return await self._connect(url, addresses[-left])
+        return await self._connect(url, addresses[-1])
 
+    async def _connect_until(self, until: float, url: httpx.URL) -> _Connection:
+        with anyio.fail_after(until - monotonic()):
+            return await self._connect(url, url.host)
 
-async def _connect(url: httpx.URL, address: str, tls: ssl.SSLContext | None) -> _Connection:
-    port = url.port or (443 if tls else 80)
-    name = url.raw_host.decode("ascii").rstrip(".") if tls else None
-    try:
-        _, connection = await asyncio.get_running_loop().create_connection(
-            _Connection, address, port, ssl=tls, server_hostname=name
-        )
-    except ssl.SSLCertVerificationError:
-        raise CertificateRefused("the certificate is not the server's") from None
-    except (OSError, UnicodeError):
-        raise httpx.ConnectError("no connection") from None
-    return connection
+    async def _connect(self, url: httpx.URL, address: str) -> _Connection:
+        tls = None
+        if url.scheme == "https":
+            tls = self._tls = self._tls or _tls_context()
+        port = url.port or (443 if tls else 80)
+        name = url.raw_host.decode("ascii").rstrip(".") if tls else None
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                _Connection, address, port, ssl=tls, server_hostname=name
+            )
+        except ssl.SSLCertVerificationError:
+            raise CertificateRefused("the certificate is not the server's") from None
+        except (OSError, UnicodeError):
+            raise httpx.ConnectError("no connection") from None
+        return connection
 
 
 class CertificateRefused(httpx.ConnectError):
@@ -157,16 +202,25 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader: ResponseReader | None = None
         self._answered: asyncio.Future[None] | None = None
+        self._until = FOREVER
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = FOREVER
 
     @property
     def is_open(self) -> bool:
         """Whether neither side has closed it, as far as this side knows."""
         return self._transport is not None and not self._transport.is_closing() and not self.ended.done()
 
-    async def exchange(self, message: bytes, reader: ResponseReader) -> None:
-        """Write ``message`` and wait until ``reader`` has the answer; any failure closes the connection."""
+    async def exchange(self, message: bytes, reader: ResponseReader, until: float) -> None:
+        """Write ``message`` and wait until ``reader`` has the answer; any failure closes the connection.
+
+        Raises ``TimeoutError`` at ``until``.
+        """
         self._reader = reader
         answered = self._answered = self._loop.create_future()
+        self._until = until
+        if until < self._timer_at:
+            self._look_at(until)
         try:
             if self._transport is None or not self.is_open:
                 self._finish(_lost())
@@ -183,6 +237,20 @@ class _Connection(asyncio.Protocol):
         """Whether the connection can wait for the next exchange: it is open, and the request was sent to its end."""
         self.idle_since = self._loop.time()
         return self.is_open and self._transport is not None and not self._transport.get_write_buffer_size()
+
+    def _look_at(self, until: float) -> None:
+        """Have one timer for many exchanges: each ends later than the one before, nearly always in time."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = until
+        self._timer = self._loop.call_later(max(0.0, until - monotonic()), self._look)
+
+    def _look(self) -> None:
+        self._timer, self._timer_at = None, FOREVER
+        if self._until <= monotonic():
+            self._finish(TimeoutError())
+        elif self._answered is not None and self._until < FOREVER:
+            self._look_at(self._until)
 
     def abort(self) -> None:
         """Close the connection immediately."""
@@ -208,6 +276,8 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         with suppress(asyncio.InvalidStateError):
             self.ended.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
         reader = self._reader
         if reader is None or reader.complete:
             return
@@ -241,9 +311,10 @@ def _lost() -> httpx.ReadError:
     return httpx.ReadError("lost before an answer")
 
 
-def _serialised(request: httpx.Request, content: bytes) -> bytes:
-    head = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    head += [b"%s: %s" % header for header in request.headers.raw]
-    if any(b"\r" in line or b"\n" in line for line in head):
+def _serialised(method: str, url: httpx.URL, headers: Sequence[tuple[bytes, bytes]], content: bytes) -> bytes:
+    head = [b"%s %s HTTP/1.1" % (method.encode("ascii"), url.raw_path)]
+    head += [b"%s: %s" % header for header in headers]
+    whole = b"\r\n".join(head)
+    if whole.count(b"\r") + whole.count(b"\n") != 2 * len(headers):
         raise httpx.LocalProtocolError("a line break in the request's head")
-    return b"\r\n".join([*head, b"", content])
+    return b"%b\r\n\r\n%b" % (whole, content)

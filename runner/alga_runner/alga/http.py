@@ -6,7 +6,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import monotonic
 
 import anyio
@@ -44,6 +44,7 @@ MAX_CONNECTIONS_PER_TENANT = 50
 LARGE_ANSWER_BYTES = 32 * 1024
 """An answer from this size on is read in turns of the tenant's: JSON takes a tenth of a millisecond and more."""
 
+_NOT_CONNECTED = (httpx.ConnectError,)
 _LOST = (httpx.ReadError, httpx.WriteError)
 """The connection ended before any byte of an answer."""
 _KEPT_URLS = 1024
@@ -198,20 +199,22 @@ class HttpAlgaServer(AlgaServer):
         headers = [*self._headers, *_identity_headers(identity)]
         if self._closed:
             raise HostCallError(HostCallCode.UNAVAILABLE, "The connection to the Alga server is closed.")
-        timeout_s = min(self._timeout_s, deadline - monotonic())
-        if timeout_s > 0:
-            with anyio.move_on_after(timeout_s):
-                try:
-                    answer = await self._send(url, headers, content, identity, is_read=call.is_read)
-                except httpx.HTTPError as error:
-                    raise _failure(error) from None
-                if (size := len(answer.body)) < LARGE_ANSWER_BYTES:
-                    return self._document(answer, call, identity), size
-                document = await self._read_in_pieces(answer.body, identity.tenant_id)
-                return self._document(answer, call, identity, document), size
-        raise HostCallError(
-            HostCallCode.TIMEOUT, f"The Alga server did not answer {operation} in the available time."
-        )
+        now = monotonic()
+        until = min(now + self._timeout_s, deadline)
+        if until <= now:
+            raise _late(operation)
+        try:
+            answer = await self._send(url, headers, content, identity, until, is_read=call.is_read)
+        except TimeoutError:
+            raise _late(operation) from None
+        except httpx.HTTPError as error:
+            raise _failure(error) from None
+        if (size := len(answer.body)) < LARGE_ANSWER_BYTES:
+            return self._document(answer, call, identity), size
+        with anyio.move_on_after(until - monotonic()):
+            document = await self._read_in_pieces(answer.body, identity.tenant_id)
+            return self._document(answer, call, identity, document), size
+        raise _late(operation)
 
     async def check(self, now: Callable[[], datetime]) -> Sequence[Finding]:
         """Whether the server answers, accepts the token, and has the time of ``now``."""
@@ -261,24 +264,30 @@ class HttpAlgaServer(AlgaServer):
         await self._transport.aclose()
 
     async def _send(
-        self, url: httpx.URL, headers: list[Header], content: bytes, identity: Identity, *, is_read: bool
+        self,
+        url: httpx.URL,
+        headers: list[Header],
+        content: bytes,
+        identity: Identity,
+        until: float,
+        *,
+        is_read: bool,
     ) -> Answer:
-        async def send() -> Answer:
-            return await post(
-                self._transport,
-                url,
-                headers,
-                content,
-                owner=identity.tenant_id,
-                max_answer_bytes=MAX_ANSWER_BYTES,
-            )
-
+        retries = _NOT_CONNECTED + _LOST if is_read else _NOT_CONNECTED
+        send = partial(
+            post,
+            self._transport,
+            url,
+            headers,
+            content,
+            owner=identity.tenant_id,
+            max_answer_bytes=MAX_ANSWER_BYTES,
+            until=until,
+        )
         try:
             return await send()
-        except (httpx.ConnectError, *_LOST) as error:
-            if isinstance(error, _LOST) and not is_read:
-                raise
-        return await send()
+        except retries:
+            return await send()
 
     async def _read_in_pieces(self, body: bytes, tenant_id: str) -> object:
         """The JSON in ``body``, whose pieces are work of the tenant's."""
@@ -361,6 +370,12 @@ def _json_bytes(document: Mapping[str, object]) -> bytes:
         raise HostCallError(
             HostCallCode.VALIDATION_FAILED, "The request cannot be written as JSON."
         ) from None
+
+
+def _late(operation: str) -> HostCallError:
+    return HostCallError(
+        HostCallCode.TIMEOUT, f"The Alga server did not answer {operation} in the available time."
+    )
 
 
 def _failure(error: httpx.HTTPError) -> HostCallError:
