@@ -22,7 +22,7 @@ from .execute import (
     User,
     WarmupRequest,
 )
-from .json_value import MAX_DEPTH, JsonValue, json_fault, readable
+from .json_value import MAX_DEPTH, MAX_PAYLOAD_DEPTH, JsonValue, json_fault, readable
 from .manifest import Manifest, ManifestEndpoint, parse_manifest
 from .schedule import (
     CreatedSchedule,
@@ -41,6 +41,7 @@ __all__ = [
     "DEFAULT_CAPABILITIES",
     "KNOWN_CAPABILITIES",
     "MAX_DEPTH",
+    "MAX_PAYLOAD_DEPTH",
     "CreateScheduleInput",
     "CreatedSchedule",
     "EndpointInfo",

@@ -15,6 +15,9 @@ from alga_common.http.semantics import is_id
 
 from ..errors import BodyTooLarge, ScheduleRemapFailed, ServerError, ValidationFailed
 
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+"""Made once: ``json.dumps`` makes an encoder for each text that is not of its default form."""
+
 
 def json_bytes(content: Any) -> bytes:
     """Return JSON in ASCII, so that half a surrogate pair, which UTF-8 cannot hold, leaves as it arrived.
@@ -23,7 +26,7 @@ def json_bytes(content: Any) -> bytes:
     """
     if isinstance(content, bytes):
         return content
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return _encode(content).encode("ascii")
 
 
 class Answer(JSONResponse):
@@ -99,7 +102,7 @@ async def read_json_object(request: Request, limit: int) -> dict[str, Any]:
     """Read the body as a JSON object, of any content type. Raises ``ValidationFailed``, ``BodyTooLarge``."""
     body = await read_body(request, limit)
     try:
-        value = json.loads(body.decode(), parse_constant=_no_constant)
+        value = _decode(body.decode())
     except (ValueError, RecursionError):
         raise ValidationFailed("Invalid JSON body") from None
     if not isinstance(value, dict):
@@ -109,3 +112,6 @@ async def read_json_object(request: Request, limit: int) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode

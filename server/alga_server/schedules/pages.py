@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Text, bindparam, cast, func, select
-
-from alga_runner.models import ScheduleInfo
 
 from ..storage import tables
 from ..storage.owned import of_install, place
@@ -28,7 +27,7 @@ _LENGTHS = (
 class Page:
     """Some schedules in the order in which they were created; those after ``cursor`` follow, if it is not ``None``."""
 
-    schedules: list[ScheduleInfo]
+    schedules: list[dict[str, Any]]
     cursor: int | None
 
 

@@ -22,8 +22,7 @@ _CURSOR_DIGITS = 9
 
 def _list(services: Services, connection: Connection, install: Install, body: Body) -> Page:
     page = pages.page(connection, install, after=_cursor(body))
-    items = [schedule.model_dump(by_alias=True) for schedule in page.schedules]
-    return Page(items, member="schedules", cursor=None if page.cursor is None else str(page.cursor))
+    return Page(page.schedules, member="schedules", cursor=None if page.cursor is None else str(page.cursor))
 
 
 def _cursor(body: Body) -> int:
