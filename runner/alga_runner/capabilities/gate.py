@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from alga_common.sharing.large_work import LargeWorkQueue
 
 from ..errors import AbiBreach, DeadlineExceeded, ExecutionError, HostCallCode, HostCallError
-from ..telemetry import Telemetry
+from ..telemetry import ExecutionSpan, HostCallSpan, Telemetry
 from .operation import Execution, HostCallRecord, Listing, Operation
 
 SCALAR_BYTES = 64
@@ -108,9 +108,7 @@ class Gate:
         arguments: object = None
         checked: Any = None
         reply: dict[str, object] | None = None
-        span = None if execution.span is None else execution.span.host_call(operation.name)
-        if span is not None:
-            execution.trace(span.headers)
+        span = None if execution.span is None else _traced(execution, execution.span, operation)
         try:
             try:
                 if operation.capability not in execution.granted:
@@ -119,14 +117,21 @@ class Gate:
                 checked = _validated(operation, arguments)
                 if execution.deadline <= monotonic():
                     _refuse_late(execution, operation)
-                reply = {"ok": await self._output(execution, operation, checked, codec)}
+                if execution.recorded_bytes_left <= 0:
+                    arguments = None  # the call may wait for long
+                try:
+                    value = await operation.run(execution, checked)
+                    if isinstance(value, Listing):
+                        reply = {"ok": await self._listed(execution, value, codec)}
+                    else:
+                        reply = {"ok": operation.dump(value)}
+                except (TimeoutError, DeadlineExceeded):
+                    _refuse_late(execution, operation)
                 encoded = codec.encode(reply)
                 status = "ok"
             except HostCallError as error:
                 status, detail = error.host_code.value, error.detail
-                reply = _envelope(error, retryable=_retryable(error.host_code, execution, operation, checked))
-                if error.fault is not None:
-                    self._telemetry.server_fault(error.fault, detail)
+                reply = self._refused(execution, operation, checked, error)
                 encoded = codec.encode(reply)
             except ExecutionError as error:
                 status = "breach" if isinstance(error, AbiBreach) else error.code
@@ -135,37 +140,28 @@ class Gate:
             except Exception as error:  # noqa: BLE001 - a fault of the host is a value for the guest
                 status = HostCallCode.INTERNAL.value
                 detail = unexpected(error)
-                reply = _envelope(
-                    HostCallError(
-                        HostCallCode.INTERNAL,
-                        f"{operation.name} failed inside the runner; the operator's log has the reason.",
-                    )
-                )
+                reply = _failed_inside(operation)
                 encoded = codec.encode(reply)
             return encoded
         finally:
             duration_s, calls = perf_counter() - started, execution.host_calls
+            kept = _kept(execution, arguments, reply) if execution.recorded_bytes_left > 0 else None
             calls.append(
-                _within_budget(
-                    execution,
-                    HostCallRecord(len(calls) + 1, operation.name, status, arguments, reply, duration_s),
+                HostCallRecord(
+                    len(calls) + 1, operation.name, status, *(kept or _NOTHING), duration_s, kept is None
                 )
             )
             if span is not None:
                 span.end(status)
             self._telemetry.host_call(operation.name, status, duration_s, execution.context, detail)
 
-    async def _output(
-        self, execution: Execution, operation: Operation[Any, Any], checked: Any, codec: Codec[Any, Any]
-    ) -> object:
-        """What the operation answers, as plain values."""
-        try:
-            value = await operation.run(execution, checked)
-            if isinstance(value, Listing):
-                return await self._listed(execution, value, codec)
-        except (TimeoutError, DeadlineExceeded):
-            _refuse_late(execution, operation)
-        return operation.dump(value)
+    def _refused(
+        self, execution: Execution, operation: Operation[Any, Any], checked: Any, error: HostCallError
+    ) -> dict[str, object]:
+        """The envelope of a refusal, reported if it is an operator's mistake."""
+        if error.fault is not None:
+            self._telemetry.server_fault(error.fault, error.detail)
+        return _envelope(error, retryable=_retryable(error.host_code, execution, operation, checked))
 
     async def _listed(
         self, execution: Execution, listing: Listing, codec: Codec[Any, Any]
@@ -190,19 +186,16 @@ def _plain(item: BaseModel) -> object:
     return item.model_dump(by_alias=True, exclude_none=True)
 
 
-def _within_budget(execution: Execution, record: HostCallRecord) -> HostCallRecord:
-    """``record``, without secrets, and without what would be more than the execution's records may keep."""
+_NOTHING = (None, None)
+
+
+def _kept(execution: Execution, arguments: object, reply: object) -> tuple[object, object] | None:
+    """Both as the record keeps them, without secrets; ``None`` beyond what the execution's records may keep."""
     budget = execution.recorded_bytes_left
-    if budget > 0:
-        record.arguments = execution.secrets.hide(record.arguments)
-        record.reply = execution.secrets.hide(record.reply)
-    left = budget - weight(record.arguments, budget) - weight(record.reply, budget) if budget > 0 else -1
-    if left < 0:
-        record.arguments = record.reply = None
-        record.elided = True
-        left = 0
-    execution.recorded_bytes_left = left
-    return record
+    arguments, reply = execution.secrets.hide(arguments), execution.secrets.hide(reply)
+    left = budget - weight(arguments, budget) - weight(reply, budget)
+    execution.recorded_bytes_left = max(0, left)
+    return None if left < 0 else (arguments, reply)
 
 
 def _validated(operation: Operation[Any, Any], arguments: object) -> Any:
@@ -223,6 +216,22 @@ def _validated(operation: Operation[Any, Any], arguments: object) -> Any:
             + "; ".join(f"{field}: {fault}" for field, fault in faults.items()),
             field_errors=faults,
         ) from None
+
+
+def _traced(execution: Execution, parent: ExecutionSpan, operation: Operation[Any, Any]) -> HostCallSpan:
+    """The call's span, which requests to the Alga server name from now on."""
+    span = parent.host_call(operation.name)
+    execution.trace(span.headers)
+    return span
+
+
+def _failed_inside(operation: Operation[Any, Any]) -> dict[str, object]:
+    return _envelope(
+        HostCallError(
+            HostCallCode.INTERNAL,
+            f"{operation.name} failed inside the runner; the operator's log has the reason.",
+        )
+    )
 
 
 def _deny(operation: Operation[Any, Any]) -> NoReturn:

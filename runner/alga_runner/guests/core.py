@@ -122,7 +122,11 @@ def _begin(session: Session, name: str, request: tuple[int, int], reply: tuple[i
         session.require_handler(name)
     session.count_call()
     memory = session.guest.memory
-    if memory is None or max(sum(request), sum(reply)) > memory.known_size:
+    if (
+        memory is None
+        or request[0] + request[1] > memory.known_size
+        or reply[0] + reply[1] > memory.known_size
+    ):
         session.check_range(name, *request)
         session.check_range(name, *reply)
     session.reply = None

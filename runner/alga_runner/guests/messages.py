@@ -95,12 +95,19 @@ def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
     Raises ``BrokenFraming`` when ``data`` is not exactly one MessagePack document, ``HostCallError`` with
     ``validation-failed`` or ``too-large`` when it is one that breaks a rule.
     """
-    if len(data) <= min(_SMALL_BYTES, max_items):
-        document = _unsuspicious(data)
+    if len(data) <= _SMALL_BYTES and len(data) <= max_items:  # then it has fewer containers than it may have
+        try:
+            document = _decode(data)
+            if _is_plain(document, MAX_DEPTH) and _encode(document) == data:
+                return document
+        except Exception:  # noqa: BLE001, S110 - look_closer meets the same fault
+            pass
     else:
         _check_framing(data)  # first: then a container has the bytes for the members it announces
         document = _unsuspicious(data, max_items)
-    return document if document is not _SUSPICIOUS else look_closer(data, max_items=max_items)
+        if document is not _SUSPICIOUS:
+            return document
+    return look_closer(data, max_items=max_items)
 
 
 def look_closer(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
@@ -115,15 +122,11 @@ def look_closer(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
     return _checked(document, reader)
 
 
-def _unsuspicious(data: bytes, max_items: int | None = None) -> Any:
-    """The document in ``data`` if it plainly breaks no rule; otherwise ``_SUSPICIOUS``, for ``look_closer``.
-
-    Without ``max_items`` it has fewer bytes than it may have containers.
-    """
+def _unsuspicious(data: bytes, max_items: int) -> Any:
+    """The document in ``data`` if it plainly breaks no rule; otherwise ``_SUSPICIOUS``, for ``look_closer``."""
     try:
         document = _decode(data)
-        plain = _is_plain(document, MAX_DEPTH) if max_items is None else _is_large_plain(document, max_items)
-        if plain and (is_encoding_of(data, document) or (max_items is not None and _keys_differ(data))):
+        if _is_large_plain(document, max_items) and (is_encoding_of(data, document) or _keys_differ(data)):
             return document
     except Exception:  # noqa: BLE001, S110 - look_closer meets the same fault
         pass

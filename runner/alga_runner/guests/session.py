@@ -252,14 +252,18 @@ class Session:
         """A copy of a range that ``check_range`` has seen. Raises ``CopyLimit``."""
         memory = self.guest.memory
         assert memory is not None  # noqa: S101 - check_range has seen it
-        self._count_bytes(length)
+        self._copied += length
+        if self._copied > self._next_look:
+            self._look()
         return memory.read(offset, length)
 
     def put(self, offset: int, data: bytes) -> None:
         """Copy ``data`` into a range that ``check_range`` has seen. Raises ``CopyLimit``."""
         memory = self.guest.memory
         assert memory is not None  # noqa: S101 - check_range has seen it
-        self._count_bytes(len(data))
+        self._copied += len(data)
+        if self._copied > self._next_look:
+            self._look()
         memory.write(offset, data)
 
     def keep(self, reply: bytes) -> None:
@@ -267,7 +271,9 @@ class Session:
 
         Raises ``CopyLimit``.
         """
-        self._count_bytes(len(reply))
+        self._copied += len(reply)
+        if self._copied > self._next_look:
+            self._look()
         self.reply, self.unread = reply, len(reply)
 
     def fetch(self, reply: bytes, offset: int, capacity: int) -> int:
@@ -276,11 +282,6 @@ class Session:
             self._copied -= self.unread
             self.unread = 0
         return self.hand_over("alga:abi reply", reply, offset, capacity)
-
-    def _count_bytes(self, count: int) -> None:
-        self._copied += count
-        if self._copied > self._next_look:
-            self._look()
 
     def _look(self) -> None:
         most = self.limits.copied_bytes
