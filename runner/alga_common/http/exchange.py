@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from time import monotonic
 
@@ -11,7 +11,7 @@ import httpx
 
 from ..fair_limiter import FOREVER
 from ..wire import retry_after_s
-from .response import AnswerTooLarge, HttpProtocolError, IncompleteResponse
+from .response import AnswerTooLarge, HttpProtocolError, IncompleteResponse, headers_in
 from .transport import OWNER, SocketTransport
 
 Header = tuple[bytes, bytes]
@@ -20,7 +20,8 @@ Header = tuple[bytes, bytes]
 class Answer:
     """A whole response."""
 
-    def __init__(self, status: int, headers: httpx.Headers | Sequence[Header], body: bytes) -> None:
+    def __init__(self, status: int, headers: httpx.Headers | bytes, body: bytes) -> None:
+        """``headers`` may be lines, as ``ResponseReader`` has them."""
         self.status = status
         self.body = body
         self._headers = headers
@@ -28,7 +29,8 @@ class Answer:
     @cached_property
     def headers(self) -> httpx.Headers:
         """Made when they are asked for, which they are not of most good answers."""
-        return httpx.Headers(self._headers)
+        headers = self._headers
+        return httpx.Headers(headers_in(headers)) if isinstance(headers, bytes) else headers
 
     def retry_after_s(self) -> int | None:
         """``Retry-After`` in its seconds form."""
@@ -64,9 +66,9 @@ async def post(
             pool_timeout_s=pool_timeout_s,
             until=until,
         )
-        if any(coding.lower() != b"identity" for coding in response.values(b"content-encoding")):
+        if any(coding != b"identity" for coding in response.values(b"content-encoding")):
             raise _coded()
-        return Answer(response.status, response.headers, bytes(response.body))
+        return Answer(response.status, response.header_lines, bytes(response.body))
     request = httpx.Request(
         "POST",
         url,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import httpx
 
-from .grammar import CHUNK_LINE, HEADER_LINE, LENGTH, MAX_CHUNK_LINE, MAX_TRAILER_LINE, STATUS_LINE
+from .grammar import CHUNK_LINE, HEADER_LINES, LENGTH, MAX_CHUNK_LINE, MAX_TRAILER_LINE, STATUS_LINE
 
 MAX_HEAD_BYTES = 32 * 1024
 _MAX_INTERIM = 4
@@ -38,20 +38,22 @@ class ResponseReader:
     """Reads one response, piece by piece, until it is ``complete``.
 
     Then ``status``, ``headers`` and ``body`` hold it, and ``reusable`` is whether the connection may carry another
-    exchange. ``begun`` is whether any byte was received. The response to a HEAD request is ``bodiless``. Raises
-    ``HttpProtocolError``.
+    exchange. ``header_lines`` are the headers as they came. ``begun`` is whether any byte was received. The response to
+    a HEAD request is ``bodiless``. Raises ``HttpProtocolError``.
     """
 
     def __init__(self, max_body_bytes: int, *, bodiless: bool = False) -> None:
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
         self.body = bytearray()
         self.begun = False
         self.complete = False
         self._max_body_bytes = max_body_bytes
         self._bodiless = bodiless
         self._buffer = bytearray()
-        self._step = self._head
+        # Functions, since a method would hold its reader, and an answer would stay until garbage is collected.
+        self._step = ResponseReader._head
+        self.header_lines = b""
+        self._searched = b""
         self._left = 0
         self._until_close = False
         self._keep_alive = False
@@ -62,11 +64,16 @@ class ResponseReader:
         """Whether the connection may carry another exchange: the server keeps it open, and no byte follows."""
         return self.complete and self._keep_alive and not self._until_close and not self._buffer
 
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """All headers, their names in small letters."""
+        return headers_in(self.header_lines)
+
     def feed(self, data: bytes) -> bool:
         """Read the next bytes; returns whether the response is complete."""
         self.begun = True
         self._buffer += data
-        while not self.complete and self._step():
+        while not self.complete and self._step(self):
             pass
         return self.complete
 
@@ -83,7 +90,7 @@ class ResponseReader:
             if len(self._buffer) >= MAX_HEAD_BYTES or not b"HTTP/1.".startswith(bytes(self._buffer[:7])):
                 raise HttpProtocolError("is not HTTP")
             return False
-        first, *lines = bytes(self._buffer[:end]).split(b"\r\n")
+        first, _, lines = bytes(self._buffer[: end + 2]).partition(b"\r\n")
         del self._buffer[: end + 4]
         status_line = STATUS_LINE.fullmatch(first)
         if status_line is None:
@@ -94,7 +101,9 @@ class ResponseReader:
             if self.status == 101 or self._interim > _MAX_INTERIM:
                 raise HttpProtocolError("is not a response")
             return True
-        self.headers = [_header(line) for line in lines]
+        if HEADER_LINES.fullmatch(lines) is None:
+            raise HttpProtocolError("has a broken header")
+        self.header_lines, self._searched = lines, b"\r\n" + lines.lower()
         self._keep_alive = status_line[1] == b"1" and b"close" not in self._tokens(b"connection")
         self._frame()
         return True
@@ -108,16 +117,16 @@ class ResponseReader:
         elif codings:
             if codings != [b"chunked"] or lengths:
                 raise HttpProtocolError("has two framings")
-            self._step = self._chunk_line
+            self._step = ResponseReader._chunk_line
         elif lengths:
             if len(lengths) > 1 or not LENGTH.fullmatch(lengths[0]):
                 raise HttpProtocolError("has no clear length")
             self._left = int(lengths[0])
             self._check_size(self._left)
-            self._step = self._fixed
+            self._step = ResponseReader._fixed
         else:
             self._until_close = True
-            self._step = self._rest
+            self._step = ResponseReader._rest
 
     def _fixed(self) -> bool:
         self._take()
@@ -139,7 +148,7 @@ class ResponseReader:
             raise HttpProtocolError("has a broken chunk")
         self._left = int(size[1], 16)
         self._check_size(self._left)
-        self._step = self._chunk if self._left else self._trailer
+        self._step = ResponseReader._chunk if self._left else ResponseReader._trailer
         return True
 
     def _chunk(self) -> bool:
@@ -149,7 +158,7 @@ class ResponseReader:
         if self._buffer[:2] != b"\r\n":
             raise HttpProtocolError("has a broken chunk")
         del self._buffer[:2]
-        self._step = self._chunk_line
+        self._step = ResponseReader._chunk_line
         return True
 
     def _trailer(self) -> bool:
@@ -180,16 +189,19 @@ class ResponseReader:
             raise AnswerTooLarge(self._max_body_bytes)
 
     def values(self, name: bytes) -> list[bytes]:
-        """The values of the headers ``name``, a name in small letters."""
-        return [value for header, value in self.headers if header == name]
+        """The values of the headers ``name``, all in small letters."""
+        start = b"\r\n%b:" % name
+        if start not in self._searched:
+            return []
+        _, *found = self._searched.split(start)
+        return [part.partition(b"\r\n")[0].strip() for part in found]
 
     def _tokens(self, name: bytes) -> list[bytes]:
         parts = [part for value in self.values(name) for part in value.split(b",")]
-        return [token for part in parts if (token := part.strip().lower())]
+        return [token for part in parts if (token := part.strip())]
 
 
-def _header(line: bytes) -> tuple[bytes, bytes]:
-    parts = HEADER_LINE.fullmatch(line)
-    if parts is None:
-        raise HttpProtocolError("has a broken header")
-    return parts[1].lower(), parts[2].strip()
+def headers_in(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers in valid ``lines``, which each end with CRLF; their names are in small letters."""
+    parts = [line.partition(b":") for line in lines.split(b"\r\n")[:-1]]
+    return [(name.lower(), value.strip()) for name, _, value in parts]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from weakref import ref
 
 import pytest
 from hypothesis import given
@@ -31,6 +32,15 @@ def test_a_response_is_read_whole(message: bytes) -> None:
         200,
         b"hello",
     )
+
+
+def test_a_response_does_not_stay_until_garbage_is_collected() -> None:
+    reader = read(PLAIN)
+    freed = ref(reader)
+
+    del reader
+
+    assert freed() is None
 
 
 def test_header_names_are_lower_cased_and_values_trimmed() -> None:
