@@ -193,8 +193,8 @@ class ResponseReader:
         start = b"\r\n%b:" % name
         if start not in self._searched:
             return []
-        _, *found = self._searched.split(start)
-        return [part.partition(b"\r\n")[0].strip() for part in found]
+        _, *after = self._searched.split(start)
+        return [part.partition(b"\r\n")[0].strip() for part in after]
 
     def _tokens(self, name: bytes) -> list[bytes]:
         parts = [part for value in self.values(name) for part in value.split(b",")]
