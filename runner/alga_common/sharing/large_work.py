@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from time import monotonic
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -41,6 +42,15 @@ class _OwnerWork:
         self.rests_until = 0.0
 
 
+class Charged(NamedTuple):
+    """Work of an owner under way."""
+
+    charge: Callable[[float], None]
+    """To be called with the seconds that it took."""
+    alone: bool
+    """Whether no other work of the owner's that is known to be large is under way."""
+
+
 class LargeWorkQueue:
     """Shares large work between owners such as tenants; all calls belong to one event loop.
 
@@ -69,17 +79,18 @@ class LargeWorkQueue:
                 self._rest(owner, self._clock() - started)
 
     @asynccontextmanager
-    async def charged(self, name: str) -> AsyncIterator[Callable[[float], None]]:
-        """Do work of an owner that turns out large or not; yields a function to call with the seconds that it took.
+    async def charged(self, name: str, *, large: bool = False) -> AsyncIterator[Charged]:
+        """Do work of an owner that turns out large or not, and charge its time.
 
-        Only an owner whose work was large of late waits: it does one piece at a time, and rests between them.
+        Only an owner whose work was large of late waits, or one that says that this is ``large``: it does one piece at
+        a time, and rests between them.
         """
-        owner = self.known.get(name)
-        if owner is None or (not owner.users and owner.rests_until + _KNOWN_S <= self._clock()):
-            yield lambda seconds: self._charge(name, seconds)
+        owner = self._owner(name) if large else self.known.get(name)
+        if owner is None or (not large and not owner.users and owner.rests_until + _KNOWN_S <= self._clock()):
+            yield Charged(partial(self._charge, name), alone=False)
         else:
             async with self._turn(owner):
-                yield lambda seconds: self._charge(name, seconds)
+                yield Charged(partial(self._charge, name), alone=True)
 
     def rests(self, name: str) -> bool:
         """Whether the owner ``name``, which is ``known``, has to wait for its ``turn``."""

@@ -42,11 +42,12 @@ def json_fault(value: Any, levels: int = MAX_PAYLOAD_DEPTH) -> str | None:
     level: Sequence[Any] = (value,)
     while level:
         inner: list[Iterable[Any]] = []
-        for kind in dict.fromkeys(map(type, level)):
+        kinds = dict.fromkeys(map(type, level))
+        for kind in kinds:
             if kind in _FAULTLESS:
                 continue
             members: Sequence[Any] = level
-            if len(level) > 1:
+            if len(kinds) > 1:
                 members = [member for member in level if type(member) is kind]
             base = kind if kind in _KINDS else next(filter(partial(issubclass, kind), _KINDS), object)
             if fault := _fault_of(base, kind, members):
@@ -54,7 +55,8 @@ def json_fault(value: Any, levels: int = MAX_PAYLOAD_DEPTH) -> str | None:
             if base in _CONTAINERS:
                 if levels <= 0:
                     return f"nests deeper than {MAX_PAYLOAD_DEPTH} levels"
-                inner += [member.values() for member in members] if base is dict else members
+                # One after the other: many views at once have the garbage collector look at everything.
+                inner.append(chain.from_iterable(map(dict.values, members) if base is dict else members))
         level = tuple(chain.from_iterable(inner))
         levels -= 1
     return None

@@ -83,10 +83,16 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Records in the order of their keys; the next page begins after ``cursor``, if there is one."""
+    """Records in the order of their keys, not read yet; the next page begins after ``cursor``, if there is one."""
 
-    records: list[Record]
+    content: Select[Any] | None
+    size_bytes: int
+    """Of the values that are read."""
     cursor: str | None
+
+    def read(self, connection: Connection) -> list[Record]:
+        """Return the records."""
+        return [] if self.content is None else [_record(row) for row in connection.execute(self.content)]
 
 
 def get(connection: Connection, owner: RecordOwner, namespace: str, key: str, *, now: datetime) -> Record:
@@ -119,19 +125,19 @@ def page(
     keys = connection.execute(query.order_by(table.c.key).limit(limit + 1)).all()
     fitting, total = 0, 0
     for row in keys[:limit]:
-        total += row.size_bytes if values else 0
-        if fitting and total > PAGE_BYTES:
+        size = row.size_bytes if values else 0
+        if fitting and total + size > PAGE_BYTES:
             break
-        fitting += 1
+        fitting, total = fitting + 1, total + size
     if not fitting:
-        return Page([], None)
+        return Page(None, 0, None)
     last = keys[fitting - 1].key
     columns = [column for column in table.c if values or column is not table.c.value]
     content: Select[Any] = (
         select(*columns).where(these, table.c.key > after, table.c.key <= last).order_by(table.c.key)
     )
     # The last key that was shown: the next page skips no record (alga-contract 7, fault 24).
-    return Page([_record(row) for row in connection.execute(content)], last if fitting < len(keys) else None)
+    return Page(content, total, last if fitting < len(keys) else None)
 
 
 def put(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, Text, bindparam, cast, func, select
 
@@ -25,22 +24,31 @@ _LENGTHS = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some schedules in the order in which they were created; those after ``cursor`` follow, if it is not ``None``."""
+    """Some schedules in the order in which they were created, not read yet.
 
-    schedules: list[dict[str, Any]]
+    Those after ``cursor`` follow, if it is not ``None``.
+    """
+
+    after: int
+    last: int
+    characters: int
+    """Of the payloads, which are most of what is large."""
     cursor: int | None
+
+    def read(self, connection: Connection, install: ScheduleOwner) -> list[bytes]:
+        """Return the schedules as JSON."""
+        return schedules.list_shown(connection, install, self.after, self.last)
 
 
 def page(connection: Connection, install: ScheduleOwner, after: int = 0) -> Page:
     """The install's schedules after the cursor ``after``: as many as fit, and one at least if there is one."""
-    own = place(install.tenant_id, install.install_id)
-    lengths = connection.execute(_LENGTHS, own | {"after": after}).all()
-    total, last = 0, None
-    for row in lengths:
-        total, last = total + row.length, row.ordinal
-        if total >= PAGE_BYTES:
-            break
-    if last is None:
-        return Page([], None)
-    listed = schedules.list_shown(connection, install, (after, last))
-    return Page(listed, last if last != lengths[-1].ordinal else None)
+    total, last = 0, after
+    # Row by row: the lengths of the schedules behind the page stay uncounted.
+    with connection.execute(
+        _LENGTHS, place(install.tenant_id, install.install_id) | {"after": after}
+    ) as rows:
+        for row in rows:
+            if total >= PAGE_BYTES:
+                return Page(after, last, total, cursor=last)
+            total, last = total + row.length, row.ordinal
+    return Page(after, last, total, cursor=None)

@@ -6,8 +6,9 @@ holds the install's row (``installs.for_caller`` or ``require`` with ``lock``), 
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,9 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    Text,
     bindparam,
+    cast,
     delete,
     func,
     insert,
@@ -74,7 +77,9 @@ _MEMBERS: dict[str, ColumnElement[Any]] = {
     "createdAt": _column.created_at,
 }
 """What an extension sees: the members of ``ScheduleInfo`` in its order, first in every row here."""
-_FIRST = (*(column.label(name) for name, column in _MEMBERS.items()), _column.tenant_id, _column.install_id)
+_OWNER = (_column.tenant_id, _column.install_id)
+_FIRST = (*(column.label(name) for name, column in _MEMBERS.items()), *_OWNER)
+_AS_STORED = {**_MEMBERS, "payload": cast(_column.payload, Text)}
 _ALL: Select[Any] = select(
     *_FIRST,
     *(_column.trigger, _column.next_run_at, _column.missed_policy, _column.missed_window_s),
@@ -84,11 +89,12 @@ _ALL = _ALL.select_from(_JOINED).where(_OWNED)
 _IN_ORDER = _ALL.order_by(_column.ordinal)
 _SHOWN: Select[Any] = _IN_ORDER.where(
     _column.ordinal > bindparam("after"), _column.ordinal <= bindparam("last")
-).with_only_columns(*_FIRST)
+).with_only_columns(*(column.label(name) for name, column in _AS_STORED.items()), *_OWNER)
 _ONE = _ALL.where(_ID)
 _VERSION = select(_endpoint.c.version_id).select_from(_JOINED).where(_OWNED, _ID)
 _NAMED = select(_schedule_table.c.id).where(_OWNED, _schedule_table.c.name == bindparam("name"))
 _EXTENT = select(func.count(), func.coalesce(func.max(_schedule_table.c.ordinal), 0)).where(_OWNED)
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _CREATE = insert(_schedule_table)
 _CHANGE = update(_schedule_table).where(_OWNED, _ID)
 _REMOVE = delete(_schedule_table).where(_OWNED, _ID)
@@ -133,16 +139,18 @@ def list_all(connection: Connection, install: ScheduleOwner) -> list[Schedule]:
     return [_schedule(row) for row in connection.execute(_IN_ORDER, _of(install))]
 
 
-def list_shown(
-    connection: Connection, install: ScheduleOwner, between: tuple[int, int]
-) -> list[dict[str, Any]]:
-    """What the install sees of its schedules with ordinals after the first and up to the last of ``between``.
+def list_shown(connection: Connection, install: ScheduleOwner, after: int, last: int) -> list[bytes]:
+    """What the install sees of its schedules with ordinals after ``after`` and up to ``last``, as JSON.
 
-    Each as ``ScheduleInfo`` dumps it, without one being made: that took as long as all else that a list does.
+    Each as ``ScheduleInfo`` dumps it, without one being made: that took as long as all else that a list does. Payloads
+    are looked at, and shown as they are stored: to encode a large one takes as long as all else that is done with it.
     """
-    after, last = between
     rows = connection.execute(_SHOWN, _of(install) | {"after": after, "last": last}).all()
-    return [_members(row, payload) for row, payload in zip(rows, _payloads(rows), strict=True)]
+    stored = ["null" if row.payload is None else row.payload for row in rows]
+    payloads = json.loads(f"[{','.join(stored)}]")
+    if json_fault(payloads, MAX_PAYLOAD_DEPTH + 1) is not None:
+        stored = [_encode(_usable(row, payload)) for row, payload in zip(rows, payloads, strict=True)]
+    return [_shown(row, payload) for row, payload in zip(rows, stored, strict=True)]
 
 
 def get(connection: Connection, install: ScheduleOwner, schedule_id: str) -> Schedule | None:
@@ -348,6 +356,12 @@ def _members(row: Row[Any], payload: Any) -> dict[str, Any]:
     return members
 
 
+def _shown(row: Row[Any], payload: str) -> bytes:
+    members = _members(row, None)
+    del members["payload"]
+    return f'{_encode(members)[:-1]},"payload":{payload}}}'.encode()
+
+
 def _schedule(row: Row[Any]) -> Schedule:
     return Schedule(
         info=ScheduleInfo.model_validate(_members(row, stored_payload(row))),
@@ -360,19 +374,15 @@ def _schedule(row: Row[Any]) -> Schedule:
     )
 
 
-def _payloads(rows: Sequence[Row[Any]]) -> Sequence[Any]:
-    """``stored_payload`` of each: they are looked at together, which takes as long as looking at three of them."""
-    payloads = [row.payload for row in rows]
-    if json_fault(payloads, MAX_PAYLOAD_DEPTH + 1) is None:
-        return payloads
-    return [stored_payload(row) for row in rows]
-
-
 def stored_payload(row: Row[Any]) -> Any:
     """The payload of a schedule's row; one that an older version stored, and this one refuses, with replacements."""
-    fault = json_fault(row.payload)
+    return _usable(row, row.payload)
+
+
+def _usable(row: Row[Any], payload: Any) -> Any:
+    fault = json_fault(payload)
     if fault is None:
-        return row.payload
+        return payload
     logger.warning(
         "Stored payload of a schedule was read with replacements: it %s",
         fault,
@@ -383,7 +393,7 @@ def stored_payload(row: Row[Any]) -> Any:
             "schedule_id": row.id,
         },
     )
-    return readable(row.payload)
+    return readable(payload)
 
 
 def rfc3339(instant: datetime | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from alga_runner.errors import SettingsError
 
 from ..errors import DatabaseUnavailable
+
+compact_json = json.JSONEncoder(separators=(",", ":")).encode
+"""JSON as it is stored, in ASCII: lists of schedules show their payloads as they are stored."""
 
 
 @dataclass(frozen=True, slots=True)

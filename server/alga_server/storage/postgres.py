@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlche
 from alga_runner.errors import SettingsError
 
 from ..errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable
-from .backend import Backend
+from .backend import Backend, compact_json
 
 OLDEST = 13
 """The oldest version that is supported."""
@@ -104,6 +104,7 @@ def _engine(url: URL, session: Mapping[str, str], *, connections: int) -> Engine
             pool_pre_ping=True,  # a server that was restarted costs no request
             connect_args=arguments,
             hide_parameters=True,
+            json_serializer=compact_json,
         )
     except ImportError:
         raise SettingsError(

@@ -15,7 +15,7 @@ from alga_common.private_files import create_private, exposure
 from alga_runner.errors import SettingsError
 
 from ..errors import DatabaseBusy, DatabaseFull, DatabaseUnavailable
-from .backend import Backend
+from .backend import Backend, compact_json
 
 _BUSY_TIMEOUT_S = 10.0
 """How long a transaction waits for another process's write to a database file."""
@@ -119,6 +119,7 @@ def _memory_engine() -> Engine:
         poolclass=StaticPool,
         connect_args={"check_same_thread": False},
         hide_parameters=True,
+        json_serializer=compact_json,
     )
     return _with_our_transactions(engine, "PRAGMA foreign_keys = ON")
 
@@ -143,6 +144,7 @@ def _file_engine(file: Path, *, connections: int) -> Engine:
         max_overflow=0,
         # An error's text reaches logs, and a statement's parameters are payloads.
         hide_parameters=True,
+        json_serializer=compact_json,
     )
     return _with_our_transactions(
         engine, "PRAGMA foreign_keys = ON", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL"

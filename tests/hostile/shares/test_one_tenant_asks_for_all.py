@@ -117,8 +117,8 @@ class Reads:
         of = turns.of
 
         @asynccontextmanager
-        async def counted(tenant_id: str) -> AsyncIterator[Any]:
-            async with of(tenant_id) as charge:
+        async def counted(tenant_id: str, **options: Any) -> AsyncIterator[Any]:
+            async with of(tenant_id, **options) as charge:
                 self.count += 1
                 self._under_way += 1
                 self.most = max(self.most, self._under_way)

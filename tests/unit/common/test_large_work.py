@@ -102,8 +102,8 @@ async def test_work_of_unknown_size_waits_for_nothing_while_it_is_small(
     heavy: LargeWorkQueue, time: Time
 ) -> None:
     for _ in range(5):
-        async with heavy.charged("acme") as charge:
-            charge(0.003)
+        async with heavy.charged("acme") as work:
+            work.charge(0.003)
 
     assert time.log == []
     assert heavy.known == {}
@@ -112,18 +112,18 @@ async def test_work_of_unknown_size_waits_for_nothing_while_it_is_small(
 async def test_after_work_that_was_large_the_owner_rests_and_then_goes_one_at_a_time(
     heavy: LargeWorkQueue, time: Time
 ) -> None:
-    async with heavy.charged("acme") as charge:
-        charge(0.01)
+    async with heavy.charged("acme") as work:
+        work.charge(0.01)
     under_way = most = 0
 
     async def call() -> None:
         nonlocal under_way, most
-        async with heavy.charged("acme") as charge:
+        async with heavy.charged("acme") as work:
             under_way += 1
             most = max(most, under_way)
             await anyio.lowlevel.checkpoint()
             under_way -= 1
-            charge(0.005)
+            work.charge(0.005)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
@@ -135,8 +135,8 @@ async def test_after_work_that_was_large_the_owner_rests_and_then_goes_one_at_a_
 
 async def test_large_work_that_began_together_is_charged_in_full(heavy: LargeWorkQueue, time: Time) -> None:
     async with heavy.charged("acme") as first, heavy.charged("acme") as second:
-        first(0.01)
-        second(0.01)
+        first.charge(0.01)
+        second.charge(0.01)
 
     async with heavy.charged("acme"):
         pass
@@ -145,8 +145,8 @@ async def test_large_work_that_began_together_is_charged_in_full(heavy: LargeWor
 
 
 async def test_another_owner_waits_for_none_of_it(heavy: LargeWorkQueue, time: Time) -> None:
-    async with heavy.charged("acme") as charge:
-        charge(1.0)
+    async with heavy.charged("acme") as work:
+        work.charge(1.0)
     async with heavy.charged("globex"):
         pass
 
@@ -157,8 +157,8 @@ async def test_another_owner_waits_for_none_of_it(heavy: LargeWorkQueue, time: T
 async def test_an_owner_goes_one_at_a_time_until_its_last_large_work_is_a_second_ago(
     heavy: LargeWorkQueue, time: Time, seconds_later: float, together: int
 ) -> None:
-    async with heavy.charged("acme") as charge:
-        charge(0.01)
+    async with heavy.charged("acme") as work:
+        work.charge(0.01)
     time.now = seconds_later
     under_way = most = 0
 
@@ -176,3 +176,41 @@ async def test_an_owner_goes_one_at_a_time_until_its_last_large_work_is_a_second
 
     assert most == together
     assert time.log == [], "it has rested"
+
+
+async def test_work_that_is_large_from_the_start_waits_for_the_owner_s_other(
+    heavy: LargeWorkQueue, time: Time
+) -> None:
+    under_way = most = 0
+
+    async def call() -> None:
+        nonlocal under_way, most
+        async with heavy.charged("acme", large=True) as work:
+            assert work.alone
+            under_way += 1
+            most = max(most, under_way)
+            await anyio.lowlevel.checkpoint()
+            under_way -= 1
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(call)
+
+    assert most == 1
+    assert time.log == []
+
+
+async def test_large_work_of_an_owner_has_the_owner_s_other_work_wait_for_it(heavy: LargeWorkQueue) -> None:
+    ended = []
+
+    async def small() -> None:
+        async with heavy.charged("acme"):
+            ended.append("small")
+
+    async with heavy.charged("acme", large=True), anyio.create_task_group() as tasks:
+        tasks.start_soon(small)
+        await anyio.wait_all_tasks_blocked()
+        ended.append("large")
+        tasks.cancel_scope.cancel()
+
+    assert ended == ["large"]

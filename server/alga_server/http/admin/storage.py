@@ -10,7 +10,7 @@ from ...catalog import installs
 from ...errors import ValidationFailed
 from ..dependencies import ServicesDep
 from ..internal import storage
-from ..internal.call import Reply
+from ..internal.call import Reply, Unread
 from ..openapi import json_body
 from ..params import Id, TenantId
 from ..responses import Answer
@@ -38,7 +38,8 @@ async def ask(services: ServicesDep, tenant_id: TenantId, install_id: Id, body: 
 
     def transaction(connection: Connection) -> Reply:
         install = installs.require(connection, tenant_id, install_id, lock=operation.writes)
-        return operation.run(services, connection, install, body)
+        reply = operation.run(services, connection, install, body)
+        return reply.read() if isinstance(reply, Unread) else reply
 
     database = services.database
     reply = await (database.write if operation.writes else database.read)(transaction)

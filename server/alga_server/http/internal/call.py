@@ -21,6 +21,7 @@ from ...catalog.installs import Caller, Install
 from ...errors import ExecutionTokenInvalid, NotFound, ServerError, Unauthorized, ValidationFailed
 from ..dependencies import Services
 from ..responses import Answer, json_bytes, read_json_object, same_secret, single_header
+from ..turns import LARGE_BYTES
 
 logger = logging.getLogger("alga_server")
 
@@ -44,7 +45,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Page(Reply):
-    """A part of the one list in an answer, which is ``body``.
+    """A part of the one list in an answer: its ``body`` is items as JSON, without brackets around them.
 
     ``cursor`` is what the request for the next part has in its member of this name; ``None`` after the last.
     """
@@ -52,17 +53,22 @@ class Page(Reply):
     member: str = "items"
     cursor: str | None = None
 
-    def written(self) -> Page:
-        """Return the same with its items as bytes, without brackets around them."""
-        return replace(self, body=json_bytes(self.body)[1:-1])
-
     @staticmethod
     def joined(pages: Sequence[Page]) -> Reply:
-        """Return the answer with the items of written ``pages``, and the cursor of the last."""
+        """Return the answer with the items of ``pages``, and the cursor of the last."""
         cursor = pages[-1].cursor
         rest = b"" if cursor is None else b',"nextCursor":' + json_bytes(cursor)
         items = b",".join(page.body for page in pages if page.body)
         return Reply(b'{"%s":[%s]%s}' % (pages[0].member.encode(), items, rest))
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An answer whose size is known before it is read, in the same transaction."""
+
+    size: int
+    """In bytes, roughly."""
+    read: Callable[[], Reply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ class Operation:
     One that answers with a ``Page`` is asked for the next until the last, unless the request is ``paged``.
     """
 
-    run: Callable[[Services, Connection, Install, Body], Reply]
+    run: Callable[[Services, Connection, Install, Body], Reply | Unread]
     writes: bool
 
 
@@ -206,34 +212,51 @@ class HostCall:
         return reply
 
     async def _in_turn(self, caller: Caller, operation: Operation, body: Body) -> Reply:
-        """Run the operation in a turn of the tenant's, charged with its time; return what it answers, written."""
+        """Run the operation in a turn of the tenant's, charged with its time; return what it answers, written.
+
+        Of a tenant's large answers one at a time is read: the second try waits for the others.
+        """
+        reply = await self._try(caller, operation, body, large=False)
+        if reply is None:
+            reply = await self._try(caller, operation, body, large=True)
+        if reply is None:
+            raise AssertionError("what has its turn is read")
+        if reply.committed is not None:
+            reply.committed(self._services)
+        return reply
+
+    async def _try(self, caller: Caller, operation: Operation, body: Body, *, large: bool) -> Reply | None:
+        """``None`` if the answer is large and the tenant's others are not known to wait for it."""
         services, api = self._services, self._api
         took_s = 0.0
 
-        def transaction(connection: Connection) -> Reply:
-            nonlocal took_s
-            started = thread_time()
-            try:
-                try:
-                    install = installs.for_caller(
-                        connection, caller, capability=api.capability, lock=operation.writes
-                    )
-                except NotFound as missing:
-                    raise api.no_install(str(missing)) from None
-                return operation.run(services, connection, install, body).written()
-            finally:
-                took_s += thread_time() - started
+        async with services.turns.of(caller.tenant_id, large=large) as turn:
 
-        async with services.turns.of(caller.tenant_id) as charge:
+            def transaction(connection: Connection) -> Reply | None:
+                nonlocal took_s
+                started = thread_time()
+                try:
+                    try:
+                        install = installs.for_caller(
+                            connection, caller, capability=api.capability, lock=operation.writes
+                        )
+                    except NotFound as missing:
+                        raise api.no_install(str(missing)) from None
+                    reply = operation.run(services, connection, install, body)
+                    if isinstance(reply, Unread):
+                        if reply.size >= LARGE_BYTES and not turn.alone:
+                            return None
+                        reply = reply.read()
+                    return reply.written()
+                finally:
+                    took_s += thread_time() - started
+
             try:
-                if not operation.writes:
-                    return await services.database.read(transaction)
-                reply = await services.database.write(transaction)
+                if operation.writes:
+                    return await services.database.write(transaction)
+                return await services.database.read(transaction)
             finally:
-                charge(took_s)
-        if reply.committed is not None:
-            reply.committed(services)
-        return reply
+                turn.charge(took_s)
 
     async def _ask(self) -> tuple[object, Body]:
         """Read the request; return the operation's name and the body."""

@@ -14,15 +14,20 @@ from ...schedules import pages, rate_limit, schedules
 from ...schedules.idempotency import IdempotencyRecord
 from ..dependencies import Services
 from ..params import UNKNOWN_ID, parse_uuid
-from .call import Api, Body, Operation, Page, Reply
+from .call import Api, Body, Operation, Page, Reply, Unread
 
 _TRIGGER = "host_api"
 _CURSOR_DIGITS = 9
 
 
-def _list(services: Services, connection: Connection, install: Install, body: Body) -> Page:
+def _list(services: Services, connection: Connection, install: Install, body: Body) -> Unread:
     page = pages.page(connection, install, after=_cursor(body))
-    return Page(page.schedules, member="schedules", cursor=None if page.cursor is None else str(page.cursor))
+    cursor = None if page.cursor is None else str(page.cursor)
+
+    def read() -> Page:
+        return Page(b",".join(page.read(connection, install)), member="schedules", cursor=cursor)
+
+    return Unread(page.characters, read)
 
 
 def _cursor(body: Body) -> int:

@@ -15,7 +15,7 @@ from ...errors import Unauthorized
 from ...schedules.schedules import rfc3339
 from ..dependencies import Services
 from ..schemas import Output
-from .call import Api, Body, Operation, Reply
+from .call import Api, Body, Operation, Reply, Unread
 from .requests import Asked, Json, Storable, Whole, read
 
 MIN_TTL_S = 60
@@ -157,7 +157,7 @@ def _delete(services: Services, connection: Connection, install: Install, body: 
     return Reply({"success": True})
 
 
-def _list(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
+def _list(services: Services, connection: Connection, install: Install, body: Body) -> Unread:
     asked = read(List, body)
     page = records.page(
         connection,
@@ -168,13 +168,17 @@ def _list(services: Services, connection: Connection, install: Install, body: Bo
         values=asked.include_values,
         now=services.clock.now(),
     )
-    items = [
-        _written(record)
-        | ({"value": record.value} if asked.include_values else {})
-        | ({"metadata": record.metadata} if asked.include_metadata else {})
-        for record in page.records
-    ]
-    return Reply({"items": items, "nextCursor": page.cursor})
+
+    def content() -> Reply:
+        items = [
+            _written(record)
+            | ({"value": record.value} if asked.include_values else {})
+            | ({"metadata": record.metadata} if asked.include_metadata else {})
+            for record in page.read(connection)
+        ]
+        return Reply({"items": items, "nextCursor": page.cursor})
+
+    return Unread(page.size_bytes, content)
 
 
 def _bulk_put(services: Services, connection: Connection, install: Install, body: Body) -> Reply:

@@ -101,7 +101,7 @@ async def test_pages_of_a_long_list_are_read_in_turns_of_their_own(
     monkeypatch.setattr(
         type(install.alga.server._services.turns),
         "of",
-        lambda self, tenant: turns.append(tenant) or of(self, tenant),
+        lambda self, tenant, **options: turns.append(tenant) or of(self, tenant, **options),
     )
 
     await install.call("list")
