@@ -82,8 +82,8 @@ class LargeWorkQueue:
     async def charged(self, name: str, *, large: bool = False) -> AsyncIterator[Charged]:
         """Do work of an owner that turns out large or not, and charge its time.
 
-        Only an owner whose work was large of late waits, or one that says that this is ``large``: it does one piece at
-        a time, and rests between them.
+        Only an owner whose work was large of late waits, or ``large`` work of any owner: the owner does one piece at a
+        time, and rests between them.
         """
         owner = self._owner(name) if large else self.known.get(name)
         if owner is None or (not large and not owner.users and owner.rests_until + _KNOWN_S <= self._clock()):

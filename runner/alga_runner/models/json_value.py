@@ -55,7 +55,7 @@ def json_fault(value: Any, levels: int = MAX_PAYLOAD_DEPTH) -> str | None:
             if base in _CONTAINERS:
                 if levels <= 0:
                     return f"nests deeper than {MAX_PAYLOAD_DEPTH} levels"
-                # One after the other: many views at once have the garbage collector look at everything.
+                # One view after the other: as many as there are maps have the garbage collector visit everything.
                 inner.append(chain.from_iterable(map(dict.values, members) if base is dict else members))
         level = tuple(chain.from_iterable(inner))
         levels -= 1

@@ -32,7 +32,7 @@ class Page:
     after: int
     last: int
     characters: int
-    """Of the payloads, which are most of what is large."""
+    """How long the payloads are together."""
     cursor: int | None
 
     def read(self, connection: Connection, install: ScheduleOwner) -> list[bytes]:

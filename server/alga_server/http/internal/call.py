@@ -220,7 +220,7 @@ class HostCall:
         if reply is None:
             reply = await self._try(caller, operation, body, large=True)
         if reply is None:
-            raise AssertionError("what has its turn is read")
+            raise AssertionError("a read in the tenant's turn is not put off")
         if reply.committed is not None:
             reply.committed(self._services)
         return reply
