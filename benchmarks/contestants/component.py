@@ -127,7 +127,7 @@ class EngineAlone(Contestant):
 def _finish(guest: ComponentGuest) -> None:
     while not guest.poll():
         if (call := guest.pending) is not None:
-            answer = guest.linked.functions[call.function].answer(guest.session, *call.arguments)
+            answer = guest.linked.functions[call[0]].answer(guest.session, *call[1])
             guest.resume(answer)  # a coroutine would not fit: the sample waits for nothing
 
 

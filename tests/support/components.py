@@ -91,7 +91,7 @@ def run(guest: ComponentGuest) -> None:
     """Run the call that was started to its end, answering its host calls."""
     while not guest.poll():
         if (call := guest.pending) is not None:
-            guest.resume(guest.linked.functions[call.function].answer(None, *call.arguments))
+            guest.resume(guest.linked.functions[call[0]].answer(None, *call[1]))
 
 
 def call(guest: ComponentGuest, export: str, *arguments: object) -> Any:

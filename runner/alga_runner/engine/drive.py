@@ -96,7 +96,7 @@ def run_until_blocked(guest: Guest, answerer: Answerer, budget: Budget) -> int:
     scheduler, state = _this_thread.loop_scheduler, _CUT_SHORT
     while state == _CUT_SHORT and not guest.computes and scheduler.may_continue():
         state = _run_slice(guest, budget)
-        if state == _CALLED and (call := guest.pending) is not None and call.function in guest.linked.prompt:
+        if state == _CALLED and (call := guest.pending) is not None and call[0] in guest.linked.prompt:
             state = _answer_promptly(guest, call, answerer, budget)
     return state
 
@@ -148,7 +148,7 @@ def _cancelled(guest: Guest, budget: Budget) -> EngineUnavailable | ExecutionErr
     if (call := guest.pending) is None:
         return _ended_waiting(None, budget)
     budget.stack = guest.interrupt()  # only in a host call: a guest that waits to compute would take a slice
-    return _ended_waiting(guest.linked.functions[call.function], budget)
+    return _ended_waiting(guest.linked.functions[call[0]], budget)
 
 
 def _ended_waiting(called: HostFunction | None, budget: Budget) -> EngineUnavailable | ExecutionError:
@@ -175,11 +175,11 @@ async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: 
                     budget.limit_waits()
                     await budget.large_work.turn(budget.owner)
                 if (begun := _begin_answer(guest, call, answerer, budget)) is not None:
-                    guest.linked.prompt.discard(call.function)
+                    guest.linked.prompt.discard(call[0])
                     budget.limit_waits()
                     await _finish_answer(guest, *begun, budget)
                 else:
-                    guest.linked.prompt.add(call.function)
+                    guest.linked.prompt.add(call[0])
             except ExecutionError as error:
                 guest.fail(error)
                 raise
@@ -223,7 +223,7 @@ def _answer_promptly(guest: Guest, call: PendingCall, answerer: Answerer, budget
         raise
     if begun is None:
         return _CUT_SHORT
-    guest.linked.prompt.discard(call.function)
+    guest.linked.prompt.discard(call[0])
     budget.begun = begun
     return _CALLED
 
@@ -231,7 +231,7 @@ def _answer_promptly(guest: Guest, call: PendingCall, answerer: Answerer, budget
 def _begin_answer(guest: Guest, call: PendingCall, answerer: Answerer, budget: Budget) -> _Waiting | None:
     """Answer ``call`` as far as that goes without waiting; returns the rest, if there is any."""
     started = monotonic()
-    answer = answerer(call.function, call.arguments)
+    answer = answerer(*call)
     if not isinstance(answer, CoroutineType):
         guest.resume(answer)
         return None

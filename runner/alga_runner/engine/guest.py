@@ -11,7 +11,6 @@ import ctypes
 import signal
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any, Self, TypeAlias
 
@@ -75,12 +74,11 @@ Answerer: TypeAlias = "Callable[[int, tuple[Any, ...]], Answer | CoroutineType[A
 function suspends the guest, a coroutine."""
 
 
-@dataclass(slots=True)
-class PendingCall:
-    """A host call that waits for its answer: the function's position in the linker, and its raw arguments."""
+PendingCall: TypeAlias = tuple[int, tuple[Any, ...]]
+"""A host call that waits for its answer: the function's position in the linker, and its raw arguments.
 
-    function: int
-    arguments: tuple[Any, ...]
+A tuple, since it is made on the guest's stack: to call a class there takes 500 bytes of it, which stay resident.
+"""
 
 
 _scratches: list[Any] = []
@@ -277,7 +275,7 @@ class Guest:
         if self.pending is None:
             self._stop_at_epoch()
         else:
-            self._fail_pending(self.pending.function)
+            self._fail_pending(self.pending[0])
             self._scratch[_FLAG] = 1
         running.guest = self
         done = _capi.future_poll_without_gil(future) if release_gil else _capi.future_poll(future)
@@ -300,7 +298,7 @@ class Guest:
     def fail(self, failure: ExecutionError) -> None:
         """End a guest that waits for an answer with ``failure`` instead; adds the host call and the stack to it."""
         if self.pending is not None:
-            self._add_location(failure, self.pending.function, self.interrupt())
+            self._add_location(failure, self.pending[0], self.interrupt())
 
     def suspend(self, function: int, arguments: tuple[Any, ...], results: int, trap: int) -> None:
         """Called on the fiber, by the host callback: the guest waits for its answer from here on.
@@ -311,7 +309,7 @@ class Guest:
         self._scratch[_FLAG] = 0
         self._results = results
         self.trap_address = trap
-        self.pending = PendingCall(function, arguments)
+        self.pending = (function, arguments)
 
     def answer_now(self, function: int, arguments: tuple[Any, ...], results: int) -> bool:
         """Called on the fiber, by the host callback: answer a call that needs no coroutine, else return ``False``."""
@@ -335,7 +333,7 @@ class Guest:
         pending = self.pending
         if pending is None:
             raise RuntimeError("the guest waits for no answer")
-        self._answer(pending.function, result)
+        self._answer(pending[0], result)
         self.pending = None
         self._scratch[_FLAG] = 1
 

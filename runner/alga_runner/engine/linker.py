@@ -33,7 +33,7 @@ _VALUE_FORMATS = {"i": "8xI20x", "I": "8xQ16x", "f": "8xf20x", "d": "8xd16x"}
 _RAW_FORMATS = {"i": "I12x", "I": "Q8x", "f": "f12x", "d": "d8x"}
 """The same in a ``wasmtime_val_raw_t``."""
 
-continuation = struct.Struct("=QQQ")
+Continuation = ctypes.c_uint64 * 3
 """``wasmtime_async_continuation_t``: a function that returns if the call is answered, its argument, a finalizer."""
 
 _SCORE_DECAY = 0.7
@@ -161,10 +161,9 @@ def _functype(signature: Signature) -> wasmtime.FuncType:
 
 def _suspending_callback(index: int, function: HostFunction) -> Any:
     """The callback of a function that suspends its guest, or may do so."""
-    read_arguments, arguments_at = _reader(_VALUE_FORMATS, function)
+    read_arguments, arguments_at = _value_reader(function)
     only_if_long = function.only_if_long
-    write_continuation: Callable[..., None] = continuation.pack_into
-    continuation_at = (ctypes.c_char * continuation.size).from_address
+    continuation_at = Continuation.from_address
 
     def on_call(
         _env: int | None,
@@ -187,7 +186,7 @@ def _suspending_callback(index: int, function: HostFunction) -> Any:
                 flag = guest.flag_address
         except BaseException as error:  # noqa: BLE001 - see the module's docstring
             ctypes.c_void_p.from_address(trap).value = _failed(index, error)
-        write_continuation(continuation_at(answer), 0, _capi.ready_when_nonzero, flag, 0)
+        continuation_at(answer)[:] = [_capi.ready_when_nonzero, flag, 0]
 
     return _capi.ASYNC_CALLBACK(on_call)
 
@@ -214,6 +213,24 @@ def _immediate_callback(index: int, function: HostFunction) -> Any:
         return 0
 
     return _capi.UNCHECKED_CALLBACK(on_call)
+
+
+def _value_reader(function: HostFunction) -> tuple[Callable[[Any], tuple[Any, ...]], Callable[[int], Any]]:
+    """As ``_reader`` for ``wasmtime_val_t``, with less of the guest's stack where all are i32, as a host call's are.
+
+    A page of that stays resident for each guest that waits, and a buffer's protocol takes 400 bytes more.
+    """
+    params = function.signature.params
+    if set(params) != {"i"}:
+        return _reader(_VALUE_FORMATS, function)
+    return _read_integers, (ctypes.c_uint32 * (len(params) * _INTEGERS_APART)).from_address
+
+
+_FIRST_INTEGER, _INTEGERS_APART = _capi.VAL_OF // 4, _capi.VAL_SIZE // 4
+
+
+def _read_integers(values: Any) -> tuple[Any, ...]:
+    return tuple(values[_FIRST_INTEGER::_INTEGERS_APART])
 
 
 def _reader(

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from types import CoroutineType
 from typing import Any, TypeAlias, TypeVar
 
 from alga_common.sharing.large_work import LARGE_BYTES, LargeWorkQueue
@@ -320,6 +319,7 @@ class CoreHost:
             session = Session(
                 guest,
                 execution,
+                program.answers,
                 request=document,
                 limits=self._limits,
                 pace=CallPace(self._limits, budget, self._engine.config.tick_ms),
@@ -358,7 +358,7 @@ class CoreHost:
         return await wait_within(budget, self._large_work.run(budget.owner, work))
 
     async def _run(self, program: CoreProgram, guest: Guest, session: Session, budget: Budget) -> None:
-        answer = partial(self._answer, session, program.answers)
+        answer = session.answer
         guest.instantiate()
         if (state := run_until_blocked(guest, answer, budget)) != DONE:
             await run_call(guest, answer, budget, state)
@@ -370,15 +370,3 @@ class CoreHost:
         guest.call(abi.HANDLE, len(session.request))
         if (state := run_until_blocked(guest, answer, budget)) != DONE:
             await run_call(guest, answer, budget, state)
-
-    def _answer(
-        self,
-        session: Session,
-        answers: tuple[Callable[..., Any], ...],
-        function: int,
-        arguments: tuple[Any, ...],
-    ) -> float | CoroutineType[Any, Any, float | None] | None:
-        if session.guest.calls >= session.pace.next_look:
-            session.pace.look(session.guest.calls)
-        answer: float | CoroutineType[Any, Any, float | None] | None = answers[function](session, *arguments)
-        return answer

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic, thread_time
-from typing import Protocol
+from types import CoroutineType
+from typing import Any, Protocol
 
 from ..capabilities import Execution
 from ..engine import Budget, Guest, failed_allocation, read_reason
@@ -156,6 +157,7 @@ class Session:
     """One execution of one guest: its request, its reply, its response, and what it has used up."""
 
     __slots__ = (
+        "_answers",
         "_copied",
         "_next_look",
         "clock_ns",
@@ -179,6 +181,7 @@ class Session:
         self,
         guest: Guest,
         execution: Execution,
+        answers: tuple[Callable[..., Any], ...],
         *,
         request: bytes,
         limits: SessionLimits,
@@ -188,6 +191,7 @@ class Session:
     ) -> None:
         self.guest = guest
         self.execution = execution
+        self._answers = answers
         self.request = request
         self.limits = limits
         self.pace = pace
@@ -205,6 +209,16 @@ class Session:
         """The number of copied bytes beyond which to look at the clock."""
         self.unfinished: dict[int, bytes] = {}
         self.stderr = b""
+
+    def answer(
+        self, function: int, arguments: tuple[Any, ...]
+    ) -> float | CoroutineType[Any, Any, float | None] | None:
+        """Answer the function at this position. It may run on the guest's stack, so it calls no more than it has to."""
+        if self.guest.calls >= self.pace.next_look:
+            self.pace.look(self.guest.calls)
+        answer: float | CoroutineType[Any, Any, float | None] | None
+        answer = self._answers[function](self, *arguments)
+        return answer
 
     @property
     def held_bytes(self) -> int:

@@ -122,7 +122,7 @@ def _polled(guest: Guest) -> bool:
 def _suspended(guest: Guest, argument: int) -> None:
     """Run to the host call, and check that the guest stays there."""
     _require(not _polled(guest), "did not wait for the answer")
-    asked = guest.pending.arguments if guest.pending is not None else ()
+    asked = guest.pending[1] if guest.pending is not None else ()
     _require(asked == (argument,), f"garbled the arguments: {asked}")
     _require(not guest.poll(), "went on without an answer")
 

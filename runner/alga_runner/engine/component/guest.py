@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import AlgaError, ExecutionError, ExportMissing, MessageLimit, Overloaded
 from .. import _capi as core
 from ..engine import MAX_INSTANCES, MAX_MEMORIES, MAX_TABLES
-from ..guest import ERROR_OFFSET, Guest, PendingCall
+from ..guest import ERROR_OFFSET, Guest
 from ..memory import GuestLimits
 from . import _capi
 from .failure import take_failure
@@ -207,7 +207,7 @@ class ComponentGuest(Guest):
         try:
             self.linked.functions[function].give(result, self, self._results)
         except ExecutionError as error:
-            self.pending = PendingCall(function, ())
+            self.pending = (function, ())
             self.fail(error)
             raise
 

@@ -17,7 +17,7 @@ from ...errors import HostFunctionMissing
 from .. import _capi as core
 from .. import traps
 from ..engine import Engine
-from ..linker import ANSWERED, Linked, continuation
+from ..linker import ANSWERED, Continuation, Linked
 from ..running import running
 from . import _capi
 from .component import Compiled, Component, ComponentImport
@@ -284,8 +284,7 @@ def _missing(parts: _Parts, imported: ComponentImport, reason: str) -> Offer:
 
 def _suspending_callback(index: int, function: ComponentFunction) -> Any:
     """The callback of a function that suspends its guest."""
-    write_continuation: Callable[..., None] = continuation.pack_into
-    continuation_at = (ctypes.c_char * continuation.size).from_address
+    continuation_at = Continuation.from_address
 
     def on_call(
         _env: int | None,
@@ -306,7 +305,7 @@ def _suspending_callback(index: int, function: ComponentFunction) -> Any:
             flag = guest.flag_address
         except BaseException as error:  # noqa: BLE001 - an exception that leaves a callback aborts the process
             ctypes.c_void_p.from_address(failed).value = _fail(index, error)
-        write_continuation(continuation_at(answer), 0, core.ready_when_nonzero, flag, 0)
+        continuation_at(answer)[:] = [core.ready_when_nonzero, flag, 0]
 
     return _capi.ASYNC_CALLBACK(on_call)
 

@@ -73,7 +73,7 @@ def test_loops_in_several_threads_share_it(cpu_thread: CpuThread, linked: Linked
                 assert not await cpu_thread.run(guest, Budget())
                 call = guest.pending
                 assert call is not None
-                guest.resume(await answer(call.function, call.arguments))
+                guest.resume(await answer(*call))
                 assert await cpu_thread.run(guest, Budget())
 
     threads = [
