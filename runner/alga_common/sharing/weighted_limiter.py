@@ -40,6 +40,12 @@ class WeightedLimiter:
         """Waiting requests by owner, the oldest first."""
         self._number = 0
 
+    def has_room(self, owner: str, weight: int) -> bool:
+        """Whether work of ``owner`` would begin immediately."""
+        held = self._held[owner]
+        fits = not self.used or self.used + weight <= self.limit
+        return fits and not self._queues and (not held or held + weight <= share(self.limit))
+
     @asynccontextmanager
     async def of(self, owner: str, weight: int) -> AsyncIterator[None]:
         """Begin work of ``owner`` as soon as there is room for its ``weight``; it ends with the context."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Self
@@ -63,6 +63,11 @@ class Bundle:
                 hint="An extension of ui/ alone has pages, which no runner executes. Build it if it has endpoints.",
             )
         return self.files[WASM]
+
+    def without_pages(self) -> Self:
+        """The same bundle with its module and manifest alone: what an execution needs."""
+        files = {path: self.files[path] for path in (MANIFEST, WASM) if path in self.files}
+        return replace(self, files=MappingProxyType(files))
 
     @property
     def source_map(self) -> bytes | None:

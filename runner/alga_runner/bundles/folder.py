@@ -51,7 +51,7 @@ class FolderBundles(BundleSource):
         size = await anyio.to_thread.run_sync(self._size, key, abandon_on_cancel=True)
         async with self._unpacker.room(tenant_id, size):
             archive = await anyio.to_thread.run_sync(self._read, key, abandon_on_cancel=True)
-            bundle = await self._unpacker.unpacked(archive, content_hash)
+            bundle = await self._unpacker.unpacked(tenant_id, archive, content_hash)
         log_skipped(bundle, key)
         return bundle
 

@@ -25,6 +25,9 @@ _PAGE_BYTES = 65536
 _MAX_REASON_CHARACTERS = 500
 """Of wasmtime's reason, which quotes names that the module chose."""
 
+_NAME_BYTES = 120
+"""What wasmtime keeps for an import or export, besides the name itself."""
+
 MAX_NAME_BYTES = 2 * 1024 * 1024
 """Bytes of the import and export sections of a module, of all modules of a component together."""
 
@@ -79,6 +82,9 @@ class Module:
     code_bytes = 0
     """Bytes of its code's file."""
 
+    names_bytes = 0
+    """What wasmtime keeps besides for its imports and exports, roughly."""
+
     code_files = 0
     """How many files stay open as long as it is loaded."""
 
@@ -114,6 +120,9 @@ class Module:
             for item in _releasing_gil(native.imports)
         )
         exports = [(item.name, item.type) for item in _releasing_gil(native.exports)]
+        self.names_bytes = sum(
+            _NAME_BYTES + len(item.module) + len(item.name) for item in self.imports
+        ) + sum(_NAME_BYTES + len(name) for name, _ in exports)
         self.memory_bytes = min(
             (kind.limits.min * _PAGE_BYTES for _, kind in exports if isinstance(kind, wasmtime.MemoryType)),
             default=0,

@@ -9,14 +9,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import resource
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
-import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from alga_common.fair_limiter import SHARE
 from alga_common.private_files import user_cache
+from alga_common.sharing.weighted_limiter import WeightedLimiter
 
-from ..bundles import BundleSource
+from ..bundles import Bundle, BundleSource
 from ..engine import CompileBounds, Engine, ModuleLoader
 from ..errors import ModuleTooLarge, Overloaded
 from ..frames import Frame
@@ -29,6 +33,10 @@ from .program_cache import MODULE_BYTES, PROGRAM_BYTES, CacheBounds, Kept, Progr
 from .symbolizer import Symbolizer
 
 _RAISE_NOFILE = "Raise the limit of open files (ulimit -n, LimitNOFILE), or try again later."
+
+
+_SMALL_BYTES = 1 * MIB
+"""Modules of so much wait in memory; no more of them than may wait for the compiler."""
 
 
 def cache_bounds(max_loaded_bytes: int, max_modules: int) -> CacheBounds:
@@ -88,6 +96,8 @@ class Programs:
         self._host = host
         self._max_module_bytes = max_module_bytes
         self._cache = ProgramCache(tasks, bounds)
+        self._large = WeightedLimiter(SHARE * max_module_bytes)
+        """Bytes of large modules that are being loaded."""
         self._symbolizer = Symbolizer(bundles, modules, tasks)
 
     def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> Program | None:
@@ -99,11 +109,12 @@ class Programs:
 
         async def load() -> Kept:
             try:
-                bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
-                endpoints = await anyio.to_thread.run_sync(DeclaredEndpoints.of, bundle)
-                wasm, signer = bundle.wasm, bundle.signer
-                del bundle  # its pages need not wait for the module to be compiled
-                module = await self._linked(wasm, tenant_id)
+                async with self._fetched(tenant_id, extension_id, content_hash) as bundle:
+                    endpoints = await self._modules.turns.run(
+                        tenant_id, partial(DeclaredEndpoints.of, bundle)
+                    )
+                    module = await self._linked(bundle.wasm, tenant_id)
+                    signer = bundle.signer
             except OSError as error:
                 if error.errno not in {errno.EMFILE, errno.ENFILE}:
                     raise
@@ -136,14 +147,38 @@ class Programs:
             return frames
         return await self._symbolizer.located(tenant_id, extension_id, content_hash, frames)
 
+    @asynccontextmanager
+    async def _fetched(self, tenant_id: str, extension_id: str, content_hash: str) -> AsyncIterator[Bundle]:
+        """A bundle without its pages, in memory while its module waits to be compiled, and is.
+
+        A large module for which there is no room meanwhile is dropped, and fetched once more when there is.
+        """
+
+        async def fetch() -> Bundle:
+            bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
+            require_size(bundle.wasm, self._max_module_bytes)
+            return bundle.without_pages()
+
+        bundle = await fetch()
+        if (size := len(bundle.wasm)) <= _SMALL_BYTES:
+            yield bundle
+            return
+        if not self._large.has_room(tenant_id, size):
+            del bundle
+            async with self._large.of(tenant_id, size):
+                yield await fetch()
+            return
+        async with self._large.of(tenant_id, size):
+            yield bundle
+
     async def _linked(self, wasm: bytes, tenant_id: str) -> SharedModule:
-        require_size(wasm, self._max_module_bytes)
-        digest = await anyio.to_thread.run_sync(_digest, wasm)
+        digest = await self._modules.turns.run(tenant_id, partial(_digest, wasm))
 
         async def load() -> SharedModule:
             module = await self._modules.load(wasm, tenant_id, digest)
-            program = await anyio.to_thread.run_sync(self._host.link, module, wasm)
-            return SharedModule(program, MODULE_BYTES + module.code_bytes, module.code_files)
+            program = await self._modules.turns.run(tenant_id, partial(self._host.link, module, wasm))
+            size = MODULE_BYTES + module.code_bytes + module.names_bytes
+            return SharedModule(program, size, module.code_files)
 
         return await self._cache.module(digest, load)
 

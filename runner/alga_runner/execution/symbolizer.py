@@ -43,8 +43,10 @@ class Symbolizer:
 
         async def load() -> LineTable:
             bundle = await self._bundles.fetch(tenant_id, extension_id, content_hash)
+            wasm, source_map = bundle.wasm, bundle.source_map
+            del bundle  # its pages need not wait for the lines to be read
             try:
-                return await self._modules.read_lines(bundle.wasm, bundle.source_map, tenant_id)
+                return await self._modules.read_lines(wasm, source_map, tenant_id)
             except (CompilationError, ValueError) as error:
                 # The empty table is kept: hostile debug information costs its time once.
                 _log_failure(error, tenant_id, extension_id)

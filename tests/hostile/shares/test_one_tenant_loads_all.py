@@ -41,3 +41,16 @@ async def test_a_tenant_with_more_modules_than_there_is_room_for_unloads_its_own
 
     assert program is not None
     assert runner._programs.loaded("victim", "ext", bundles.add(make_bundle(guest_wat()))) is program
+
+
+async def test_long_names_count_twice_in_the_code_and_in_what_wasmtime_keeps(
+    runner: Runner, bundles: MemoryBundles
+) -> None:
+    names = 1_000
+    exports = "".join(f'(export "{number:0200}" (func $f))' for number in range(names))
+    await call(runner, bundles, "attacker", guest_wat())
+    before = runner._programs._cache._all.bytes
+
+    await call(runner, bundles, "other", guest_wat(module=f"(func $f) {exports}"))
+
+    assert runner._programs._cache._all.bytes - before > 2 * names * 200

@@ -119,7 +119,11 @@ class RemoteBundles(BundleSource):
         async with self._unpacker.room(tenant_id, size):
             archive = await _in_thread(lambda: cache.read(digits))
             try:
-                return None if archive is None else await self._unpacker.unpacked(archive, content_hash)
+                return (
+                    None
+                    if archive is None
+                    else await self._unpacker.unpacked(tenant_id, archive, content_hash)
+                )
             except BundleHashMismatch:
                 logger.warning(
                     "Damaged archive removed from the cache", extra={"action": "bundle_cache_damaged"}
@@ -132,7 +136,7 @@ class RemoteBundles(BundleSource):
         async with self._downloads.of(tenant_id, 1):
             archive = await self._store.read(key, tenant_id)
             async with self._unpacker.room(tenant_id, len(archive)):
-                bundle = await self._unpacker.unpacked(archive, content_hash)
+                bundle = await self._unpacker.unpacked(tenant_id, archive, content_hash)
             if cache is not None:
                 await _in_thread(lambda: cache.add(digits, tenant_id, extension_id, archive))
         return bundle

@@ -9,10 +9,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import monotonic, perf_counter
 
-import anyio.to_thread
+from alga_common.sharing.thread_turns import ThreadTurns
 
 from ...debuginfo import LineTable
 from ...errors import (
@@ -86,6 +87,11 @@ class ModuleLoader:
         self._reader = Compiler(READ_BOUNDS, clock)
 
     @property
+    def turns(self) -> ThreadTurns:
+        """For what owners' modules take in threads."""
+        return self._cache.turns
+
+    @property
     def trouble(self) -> CodeCacheUnusable | None:
         """The first fault of the code cache, which was logged; ``None`` if there was none."""
         return self._cache.trouble
@@ -112,13 +118,13 @@ class ModuleLoader:
         ``Overloaded`` if too many modules wait to be compiled, or no memory map is left for the code; and
         ``EngineUnavailable`` if no compiler process can be started.
         """
-        name = await anyio.to_thread.run_sync(self._name, wasm, digest)
+        name = await self.turns.run(owner, partial(self._name, wasm, digest))
         self._require_no_failure(name)
-        if (module := await self._cache.find(name)) is not None:
+        if (module := await self._cache.find(name, owner)) is not None:
             return Obtained(module, from_cache=True, cached=True)
         async with self._cache.locked(name, self._bounds.wall_s) as lock:
             # The process that had the lock before may have stored it.
-            if (module := await self._cache.find(name)) is not None:
+            if (module := await self._cache.find(name, owner)) is not None:
                 return Obtained(module, from_cache=True, cached=True)
             await self._require_no_failure_elsewhere(name)
             module, cached = await self._compile(name, wasm, owner, lock)
@@ -168,7 +174,7 @@ class ModuleLoader:
         try:
             with await self._compiler.compile(wasm, owner) as code:
                 status = "ok"
-                return await self._cache.store(name, lock, code)
+                return await self._cache.store(name, lock, code, owner)
         except AlgaError as error:
             status = error.code
             if isinstance(error, CompilationError):

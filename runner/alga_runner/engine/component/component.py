@@ -78,6 +78,9 @@ class Component:
     pooled: Compiled | None = None
     """Its code for an engine with a pool, if it was loaded for one."""
 
+    names_bytes = 0
+    """A component's names are in its code's file."""
+
     code_bytes = 0
     """Bytes of its code's file."""
 
