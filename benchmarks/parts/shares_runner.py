@@ -21,7 +21,7 @@ from ..seeding import TOKEN
 from .attacking import Sides, keys, ratios
 
 _PROCESS_MB = 1024
-_LOADED_MB = 64
+_LOADED_MB = 256
 
 
 @dataclass(frozen=True, slots=True)

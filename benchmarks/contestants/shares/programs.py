@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import httpx
 
@@ -11,7 +12,7 @@ from .executing import another, guest
 
 _CALLERS = 8
 _NAMES, _NAME_BYTES = 9_900, 200
-_MODULES = 40
+_MODULES = 20
 
 
 class Attacker(executing.ExecutingAttacker):
@@ -24,6 +25,12 @@ class Attacker(executing.ExecutingAttacker):
         exports = "".join(f'(export "{number:0{_NAME_BYTES}}" (func $f))' for number in range(_NAMES))
         wasm = guest(exports=f"(func $f) {exports}")
         self._hashes = [self.publish(another(wasm, number)) for number in range(_MODULES)]
+
+    async def start(self, order: Mapping[str, Any]) -> None:
+        """Publish the modules, and have each compiled."""
+        await super().start(order)
+        for hash_ in self._hashes:
+            (await self.client.send(self.execute(hash_))).raise_for_status()
 
     def request(self, resource: str) -> httpx.Request:
         """The next module."""
