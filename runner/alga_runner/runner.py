@@ -310,7 +310,7 @@ class Runner:
             duration_s,
             request.limits.fuel,
             system_calls=execution.system_calls,
-            signer=None if self._programs is None else self._programs.endpoint_and_signer(request)[1],
+            signer=None if self._programs is None else self._programs.signer(request.context),
         )
 
     async def warm_up(self, tenant_id: str, extension_id: str, content_hash: str) -> None:

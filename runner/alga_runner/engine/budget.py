@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cache
 from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
+
+from alga_common.system.event_loop import scope_class
 
 from ..errors import CpuLimit, ExecutionError
 from ..frames import Frame
@@ -83,7 +84,7 @@ class Budget:
 
     def open_scope(self) -> anyio.CancelScope:
         """A scope for waits, which ``stop`` cancels, and the deadline, too, once ``limit_waits`` was called in it."""
-        self.scope = scope = _scope_class()()
+        self.scope = scope = scope_class()()
         self._limits_waits = False
         if self.stopped:
             scope.cancel()
@@ -126,12 +127,6 @@ class Budget:
             frames=self.stack,
             hint="Raise limits.cpu_ms, or let the guest do less.",
         )
-
-
-@cache
-def _scope_class() -> type[anyio.CancelScope]:
-    """anyio's scopes on asyncio, for which ``anyio.CancelScope`` looks each time, which costs more than the scope."""
-    return type(anyio.CancelScope())
 
 
 def _refuse(start: asyncio.Future[bool]) -> None:

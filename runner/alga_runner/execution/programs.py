@@ -25,7 +25,7 @@ from ..engine import CompileBounds, Engine, ModuleLoader
 from ..errors import ModuleTooLarge, Overloaded
 from ..frames import Frame
 from ..guests import Host, Program
-from ..models import ExecuteRequest
+from ..models import ExecuteRequest, ExecutionContext
 from ..settings import MIB, Settings
 from ..telemetry import Telemetry
 from .endpoints import DeclaredEndpoints
@@ -137,6 +137,11 @@ class Programs:
         if kept is None:
             return None, None
         return kept.endpoints.name(request.http.method, request.http.bare_path), kept.signer
+
+    def signer(self, context: ExecutionContext) -> str | None:
+        """Who signed the bundle that is executed, if that is known."""
+        kept = self._cache.kept((context.tenant_id, context.extension_id, context.content_hash))
+        return None if kept is None else kept.signer
 
     async def located(
         self, tenant_id: str, extension_id: str, content_hash: str, frames: tuple[Frame, ...]

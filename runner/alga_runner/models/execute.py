@@ -133,7 +133,7 @@ class ExecuteRequest(WireModel):
 
     context: ExecutionContext
     http: HttpCall
-    limits: ExecutionLimits = Field(default_factory=ExecutionLimits)
+    limits: ExecutionLimits = ExecutionLimits()
     secret_envelope: SecretEnvelope | None = None
     providers: list[str] = Field(default_factory=list)
     user: User | None = None

@@ -162,18 +162,15 @@ class Service:
 
     def _report(self, exchange: Exchange, status: int, outcome: str | None, duration_s: float) -> None:
         route = _route_of(exchange.path)
-        route = route if route in self._routes else "other"
+        if route not in self._routes:
+            route = "other"
         quiet = status < 400 and duration_s < SLOW_S and (route not in _WORK or _logged(exchange, outcome))
         self._runner.telemetry.http_request(
             route,
             status,
             duration_s,
+            exchange,
             level=logging.DEBUG if quiet else logging.WARNING if status >= 500 else logging.INFO,
-            tenant_id=exchange.tenant,
-            install_id=exchange.install,
-            extension_id=exchange.extension,
-            version_id=exchange.version,
-            request_id=exchange.request_id,
             detail=outcome,
         )
 

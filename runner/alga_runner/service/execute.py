@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from time import monotonic
-from typing import TypeVar
 
 import anyio
 
@@ -27,8 +27,6 @@ from .replies import error_reply, failed_reply, guest_reply, key_reused_reply, l
 from .reply_cache import IdempotencyKey, KeyReused, Replies
 from .request import parse_request, require_json, routing_fault
 from .request_tracker import Ending, RequestTracker, draining, no_room
-
-T = TypeVar("T")
 
 logger = logging.getLogger("alga_runner")
 
@@ -71,13 +69,20 @@ class Execute:
             body = await tracked.read_body(
                 limit=self._settings.max_http_body_bytes, timeout_s=self._body_timeout_s
             )
-            request = await self._run_sized(
-                tenant, len(body), lambda: parse_request(body, ExecuteRequest, "an execute request")
-            )
+            if len(body) < LARGE_BYTES:
+                request = _parse(body)
+            else:
+                request = await self._runner.large_work.run(tenant, partial(_parse, body))
             _note(exchange, request)
             if fault := routing_fault(exchange, request):
                 return failed_reply(400, fault)
-            return await self._traced_reply(exchange, request, arrived)
+            tracing = self._runner.telemetry.tracing
+            if tracing is None:
+                return await self._reply(exchange, request, arrived)
+            # The execution's span has the caller's for its parent.
+            headers = {name: exchange.value(name.encode()).decode("latin-1") for name in HEADERS}
+            with tracing.caller(headers):
+                return await self._reply(exchange, request, arrived)
         if tracked.ending is Ending.STOP and exchange.executing:
             return failed_reply(
                 500,
@@ -85,15 +90,6 @@ class Execute:
                 "is not undone.",
             )
         raise tracked.refusal()
-
-    async def _traced_reply(self, exchange: Exchange, request: ExecuteRequest, arrived: float) -> Answer:
-        """The reply; the execution's span, if there are any, has the caller's for its parent."""
-        tracing = self._runner.telemetry.tracing
-        if tracing is None:
-            return await self._reply(exchange, request, arrived)
-        headers = {name: exchange.value(name.encode()).decode("latin-1") for name in HEADERS}
-        with tracing.caller(headers):
-            return await self._reply(exchange, request, arrived)
 
     def _margin(self, request: ExecuteRequest, elapsed_s: float) -> Margin:
         """How much before its time limit the execution is to end, so that the answer reaches a caller that still waits.
@@ -110,22 +106,21 @@ class Execute:
         return Margin(total_s, margin_ms / 1000) if total_s > 0 else NO_MARGIN
 
     async def _reply(self, exchange: Exchange, request: ExecuteRequest, arrived: float) -> Answer:
-        async def run() -> Answer:
-            exchange.executing = True
-            return await self._run(request, margin, log_bytes)
-
         margin = self._margin(request, monotonic() - arrived)
-        log_bytes = _log_bytes(exchange)
         header = exchange.value(b"x-idempotency-key")
         if not header:
-            return await run()
+            return await self._run(exchange, request, margin)
         patience_s = max(0.0, self._runner.timeout_s(request) - margin.total_s)
         with anyio.move_on_after(patience_s) as scope:
             try:
-                size = len(request.http.body_b64 or "")
-                key = await self._run_sized(
-                    request.context.tenant_id, size, lambda: IdempotencyKey.of(header, request)
-                )
+                if len(request.http.body_b64 or "") < LARGE_BYTES:
+                    key = IdempotencyKey.of(header, request)
+                else:
+                    tenant = request.context.tenant_id
+                    key = await self._runner.large_work.run(
+                        tenant, partial(IdempotencyKey.of, header, request)
+                    )
+                run = partial(self._run, exchange, request, margin)
                 return await self._replies.once(key, _without_deadline(scope, run))
             except KeyReused:
                 return key_reused_reply()
@@ -135,16 +130,19 @@ class Execute:
             f"after {round(patience_s * 1000)} ms.",
         )
 
-    async def _run(self, request: ExecuteRequest, margin: Margin, log_bytes: int) -> Answer:
+    async def _run(self, exchange: Exchange, request: ExecuteRequest, margin: Margin) -> Answer:
+        exchange.executing = True
+        log_bytes = _log_bytes(exchange)
         tail: str | None = None
         try:
             observed = await self._runner.observe(request, recorded_bytes=0, margin=margin)
             tail = log_tail(observed.log, log_bytes) if log_bytes else None
             response = observed.unwrap()
-            size = len(response.body_b64 or "")
-            answer = await self._run_sized(
-                request.context.tenant_id, size, lambda: guest_reply(response, tail)
-            )
+            if len(response.body_b64 or "") < LARGE_BYTES:
+                answer = guest_reply(response, tail)
+            else:
+                tenant = request.context.tenant_id
+                answer = await self._runner.large_work.run(tenant, partial(guest_reply, response, tail))
         except Overloaded as error:
             return no_room(error).answer()
         except Draining:
@@ -163,9 +161,9 @@ class Execute:
             return replace(answer, outcome="handler_failed")
         return answer
 
-    async def _run_sized(self, tenant: str, size: int, work: Callable[[], T]) -> T:
-        """Run ``work`` and return its result; work on ``LARGE_BYTES`` or more waits for the tenant's turn."""
-        return work() if size < LARGE_BYTES else await self._runner.large_work.run(tenant, work)
+
+def _parse(body: bytes) -> ExecuteRequest:
+    return parse_request(body, ExecuteRequest, "an execute request")
 
 
 def _without_deadline(
@@ -188,9 +186,9 @@ def _log_bytes(exchange: Exchange) -> int:
 
 def _note(exchange: Exchange, request: ExecuteRequest) -> None:
     context = request.context
-    exchange.tenant = context.tenant_id
-    exchange.extension = context.extension_id
-    exchange.install = context.install_id
-    exchange.version = context.version_id
+    exchange.tenant_id = context.tenant_id
+    exchange.extension_id = context.extension_id
+    exchange.install_id = context.install_id
+    exchange.version_id = context.version_id
     exchange.request_id = context.request_id or clean_id(exchange.value(b"x-request-id").decode("latin-1"))
     exchange.id_from_header = exchange.request_id != context.request_id

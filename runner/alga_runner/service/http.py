@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,27 +105,34 @@ class Exchange:
     receive: Receive
     query: bytes = b""
     body_complete: bool = False
-    tenant: str | None = None
-    extension: str | None = None
-    install: str | None = None
-    version: str | None = None
+    tenant_id: str | None = None
+    extension_id: str | None = None
+    install_id: str | None = None
+    version_id: str | None = None
     request_id: str | None = None
     id_from_header: bool = False
     """``request_id`` is the header's: the body, and so the line of the execution, has none."""
     executing: bool = False
     """The execution may have started, and have had effects."""
-    _index: dict[bytes, list[bytes]] = field(default_factory=dict, repr=False)
+    _index: dict[bytes, list[bytes]] = field(init=False, repr=False)
 
-    def values(self, name: bytes) -> list[bytes]:
+    def __post_init__(self) -> None:
+        index: dict[bytes, list[bytes]] = {}
+        for name, value in self.headers:
+            if name in index:
+                index[name].append(value.strip())
+            else:
+                index[name] = [value.strip()]
+        self._index = index
+
+    def values(self, name: bytes) -> Sequence[bytes]:
         """Every value of a header, trimmed; ``name`` is in lower case."""
-        if not self._index:
-            for key, value in self.headers:
-                self._index.setdefault(key, []).append(value.strip())
-        return self._index.get(name, [])
+        return self._index.get(name, ())
 
     def value(self, name: bytes) -> bytes:
         """A header's values, joined by commas; empty without the header."""
-        return b", ".join(self.values(name))
+        values = self._index.get(name)
+        return b", ".join(values) if values else b""
 
     async def read(self) -> bytes:
         """The next piece of the body. Raises ``ClientGone``."""

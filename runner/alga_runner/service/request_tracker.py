@@ -13,6 +13,7 @@ import anyio
 
 from alga_common.fair_limiter import share
 from alga_common.http.memory import RequestMemory
+from alga_common.system.event_loop import scope_class
 
 from ..errors import Overloaded
 from ..settings import Settings
@@ -58,7 +59,7 @@ class TrackedRequest:
 
     def __init__(self, tracker: RequestTracker, tenant: str, exchange: Exchange) -> None:
         self.ending: Ending | None = None
-        self._scope = anyio.CancelScope()
+        self._scope = scope_class()()
         self._tracker = tracker
         self._tenant = tenant
         self._exchange = exchange
@@ -150,15 +151,16 @@ class RequestTracker:
         self.memory = memory
         self.draining = False
         self._refused = refused
-        self._requests: set[TrackedRequest] = set()
         self._new: dict[TrackedRequest, None] = {}
         """Those that were not looked at, oldest first."""
+        self._looked_at: set[TrackedRequest] = set()
+        """The others."""
         self._is_looking = False
         self._average_s = 0.0
-        self._empty = anyio.Event()
+        self._empty: anyio.Event | None = None
 
     def __len__(self) -> int:
-        return len(self._requests)
+        return len(self._new) + len(self._looked_at)
 
     def track(self, tenant: str, exchange: Exchange) -> TrackedRequest:
         """Admit a request of ``tenant``; the caller enters it. Raises ``Refused`` 503 ``draining``."""
@@ -170,8 +172,7 @@ class RequestTracker:
     def take(self, tenant: str, count: int) -> None:
         """Take ``count`` bytes of the memory for ``tenant``. Raises ``Refused`` 503 or 429 ``overloaded``."""
         memory = self.memory
-        if memory.fits(tenant, count):
-            memory.take(tenant, count)
+        if memory.try_take(tenant, count):
             return
         of_tenant = not memory.fits_tenant(tenant, count)
         self._refused("tenant_bytes" if of_tenant else "bytes")
@@ -184,7 +185,6 @@ class RequestTracker:
 
     def add(self, request: TrackedRequest) -> None:
         """Begin to track ``request``."""
-        self._requests.add(request)
         self._new[request] = None
         if not self._is_looking:
             self._look_later()
@@ -192,9 +192,11 @@ class RequestTracker:
     def remove(self, request: TrackedRequest, duration_s: float) -> None:
         """Track ``request`` no longer; it took ``duration_s`` seconds."""
         self._average_s += (duration_s - self._average_s) * _WEIGHT
-        self._requests.discard(request)
-        self._new.pop(request, None)
-        if not self._requests:
+        if request in self._new:
+            del self._new[request]
+        else:
+            self._looked_at.remove(request)
+        if self._empty is not None and not len(self):
             self._empty.set()
 
     async def drain(self, grace_s: float) -> None:
@@ -208,7 +210,7 @@ class RequestTracker:
     def stop(self) -> None:
         """Admit no more requests, and cancel those under way."""
         self.draining = True
-        for request in self._requests:
+        for request in (*self._new, *self._looked_at):
             request.cancel(Ending.STOP)
 
     def _look_later(self) -> None:
@@ -220,11 +222,12 @@ class RequestTracker:
         now = monotonic()
         while self._new and (oldest := next(iter(self._new))).look(now):
             del self._new[oldest]
+            self._looked_at.add(oldest)
         if self._new:
             self._look_later()
 
     async def _wait_until_empty(self) -> None:
-        while self._requests:
+        while len(self):
             self._empty = anyio.Event()
             await self._empty.wait()
 

@@ -57,7 +57,7 @@ class Warmup:
             tenant, extension = request.tenant_id, request.extension_id
             if not tenant or not extension:
                 return Answer(400, _WITHOUT_CONTEXT, content_type=b"text/plain; charset=utf-8")
-            exchange.tenant, exchange.extension = tenant, extension
+            exchange.tenant_id, exchange.extension_id = tenant, extension
             return await self._load(tenant, extension, request.content_hash)
         raise tracked.refusal()
 

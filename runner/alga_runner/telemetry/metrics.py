@@ -149,7 +149,7 @@ class Metrics:
         self._places: Callable[[], tuple[int, int]] = _no_places
         self._refused: Counter[str] = Counter(dict.fromkeys(REFUSALS, 0))
         self._server_faults: Counter[str] = Counter({fault.value: 0 for fault in ServerFault})
-        self._http_requests: Counter[tuple[str, str]] = Counter()
+        self._http_requests: Counter[tuple[str, int]] = Counter()
         self._code_cache: Counter[str] = Counter(dict.fromkeys(("hit", "miss", "discarded"), 0))
         self._compile_seconds: dict[str, Histogram] = defaultdict(lambda: Histogram(_COMPILE_BOUNDS))
         for status in COMPILE_STATUSES:
@@ -168,7 +168,7 @@ class Metrics:
         """Have counters for the routes that there are, each with the HTTP statuses that it answers."""
         for route, known in routes.items():
             for status in known:
-                self._http_requests[route, str(status)] += 0
+                self._http_requests[route, status] += 0
 
     def host_call(self, operation: str, status: str, duration_s: float) -> None:
         """Count one host call."""
@@ -199,7 +199,7 @@ class Metrics:
 
     def http_request(self, route: str, status: int) -> None:
         """Count one HTTP request; 499 is a client that left before its answer."""
-        self._http_requests[route, str(status)] += 1
+        self._http_requests[route, status] += 1
 
     def code_cache(self, result: str) -> None:
         """Count one module by what the code cache had of it."""
@@ -237,7 +237,9 @@ class Metrics:
             QUEUED.name: [([], [queued])],
             REFUSED.name: [([reason], [count]) for reason, count in self._refused.items()],
             SERVER_FAULTS.name: [([fault], [count]) for fault, count in self._server_faults.items()],
-            HTTP_REQUESTS.name: [(list(labels), [count]) for labels, count in self._http_requests.items()],
+            HTTP_REQUESTS.name: [
+                ([route, str(status)], [count]) for (route, status), count in self._http_requests.items()
+            ],
             CODE_CACHE.name: [([result], [count]) for result, count in self._code_cache.items()],
             COMPILE_SECONDS.name: [
                 ([_label(status)], seconds.sample()) for status, seconds in self._compile_seconds.items()

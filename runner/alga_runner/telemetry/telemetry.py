@@ -13,7 +13,7 @@ from .exposition import Snapshot
 from .lines import MAX_QUEUED_LINES, Line, LogQueue
 from .metrics import HANDLER_ERROR, Metrics
 from .tracing import Tracing
-from .who import HostCall, Who
+from .who import Caller, HostCall, Who
 
 logging.getLogger("alga_runner").addHandler(logging.NullHandler())  # quiet until an application configures it
 
@@ -47,7 +47,7 @@ def _line(
     level: int,
     action: str,
     status: str,
-    who: Who,
+    who: Caller,
     *,
     detail: str | None,
     operation: str | None = None,
@@ -207,34 +207,24 @@ class Telemetry:
         route: str,
         http_status: int,
         duration_s: float,
+        who: Caller,
         *,
         level: int,
-        tenant_id: str | None,
-        install_id: str | None,
-        extension_id: str | None,
-        version_id: str | None,
-        request_id: str | None,
         detail: str | None,
     ) -> None:
         """Report one HTTP request. ``route`` is one that exists, or ``other``: it is a label."""
         self._metrics.http_request(route, http_status)
         if self._lines.wanted(level):
-            self._lines.write(
-                Line(
-                    time(),
-                    level,
-                    "http_request",
-                    route,
-                    str(http_status),
-                    duration_s,
-                    tenant_id,
-                    install_id,
-                    extension_id,
-                    version_id,
-                    request_id,
-                    detail,
-                )
+            line = _line(
+                level,
+                "http_request",
+                str(http_status),
+                who,
+                detail=detail,
+                operation=route,
+                duration_s=duration_s,
             )
+            self._lines.write(line)
 
     def server_fault(self, fault: ServerFault, detail: str | None) -> None:
         """Report a host call that failed for an operator's mistake: each is counted, one a minute is an error line."""

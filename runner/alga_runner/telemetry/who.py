@@ -20,6 +20,21 @@ class Who(Protocol):
     def request_id(self) -> str | None: ...  # noqa: D102
 
 
+class Caller(Protocol):
+    """The same of a request, as far as it is known."""
+
+    @property
+    def tenant_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def install_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def extension_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def version_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def request_id(self) -> str | None: ...  # noqa: D102
+
+
 class HostCall(Protocol):
     """A host call that has ended."""
 

@@ -160,7 +160,7 @@ async def test_a_client_that_leaves_after_a_body_that_took_its_time(
 
     async def receive() -> Any:
         if not connection.messages and not whole.is_set():
-            while not any(request._is_looked_at for request in service._requests._requests):
+            while not service._requests._looked_at:
                 await anyio.lowlevel.checkpoint()
             whole.set()
             return {"type": "http.request", "body": body[10:]}

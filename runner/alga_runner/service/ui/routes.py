@@ -128,7 +128,7 @@ class Ui:
             tenant = install.tenant if install else ""
         if not is_tenant_id(tenant):
             raise _ended(404, "not found")
-        exchange.tenant = tenant
+        exchange.tenant_id = tenant
         return tenant
 
     def _remember(self, extension: str, content_hash: str, tenant: str) -> None:
@@ -161,7 +161,7 @@ def _named(exchange: Exchange) -> tuple[str, str, str]:
         raise _ended(400, "invalid content hash")
     if not is_id(extension):
         raise _ended(404, "not found")
-    exchange.extension = extension
+    exchange.extension_id = extension
     return extension, named.lower(), path
 
 

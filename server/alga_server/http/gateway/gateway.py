@@ -207,9 +207,8 @@ class _Call:
 
         def hold(count: int) -> None:
             nonlocal held
-            if not memory.fits(tenant_id, count):
+            if not memory.try_take(tenant_id, count):
                 raise RateLimited("Too many bytes of calls are in memory, please try again later")
-            memory.take(tenant_id, count)
             held += count
 
         try:
