@@ -405,7 +405,7 @@ class Settings(EnvironmentSettings):
     max_compile_ms: int = Field(
         default=180_000,
         ge=1,
-        description="Wall time that compiling one module may take, at lower priority than everything else.",
+        description="Wall time that compiling one module may take, at a low priority if its tenant had much compiled.",
     )
     max_compile_memory_mb: int = Field(
         default=1024,

@@ -24,9 +24,6 @@ from wasmtime import _ffi
 from .landlock import restrict_self
 from .protocol import COMPONENT_VERSION, NO_MEMORY, REFUSED, Order, Task
 
-NICENESS = 5
-"""Added to the runner's own: guests come first, yet on a full machine a third of a guest's share is left."""
-
 MAX_IMPORTS = 1_000
 MAX_EXPORTS = 10_000
 """What a guest may import and export: the runner describes each of them in a thread."""
@@ -80,7 +77,7 @@ def _confine(order: Order, parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(_FAILED)
-    os.nice(NICENESS)
+    os.nice(order.niceness)
     with suppress(OSError):  # the process to end first when the machine runs out of memory
         Path("/proc/self/oom_score_adj").write_text("1000")
     pages = int(Path("/proc/self/statm").read_text().split()[0])

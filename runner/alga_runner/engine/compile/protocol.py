@@ -38,7 +38,7 @@ class Task(IntEnum):
     """Read debug information of the module, which a source map may follow; the output is a line table."""
 
 
-_order = struct.Struct("=BQQQ")
+_order = struct.Struct("=BQQQB")
 
 ORDER_BYTES = _order.size
 
@@ -46,13 +46,15 @@ ORDER_BYTES = _order.size
 class Order(NamedTuple):
     """A job: its task, the module's length in the input, and the bounds on CPU time in microseconds and on memory.
 
-    ``memory_bytes`` bounds the memory that the job adds to the process's, and its output.
+    ``memory_bytes`` bounds the memory that the job adds to the process's, and its output; ``niceness`` is added to the
+    runner's own.
     """
 
     task: Task
     module_bytes: int
     cpu_us: int
     memory_bytes: int
+    niceness: int
 
     def packed(self) -> bytes:
         """The order as a message."""

@@ -14,9 +14,10 @@ import anyio
 import pytest
 
 from alga_runner.engine import CompileBounds, Engine, Module
-from alga_runner.engine.compile.compiler import Compiler
+from alga_runner.engine.compile.compiler import NICENESS, PROMPT_S, Compiler
 from alga_runner.engine.context import engine_context
 from alga_runner.errors import CompileCrash
+from tests.support.clock import FakeMonotonic
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("jobs")]
 
@@ -87,13 +88,28 @@ async def test_a_job_is_bounded_by_the_kernel(slow_module: Slow, jobs: Jobs, unt
         tasks.start_soon(Compiler(bounds).compile, slow_module(2_000), "acme")
         await until(lambda: jobs() and limits(jobs()[0])["Max processes"] == "0")
         job_limits = limits(jobs()[0])
-        nice = os.getpriority(os.PRIO_PROCESS, jobs()[0]) - os.getpriority(os.PRIO_PROCESS, 0)
         tasks.cancel_scope.cancel()
 
     assert (job_limits["Max cpu time"], job_limits["Max file size"]) == ("3", str(100 * MIB))
     assert job_limits["Max core file size"] == "0"
     assert 100 * MIB < int(job_limits["Max address space"]) < 400 * MIB
-    assert nice == 5
+
+
+async def test_modules_of_an_owner_that_used_much_of_late_are_compiled_at_a_lower_priority(
+    slow_module: Slow, jobs: Jobs, until
+) -> None:
+    clock = FakeMonotonic(1.0)
+    compiler, niceness = Compiler(CompileBounds(), clock), []
+    for owner in ("acme", "acme", "globex"):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(compiler.compile, slow_module(2_000), owner)
+            await until(lambda: jobs() and limits(jobs()[0])["Max processes"] == "0")
+            niceness.append(os.getpriority(os.PRIO_PROCESS, jobs()[0]) - os.getpriority(os.PRIO_PROCESS, 0))
+            clock.now += PROMPT_S
+            tasks.cancel_scope.cancel()
+        await until(lambda: not jobs())
+
+    assert niceness == [0, NICENESS, 0]
 
 
 SHUT_IN = """
@@ -202,7 +218,7 @@ import os, sys, anyio, anyio.lowlevel
 from contextlib import suppress
 from pathlib import Path
 from alga_runner.engine import CompileBounds
-from alga_runner.engine.compile.compiler import Compiler
+from alga_runner.engine.compile.compiler import NICENESS, PROMPT_S, Compiler
 from alga_runner.engine.context import engine_context
 wasm = sys.stdin.buffer.read()
 async def main():
@@ -259,7 +275,7 @@ CANNOT_START = """
 import sys, anyio
 sys.executable = "/bin/false"
 from alga_runner.engine import CompileBounds
-from alga_runner.engine.compile.compiler import Compiler
+from alga_runner.engine.compile.compiler import NICENESS, PROMPT_S, Compiler
 async def main():
     for _ in range(2):
         try:
