@@ -71,6 +71,12 @@ GOALS = {
         "a tenant's calls of the gateway, p50 while another one sends bodies of 8 MiB / without", at_most=3
     ),
     "shares.bodies_p99_ratio": Goal("the same, p99", at_most=10),
+    "shares.runs_p50_ratio": Goal(
+        "a tenant's schedules, from due to the end of the run, p50 while another one's hundred sleep / without",
+        at_most=3,
+    ),
+    "shares.runs_p99_ratio": Goal("the same, p99", at_most=10),
+    "shares.runs_missed": Goal("of these, those that did not run", at_most=0),
     "shares.memory_p50_ratio": Goal(
         "a tenant's executions that take 4 MB, p50 while another one's fill all the memory they get / without",
         at_most=3,

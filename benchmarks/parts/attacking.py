@@ -29,8 +29,10 @@ def keys(resource: str) -> tuple[str, ...]:
 class Sides:
     """The processes of an attacker and a victim, both on the core that makes load."""
 
-    def __init__(self, module: str, effort: Effort, **common: Any) -> None:
+    def __init__(self, module: str, effort: Effort, *, seconds: float = _SECONDS, **common: Any) -> None:
+        """``seconds`` is how long the victim's calls of a round last."""
         self._module, self._effort, self._common = module, effort, common
+        self._seconds = effort.size(seconds, 0.1)
         self._stack = ExitStack()
 
     def __enter__(self) -> Sides:
@@ -60,7 +62,7 @@ class Sides:
         return quiet, loud, attack
 
     def _round(self, resource: str, attack: str) -> tuple[Batch, Batch]:
-        seconds = self._effort.size(_SECONDS, 0.1)
+        seconds = self._seconds
         self._attacker.order(attack=attack, seconds=_BEGINNING_S + seconds, **self._common)
         calls = self._victim.ask(resource=resource, after=_BEGINNING_S, seconds=seconds, **self._common)
         return calls, self._attacker.answer()

@@ -1,7 +1,8 @@
 """What a tenant at its bounds does to another one's calls, on a server and a runner that share a core.
 
-Lists of megabytes without end, guests that sleep in every place, the largest bodies. Quiet and loud take turns in one
-run; the callers of each tenant are a process of their own, both on the other core.
+Lists of megabytes without end, guests that sleep in every place, the largest bodies; and schedules whose guests sleep,
+where a call is a run that is due. Quiet and loud take turns in one run; the callers of each tenant are a process of
+their own, both on the other core.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from ..contestants.shares.gateway import CALLERS
 from ..figures import Result
@@ -20,6 +22,10 @@ from ..seeding import TOKEN
 from .attacking import Round, Sides, keys, ratios
 
 _SCHEDULES = 50
+_RUNS = "runs"
+_RUNS_SECONDS = 1.0
+_RESOURCES = (*CALLERS, _RUNS)
+_MISSED = f"shares.{_RUNS}_missed"
 
 
 def run(effort: Effort) -> Sequence[Result]:
@@ -41,14 +47,25 @@ def run(effort: Effort) -> Sequence[Result]:
             "ALGA_RUNNER_SERVER_DIALECT": "prd",
         }
         stack.enter_context(Server([*serve, "--bundle-store", where[-1]], effort.core, variables))
-        common = {"url": server.url, "schedules": effort.size(_SCHEDULES, 1)}
-        sides = stack.enter_context(Sides("gateway", effort, **common))
-        rounds: dict[str, list[Round]] = {resource: [] for resource in CALLERS}
-        for number in range(sides.count):
-            for place, resource in enumerate(CALLERS):
-                rounds[resource].append(sides.round(resource))
-                effort.advance((number + (place + 1) / len(CALLERS)) / sides.count)
-    return [result for resource in CALLERS for result in ratios(resource, rounds[resource])]
+        common: dict[str, Any] = {"url": server.url, "schedules": effort.size(_SCHEDULES, 1)}
+        gateway = stack.enter_context(Sides("gateway", effort, **common))
+        runs = stack.enter_context(
+            Sides("scheduling", effort, seconds=_RUNS_SECONDS, database=where[0], **common)
+        )
+        rounds: dict[str, list[Round]] = {resource: [] for resource in _RESOURCES}
+        for number in range(gateway.count):
+            for place, resource in enumerate(_RESOURCES):
+                rounds[resource].append((runs if resource == _RUNS else gateway).round(resource))
+                effort.advance((number + (place + 1) / len(_RESOURCES)) / gateway.count)
+    results = [result for resource in _RESOURCES for result in ratios(resource, rounds[resource])]
+    return [*results, _missed(rounds[_RUNS])]
+
+
+def _missed(rounds: list[Round]) -> Result:
+    """How many of the victim's times that were due during an attack did not run."""
+    loud = [calls for _, calls, _ in rounds]
+    missed = sum(calls.counts["missed"] for calls in loud)
+    return Result(_MISSED, missed, counts={"runs": int(missed) + sum(calls.done for calls in loud)})
 
 
 def _free_port() -> int:
@@ -58,4 +75,4 @@ def _free_port() -> int:
         return port
 
 
-PART = Part("shares", tuple(key for resource in CALLERS for key in keys(resource)), (), run)
+PART = Part("shares", (*(key for resource in _RESOURCES for key in keys(resource)), _MISSED), (), run)

@@ -13,7 +13,7 @@ from ..seeding import TOKEN, settings
 
 
 def main(url: str, runner_url: str | None = None, bundles: str | None = None) -> int:
-    """Serve until SIGTERM; with a runner, the bundles that it reads are put where it finds them."""
+    """Serve until SIGTERM; with a runner, schedules fire, and the bundles that it reads are put where it finds them."""
     log_to_stderr()
     chosen = settings(url)
     if runner_url and bundles:
@@ -21,6 +21,7 @@ def main(url: str, runner_url: str | None = None, bundles: str | None = None) ->
             "runner_url": runner_url,
             "runner_service_token": SecretStr(TOKEN),
             "bundle_store": Path(bundles),
+            "dispatch_schedules": True,
         }
         chosen = chosen.model_copy(update=own)
     with listen("127.0.0.1", 0) as listener:

@@ -32,7 +32,12 @@ KEYS = {
     "fairness": ["fairness.loop_p99_ms", "fairness.burst_p99_ms"],
     "compile": ["compile.loop_p99_ms"],
     "shares": [
-        f"shares.{kind}_{share}_ratio" for kind in ("reads", "places", "bodies") for share in ("p50", "p99")
+        *(
+            f"shares.{kind}_{share}_ratio"
+            for kind in ("reads", "places", "bodies", "runs")
+            for share in ("p50", "p99")
+        ),
+        "shares.runs_missed",
     ],
     "shares_runner": [
         f"shares.{kind}_{what}"

@@ -39,10 +39,10 @@ def guest(code: str = "", *, imports: str = "", exports: str = "") -> bytes:
     )
 
 
-def sleeping(seconds: int) -> tuple[str, str]:
+def sleeping(seconds: float) -> tuple[str, str]:
     """Code that sleeps, and what it imports."""
     clock = "(i32.store (i32.const 1040) (i32.const 1))"
-    time = f"(i64.store (i32.const 1048) (i64.const {seconds * 1_000_000_000}))"
+    time = f"(i64.store (i32.const 1048) (i64.const {round(seconds * 1e9)}))"
     poll = "(drop (call $poll (i32.const 1024) (i32.const 2048) (i32.const 1) (i32.const 4096)))"
     return clock + time + poll, _POLL
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -10,15 +9,12 @@ from typing import Any
 import httpx
 from wasmtime import wat2wasm
 
-from alga_runner.models.archive import pack
-
 from ...seeding import TOKEN
-from . import sides
+from . import installing, sides
 
 CALLERS = {"reads": 20, "places": 200, "bodies": 20}
 """By resource, how many of the tenant's callers ask again as soon as they are answered."""
 
-_CAPABILITY = "cap:scheduler.manage"
 _SCHEDULES = 50
 _PAYLOAD = [{"a": 1}] * 11_000
 _BODY = bytes(8 * 1024 * 1024)
@@ -89,25 +85,8 @@ async def _install(client: httpx.AsyncClient, name: str, schedules: int) -> str:
           (func (export "alga_abi_v1")) (func (export "alga_handle") (param i32) {code}
             (call $respond (i32.const 0) (i32.const {len(_RESPONSE)}))))""")
     )
-    manifest = {
-        "name": f"com.example.{name}",
-        "version": "1.0.0",
-        "runtime": "wasm-js@1",
-        "capabilities": [_CAPABILITY],
-        "api": {"endpoints": [{"method": "POST", "path": "/run", "handler": "run"}]},
-    }
-    archive = pack({"manifest.json": json.dumps(manifest).encode(), "dist/main.wasm": wasm})
-    headers = {"authorization": f"Bearer {TOKEN}"}
-    published = await client.post("/api/admin/extensions", content=archive, headers=headers)
-    extension_id: str = published.raise_for_status().json()["extensionId"]
     tenant = "victim" if name == "victim" else "attacker"
-    made = await client.post(
-        f"/api/admin/tenants/{tenant}/installs",
-        json={"extensionId": extension_id, "grants": [_CAPABILITY]},
-        headers=headers,
-    )
-    url = f"/api/admin/tenants/{tenant}/installs/{made.raise_for_status().json()['installId']}/schedules"
-    for _ in range(min(schedules, _SCHEDULES) if name == "reads" else 0):
-        schedule = {"endpoint": "/run", "cron": "0 4 1 1 *", "payload": _PAYLOAD}
-        (await client.post(url, json=schedule, headers=headers)).raise_for_status()
+    extension_id, install_id = await installing.install(client, tenant, name, wasm)
+    if name == "reads":
+        await installing.schedule(client, tenant, install_id, min(schedules, _SCHEDULES), payload=_PAYLOAD)
     return extension_id
