@@ -114,11 +114,12 @@ class Gate:
                 if operation.capability not in execution.granted:
                     _deny(operation)
                 arguments = codec.decode(request)
+                del request  # the call may wait for long, here and below
                 checked = _validated(operation, arguments)
                 if execution.deadline <= monotonic():
                     _refuse_late(execution, operation)
                 if execution.recorded_bytes_left <= 0:
-                    arguments = None  # the call may wait for long
+                    arguments = None
                 try:
                     value = await operation.run(execution, checked)
                     if isinstance(value, Listing):
@@ -132,7 +133,6 @@ class Gate:
             except HostCallError as error:
                 status, detail = error.host_code.value, error.detail
                 reply = self._refused(execution, operation, checked, error)
-                encoded = codec.encode(reply)
             except ExecutionError as error:
                 status = "breach" if isinstance(error, AbiBreach) else error.code
                 reply = None
@@ -141,8 +141,9 @@ class Gate:
                 status = HostCallCode.INTERNAL.value
                 detail = unexpected(error)
                 reply = _failed_inside(operation)
-                encoded = codec.encode(reply)
-            return encoded
+            else:
+                return encoded
+            return codec.encode(reply)
         finally:
             duration_s, calls = perf_counter() - started, execution.host_calls
             kept = _kept(execution, arguments, reply) if execution.recorded_bytes_left > 0 else None

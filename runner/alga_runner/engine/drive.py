@@ -177,7 +177,9 @@ async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: 
                 if (begun := _begin_answer(guest, call, answerer, budget)) is not None:
                     guest.linked.prompt.discard(call[0])
                     budget.limit_waits()
-                    await _finish_answer(guest, *begun, budget)
+                    rest = _finish_answer(guest, *begun, budget)
+                    begun = None  # many guests may wait here
+                    await rest
                 else:
                     guest.linked.prompt.add(call[0])
             except ExecutionError as error:
@@ -269,13 +271,12 @@ def _finish_answer(
 ) -> Generator[Any, Any, None]:
     """Await the rest of an answer that waits: what it computes between its waits is the budget's, too."""
     while waits_for is not _ANSWERED:
-        step: Callable[[Any], object] = answer.send
-        given: Any = None
         try:
             given = yield waits_for
         except BaseException as error:  # noqa: BLE001 - cancellation, which is the answer's as well
-            step, given = answer.throw, error
-        waits_for = _take_step(guest, step, given, budget, monotonic())
+            waits_for = _take_step(guest, answer.throw, error, budget, monotonic())
+        else:
+            waits_for = _take_step(guest, answer.send, given, budget, monotonic())
 
 
 @coroutine

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 from ..errors import OutOfBounds
 from . import _capi
@@ -19,14 +18,14 @@ class GuestLimits:
     table_elements: int
 
 
-@lru_cache(maxsize=256)
-def _window(size: int) -> Any:
-    """The ctypes array type of ``size`` bytes."""
-    return ctypes.c_char * size
+_view_of: Callable[[int, int, int], memoryview] = ctypes.PYFUNCTYPE(
+    ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int
+)(("PyMemoryView_FromMemory", ctypes.pythonapi))
+_WRITABLE = 0x200
 
 
 def _view(address: int, size: int) -> memoryview:
-    return memoryview(_window(size).from_address(address)).cast("B")
+    return _view_of(address, size, _WRITABLE) if size else memoryview(bytearray())
 
 
 class LinearMemory:

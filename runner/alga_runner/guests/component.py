@@ -47,7 +47,7 @@ from . import wasi_p2
 from .component_session import LARGE_BODY_BYTES, ComponentSession
 from .component_values import Shape, holds_bytes, json_members, outcomes, shaper, to_input
 from .component_world import BINDINGS, PACKAGE, Binding
-from .http import RESPONSE_OVERHEAD_BYTES, plain_request, request_body, response_of
+from .http import RESPONSE_OVERHEAD_BYTES, plain_request, request_body, response_of, without_forbidden_body
 from .log import GuestLog
 from .session import CallPace, SessionLimits, explained
 
@@ -320,7 +320,8 @@ class ComponentHost:
                     await self._log.finish(session)
                 if budget.used_s >= OVERRUN_S:
                     await free_large_guest(guest)
-            return response_of(returned, max_body_bytes=self._body_bytes, setting=self._body_setting)
+            response = response_of(returned, max_body_bytes=self._body_bytes, setting=self._body_setting)
+            return without_forbidden_body(response, request.http.method)
         finally:
             budget.holder = None
             guest.close()

@@ -45,7 +45,7 @@ from ..models import ExecuteRequest, ExecuteResponse
 from . import abi, messages
 from .abi import Import, host_import
 from .assemblyscript import ASSEMBLYSCRIPT_IMPORTS
-from .http import decode_response, encode_request, encode_with_body, request_body
+from .http import decode_response, encode_request, encode_with_body, request_body, without_forbidden_body
 from .log import EMIT, GuestLog
 from .session import CallPace, Session, SessionLimits, explained
 from .wasi import WASI_IMPORTS
@@ -305,11 +305,9 @@ class CoreHost:
         budget: Budget,
     ) -> ExecuteResponse:
         """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
-        most = self._limits.body_bytes
-        document = b""
+        most, document = self._limits.body_bytes, b""
         if len(request.http.body_b64 or "") >= LARGE_BYTES:
-            body = await self._in_time(budget, lambda: request_body(request, max_bytes=most))
-            document = await self._in_time(budget, lambda: encode_with_body(request, body))
+            document = await self._large_document(request, budget)
         if not this_thread.loop_scheduler.may_start(budget.owner):
             await wait_to_start(budget)
         document = document or encode_request(request, max_body_bytes=most)
@@ -348,10 +346,15 @@ class CoreHost:
             if response is None:
                 raise NoResponse("The handler returned without a response.", hint="Call alga:abi respond.")
             decode = partial(decode_response, response, max_body_bytes=most, max_items=items)
-            return decode() if len(response) < QUICK_RESPONSE_BYTES else await work_in_turn(budget, decode)
+            decoded = decode() if len(response) < QUICK_RESPONSE_BYTES else await work_in_turn(budget, decode)
+            return without_forbidden_body(decoded, request.http.method)
         finally:
             budget.holder = None
             guest.close()
+
+    async def _large_document(self, request: ExecuteRequest, budget: Budget) -> bytes:
+        body = await self._in_time(budget, partial(request_body, request, max_bytes=self._limits.body_bytes))
+        return await self._in_time(budget, partial(encode_with_body, request, body))
 
     async def _in_time(self, budget: Budget, work: Callable[[], T]) -> T:
         """Do ``work``, which takes long, once its owner's earlier work has rested. Raises ``DeadlineExceeded``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from alga_common.sharing.large_work import LargeWorkQueue
@@ -14,7 +14,6 @@ from ..models import ExecuteRequest, ExecuteResponse
 from .abi import Import, check_module
 from .component import ComponentHost, ComponentProgram, check_component
 from .core import CoreHost, CoreProgram
-from .http import without_forbidden_body
 from .session import SessionLimits
 
 
@@ -56,17 +55,15 @@ class Host:
             return self._components.link(module)
         return self._core.link(module, wasm)
 
-    async def execute(
+    def execute(
         self,
         program: Program,
         request: ExecuteRequest,
         execution: Execution,
         limits: GuestLimits,
         budget: Budget,
-    ) -> ExecuteResponse:
+    ) -> Awaitable[ExecuteResponse]:
         """One execution in a fresh instance, within ``budget``. Raises an ``ExecutionError`` or a ``RequestError``."""
         if isinstance(program, ComponentProgram):
-            response = await self._components.execute(program, request, execution, limits, budget)
-        else:
-            response = await self._core.execute(program, request, execution, limits, budget)
-        return without_forbidden_body(response, request.http.method)
+            return self._components.execute(program, request, execution, limits, budget)
+        return self._core.execute(program, request, execution, limits, budget)

@@ -112,11 +112,13 @@ class SecretOpener:
 class ExecutionSecrets:
     """The secrets of one execution; its envelope is opened when one is asked for, once."""
 
+    __slots__ = ("_envelope", "_opened", "_opener", "_read")
+
     def __init__(self, opener: SecretOpener | None = None, envelope: SecretEnvelope | None = None) -> None:
         self._opener = opener or SecretOpener()
         self._envelope = envelope
         self._opened: Mapping[str, str] | None = None
-        self._read: dict[str, None] = {}
+        self._read: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<ExecutionSecrets {'opened' if self._opened is not None else 'sealed'}>"
@@ -133,8 +135,8 @@ class ExecutionSecrets:
     async def read(self, key: str, context: ExecutionContext, deadline: float) -> str | None:
         """The secret ``key`` for the guest, which may show it anywhere from now on. Raises ``HostCallError``."""
         secret = (await self.all(context, deadline)).get(key)
-        if secret and len(self._read) < _MAX_HIDDEN:
-            self._read[secret] = None
+        if secret and len(self._read) < _MAX_HIDDEN and secret not in self._read:
+            self._read += (secret,)
         return secret
 
     def hide(self, value: object) -> object:

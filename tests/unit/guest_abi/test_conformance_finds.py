@@ -11,7 +11,7 @@ from alga_runner.capabilities import gate
 from alga_runner.cli.conformance.kit import load_cases, pick
 from alga_runner.cli.conformance.ours import own_host
 from alga_runner.cli.conformance.report import carry_out
-from alga_runner.guests import abi, core, host, log, messages
+from alga_runner.guests import abi, core, log, messages
 from alga_runner.guests.session import Session
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +43,7 @@ FAULTS = [
     ((core, "_end", write_part), "reply/a buffer that is too small stays as it is"),
     ((gate, "_deny", nothing), "scheduler.list/denied without the capability, and not even decoded"),
     ((gate, "_retryable", lambda *_: False), "retryable/scheduler.list: timeout"),
-    ((host, "without_forbidden_body", lambda response, _: response), "respond/no body with 204"),
+    ((core, "without_forbidden_body", lambda response, _: response), "respond/no body with 204"),
     ((log, "LEVELS", ("debug", "info", "warn")), "log/level 3 is error"),
     ((abi, "_check_import", nothing), "imports/unknown: alga:abi respnd"),
     ((messages, "MAX_DEPTH", 33), "vectors/values: 33 containers deep, with the map"),
