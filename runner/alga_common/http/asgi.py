@@ -111,13 +111,19 @@ class Cycle:
         self.gone = True
         self._wake()
 
-    async def run(self, app: App) -> None:
-        """Have ``app`` answer the request; where it does not, answer 500 or break the answer off."""
+    async def run(self, app: App, tasks: set[asyncio.Task[None]]) -> None:
+        """Have ``app`` answer the request; where it does not, answer 500 or break the answer off.
+
+        At the end the task that runs this leaves ``tasks``.
+        """
         try:
             await app(self.scope, self.receive, self.send)
         except Exception:
             logger.exception("Exception in ASGI application")
         finally:
+            tasks.discard(
+                asyncio.current_task()
+            )  # a callback of the task's would take another turn of the loop
             if not (self.answered or self.gone):
                 self.keep_alive = False
                 if not self.started:

@@ -243,9 +243,8 @@ class Connection(asyncio.Protocol):
         if rest:
             self._ahead += rest
             self.pause_reading()
-        task = self._loop.create_task(cycle.run(self._app))
-        self._state.tasks.add(task)
-        task.add_done_callback(self._state.tasks.discard)
+        tasks = self._state.tasks
+        tasks.add(self._loop.create_task(cycle.run(self._app, tasks)))
 
     def _scope(self, request: RequestHead) -> Message:
         raw_path, _, query = request.target.partition(b"?")

@@ -106,7 +106,8 @@ class LoopScheduler:
         if self._ends_at:
             return monotonic() < self._ends_at
         self._ends_at = monotonic() + GUEST_TIME_S
-        self._schedule_next()
+        if not self._next_scheduled:
+            self._schedule_next()
         return True
 
     @property
@@ -125,10 +126,10 @@ class LoopScheduler:
             return True
         loop, ticket = asyncio.get_running_loop(), next(self._tickets) - (_BEFORE_ALL if first else 0)
         while True:
-            queue = self._queues.setdefault(owner, _OwnerQueue())
             future = loop.create_future()
-            heappush(queue.waiting, (ticket, future))
-            self._schedule_next()
+            heappush(self._queue(owner).waiting, (ticket, future))
+            if not self._next_scheduled:
+                self._schedule_next()
             timer = budget.limit_wait(future, loop) if budget is not None else None
             try:
                 woken = await future
@@ -143,13 +144,20 @@ class LoopScheduler:
                 self._started += 1
                 return True
             self._woke_too_many = True
-            self._queues.setdefault(owner, _OwnerQueue())
+            self._queue(owner)
             self._queues.move_to_end(owner, last=False)
+
+    def _queue(self, owner: str) -> _OwnerQueue:
+        queue = self._queues.get(owner)
+        if queue is None:
+            queue = self._queues[owner] = _OwnerQueue()
+        return queue
 
     def _admits(self, owner: str, *, others_wait: bool) -> bool:
         if not self._ends_at:
             self._ends_at = monotonic() + GUEST_TIME_S
-            self._schedule_next()
+            if not self._next_scheduled:
+                self._schedule_next()
         elif owner not in self._served:
             if monotonic() >= self._ends_at:
                 return False
@@ -174,12 +182,11 @@ class LoopScheduler:
                 queue.woken -= 1
             if not queue.woken and not queue.waiting:
                 del self._queues[owner]
-        if self._queues:
+        if self._queues and not self._next_scheduled:
             self._schedule_next()
 
     def _schedule_next(self) -> None:
-        if self._next_scheduled:
-            return
+        """Have the next iteration begin, which was not scheduled yet."""
         self._next_scheduled = True
         loop = asyncio.get_running_loop()
         if self._queues:  # timers run last in an iteration, after the events found in it
@@ -206,7 +213,7 @@ class LoopScheduler:
         if self._woke_too_many:
             self._wake_limit, self._woke_too_many = max(1, self._started), False
         else:
-            self._wake_limit = min(2 * self._wake_limit, _MAX_WOKEN)
+            self._wake_limit = min(self._wake_limit + 1, _MAX_WOKEN)
         self._started = 0
         left = limit = max(self._wake_limit, min(len(self._queues), _MAX_WOKEN))
         passed = 0

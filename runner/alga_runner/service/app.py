@@ -95,16 +95,17 @@ class Service:
             receive,
             scope.get("query_string", b""),
         )
+        route = PREFIX if exchange.path.startswith(PREFIX) else exchange.path  # all files of pages have one
         started = perf_counter()
         status, outcome = CLIENT_GONE, None
         try:
-            answer = await self._answer(exchange)
+            answer = await self._answer(route, exchange)
             status, outcome = answer.status, answer.outcome
             await answer.send(send, with_body=exchange.method != "HEAD", close=self._retiring)
         except ClientGone:
             status = CLIENT_GONE
         finally:
-            self._report(exchange, status, outcome, perf_counter() - started)
+            self._report(route, exchange, status, outcome, perf_counter() - started)
 
     @property
     def executions(self) -> int:
@@ -129,9 +130,9 @@ class Service:
         self._runner.admission.close()
         self._requests.stop()
 
-    async def _answer(self, exchange: Exchange) -> Answer:
+    async def _answer(self, route: str, exchange: Exchange) -> Answer:
         try:
-            return await self._route(exchange)(exchange)
+            return await self._handler(route, exchange.method)(exchange)
         except Refused as refused:
             if not self._requests.draining:
                 await exchange.discard(
@@ -146,11 +147,11 @@ class Service:
             )
             return Refused(500, "internal", "The runner failed; its log has the cause.").answer()
 
-    def _route(self, exchange: Exchange) -> Route:
-        methods = self._routes.get(_route_of(exchange.path))
+    def _handler(self, route: str, method: str) -> Route:
+        methods = self._routes.get(route)
         if methods is None:
             raise Refused(404, "not_found", "There is no such route.")
-        if exchange.method not in methods:
+        if method not in methods:
             allowed = ", ".join(methods)
             raise Refused(
                 405,
@@ -158,10 +159,11 @@ class Service:
                 f"This route takes {allowed}.",
                 headers=((b"allow", allowed.encode()),),
             )
-        return methods[exchange.method]
+        return methods[method]
 
-    def _report(self, exchange: Exchange, status: int, outcome: str | None, duration_s: float) -> None:
-        route = _route_of(exchange.path)
+    def _report(
+        self, route: str, exchange: Exchange, status: int, outcome: str | None, duration_s: float
+    ) -> None:
         if route not in self._routes:
             route = "other"
         quiet = status < 400 and duration_s < SLOW_S and (route not in _WORK or _logged(exchange, outcome))
@@ -178,11 +180,6 @@ class Service:
 def _logged(exchange: Exchange, outcome: str | None) -> bool:
     """Whether the line of its execution has all that the request's own line would."""
     return exchange.executing and outcome == "ok" and not exchange.id_from_header
-
-
-def _route_of(path: str) -> str:
-    """The route that ``path`` is of; all files of pages have one."""
-    return PREFIX if path.startswith(PREFIX) else path
 
 
 def create_service(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from time import monotonic
 
@@ -158,7 +157,7 @@ class Execute:
             return failed_reply(500, "execute_failed: internal: The runner failed; its log has the cause.")
         if request.context.trigger == "schedule" and response.status >= 400:
             # Its reply is not stored: the next attempt of the schedule's run has the same key, and must be executed.
-            return replace(answer, outcome="handler_failed")
+            return answer._replace(outcome="handler_failed")
         return answer
 
 

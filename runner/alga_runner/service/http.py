@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 from pydantic_core import to_json
@@ -25,8 +25,7 @@ class ClientGone(Exception):
     """The client closed the connection before it was answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One HTTP answer. ``outcome`` is a code for the log, where the status alone is not enough."""
 
     status: int

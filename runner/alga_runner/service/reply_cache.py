@@ -12,7 +12,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Self
 
@@ -177,7 +177,7 @@ class ReplyCache:
         claims.remove(claim)
         if claim.granted and reply is not None:
             del self._claims[digest]
-            replayed = replace(reply, headers=(*reply.headers, _REPLAYED), outcome="replayed")
+            replayed = reply._replace(headers=(*reply.headers, _REPLAYED), outcome="replayed")
             self._store(_StoredReply(claim.key, replayed, self._clock() + self._ttl_s))
             for waiting in claims:
                 waiting.notify(replayed)
