@@ -48,6 +48,10 @@ $(VENV)/.dev: requirements/dev.txt requirements/runtime.txt pyproject.toml | $(B
 
 # ---- Use ----------------------------------------------------------------------------------------------------------
 
+.PHONY: native
+native: $(NATIVE) ## Build the engine's native helper, which runs guests with less work in Python; without it they run as well
+	@:
+
 .PHONY: demo
 demo: setup ## Run a sample extension against the embedded Alga server
 	@$(BIN)/alga-runner demo
@@ -92,7 +96,7 @@ test-bench: setup-dev ## Try every part of the benchmark, so small that its numb
 
 # How many requests each route of the server's OpenAPI document gets, and how many values each property.
 EXAMPLES ?= 500
-FUZZED := tests/hostile/test_http_parsers_agree.py tests/hostile/test_routes_fuzzed.py tests/hostile/test_messages_fuzzed.py tests/hostile/test_shortcuts.py tests/contract/test_values_go_round.py
+FUZZED := tests/hostile/test_native_guests_agree.py tests/hostile/test_http_parsers_agree.py tests/hostile/test_routes_fuzzed.py tests/hostile/test_messages_fuzzed.py tests/hostile/test_shortcuts.py tests/contract/test_values_go_round.py
 
 .PHONY: fuzz
 fuzz: setup-dev ## Run the tests over generated requests and messages with more of them; EXAMPLES is how many for each
@@ -127,6 +131,15 @@ ON_UVLOOP ?= tests/unit/engine tests/unit/runner tests/unit/guests tests/integra
 test-uvloop: setup-dev ## Run the tests of the engine, the runner and the service, and the hostile ones, on uvloop
 	@ALGA_TEST_LOOP=uvloop $(BIN)/python -m pytest --quiet -n $(JOBS) --dist loadfile -m "not processes and not routes and not components and not guests and not bench" $(ON_UVLOOP) $(ARGS)
 
+# The same, with the guests on the engine's native helper. Everything else runs without it, whether it was built or not.
+NATIVE_CHECKED := tests/unit/engine/test_calls.py tests/unit/engine/test_guest.py tests/unit/engine/test_traps.py tests/unit/engine/cpu_thread tests/hostile/test_native_guests_agree.py
+WITH_NATIVE ?= tests/unit/engine tests/unit/execution tests/unit/runner tests/unit/guests tests/hostile tests/stress
+
+.PHONY: test-native
+test-native: setup-dev native ## Build the engine's native helper, and run the tests of the engine, of executions and the hostile ones on it
+	@ALGA_RUNNER_NATIVE_ENGINE=required $(BIN)/python -m pytest --quiet -n $(JOBS) --dist loadfile -m "not routes and not components and not guests and not bench" $(WITH_NATIVE) $(ARGS)
+	@$(PYTHON) scripts/native_checked.py $(ZIG_VENV)/bin/python -- $(BIN)/python -m pytest --quiet -n 0 $(NATIVE_CHECKED)
+
 .PHONY: soak
 soak: setup-dev ## Run 200,000 executions of each kind and see that none is wrong and nothing is left; ARGS="--kind trap"
 	@$(BIN)/python -m tests.stress $(ARGS)
@@ -139,7 +152,7 @@ check: setup-dev ## Check format, lint, types, and the arrows between rooms
 	@$(BIN)/python -m pytest --quiet --no-header tests/unit/project/test_architecture_arrows.py
 
 .PHONY: ci
-ci: ## Run check, test, test-processes, test-routes, test-components, test-uvloop, test-others, test-oldest, test-newest, test-postgres, test-redis, test-s3, alerts-check, deploy-check, conformance, test-bench, demo, samples-check, guests-check, guest-rust-check, guest-go and components, each even after failures, and end with a table
+ci: ## Run check, test, test-processes, test-routes, test-components, test-uvloop, test-native, test-others, test-oldest, test-newest, test-postgres, test-redis, test-s3, alerts-check, deploy-check, conformance, test-bench, demo, samples-check, guests-check, guest-rust-check, guest-go and components, each even after failures, and end with a table
 	@$(PYTHON) scripts/ci.py $(MAKE)
 
 # ---- Keep ---------------------------------------------------------------------------------------------------------

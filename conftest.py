@@ -6,6 +6,8 @@ import gc
 import os
 import shutil
 import tempfile
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give every process of this run, those that tests start included, an empty cache for themselves."""
     # Thousands of servers come and go: looking for cycles took a fifth of the time.
     gc.set_threshold(20_000, 10, 10)
+    # By default without the native helper, whether it was built or not: `make test-native` asks for it.
+    os.environ.setdefault("ALGA_RUNNER_NATIVE_ENGINE", "off")
+    if (library := os.environ.get("ALGA_TEST_NATIVE_LIBRARY")) is not None:
+        import_module("alga_runner.engine.native.build").LIBRARY = Path(library)
     if "PYTEST_XDIST_WORKER" in os.environ:
         return  # it has the folder of the process that started it
     folder = tempfile.mkdtemp(prefix="alga-runner-tests-")

@@ -36,6 +36,7 @@ from .engine import (
     deferred_interrupts,
     engine_context,
     kept_bytes,
+    native_fault,
     require_sound,
 )
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
@@ -164,6 +165,7 @@ class Runner:
             self._most = engine.limits
             self.admission = Admission(Bounds.of(self.settings, engine.capacity.guests), self.telemetry)
             _report_capacity(engine, self.admission.bounds, self.settings)
+            _report_native(self.settings)
             host = Host(
                 engine,
                 self._gate(),
@@ -504,6 +506,12 @@ def _report_capacity(engine: Engine, bounds: Bounds, settings: Settings) -> None
     )
 
 
+def _report_native(settings: Settings) -> None:
+    """Warn of a native helper that was built and cannot be used."""
+    if settings.native_engine == "auto" and (fault := native_fault()) is not None:
+        logger.warning("%s %s", fault, fault.hint, extra={"action": "native_engine"})
+
+
 def _engine_config(settings: Settings, max_memory_mb: int) -> EngineConfig:
     return EngineConfig(
         max_guests=_slots(settings, max_memory_mb),
@@ -511,6 +519,7 @@ def _engine_config(settings: Settings, max_memory_mb: int) -> EngineConfig:
         max_table_elements=settings.max_table_elements,
         wasm_stack_bytes=settings.wasm_stack_bytes,
         tick_ms=settings.epoch_tick_ms,
+        native=settings.native_engine,
         warm_modules=min(WARM_MODULES, max_memory_mb * MIB // _WARM_SHARE // WARM_MODULE_BYTES),
     )
 

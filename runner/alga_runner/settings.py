@@ -355,6 +355,12 @@ class Settings(EnvironmentSettings):
         le=100,
         description="How often a running guest is interrupted, to let others have a turn.",
     )
+    native_engine: Literal["auto", "off", "required"] = Field(
+        default="auto",
+        description="Whether guests of core modules run through the engine's native helper, which "
+        "`alga-runner native` builds: `auto`, where it was built; `off`, never; `required`, always, and without it the "
+        "runner does not start.",
+    )
 
     # Space.
     max_memory_mb: int = Field(

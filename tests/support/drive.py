@@ -35,7 +35,7 @@ def record_frees(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     close = Guest.close
 
     def record(guest: Guest, *, release_gil: bool = False) -> None:
-        if guest._store is not None:
+        if guest.alive:
             threads.append(threading.current_thread().name)
         close(guest, release_gil=release_gil)
 

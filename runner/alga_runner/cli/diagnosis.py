@@ -12,7 +12,7 @@ from alga_common.text import counted
 
 from ..bundles.source import STORE_CHECK
 from ..egress import METADATA, connect
-from ..engine import check_in_subprocess
+from ..engine import check_in_subprocess, native_built, native_fault
 from ..errors import AlgaError
 from ..runner import Runner
 from ..service.app import create_service
@@ -40,7 +40,7 @@ async def _diagnose(runner: Runner, settings: Settings, require_token: bool) -> 
     findings += store
     findings += [finding for finding in await checks_of(runner).findings() if finding.name not in names]
     findings += [*_egress(settings), *await runner.check_vault()]
-    return [*findings, await _engine(runner)]
+    return [*findings, _native(settings), await _engine(runner)]
 
 
 def _token(runner: Runner, settings: Settings, require_token: bool) -> Finding:
@@ -103,3 +103,21 @@ async def _engine(runner: Runner) -> Finding:
             return Finding("engine", OK, "The engine runs, and passes its checks.")
     except AlgaError as error:
         return Finding("engine", error.code, str(error), error.hint)
+
+
+def _native(settings: Settings) -> Finding:
+    """Whether guests run through the native helper. Where one is required and missing, the settings fail before."""
+    name, fault = "native_engine", native_fault()
+    if settings.native_engine == "off":
+        variable = Settings.variables("native_engine")[0]
+        return Finding(name, NOT_CONFIGURED, f"The engine does without its native helper: {variable} is off.")
+    if fault is not None:
+        return Finding(name, NOT_CONFIGURED, str(fault), fault.hint)
+    if native_built():
+        return Finding(name, OK, "Guests of core modules run through the engine's native helper.")
+    return Finding(
+        name,
+        NOT_CONFIGURED,
+        "The engine's native helper was not built; guests run without it, more slowly.",
+        "Build it with `alga-runner native`.",
+    )

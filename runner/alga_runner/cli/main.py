@@ -16,6 +16,7 @@ _COMMANDS = {
     "inspect": "alga_runner.cli.inspect.command:inspect",
     "invoke": "alga_runner.cli.invoke.command:invoke",
     "keygen": "alga_runner.cli.bundle.commands:keygen",
+    "native": "alga_runner.cli.native:native",
     "pack": "alga_runner.cli.bundle.commands:pack",
     "precompile": "alga_runner.cli.precompile.command:precompile",
     "serve": "alga_runner.cli.serve:serve",
@@ -40,6 +41,8 @@ _HELP = """Run Alga extensions written in WebAssembly.
       execute over HTTP, for an Alga server
   alga-runner conformance
       probe this runner, or another host, with guests for every rule of the guest ABI
+  alga-runner native
+      build the engine's native helper, for faster executions
   alga-runner doctor
       check that serve would be ready, and what to do where it would not
 

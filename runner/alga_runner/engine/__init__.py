@@ -30,7 +30,8 @@ from .engine import Engine, EngineConfig, kept_bytes
 from .guest import Answer, Answerer, Guest
 from .linker import HostFunction, LinkedModule, Linker
 from .memory import GuestLimits, LinearMemory
-from .module import ExportType, ImportType, Module, Signature
+from .module import Calls, ExportType, ImportType, Module, Signature
+from .native.library import build_native, native_built, native_fault
 from .running import deferred_interrupts
 
 this_thread = engine_context.this_thread
@@ -44,6 +45,7 @@ __all__ = [
     "Answer",
     "Answerer",
     "Budget",
+    "Calls",
     "CompileBounds",
     "Component",
     "ComponentGuest",
@@ -66,6 +68,7 @@ __all__ = [
     "Signature",
     "Unlowerable",
     "ValueType",
+    "build_native",
     "check_in_subprocess",
     "deferred_interrupts",
     "engine_context",
@@ -75,6 +78,8 @@ __all__ = [
     "is_component",
     "kept_bytes",
     "link_component",
+    "native_built",
+    "native_fault",
     "read_reason",
     "require_sound",
     "run_call",

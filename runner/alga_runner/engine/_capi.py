@@ -33,6 +33,7 @@ EXTERN_OF = 8
 INSTANCE_SIZE = 16
 FUNC_SIZE = 16
 MEMORY_SIZE = 24
+EXTERN_FUNC = 0
 EXTERN_MEMORY = 3
 """Sizes and offsets of the C structs, in bytes, checked against wasmtime's bindings when this module is imported."""
 
@@ -67,6 +68,7 @@ def _check_layout() -> None:
             "wasmtime_instance_t": (INSTANCE_SIZE, ctypes.sizeof(_bindings.wasmtime_instance_t)),
             "wasmtime_func_t": (FUNC_SIZE, ctypes.sizeof(_bindings.wasmtime_func_t)),
             "wasmtime_memory_t": (MEMORY_SIZE, ctypes.sizeof(_bindings.wasmtime_memory_t)),
+            "WASMTIME_EXTERN_FUNC": (EXTERN_FUNC, int(_ffi.WASMTIME_EXTERN_FUNC.value)),
             "WASMTIME_EXTERN_MEMORY": (EXTERN_MEMORY, int(_ffi.WASMTIME_EXTERN_MEMORY.value)),
         }
     )

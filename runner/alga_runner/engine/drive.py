@@ -348,7 +348,7 @@ def _run_measured_slice(guest: Guest, budget: Budget) -> int:
 
 async def _run_in_cpu_thread(guest: Guest, budget: Budget) -> bool:
     """Run in the CPU thread until the guest is done (``True``) or calls the host."""
-    before, calling, returned = budget.used_s, guest.instantiated, False
+    before, returned = budget.used_s, False
     try:
         done = await _cpu_thread.run(guest, budget)
         returned = True
@@ -356,5 +356,5 @@ async def _run_in_cpu_thread(guest: Guest, budget: Budget) -> bool:
     finally:
         used_slice = budget.used_s - before >= COMPUTED_S
         # One only instantiated, or cut off, may be about to compute.
-        if not guest.large and (used_slice or (returned and calling)):
+        if not guest.large and (used_slice or (returned and guest.handling)):
             guest.linked.record_run(used_slice=used_slice)

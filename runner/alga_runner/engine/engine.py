@@ -6,7 +6,7 @@ import faulthandler
 import hashlib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
 
@@ -18,6 +18,7 @@ from . import _capi
 from .check.capacity import Capacity, capacity, read_maps, require_address_space
 from .compile.code_config import code_config, component_code_config
 from .memory import GuestLimits
+from .native.library import Mode, choose, default_mode
 from .ticker import Ticker
 
 HOST_STACK_BYTES = 256 * 1024
@@ -77,6 +78,8 @@ class EngineConfig:
     """For components; core modules otherwise."""
     component_pool: bool = False
     """Whether components get slots of a pool, as core modules do; otherwise, memory is mapped for each guest."""
+    native: Mode = field(default_factory=default_mode)
+    """Whether guests of core modules run through the native helper."""
 
     @property
     def pooled(self) -> bool:
@@ -119,6 +122,8 @@ class Engine:
         # frees that as it ends, and a late tick may still arrive.
         self.pointer = _capi.engine_clone(_capi.address(self.wasmtime.ptr()))
         self.ticker = Ticker(self.pointer, config.tick_ms)
+        self.native = None if config.components else choose(config.native)
+        """The native helper, if guests run through it."""
         self.free_slots = [None] * self.capacity.guests if config.pooled else []
         """One entry for each slot of the pool that no guest has: append and pop are atomic under the GIL."""
 

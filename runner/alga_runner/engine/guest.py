@@ -10,33 +10,39 @@ from __future__ import annotations
 import ctypes
 import signal
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import CoroutineType
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from ..errors import AbiBreach, AlgaError, ExecutionError, ExportMissing, LimitExceeded
 from ..frames import Frame
 from . import _capi, traps
 from .engine import Engine
-from .linker import Linked
 from .memory import GuestLimits, LinearMemory
+from .module import Calls
 from .running import deferred_signals, running
+
+if TYPE_CHECKING:
+    from .linker import Linked
 
 _INSTANCE = 0
 _EXTERN = _INSTANCE + _capi.INSTANCE_SIZE
-_MEMORY = _EXTERN + _capi.EXTERN_SIZE
-_ARGUMENT = _MEMORY + _capi.EXTERN_SIZE
-_TRAP = _ARGUMENT + _capi.VAL_SIZE
+MEMORY_OFFSET = _EXTERN + _capi.EXTERN_SIZE
+ARGUMENT_OFFSET = MEMORY_OFFSET + _capi.EXTERN_SIZE
+_TRAP = ARGUMENT_OFFSET + _capi.VAL_SIZE
 ERROR_OFFSET = _TRAP + 8
 _FLAG = ERROR_OFFSET + 8
-_SCRATCH_SIZE = _FLAG + 8
-"""Offsets in a guest's scratch buffer, the one piece of host memory that C writes to."""
+NATIVE_OFFSET = _FLAG + 8
+SCRATCH_SIZE = NATIVE_OFFSET + 88
+"""Offsets in a guest's scratch buffer, the one piece of host memory that C writes to: ``struct alga_guest`` of
+``native/alga_engine.c``, whose last part is the native helper's alone."""
 
+_IS_FUNCTION = bytes([_capi.EXTERN_FUNC])
 _IS_MEMORY = bytes([_capi.EXTERN_MEMORY])
 
 _addresses = struct.Struct("=QQ")
 _unpack_addresses = _addresses.unpack_from
-_i32_value = struct.Struct("=B7xI20x")
+i32_value = struct.Struct("=B7xI20x")
 _RESULTS = {
     letter: (kind, layout.pack_into, (ctypes.c_char * layout.size).from_address)
     for kind, (letter, layout) in enumerate(
@@ -81,6 +87,12 @@ A tuple, since it is made on the guest's stack: to call a class there takes 500 
 """
 
 
+BLOCKED: Final = 0
+FINISHED: Final = 1
+FAILED: Final = 2
+"""How a run of a guest ended: it waits for an answer or its slice is over; it did all it was to do; or a trap or an
+error ended it."""
+
 _scratches: list[Any] = []
 """Scratch buffers of ended guests, for reuse: making one costs as much as a store."""
 
@@ -94,10 +106,13 @@ class Guest:
 
     __slots__ = (
         "_address",
+        "_argument",
         "_future",
+        "_left",
         "_results",
         "_scratch",
         "_store",
+        "alive",
         "answerer",
         "calls",
         "context",
@@ -105,6 +120,7 @@ class Guest:
         "failed_in",
         "failure",
         "flag_address",
+        "handling",
         "large",
         "linked",
         "may_grow",
@@ -134,12 +150,11 @@ class Guest:
         try:
             self._scratch = _scratches.pop()
         except IndexError:
-            self._scratch = ctypes.create_string_buffer(_SCRATCH_SIZE)
+            self._scratch = ctypes.create_string_buffer(SCRATCH_SIZE)
         self._address = address = ctypes.addressof(self._scratch)
         self.flag_address = address + _FLAG
-        self._store: int | None = _capi.store_new(engine.pointer, None, None)
-        self.context: int = _capi.store_context(self._store)
-        self._future: int | None = None
+        self.alive = True
+        """Whether it was not closed yet."""
         self._results = 0
         self.memory: LinearMemory | None = None
         self.calls = 0
@@ -154,6 +169,16 @@ class Guest:
         """Whether ``memory.grow`` may succeed."""
         self.reclaim: Callable[[], None] | None = None
         """While the CPU thread has the guest: blocks until it is returned."""
+        self._make_store(limits)
+
+    def _make_store(self, limits: GuestLimits) -> None:
+        self._store: int | None = _capi.store_new(self.engine.pointer, None, None)
+        self.context: int = _capi.store_context(self._store)
+        self._future: int | None = None
+        self._left: Sequence[str] = ()
+        """Exports that are still to be called."""
+        self.handling = False
+        """Whether the call that was asked for, the last where there are several, has begun."""
         self._limit(limits)
         _capi.set_epoch_deadline(self.context, 1)
         _capi.epoch_yield_and_update(self.context, 1)
@@ -185,7 +210,7 @@ class Guest:
         Before it was instantiated its memory cannot be seen, and its start function may have all that is allowed.
         """
         if self.memory is None:
-            return self.engine.limits.memory_bytes if self._store is not None else 0
+            return self.engine.limits.memory_bytes if self.alive else 0
         return self.memory.known_size if self.reclaim is not None else self.memory.size
 
     def see_memory(self) -> None:
@@ -201,7 +226,7 @@ class Guest:
 
     def keep_size(self) -> None:
         """Have wasmtime let its memory grow no more."""
-        if self._store is not None:
+        if self.alive:
             size = self.linked.module.memory_bytes if self.memory is None else self.memory.size
             _capi.store_limiter(self._store, size, self.linked.engine.limits.table_elements, 1, 1, 1)
 
@@ -210,6 +235,11 @@ class Guest:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def start(self, calls: Calls, argument: int) -> None:
+        """Start instantiation, and then each of ``calls``, the last with ``argument``; ``poll`` runs them all."""
+        self._left, self._argument = calls.exports, argument
+        self.instantiate()
 
     def instantiate(self) -> None:
         """Start instantiation, the module's start function included; ``poll`` runs it."""
@@ -222,16 +252,18 @@ class Guest:
         """Start a call of ``export``, with one i32 or none; ``poll`` runs it. Raises ``ExportMissing``."""
         base = self._address
         name = export.encode()
-        if not _capi.instance_export_get(self.context, base + _INSTANCE, name, len(name), base + _EXTERN):
+        exported = _capi.instance_export_get(self.context, base + _INSTANCE, name, len(name), base + _EXTERN)
+        if not exported or self._scratch[_EXTERN] != _IS_FUNCTION:
             raise ExportMissing(f"The module exports no function {export}.")
         count = 0
         if argument is not None:
-            _i32_value.pack_into(self._scratch, _ARGUMENT, 0, argument)
+            i32_value.pack_into(self._scratch, ARGUMENT_OFFSET, 0, argument)
             count = 1
+        self.handling = not self._left
         self._future = _capi.call_async(
             self.context,
             base + _EXTERN + _capi.EXTERN_OF,
-            base + _ARGUMENT,
+            base + ARGUMENT_OFFSET,
             count,
             None,
             0,
@@ -245,23 +277,35 @@ class Guest:
         ``release_gil`` releases the GIL meanwhile, for the CPU thread. Raises the error that ended the guest:
         ``GuestTrap``, ``StackLimit``, ``MemoryLimit``, ``Overloaded``, or the answerer's.
         """
-        future = self._future
-        if future is None:
-            raise RuntimeError("the guest has nothing to run")  # wasmtime would abort the process
-        running.guest = self
-        done: bool = _capi.future_poll_without_gil(future) if release_gil else _capi.future_poll(future)
-        running.guest = None
+        state = self._run(release_gil)
         if deferred_signals and not release_gil:
             signal.raise_signal(deferred_signals.pop())
-        if done:
+        if state == FAILED:
+            self._raise_error()
+        return state != BLOCKED
+
+    def _run(self, release_gil: bool) -> int:
+        """Run the guest: ``BLOCKED``, ``FINISHED`` or ``FAILED``."""
+        while True:
+            future = self._future
+            if future is None:
+                raise RuntimeError("the guest has nothing to run")  # wasmtime would abort the process
+            running.guest = self
+            done: bool = _capi.future_poll_without_gil(future) if release_gil else _capi.future_poll(future)
+            running.guest = None
+            if not done:
+                return BLOCKED
             self._future = None
             _capi.future_delete(future)
             trap, error = _unpack_addresses(self._scratch, _TRAP)
             if trap or error:
-                self._raise_error()
+                return FAILED
             if self.memory is None:
                 self._use_exported_memory()
-        return done
+            if not self._left:
+                return FINISHED
+            export, *self._left = self._left
+            self.call(export, None if self._left else self._argument)
 
     def interrupt(self, *, release_gil: bool = False) -> tuple[Frame, ...]:
         """End a guest that computes, at its next epoch check, or waits for an answer.
@@ -269,24 +313,23 @@ class Guest:
         Returns its stack, innermost first; empty if the guest reached its end or a host call
         before. Only ``close`` may follow.
         """
-        future = self._future
-        if future is None:
+        if self._future is None:
             return ()
+        self._forget_calls()
         if self.pending is None:
             self._stop_at_epoch()
         else:
             self._fail_pending(self.pending[0])
             self._scratch[_FLAG] = 1
-        running.guest = self
-        done = _capi.future_poll_without_gil(future) if release_gil else _capi.future_poll(future)
-        running.guest = self.failure = None
+        state = self._run(release_gil)
+        self.failure = None
         if deferred_signals and not release_gil:
             signal.raise_signal(deferred_signals.pop())
-        if not done:
-            return ()
-        self._future = None
-        _capi.future_delete(future)
-        return self._take_stack()
+        return () if state == BLOCKED else self._take_stack()
+
+    def _forget_calls(self) -> None:
+        """Leave the calls that have not begun."""
+        self._left = ()
 
     def _stop_at_epoch(self) -> None:
         _capi.epoch_deadline_callback(self._store, _STOP, None, None)
@@ -325,7 +368,7 @@ class Guest:
 
     def find_memory(self, caller: int) -> None:
         """Called on the fiber, by the host callback, before the guest's instance is known."""
-        if _capi.caller_export_get(caller, b"memory", 6, self._address + _MEMORY):
+        if _capi.caller_export_get(caller, b"memory", 6, self._address + MEMORY_OFFSET):
             self._use_memory()
 
     def resume(self, result: Answer = None) -> None:
@@ -347,40 +390,46 @@ class Guest:
         """Free everything; a suspended guest is unwound first. Safe to call twice. ``release_gil`` as in ``poll``."""
         if self.reclaim is not None and not release_gil:
             self.reclaim()
+        if self.alive:
+            self.alive = False
+            # It refers to the guest: in a cycle, both would wait for the garbage collector.
+            self.answerer = None
+            self.memory = None  # its mapping is about to go
+            self._free(release_gil)
+            _scratches.append(self._scratch)
+            self.engine.ticker.release()
+
+    def _free(self, release_gil: bool) -> None:
+        """Free the future, then values and errors, then the store (docs/design/engine.md, Hazards, 3)."""
         future, self._future = self._future, None
         if future is not None:
             (_capi.future_delete_without_gil if release_gil else _capi.future_delete)(future)
+        self._free_values()
+        trap, error = _unpack_addresses(self._scratch, _TRAP)
+        if trap or error:  # no caller is left to raise it to
+            self._take_error()
         store, self._store = self._store, None
-        if store is not None:
-            self._free_values()
-            # It refers to the guest: in a cycle, both would wait for the garbage collector.
-            self.answerer = None
-            self.memory = None  # its mapping is gone
-            trap, error = _unpack_addresses(self._scratch, _TRAP)
-            if trap or error:  # no caller is left to raise it to
-                self._take_error()
-            (_capi.store_delete_without_gil if release_gil else _capi.store_delete)(store)
-            _scratches.append(self._scratch)
-            self.engine.ticker.release()
+        (_capi.store_delete_without_gil if release_gil else _capi.store_delete)(store)
 
     def _free_values(self) -> None:
         """Free what wasmtime gave to the host and the host did not take; called once, as the guest is closed."""
 
     def abandon(self) -> None:
         """Free nothing, ever: in a forked child, which has only a copy of a guest that its parent runs."""
+        self.alive = False
         self._future = self._store = self.reclaim = None
 
     def _use_exported_memory(self) -> None:
         """Look the memory up once the guest is instantiated."""
         base = self._address
-        if _capi.instance_export_get(self.context, base + _INSTANCE, b"memory", 6, base + _MEMORY):
+        if _capi.instance_export_get(self.context, base + _INSTANCE, b"memory", 6, base + MEMORY_OFFSET):
             self._use_memory()
 
     def _use_memory(self) -> None:
         """Use the export that was looked up, if it is a memory."""
-        if self._scratch[_MEMORY] == _IS_MEMORY:
+        if self._scratch[MEMORY_OFFSET] == _IS_MEMORY:
             self.memory = LinearMemory(
-                self.context, self._address + _MEMORY + _capi.EXTERN_OF, self.linked.module.memory_bytes
+                self.context, self._address + MEMORY_OFFSET + _capi.EXTERN_OF, self.linked.module.memory_bytes
             )
 
     def _take_error(self) -> AlgaError | None:

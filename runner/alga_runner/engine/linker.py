@@ -19,7 +19,10 @@ import wasmtime
 from ..errors import EngineUnavailable
 from . import _capi, traps
 from .engine import Engine
+from .guest import Guest
+from .memory import GuestLimits
 from .module import Module, Signature
+from .native.guest import NativeGuest
 from .running import running
 
 _VALTYPES = {
@@ -146,6 +149,10 @@ class LinkedModule(Linked):
         self._linker = linker  # its callbacks must outlive every guest
         self._native = native
         self.pointer = _capi.address(native.ptr())
+
+    def new_guest(self, limits: GuestLimits) -> Guest:
+        """A fresh guest. Raises ``EngineForked``; nothing of the guest has run yet."""
+        return (NativeGuest if self.engine.native is not None else Guest)(self, limits)
 
     def copy(self) -> LinkedModule:
         """The same module with a memory of its own of how its guests ran: one for each tenant."""

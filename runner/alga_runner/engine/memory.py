@@ -37,11 +37,11 @@ class LinearMemory:
 
     __slots__ = ("_base", "_context", "_handle", "_view", "known_size")
 
-    def __init__(self, context: int, handle: int, size: int) -> None:
+    def __init__(self, context: int, handle: int, size: int, base: int | None = None) -> None:
         """``handle`` is the address of a ``wasmtime_memory_t`` that outlives this object, ``size`` a lower bound."""
         self._context = context
         self._handle = handle
-        self._base: int = _capi.memory_data(context, handle) or 0
+        self._base: int = base or _capi.memory_data(context, handle) or 0
         self.known_size = size
         self._view = _view(self._base, size)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self, TypeVar
 
 import wasmtime
@@ -70,6 +72,23 @@ class ExportType:
     name: str
     kind: str
     signature: Signature | None
+
+
+class Calls:
+    """Exports that a guest is to call, one after the other: the last takes one i32, the others nothing."""
+
+    __slots__ = ("_names", "_table", "address", "exports")
+
+    def __init__(self, *exports: str) -> None:
+        self.exports = exports
+        self._names = [ctypes.create_string_buffer(name.encode()) for name in exports]
+        numbers = chain.from_iterable((ctypes.addressof(name), len(name) - 1) for name in self._names)
+        self._table = (ctypes.c_size_t * (2 * len(exports)))(*numbers)
+        self.address = ctypes.addressof(self._table)
+        """Of their names in C: each one's address and length."""
+
+
+NO_CALLS = Calls()
 
 
 class Module:

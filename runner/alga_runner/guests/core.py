@@ -16,6 +16,7 @@ from ..engine import (
     DONE,
     OVERRUN_S,
     Budget,
+    Calls,
     Engine,
     Guest,
     GuestLimits,
@@ -59,6 +60,8 @@ _MAX_FAILURE_BYTES = 4 * MAX_FAILURE_CHARACTERS + 4
 
 QUICK_RESPONSE_BYTES = 4 * 1024
 """A response below this is read in microseconds, or a millisecond if it is made to take long."""
+
+_HANDLE, _INITIALIZE_AND_HANDLE = Calls(abi.HANDLE), Calls(abi.INITIALIZE, abi.HANDLE)
 
 _NOTHING = 0xFFFFFFFF
 """-1 as the guest sees it: there is no reply to fetch."""
@@ -242,17 +245,17 @@ class CoreProgram:
         self,
         linked: LinkedModule,
         answers: tuple[Callable[..., Any], ...],
-        initializes: bool,
+        calls: Calls,
         has_debug_info: bool,
     ) -> None:
         self.linked = linked
         self.answers = answers
-        self.initializes = initializes
+        self.calls = calls
         self.has_debug_info = has_debug_info
 
     def copy(self) -> CoreProgram:
         """The same program for one tenant: how another's guests behave does not decide where its guests run."""
-        return CoreProgram(self.linked.copy(), self.answers, self.initializes, self.has_debug_info)
+        return CoreProgram(self.linked.copy(), self.answers, self.calls, self.has_debug_info)
 
 
 class CoreHost:
@@ -286,6 +289,7 @@ class CoreHost:
         """
         abi.check_module(module, self.imports)
         initializes = any(export.name == abi.INITIALIZE for export in module.exports)
+        calls = _INITIALIZE_AND_HANDLE if initializes else _HANDLE
         linker, answers = self._linker, self._answers
         if any(abi.is_weak(item.module) for item in module.imports):
             # Its functions alone, each once: a linker of them all takes 200 KB, for each such module.
@@ -294,7 +298,7 @@ class CoreHost:
                 self._engine, [self.imports.get(of) or _weak_import(*of, self.imports) for of in imported]
             )
         module.forget_names()
-        return CoreProgram(linker.link(module), answers, initializes, has_debug_info(wasm))
+        return CoreProgram(linker.link(module), answers, calls, has_debug_info(wasm))
 
     async def execute(
         self,
@@ -311,7 +315,7 @@ class CoreHost:
         if not this_thread.loop_scheduler.may_start(budget.owner):
             await wait_to_start(budget)
         document = document or encode_request(request, max_body_bytes=most)
-        guest = Guest(program.linked, limits)
+        guest = program.linked.new_guest(limits)
         guest.large = len(document) >= LARGE_BYTES
         try:
             session = Session(
@@ -362,14 +366,6 @@ class CoreHost:
 
     async def _run(self, program: CoreProgram, guest: Guest, session: Session, budget: Budget) -> None:
         answer = session.answer
-        guest.instantiate()
-        if (state := run_until_blocked(guest, answer, budget)) != DONE:
-            await run_call(guest, answer, budget, state)
-        if program.initializes:
-            guest.call(abi.INITIALIZE)
-            if (state := run_until_blocked(guest, answer, budget)) != DONE:
-                await run_call(guest, answer, budget, state)
-        session.handling = True
-        guest.call(abi.HANDLE, len(session.request))
+        guest.start(program.calls, len(session.request))
         if (state := run_until_blocked(guest, answer, budget)) != DONE:
             await run_call(guest, answer, budget, state)

@@ -237,8 +237,9 @@ class Session:
             raise TooLate(f"The guest called {name} after it had responded.", hint="Respond last.").at(
                 host_call=name
             )
-        if not self.handling:
+        if not self.guest.handling:
             raise TooEarly(f"The guest called {name} before its handler started.").at(host_call=name)
+        self.handling = True
 
     def check_range(self, name: str, offset: int, length: int) -> None:
         """Raise ``OutOfBounds``, naming the host call, unless the range is inside memory."""

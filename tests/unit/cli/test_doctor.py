@@ -49,7 +49,7 @@ def test_each_failed_check_has_a_sentence_and_a_next_step(doctor, tmp_path: Path
     assert "FAILED  bundle_store: The bundle store" in result.stdout
     assert "FAILED  alga_server: The Alga server cannot be reached." in result.stdout
     assert "next: Start it, or correct STORAGE_API_BASE_URL." in result.stdout
-    assert result.stdout.endswith("Not ready: 2 checks of 6 failed.\n")
+    assert result.stdout.endswith("Not ready: 2 checks of 7 failed.\n")
 
 
 def test_an_open_door_is_named_though_no_check_fails(doctor, tmp_path: Path) -> None:

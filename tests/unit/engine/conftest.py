@@ -17,7 +17,6 @@ from wasmtime import wat2wasm
 from alga_runner.engine import (
     Engine,
     EngineConfig,
-    Guest,
     GuestLimits,
     HostFunction,
     LinkedModule,
@@ -124,7 +123,7 @@ def run(request: pytest.FixtureRequest, linked: LinkedModule, answered: LinkedMo
         async def answer_later(function: int, arguments: Sequence[object]) -> object:
             return answer(function, arguments)
 
-        with Guest(linked if suspended else answered, LIMITS) as guest:
+        with (linked if suspended else answered).new_guest(LIMITS) as guest:
             answerer = answer_later if suspended else answer
             guest.instantiate()
             await run_call(guest, answerer)

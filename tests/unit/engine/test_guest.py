@@ -69,7 +69,7 @@ async def test_an_exception_of_one_guest_is_never_seen_by_another(linked, limits
 
         for _ in range(50):
             try:
-                with Guest(linked, limits) as guest:
+                with linked.new_guest(limits) as guest:
                     guest.instantiate()
                     await run_call(guest, answer)
                     guest.call("note" if number == 0 else "boom", 1)
@@ -93,7 +93,7 @@ async def test_guests_are_suspended_side_by_side(linked, limits):
         async def answer(_: int, __: Sequence[object]) -> None:
             await waiting.wait()
 
-        with Guest(linked, limits) as guest:
+        with linked.new_guest(limits) as guest:
             guest.instantiate()
             await run_call(guest, answer)
             guest.call("note", number)
@@ -116,7 +116,7 @@ async def test_cancellation_frees_a_guest_wherever_it_is(linked, limits, export:
         await anyio.sleep_forever()
 
     for _ in range(10):  # more than there are slots: none may be lost
-        with anyio.move_on_after(0.005) as scope, Guest(linked, limits) as guest:
+        with anyio.move_on_after(0.005) as scope, linked.new_guest(limits) as guest:
             guest.instantiate()
             await run_call(guest, never)
             guest.call(export, 1)
@@ -129,7 +129,7 @@ async def test_cancellation_frees_a_guest_wherever_it_is(linked, limits, export:
 @pytest.mark.parametrize("stage", ["made", "instantiated", "suspended", "sliced", "trapped", "done"])
 async def test_a_slot_comes_back_from_every_stage(linked, limits, stage: str):
     for _ in range(10):
-        guest = Guest(linked, limits)
+        guest = linked.new_guest(limits)
         if stage != "made":
             guest.instantiate()
             settled(guest)
@@ -149,7 +149,7 @@ async def test_a_slot_comes_back_from_every_stage(linked, limits, stage: str):
 
 
 async def test_closing_twice_is_harmless(linked, limits):
-    guest = Guest(linked, limits)
+    guest = linked.new_guest(limits)
     guest.close()
     guest.close()
 
@@ -157,7 +157,7 @@ async def test_closing_twice_is_harmless(linked, limits):
 
 
 async def test_one_guest_more_than_there_are_slots_is_refused(linked, limits):
-    guests = [Guest(linked, limits) for _ in range(5)]
+    guests = [linked.new_guest(limits) for _ in range(5)]
     try:
         for guest in guests[:4]:
             guest.instantiate()
@@ -180,7 +180,7 @@ async def test_the_event_loop_goes_on_while_a_guest_spins(linked, limits):
             await anyio.lowlevel.checkpoint()
 
     async def spin() -> None:
-        with Guest(linked, limits) as guest:
+        with linked.new_guest(limits) as guest:
             guest.instantiate()
             settled(guest)
             guest.call("spin", 1)
@@ -197,7 +197,7 @@ async def test_the_event_loop_goes_on_while_a_guest_spins(linked, limits):
 
 
 async def test_an_export_that_is_not_there(linked, limits):
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         guest.instantiate()
         settled(guest)
         with pytest.raises(ExportMissing, match="nothing"):
@@ -206,7 +206,7 @@ async def test_an_export_that_is_not_there(linked, limits):
 
 @pytest.mark.parametrize("stage", ["made", "done", "closed"])
 async def test_a_guest_with_nothing_to_run_is_not_polled(linked, limits, stage: str):
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         if stage != "made":
             guest.instantiate()
             guest.poll()
@@ -217,7 +217,7 @@ async def test_a_guest_with_nothing_to_run_is_not_polled(linked, limits, stage: 
 
 
 async def test_nothing_is_answered_twice(linked, limits):
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         guest.instantiate()
         settled(guest)
         with pytest.raises(RuntimeError, match="waits for no answer"):
@@ -226,7 +226,7 @@ async def test_nothing_is_answered_twice(linked, limits):
 
 @pytest.fixture
 def memory(linked, limits):
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         guest.instantiate()
         settled(guest)
         yield guest.memory
@@ -259,7 +259,7 @@ async def test_a_write_across_the_end_of_memory_writes_nothing(memory):
 
 
 async def test_memory_that_grew_can_be_reached(linked, limits):
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         guest.instantiate()
         settled(guest)
         with pytest.raises(OutOfBounds):
@@ -277,7 +277,7 @@ async def test_growth_past_the_limit_is_refused_to_the_guest(run):
 
 
 def test_a_guest_that_may_grow_no_more_gets_minus_one_and_goes_on(linked, limits) -> None:
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         guest.instantiate()
         assert guest.poll()
         guest.call("note", 1)

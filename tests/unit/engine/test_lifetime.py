@@ -28,7 +28,7 @@ def link(guests=4):
     return Linker(engine, [HostFunction("host", "call", Signature("i"))]).link(Module(engine, bytes(wat2wasm(WAT))))
 
 async def run(linked, export, answer=lambda function, arguments: None):
-    with Guest(linked, GuestLimits(1 << 20, 10)) as guest:
+    with linked.new_guest(GuestLimits(1 << 20, 10)) as guest:
         guest.instantiate()
         await run_call(guest, answer)
         guest.call(export, 1)
@@ -69,7 +69,7 @@ def test_a_process_that_ran_guests_ends_normally():
 
 def test_a_process_may_end_while_a_guest_lives():
     code, out, err = outcome("""
-        guest = Guest(link(), GuestLimits(1 << 20, 10))
+        guest = link().new_guest(GuestLimits(1 << 20, 10))
         guest.instantiate(); guest.poll(); guest.call("spin", 1); guest.poll()
         print(guest.linked.engine.ticker.live)
     """)
@@ -79,7 +79,7 @@ def test_a_process_may_end_while_a_guest_lives():
 
 def test_a_process_may_end_while_the_timers_of_several_engines_run():
     code, out, err = outcome("""
-        guests = [Guest(link(number), GuestLimits(1 << 20, 10)) for number in (2, 3, 4)]
+        guests = [link(number).new_guest(GuestLimits(1 << 20, 10)) for number in (2, 3, 4)]
         for guest in guests:
             guest.instantiate(); guest.poll(); guest.call("spin", 1); guest.poll()
         print("ends")
@@ -138,7 +138,7 @@ def test_a_child_forked_while_a_guest_computes_has_nothing_to_do_with_it():
         + """
 async def main():
     from alga_runner.engine.context import engine_context
-    guest = Guest(link(), GuestLimits(1 << 20, 10))
+    guest = link().new_guest(GuestLimits(1 << 20, 10))
     guest.instantiate()
     guest.poll()
     guest.call("spin", 1)
@@ -305,7 +305,7 @@ def test_a_forked_child_is_told_that_nothing_would_interrupt_its_guests():
         child = os.fork()
         if child == 0:
             try:
-                Guest(linked, GuestLimits(1 << 20, 10))
+                linked.new_guest(GuestLimits(1 << 20, 10))
             except Exception as error:
                 print(error.code, flush=True)
             os._exit(0)
@@ -318,11 +318,11 @@ def test_a_forked_child_is_told_that_nothing_would_interrupt_its_guests():
 def test_a_child_forked_while_a_guest_lived_is_told_so_too():
     code, out, _ = outcome("""
         linked = link()
-        guest = Guest(linked, GuestLimits(1 << 20, 10))
+        guest = linked.new_guest(GuestLimits(1 << 20, 10))
         child = os.fork()
         if child == 0:
             try:
-                Guest(linked, GuestLimits(1 << 20, 10))
+                linked.new_guest(GuestLimits(1 << 20, 10))
             except Exception as error:
                 print(error.code, flush=True)
             os._exit(0)

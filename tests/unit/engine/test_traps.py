@@ -22,7 +22,7 @@ def names(frames) -> list[str]:
 
 
 async def test_a_guest_that_computes_leaves_its_stack(linked, limits):
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         await started(guest, "spin")
         for _ in range(3):  # a slice may end as a function begins, once in each
             assert not guest.poll()
@@ -31,7 +31,7 @@ async def test_a_guest_that_computes_leaves_its_stack(linked, limits):
 
 
 async def test_a_guest_that_waits_for_an_answer_leaves_its_stack(linked, limits):
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         await started(guest, "note")
         while guest.pending is None:
             guest.poll()
@@ -40,7 +40,7 @@ async def test_a_guest_that_waits_for_an_answer_leaves_its_stack(linked, limits)
 
 
 async def test_a_guest_that_has_left_its_stack_has_none_any_more(linked, limits):
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         await started(guest, "spin")
         guest.poll()
         guest.interrupt()
@@ -49,7 +49,7 @@ async def test_a_guest_that_has_left_its_stack_has_none_any_more(linked, limits)
 
 
 async def test_a_guest_that_ended_by_itself_has_none(linked, limits):
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         await started(guest, "count")
         await run_call(guest, lambda *_: None)
 
@@ -57,7 +57,7 @@ async def test_a_guest_that_ended_by_itself_has_none(linked, limits):
 
 
 async def test_a_guest_that_is_done_cannot_be_polled(linked, limits):
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         guest.instantiate()
         await run_call(guest, lambda *_: None)
 
@@ -73,7 +73,7 @@ async def test_an_answer_that_breaks_off_learns_the_host_call_and_the_stack(requ
     async def refuse_later(*_: object) -> None:
         raise CopyLimit("Enough.")
 
-    with Guest(request.getfixturevalue(kind), limits) as guest:
+    with request.getfixturevalue(kind).new_guest(limits) as guest:
         await started(guest, "note")
         with pytest.raises(CopyLimit) as caught:
             await run_call(guest, refuse if kind == "answered" else refuse_later)
@@ -86,7 +86,7 @@ async def test_an_answer_s_own_words_for_its_host_call_stand(linked, limits):
     def refuse(*_: object) -> None:
         raise AbiBreach("No.").at(host_call="scheduler.list")
 
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         await started(guest, "note")
         with pytest.raises(AbiBreach) as caught:
             await run_call(guest, refuse)
@@ -98,7 +98,7 @@ async def test_a_fault_of_the_host_is_left_as_it_is(linked, limits):
     async def fail(*_: object) -> None:
         raise KeyError("host")
 
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         await started(guest, "note")
         with pytest.raises(KeyError) as caught:
             await run_call(guest, fail)
@@ -107,7 +107,7 @@ async def test_a_fault_of_the_host_is_left_as_it_is(linked, limits):
 
 
 async def test_a_trap_knows_its_place_in_the_module(linked, limits):
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         await started(guest, "boom")
         with pytest.raises(GuestTrap) as caught:
             await run_call(guest, lambda *_: None)
@@ -118,7 +118,7 @@ async def test_a_trap_knows_its_place_in_the_module(linked, limits):
 
 async def test_a_guest_that_was_stopped_gives_its_slot_back(linked, limits, engine):
     for export in ["spin", "note"] * 4:
-        with Guest(linked, limits) as guest:
+        with linked.new_guest(limits) as guest:
             await started(guest, export)
             guest.poll()
             guest.interrupt()

@@ -6,7 +6,7 @@ import resource
 
 from wasmtime import wat2wasm
 
-from alga_runner.engine import EngineConfig, Guest, Linker, Module, engine_context
+from alga_runner.engine import EngineConfig, Linker, Module, engine_context
 
 MODULES = 70
 """More than wasmtime keeps memories of unless it is asked to."""
@@ -38,7 +38,7 @@ def test_the_next_guest_of_each_of_many_modules_finds_its_memory_mapped() -> Non
     def run_each() -> int:
         before = page_faults()
         for module in linked:
-            with Guest(module, engine.limits) as guest:
+            with module.new_guest(engine.limits) as guest:
                 guest.instantiate()
                 while not guest.poll():
                     pass

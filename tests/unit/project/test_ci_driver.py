@@ -17,6 +17,7 @@ TARGETS = [
     "test-routes",
     "test-components",
     "test-uvloop",
+    "test-native",
     "test-others",
     "test-oldest",
     "test-newest",

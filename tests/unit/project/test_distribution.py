@@ -27,6 +27,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         "alga_runner/py.typed",
         "alga_runner/runner.py",
         "alga_runner/testing/plugin.py",
+        "alga_runner/engine/native/alga_engine.c",
         "alga_runner/samples/scheduler-demo/manifest.json",
         "alga_runner/samples/scheduler-demo/dist/main.wasm",
         "alga_runner/conformance/cases.json",
@@ -49,6 +50,10 @@ def test_the_wheel_holds_three_packages_and_its_metadata(names: list[str]):
         "alga_server",
         next(top for top in tops if top.endswith(".dist-info")),
     }
+
+
+def test_no_library_of_the_machine_that_built_it_is_in_the_wheel(names: list[str]):
+    assert [name for name in names if ".so" in name] == []
 
 
 def test_no_test_and_no_cache_is_in_the_wheel(names: list[str]):

@@ -20,7 +20,7 @@ from ..engine import Engine
 from ..guest import Answerer, Guest
 from ..linker import HostFunction, LinkedModule, Linker
 from ..memory import GuestLimits
-from ..module import Module, Signature
+from ..module import Calls, Module, Signature
 
 _WAT = """
 (module
@@ -31,12 +31,14 @@ _WAT = """
     (i32.store (i32.const 8) (i32.add (call $ask (local.get 0)) (i32.const 1))))
   (func $wait_on (export "wait") (param i32)
     (i32.store (i32.const 8) (i32.add (call $wait (local.get 0)) (i32.const 1))))
+  (func (export "begin") (i32.store (i32.const 8) (i32.const 6)))
   (func $count (param i32)
     (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
   (func $count_on (export "count") (param i32) (call $count (local.get 0)))
   (func $trap (export "trap") (param i32) unreachable))
 """
 _SUM_AT = 8
+_CALLS = Calls("begin", "wait")
 _i32 = struct.Struct("<i")
 _LIMITS = GuestLimits(memory_bytes=64 * 1024, table_elements=0)
 
@@ -96,7 +98,7 @@ def _linked(engine: Engine) -> LinkedModule:
 
 def _started(linked: LinkedModule, export: str, argument: int, answerer: Answerer | None = None) -> Guest:
     """A guest in which a call of ``export`` has been started. ``answerer`` answers ``ask``."""
-    guest = Guest(linked, _LIMITS)
+    guest = linked.new_guest(_LIMITS)
     try:
         guest.instantiate()
         _require(_polled(guest), "did not instantiate it")
@@ -199,6 +201,17 @@ def _kill(linked: LinkedModule) -> None:
         _require(not guest.poll(), "let it run to its end")
 
 
+def _run_in_turn(linked: LinkedModule) -> None:
+    with linked.new_guest(_LIMITS) as guest:
+        guest.start(_CALLS, 12)
+        _suspended(guest, 12)
+        _require(_sum(guest) == 6, "did not call the first export first")
+        _require(guest.handling, "said that the last call has not begun")
+        guest.resume(50)
+        _require(_polled(guest), "asked twice")
+        _require(_sum(guest) == 51, f"made {_sum(guest)} of 50 + 1")
+
+
 def _ended(guest: Guest) -> ExecutionError | None:
     """What ended the guest; ``None`` if nothing did."""
     try:
@@ -221,6 +234,7 @@ _STEPS: dict[str, Callable[[LinkedModule], None]] = {
     "to run into a trap": _trap,
     "to interrupt a guest that computes": _interrupt,
     "to kill a guest, wherever it is": _kill,
+    "to call one export after the other": _run_in_turn,
     "to run another guest after all these": _answer_later,
 }
 """The steps, in order, by their names in errors. A step makes one guest at a time, so one slot is enough."""

@@ -14,6 +14,7 @@ from typing import NoReturn
 from ...errors import AlgaError, EngineUnavailable
 from ..context import engine_context
 from ..engine import Engine, EngineConfig
+from ..native.library import choose
 from . import selfcheck
 
 PATIENCE_S = 10.0
@@ -30,9 +31,12 @@ _HINT = "Install the versions of requirements/runtime.txt."
 def check_in_subprocess() -> None:
     """Try wasmtime in a forked process. Raises ``EngineUnavailable`` if it crashes, hangs or misbehaves there.
 
+    It tries the native helper with it, as the environment has it, and raises where that is required and cannot be used.
+
     For a program's main, before its event loop: it does nothing in a process that has threads or an engine already,
     which forking would break, nor where none can be forked. ``selfcheck.require_sound`` then tries what remains.
     """
+    choose(_CONFIG.native)
     if not _may_fork():
         return
     reader, writer = os.pipe()

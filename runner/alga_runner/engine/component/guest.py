@@ -38,7 +38,6 @@ class ComponentGuest(Guest):
         "max_items",
         "max_text",
         "session",
-        "started",
     )
 
     hides_memory = True
@@ -72,7 +71,6 @@ class ComponentGuest(Guest):
         self._lift_result: Any = None
         self._result: Any = None
         self._scratch[_RESULT : _RESULT + _capi.VAL_SIZE] = bytes(_capi.VAL_SIZE)
-        self.started = False
         self.last_bytes = self.all_bytes = 0
         """Bytes of text and ``list<u8>``: of its last host call's arguments, and of all that crossed."""
         self.session: Any = None
@@ -86,12 +84,12 @@ class ComponentGuest(Guest):
     @property
     def instantiated(self) -> bool:
         """Whether a call of an export was started."""
-        return self.started
+        return self.handling
 
     @property
     def memory_bytes(self) -> int:
         """All that it may have: a component's memory cannot be seen."""
-        return MAX_MEMORIES * self.engine.limits.memory_bytes if self._store is not None else 0
+        return MAX_MEMORIES * self.engine.limits.memory_bytes if self.alive else 0
 
     def stop_growing(self) -> None:
         """Do nothing: a limit is of each memory, and they cannot be seen."""
@@ -131,7 +129,7 @@ class ComponentGuest(Guest):
         places = [lower(value, arena) for lower, value in zip(exported.lowers, arguments, strict=True)]
         self.all_bytes += arena.bytes
         self._lift_result = exported.lift
-        self.started = True
+        self.handling = True
         self._future = _capi.call_async(
             base + _FUNC,
             self.context,
@@ -224,7 +222,7 @@ class ComponentGuest(Guest):
 
     def close(self, *, release_gil: bool = False) -> None:
         """Free everything, as ``Guest.close``."""
-        closing = self._store is not None
+        closing = self.alive
         super().close(release_gil=release_gil)
         self.session = None
         if closing and self.code is self.linked.pooled:

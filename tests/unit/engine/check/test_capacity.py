@@ -45,7 +45,7 @@ GUESTS = """
             Module(engine, bytes(wat2wasm(wat))))
         guests = []
         for _ in range(count):
-            guest = Guest(linked, GuestLimits(1 << 22, 100))
+            guest = linked.new_guest(GuestLimits(1 << 22, 100))
             guest.instantiate()
             while not guest.poll(): pass
             guest.call("go", 1)

@@ -42,7 +42,7 @@ PROGRAM = """
         linked = Linker(engine, []).link((await module()).module)
         linked_component = link_component((await component()).module, lambda _: None, lambda *_: None)
         async def guest():
-            run(Guest(linked, engine.limits))
+            run(linked.new_guest(engine.limits))
         async def component_guest():
             run(ComponentGuest(linked_component, engine.limits, max_items=10))
         kinds = component, module, guest, component_guest

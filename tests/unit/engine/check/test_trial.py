@@ -24,6 +24,8 @@ def tried(check=selfcheck.check):
         return str(error)
     return "sound"
 
+replaced = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)
+
 def no_children():
     try:
         return os.waitpid(-1, os.WNOHANG)
@@ -97,7 +99,7 @@ def test_the_error_of_a_hang_names_the_step() -> None:
 
 def test_the_error_of_a_misbehaviour_is_that_of_the_check() -> None:
     code, out, _ = outcome("""
-        _capi.future_poll = lambda future: False
+        _capi.future_poll = replaced(lambda future: False)
         print(tried())
     """)
 
@@ -162,12 +164,12 @@ def test_an_interrupted_wait_leaves_no_process() -> None:
     [
         pytest.param(
             ["serve", "--dev", "--port", "0", "--bundle-store", "."],
-            "_capi.future_poll = lambda future: False",
+            "_capi.future_poll = replaced(lambda future: False)",
             id="serve",
         ),
         pytest.param(
             ["invoke", "sample-extensions/scheduler-demo", "POST", "/status"],
-            "_capi.future_poll = lambda future: os.abort()",
+            "_capi.future_poll = replaced(lambda future: os.abort())",
             id="invoke",
         ),
     ],

@@ -49,7 +49,7 @@ def start(linked: LinkedModule, answered: LinkedModule, limits: GuestLimits) -> 
     guests: list[Guest] = []
 
     def begin(export: str, argument: int = 1, *, answer: Callable[..., Any] | None = None) -> Guest:
-        guest = Guest(answered if answer else linked, limits)
+        guest = (answered if answer else linked).new_guest(limits)
         guests.append(guest)
         guest.instantiate()
         assert guest.poll()

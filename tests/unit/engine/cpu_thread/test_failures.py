@@ -119,7 +119,7 @@ async def test_nothing_of_a_guest_is_kept_once_it_is_returned(
             raise Refused
 
     async def live(answers: Answers) -> None:
-        with Guest(linked, limits) as guest:
+        with linked.new_guest(limits) as guest:
             guest.instantiate()
             guest.poll()
             guest.answerer = answers

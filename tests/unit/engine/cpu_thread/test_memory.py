@@ -25,7 +25,7 @@ def growing(engine: Engine, limits: GuestLimits) -> Iterator[Guest]:
       (loop $wait (br_if $wait (i32.eqz (i32.load8_u (i32.const {MAY_GROW})))))
       (drop (memory.grow (i32.const 1)))
       (loop $on (br $on))))"""
-    with Guest(Linker(engine, ()).link(Module(engine, bytes(wat2wasm(module)))), limits) as guest:
+    with Linker(engine, ()).link(Module(engine, bytes(wat2wasm(module)))).new_guest(limits) as guest:
         guest.instantiate()
         assert guest.poll()
         guest.call("run")
@@ -67,7 +67,7 @@ def test_a_start_function_counts_as_having_all_that_is_allowed_and_can_be_kept_f
       (func $start (local $n i32) (local.set $n (i32.const 20000000)) {COMPUTES}
         (i32.store (i32.const 0) (memory.grow (i32.const 1))))
       (start $start))"""
-    with Guest(Linker(engine, ()).link(Module(engine, bytes(wat2wasm(module)))), limits) as guest:
+    with Linker(engine, ()).link(Module(engine, bytes(wat2wasm(module)))).new_guest(limits) as guest:
         guest.instantiate()
         assert not guest.poll()
 

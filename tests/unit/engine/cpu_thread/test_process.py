@@ -17,7 +17,7 @@ from tests.support.cpu_thread import Start, SteppedCpuThread, failure_of, iterat
 
 
 async def spin(thread: CpuThread, linked: LinkedModule, limits: GuestLimits) -> None:
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         guest.instantiate()
         guest.poll()
         guest.call("spin", 1)
@@ -66,7 +66,7 @@ def test_loops_in_several_threads_share_it(cpu_thread: CpuThread, linked: Linked
             seen.append(f"{arguments[0]} {answered_in == threading.current_thread().name}")
 
         for _ in range(20):
-            with Guest(linked, limits) as guest:
+            with linked.new_guest(limits) as guest:
                 guest.instantiate()
                 guest.poll()
                 guest.call("note", 5)
@@ -149,7 +149,7 @@ async def test_a_guest_that_spins_moves_to_the_cpu_thread_and_back_at_its_next_h
             await anyio.lowlevel.checkpoint()
 
     monkeypatch.setattr(Guest, "poll", record)
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         guest.instantiate()
         await run_call(guest, note)
         guest.call("work", 0)

@@ -39,7 +39,7 @@ def run(limits: GuestLimits) -> Run:
     async def call(
         linked: LinkedModule, export: str, answer: Any = None, budget: Budget | None = None, argument: int = 1
     ) -> None:
-        with Guest(linked, limits) as guest:
+        with linked.new_guest(limits) as guest:
             guest.instantiate()
             await run_call(guest, answer)
             guest.call(export, argument)

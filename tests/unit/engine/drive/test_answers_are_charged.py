@@ -209,7 +209,7 @@ async def test_a_function_that_may_take_long_suspends_its_guest_only_then(
         Guest, "suspend", lambda guest, *call: (suspended.append(call[0]), suspend(guest, *call))
     )
     linked = Linker(engine, [TELL]).link(Module(engine, bytes(wat2wasm(STRAIGHT))))
-    with Guest(linked, engine.limits) as guest:
+    with linked.new_guest(engine.limits) as guest:
         guest.instantiate()
         await run_call(guest, answer)
         guest.call("tell")

@@ -11,7 +11,6 @@ import pytest
 
 from alga_runner.engine import (
     Budget,
-    Guest,
     GuestLimits,
     LinkedModule,
     engine_context,
@@ -53,7 +52,7 @@ async def test_a_deadline_while_the_guest_waits_to_run_gives_that_reason_and_tak
     run: Run, quick: LinkedModule, slices: list[str], time: Time
 ):
     time.left = False
-    with Guest(quick, GuestLimits(1 << 20, 100)) as guest:
+    with quick.new_guest(GuestLimits(1 << 20, 100)) as guest:
         guest.instantiate()
         with pytest.raises(DeadlineExceeded) as raised:
             await run_call(guest, never, Budget(deadline=PASSED))
@@ -73,7 +72,7 @@ async def test_a_deadline_while_an_execution_waits_to_start_gives_that_reason(ti
 async def test_a_deadline_while_the_guest_waits_for_the_cpu_thread_gives_that_reason(
     unknown: LinkedModule, limits: GuestLimits
 ):
-    with Guest(unknown, limits) as guest:
+    with unknown.new_guest(limits) as guest:
         guest.instantiate()
         with pytest.raises(DeadlineExceeded) as raised:
             await run_call(guest, never, Budget(deadline=PASSED))
@@ -123,7 +122,7 @@ async def test_the_cpu_budget_does_not_count_waiting(run: Run, quick: LinkedModu
 
 async def test_calls_of_one_guest_share_a_cpu_budget(quick: LinkedModule, limits: GuestLimits):
     budget = Budget(cpu_s=0.0)
-    with Guest(quick, limits) as guest:
+    with quick.new_guest(limits) as guest:
         guest.instantiate()
         await run_call(guest, never, budget)
         guest.call("note", 1)

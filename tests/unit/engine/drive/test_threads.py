@@ -85,7 +85,7 @@ async def test_a_guest_cut_off_before_it_computed_does_not_decide_where_the_next
     unknown: LinkedModule, limits: GuestLimits
 ):
     for _ in range(10):
-        with Guest(unknown, limits) as guest:
+        with unknown.new_guest(limits) as guest:
             guest.instantiate()
             with pytest.raises(DeadlineExceeded):
                 await run_call(guest, never, Budget(deadline=PASSED))
@@ -101,7 +101,7 @@ async def test_a_guest_in_the_cpu_thread_computes_if_it_would_use_up_two_slices_
         budget.used_s += cpu_s
         return True
 
-    with Guest(unknown, limits) as guest:
+    with unknown.new_guest(limits) as guest:
         guest.instantiate()
         await run_call(guest, never)
         unknown.record_run(used_slice=True)
@@ -138,7 +138,7 @@ async def test_of_a_burst_of_guests_that_spin_few_run_on_the_loop(
         return poll(guest, release_gil=release_gil)
 
     async def spin() -> None:
-        with Guest(quick, limits) as guest:
+        with quick.new_guest(limits) as guest:
             guest.instantiate()
             await run_call(guest, never)
             guest.call("spin", 1)
@@ -188,7 +188,7 @@ async def test_only_a_guest_with_much_memory_is_recorded_for_an_overrun(
     linked = filling(pages)
     while thread == "loop" and linked.computes:
         linked.record_run(used_slice=False)
-    with Guest(linked, GuestLimits(16 << 20, 10)) as guest:
+    with linked.new_guest(GuestLimits(16 << 20, 10)) as guest:
         guest.instantiate()
         await run_call(guest, never)
         guest.call("fill", 1)
@@ -206,7 +206,7 @@ async def test_only_a_guest_with_many_immediate_calls_is_recorded_for_an_overrun
     wat = f"""(module (import "host" "tell" (func $tell)) (func (export "tell") {"(call $tell)" * calls}))"""
     tell = HostFunction("host", "tell", Signature(), suspends=False)
     linked = Linker(engine, [tell]).link(Module(engine, bytes(wat2wasm(wat))))
-    with Guest(linked, limits) as guest:
+    with linked.new_guest(limits) as guest:
         guest.instantiate()
         await run_call(guest, lambda *_: None)
         guest.call("tell")
@@ -241,7 +241,7 @@ def filled(filling, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Awaitabl
     monkeypatch.setattr(sys.modules["alga_runner.engine.drive"], "OVERRUN_S", 0.0)
 
     async def fill(pages: int) -> Guest:
-        guest = Guest(filling(pages), GuestLimits(16 << 20, 10))
+        guest = filling(pages).new_guest(GuestLimits(16 << 20, 10))
         guest.instantiate()
         await run_call(guest, never)
         guest.call("fill", 1)

@@ -1,0 +1,181 @@
+/* Runs a guest from its store to its end in few calls: the engine's way through wasmtime's C API, as guest.py has it.
+ *
+ * It holds nothing of its own but the addresses of wasmtime's functions. All of a guest is in the struct alga_guest that
+ * its owner keeps, so the rules of docs/design/engine.md, "Hazards", hold as they do in Python: one owner, one thread at a
+ * time, a future is never polled once it is done, and future, trap, error and store are deleted in that order, each once.
+ * Nothing here calls Python, allocates, or reads a guest's memory.
+ *
+ * wasmtime's package ships no headers: all that it calls is declared here, and library.py checks each size and offset.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef ALGA_SOURCE
+#error "build.py builds this file: it passes ALGA_SOURCE, the digest that library.py compares."
+#endif
+
+#define EXPORTED __attribute__((visibility("default")))
+
+/* wasmtime's types, opaque or by their size alone. */
+typedef struct { uint64_t words[2]; } wasmtime_instance_t;
+typedef struct { uint8_t kind; uint64_t of[3]; } wasmtime_extern_t;
+typedef struct { uint8_t kind; uint64_t of[3]; } wasmtime_val_t;
+
+enum { WASMTIME_I32 = 0, WASMTIME_EXTERN_FUNC = 0, WASMTIME_EXTERN_MEMORY = 3 };
+
+/* One call of an export, without a result. */
+struct alga_call {
+    const char *name;
+    size_t length;
+};
+
+struct alga_guest {
+    wasmtime_instance_t instance;
+    wasmtime_extern_t callee;
+    wasmtime_extern_t memory;
+    wasmtime_val_t argument;
+    void *trap;
+    void *error;
+    /* Zero while a host call waits for its answer; the byte behind it is always zero. */
+    uint8_t flag[8];
+    void *store;
+    void *context;
+    void *future;
+    /* Where its memory is, once it is instantiated and exports one. */
+    uint8_t *memory_base;
+
+    /* What to make it of, and how: set by the owner. */
+    void *engine;
+    const void *instance_pre;
+    const struct alga_call *calls;
+    /* Below zero: the pool enforces the engine's own. */
+    int64_t memory_bytes;
+    int64_t table_elements;
+    uint32_t call_count;
+    uint32_t begun;
+    /* Whether the last of the calls has begun. */
+    uint8_t handling;
+    uint8_t instantiated;
+};
+
+/* As guest.py and native/guest.py have it, and as wasmtime's bindings have wasmtime's. */
+_Static_assert(sizeof(wasmtime_instance_t) == 16, "wasmtime_instance_t");
+_Static_assert(sizeof(wasmtime_extern_t) == 32 && offsetof(wasmtime_extern_t, of) == 8, "wasmtime_extern_t");
+_Static_assert(sizeof(wasmtime_val_t) == 32 && offsetof(wasmtime_val_t, of) == 8, "wasmtime_val_t");
+_Static_assert(offsetof(struct alga_guest, memory) == 48 && offsetof(struct alga_guest, trap) == 112, "alga_guest");
+_Static_assert(offsetof(struct alga_guest, store) == 136 && offsetof(struct alga_guest, engine) == 168, "alga_guest");
+_Static_assert(offsetof(struct alga_guest, call_count) == 208 && sizeof(struct alga_guest) == 224, "alga_guest");
+
+/* Functions of wasmtime, in the order in which library.py passes them. */
+static struct {
+    void *(*store_new)(void *engine, void *data, void (*finalizer)(void *));
+    void *(*store_context)(void *store);
+    void (*store_limiter)(void *store, int64_t memory, int64_t table, int64_t instances, int64_t tables, int64_t memories);
+    void (*set_epoch_deadline)(void *context, uint64_t ticks);
+    void (*epoch_yield_and_update)(void *context, uint64_t ticks);
+    void *(*instantiate_async)(const void *pre, void *context, wasmtime_instance_t *, void **trap, void **error);
+    bool (*instance_export_get)(void *context, const wasmtime_instance_t *, const char *, size_t, wasmtime_extern_t *);
+    uint8_t *(*memory_data)(void *context, const void *memory);
+    void *(*call_async)(void *context, const void *function, const wasmtime_val_t *, size_t, wasmtime_val_t *, size_t,
+                        void **trap, void **error);
+    bool (*future_poll)(void *future);
+    void (*future_delete)(void *future);
+    void (*trap_delete)(void *trap);
+    void (*error_delete)(void *error);
+    void (*store_delete)(void *store);
+} wasmtime;
+
+enum { FUNCTIONS = sizeof wasmtime / sizeof(void *) };
+
+/* How a run ended. */
+enum { BLOCKED = 0, DONE = 1, FAILED = 2, NOTHING = 3, NO_EXPORT = 4 };
+
+static const char MEMORY[] = "memory";
+
+EXPORTED const char *alga_source(void) { return ALGA_SOURCE; }
+
+EXPORTED size_t alga_guest_size(void) { return sizeof(struct alga_guest); }
+
+/* Takes the addresses of wasmtime's functions. False, and nothing changed, unless there are as many as are needed. */
+EXPORTED bool alga_use(void *const *functions, size_t count) {
+    if (count != FUNCTIONS)
+        return false;
+    for (size_t index = 0; index < FUNCTIONS; index++)
+        if (functions[index] == NULL)
+            return false;
+    __builtin_memcpy(&wasmtime, functions, sizeof wasmtime);
+    return true;
+}
+
+/* Makes the store, with its limits and its slices, and starts instantiation. */
+static void start(struct alga_guest *guest) {
+    guest->store = wasmtime.store_new(guest->engine, NULL, NULL);
+    guest->context = wasmtime.store_context(guest->store);
+    if (guest->memory_bytes >= 0)
+        wasmtime.store_limiter(guest->store, guest->memory_bytes, guest->table_elements, 1, 1, 1);
+    wasmtime.set_epoch_deadline(guest->context, 1);
+    wasmtime.epoch_yield_and_update(guest->context, 1);
+    guest->future =
+        wasmtime.instantiate_async(guest->instance_pre, guest->context, &guest->instance, &guest->trap, &guest->error);
+}
+
+/* Starts the next call. False if the guest does not export it. */
+static bool begin_call(struct alga_guest *guest) {
+    const struct alga_call *call = &guest->calls[guest->begun++];
+    bool last = guest->begun == guest->call_count;
+    if (!wasmtime.instance_export_get(guest->context, &guest->instance, call->name, call->length, &guest->callee) ||
+        guest->callee.kind != WASMTIME_EXTERN_FUNC)
+        return false;
+    guest->handling = last;
+    guest->future = wasmtime.call_async(guest->context, &guest->callee.of, &guest->argument, last ? 1 : 0, NULL, 0,
+                                        &guest->trap, &guest->error);
+    return true;
+}
+
+static void find_memory(struct alga_guest *guest) {
+    if (wasmtime.instance_export_get(guest->context, &guest->instance, MEMORY, sizeof MEMORY - 1, &guest->memory) &&
+        guest->memory.kind == WASMTIME_EXTERN_MEMORY)
+        guest->memory_base = wasmtime.memory_data(guest->context, &guest->memory.of);
+}
+
+/* Runs a guest until it is done with all of its calls, waits for an answer, or its slice ends. */
+EXPORTED int32_t alga_guest_run(struct alga_guest *guest) {
+    if (guest->future == NULL) {
+        if (guest->store != NULL || guest->engine == NULL)
+            return NOTHING;
+        start(guest);
+    }
+    for (;;) {
+        if (!wasmtime.future_poll(guest->future))
+            return BLOCKED;
+        wasmtime.future_delete(guest->future);
+        guest->future = NULL;
+        if (guest->trap != NULL || guest->error != NULL)
+            return FAILED;
+        if (!guest->instantiated) {
+            guest->instantiated = 1;
+            find_memory(guest);
+        }
+        if (guest->begun == guest->call_count)
+            return DONE;
+        if (!begin_call(guest))
+            return NO_EXPORT;
+    }
+}
+
+/* Frees all that the guest has, in the one order that wasmtime allows. The next guest finds the struct empty. */
+EXPORTED void alga_guest_end(struct alga_guest *guest) {
+    void *future = guest->future, *store = guest->store;
+    guest->future = guest->store = NULL;
+    if (future != NULL)
+        wasmtime.future_delete(future);
+    if (guest->trap != NULL)
+        wasmtime.trap_delete(guest->trap);
+    if (guest->error != NULL)
+        wasmtime.error_delete(guest->error);
+    *guest = (struct alga_guest){0};
+    if (store != NULL)
+        wasmtime.store_delete(store);
+}

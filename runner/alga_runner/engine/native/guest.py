@@ -1,0 +1,173 @@
+"""A guest whose steps the native helper takes: from the store to the end of its calls in one call of C.
+
+It does the same as ``Guest`` in the same order, and callers cannot tell. The helper's struct holds the
+future and the store, so that nothing is freed twice, wherever an exception interrupts Python.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from ...errors import ExportMissing
+from .. import _capi
+from ..guest import ARGUMENT_OFFSET, FAILED, MEMORY_OFFSET, NATIVE_OFFSET, Guest, i32_value
+from ..memory import GuestLimits, LinearMemory
+from ..module import NO_CALLS, Calls
+from ..running import running
+from .library import NO_EXPORT, Library
+
+_STORE = NATIVE_OFFSET
+_CONTEXT = _STORE + 8
+_FUTURE = _CONTEXT + 8
+_MEMORY_BASE = _FUTURE + 8
+_LIMITS = _MEMORY_BASE + 32
+_CALL_COUNT = _LIMITS + 16
+_BEGUN = _CALL_COUNT + 4
+_HANDLING = _BEGUN + 4
+"""Offsets in ``struct alga_guest``."""
+
+_orders = struct.Struct("=QQQQqqIIBB")
+"""From ``memory_base`` on: none yet, then the engine, the module, its calls, its limits, and how far it is."""
+
+_pointer = struct.Struct("=Q")
+_number = struct.Struct("=I")
+_limits = struct.Struct("=qq")
+_read_pointer = _pointer.unpack_from
+
+_POOL_S = -1
+"""A limit that the pool enforces."""
+
+_BEGAN = b"\1"
+
+_NOTHING_TO_RUN = "the guest has nothing to run"
+
+
+class NativeGuest(Guest):
+    """A guest of a core module. Its store is made with its first slice."""
+
+    __slots__ = ("_calls", "_library", "_limits")
+
+    def _make_store(self, limits: GuestLimits) -> None:
+        library = self.engine.native
+        assert library is not None  # noqa: S101 - by its only caller
+        self._library: Library = library
+        self._limits = limits
+        self._left = ()
+
+    def start(self, calls: Calls, argument: int) -> None:
+        """As ``Guest.start``."""
+        self._calls = calls  # C has its address
+        scratch, linked, limits = self._scratch, self.linked, self._limits
+        bounds = (
+            (_POOL_S, 0) if limits is linked.engine.limits else (limits.memory_bytes, limits.table_elements)
+        )
+        i32_value.pack_into(scratch, ARGUMENT_OFFSET, 0, argument)
+        _orders.pack_into(
+            scratch,
+            _MEMORY_BASE,
+            0,
+            self.engine.pointer,
+            linked.pointer,
+            calls.address,
+            *bounds,
+            len(calls.exports),
+            0,
+            False,
+            False,
+        )
+
+    def instantiate(self) -> None:
+        """As ``Guest.instantiate``."""
+        self.start(NO_CALLS, 0)
+
+    def keep_size(self) -> None:
+        """As ``Guest.keep_size``. The store is made with the limits that are noted by then."""
+        if self._store is not None:
+            super().keep_size()
+        elif self.alive:
+            kept = self.linked.module.memory_bytes, self.linked.engine.limits.table_elements
+            self._limits = GuestLimits(*kept)
+            _limits.pack_into(self._scratch, _LIMITS, *kept)
+
+    def _run(self, release_gil: bool) -> int:
+        if not self.alive:
+            raise RuntimeError(_NOTHING_TO_RUN)  # the struct is another guest's
+        library = self._library
+        run = library.run_without_gil if release_gil else library.run
+        running.guest = self
+        state: int = run(self._address)
+        running.guest = None
+        if self.memory is None:
+            self._use_found_memory()
+        if state > FAILED:
+            if state == NO_EXPORT:
+                raise ExportMissing(f"The module exports no function {self._calls.exports[self._begun - 1]}.")
+            raise RuntimeError(_NOTHING_TO_RUN)
+        return state
+
+    def _forget_calls(self) -> None:
+        _number.pack_into(self._scratch, _CALL_COUNT, self._begun)
+
+    @property
+    def _begun(self) -> int:
+        begun: int = _number.unpack_from(self._scratch, _BEGUN)[0]
+        return begun
+
+    @property
+    def handling(self) -> bool:
+        """As of ``Guest``."""
+        return bool(self._scratch[_HANDLING] == _BEGAN)
+
+    @handling.setter
+    def handling(self, begun: bool) -> None:
+        self._scratch[_HANDLING] = begun
+
+    def find_memory(self, caller: int) -> None:
+        """As ``Guest.find_memory``."""
+        if not self._use_found_memory():
+            super().find_memory(caller)
+
+    def _use_found_memory(self) -> bool:
+        """Use the memory that the helper found, if it did."""
+        (base,) = _read_pointer(self._scratch, _MEMORY_BASE)
+        if base:
+            handle = self._address + MEMORY_OFFSET + _capi.EXTERN_OF
+            self.memory = LinearMemory(self.context, handle, self.linked.module.memory_bytes, base)
+        return bool(base)
+
+    def _free(self, release_gil: bool) -> None:
+        library = self._library
+        (library.end_without_gil if release_gil else library.end)(self._address)
+
+    def abandon(self) -> None:
+        """As ``Guest.abandon``."""
+        super().abandon()
+        self._future = self._store = None
+
+    # What ``Guest`` reads of the struct, the few times that it does.
+
+    @property
+    def context(self) -> int:
+        """As of ``Guest``; null before its first slice."""
+        context: int = _read_pointer(self._scratch, _CONTEXT)[0]
+        return context
+
+    @context.setter
+    def context(self, context: int) -> None:
+        _pointer.pack_into(self._scratch, _CONTEXT, context)
+
+    @property
+    def _store(self) -> int | None:
+        return (_read_pointer(self._scratch, _STORE)[0] or None) if self.alive else None
+
+    @_store.setter
+    def _store(self, store: int | None) -> None:
+        _pointer.pack_into(self._scratch, _STORE, store or 0)
+
+    @property
+    def _future(self) -> int | None:
+        return (_read_pointer(self._scratch, _FUTURE)[0] or None) if self.alive else None
+
+    @_future.setter
+    def _future(self, future: int | None) -> None:
+        _pointer.pack_into(self._scratch, _FUTURE, future or 0)
