@@ -12,9 +12,7 @@ import httpx
 from ..fair_limiter import FOREVER
 from ..wire import retry_after_s
 from .response import AnswerTooLarge, HttpProtocolError, IncompleteResponse, headers_in
-from .transport import OWNER, SocketTransport
-
-Header = tuple[bytes, bytes]
+from .transport import OWNER, Head, Header, SocketTransport
 
 
 class Answer:
@@ -39,10 +37,10 @@ class Answer:
 
 async def post(
     transport: httpx.AsyncBaseTransport,
-    url: httpx.URL,
-    headers: Iterable[Header],
+    head: Head,
     content: bytes,
     *,
+    headers: Iterable[Header] = (),
     owner: str,
     max_answer_bytes: int,
     pool_timeout_s: float | None = None,
@@ -50,16 +48,16 @@ async def post(
 ) -> Answer:
     """Send ``content`` once and read the whole answer.
 
-    ``headers`` are sent as given, with the content's length. Redirects are not followed, the environment's proxies not
-    used, cookies not kept. Raises ``TimeoutError`` at ``until``, a reading of ``time.monotonic()``;
-    ``httpx.ConnectError`` when no connection could be made, ``HttpProtocolError`` for an answer that cannot be used,
-    and the transport's other ``httpx.HTTPError``.
+    The headers of ``head`` and ``headers`` are sent as given, with the content's length. Redirects are not followed,
+    the environment's proxies not used, cookies not kept. Raises ``TimeoutError`` at ``until``, a reading of
+    ``time.monotonic()``; ``httpx.ConnectError`` when no connection could be made, ``HttpProtocolError`` for an answer
+    that cannot be used, and the transport's other ``httpx.HTTPError``.
     """
-    all_headers = [*headers, (b"content-length", b"%d" % len(content))]
+    others = [*headers, (b"content-length", b"%d" % len(content))]
     if isinstance(transport, SocketTransport):
         response = await transport.post(
-            url,
-            all_headers,
+            head,
+            others,
             content,
             owner=owner,
             max_answer_bytes=max_answer_bytes,
@@ -70,9 +68,9 @@ async def post(
             raise _coded()
         return Answer(response.status, response.header_lines, bytes(response.body))
     request = httpx.Request(
-        "POST",
-        url,
-        headers=all_headers,
+        head.method,
+        head.url,
+        headers=[*head.headers, *others],
         stream=httpx.ByteStream(content),
         extensions={"timeout": {"pool": pool_timeout_s}, OWNER: owner},
     )

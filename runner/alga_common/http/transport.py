@@ -11,7 +11,7 @@ import asyncio
 import ssl
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -28,6 +28,8 @@ from .tls import tls_context
 WATCH = "alga_watch"
 """The extension of a request that is called with the reader of its answer, before a byte of that arrives."""
 
+Header: TypeAlias = tuple[bytes, bytes]
+
 OWNER = "alga_owner"
 """The request extension that names the tenant for whom it is sent; tenants share the connections fairly."""
 
@@ -40,6 +42,24 @@ _MAX_ADDRESSES = 4
 KEEP_ALIVE_S = 4.0
 """An idle connection is closed after this: sooner than servers do (uvicorn and Node close after 5 s), so that a write
 seldom meets a connection that the server is closing."""
+
+
+class Head:
+    """The beginning of a request, which many requests share: the method, the URL, and the first headers.
+
+    Its ``lines`` are written once. Raises ``httpx.LocalProtocolError`` for a line break in them.
+    """
+
+    __slots__ = ("headers", "lines", "method", "url")
+
+    def __init__(self, method: str, url: httpx.URL, headers: Iterable[Header]) -> None:
+        self.method = method
+        self.url = url
+        self.headers = tuple(headers)
+        target = b"%b %b HTTP/1.1" % (method.encode("ascii"), url.raw_path)
+        if b"\r" in target or b"\n" in target:
+            raise httpx.LocalProtocolError("a line break in the request's target")
+        self.lines = target + b"\r\n" + _lines(self.headers)
 
 
 class SocketTransport(httpx.AsyncBaseTransport):
@@ -73,7 +93,8 @@ class SocketTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send ``request`` and return its whole response."""
-        message = _serialised(request.method, request.url, request.headers.raw, await request.aread())
+        head = Head(request.method, request.url, request.headers.raw)
+        message = b"%b\r\n%b" % (head.lines, await request.aread())
         reader = ResponseReader(self._max_answer_bytes, bodiless=request.method == "HEAD")
         if (watch := request.extensions.get(WATCH)) is not None:
             watch(reader)
@@ -86,8 +107,8 @@ class SocketTransport(httpx.AsyncBaseTransport):
 
     async def post(
         self,
-        url: httpx.URL,
-        headers: Sequence[tuple[bytes, bytes]],
+        head: Head,
+        headers: Sequence[Header],
         content: bytes,
         *,
         owner: str,
@@ -95,15 +116,15 @@ class SocketTransport(httpx.AsyncBaseTransport):
         pool_timeout_s: float | None = None,
         until: float = FOREVER,
     ) -> ResponseReader:
-        """Send ``content`` with exactly these ``headers``, and return the reader that holds the whole response.
+        """Send ``head``, ``headers`` and ``content``, and return the reader that holds the whole response.
 
         The same exchange as ``handle_async_request`` without httpx's objects, which cost more than all the rest, and
         with a deadline of its own: raises ``TimeoutError`` at ``until``, a reading of ``time.monotonic()``. Not for a
         transport with ``resolve``.
         """
-        message = _serialised("POST", url, headers, content)
+        message = b"%b%b\r\n%b" % (head.lines, _lines(headers), content)
         reader = ResponseReader(min(max_answer_bytes, self._max_answer_bytes))
-        connect = partial(self._connect_until, until, url)
+        connect = partial(self._connect_until, until, head.url)
         await self._exchange(
             message, reader, connect, owner=owner, pool_timeout_s=pool_timeout_s, until=until
         )
@@ -311,10 +332,9 @@ def _lost() -> httpx.ReadError:
     return httpx.ReadError("lost before an answer")
 
 
-def _serialised(method: str, url: httpx.URL, headers: Sequence[tuple[bytes, bytes]], content: bytes) -> bytes:
-    head = [b"%s %s HTTP/1.1" % (method.encode("ascii"), url.raw_path)]
-    head += [b"%s: %s" % header for header in headers]
-    whole = b"\r\n".join(head)
-    if whole.count(b"\r") + whole.count(b"\n") != 2 * len(headers):
+def _lines(headers: Sequence[Header]) -> bytes:
+    """``headers`` as they are sent. Raises ``httpx.LocalProtocolError``."""
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if lines.count(b"\r") + lines.count(b"\n") != 2 * len(headers):
         raise httpx.LocalProtocolError("a line break in the request's head")
-    return b"%b\r\n\r\n%b" % (whole, content)
+    return lines

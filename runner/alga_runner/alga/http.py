@@ -17,11 +17,11 @@ from pydantic_core import from_json
 from alga_common.environment import EnvironmentFault
 from alga_common.fair_limiter import share
 from alga_common.http import peer
-from alga_common.http.exchange import Answer, Header, base_url, get, post
+from alga_common.http.exchange import Answer, base_url, get, post
 from alga_common.http.response import HttpProtocolError
 from alga_common.http.semantics import is_header_value
 from alga_common.http.tls import tls_for
-from alga_common.http.transport import SocketTransport
+from alga_common.http.transport import Head, Header, SocketTransport
 from alga_common.readiness import NOT_CHECKED, REFUSED, TIME_LIMIT_S, Finding
 from alga_common.sharing.large_work import LargeWorkQueue
 
@@ -47,7 +47,8 @@ LARGE_ANSWER_BYTES = 32 * 1024
 _NOT_CONNECTED = (httpx.ConnectError,)
 _LOST = (httpx.ReadError, httpx.WriteError)
 """The connection ended before any byte of an answer."""
-_KEPT_URLS = 1024
+_KEPT_HEADS = 1024
+"""Heads of requests that are kept: of an operation and an install."""
 
 _CHECK_ROUTE = "/api/internal/ping"
 _PEER = peer.Peer(
@@ -137,7 +138,7 @@ class HttpAlgaServer(AlgaServer):
         self._large_work = large_work or LargeWorkQueue()
         self._closed = False
         self._token = token
-        self._url = lru_cache(maxsize=_KEPT_URLS)(self._parsed_url)
+        self._head = lru_cache(maxsize=_KEPT_HEADS)(self._made_head)
         if not is_header_value(token.get_secret_value()):
             raise SettingsError(
                 "The token for the Alga server cannot be sent in an HTTP header.",
@@ -194,9 +195,11 @@ class HttpAlgaServer(AlgaServer):
     ) -> tuple[Mapping[str, object], int]:
         """The document of a good answer, and how many bytes it had."""
         call = CALLS[operation]
-        url = self._url(call, identity.require_install())
+        install_id = identity.require_install()
+        head = self._head(call, install_id, identity.tenant_id, identity.extension_id)
         content = _json_bytes(self._dialect.document(call, members))
-        headers = [*self._headers, *_identity_headers(identity)]
+        of_execution = _headers(_OF_EXECUTION, (identity.request_id, identity.execution_token))
+        headers = [*of_execution, *identity.trace_headers]
         if self._closed:
             raise HostCallError(HostCallCode.UNAVAILABLE, "The connection to the Alga server is closed.")
         now = monotonic()
@@ -204,7 +207,7 @@ class HttpAlgaServer(AlgaServer):
         if until <= now:
             raise _late(operation)
         try:
-            answer = await self._send(url, headers, content, identity, until, is_read=call.is_read)
+            answer = await self._send(head, headers, content, identity, until, is_read=call.is_read)
         except TimeoutError:
             raise _late(operation) from None
         except httpx.HTTPError as error:
@@ -244,6 +247,8 @@ class HttpAlgaServer(AlgaServer):
     def understood(self, members: dict[str, object]) -> dict[str, object]:
         """Those of a schedule's ``members`` that servers of the dialect understand."""
         unknown = members.keys() - self._dialect.members
+        if not unknown and (self._dialect.stores_arrays or not isinstance(members.get("payload"), list)):
+            return members
         faults = (
             {} if self._drop_unknown else dict.fromkeys(sorted(unknown), "The Alga server does not have this")
         )
@@ -265,7 +270,7 @@ class HttpAlgaServer(AlgaServer):
 
     async def _send(
         self,
-        url: httpx.URL,
+        head: Head,
         headers: list[Header],
         content: bytes,
         identity: Identity,
@@ -277,9 +282,9 @@ class HttpAlgaServer(AlgaServer):
         send = partial(
             post,
             self._transport,
-            url,
-            headers,
+            head,
             content,
+            headers=headers,
             owner=identity.tenant_id,
             max_answer_bytes=MAX_ANSWER_BYTES,
             until=until,
@@ -310,8 +315,10 @@ class HttpAlgaServer(AlgaServer):
         self.token_refused = False
         return content
 
-    def _parsed_url(self, call: ServerCall, install_id: str) -> httpx.URL:
-        return httpx.URL(self._base_url + self._dialect.path(call, install_id))
+    def _made_head(self, call: ServerCall, install_id: str, tenant_id: str, extension_id: str) -> Head:
+        url = httpx.URL(self._base_url + self._dialect.path(call, install_id))
+        of_install = _headers(_OF_INSTALL, (tenant_id, extension_id, install_id))
+        return Head("POST", url, [*self._headers, *of_install])
 
 
 def _refuses_token(answer: Answer) -> bool:
@@ -342,14 +349,13 @@ def normalised_base_url(url: str) -> str:
         ) from None
 
 
-def _identity_headers(identity: Identity) -> Iterator[Header]:
-    for name, value in (
-        (b"x-alga-tenant", identity.tenant_id),
-        (b"x-alga-extension", identity.extension_id),
-        (b"x-ext-install-id", identity.install_id),
-        (b"x-request-id", identity.request_id),
-        (b"x-alga-execution-token", identity.execution_token),
-    ):
+_OF_INSTALL = (b"x-alga-tenant", b"x-alga-extension", b"x-ext-install-id")
+_OF_EXECUTION = (b"x-request-id", b"x-alga-execution-token")
+
+
+def _headers(names: tuple[bytes, ...], values: tuple[str | None, ...]) -> Iterator[Header]:
+    """A header for each value that is there. Raises ``HostCallError`` for one that no header can carry."""
+    for name, value in zip(names, values, strict=True):
         if not value:
             continue
         if not is_header_value(value):
@@ -357,7 +363,6 @@ def _identity_headers(identity: Identity) -> Iterator[Header]:
                 HostCallCode.INTERNAL, f"The execution's {name.decode()} cannot be sent in an HTTP header."
             )
         yield name, value.encode()
-    yield from identity.trace_headers
 
 
 _encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))

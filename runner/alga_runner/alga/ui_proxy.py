@@ -19,11 +19,11 @@ from pydantic import SecretStr
 
 from alga_common.environment import EnvironmentFault
 from alga_common.fair_limiter import share
-from alga_common.http.exchange import Answer, Header, base_url, send
+from alga_common.http.exchange import Answer, base_url, send
 from alga_common.http.response import AnswerTooLarge, HttpProtocolError
 from alga_common.http.semantics import is_header_value
 from alga_common.http.tls import tls_for
-from alga_common.http.transport import OWNER, SocketTransport
+from alga_common.http.transport import OWNER, Header, SocketTransport
 
 from ..errors import HostCallCode, HostCallError, SettingsError
 from ..models import ExecutionContext, User

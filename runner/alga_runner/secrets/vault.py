@@ -17,9 +17,9 @@ import httpx
 from pydantic_core import from_json
 
 from alga_common.fair_limiter import share
-from alga_common.http.exchange import Answer, Header, get, post
+from alga_common.http.exchange import Answer, get, post
 from alga_common.http.response import HttpProtocolError
-from alga_common.http.transport import SocketTransport
+from alga_common.http.transport import Head, Header, SocketTransport
 from alga_common.readiness import OK, REFUSED, TIME_LIMIT_S, Finding
 
 from ..errors import HostCallCode, HostCallError
@@ -80,9 +80,9 @@ class Vault:
         content = json.dumps({"ciphertext": ciphertext}).encode()
 
         async def send(headers: list[Header]) -> Answer:
-            headers = [*headers, (b"content-type", b"application/json")]
+            head = Head("POST", url, [*headers, (b"content-type", b"application/json")])
             return await post(
-                self._transport, url, headers, content, owner=tenant_id, max_answer_bytes=MAX_ANSWER_BYTES
+                self._transport, head, content, owner=tenant_id, max_answer_bytes=MAX_ANSWER_BYTES
             )
 
         with anyio.move_on_after(min(TIMEOUT_S, deadline - monotonic())):

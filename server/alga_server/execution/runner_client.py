@@ -20,7 +20,7 @@ from alga_common.http.exchange import Answer, base_url, get, post
 from alga_common.http.response import HttpProtocolError, IncompleteResponse
 from alga_common.http.semantics import STATUSES
 from alga_common.http.tls import tls_for
-from alga_common.http.transport import SocketTransport
+from alga_common.http.transport import Head, SocketTransport
 from alga_common.readiness import Finding
 from alga_common.wire import MAX_ERROR_CHARACTERS
 from alga_runner.errors import SettingsError
@@ -152,8 +152,7 @@ class RunnerClient:
             try:
                 answer = await post(
                     self._schedule_transport if scheduled else self._transport,
-                    self._url,
-                    _encoded(headers),
+                    Head("POST", self._url, _encoded(headers)),
                     request.model_dump_json(exclude_none=True).encode(),
                     owner=request.context.tenant_id,
                     max_answer_bytes=self._max_answer_bytes,
@@ -180,8 +179,7 @@ class RunnerClient:
             try:
                 answer = await post(
                     self._warmup_transport,
-                    self._warmup_url,
-                    _encoded(self._headers),
+                    Head("POST", self._warmup_url, _encoded(self._headers)),
                     request.model_dump_json().encode(),
                     owner=placement.tenant_id,
                     max_answer_bytes=peer.MAX_ANSWER_BYTES,

@@ -12,7 +12,7 @@ import pytest
 
 from alga_common.http.exchange import Answer, post
 from alga_common.http.response import HttpProtocolError
-from alga_common.http.transport import SocketTransport
+from alga_common.http.transport import Head, SocketTransport
 from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
@@ -65,10 +65,8 @@ async def sockets() -> AsyncIterator[SocketTransport]:
 async def ask(
     sockets: SocketTransport, server: Server, path: str, within_s: float, header: bytes = b"x"
 ) -> Answer:
-    url = server.url.copy_with(path=path)
-    return await post(
-        sockets, url, [(b"x", header)], b"", owner="", max_answer_bytes=100, until=monotonic() + within_s
-    )
+    head = Head("POST", server.url.copy_with(path=path), [(b"x", header)])
+    return await post(sockets, head, b"", owner="", max_answer_bytes=100, until=monotonic() + within_s)
 
 
 async def test_an_exchange_ends_sooner_than_the_one_before_might_have(

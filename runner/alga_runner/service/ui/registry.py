@@ -19,9 +19,9 @@ import httpx
 from pydantic_core import from_json
 
 from alga_common.fair_limiter import share
-from alga_common.http.exchange import Answer, Header, send
+from alga_common.http.exchange import Answer, send
 from alga_common.http.semantics import is_header_value, is_id
-from alga_common.http.transport import OWNER, SocketTransport
+from alga_common.http.transport import OWNER, Header, SocketTransport
 from alga_common.wire import is_tenant_id
 
 from ...errors import SettingsError
