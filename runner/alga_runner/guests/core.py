@@ -330,7 +330,9 @@ class CoreHost:
             )
             budget.holder = session
             try:
-                await self._run(program, guest, session, budget)
+                guest.start(program.calls, len(document))
+                if (state := run_until_blocked(guest, session.answer, budget)) != DONE:
+                    await run_call(guest, session.answer, budget, state)
             except GuestTrap as error:
                 _require_memory(guest, limits, error)
                 raise explained(error, session.stderr) from error
@@ -363,9 +365,3 @@ class CoreHost:
     async def _in_time(self, budget: Budget, work: Callable[[], T]) -> T:
         """Do ``work``, which takes long, once its owner's earlier work has rested. Raises ``DeadlineExceeded``."""
         return await wait_within(budget, self._large_work.run(budget.owner, work))
-
-    async def _run(self, program: CoreProgram, guest: Guest, session: Session, budget: Budget) -> None:
-        answer = session.answer
-        guest.start(program.calls, len(session.request))
-        if (state := run_until_blocked(guest, answer, budget)) != DONE:
-            await run_call(guest, answer, budget, state)
