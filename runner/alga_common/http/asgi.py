@@ -21,6 +21,9 @@ MAX_WAITING_BYTES = 64 * 1024
 _MAX_JOINED_BYTES = 64 * 1024
 """An answer's body of up to that many bytes is copied behind its head, so that both are one write."""
 
+WHEN_GONE = "alga.when_gone"
+"""The key of a scope under which an app finds ``Cycle.when_gone``."""
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
 _FAILED = b"Internal Server Error"
@@ -61,18 +64,31 @@ class Cycle:
     """A request that an app answers."""
 
     __slots__ = (
-        "_asks_leave", "_body", "_chunked", "_complete", "_has_body", "_left", "_news", "_request", "_start", "_wire",
-        "answered", "gone", "keep_alive", "scope", "started",
+        "_asks_leave",
+        "_body",
+        "_chunked",
+        "_complete",
+        "_has_body",
+        "_left",
+        "_news",
+        "_on_gone",
+        "_request",
+        "_start",
+        "_wire",
+        "answered",
+        "gone",
+        "keep_alive",
+        "started",
     )  # fmt: skip
 
-    def __init__(self, wire: Wire, head: RequestHead, scope: Message) -> None:
-        self.scope = scope
+    def __init__(self, wire: Wire, head: RequestHead) -> None:
         self.keep_alive = head.keep_alive
         self.started = False
         """The answer has begun."""
         self.answered = False
         self.gone = False
         """The connection is lost."""
+        self._on_gone: Callable[[], None] | None = None
         self._wire = wire
         self._request = head
         self._asks_leave = head.asks_leave
@@ -110,14 +126,26 @@ class Cycle:
         """Have the app know that the connection is lost."""
         self.gone = True
         self._wake()
+        if self._on_gone is not None:
+            self._on_gone()
 
-    async def run(self, app: App, tasks: set[asyncio.Task[None]]) -> None:
+    def when_gone(self, tell: Callable[[], None] | None) -> None:
+        """Have ``tell`` called when the connection is lost, or now if it is: no task need wait for that.
+
+        ``None`` takes it back.
+        """
+        self._on_gone = tell
+        if tell is not None and self.gone:
+            tell()
+
+    async def run(self, app: App, scope: Message, tasks: set[asyncio.Task[None]]) -> None:
         """Have ``app`` answer the request; where it does not, answer 500 or break the answer off.
 
         At the end the task that runs this leaves ``tasks``.
         """
         try:
-            await app(self.scope, self.receive, self.send)
+            scope[WHEN_GONE] = self.when_gone
+            await app(scope, self.receive, self.send)
         except Exception:
             logger.exception("Exception in ASGI application")
         finally:

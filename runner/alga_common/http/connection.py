@@ -235,7 +235,7 @@ class Connection(asyncio.Protocol):
         """Have the app answer ``request``, behind whose head there is ``rest``."""
         self._deadline = inf
         self._body = request.body
-        cycle = self._cycle = Cycle(self, request, self._scope(request))
+        cycle = self._cycle = Cycle(self, request)
         if rest and self._body is not None:
             rest = self._read_body(rest)
             if cycle.gone:
@@ -244,7 +244,7 @@ class Connection(asyncio.Protocol):
             self._ahead += rest
             self.pause_reading()
         tasks = self._state.tasks
-        tasks.add(self._loop.create_task(cycle.run(self._app, tasks)))
+        tasks.add(self._loop.create_task(cycle.run(self._app, self._scope(request), tasks)))
 
     def _scope(self, request: RequestHead) -> Message:
         raw_path, _, query = request.target.partition(b"?")

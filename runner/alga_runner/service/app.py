@@ -8,6 +8,7 @@ from time import monotonic, perf_counter
 
 import httpx
 
+from alga_common.http.asgi import WHEN_GONE
 from alga_common.http.semantics import origin_form
 from alga_common.readiness import Checks
 
@@ -94,6 +95,7 @@ class Service:
             scope["headers"],
             receive,
             scope.get("query_string", b""),
+            scope.get(WHEN_GONE),
         )
         route = PREFIX if exchange.path.startswith(PREFIX) else exchange.path  # all files of pages have one
         started = perf_counter()

@@ -103,6 +103,8 @@ class Exchange:
     headers: list[tuple[bytes, bytes]]
     receive: Receive
     query: bytes = b""
+    when_gone: Callable[[Callable[[], None] | None], None] | None = None
+    """Has a function called when the client closes the connection, or none any more, where the server can do that."""
     body_complete: bool = False
     tenant_id: str | None = None
     extension_id: str | None = None

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from time import monotonic
 from types import TracebackType
 
@@ -53,8 +54,8 @@ class Ending(Enum):
 class TrackedRequest:
     """One request, tracked while entered. A block that is cancelled ends without an error; ``ending`` has the reason.
 
-    Most requests end before they are looked at. Only those that stay have a timer for their body, and a task that
-    watches their connection.
+    Most requests end before they are looked at. Only those that stay have a timer for their body, and then watch their
+    connection: in a task where the server does not tell that the client is gone.
     """
 
     def __init__(self, tracker: RequestTracker, tenant: str, exchange: Exchange) -> None:
@@ -87,6 +88,8 @@ class TrackedRequest:
         self._tracker.remove(self, monotonic() - self._since)
         if self._late is not None:
             self._late.cancel()
+        if self._is_looked_at and self._exchange.when_gone is not None:
+            self._exchange.when_gone(None)
         if self._watching is not None:
             self._watching.cancel()
             with anyio.CancelScope(shield=True):
@@ -137,6 +140,9 @@ class TrackedRequest:
         return True
 
     def _watch(self) -> None:
+        if self._exchange.when_gone is not None:
+            self._exchange.when_gone(partial(self.cancel, Ending.GONE))
+            return
         self._watching = asyncio.get_running_loop().create_task(self._cancel_when_gone())
 
     async def _cancel_when_gone(self) -> None:

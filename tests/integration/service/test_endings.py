@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 
+from alga_common.http.asgi import WHEN_GONE
 from alga_runner import Runner, Settings
 from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.engine.context import engine_context
@@ -78,7 +79,7 @@ class Connection:
 
     def __init__(self, headers: dict[str, str], body: bytes, *, complete: bool = True) -> None:
         given = headers | {"content-type": "application/json"}
-        self.scope = {
+        self.scope: dict[str, Any] = {
             "type": "http",
             "method": "POST",
             "path": "/v1/execute",
@@ -118,6 +119,26 @@ async def test_a_client_that_leaves_takes_its_guest_along(
     assert 'alga_runner_http_requests_total{route="/v1/execute",status="499"} 1.0' in (
         runner.telemetry.render().decode()
     )
+
+
+async def test_a_server_that_tells_when_a_client_leaves_is_not_asked(
+    service: Service, runner: Runner, alga: SlowAlga, headers, waiting_request
+) -> None:
+    connection = Connection(headers, json.dumps(waiting_request).encode())
+    given: list[Callable[[], None] | None] = []
+    connection.scope[WHEN_GONE] = given.append
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service, connection.scope, connection.receive, connection.send)
+        while not given:
+            await anyio.lowlevel.checkpoint()
+        (tell,) = given
+        assert tell is not None
+        tell()
+
+    assert connection.sent == []
+    assert executions(runner) == {"cancelled": 1.0}
+    assert given == [tell, None]
 
 
 async def test_a_guest_that_spins_ends_with_its_client(
