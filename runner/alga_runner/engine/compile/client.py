@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import wasmtime
 
@@ -39,6 +40,14 @@ _INHERITED = ("LD_LIBRARY_PATH",)
 _MAX_MESSAGE_BYTES = 2_000
 
 
+class SentOrder(NamedTuple):
+    """An order that a process was sent."""
+
+    socket: socket.socket
+    """It receives the job's ``REPORT``, or EOF if the process ended; closing it ends the job."""
+    process: subprocess.Popen[bytes] | None
+
+
 class CompilerClient:
     """The one compiler's process of this process. Its methods may be called from any thread."""
 
@@ -50,11 +59,10 @@ class CompilerClient:
         self._reaper: threading.Thread | None = None
         self._messages = -1
 
-    def send(self, order: Order, *files: int) -> socket.socket:
-        """Send ``order`` with its ``files``: input, output and messages. Return the order's socket.
+    def send(self, order: Order, *files: int) -> SentOrder:
+        """Send ``order`` with its ``files``: input, output and messages.
 
-        The socket receives the job's ``REPORT``, or EOF if the process ended; closing it ends the job. Raises
-        ``EngineUnavailable`` if no process can be started, and ``EngineForked``.
+        Raises ``EngineUnavailable`` if no process can be started, and ``EngineForked``.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -65,6 +73,7 @@ class CompilerClient:
                 except (BrokenPipeError, ConnectionResetError):  # it was idle, and ended
                     self._forget()
                     socket.send_fds(self._start(), [order.packed()], [*files, theirs.fileno()])
+                process = self._process
         except BaseException as error:
             ours.close()
             if isinstance(error, OSError):
@@ -73,7 +82,17 @@ class CompilerClient:
                 ) from error
             raise
         ours.setblocking(False)
-        return ours
+        return SentOrder(ours, process)
+
+    def replace(self, process: subprocess.Popen[bytes] | None) -> None:
+        """Send no more orders to ``process``, one of whose orders had no report: it is about to end.
+
+        Its end closes the sockets of its orders before the one that it gets them from: until it is over, another order
+        would be lost as well.
+        """
+        with self._lock:
+            if self._process is process:
+                self._forget()
 
     def last_message(self) -> str:
         """The last line that the process wrote to its standard error; empty unless it failed."""

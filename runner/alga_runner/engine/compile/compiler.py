@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from ...debuginfo import MAX_TABLE_BYTES, LineTable
 from ...errors import CompileCrash, CompileMemory, CompileTimeout
 from ..context import engine_context
 from ..module import refused
+from .client import SentOrder
 from .compile_queue import CompileQueue
 from .protocol import COMPONENT_VERSION, NO_MEMORY, REFUSED, REPORT, Order, Task
 
@@ -140,6 +140,7 @@ class Compiler:
                 status = await job.status()
                 if status is not None:
                     return await anyio.to_thread.run_sync(result, job, status)
+                await anyio.to_thread.run_sync(job.replace_process)
             finally:
                 job.close()
         raise CompileCrash(
@@ -157,7 +158,7 @@ class _Job:
         self._kind = kind
         self._busy = threading.Lock()
         self._files: list[int] = []
-        self._socket: socket.socket | None = None
+        self._sent: SentOrder | None = None
 
     def start(self, task: Task, inputs: Sequence[bytes], niceness: int) -> None:
         """Send the order, whose input is ``inputs`` in a row, the module first. Raises ``EngineUnavailable``."""
@@ -171,15 +172,15 @@ class _Job:
             os.lseek(self._files[0], 0, os.SEEK_SET)
             cpu_us = round(self._bounds.cpu_s * 1e6)
             order = Order(task, len(inputs[0]), cpu_us, self._bounds.memory_bytes, niceness)
-            self._socket = engine_context.compiler.send(order, *self._files)
+            self._sent = engine_context.compiler.send(order, *self._files)
 
     async def status(self) -> int | None:
         """The job's wait status when it has ended; ``None`` when the process has. Raises ``CompileTimeout``."""
-        assert self._socket is not None  # noqa: S101 - not closed yet
+        assert self._sent is not None  # noqa: S101 - not closed yet
         with anyio.move_on_after(self._bounds.wall_s):
-            await anyio.wait_readable(self._socket)
+            await anyio.wait_readable(self._sent.socket)
             try:
-                data = self._socket.recv(REPORT.size)
+                data = self._sent.socket.recv(REPORT.size)
             except ConnectionResetError:
                 return None
             return int(REPORT.unpack(data)[0]) if data else None
@@ -187,6 +188,11 @@ class _Job:
             f"The {self._kind} was not compiled within {self._bounds.wall_s:g} s.",
             hint="See whether the machine is overloaded, or raise max_compile_ms.",
         )
+
+    def replace_process(self) -> None:
+        """Have another process started for later orders, after one that ended."""
+        if self._sent is not None:
+            engine_context.compiler.replace(self._sent.process)
 
     def code(self, status: int) -> CompiledCode:
         """The output of a compilation that ended. Raises ``ModuleUnsupported`` or a ``CompilationError``."""
@@ -224,8 +230,8 @@ class _Job:
     def close(self) -> None:
         """End the job, if it is under way, and close its files. Waits for another thread that still starts it."""
         with self._busy:
-            if self._socket is not None:
-                self._socket.close()
+            if self._sent is not None:
+                self._sent.socket.close()
             files, self._files = self._files, []
         for file in files:
             os.close(file)

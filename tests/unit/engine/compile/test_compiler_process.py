@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from alga_runner.engine import CompileBounds, Engine, Module
+from alga_runner.engine.compile.client import SentOrder
 from alga_runner.engine.compile.compiler import NICENESS, PROMPT_S, Compiler
 from alga_runner.engine.context import engine_context
 from alga_runner.errors import CompileCrash
@@ -157,6 +160,30 @@ async def test_the_process_is_replaced_when_it_ends_under_a_job(engine: Engine) 
         os.kill(before, signal.SIGKILL)
 
     assert len(modules) == 1
+    assert process() != before
+
+
+async def test_a_process_that_reports_nothing_of_an_order_gets_no_other_one(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await compiled(engine, EMPTY)
+    before, client, send = process(), engine_context.compiler, engine_context.compiler.send
+    losses = [True]
+
+    def send_and_lose(*order: Any) -> SentOrder:
+        """The first order's socket closes, as if the process were about to end."""
+        sent = send(*order)
+        if not losses:
+            return sent
+        losses.clear()
+        sent.socket.close()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.close()
+        return sent._replace(socket=ours)
+
+    monkeypatch.setattr(client, "send", send_and_lose)
+    await compiled(engine, EMPTY)
+
     assert process() != before
 
 
