@@ -6,6 +6,8 @@ import os
 import re
 import sqlite3
 from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from sqlalchemy import Connection, Engine, QueuePool, StaticPool, create_engine, event
@@ -19,6 +21,12 @@ from .backend import Backend, compact_json
 
 _BUSY_TIMEOUT_S = 10.0
 """How long a transaction waits for another process's write to a database file."""
+
+_LOOK_AGAIN_S = 0.001
+"""How long a transaction that is to write sleeps before it tries again.
+
+SQLite itself sleeps longer each time, up to a tenth of a second; processes that write in turns idled half the time.
+"""
 
 _URL = re.compile(r"sqlite(?:\+pysqlite)?://(.*)", re.DOTALL)
 _MEMORY = frozenset({"", "/:memory:"})
@@ -165,6 +173,29 @@ def _with_our_transactions(engine: Engine, *pragmas: str) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("alga_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if writes:
+            _begin_to_write(connection)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _begin_to_write(connection: Connection) -> None:
+    """Take the lock for writing as soon as it is free; after ``_BUSY_TIMEOUT_S``, raise what SQLite raises."""
+    driver: Any = connection.connection.driver_connection
+    end = monotonic() + _BUSY_TIMEOUT_S
+    driver.execute("PRAGMA busy_timeout = 0").close()
+    try:
+        while monotonic() < end:
+            try:
+                driver.execute("BEGIN IMMEDIATE").close()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _LOCKED:
+                    break
+                sleep(_LOOK_AGAIN_S)
+            else:
+                return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_S * 1000:.0f}").close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -121,3 +122,26 @@ def test_migrations_are_found_in_a_folder_of_any_name(
         assert migrations.head()
     finally:
         migrations._script.cache_clear()
+
+
+async def test_a_write_begins_a_millisecond_after_another_process_ended_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that took: SQLite's own wait grows to a tenth of a second."""
+    database = Database(sqlite_url(tmp_path / "alga.db"))
+    await database.start()
+    other = sqlite3.connect(tmp_path / "alga.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 50:
+            other.execute("ROLLBACK")
+
+    monkeypatch.setattr("alga_server.storage.sqlite.sleep", sleep)
+    await database.try_write()
+
+    assert slept == [0.001] * 50
+    other.close()
+    await database.aclose()
