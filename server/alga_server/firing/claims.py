@@ -7,7 +7,7 @@ neither. The table's unique keys decide which server claims, with any number of 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -59,8 +59,43 @@ Outcome = Claim | Run | Literal["locked", "nothing", "no_room", "failed"]
 Otherwise ``locked`` by another server, ``nothing`` to claim any more, ``no_room`` for a run, or ``failed`` and logged.
 """
 
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What became of some due schedules; ``rest`` was not looked at, and ``full`` is whether none of it may run now."""
+
+    outcomes: list[tuple[DueSchedule, Outcome]]
+    rest: list[DueSchedule]
+    full: bool
+
+
 _Planned = tuple[Row[Any], Install, Run, dict[str, Any]]
 """A schedule, its install, the run to insert, and the columns that move the schedule on."""
+
+
+def claim_some(
+    connection: Connection,
+    due: Sequence[DueSchedule],
+    pick: Callable[[Sequence[DueSchedule]], tuple[list[DueSchedule], list[DueSchedule]]],
+    worker: Worker,
+    clock: Clock,
+    *,
+    room: int,
+    wait: bool,
+) -> Claimed:
+    """Claim as ``claim_many`` does, of those that are due still, the ones that ``pick`` takes.
+
+    Servers that read the same page claim one after the other; had each picked before its turn came, all but the first
+    would find nothing.
+    """
+    still = due_schedules.still_due(connection, due, clock.now())
+    some, rest = pick(still)
+    outcomes = claim_many(connection, some, worker, clock, room=room, wait=wait) if some else []
+    kept = {schedule.schedule_id for schedule in still}
+    gone: list[tuple[DueSchedule, Outcome]] = [
+        (schedule, "nothing") for schedule in due if schedule.schedule_id not in kept
+    ]
+    return Claimed([*gone, *zip(some, outcomes, strict=True)], rest, full=bool(rest) and not some)
 
 
 def claim_many(
@@ -288,8 +323,7 @@ def _record(connection: Connection, planned: Sequence[_Planned], worker: Worker)
             disabled = {"enabled": False, **next_run.NOTHING}
             connection.execute(update(tables.schedule).where(this).values(disabled))
             recording.note(connection, run, "error", ENDPOINT_GONE)
-    for tenant_id, install_id in sorted({(row.tenant_id, row.install_id) for row, *_ in planned}):
-        runs.prune(connection, tenant_id, install_id, keep=worker.history)
+    runs.prune(connection, {(row.tenant_id, row.install_id) for row, *_ in planned}, keep=worker.history)
     return recorded
 
 

@@ -27,7 +27,7 @@ from ..storage.database import Database
 from . import claims, recording, runs
 from . import due as due_schedules
 from .attendance import Attendance
-from .claims import Claim, Outcome
+from .claims import Claim, Claimed
 from .due import DueSchedule, Position, Survey
 from .handler import call_handler
 from .others import OtherTenants
@@ -37,7 +37,9 @@ from .recording import Ending, RunRecorder, Worker, report
 from .runs import Run
 
 _BATCH = 500
-"""Due schedules that one query reads."""
+"""Due schedules that one query reads at most; otherwise as many as twice the runs that may be under way."""
+
+_LEAST = 100
 
 _AGAIN = timedelta(seconds=1)
 """From an outage of the database, or from a look that did not come to every tenant, to the next."""
@@ -276,7 +278,7 @@ class Dispatcher:
         after: Position | None = None
         while True:
             async with self._turn:
-                survey = await self._survey(now, _BATCH if may_fire else 0, after)
+                survey = await self._survey(now, self._page if may_fire else 0, after)
                 others = await self._others.hidden_by(survey, now)
                 some, crowded = await self._fire_all([*others.due, *survey.due])
             fired |= some
@@ -311,36 +313,35 @@ class Dispatcher:
         while rest or locked:
             if not rest:
                 rest, locked, wait = locked, [], True  # the other server may have released them by now
-            some, rest = self._places.pick(rest, _TOGETHER)
-            if not some:
-                crowded, rest = True, []
-            for schedule, outcome in zip(some, await self._claim(some, wait=wait), strict=True):
+            claimed = await self._claim(rest, wait=wait)
+            crowded |= claimed.full
+            rest = [] if claimed.full else claimed.rest
+            for schedule, outcome in claimed.outcomes:
                 if outcome == "locked":
                     locked.append(schedule)
                 crowded |= outcome == "no_room"
                 fired |= outcome == "nothing" or isinstance(outcome, Claim | Run)
         return fired, crowded
 
-    async def _claim(self, due: Sequence[DueSchedule], *, wait: bool) -> list[Outcome]:
-        """Claim schedules in one transaction and start their runs."""
-        if not due:
-            return []
+    async def _claim(self, due: Sequence[DueSchedule], *, wait: bool) -> Claimed:
+        """Claim some of the schedules in one transaction, and start their runs."""
         claim = partial(
-            claims.claim_many,
+            claims.claim_some,
             due=due,
+            pick=partial(self._places.copy().pick, most=_TOGETHER),
             worker=self._worker,
             clock=self._clock,
             room=self._places.free,
             wait=wait,
         )
         with anyio.CancelScope(shield=True):
-            outcomes = await self._database.write(claim)
-        for outcome in outcomes:
+            claimed = await self._database.write(claim)
+        for _, outcome in claimed.outcomes:
             if isinstance(outcome, Claim | Run):
-                run, _ = self._take(outcome)
+                run, _live = self._take(outcome)
                 if run.reason == "superseded":
                     self.wake()  # for the occurrence that took its place
-        return outcomes
+        return claimed
 
     def _take(self, claimed: Claim | Run) -> tuple[Run, _Live | None]:
         """Start a claimed run, or report one that is over already."""
@@ -428,6 +429,10 @@ class Dispatcher:
         if self._group is None or self._places.closed:
             raise DispatcherUnavailable("This server is not running schedules")
         return self._group
+
+    @property
+    def _page(self) -> int:
+        return min(_BATCH, max(_LEAST, 2 * self._places.most))
 
     @property
     def _poll(self) -> timedelta:

@@ -5,6 +5,7 @@ Functions take a connection and run in its transaction.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,6 +94,10 @@ ATTEMPT_IS_DUE = (
 _DUE_TIMES = _statements(_TIMES, *TIME_IS_DUE)
 _DUE_ATTEMPTS = _statements(_ATTEMPTS, *ATTEMPT_IS_DUE)
 
+_STILL_DUE = select(_schedule.id).where(
+    _schedule.id.in_(bindparam("ids", expanding=True)),
+    or_(_schedule.next_run_at <= _now, _schedule.retry_at <= _now),
+)
 _NEXT_LEASE = select(func.min(_run.lease_expires_at)).where(_run.status == "running")
 _NEXT = tuple(
     select(func.min(column)).where(column > _now) for column in (_schedule.next_run_at, _schedule.retry_at)
@@ -130,6 +135,13 @@ def _rows(
     if after is None:
         return list(connection.execute(first, given))
     return list(connection.execute(later, given | {f"key_{at}": value for at, value in enumerate(after)}))
+
+
+def still_due(connection: Connection, due: Sequence[DueSchedule], now: datetime) -> list[DueSchedule]:
+    """Return those of ``due``, in their order, whose time or attempt no server has claimed since they were read."""
+    ids = {"ids": [schedule.schedule_id for schedule in due], "now": now}
+    there = set(connection.execute(_STILL_DUE, ids).scalars())
+    return [schedule for schedule in due if schedule.schedule_id in there]
 
 
 def next_due(connection: Connection, now: datetime) -> datetime | None:

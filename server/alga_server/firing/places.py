@@ -33,6 +33,12 @@ class Places:
         """How many no tenant has; none once they are closed."""
         return 0 if self.closed else max(self.most - self._held.total(), 0)
 
+    def copy(self) -> Places:
+        """Return what they are now, for another thread: these change meanwhile."""
+        copied = Places(self.most)
+        copied.closed, copied._held = self.closed, self._held.copy()
+        return copied
+
     def take(self, tenant_id: str) -> None:
         """Take a place for a run of the tenant; whether it may is for the caller to ask."""
         self._held[tenant_id] += 1

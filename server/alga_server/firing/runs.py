@@ -6,7 +6,7 @@ oldest runs of an install make room for new ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
@@ -22,12 +22,13 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    tuple_,
     update,
 )
 
 from alga_common.text import utf8_tail
 
-from ..storage import owned, tables
+from ..storage import tables
 
 Trigger = Literal["schedule", "run_now"]
 Status = Literal["running", "success", "error", "skipped", "lost"]
@@ -196,20 +197,31 @@ def scheduled_since(connection: Connection, ordinal: int, worker_id: str) -> lis
     return [read(row) for row in connection.execute(query.order_by(table.c.ordinal))]
 
 
+_install = tables.install.c
 _OLDEST = (
     select(tables.schedule_run.c.ordinal)
-    .where(owned.of_install(tables.schedule_run))
+    .where(
+        tables.schedule_run.c.tenant_id == _install.tenant_id,
+        tables.schedule_run.c.install_id == _install.id,
+    )
     .order_by(tables.schedule_run.c.ordinal.desc())
     .offset(bindparam("keep", type_=Integer()))
     .limit(1)
+    .scalar_subquery()
+)
+_OLDEST_KEPT = select(_install.tenant_id, _install.id, _OLDEST).where(
+    tuple_(_install.tenant_id, _install.id).in_(bindparam("places", expanding=True))
 )
 
 
-def prune(connection: Connection, tenant_id: str, install_id: str, *, keep: int) -> None:
-    """Forget the install's oldest ended runs, so that about ``keep`` are left."""
+def prune(connection: Connection, places: Collection[tuple[str, str]], *, keep: int) -> None:
+    """Forget the oldest ended runs of each tenant's install, so that about ``keep`` are left."""
     table = tables.schedule_run
-    oldest = connection.execute(_OLDEST, owned.place(tenant_id, install_id) | {"keep": keep})
-    if (ordinal := oldest.scalar_one_or_none()) is not None:
+    for tenant_id, install_id, ordinal in connection.execute(
+        _OLDEST_KEPT, {"places": sorted(places), "keep": keep}
+    ).all():
+        if ordinal is None:
+            continue
         own = of_install(tenant_id, install_id)
         old = select(table.c.ordinal).where(own, table.c.ordinal <= ordinal, table.c.status != "running")
         # Rows that another server is deleting need no waiting for.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ from alga_server.firing import claims, recording, runs
 from alga_server.firing import due as due_schedules
 from alga_server.firing.dispatcher import _BATCH
 from alga_server.firing.due import Survey
+from alga_server.firing.places import Places
 from alga_server.firing.recording import Ending, RunRecorder
 from alga_server.storage import tables
 from tests.support.firing import settle
@@ -143,6 +145,30 @@ async def test_no_more_runs_begin_than_there_is_room_for_and_the_rest_stay_due(i
     assert [isinstance(outcome, claims.Claim) for outcome in outcomes] == [True, True, False, False]
     assert outcomes[2:] == ["no_room", "no_room"]
     assert [schedule.schedule_id for schedule in left] == ids[2:]
+
+
+async def test_servers_that_read_the_same_page_claim_different_schedules_of_it(install: Install) -> None:
+    """The second picks once it is its turn; what the first claimed meanwhile costs it no turn."""
+    ids = [await install.create() for _ in range(6)]
+    install.alga.clock.advance(timedelta(hours=1))
+    database, clock = install.alga.server._services.database, install.alga.clock
+    due = (await database.read(lambda c: due_schedules.survey(c, clock.now(), limit=100))).due
+
+    async def claim(server: str) -> claims.Claimed:
+        worker = recording.Worker(id=server, lease=timedelta(minutes=1), history=1000)
+        pick = partial(Places(9).pick, most=3)
+        return await database.write(
+            lambda c: claims.claim_some(c, due, pick, worker, clock, room=9, wait=False)
+        )
+
+    first, second = await claim("first"), await claim("second")
+
+    def claimed(of: claims.Claimed) -> list[str]:
+        return [one.schedule_id for one, outcome in of.outcomes if isinstance(outcome, claims.Claim)]
+
+    assert (claimed(first), claimed(second)) == (ids[:3], ids[3:])
+    assert [one.schedule_id for one, outcome in second.outcomes if outcome == "nothing"] == ids[:3]
+    assert (first.rest, second.rest, second.full) == (due[3:], [], False)
 
 
 async def copies(install: Install, schedule_id: str, changes: list[dict[str, Any]]) -> None:

@@ -66,7 +66,8 @@ async def test_a_run_that_is_claimed_while_the_server_stops_is_carried_out(
     def slow(write: Callable[..., Any]) -> Callable[..., Any]:
         async def wrapped(transaction: Any) -> Any:
             result = await write(transaction)
-            outcomes = result if isinstance(result, list) else [result]
+            several = isinstance(result, claims.Claimed)
+            outcomes = [outcome for _, outcome in result.outcomes] if several else [result]
             if any(isinstance(outcome, claims.Claim) for outcome in outcomes):
                 claimed.set()
                 await stopping.wait()
