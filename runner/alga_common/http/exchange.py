@@ -30,6 +30,9 @@ class Answer:
         headers = self._headers
         return httpx.Headers(headers_in(headers)) if isinstance(headers, bytes) else headers
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(status={self.status}, headers={self.headers!r}, body={self.body!r})"
+
     def retry_after_s(self) -> int | None:
         """``Retry-After`` in its seconds form."""
         return retry_after_s(self.headers.get("retry-after"))

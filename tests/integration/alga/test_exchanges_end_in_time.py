@@ -115,6 +115,12 @@ async def test_a_timer_does_not_outlast_its_connection(server: Server, sockets: 
     assert connection._timer.cancelled()
 
 
+async def test_an_answer_shows_what_it_holds(server: Server, sockets: SocketTransport):
+    answer = await ask(sockets, server, "/at-once", LATER_S)
+
+    assert repr(answer) == "Answer(status=200, headers=Headers({'content-length': '2'}), body=b'hi')"
+
+
 @pytest.mark.parametrize("value", [b"a\r\nx: b", b"a\nb", b"a\r", b"\n\r"])
 async def test_a_line_break_in_a_header_is_not_sent(server: Server, sockets: SocketTransport, value: bytes):
     with pytest.raises(httpx.LocalProtocolError):
