@@ -26,6 +26,11 @@ def keys(resource: str) -> tuple[str, ...]:
     return tuple(f"shares.{resource}_{share}_ratio" for share in SHARES)
 
 
+def rounds_of(effort: Effort) -> int:
+    """How many rounds there are."""
+    return effort.size(_ROUNDS, 1)
+
+
 class Sides:
     """The processes of an attacker and a victim, both on the core that makes load."""
 
@@ -46,15 +51,6 @@ class Sides:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-
-    @property
-    def count(self) -> int:
-        """How many rounds there are."""
-        return self._effort.size(_ROUNDS, 1)
-
-    def rounds(self, resource: str) -> list[Round]:
-        """All rounds of one resource."""
-        return [self.round(resource) for _ in range(self.count)]
 
     def round(self, resource: str) -> Round:
         """Quiet, then loud."""

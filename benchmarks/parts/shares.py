@@ -19,7 +19,7 @@ from ..figures import Result
 from ..part import Effort, Part
 from ..running import Server
 from ..seeding import TOKEN
-from .attacking import Round, Sides, keys, ratios
+from .attacking import Round, Sides, keys, ratios, rounds_of
 
 _SCHEDULES = 50
 _RUNS = "runs"
@@ -52,11 +52,12 @@ def run(effort: Effort) -> Sequence[Result]:
         runs = stack.enter_context(
             Sides("scheduling", effort, seconds=_RUNS_SECONDS, database=where[0], **common)
         )
+        count = rounds_of(effort)
         rounds: dict[str, list[Round]] = {resource: [] for resource in _RESOURCES}
-        for number in range(gateway.count):
+        for number in range(count):
             for place, resource in enumerate(_RESOURCES):
                 rounds[resource].append((runs if resource == _RUNS else gateway).round(resource))
-                effort.advance((number + (place + 1) / len(_RESOURCES)) / gateway.count)
+                effort.advance((number + (place + 1) / len(_RESOURCES)) / count)
     results = [result for resource in _RESOURCES for result in ratios(resource, rounds[resource])]
     return [*results, _missed(rounds[_RUNS])]
 

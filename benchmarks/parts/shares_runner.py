@@ -7,8 +7,8 @@ not in the runner's process, so they have no peak.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ..figures import Result
 from ..part import Effort, Part
 from ..running import Server
 from ..seeding import TOKEN
-from .attacking import Sides, keys, ratios
+from .attacking import Round, Sides, keys, ratios, rounds_of
 
 _PROCESS_MB = 1024
 _LOADED_MB = 256
@@ -31,6 +31,8 @@ class _Resource:
     module: str
     total_mb: float | None = None
     all_of_process: bool = False
+    anew: bool = False
+    """Whether each round has a new runner: an attack leaves work that would go on into the next quiet one."""
     variables: tuple[tuple[str, str], ...] = ()
 
 
@@ -44,7 +46,7 @@ _RESOURCES = {
     "programs": _Resource(
         "programs", _LOADED_MB, variables=(("ALGA_RUNNER_MAX_LOADED_MB", str(_LOADED_MB)),)
     ),
-    "compile": _Resource("compiling"),
+    "compile": _Resource("compiling", anew=True),
     "unpacking": _Resource("unpacking", MAX_UNPACKING_BYTES / 2**20),
 }
 
@@ -58,8 +60,8 @@ def run(effort: Effort) -> Sequence[Result]:
     return results
 
 
-def _measured(name: str, effort: Effort) -> list[Result]:
-    resource = _RESOURCES[name]
+@contextmanager
+def _started(resource: _Resource, effort: Effort) -> Iterator[tuple[Server, Sides]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         serve = ["alga_runner.cli", "serve", "--port", "0", "--bundle-store", str(folder)]
@@ -69,10 +71,18 @@ def _measured(name: str, effort: Effort) -> list[Result]:
             **dict(resource.variables),
         }
         runner = stack.enter_context(Server(serve, effort.core, variables))
-        sides = stack.enter_context(Sides(resource.module, effort, url=runner.url, folder=str(folder)))
-        before_mb = runner.resident_mb
-        rounds = sides.rounds(name)
-        peak_mb = runner.peak_mb
+        yield runner, stack.enter_context(Sides(resource.module, effort, url=runner.url, folder=str(folder)))
+
+
+def _measured(name: str, effort: Effort) -> list[Result]:
+    resource = _RESOURCES[name]
+    rounds: list[Round] = []
+    count = rounds_of(effort)
+    for _ in range(count if resource.anew else 1):
+        with _started(resource, effort) as (runner, sides):
+            before_mb = runner.resident_mb
+            rounds += [sides.round(name) for _ in range(1 if resource.anew else count)]
+            peak_mb = runner.peak_mb
     results = ratios(name, rounds)
     if resource.total_mb is not None:
         used_mb = peak_mb - (0 if resource.all_of_process else before_mb)

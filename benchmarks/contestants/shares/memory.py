@@ -26,6 +26,7 @@ def _grown(megabytes: int) -> str:
 class Attacker(executing.ExecutingAttacker):
     """Each guest fills 64 MB, or what it gets, and sleeps with it."""
 
+    finishes = True
     callers: ClassVar = {"memory": _CALLERS}
 
     def publish_first(self) -> None:

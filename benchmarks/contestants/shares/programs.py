@@ -10,7 +10,7 @@ import httpx
 from . import executing
 from .executing import another, guest
 
-_CALLERS = 8
+_CALLERS = 3
 _NAMES, _NAME_BYTES = 9_900, 200
 _MODULES = 20
 
@@ -18,6 +18,7 @@ _MODULES = 20
 class Attacker(executing.ExecutingAttacker):
     """Calls one module after the other."""
 
+    finishes = True
     callers: ClassVar = {"programs": _CALLERS}
 
     def publish_first(self) -> None:

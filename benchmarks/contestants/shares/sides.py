@@ -58,6 +58,9 @@ class Attacker(Side):
     callers: ClassVar[Mapping[str, int]] = {}
     """By resource, how many of the tenant's callers ask again as soon as they are answered."""
 
+    finishes = False
+    """Whether an attack ends with the last answer: what a runner has begun to load it goes on loading."""
+
     async def prepare(self, order: Mapping[str, Any]) -> Work:
         """Get ready."""
         await self.get_ready(order)
@@ -65,11 +68,13 @@ class Attacker(Side):
 
         async def run() -> Counts:
             asked = _Asked()
-            with anyio.move_on_after(order["seconds"]):
-                async with anyio.create_task_group() as callers:
-                    for _ in range(self.callers.get(attack, 0)):
-                        callers.start_soon(self._ask_on, attack, asked)
-                    await anyio.sleep_forever()
+            async with anyio.create_task_group() as callers:
+                for _ in range(self.callers.get(attack, 0)):
+                    callers.start_soon(self._ask_on, attack, asked)
+                await anyio.sleep(order["seconds"])
+                asked.ends = True
+                if not self.finishes:
+                    callers.cancel_scope.cancel()
             return {
                 "done": asked.answered + asked.refused,
                 "answered": asked.answered,
@@ -79,7 +84,7 @@ class Attacker(Side):
         return run
 
     async def _ask_on(self, attack: str, asked: _Asked) -> None:
-        while True:
+        while not asked.ends:
             response = await self.client.send(self.request(attack))
             if response.status_code in _FULL:
                 asked.refused += 1
@@ -126,3 +131,4 @@ class _Asked:
 
     answered = 0
     refused = 0
+    ends = False

@@ -16,6 +16,7 @@ _UNPACKED_BYTES = 31 * MIB
 class Attacker(executing.ExecutingAttacker):
     """Every call unpacks an archive of 31 MB of blanks, as another extension."""
 
+    finishes = True
     callers: ClassVar = {"unpacking": _CALLERS}
 
     def publish_first(self) -> None:
