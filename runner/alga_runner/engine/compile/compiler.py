@@ -20,7 +20,7 @@ from ..context import engine_context
 from ..module import refused
 from .client import SentOrder
 from .compile_queue import CompileQueue
-from .protocol import COMPONENT_VERSION, NO_MEMORY, REFUSED, REPORT, Order, Task
+from .protocol import COMPONENT_VERSION, NICENESS, NO_MEMORY, REFUSED, REPORT, Order, Task
 
 T = TypeVar("T")
 
@@ -37,11 +37,7 @@ QUICK_WALL_S = 10.0
 """Bounds of the first try of a module that is not large. One that needs more queues with the slow ones."""
 
 PROMPT_S = 2.0
-"""An owner's modules are compiled at the runner's own priority until they have used so much of late."""
-
-NICENESS = 5
-"""Of jobs after that, added to the runner's own: guests come first, yet a third of a guest's share is left on a full
-machine. There 150 ms of compiling took 10 s on the clock, and 4 s at the runner's own priority."""
+"""An owner's jobs begin at the runner's own priority until they have used so much of late."""
 
 _MAX_MESSAGE_BYTES = 4_096
 _MAX_QUOTED_CHARACTERS = 300

@@ -12,6 +12,7 @@ import resource
 import select
 import signal
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,10 +21,19 @@ from wasmtime import _ffi
 
 from .code_config import code_config, component_code_config
 from .job import Engines, carry_out
-from .protocol import FILES, ORDER_BYTES, READY, REPORT, Order
+from .protocol import FILES, NICENESS, ORDER_BYTES, READY, REPORT, Order
 
 IDLE_MS = 60_000
 """How long the process waits for more work."""
+
+PROMPT_S = 0.25
+"""A job that has used so much CPU time goes on at a lower priority: it is not short."""
+
+_LOOK_MS = 50
+"""How often that is looked at."""
+
+_SCHEDULED = 2
+"""With a process id, the number of its clock, as clock_getcpuclockid(3) makes it: by the scheduler."""
 
 MAX_DESCRIPTORS = 1_024
 """Of the process: two for each job under way."""
@@ -36,6 +46,8 @@ class _Job:
     """Its other end closes when the caller leaves."""
     life: int
     """Reading end of a pipe that only the job holds open."""
+    prompt: bool
+    """Whether it runs at the runner's own priority."""
 
 
 class CompilerProcess:
@@ -53,7 +65,7 @@ class CompilerProcess:
         """Return when the runner has ended, or after ``IDLE_MS`` without work."""
         try:
             self._control.send(READY)
-            while events := self._poll.poll(None if self._jobs else IDLE_MS):
+            while (events := self._poll.poll(self._wait_ms())) or self._jobs:
                 # New orders last: they may reuse the number of a descriptor that an earlier event closes.
                 for descriptor, _ in sorted(events, key=self._is_control):
                     if self._is_control((descriptor, 0)):
@@ -65,10 +77,23 @@ class CompilerProcess:
                         else:
                             self._poll.unregister(descriptor)
                             _kill(job)
+                self._lower_long_jobs()
         finally:
             for job in {job.pid: job for job in self._jobs.values()}.values():
                 _kill(job)
                 os.waitpid(job.pid, 0)
+
+    def _wait_ms(self) -> int | None:
+        """How long to wait for events at most, ``None`` for ever."""
+        if not self._jobs:
+            return IDLE_MS
+        return _LOOK_MS if any(job.prompt for job in self._jobs.values()) else None
+
+    def _lower_long_jobs(self) -> None:
+        for job in self._jobs.values():
+            if job.prompt and time.clock_gettime((~job.pid << 3) | _SCHEDULED) > PROMPT_S:
+                job.prompt = False
+                os.setpriority(os.PRIO_PROCESS, job.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
 
     def _is_control(self, event: tuple[int, int]) -> bool:
         return event[0] == self._control.fileno()
@@ -90,7 +115,8 @@ class CompilerProcess:
             carry_out(self._engines, Order.unpacked(message), parent)
         for descriptor in (*standard, held):
             os.close(descriptor)
-        job = _Job(pid, socket.socket(fileno=order), life)
+        prompt = Order.unpacked(message).niceness == 0
+        job = _Job(pid, socket.socket(fileno=order), life, prompt)
         self._jobs[order] = self._jobs[life] = job
         self._poll.register(order, 0)
         self._poll.register(life, 0)

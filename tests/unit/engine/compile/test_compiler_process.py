@@ -17,7 +17,8 @@ import pytest
 
 from alga_runner.engine import CompileBounds, Engine, Module
 from alga_runner.engine.compile.client import SentOrder
-from alga_runner.engine.compile.compiler import NICENESS, PROMPT_S, Compiler
+from alga_runner.engine.compile.compiler import PROMPT_S, Compiler
+from alga_runner.engine.compile.protocol import NICENESS
 from alga_runner.engine.context import engine_context
 from alga_runner.errors import CompileCrash
 from tests.support.clock import FakeMonotonic
@@ -84,6 +85,11 @@ async def test_a_job_has_its_own_files_open_and_nothing_else(slow_module: Slow, 
     }
 
 
+def niceness_of(pid: int) -> int:
+    """Added to this process's own."""
+    return os.getpriority(os.PRIO_PROCESS, pid) - os.getpriority(os.PRIO_PROCESS, 0)
+
+
 async def test_a_job_is_bounded_by_the_kernel(slow_module: Slow, jobs: Jobs, until) -> None:
     bounds = CompileBounds(cpu_s=1, memory_bytes=100 * MIB)
 
@@ -107,12 +113,22 @@ async def test_modules_of_an_owner_that_used_much_of_late_are_compiled_at_a_lowe
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(compiler.compile, slow_module(2_000), owner)
             await until(lambda: jobs() and limits(jobs()[0])["Max processes"] == "0")
-            niceness.append(os.getpriority(os.PRIO_PROCESS, jobs()[0]) - os.getpriority(os.PRIO_PROCESS, 0))
+            niceness.append(niceness_of(jobs()[0]))
             clock.now += PROMPT_S
             tasks.cancel_scope.cancel()
         await until(lambda: not jobs())
 
     assert niceness == [0, NICENESS, 0]
+
+
+async def test_a_job_that_is_not_short_goes_on_at_a_lower_priority(
+    slow_module: Slow, jobs: Jobs, until
+) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Compiler(CompileBounds()).compile, slow_module(2_000), "acme")
+        await until(lambda: jobs() and niceness_of(jobs()[0]) == 0)
+        await until(lambda: niceness_of(jobs()[0]) == NICENESS)
+        tasks.cancel_scope.cancel()
 
 
 SHUT_IN = """
@@ -245,7 +261,8 @@ import os, sys, anyio, anyio.lowlevel
 from contextlib import suppress
 from pathlib import Path
 from alga_runner.engine import CompileBounds
-from alga_runner.engine.compile.compiler import NICENESS, PROMPT_S, Compiler
+from alga_runner.engine.compile.compiler import PROMPT_S, Compiler
+from alga_runner.engine.compile.protocol import NICENESS
 from alga_runner.engine.context import engine_context
 wasm = sys.stdin.buffer.read()
 async def main():
@@ -302,7 +319,8 @@ CANNOT_START = """
 import sys, anyio
 sys.executable = "/bin/false"
 from alga_runner.engine import CompileBounds
-from alga_runner.engine.compile.compiler import NICENESS, PROMPT_S, Compiler
+from alga_runner.engine.compile.compiler import PROMPT_S, Compiler
+from alga_runner.engine.compile.protocol import NICENESS
 async def main():
     for _ in range(2):
         try:
