@@ -132,7 +132,7 @@ test-uvloop: setup-dev ## Run the tests of the engine, the runner and the servic
 	@ALGA_TEST_LOOP=uvloop $(BIN)/python -m pytest --quiet -n $(JOBS) --dist loadfile -m "not processes and not routes and not components and not guests and not bench" $(ON_UVLOOP) $(ARGS)
 
 # The same, with the guests on the engine's native helper. Everything else runs without it, whether it was built or not.
-NATIVE_CHECKED := tests/unit/engine/test_calls.py tests/unit/engine/test_guest.py tests/unit/engine/test_traps.py tests/unit/engine/cpu_thread tests/hostile/test_native_guests_agree.py
+NATIVE_CHECKED := tests/unit/engine/test_calls.py tests/unit/engine/test_ticker.py tests/unit/engine/test_guest.py tests/unit/engine/test_traps.py tests/unit/engine/cpu_thread tests/hostile/test_native_guests_agree.py
 WITH_NATIVE ?= tests/unit/engine tests/unit/execution tests/unit/runner tests/unit/guests tests/hostile tests/stress
 
 .PHONY: test-native

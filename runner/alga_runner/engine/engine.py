@@ -19,7 +19,8 @@ from .check.capacity import Capacity, capacity, read_maps, require_address_space
 from .compile.code_config import code_config, component_code_config
 from .memory import GuestLimits
 from .native.library import Mode, choose, default_mode
-from .ticker import Ticker
+from .native.ticker import TickerThread
+from .ticker import PosixTimer, Ticker
 
 HOST_STACK_BYTES = 256 * 1024
 """Stack of a fiber beyond the guest's own, for the Python of a host callback.
@@ -121,9 +122,13 @@ class Engine:
         # A reference that is never freed (see the class docstring). Not the one in ``self.wasmtime``: the interpreter
         # frees that as it ends, and a late tick may still arrive.
         self.pointer = _capi.engine_clone(_capi.address(self.wasmtime.ptr()))
-        self.ticker = Ticker(self.pointer, config.tick_ms)
-        self.native = None if config.components else choose(config.native)
-        """The native helper, if guests run through it."""
+        self.native = choose(config.native)
+        """The native helper, if guests of core modules run through it."""
+        self.ticker = Ticker(
+            PosixTimer(self.pointer, config.tick_ms)
+            if self.native is None
+            else TickerThread(self.native, self.pointer, config.tick_ms)
+        )
         self.free_slots = [None] * self.capacity.guests if config.pooled else []
         """One entry for each slot of the pool that no guest has: append and pop are atomic under the GIL."""
 

@@ -1,6 +1,7 @@
-"""The clock that ends a guest's slice: a POSIX timer that increments the engine's epoch, without the GIL.
+"""What ends a guest's slice: a clock that increments the engine's epoch, without the GIL.
 
-A timer thread written in Python would need the GIL that a running guest holds; this one is libc calling wasmtime
+A timer thread written in Python would need the GIL that a running guest holds. This one is libc calling wasmtime, or
+the native helper's thread, which costs less
 (docs/design/engine.md, Interruption). It runs only while guests are alive and a moment after, since
 starting it costs as much as a guest. It belongs to the process that made it. A timer that outlives its engine crashes
 the process at exit, so engines are never freed.
@@ -13,6 +14,7 @@ import ctypes
 import os
 import struct
 import threading
+from typing import Protocol
 
 from ..errors import EngineForked, EngineUnavailable
 from . import _capi
@@ -30,18 +32,20 @@ _itimerspec = struct.Struct("=qqqq")
 """``struct itimerspec``: interval and first expiry, each seconds and nanoseconds."""
 
 
-class Ticker:
-    """Increments the epoch of one engine every ``tick_ms`` milliseconds while at least one guest is alive."""
+class Clock(Protocol):
+    """What increments the epoch."""
+
+    def arm(self, on: bool) -> None:
+        """Start or stop it. Raises ``EngineUnavailable``."""
+
+    def close(self) -> None:
+        """End it for good. Safe to call twice."""
+
+
+class PosixTimer:
+    """A POSIX timer that calls ``wasmtime_engine_increment_epoch``."""
 
     def __init__(self, engine: int, tick_ms: int) -> None:
-        """``engine`` is the address of an engine that lives as long as the process."""
-        self._pid = os.getpid()
-        self._guests: list[None] = []
-        """One entry for each guest: append and pop are atomic under the GIL, a counter's increment is not."""
-        self._runs = False
-        self._stops_in: set[asyncio.AbstractEventLoop] = set()
-        # Guests of several event loops share the timer, and garbage collection may close one in any thread.
-        self._lock = threading.RLock()
         try:
             self._libc = ctypes.CDLL(None, use_errno=True)
             create = self._libc.timer_create
@@ -61,6 +65,32 @@ class Ticker:
         nanoseconds = milliseconds * 1_000_000
         self._on = _itimerspec.pack(seconds, nanoseconds, seconds, nanoseconds)
         self._off = _itimerspec.pack(0, 0, 0, 0)
+
+    def arm(self, on: bool) -> None:
+        """Start or stop it. Raises ``EngineUnavailable``."""
+        if self._timer and self._settime(self._timer, 0, self._on if on else self._off, None) != 0:
+            raise EngineUnavailable(f"The native timer cannot be set: {os.strerror(ctypes.get_errno())}.")
+
+    def close(self) -> None:
+        """Delete the timer. Safe to call twice."""
+        timer, self._timer = self._timer, ctypes.c_void_p()
+        if timer:
+            self._libc.timer_delete(timer)
+
+
+class Ticker:
+    """Has the epoch of one engine incremented, every few milliseconds, while at least one guest is alive."""
+
+    def __init__(self, clock: Clock) -> None:
+        """``clock`` increments the epoch of an engine that lives as long as the process."""
+        self._clock: Clock | None = clock
+        self._pid = os.getpid()
+        self._guests: list[None] = []
+        """One entry for each guest: append and pop are atomic under the GIL, a counter's increment is not."""
+        self._runs = False
+        self._stops_in: set[asyncio.AbstractEventLoop] = set()
+        # Guests of several event loops share the timer, and garbage collection may close one in any thread.
+        self._lock = threading.RLock()
 
     @property
     def live(self) -> int:
@@ -90,23 +120,23 @@ class Ticker:
         with self._lock:
             if self._runs:
                 return
-            if not self._timer:
+            if self._clock is None:
                 raise EngineUnavailable("The process is about to end: nothing would interrupt its guests.")
             if os.getpid() != self._pid:
                 raise EngineForked(
                     "The engine was made before this process was forked, so nothing would interrupt its guests.",
                     hint="Start workers with the spawn method, or make the Runner in the worker.",
                 )
-            self._arm(self._on)
+            self._arm(on=True)
 
     def stop_if_idle(self) -> None:
         """Stop the timer now if no guest is alive."""
         with self._lock:
             if self._guests or not self._runs:
                 return
-            self._arm(self._off)
+            self._arm(on=False)
             if self._guests:  # one made meanwhile found the timer running
-                self._arm(self._on)
+                self._arm(on=True)
 
     def _stop_soon(self) -> None:
         try:
@@ -124,19 +154,19 @@ class Ticker:
         self.stop_if_idle()
 
     def after_fork_in_child(self) -> None:
-        """Leave the timer to the parent: a child has none, and its lock may be held by a thread of the parent."""
+        """Leave the clock to the parent: a child has none, and its lock may be held by a thread of the parent."""
         self._lock = threading.RLock()
         self._runs = False
 
-    def _arm(self, spec: bytes) -> None:
-        if self._settime(self._timer, 0, spec, None) != 0:
-            raise EngineUnavailable(f"The native timer cannot be set: {os.strerror(ctypes.get_errno())}.")
-        self._runs = spec is self._on
+    def _arm(self, *, on: bool) -> None:
+        if self._clock is not None:
+            self._clock.arm(on)
+            self._runs = on
 
     def close(self) -> None:
-        """Delete the timer. Safe to call twice, and without effect in a forked child, which has no timer."""
+        """End the clock. Safe to call twice, and without effect in a forked child, which has none."""
         with self._lock:
-            timer, self._timer = self._timer, ctypes.c_void_p()
+            clock, self._clock = self._clock, None
             self._runs = False
-        if timer and os.getpid() == self._pid:
-            self._libc.timer_delete(timer)
+        if clock is not None and os.getpid() == self._pid:
+            clock.close()

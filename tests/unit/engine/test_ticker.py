@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import errno
 import threading
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
+from wasmtime import wat2wasm
 
-from alga_runner.engine import Engine
-from alga_runner.engine.ticker import Ticker
+from alga_runner.engine import Calls, Engine, Linker, Module
+from alga_runner.engine.native.ticker import TickerThread
+from alga_runner.engine.ticker import Clock, PosixTimer, Ticker
 from alga_runner.errors import EngineUnavailable
+
+SPIN = '(module (memory (export "memory") 1) (func (export "spin") (param i32) (loop (br 0))))'
 
 
 @pytest.fixture
-def ticker(engine: Engine) -> Iterator[Ticker]:
-    ticker = Ticker(engine.pointer, 1)
+def clock(engine: Engine) -> Clock:
+    """The helper's thread where the engine has one."""
+    if engine.native is not None:
+        return TickerThread(engine.native, engine.pointer, 1)
+    return PosixTimer(engine.pointer, 1)
+
+
+@pytest.fixture
+def ticker(clock: Clock) -> Iterator[Ticker]:
+    ticker = Ticker(clock)
     yield ticker
     ticker.close()
 
 
 @pytest.fixture
-def armed(ticker: Ticker, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether the timer was started or stopped, each time that one of the two happened."""
+def armed(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the clock was started or stopped, each time that one of the two happened."""
     calls: list[bool] = []
-    settime = ticker._settime
+    arm = clock.arm
 
-    def record(timer: object, flags: int, spec: bytes, before: None) -> int:
-        calls.append(spec is ticker._on)
-        return settime(timer, flags, spec, before)
+    def record(on: bool) -> None:
+        calls.append(on)
+        arm(on)
 
-    monkeypatch.setattr(ticker, "_settime", record)
+    monkeypatch.setattr(clock, "arm", record)
     return calls
 
 
@@ -46,18 +61,18 @@ def test_it_runs_from_the_first_guest_to_the_last(ticker: Ticker, armed: list[bo
 
 
 def test_a_guest_that_starts_in_another_thread_while_it_is_stopped_finds_it_running(
-    ticker: Ticker, armed: list[bool], monkeypatch: pytest.MonkeyPatch
+    ticker: Ticker, clock: Clock, armed: list[bool], monkeypatch: pytest.MonkeyPatch
 ):
     other = threading.Thread(target=ticker.acquire)
-    settime = ticker._settime
+    arm = clock.arm
 
-    def stop_slowly(timer: object, flags: int, spec: bytes, before: None) -> int:
-        if spec is ticker._off:
+    def stop_slowly(on: bool) -> None:
+        if not on:
             other.start()
             other.join(0.05)  # as long as the other could need, if nothing kept it waiting
-        return settime(timer, flags, spec, before)
+        arm(on)
 
-    monkeypatch.setattr(ticker, "_settime", stop_slowly)
+    monkeypatch.setattr(clock, "arm", stop_slowly)
     ticker.acquire()
     ticker.release()
     other.join()
@@ -96,10 +111,13 @@ def test_a_loop_that_ended_before_the_moment_was_over_does_not_keep_the_next_one
 
 
 def test_a_timer_that_cannot_be_started_is_not_taken_for_one_that_runs(
-    ticker: Ticker, monkeypatch: pytest.MonkeyPatch
+    ticker: Ticker, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
+    def fail(_on: bool) -> None:
+        raise EngineUnavailable("The native timer cannot be set.")
+
     with monkeypatch.context() as broken:
-        broken.setattr(ticker, "_settime", lambda *_: -1)
+        broken.setattr(clock, "arm", fail)
         with pytest.raises(EngineUnavailable):
             ticker.acquire()
     assert ticker.live == 0
@@ -114,3 +132,43 @@ def test_no_guest_starts_once_it_is_gone(ticker: Ticker):
 
     with pytest.raises(EngineUnavailable, match="about to end"):
         ticker.acquire()
+
+
+def test_a_timer_that_cannot_be_set_is_an_error(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    timer = PosixTimer(engine.pointer, 1)
+    monkeypatch.setattr(timer, "_settime", lambda *_: -1)
+
+    with pytest.raises(EngineUnavailable, match="cannot be set"):
+        timer.arm(True)
+
+    timer.close()
+
+
+def test_a_clock_is_closed_once(clock: Clock):
+    clock.close()
+    clock.close()
+    clock.arm(True)
+
+
+def test_a_thread_that_cannot_be_started_is_an_error(engine: Engine):
+    class NoThreads:
+        @staticmethod
+        def ticker_start(_engine: int, _interval: int, error: int) -> None:
+            ctypes.c_int32.from_address(error).value = errno.EAGAIN
+
+    with pytest.raises(EngineUnavailable, match="cannot be started: Resource temporarily unavailable"):
+        TickerThread(cast("Any", NoThreads), engine.pointer, 1)
+
+
+def test_the_clock_ticks_while_it_is_on(engine: Engine, clock: Clock):
+    """A guest that computes without end is interrupted by nothing else."""
+    linked = Linker(engine, []).link(Module(engine, bytes(wat2wasm(SPIN))))
+    engine.ticker.stop_if_idle()
+    with linked.new_guest(engine.limits) as guest:
+        engine.ticker._arm(on=False)
+        guest.start(Calls("spin"), 0)
+        for _ in range(3):
+            clock.arm(True)
+            assert not guest.poll()
+            clock.arm(False)
+        clock.close()

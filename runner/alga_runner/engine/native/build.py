@@ -15,9 +15,9 @@ SOURCE = Path(__file__).with_name("alga_engine.c")
 LIBRARY = SOURCE.with_name("alga_engine.so.1")
 """In the folder of the source: who may write there may change the code of the runner as well."""
 
-FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-nostdlib", "-g0")
+FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread")
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
-ZIG = ("-m", "ziglang", "cc", "-mcpu=baseline")
+ZIG = ("-m", "ziglang", "cc", "-mcpu=baseline", "-g0")
 
 
 def digest() -> str:

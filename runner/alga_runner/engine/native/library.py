@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
+from ctypes import c_bool, c_char_p, c_int32, c_int64, c_size_t, c_void_p
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,34 +49,38 @@ _MOST = 500
 
 
 class Library:
-    """The helper's functions: ``run`` and ``end`` keep the GIL, the other two release it, for the CPU thread."""
+    """The helper's functions. Those ``without_gil`` release it, for the CPU thread."""
 
     def __init__(self, path: Path) -> None:
         """Raises ``OSError``, ``AttributeError`` or ``ValueError`` for a library that does not fit."""
         self.path = path
         self._with_gil = library = ctypes.PyDLL(str(path))
-        library.alga_source.restype = ctypes.c_char_p
+        library.alga_source.restype = c_char_p
         if library.alga_source() != build.digest().encode():
             raise ValueError("it was built from another version of its source")
-        library.alga_use.restype = ctypes.c_bool
-        library.alga_use.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+        library.alga_use.restype = c_bool
+        library.alga_use.argtypes = (c_void_p, c_size_t)
         without_gil = ctypes.CDLL(str(path))
-        self.run = _typed(library.alga_guest_run, ctypes.c_int32)
-        self.run_without_gil = _typed(without_gil.alga_guest_run, ctypes.c_int32)
-        self.end = _typed(library.alga_guest_end, None)
-        self.end_without_gil = _typed(without_gil.alga_guest_end, None)
+        self.run = _declared(library.alga_guest_run, c_int32, c_void_p)
+        self.run_without_gil = _declared(without_gil.alga_guest_run, c_int32, c_void_p)
+        self.end = _declared(library.alga_guest_end, None, c_void_p)
+        self.end_without_gil = _declared(without_gil.alga_guest_end, None, c_void_p)
+        self.ticker_start = _declared(without_gil.alga_ticker_start, c_void_p, c_void_p, c_int64, c_void_p)
+        self.ticker_set = _declared(library.alga_ticker_set, None, c_void_p, c_bool)
+        self.ticker_end = _declared(without_gil.alga_ticker_end, None, c_void_p)
         self.connect()
 
     def connect(self) -> None:
         """Pass it wasmtime's functions, as ``_capi`` has them."""
         addresses = [_capi.address(getattr(_capi, name)) for name in _FUNCTIONS]
-        table = (ctypes.c_void_p * len(addresses))(*addresses)
+        addresses.append(_capi.increment_epoch)
+        table = (c_void_p * len(addresses))(*addresses)
         if not self._with_gil.alga_use(ctypes.addressof(table), len(addresses)):
             raise ValueError(f"it does not take {len(addresses)} functions of wasmtime")
 
 
-def _typed(function: Any, result: Any) -> Any:
-    function.argtypes, function.restype = (ctypes.c_void_p,), result
+def _declared(function: Any, result: Any, *arguments: Any) -> Any:
+    function.argtypes, function.restype = arguments, result
     return function
 
 

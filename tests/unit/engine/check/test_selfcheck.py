@@ -165,7 +165,7 @@ def test_a_guest_that_goes_on_although_the_host_ended_it(engine, broken) -> None
 
 
 def test_a_guest_that_nothing_interrupts(engine, monkeypatch) -> None:
-    monkeypatch.setattr(engine.ticker, "_arm", lambda _spec: None)
+    monkeypatch.setattr(engine.ticker, "_arm", lambda **_on: None)
     monkeypatch.setattr(selfcheck, "_LONG", 100_000)
 
     assert "When asked to interrupt a guest that computes, it let it run to its end" in fault(engine)
