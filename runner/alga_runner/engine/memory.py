@@ -39,6 +39,10 @@ class LinearMemory:
 
     def __init__(self, context: int, handle: int, size: int, base: int | None = None) -> None:
         """``handle`` is the address of a ``wasmtime_memory_t`` that outlives this object, ``size`` a lower bound."""
+        self.open(context, handle, size, base)
+
+    def open(self, context: int, handle: int, size: int, base: int | None = None) -> None:
+        """As ``__init__``, for an object made by ``__new__``: to call the class takes 500 bytes more of the stack."""
         self._context = context
         self._handle = handle
         self._base: int = base or _capi.memory_data(context, handle) or 0

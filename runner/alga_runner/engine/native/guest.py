@@ -6,6 +6,7 @@ future and the store, so that nothing is freed twice, wherever an exception inte
 
 from __future__ import annotations
 
+import ctypes
 import struct
 
 from ...errors import ExportMissing
@@ -33,6 +34,7 @@ _pointer = struct.Struct("=Q")
 _number = struct.Struct("=I")
 _limits = struct.Struct("=qq")
 _read_pointer = _pointer.unpack_from
+_pointer_at = ctypes.c_uint64.from_address
 
 _POOL_S = -1
 """A limit that the pool enforces."""
@@ -129,10 +131,12 @@ class NativeGuest(Guest):
 
     def _use_found_memory(self) -> bool:
         """Use the memory that the helper found, if it did."""
-        (base,) = _read_pointer(self._scratch, _MEMORY_BASE)
+        base: int = _pointer_at(self._address + _MEMORY_BASE).value  # on the guest's stack: see _value_reader
         if base:
             handle = self._address + MEMORY_OFFSET + _capi.EXTERN_OF
-            self.memory = LinearMemory(self.context, handle, self.linked.module.memory_bytes, base)
+            memory = LinearMemory.__new__(LinearMemory)
+            memory.open(self.context, handle, self.linked.module.memory_bytes, base)
+            self.memory = memory
         return bool(base)
 
     def _free(self, release_gil: bool) -> None:
@@ -149,7 +153,7 @@ class NativeGuest(Guest):
     @property
     def context(self) -> int:
         """As of ``Guest``; null before its first slice."""
-        context: int = _read_pointer(self._scratch, _CONTEXT)[0]
+        context: int = _pointer_at(self._address + _CONTEXT).value
         return context
 
     @context.setter
