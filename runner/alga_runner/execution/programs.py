@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import resource
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -35,8 +36,15 @@ from .symbolizer import Symbolizer
 _RAISE_NOFILE = "Raise the limit of open files (ulimit -n, LimitNOFILE), or try again later."
 
 
+_RETRY_AFTER_MS = 1_000
+
 _SMALL_BYTES = 1 * MIB
-"""Modules of so much wait in memory; no more of them than may wait for the compiler."""
+"""Modules of so much wait in memory: at most ``MAX_LOADS`` of them."""
+
+
+MAX_LOADS = 512
+MAX_TENANT_LOADS = 128
+"""Programs that are being loaded, in all and of one tenant: a load goes on when its execution has ended."""
 
 
 def cache_bounds(max_loaded_bytes: int, max_modules: int) -> CacheBounds:
@@ -96,6 +104,8 @@ class Programs:
         self._host = host
         self._max_module_bytes = max_module_bytes
         self._cache = ProgramCache(tasks, bounds)
+        self._loads: Counter[str] = Counter()
+        """How many programs are being loaded, by tenant."""
         self._large = WeightedLimiter(SHARE * max_module_bytes)
         """Bytes of large modules that are being loaded."""
         self._symbolizer = Symbolizer(bundles, modules, tasks)
@@ -108,6 +118,8 @@ class Programs:
         """The program of a tenant's bundle. Raises a ``BundleError`` or a ``ModuleError``; failures are not kept."""
 
         async def load() -> Kept:
+            self._require_room(tenant_id)
+            self._loads[tenant_id] += 1
             try:
                 async with self._fetched(tenant_id, extension_id, content_hash) as bundle:
                     endpoints = await self._modules.turns.run(
@@ -122,6 +134,9 @@ class Programs:
                 raise Overloaded(
                     "The runner has too many files open to load another extension.", hint=_RAISE_NOFILE
                 ) from None
+            finally:
+                self._loads[tenant_id] -= 1
+                self._loads += Counter()  # forgets tenants without any
             size = PROGRAM_BYTES + endpoints.weight
             return Kept(module.program.copy(), module, size, endpoints, signer)
 
@@ -151,6 +166,17 @@ class Programs:
         if program is None or not program.has_debug_info:
             return frames
         return await self._symbolizer.located(tenant_id, extension_id, content_hash, frames)
+
+    def _require_room(self, tenant_id: str) -> None:
+        """Raise ``Overloaded`` if as many programs are being loaded as may."""
+        of_tenant = self._loads[tenant_id] >= MAX_TENANT_LOADS
+        if of_tenant or self._loads.total() >= MAX_LOADS:
+            raise Overloaded(
+                f"Too many extensions{' of the tenant' * of_tenant} are being loaded.",
+                retry_after_ms=_RETRY_AFTER_MS,
+                of_tenant=of_tenant,
+                hint="Send it again later.",
+            )
 
     @asynccontextmanager
     async def _fetched(self, tenant_id: str, extension_id: str, content_hash: str) -> AsyncIterator[Bundle]:

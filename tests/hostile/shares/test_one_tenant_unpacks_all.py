@@ -54,7 +54,7 @@ class Calls:
     """Archives in the folder that the runner reads, each executed once; ``ended`` are tenants, in order."""
 
     def __init__(self, runner: Runner, folder: Path) -> None:
-        self._runner, self._folder = runner, folder
+        self.runner, self._folder = runner, folder
         self.ended: list[str] = []
 
     async def call(self, tenant: str, number: int = 0) -> None:
@@ -62,8 +62,8 @@ class Calls:
         path = self._folder / FolderBundles.key(tenant, "ext", content_hash(archive))
         path.parent.mkdir(parents=True)
         path.write_bytes(archive)
-        observation = await self._runner.observe(execute_request(content_hash(archive), tenant=tenant))
-        assert observation.error is None
+        observation = await self.runner.observe(execute_request(content_hash(archive), tenant=tenant))
+        assert observation.error is None, observation.error.code
         self.ended.append(tenant)
 
     async def attacked(self, held: Held, at_once: int) -> None:
@@ -108,3 +108,28 @@ async def test_modules_are_described_two_at_a_time_of_one_tenant_and_another_one
     monkeypatch.setattr(Host, "link", link)
 
     await calls.attacked(held, 2)
+
+
+async def test_more_loads_than_a_tenant_may_have_under_way_are_refused_and_another_tenant_s_is_not(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(unpack)
+    monkeypatch.setattr("alga_runner.bundles.bundle.unpack", held)
+    monkeypatch.setattr("alga_runner.execution.programs.MAX_TENANT_LOADS", MANY)
+
+    async def refused() -> None:
+        with pytest.raises(AssertionError, match="overloaded"):
+            await calls.call("attacker", MANY)
+        await calls.call("victim")
+
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            for number in range(MANY):
+                tasks.start_soon(calls.call, "attacker", number)
+            await held.begin(2)
+            tasks.start_soon(refused)
+            await held.begin(1)
+            held.go_on.set()
+
+    assert sorted(calls.ended) == ["attacker"] * MANY + ["victim"]
+    assert not calls.runner._programs._loads

@@ -91,9 +91,10 @@ class CompilerProcess:
 
     def _lower_long_jobs(self) -> None:
         for job in self._jobs.values():
-            if job.prompt and time.clock_gettime((~job.pid << 3) | _SCHEDULED) > PROMPT_S:
-                job.prompt = False
-                os.setpriority(os.PRIO_PROCESS, job.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+            with suppress(OSError):  # it has ended
+                if job.prompt and time.clock_gettime((~job.pid << 3) | _SCHEDULED) > PROMPT_S:
+                    job.prompt = False
+                    os.setpriority(os.PRIO_PROCESS, job.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
 
     def _is_control(self, event: tuple[int, int]) -> bool:
         return event[0] == self._control.fileno()
