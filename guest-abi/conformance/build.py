@@ -12,15 +12,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from source import crossing, forms, host_calls, limits, systems, vectors
+from source import crossing, forms, host_calls, limits, responding, systems, vectors
 from source.cases import Case, operations, probe_functions
 from source.guests import probe
 from wasmtime import wat2wasm
 
 SOURCES = (
     *(forms.exports, forms.features, forms.imports, forms.weak),
-    *(crossing.pointers, crossing.the_request, crossing.replies, crossing.responses),
-    *(crossing.failing, crossing.logging, crossing.headers),
+    *(crossing.pointers, crossing.the_request, crossing.replies, responding.responses),
+    *(responding.failing, responding.logging, responding.headers),
     host_calls.operations,
     *(vectors.host_calls, vectors.values, vectors.responses, vectors.requests, vectors.sdks),
     *(systems.wasi, systems.env),
