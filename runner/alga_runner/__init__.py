@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .bundles import Bundle, read_bundle
     from .errors import AlgaError
+    from .execution.observation import Observation
     from .models import ExecuteRequest, ExecuteResponse
-    from .runner import Observation, Runner
+    from .runner import Runner
     from .settings import Settings
 
 __all__ = [
@@ -32,7 +33,7 @@ _HOMES = {
     "Bundle": "bundles",
     "ExecuteRequest": "models",
     "ExecuteResponse": "models",
-    "Observation": "runner",
+    "Observation": "execution.observation",
     "Runner": "runner",
     "Settings": "settings",
     "read_bundle": "bundles",

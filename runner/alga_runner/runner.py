@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from types import TracebackType
@@ -22,21 +21,15 @@ from alga_common.sharing.large_work import LargeWorkQueue
 from .alga import AlgaServer, UiProxy, connect, connect_ui_proxy
 from .bundles import Bundle, BundleSource, HeldBundles
 from .bundles.stores import bundle_source
-from .capabilities import Execution, Gate, HostCallRecord, LogLimits, LogLine, host_call_statuses
+from .capabilities import Execution, Gate, LogLimits, LogLine, host_call_statuses
 from .capabilities.operation import RECORDED_BYTES
 from .egress import Egress
 from .egress import connect as connect_egress
 from .engine import (
-    WARM_MODULE_BYTES,
-    WARM_MODULES,
     Budget,
-    Engine,
-    EngineConfig,
     GuestLimits,
     deferred_interrupts,
     engine_context,
-    kept_bytes,
-    native_fault,
     require_sound,
 )
 from .errors import AlgaError, DeadlineExceeded, EngineUnavailable, UnknownCapabilities
@@ -45,8 +38,10 @@ from .execution.calls import CallOptions, call_request
 from .execution.failure import LOADING, add_context, log_detail
 from .execution.margin import NO_MARGIN, Margin
 from .execution.memory_guard import MemoryGuard
+from .execution.observation import Observation
 from .execution.programs import Programs, cache_bounds, module_loader
-from .guests import Host, Program, SessionLimits
+from .execution.sizing import engine_config, report_capacity, report_native, session_limits
+from .guests import Host, Program
 from .models import (
     KNOWN_CAPABILITIES,
     ExecuteRequest,
@@ -60,39 +55,9 @@ from .secrets import connect as connect_secrets
 from .settings import MIB, Settings, process_memory_mb
 from .telemetry import DebugStream, Telemetry, Tracing
 
-_WARM_SHARE = 8
-"""An eighth of the process's memory may stay mapped for the next guests of modules."""
-
 STRAGGLERS_S = 5
 """How long a runner that ends waits for the executions it has cancelled: an ``AlgaServer`` may delay cancellation."""
 logger = logging.getLogger("alga_runner")
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One execution as it went: a response or an error, the guest's log, and every host call."""
-
-    response: ExecuteResponse | None
-    error: AlgaError | None
-    log: tuple[LogLine, ...]
-    host_calls: tuple[HostCallRecord, ...]
-    duration_s: float
-    fuel: int | None = None
-    """The request's ``limits.fuel``: recorded, and without effect. ``cpu_ms`` bounds computing."""
-    dropped_headers: tuple[str, ...] = ()
-    """Names of the guest's headers that the gateway did not forward to its caller, in a call through one."""
-    signer: str | None = None
-    """Who signed the bundle, where signatures are verified."""
-    system_calls: int = 0
-    """How often the guest called functions of the host that are not Alga's: clocks, random bytes, mathematics."""
-    given_headers: tuple[tuple[str, str], ...] = ()
-    """Name and value of each of the guest's headers, in order, forwarded or not, in a call through a gateway."""
-
-    def unwrap(self) -> ExecuteResponse:
-        """Return the response. Raises the error."""
-        if self.response is None:
-            raise self.error or AlgaError
-        return self.response
 
 
 class Runner:
@@ -161,15 +126,15 @@ class Runner:
                 stack.push_async_callback(self._egress.aclose)
             if self._own_bundles:
                 stack.push_async_callback(self._bundles.aclose)
-            engine = engine_context.engine(_engine_config(self.settings, self._max_memory_mb))
+            engine = engine_context.engine(engine_config(self.settings, self._max_memory_mb))
             self._most = engine.limits
             self.admission = Admission(Bounds.of(self.settings, engine.capacity.guests), self.telemetry)
-            _report_capacity(engine, self.admission.bounds, self.settings)
-            _report_native(self.settings)
+            report_capacity(engine, self.admission.bounds, self.settings)
+            report_native(self.settings)
             host = Host(
                 engine,
                 self._gate(),
-                _session_limits(self.settings),
+                session_limits(self.settings),
                 clock_ns=self._clock_ns,
                 large_work=self.large_work,
             )
@@ -476,61 +441,3 @@ def _running_loop() -> asyncio.AbstractEventLoop:
         raise EngineUnavailable(
             "The runner works on asyncio alone.", hint='Use anyio.run(..., backend="asyncio").'
         ) from None
-
-
-KEPT_PART = 0.5
-"""Part of the process's memory that slots may keep after their guests, so that the rest is there for guests."""
-
-
-def _slots(settings: Settings, max_memory_mb: int) -> int:
-    """As many guests as the settings ask for, while what their slots keep has room in the process's memory."""
-    room = int(max_memory_mb * MIB * KEPT_PART) // kept_bytes(settings.wasm_stack_bytes)
-    return max(1, min(settings.max_guests, room))
-
-
-def _report_capacity(engine: Engine, bounds: Bounds, settings: Settings) -> None:
-    capacity, asked = engine.capacity, settings.max_guests
-    why, slots = capacity.why, engine.config.max_guests
-    if slots < asked:
-        kept_mb = kept_bytes(settings.wasm_stack_bytes) / MIB
-        why = (
-            f"{asked} were asked for (max_guests), and half of max_process_memory_mb has room for {slots} slots, "
-            f"each of which keeps up to {kept_mb:.1f} MiB; so {why}"
-        )
-    logger.log(
-        logging.WARNING if capacity.reduced or slots < asked else logging.INFO,
-        "Room for %s: %s.",
-        bounds,
-        why,
-        extra={"action": "capacity"},
-    )
-
-
-def _report_native(settings: Settings) -> None:
-    """Warn of a native helper that was built and cannot be used."""
-    if settings.native_engine == "auto" and (fault := native_fault()) is not None:
-        logger.warning("%s %s", fault, fault.hint, extra={"action": "native_engine"})
-
-
-def _engine_config(settings: Settings, max_memory_mb: int) -> EngineConfig:
-    return EngineConfig(
-        max_guests=_slots(settings, max_memory_mb),
-        max_memory_bytes=settings.max_memory_mb * MIB,
-        max_table_elements=settings.max_table_elements,
-        wasm_stack_bytes=settings.wasm_stack_bytes,
-        tick_ms=settings.epoch_tick_ms,
-        native=settings.native_engine,
-        warm_modules=min(WARM_MODULES, max_memory_mb * MIB // _WARM_SHARE // WARM_MODULE_BYTES),
-    )
-
-
-def _session_limits(settings: Settings) -> SessionLimits:
-    return SessionLimits(
-        host_calls=settings.max_host_calls,
-        system_calls=settings.max_system_calls,
-        copied_bytes=settings.max_copied_bytes,
-        request_bytes=settings.max_request_bytes,
-        items=settings.max_items,
-        body_bytes=settings.max_body_bytes,
-        component_body_bytes=settings.max_component_body_bytes,
-    )

@@ -64,21 +64,8 @@ class Cycle:
     """A request that an app answers."""
 
     __slots__ = (
-        "_asks_leave",
-        "_body",
-        "_chunked",
-        "_complete",
-        "_has_body",
-        "_left",
-        "_news",
-        "_on_gone",
-        "_request",
-        "_start",
-        "_wire",
-        "answered",
-        "gone",
-        "keep_alive",
-        "started",
+        "_asks_leave", "_body", "_chunked", "_complete", "_has_body", "_left", "_news", "_on_gone", "_request",
+        "_start", "_wire", "answered", "gone", "keep_alive", "started", "task",
     )  # fmt: skip
 
     def __init__(self, wire: Wire, head: RequestHead) -> None:
@@ -88,6 +75,8 @@ class Cycle:
         self.answered = False
         self.gone = False
         """The connection is lost."""
+        self.task: asyncio.Task[None] | None = None
+        """Runs ``run``."""
         self._on_gone: Callable[[], None] | None = None
         self._wire = wire
         self._request = head
@@ -141,7 +130,7 @@ class Cycle:
     async def run(self, app: App, scope: Message, tasks: set[asyncio.Task[None]]) -> None:
         """Have ``app`` answer the request; where it does not, answer 500 or break the answer off.
 
-        At the end the task that runs this leaves ``tasks``.
+        At the end its task leaves ``tasks``.
         """
         try:
             scope[WHEN_GONE] = self.when_gone

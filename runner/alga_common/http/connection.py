@@ -244,7 +244,8 @@ class Connection(asyncio.Protocol):
             self._ahead += rest
             self.pause_reading()
         tasks = self._state.tasks
-        tasks.add(self._loop.create_task(cycle.run(self._app, self._scope(request), tasks)))
+        cycle.task = self._loop.create_task(cycle.run(self._app, self._scope(request), tasks))
+        tasks.add(cycle.task)
 
     def _scope(self, request: RequestHead) -> Message:
         raw_path, _, query = request.target.partition(b"?")

@@ -9,8 +9,8 @@ from typing import Unpack
 import anyio
 
 from ..errors import AlgaError
+from ..execution.observation import Observation
 from ..models import Manifest
-from ..runner import Observation
 from .data import Storage
 from .explain import add_notes
 from .gateway import CallOptions

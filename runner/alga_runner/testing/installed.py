@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Unpack
 
 from alga_common.http.exchange import Answer
 
 from ..errors import AdminRefused, ExtensionNotAvailable
+from ..execution.observation import Observation
 from ..models import ExecuteResponse, Manifest
-from ..runner import Observation
 from .admin import Admin
 from .gateway import Gateway, HttpOptions, is_refusal, refusal, unknown_endpoint, withheld
 from .runner import watch
@@ -74,11 +73,11 @@ class Installed:
         if observation.response is None:
             return observation
         if is_refusal(answer):
-            return replace(observation, response=None, error=withheld(answer, observation.response))
+            return observation._replace(response=None, error=withheld(answer, observation.response))
         forwarded = _forwarded(observation.response, answer)
         dropped = tuple(name for name in observation.response.headers if name not in forwarded.headers)
         given = tuple(observation.response.header_pairs())
-        return replace(observation, response=forwarded, dropped_headers=dropped, given_headers=given)
+        return observation._replace(response=forwarded, dropped_headers=dropped, given_headers=given)
 
     async def run_now(self, schedule_id: str) -> Run:
         """Run a schedule immediately, and return its run when it has ended or was skipped. Raises ``AdminRefused``."""

@@ -10,8 +10,8 @@ import httpx
 
 from ..capabilities import HostCallRecord, LogLine
 from ..errors import AlgaError
+from ..execution.observation import Observation
 from ..models import ExecuteResponse
-from ..runner import Observation
 from .explain import add_notes
 
 LOG_EMIT = "log.emit"

@@ -17,8 +17,9 @@ from ..bundles import Bundle, BundleSource, MemoryBundles
 from ..capabilities.operation import RECORDED_BYTES
 from ..egress import Egress
 from ..execution.margin import NO_MARGIN, Margin
+from ..execution.observation import Observation
 from ..models import ExecuteRequest, ExecutionLimits, SecretEnvelope
-from ..runner import Observation, Runner
+from ..runner import Runner
 from ..settings import Settings
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from alga_runner import Runner, Settings
 from alga_runner.engine import kept_bytes
-from alga_runner.runner import KEPT_PART
+from alga_runner.execution.sizing import KEPT_PART
 from alga_runner.settings import MIB
 
 pytestmark = pytest.mark.anyio

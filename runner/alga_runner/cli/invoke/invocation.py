@@ -15,8 +15,8 @@ from ...bundles import read_bundle
 from ...capabilities import OPERATIONS
 from ...engine import check_in_subprocess
 from ...errors import AlgaError, BundleInvalid, DeadlineExceeded
+from ...execution.observation import Observation
 from ...models import DEFAULT_CAPABILITIES, Manifest
-from ...runner import Observation
 from ...testing import EmbeddedAlga
 from .outside import with_allowed_hosts
 

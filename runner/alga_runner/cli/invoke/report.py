@@ -13,8 +13,8 @@ from alga_common.cli.page import Page
 from alga_common.text import body_text, counted, escape_controls, milliseconds, one_line
 
 from ...capabilities import HostCallRecord
+from ...execution.observation import Observation
 from ...models import ExecuteResponse
-from ...runner import Observation
 from ..failures import error_document, report
 from .invocation import Invocation, Outcome, carry_out
 
