@@ -25,6 +25,9 @@ from ..fair_limiter import FOREVER, FairLimiter, Outcome
 from .response import HttpProtocolError, IncompleteResponse, ResponseReader
 from .tls import tls_context
 
+MAX_ANSWER_BYTES = "alga_max_answer_bytes"
+"""A request's extension: the most bytes of its answer, if it may have fewer than others."""
+
 WATCH = "alga_watch"
 """The extension of a request that is called with the reader of its answer, before a byte of that arrives."""
 
@@ -95,7 +98,8 @@ class SocketTransport(httpx.AsyncBaseTransport):
         """Send ``request`` and return its whole response."""
         head = Head(request.method, request.url, request.headers.raw)
         message = b"%b\r\n%b" % (head.lines, await request.aread())
-        reader = ResponseReader(self._max_answer_bytes, bodiless=request.method == "HEAD")
+        most = min(self._max_answer_bytes, request.extensions.get(MAX_ANSWER_BYTES, self._max_answer_bytes))
+        reader = ResponseReader(most, bodiless=request.method == "HEAD")
         if (watch := request.extensions.get(WATCH)) is not None:
             watch(reader)
         pool_timeout_s = request.extensions.get("timeout", {}).get("pool")

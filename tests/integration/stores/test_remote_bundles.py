@@ -283,6 +283,28 @@ async def test_a_tenant_s_downloads_leave_room_for_another_s(remote: Fixture) ->
         tasks.cancel_scope.cancel()
 
 
+async def test_a_large_archive_is_asked_for_again_in_a_place_of_its_own_and_small_ones_go_on(
+    remote: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alga_runner.bundles.stores.remote.SMALL_ARCHIVE_BYTES", len(ARCHIVE) - 1)
+    monkeypatch.setattr("alga_runner.bundles.stores.http_store._MAX_ERROR_BYTES", 64)
+    small = pack({**FILES, "manifest.json": b"{}"})
+    key = FolderBundles.key("t2", "ext", content_hash(small))
+    remote.store.objects[f"/alga-ext/{key}"] = small
+    large = remote.bundles._large_downloads
+    async with large.of("t3", 1), large.of("t4", 1), anyio.create_task_group() as tasks:
+        tasks.start_soon(remote.fetch)
+        while len(remote.store.asked) < 1 or remote.bundles._downloads.used:
+            await anyio.lowlevel.checkpoint()
+        await remote.bundles.fetch("t2", "ext", content_hash(small))
+        assert len(remote.store.asked) == 2, "the large one waits"
+        tasks.cancel_scope.cancel()
+
+    assert await remote.fetch() == FILES
+    assert len(remote.store.asked) == 4
+    assert remote.pauses == []
+
+
 @pytest.mark.parametrize("tenant", ["a b", "ünï", "a%2fb", "a+b", "a?b#c"])
 async def test_an_id_of_any_characters_is_one_segment_of_the_key(remote: Fixture, tenant: str) -> None:
     await remote.refusal(tenant)

@@ -12,9 +12,9 @@ import anyio
 import httpx
 
 from alga_common.http.exchange import Answer, base_url, send
-from alga_common.http.response import HttpProtocolError
+from alga_common.http.response import AnswerTooLarge, HttpProtocolError
 from alga_common.http.tls import tls_for
-from alga_common.http.transport import OWNER, SocketTransport
+from alga_common.http.transport import MAX_ANSWER_BYTES, OWNER, SocketTransport
 from alga_common.readiness import OK, Finding
 from alga_common.wire import MAX_ARCHIVE_BYTES
 
@@ -27,7 +27,6 @@ FETCH_FAILED = "verify_archive_sha256 fetch failed"
 
 MAX_CONNECTIONS = 8
 MAX_CONNECTIONS_PER_TENANT = 2
-"""Each download is in memory until it is verified."""
 
 PAUSES_S = (0.1, 0.4, 1.6)
 """Before each further attempt."""
@@ -97,17 +96,27 @@ class HttpStore:
 
     async def read(self, key: str, owner: str, max_bytes: int = MAX_ARCHIVE_BYTES) -> bytes:
         """The object ``key``, for the tenant ``owner``. Raises ``BundleNotFound``, ``BundleDownloadFailed``."""
+        content = await self.read_small(key, owner, max_bytes)
+        if content is None:
+            raise BundleDownloadFailed(f"{FETCH_FAILED}: the object has more than {max_bytes} bytes")
+        return content
+
+    async def read_small(self, key: str, owner: str, max_bytes: int) -> bytes | None:
+        """The object, ``None`` if it has more than ``max_bytes``, of which then no more are read.
+
+        Raises as ``read`` does.
+        """
         answer = await self._ask("GET", key, owner, max_bytes)
+        if answer is None:
+            return None
         if answer.status != 200:
             raise _failure(answer.status)
-        if len(answer.body) > max_bytes:
-            raise BundleDownloadFailed(f"{FETCH_FAILED}: the object has more than {max_bytes} bytes")
-        return answer.body
+        return answer.body if len(answer.body) <= max_bytes else None
 
     async def require(self, key: str, owner: str) -> None:
         """Ask for the object ``key`` without reading it. Raises what ``read`` raises."""
         answer = await self._ask("HEAD", key, owner, 0)
-        if answer.status != 200:
+        if answer is not None and answer.status != 200:
             raise _failure(answer.status)
 
     async def reachable(self) -> bool:
@@ -156,29 +165,30 @@ class HttpStore:
         await self._transport.aclose()
         await self._check_transport.aclose()
 
-    async def _ask(self, method: str, key: str, owner: str, max_bytes: int) -> Answer:
-        """The answer, of the last attempt. Raises ``BundleDownloadFailed``."""
+    async def _ask(self, method: str, key: str, owner: str, max_bytes: int) -> Answer | None:
+        """The last attempt's answer; ``None`` if it is larger than was asked for. Raises ``BundleDownloadFailed``."""
         for pause_s in (*PAUSES_S, None):
             try:
-                answer = await send(
-                    self._transport, self._request(method, key, owner), max(max_bytes, _MAX_ERROR_BYTES)
-                )
+                most = max(max_bytes, _MAX_ERROR_BYTES)
+                answer = await send(self._transport, self._request(method, key, owner, most), most)
                 if answer.status not in _TRANSIENT or pause_s is None:
                     return answer
             except httpx.HTTPError as error:
+                if isinstance(error, AnswerTooLarge) and 0 < max_bytes < MAX_ARCHIVE_BYTES:
+                    return None
                 if pause_s is None:
                     raise BundleDownloadFailed(f"{FETCH_FAILED}: {_why(error)}") from None
             await self._pause(pause_s)
         raise AssertionError
 
-    def _request(self, method: str, key: str, owner: str = "") -> httpx.Request:
+    def _request(self, method: str, key: str, owner: str = "", most: int = _MAX_ERROR_BYTES) -> httpx.Request:
         path = encoded_path("/" + "/".join(filter(None, [unquote(self._base.path).strip("/"), key])))
         url = self._base.copy_with(raw_path=path.encode("ascii"))
         if self._credentials is not None:
             url = presigned(self._credentials, method, url, self._now())
         headers = [(b"host", url.netloc), (b"accept-encoding", b"identity"), (b"user-agent", b"alga-runner")]
-        stream = httpx.ByteStream(b"")
-        return httpx.Request(method, url, headers=headers, stream=stream, extensions={OWNER: owner})
+        stream, extensions = httpx.ByteStream(b""), {OWNER: owner, MAX_ANSWER_BYTES: most}
+        return httpx.Request(method, url, headers=headers, stream=stream, extensions=extensions)
 
 
 _ADDRESS_HINT = "Start it, or correct BUNDLE_STORE_BASE."

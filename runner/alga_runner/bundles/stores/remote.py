@@ -27,6 +27,12 @@ logger = logging.getLogger("alga_runner")
 _CHECKED_KEY = "tenants/alga-runner-doctor"
 """A key that no bundle has."""
 
+SMALL_ARCHIVE_BYTES = 8 * 1024 * 1024
+"""What a download may have at first. A larger archive is asked for once more, in a place for the largest."""
+
+LARGE_DOWNLOADS = 2
+"""Places for those, of one tenant one."""
+
 T = TypeVar("T")
 
 
@@ -51,6 +57,7 @@ class RemoteBundles(BundleSource):
         self._timeout_s = timeout_s
         self._unpacker = Unpacker(entries)
         self._downloads = WeightedLimiter(MAX_CONNECTIONS)
+        self._large_downloads = WeightedLimiter(LARGE_DOWNLOADS)
         """Archives from the store that are in memory, unpacked or not."""
 
     async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
@@ -132,13 +139,21 @@ class RemoteBundles(BundleSource):
                 return None
 
     async def _fetched(self, key: str, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
-        cache, digits = self._cache, _digits(content_hash)
         async with self._downloads.of(tenant_id, 1):
+            archive = await self._store.read_small(key, tenant_id, SMALL_ARCHIVE_BYTES)
+            if archive is not None:
+                return await self._kept(archive, tenant_id, extension_id, content_hash)
+        async with self._large_downloads.of(tenant_id, 1):
             archive = await self._store.read(key, tenant_id)
-            async with self._unpacker.room(tenant_id, len(archive)):
-                bundle = await self._unpacker.unpacked(tenant_id, archive, content_hash)
-            if cache is not None:
-                await _in_thread(lambda: cache.add(digits, tenant_id, extension_id, archive))
+            return await self._kept(archive, tenant_id, extension_id, content_hash)
+
+    async def _kept(self, archive: bytes, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+        """The bundle in ``archive``, which is in the cache from now on."""
+        cache, digits = self._cache, _digits(content_hash)
+        async with self._unpacker.room(tenant_id, len(archive)):
+            bundle = await self._unpacker.unpacked(tenant_id, archive, content_hash)
+        if cache is not None:
+            await _in_thread(lambda: cache.add(digits, tenant_id, extension_id, archive))
         return bundle
 
 
