@@ -222,8 +222,8 @@ class ServerSettings(EnvironmentSettings):
         default=8,
         ge=1,
         le=64,
-        description="Concurrent reads of the database. Writes of a file take turns; of PostgreSQL, half as "
-        "many run concurrently, and a server has that many connections in all.",
+        description="Concurrent reads of PostgreSQL; half as many writes run concurrently, and a server has that many "
+        "connections in all. A file is read by two at most, and writes of it take turns.",
     )
 
     @classmethod

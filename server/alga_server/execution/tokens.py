@@ -91,7 +91,8 @@ def _stored(connection: Connection) -> Mapping[int, bytes]:
 def _signature(key: bytes, claims: tuple[str, ...]) -> str:
     # JSON separates the claims: two different lists never give the same text.
     text = json.dumps([_PURPOSE, _VERSION, *claims], separators=(",", ":"))
-    mac = hmac.digest(key, text.encode(), "sha256")
+    # hmac.digest lets another thread run meanwhile, and waits until that is done.
+    mac = hmac.new(key, text.encode(), "sha256").digest()
     return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
 
 

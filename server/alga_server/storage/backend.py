@@ -22,11 +22,13 @@ class Backend:
     """One database, opened. ``sqlite`` and ``postgres`` make them.
 
     ``reader`` begins transactions that see one state of the database and change nothing, ``writer`` those that
-    change it, of which up to ``writers`` run concurrently. With ``one_connection``, readers and writer share it.
+    change it, of which up to ``readers`` and ``writers`` run concurrently. With ``one_connection``, readers and writer
+    share it.
     """
 
     reader: Engine
     writer: Engine
+    readers: int
     writers: int
     one_connection: bool
     is_there: Callable[[], bool]

@@ -51,7 +51,9 @@ class Database:
         self._backend = _open(url, threads, session or {})
         self._write_turn = CapacityLimiter(self._backend.writers)
         # A database in memory is one connection: its readers wait for its writer.
-        self._read_turn = self._write_turn if self._backend.one_connection else CapacityLimiter(threads)
+        self._read_turn = (
+            self._write_turn if self._backend.one_connection else CapacityLimiter(self._backend.readers)
+        )
         self._exclusive = Lock()
         self._outages: dict[str, bool] = {}
         """By code, and whether a write met it."""

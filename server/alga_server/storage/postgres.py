@@ -58,6 +58,7 @@ def open_postgres(url: URL, *, threads: int, session: Mapping[str, str]) -> Back
     return Backend(
         reader=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
         writer=engine.execution_options(isolation_level="READ COMMITTED"),
+        readers=threads,
         writers=writers,
         one_connection=False,
         is_there=lambda: True,

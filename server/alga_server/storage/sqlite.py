@@ -37,6 +37,12 @@ _UNUSABLE = frozenset(
         *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
     }
 )
+_READERS = 2
+"""Concurrent reads of a file, so that a long one holds up no other.
+
+More of them gain nothing: Python runs one thread at a time, and SQLite lets another run at each row.
+"""
+
 FILES = ("", "-wal", "-shm")
 """What SQLite adds to the name of a database for its files."""
 
@@ -77,16 +83,18 @@ def is_sqlite(url: str) -> bool:
 
 
 def open_sqlite(url: str, *, threads: int) -> Backend:
-    """A database file, or one in memory for a URL that names none. ``threads`` readers are concurrent; one writes.
+    """A database file, or one in memory for a URL that names none. Two readers are concurrent, at most; one writes.
 
     Raises ``SettingsError`` for a URL it cannot use.
     """
     file = sqlite_file(url)
-    engine = _memory_engine() if file is None else _file_engine(file, connections=threads + 1)
+    readers = min(threads, _READERS)
+    engine = _memory_engine() if file is None else _file_engine(file, connections=readers + 1)
     return Backend(
         reader=engine,
         # A write holds the only write lock from its first statement, so what it reads stays true until it commits.
         writer=engine.execution_options(alga_write=True),
+        readers=readers,
         writers=1,
         one_connection=file is None,
         is_there=lambda: file is None or file.exists(),
