@@ -15,7 +15,7 @@ import pytest
 from alga_runner import Settings
 from alga_runner.engine import this_thread
 from alga_runner.guests.component import ComponentHost
-from alga_runner.guests.core import CoreHost
+from alga_runner.guests.session import Session
 from tests.support.clock import FakeMonotonic
 from tests.support.component_relay import LIBC
 from tests.support.component_world import OK, world_component
@@ -104,8 +104,8 @@ def answered_in(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         clock.now += 0.001
         iterations.append(this_thread.loop_scheduler.iteration)
 
-    def make_costly(host: Any) -> None:
-        answer = host._answer
+    def make_costly(host: Any, method: str) -> None:
+        answer = getattr(host, method)
 
         async def later(*call: Any) -> Any:
             take()
@@ -119,10 +119,10 @@ def answered_in(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> list[int]:
             take()
             return given
 
-        monkeypatch.setattr(host, "_answer", costly)
+        monkeypatch.setattr(host, method, costly)
 
-    make_costly(CoreHost)
-    make_costly(ComponentHost)
+    make_costly(Session, "answer")
+    make_costly(ComponentHost, "_answer")
     return iterations
 
 
