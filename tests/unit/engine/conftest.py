@@ -29,6 +29,7 @@ from alga_runner.engine.context import engine_context
 from alga_runner.engine.loop_scheduler import LoopScheduler
 from tests.support.clock import FakeMonotonic
 from tests.support.patience import PATIENCE_S
+from tests.support.processes import is_alive
 
 SLOTS = 4
 LIMITS = GuestLimits(memory_bytes=1 << 20, table_elements=100)
@@ -187,15 +188,7 @@ def children(pid: int) -> list[int]:
 @pytest.fixture
 def alive() -> Callable[[int], bool]:
     """Whether a process is, and has not ended."""
-
-    def check(pid: int) -> bool:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        return state not in {"Z", "X"}
-
-    return check
+    return is_alive
 
 
 @pytest.fixture

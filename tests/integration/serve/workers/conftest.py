@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import count
-from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from tests.support.patience import PATIENCE_S
+from tests.support.processes import is_alive
 
 
 class Workers:
@@ -127,13 +127,6 @@ def eventually(condition: Callable[[], bool]) -> None:
         sleep(0.01)
 
 
-def exists(pid: int) -> bool:
-    """Whether there is such a process, and it has not ended."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
 @pytest.fixture
 def ask() -> Callable[..., Asked]:
     """Send a request and go on: the client, the body, the headers."""
@@ -143,7 +136,7 @@ def ask() -> Callable[..., Asked]:
 @pytest.fixture
 def gone() -> Callable[[int], None]:
     """Return once there is no such process."""
-    return lambda pid: eventually(lambda: not exists(pid))
+    return lambda pid: eventually(lambda: not is_alive(pid))
 
 
 @pytest.fixture(name="eventually")
