@@ -128,8 +128,8 @@ async def test_the_first_is_carried_out_and_the_next_gets_its_reply_marked(pair:
     again = await pair.other.once(keyed(1), never)
 
     assert first == reply
-    assert again == replace(
-        reply, headers=((b"x-a", b"1"), (b"idempotent-replayed", b"true")), outcome="replayed"
+    assert again == reply._replace(
+        headers=((b"x-a", b"1"), (b"idempotent-replayed", b"true")), outcome="replayed"
     )
 
 
