@@ -35,7 +35,7 @@ def _sendable(text: str) -> str:
     return text
 
 
-_RequestId = Annotated[str | None, AfterValidator(lambda text: None if text is None else clean_id(text))]
+_RequestId = Annotated[str, AfterValidator(clean_id)]
 _Sendable = Annotated[str, AfterValidator(_sendable)]
 """Text that host calls send in a header."""
 
@@ -47,7 +47,7 @@ class ExecutionContext(WireModel):
     it was due and ``started_at`` when it began, both in UTC; ``schedule_timezone`` is the zone whose clock it follows.
     """
 
-    request_id: _RequestId = None
+    request_id: _RequestId | None = None
     tenant_id: Annotated[str, AfterValidator(_tenant)]
     extension_id: _Sendable
     install_id: _Sendable | None = None

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from pydantic_core import to_json
 
-from alga_common.sharing.large_work import LARGE_BYTES
 from alga_common.text import utf8_tail
 from alga_common.wire import MAX_ERROR_CHARACTERS
 
@@ -32,21 +31,12 @@ _CONTRACT_DETAILS = ("archive hash mismatch: ", "verify_archive_sha256 fetch fai
 def guest_reply(response: ExecuteResponse, log_tail: str | None = None) -> Answer:
     """The reply that carries the guest's response, of any status; and ``log_tail`` unless that is ``None``."""
     body = response.body_b64
-    if body is None or len(body) < LARGE_BYTES:
-        more: dict[str, object] = (
-            {} if response.header_list is None else {"header_list": response.header_list}
-        )
-        if log_tail is not None:
-            more["log_tail"] = log_tail
-        document = {**response.model_dump(), **more} if more else response
-        return Answer(200, to_json(document), outcome="ok")
-    # Base64 has no character that JSON escapes, so a large body need not be searched for one.
+    # Base64 has no character that JSON escapes, so the body need not be searched for one.
     parts = (
         b'{"status":%d,"headers":' % response.status,
         to_json(response.headers),
-        b',"body_b64":"',
-        body.encode("ascii"),
-        b'","error":null',
+        b',"body_b64":null' if body is None else b',"body_b64":"%b"' % body.encode("ascii"),
+        b',"error":null',
         b"" if response.header_list is None else b',"header_list":' + to_json(response.header_list),
         b"" if log_tail is None else b',"log_tail":' + to_json(log_tail),
         b"}",
