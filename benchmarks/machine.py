@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from alga_runner.engine.native.library import choose, default_mode
+
 _DISTRIBUTIONS = (
     "alga-runner",
     "wasmtime",
@@ -38,6 +40,7 @@ def about() -> dict[str, object]:
         "kernel": platform.release().partition("-")[0],
         "architecture": platform.machine(),
         "python": platform.python_version(),
+        "engine": "native helper" if choose(default_mode()) is not None else "Python alone",
         "versions": {name: version for name in _DISTRIBUTIONS if (version := installed(name))},
     }
 

@@ -3,7 +3,7 @@
 ZIG_VENV := .make/zig
 
 .PHONY: setup-bench
-setup-bench: $(VENV)/.bench ## Install what the runner needs and the peers it is measured against
+setup-bench: $(VENV)/.bench native ## Install what the runner needs and the peers it is measured against, and build the native helper
 	@:
 
 # The bench lock holds the runtime lock's versions, so it is enough for both.

@@ -52,13 +52,14 @@ class PromptServer(NoAlgaServer):
 class Execute(Contestant):
     """Executes requests that were built before."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
         self.server = PromptServer()
         self._stack = AsyncExitStack()
         self._works: dict[str, list[Task]] = {}
 
     async def __aenter__(self) -> Self:
-        runner = Runner(Settings(), alga=self.server, bundles=self.bundles())
+        runner = Runner(self.settings, alga=self.server, bundles=self.bundles())
         self.runner = await self._stack.enter_async_context(runner)
         return self
 
@@ -104,6 +105,13 @@ class Execute(Contestant):
             return {"done": len(pairs), "checked": len(pairs), "host_calls": self.server.answered - answered}
 
         return run
+
+
+class ExecuteInPython(Execute):
+    """Without the engine's native helper, whether it was built or not."""
+
+    def __init__(self) -> None:
+        super().__init__(Settings(native_engine="off"))
 
 
 class ExecuteJson(Execute):

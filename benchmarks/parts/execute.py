@@ -19,6 +19,7 @@ def run(effort: Effort) -> Sequence[Result]:
     """CPU time decides, since other processes cannot disturb it; time on the clock is a figure as well."""
     contestants = {
         "ours": "benchmarks.contestants.alga:Execute",
+        "ours_in_python": "benchmarks.contestants.alga:ExecuteInPython",
         "ours_from_json": "benchmarks.contestants.alga:ExecuteJson",
         "ours_with_log_lines": "benchmarks.contestants.alga:ExecuteLogged",
     }
@@ -41,7 +42,7 @@ def run(effort: Effort) -> Sequence[Result]:
         return [peer_missing(key, "extism") for key in PART.keys]
     ours, reused, isolated = (timings[name] for name in ("ours", "extism_reused", "extism_isolated"))
     one_call = timings["ours_with_one_call"]
-    for name in ("ours_from_json", "ours_with_log_lines"):
+    for name in ("ours_in_python", "ours_from_json", "ours_with_log_lines"):
         figures[f"{name}_vs_extism_reused"] = Spread.of_ratios(timings[name].cpu_us, reused.cpu_us)
     counts = {f"{name}_answers_checked": timing.counts["checked"] for name, timing in timings.items()}
     counts["ours_with_log_lines_written"] = timings["ours_with_log_lines"].counts["log_lines"]

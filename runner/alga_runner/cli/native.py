@@ -6,7 +6,7 @@ import click
 
 from alga_common.cli.commands import load
 
-_HELP = """Build the engine's native helper, a C library of a hundred lines that shortens an execution by a seventh.
+_HELP = """Build the engine's native helper, a small C library that shortens each execution.
 
 It is compiled from the source in this package by the C compiler of the package ziglang, and written next to it; nothing
 else is fetched or run. A runner that starts afterwards takes it (setting native_engine), and doctor names it. Build it
