@@ -18,6 +18,8 @@ import pytest
 pytestmark = pytest.mark.processes
 
 KEYS = count(1)
+MANY = 100
+"""Connections among which each worker has its share, however busy the machine is."""
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +61,13 @@ def keyed(headers) -> dict[str, str]:
 
 
 def test_each_worker_has_its_share_of_the_connections_and_signs_its_lines(workers) -> None:
-    clients = [workers.client() for _ in range(8)]
+    seen: Counter[tuple[int, int]] = Counter()
+    # A worker that the system keeps from running leaves connections to the other, and gets the next ones instead.
+    while seen.total() < MANY and (seen.total() < 8 or max(seen.values()) > seen.total() * 3 // 4):
+        seen[workers.whose(workers.client())] += 1
 
-    seen = [workers.whose(client) for client in clients]
-
-    assert {number for number, _ in seen} == {1, 2}
-    assert len(set(seen)) == 2
-    assert max(Counter(seen).values()) <= 6
+    assert sorted(number for number, _ in seen) == [1, 2]
+    assert max(seen.values()) <= seen.total() * 3 // 4
 
 
 def test_probes_count_the_workers_that_answer(workers) -> None:
