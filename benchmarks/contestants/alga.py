@@ -5,21 +5,20 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
-from types import TracebackType
 from typing import Any, Self
 
 from pydantic_core import to_json
 
-from alga_runner import ExecuteRequest, Runner, Settings
+from alga_runner import ExecuteRequest, Settings
 from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.bundles import MemoryBundles
 from alga_runner.models import CreateScheduleInput, ScheduleInfo
 from alga_runner.telemetry import configure_logging
 
-from ..child import Contestant, Counts, Work, WrongAnswer
+from ..child import Counts, Work, WrongAnswer
 from .crowd import crowd
 from .sampled import with_samples
+from .started import Started
 from .workload import SCHEDULE, SCHEDULE_ID, alga_guest, works
 from .workload import Work as Task
 
@@ -49,27 +48,18 @@ class PromptServer(NoAlgaServer):
         return self._schedules
 
 
-class Execute(Contestant):
+class Execute(Started):
     """Executes requests that were built before."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self.settings = settings or Settings()
+        super().__init__()
+        self.settings = settings
         self.server = PromptServer()
-        self._stack = AsyncExitStack()
         self._works: dict[str, list[Task]] = {}
 
     async def __aenter__(self) -> Self:
-        runner = Runner(self.settings, alga=self.server, bundles=self.bundles())
-        self.runner = await self._stack.enter_async_context(runner)
+        self.runner = await self.start(self.server, self.bundles(), self.settings)
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
 
     def bundles(self) -> MemoryBundles:
         """Where the runner finds its guests."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
 from typing import Any, Self
 
 import anyio
 
-from alga_runner import ExecuteRequest, Runner, Settings
+from alga_runner import ExecuteRequest, Runner
 from alga_runner.bundles import Bundle, MemoryBundles
 from alga_runner.errors import DeadlineExceeded
 
-from ..child import Contestant, Counts, Work, WrongAnswer
+from ..child import Counts, Work, WrongAnswer
+from .started import Started
 from .workload import GUESTS, alga_guest, works
 from .workload import Work as Task
 
@@ -58,25 +58,14 @@ class Lag:
         }
 
 
-class Fairness(Contestant):
+class Fairness(Started):
     """An order names ``seconds`` and ``bursts``: first no guests, then fifty that spin, then bursts of fifty."""
-
-    def __init__(self) -> None:
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self._bundles = MemoryBundles()
         self._light = self._bundles.add(alga_guest())
-        self._runner = await self._stack.enter_async_context(Runner(Settings(), bundles=self._bundles))
+        self._runner = await self.start(None, self._bundles)
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
 
     async def prepare(self, order: Mapping[str, Any]) -> Work:
         """Load a module for each burst: what a module's guests did before decides where they start."""

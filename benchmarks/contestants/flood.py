@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from time import perf_counter
-from types import TracebackType
 from typing import Any, Self
 
 import anyio
 
-from alga_runner import ExecuteRequest, Runner, Settings
+from alga_runner import ExecuteRequest
 from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.bundles import MemoryBundles, read_bundle
 from alga_runner.errors import CpuLimit, DeadlineExceeded, Overloaded
 from alga_runner.models import CreateScheduleInput
 
-from ..child import Contestant, Counts, Work, WrongAnswer
+from ..child import Counts, Work, WrongAnswer
 from .doorbell import Doorbell
+from .started import Started
 from .suspended import SAMPLE
 from .workload import alga_guest, works
 
@@ -50,19 +49,14 @@ class SilentServer(NoAlgaServer):
         raise AssertionError
 
 
-class Flood(Contestant):
+class Flood(Started):
     """An order names the ``flood``, ``quiet`` for none, and how often to ``ring`` for the other tenant."""
-
-    def __init__(self) -> None:
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         bundles = MemoryBundles()
         content_hash = bundles.add(alga_guest())
-        self._runner = await self._stack.enter_async_context(
-            Runner(Settings(), bundles=bundles, alga=SilentServer())
-        )
-        self._doorbell = self._stack.enter_context(Doorbell())
+        self._runner = await self.start(SilentServer(), bundles)
+        self._doorbell = self.stack.enter_context(Doorbell())
         self._light = [(_of("quiet", work.document), work.answer) for work in works("/echo", content_hash)]
         body = base64.b64encode(bytes(_BODY_BYTES)).decode()
         large = works("/sync", bundles.add(read_bundle(SAMPLE)))[0].document
@@ -75,14 +69,6 @@ class Flood(Contestant):
         for _ in range(20):
             await self._answer()
         return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
 
     async def prepare(self, order: Mapping[str, Any]) -> Work:
         """Nothing to build."""

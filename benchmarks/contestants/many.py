@@ -7,19 +7,20 @@ import os
 import resource
 import zlib
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from types import TracebackType
 from typing import Any, Self
 
 import anyio
 from wasmtime import wat2wasm
 
-from alga_runner import ExecuteRequest, Runner, Settings
+from alga_runner import ExecuteRequest, Settings
 from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.bundles import Bundle, MemoryBundles
 from alga_runner.models import CreateScheduleInput
 
-from ..child import Contestant, Counts, Work, WrongAnswer
+from ..child import Counts, Work, WrongAnswer
 from .memory import resident_kb
+from .started import Started
 from .workload import GUESTS, MANIFEST, SCHEDULE_ID, alga_guest
 from .workload import Work as Task
 
@@ -66,11 +67,11 @@ class HoldingServer(NoAlgaServer):
         return SCHEDULE_ID
 
 
-class Many(Contestant):
+class Many(Started):
     """Takes ``tenants``, ``modules``, guests ``suspended`` and ``body_bytes`` of its first order, in turns of all."""
 
     def __init__(self) -> None:
-        self._stack = AsyncExitStack()
+        super().__init__()
         self._pairs: list[tuple[ExecuteRequest, str | None]] = []
         self._next = 0
 
@@ -79,26 +80,29 @@ class Many(Contestant):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as ``serve`` does
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if self._pairs:
             self._server.released.set()
-        await self._stack.aclose()
+        await super().__aexit__(exc_type, exc, traceback)
 
-    async def _start(self, order: Mapping[str, Any]) -> None:
+    async def _begin(self, order: Mapping[str, Any]) -> None:
         suspended, self._server = order.get("suspended", 0), HoldingServer(order.get("suspended", 0))
         bundles = MemoryBundles()
         settings = Settings(
             max_guests=max(1_000, suspended + 200), max_timeout_ms=PATIENCE_MS, default_timeout_ms=PATIENCE_MS
         )
-        self._runner = await self._stack.enter_async_context(
-            Runner(settings, alga=self._server, bundles=bundles)
-        )
+        self._runner = await self.start(self._server, bundles, settings)
         self._pairs = _pairs(order, bundles)
         before_kb = resident_kb()
         for request, answer in self._pairs:
             await self._execute(request, answer)
         if suspended:
-            tasks = await self._stack.enter_async_context(anyio.create_task_group())
+            tasks = await self.stack.enter_async_context(anyio.create_task_group())
             content_hash = bundles.add(alga_guest())
             for number in range(suspended):
                 document = _document(
@@ -116,7 +120,7 @@ class Many(Contestant):
     async def prepare(self, order: Mapping[str, Any]) -> Work:
         """The next of all, in turns."""
         if not self._pairs:
-            await self._start(order)
+            await self._begin(order)
         count = order["count"]
 
         async def run() -> Counts:
