@@ -250,6 +250,10 @@ class Guest:
 
     def call(self, export: str, argument: int | None = None) -> None:
         """Start a call of ``export``, with one i32 or none; ``poll`` runs it. Raises ``ExportMissing``."""
+        self._forget_calls()
+        self._begin(export, argument)
+
+    def _begin(self, export: str, argument: int | None) -> None:
         base = self._address
         name = export.encode()
         exported = _capi.instance_export_get(self.context, base + _INSTANCE, name, len(name), base + _EXTERN)
@@ -305,7 +309,7 @@ class Guest:
             if not self._left:
                 return FINISHED
             export, *self._left = self._left
-            self.call(export, None if self._left else self._argument)
+            self._begin(export, None if self._left else self._argument)
 
     def interrupt(self, *, release_gil: bool = False) -> tuple[Frame, ...]:
         """End a guest that computes, at its next epoch check, or waits for an answer.

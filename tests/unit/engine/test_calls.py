@@ -213,3 +213,12 @@ def test_a_guest_that_is_to_grow_no_more_does_not(engine, when: str):
         guest.resume()
         assert settled(guest)
         assert number(guest) == 0xFFFFFFFF
+
+
+def test_calls_that_a_failure_left_are_not_made_with_the_next(link):
+    with started(link(), "first", "nothing", "last") as guest:
+        with pytest.raises(ExportMissing):
+            settled(guest)
+        guest.call("first")
+        assert settled(guest)
+        assert number(guest) == 11
