@@ -173,7 +173,9 @@ def _with_our_transactions(engine: Engine, *pragmas: str) -> Engine:
         connection.isolation_level = None  # the driver's own idea of transactions steps aside for ours
         try:
             for pragma in pragmas:
-                connection.execute(pragma).close()
+                # SQLite itself does not wait while another connection changes how the journal is kept.
+                if not _executed_once_free(connection, pragma):
+                    connection.execute(pragma).close()
         except Exception:
             connection.close()
             raise
@@ -192,18 +194,24 @@ def _with_our_transactions(engine: Engine, *pragmas: str) -> Engine:
 def _begin_to_write(connection: Connection) -> None:
     """Take the lock for writing as soon as it is free; after ``_BUSY_TIMEOUT_S``, raise what SQLite raises."""
     driver: Any = connection.connection.driver_connection
-    end = monotonic() + _BUSY_TIMEOUT_S
     driver.execute("PRAGMA busy_timeout = 0").close()
     try:
-        while monotonic() < end:
-            try:
-                driver.execute("BEGIN IMMEDIATE").close()
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in _LOCKED:
-                    break
-                sleep(_LOOK_AGAIN_S)
-            else:
-                return
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if not _executed_once_free(driver, "BEGIN IMMEDIATE"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
     finally:
         driver.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_S * 1000:.0f}").close()
+
+
+def _executed_once_free(driver: sqlite3.Connection, statement: str) -> bool:
+    """Execute ``statement`` once the database is free for it; ``False`` if it fails otherwise, or takes too long."""
+    end = monotonic() + _BUSY_TIMEOUT_S
+    while monotonic() < end:
+        try:
+            driver.execute(statement).close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _LOCKED:
+                return False
+            sleep(_LOOK_AGAIN_S)
+        else:
+            return True
+    return False

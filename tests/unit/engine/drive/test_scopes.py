@@ -49,15 +49,17 @@ async def test_the_deadline_of_a_guest_ends_it_inside_a_caller_s_shield(
 
 async def test_an_answer_s_shield_holds_past_the_deadline(run: Run, quick: LinkedModule) -> None:
     answered = []
+    budget = Budget(deadline=monotonic() + PATIENCE_S)
 
     async def answer(_function: int, _arguments: tuple[Any, ...]) -> None:
+        budget.deadline = PASSED  # not before: a guest that has to wait for its start would not start
         with anyio.CancelScope(shield=True):
             await anyio.lowlevel.checkpoint()
             answered.append(True)
         await anyio.sleep_forever()
 
     with pytest.raises(DeadlineExceeded):
-        await run(quick, "note", answer, Budget(deadline=PASSED))
+        await run(quick, "note", answer, budget)
 
     assert answered == [True]
 
@@ -71,24 +73,28 @@ async def test_after_answers_that_did_not_wait_one_that_does_ends_at_the_deadlin
     run: Run, quick: LinkedModule
 ) -> None:
     calls = []
+    budget = Budget(deadline=monotonic() + PATIENCE_S)
 
     async def answer(_function: int, _arguments: tuple[Any, ...]) -> None:
         calls.append(True)
         if len(calls) == 3:
+            budget.deadline = PASSED
             await anyio.sleep_forever()
 
     with pytest.raises(DeadlineExceeded):
-        await run(quick, "notes", answer, Budget(deadline=PASSED), argument=5)
+        await run(quick, "notes", answer, budget, argument=5)
 
     assert len(calls) == 3
 
 
-def promptly_then(waits: Callable[[], Awaitable[None]]) -> Any:
-    """Answers promptly, but for the third call, which waits unexpectedly."""
+def promptly_then(waits: Callable[[], Awaitable[None]], late: Budget | None = None) -> Any:
+    """Answers promptly, but for the third call, which waits unexpectedly; then the deadline of ``late`` has passed."""
     calls = count(1)
 
     async def answer(_function: int, _arguments: tuple[Any, ...]) -> None:
         if next(calls) == 3:
+            if late is not None:
+                late.deadline = PASSED
             await waits()
 
     return answer
@@ -134,8 +140,10 @@ async def test_an_answer_that_waits_after_prompt_ones_may_have_scopes_of_its_own
 async def test_an_answer_that_waits_after_prompt_ones_names_its_call_when_the_deadline_passes(
     run: Run, prompt: LinkedModule
 ) -> None:
+    budget = Budget(deadline=monotonic() + PATIENCE_S)
+
     with pytest.raises(DeadlineExceeded) as raised:
-        await run(prompt, "notes", promptly_then(anyio.sleep_forever), Budget(deadline=PASSED), argument=5)
+        await run(prompt, "notes", promptly_then(anyio.sleep_forever, budget), budget, argument=5)
 
     assert raised.value.where == {"host_call": "host note"}
     assert raised.value.frames
@@ -158,6 +166,7 @@ async def test_an_answer_that_waits_after_prompt_ones_has_the_time_to_clean_up_a
     run: Run, prompt: LinkedModule
 ) -> None:
     cleaned = []
+    budget = Budget(deadline=monotonic() + PATIENCE_S)
 
     async def wait() -> None:
         try:
@@ -168,7 +177,7 @@ async def test_an_answer_that_waits_after_prompt_ones_has_the_time_to_clean_up_a
                 cleaned.append(True)
 
     with pytest.raises(DeadlineExceeded):
-        await run(prompt, "notes", promptly_then(wait), Budget(deadline=PASSED), argument=5)
+        await run(prompt, "notes", promptly_then(wait, budget), budget, argument=5)
 
     assert cleaned == [True]
 
@@ -195,6 +204,8 @@ async def test_an_answer_that_waits_after_prompt_ones_is_cancelled_with_its_call
 async def test_a_caller_that_leaves_while_a_late_answer_cleans_up_is_cancelled(
     run: Run, prompt: LinkedModule
 ) -> None:
+    budget = Budget(deadline=monotonic() + PATIENCE_S)
+
     async def wait() -> None:
         try:
             await anyio.sleep_forever()
@@ -203,7 +214,7 @@ async def test_a_caller_that_leaves_while_a_late_answer_cleans_up_is_cancelled(
             await anyio.sleep_forever()
 
     with anyio.CancelScope() as scope:
-        await run(prompt, "notes", promptly_then(wait), Budget(deadline=PASSED), argument=5)
+        await run(prompt, "notes", promptly_then(wait, budget), budget, argument=5)
 
     assert scope.cancelled_caught
 
