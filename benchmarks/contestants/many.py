@@ -19,7 +19,7 @@ from alga_runner.bundles import Bundle, MemoryBundles
 from alga_runner.models import CreateScheduleInput
 
 from ..child import Counts, Work, WrongAnswer
-from .memory import resident_kb
+from .memory import MANY_GUESTS_MB, resident_kb
 from .started import Started
 from .workload import GUESTS, MANIFEST, SCHEDULE_ID, alga_guest
 from .workload import Work as Task
@@ -94,7 +94,10 @@ class Many(Started):
         suspended, self._server = order.get("suspended", 0), HoldingServer(order.get("suspended", 0))
         bundles = MemoryBundles()
         settings = Settings(
-            max_guests=max(1_000, suspended + 200), max_timeout_ms=PATIENCE_MS, default_timeout_ms=PATIENCE_MS
+            max_guests=max(1_000, suspended + 200),
+            max_timeout_ms=PATIENCE_MS,
+            default_timeout_ms=PATIENCE_MS,
+            max_process_memory_mb=MANY_GUESTS_MB,
         )
         self._runner = await self.start(self._server, bundles, settings)
         self._pairs = _pairs(order, bundles)

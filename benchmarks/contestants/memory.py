@@ -6,6 +6,9 @@ import gc
 from collections.abc import Iterator
 from pathlib import Path
 
+MANY_GUESTS_MB = 32 * 1024
+"""Ten thousand guests need a machine on which half of this has room for what their slots may keep, were all large."""
+
 
 def resident_kb() -> int:
     """KiB, exact, after a garbage collection."""

@@ -15,13 +15,11 @@ from alga_runner.bundles import MemoryBundles, read_bundle
 from alga_runner.models import CreateScheduleInput, EndpointInfo, ScheduleInfo
 
 from ..child import Contestant, Counts, Work, WrongAnswer
-from .memory import guests_kb, own_kb, resident_kb
+from .memory import MANY_GUESTS_MB, guests_kb, own_kb, resident_kb
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample-extensions"
 SAMPLE = SAMPLES / "scheduler-demo"
 TENANTS = 100
-_MACHINE_MB = 32 * 1024
-"""So many guests need a machine on which half of the memory has room for what their slots may keep, were all large."""
 
 
 class ReticentServer(NoAlgaServer):
@@ -69,7 +67,7 @@ class Suspended(Contestant):
         server = ReticentServer(expected=count)
         bundles = MemoryBundles()
         content_hash = bundles.add(read_bundle(SAMPLES / order.get("sample", SAMPLE.name)))
-        settings = Settings(max_guests=min(12_000, count + 200), max_process_memory_mb=_MACHINE_MB)
+        settings = Settings(max_guests=min(12_000, count + 200), max_process_memory_mb=MANY_GUESTS_MB)
 
         async def run() -> Counts:
             async with Runner(settings, alga=server, bundles=bundles) as runner:

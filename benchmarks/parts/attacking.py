@@ -66,16 +66,19 @@ class Sides:
 
 def ratios(resource: str, rounds: list[Round]) -> list[Result]:
     """The ratios of neighbouring rounds, one with the attack and one without."""
-    return [_ratio(resource, share, rounds) for share in SHARES]
+    attacks: dict[str, Spread | float] = {
+        f"{resource}_attacks_{end}": sum(attack.counts[end] for _, _, attack in rounds)
+        for end in ("answered", "refused")
+    }
+    return [_ratio(resource, share, rounds, attacks if share == SHARES[0] else {}) for share in SHARES]
 
 
-def _ratio(resource: str, share: str, rounds: list[Round]) -> Result:
+def _ratio(resource: str, share: str, rounds: list[Round], attacks: dict[str, Spread | float]) -> Result:
     quiet, loud = ([calls[side].counts[f"{share}_ms"] for calls in rounds] for side in (0, 1))
     counts = {"calls": sum(calls[0].done + calls[1].done for calls in rounds)}
     figures: dict[str, Spread | float] = {
-        f"quiet_{share}_ms": Spread.of(quiet),
-        f"loud_{share}_ms": Spread.of(loud),
-        "attacks_answered": sum(attack.counts["answered"] for _, _, attack in rounds),
-        "attacks_refused": sum(attack.counts["refused"] for _, _, attack in rounds),
+        f"{resource}_quiet_{share}_ms": Spread.of(quiet),
+        f"{resource}_loud_{share}_ms": Spread.of(loud),
+        **attacks,
     }
     return Result.ratio(f"shares.{resource}_{share}_ratio", loud, quiet, counts=counts, figures=figures)

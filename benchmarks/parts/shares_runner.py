@@ -86,7 +86,11 @@ def _measured(name: str, effort: Effort) -> list[Result]:
     results = ratios(name, rounds)
     if resource.total_mb is not None:
         used_mb = peak_mb - (0 if resource.all_of_process else before_mb)
-        figures = {"before_mb": before_mb, "peak_mb": peak_mb, "total_mb": resource.total_mb}
+        figures = {
+            f"{name}_before_mb": before_mb,
+            f"{name}_peak_mb": peak_mb,
+            f"{name}_total_mb": resource.total_mb,
+        }
         attacks = {"attacks": int(sum(attack.counts["answered"] for _, _, attack in rounds)) or 1}
         results.append(
             Result(

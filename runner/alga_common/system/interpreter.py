@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 
+from .heap import keep_little_free_memory
+
 SWITCH_S = 0.0005
 """How long a thread waits for another one to release the GIL, in seconds.
 
@@ -26,3 +28,4 @@ def prepare_to_serve() -> None:
     gc.collect()
     gc.freeze()
     switch_threads_sooner()
+    keep_little_free_memory()
