@@ -20,7 +20,7 @@ from alga_common.system.memory import anonymous_bytes
 
 if sys.argv[1] == "bounded":
     keep_little_free_memory()
-del bytearray({BLOCK_BYTES + 1})[:]  # glibc takes such blocks from its heaps from now on, unless it was told not to
+del bytearray({BLOCK_BYTES + 1})[:]  # glibc takes such blocks from its heaps from now on, unless it must not
 all_used, measured = threading.Barrier({THREADS} + 1), threading.Barrier({THREADS} + 1)
 before = anonymous_bytes()
 
