@@ -16,12 +16,14 @@ pytestmark = pytest.mark.processes
 WHEN_RUNNING = """
 import sys
 from alga_runner.engine.guest import Guest
-call = Guest.call
-def announced(self, export, argument=None):
-    call(self, export, argument)
-    if export == "alga_handle":
+poll = Guest.poll
+def announced(self, **how):
+    done = poll(self, **how)
+    if self.handling and not done:
         print("running", file=sys.stderr, flush=True)
-Guest.call = announced
+        Guest.poll = poll
+    return done
+Guest.poll = announced
 from alga_runner.cli import main
 main(prog_name="alga-runner")
 """
