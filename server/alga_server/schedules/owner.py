@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, update
 from ..storage import tables
 from ..storage.owned import place
 
-_TOUCH = update(tables.install).where(
+TOUCH = update(tables.install).where(
     tables.install.c.tenant_id == bindparam("of_tenant"), tables.install.c.id == bindparam("of_install")
 )
 
@@ -37,4 +37,4 @@ class ScheduleOwner(Protocol):
 
 def touch(connection: Connection, owner: ScheduleOwner, now: datetime) -> None:
     """Set the time of the install's last change."""
-    connection.execute(_TOUCH, place(owner.tenant_id, owner.install_id) | {"updated_at": now})
+    connection.execute(TOUCH, place(owner.tenant_id, owner.install_id) | {"updated_at": now})

@@ -16,9 +16,10 @@ from sqlalchemy import Connection, insert, select, update
 from ..errors import RateLimited
 from ..storage import tables
 from ..storage.owned import of_install, place
-from .owner import ScheduleOwner
+from .owner import TOUCH, ScheduleOwner
 
-_ARRIVAL = select(tables.rate_limit.c.arrival_at).where(of_install(tables.rate_limit))
+_ARRIVAL = select(tables.rate_limit.c.arrival_at).where(of_install(tables.rate_limit)).scalar_subquery()
+_TOUCH = TOUCH.returning(_ARRIVAL)
 _FIRST = insert(tables.rate_limit)
 _NEXT = update(tables.rate_limit).where(of_install(tables.rate_limit))
 
@@ -37,13 +38,13 @@ class Rate:
 
 
 def take(connection: Connection, install: ScheduleOwner, rate: Rate, now: datetime) -> None:
-    """Count one change. Raises ``RateLimited`` with the time to wait.
+    """Count one change, and set the time of the install's last. Raises ``RateLimited`` with the time to wait.
 
     Runs in the transaction of the change, whose caller holds the install's row: a change that is rolled back was not
     counted, and no two are counted as one.
     """
     own = place(install.tenant_id, install.install_id)
-    arrival = connection.execute(_ARRIVAL, own).scalar_one_or_none()
+    arrival = connection.execute(_TOUCH, own | {"updated_at": now}).scalar_one()
     ahead = rate.cost * rate.burst
     # No further ahead than a whole burst: a clock that was set back, or a setting, would bar the install for long.
     start = now if arrival is None else max(now, min(arrival, now + ahead))

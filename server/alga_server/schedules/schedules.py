@@ -1,7 +1,8 @@
 """Schedules of one install: the rules around them, the same for host calls and admins (alga-contract 5.2 to 5.4).
 
 Functions take a connection and run in its transaction. Every query names the tenant and the install. A writer
-holds the install's row (``installs.for_caller`` or ``require`` with ``lock``), so quota and names hold under any load.
+holds the install's row (``installs.for_caller`` or ``require`` with ``lock``), so quota and names hold under any load,
+and sets the time of the install's last change (``rate_limit.take``, or ``owner.touch`` for an admin).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from cronsim import CronSimError
@@ -32,16 +33,16 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from alga_common import time as instants
-from alga_runner.models import MAX_PAYLOAD_DEPTH, EndpointInfo, ScheduleInfo, json_fault, readable
+from alga_runner.models import MAX_PAYLOAD_DEPTH, ScheduleInfo, json_fault, readable
 
 from ..errors import FieldRefused, NotFound, QuotaExceeded, ValidationFailed
 from ..storage import locks, tables
 from ..storage.owned import of_install, place
 from . import next_run
 from .cron import check_cron, check_zone
-from .endpoint_ref import Selector, endpoints
+from .endpoint_ref import Selector
 from .occurrences import UNUSABLE
-from .owner import ScheduleOwner, touch
+from .owner import ScheduleOwner
 from .policies import MAX_ATTEMPTS, MAX_DELAY_S, MAX_FACTOR, MISFIRE_KINDS, RetryPolicy, policy_of
 from .validation import check_choice, check_enabled, check_name, check_payload, check_string, check_whole
 
@@ -93,11 +94,26 @@ _SHOWN: Select[Any] = _IN_ORDER.where(
 _ONE = _ALL.where(_ID)
 _VERSION = select(_endpoint.c.version_id).select_from(_JOINED).where(_OWNED, _ID)
 _NAMED = select(_schedule_table.c.id).where(_OWNED, _schedule_table.c.name == bindparam("name"))
-_EXTENT = select(func.count(), func.coalesce(func.max(_schedule_table.c.ordinal), 0)).where(_OWNED)
+_CANDIDATES = select(
+    *(_endpoint.c.id, _endpoint.c.method, _endpoint.c.path),
+    select(func.count()).select_from(_schedule_table).where(_OWNED).scalar_subquery(),
+    select(func.coalesce(func.max(_column.ordinal), 0)).where(_OWNED).scalar_subquery(),
+).where(_endpoint.c.version_id == bindparam("version"))
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _CREATE = insert(_schedule_table)
 _CHANGE = update(_schedule_table).where(_OWNED, _ID)
 _REMOVE = delete(_schedule_table).where(_OWNED, _ID)
+
+
+class _Candidate(NamedTuple):
+    """An endpoint of the installed version, read with what else a create looks at."""
+
+    id: str
+    method: str
+    path: str
+    schedules: int
+    """How many the install has."""
+    last_ordinal: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +190,17 @@ def create(
     """
     # On create a null means the default, like an absent member.
     given = {key: value for key, value in members.items() if value is not None}
-    values = _check(connection, install, given, required=("cron", "endpoint"), limits=limits)
-    count, last = _extent(connection, install)
-    if count >= limits.max_schedules:
+    candidates: list[_Candidate] = []
+    values = _check(
+        connection, install, given, candidates=candidates, required=("cron", "endpoint"), limits=limits
+    )
+    if candidates[0].schedules >= limits.max_schedules:
         raise QuotaExceeded(f"Too many schedules (max {limits.max_schedules} per extension install)")
     row = {
         "id": str(uuid4()),
         "tenant_id": install.tenant_id,
         "install_id": install.install_id,
-        "ordinal": last + 1,
+        "ordinal": candidates[0].last_ordinal + 1,
         "timezone": "UTC",
         "enabled": True,
         "trigger": trigger,
@@ -193,7 +211,6 @@ def create(
     first = _next(install, row, now)
     row |= first
     _write_named(lambda: connection.execute(_CREATE, row))
-    touch(connection, install, now)
     return NewSchedule(str(row["id"]), first["next_run_at"])
 
 
@@ -214,7 +231,7 @@ def change(
     stored = get(connection, install, schedule_id)
     if stored is None:
         raise NotFound(_NOT_FOUND)
-    values = _check(connection, install, members, own_id=schedule_id, limits=limits)
+    values = _check(connection, install, members, candidates=[], own_id=schedule_id, limits=limits)
     if (
         values.get("enabled")
         and "endpoint_id" not in values
@@ -226,14 +243,12 @@ def change(
         values |= _next(install, after, now)
     changed = values | {"updated_at": now}
     _write_named(lambda: connection.execute(_CHANGE, _is(install, schedule_id) | changed))
-    touch(connection, install, now)
 
 
-def remove(connection: Connection, install: ScheduleOwner, schedule_id: str, *, now: datetime) -> None:
+def remove(connection: Connection, install: ScheduleOwner, schedule_id: str) -> None:
     """Delete a schedule. Raises ``NotFound``."""
     if connection.execute(_REMOVE, _is(install, schedule_id)).rowcount == 0:
         raise NotFound(_NOT_FOUND)
-    touch(connection, install, now)
 
 
 def _check(
@@ -241,11 +256,15 @@ def _check(
     install: ScheduleOwner,
     members: Mapping[str, object],
     *,
+    candidates: list[_Candidate],
     limits: Limits,
     required: tuple[str, ...] = (),
     own_id: str | None = None,
 ) -> dict[str, object]:
-    """The columns that ``members`` set. Raises ``ValidationFailed`` with every field that is wrong."""
+    """The columns that ``members`` set; ``candidates`` gets what their endpoint is chosen from.
+
+    Raises ``ValidationFailed`` with every field that is wrong.
+    """
 
     def cron(value: object) -> str:
         return check_cron(check_string(value), min_interval_minutes=limits.min_interval_minutes)
@@ -260,7 +279,10 @@ def _check(
         return checked
 
     def endpoint(value: object) -> str:
-        return _resolve(connection, install, check_string(value)).id
+        selector = Selector.parse(check_string(value))
+        rows = connection.execute(_CANDIDATES, _of(install) | {"version": install.version_id})
+        candidates.extend(_Candidate(*row) for row in rows)
+        return selector.choose(candidates).id
 
     def window(value: object) -> int | None:
         return None if value is None else check_whole(value, 1, MAX_WINDOW_S)
@@ -309,10 +331,6 @@ def _next(install: ScheduleOwner, row: Mapping[str, Any], now: datetime) -> dict
         raise ValidationFailed(field_errors={field: f"Stored {field} is unknown; give another"}) from None
 
 
-def _resolve(connection: Connection, install: ScheduleOwner, text: str) -> EndpointInfo:
-    return Selector.parse(text).choose(endpoints(connection, install.version_id))
-
-
 def _has_endpoint(connection: Connection, install: ScheduleOwner, schedule_id: str) -> bool:
     """Whether the schedule's endpoint is one of the installed version: an upgrade may have taken it away."""
     version_id = connection.execute(_VERSION, _is(install, schedule_id)).scalar_one()
@@ -332,12 +350,6 @@ def _write_named(write: Callable[[], object]) -> None:
 def _name_taken(connection: Connection, install: ScheduleOwner, name: str, own_id: str | None) -> bool:
     named = connection.execute(_NAMED, _of(install) | {"name": name})
     return any(schedule_id != own_id for schedule_id in named.scalars())
-
-
-def _extent(connection: Connection, install: ScheduleOwner) -> tuple[int, int]:
-    """How many schedules the install has, and the highest ordinal."""
-    count, last = connection.execute(_EXTENT, _of(install)).one()
-    return count, last
 
 
 def _of(install: ScheduleOwner) -> dict[str, object]:

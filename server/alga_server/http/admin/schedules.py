@@ -16,6 +16,7 @@ from ...catalog import installs
 from ...catalog.installs import Install
 from ...errors import NotFound, ValidationFailed
 from ...schedules import schedules
+from ...schedules.owner import touch
 from ...schedules.policies import MisfireKind
 from ...schedules.schedules import Schedule
 from ..dependencies import ServicesDep
@@ -114,9 +115,11 @@ async def create(services: ServicesDep, tenant_id: TenantId, install_id: Id, bod
 
     def transaction(connection: Connection) -> ScheduleShown:
         install = installs.require(connection, tenant_id, install_id, lock=True)
+        now = services.clock.now()
         created = schedules.create(
-            connection, install, body, trigger=_TRIGGER, limits=services.limits, now=services.clock.now()
+            connection, install, body, trigger=_TRIGGER, limits=services.limits, now=now
         )
+        touch(connection, install, now)
         return _shown(connection, install, created.id)
 
     answer = _answer(await services.database.write(transaction), status=201)
@@ -135,6 +138,7 @@ async def change(
         install = installs.require(connection, tenant_id, install_id, lock=True)
         now = services.clock.now()
         schedules.change(connection, install, schedule_id, body, limits=services.limits, now=now)
+        touch(connection, install, now)
         return _shown(connection, install, schedule_id)
 
     answer = _answer(await services.database.write(transaction))
@@ -148,7 +152,8 @@ async def remove(services: ServicesDep, tenant_id: TenantId, install_id: Id, sch
 
     def transaction(connection: Connection) -> None:
         install = installs.require(connection, tenant_id, install_id, lock=True)
-        schedules.remove(connection, install, schedule_id, now=services.clock.now())
+        schedules.remove(connection, install, schedule_id)
+        touch(connection, install, services.clock.now())
 
     await services.database.write(transaction)
 

@@ -71,7 +71,7 @@ def _update(services: Services, connection: Connection, install: Install, body: 
 
 def _delete(services: Services, connection: Connection, install: Install, body: Body) -> Reply:
     now = services.clock.now()
-    schedules.remove(connection, install, _schedule_id(body), now=now)
+    schedules.remove(connection, install, _schedule_id(body))
     rate_limit.take(connection, install, services.rate, now)
     return Reply({"success": True}, committed=_wake)
 

@@ -126,7 +126,7 @@ def changing(install: Install, schedule_id: str, **members: Any) -> Work:
 def deleting(install: Install, schedule_id: str) -> Work:
     def work(connection: Connection) -> None:
         row = installs.require(connection, install.tenant, install.id, lock=True)
-        schedules.remove(connection, row, schedule_id, now=NOON)
+        schedules.remove(connection, row, schedule_id)
 
     return work
 
