@@ -157,7 +157,7 @@ def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
     )
 
 
-class _Response(Struct, omit_defaults=True):
+class _Response(Struct, omit_defaults=True, gc=False):
     """The members of nearly every response, in their usual order. Others are lost, and noticed (``is_encoding_of``)."""
 
     status: int
@@ -166,6 +166,9 @@ class _Response(Struct, omit_defaults=True):
 
 
 _decode = msgpack.Decoder(_Response).decode
+
+_make_response = ExecuteResponse.__pydantic_validator__.validate_python
+"""Makes a response of its members, as the class does, in half of the time."""
 
 
 def _plain_response(data: bytes, *, max_body_bytes: int, max_items: int) -> ExecuteResponse | None:
@@ -185,11 +188,14 @@ def _plain_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
         if not is_header_name(header.name) or _FORBIDDEN_IN_VALUE.search(header.value):
             return None
         headers[header.name] = header.value
-    repeated = len({name.lower() for name in headers}) < len(listed)
+    repeated = len(listed) > 1 and len({name.lower() for name in headers}) < len(listed)
     if repeated or (body is not None and len(body) > max_body_bytes):
         return None
     encoded = None if body is None else pybase64.b64encode_as_string(body)
-    return ExecuteResponse(status=response.status, headers=headers, body_b64=encoded)
+    plain: ExecuteResponse = _make_response(
+        {"status": response.status, "headers": headers, "body_b64": encoded}
+    )
+    return plain
 
 
 def decode_response(data: bytes, *, max_body_bytes: int, max_items: int) -> ExecuteResponse:
