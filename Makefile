@@ -92,7 +92,7 @@ conformance: setup-dev ## Probe the runner with the guests of the conformance ki
 
 .PHONY: test-bench
 test-bench: setup-dev ## Try every part of the benchmark, so small that its numbers mean nothing
-	@$(BIN)/python -m pytest -m bench $(ARGS)
+	@$(BIN)/python -m pytest -n auto -m bench $(ARGS)
 
 # How many requests each route of the server's OpenAPI document gets, and how many values each property.
 EXAMPLES ?= 500

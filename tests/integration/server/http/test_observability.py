@@ -171,10 +171,10 @@ async def test_no_log_line_carries_a_payload_a_name_or_a_token(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     members = {"endpoint": "/sync", "cron": "0 * * * *", "payload": {"k": "private-payload"}}
-    await install.call("create", name="private-name", **members)
+    created = await install.call("create", name="private-name", **members)
     await install.call("create", name="private-name", **members)
     # A failure inside a statement, which SQLAlchemy's messages would spell out with its parameters.
-    monkeypatch.setattr("alga_server.schedules.schedules._extent", lambda *_: (0, 0))
+    monkeypatch.setattr("alga_server.schedules.schedules.uuid4", lambda: created.json()["scheduleId"])
     failed = await install.call("create", name="private-other", **members)
 
     assert failed.status_code == 500
