@@ -138,9 +138,8 @@ class Cycle:
         except Exception:
             logger.exception("Exception in ASGI application")
         finally:
-            tasks.discard(
-                asyncio.current_task()
-            )  # a callback of the task's would take another turn of the loop
+            # A callback of the task's would take another turn of the loop.
+            tasks.discard(asyncio.current_task())
             if not (self.answered or self.gone):
                 self.keep_alive = False
                 if not self.started:
