@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -24,17 +24,17 @@ from ..execution.executions import Executor
 from ..metrics import Metrics
 from ..settings import ServerSettings
 from ..storage.database import Database
-from . import claims, recording, runs
+from . import claims, runs
 from . import due as due_schedules
 from .attendance import Attendance
 from .claims import Claim, Claimed
 from .due import DueSchedule, Position, Survey
-from .handler import call_handler
 from .others import OtherTenants
 from .places import Places
 from .queue.jobs import JobRunner
-from .recording import Ending, RunRecorder, Worker, report
+from .recording import Worker
 from .runs import Run
+from .underway import LiveRun, RunsUnderWay
 
 _BATCH = 500
 """Due schedules that one query reads at most; otherwise as many as twice the runs that may be under way."""
@@ -48,16 +48,6 @@ _TOGETHER = 25
 """Schedules claimed in one transaction: others that write wait meanwhile."""
 
 logger = logging.getLogger("alga_server")
-
-
-@dataclass(frozen=True, slots=True)
-class _Live:
-    """A run under way here."""
-
-    run: Run
-    ended: anyio.Event = field(default_factory=anyio.Event)
-    call: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    """Around the call of the handler."""
 
 
 class Dispatcher:
@@ -81,9 +71,6 @@ class Dispatcher:
         self._settings = settings
         self._clock = clock
         self._database = database
-        self._metrics = metrics
-        self._executor = executor
-        self._endings = RunRecorder(database)
         self._jobs = jobs
         self._worker = Worker(
             id=str(uuid4()),
@@ -91,20 +78,26 @@ class Dispatcher:
             history=settings.run_history_per_install,
             grace=timedelta(seconds=settings.late_after_seconds),
         )
-        self._renewed_at = clock.now()
         self._turn = anyio.Lock()
         self._woken = anyio.Event()
         self._looks_at = clock.now()
         """When it looks again at the latest."""
-        self._live: dict[str, _Live] = {}
         self._places = Places(settings.max_schedule_runs)
+        self._runs = RunsUnderWay(
+            clock,
+            database,
+            metrics,
+            executor,
+            worker=self._worker,
+            places=self._places,
+            changed=self.wake,
+        )
         self._others = OtherTenants(database, self._places)
         self._crowded = False
         """Whether jobs that wait for room may keep others from being brought: then it looks for those."""
         self._attendance = Attendance(
             database, every=self._poll / 2, gap=max(self._worker.grace, 2 * self._poll)
         )
-        metrics.watch_runs(lambda: len(self._live), settings.max_schedule_runs)
         self._group: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -128,8 +121,7 @@ class Dispatcher:
             with anyio.CancelScope(shield=True), anyio.move_on_after(self._settings.shutdown_grace_seconds):
                 async with self._turn:  # a claim in progress is a run under way too
                     pass
-                while self._live:
-                    await next(iter(self._live.values())).ended.wait()
+                await self._runs.all_ended()
         finally:
             self._group = None
             group.cancel_scope.cancel()
@@ -144,14 +136,7 @@ class Dispatcher:
         with anyio.CancelScope(shield=True):
             async with self._turn:  # until a claim in progress is done
                 pass
-            try:
-                await self._give_up(partial(recording.release, worker=self._worker, clock=self._clock))
-            except DatabaseUnavailable:
-                logger.warning(
-                    "Runs were not given up; their leases run out", extra={"action": "dispatch_failure"}
-                )
-            except Exception:
-                logger.exception("Giving up the runs failed", extra={"action": "dispatch_failure"})
+            await self._runs.release()
         self.wake()
 
     def wake(self) -> None:
@@ -175,7 +160,7 @@ class Dispatcher:
             self._running_group()
             changed = self._woken
             fired, crowded, _ = await self._look(now, may_fire=True)
-            if crowded or any(_was_due(live.run, now) for live in self._live.values()):
+            if crowded or self._runs.was_due(now):
                 await changed.wait()
             elif not fired:
                 break
@@ -190,8 +175,8 @@ class Dispatcher:
         async with self._turn:
             with anyio.CancelScope(shield=True):
                 now = self._clock.now()
-                await self._keep(now)
-                await self._give_up(partial(recording.reap, expired_at=now, clock=self._clock))
+                await self._runs.keep(now)
+                await self._runs.reap(now)
                 if not self._places.has_room(tenant_id):
                     raise DispatcherUnavailable("Too many runs are under way; try again later")
                 claimed = await self._database.write(
@@ -199,7 +184,8 @@ class Dispatcher:
                         c, tenant_id, install_id, schedule_id, worker=self._worker, clock=self._clock
                     )
                 )
-                run, live = self._take(claimed)
+                live = self._start(claimed)
+        run = claimed if isinstance(claimed, Run) else claimed.run
         if live is None or not wait:
             return run
         await live.ended.wait()
@@ -234,7 +220,7 @@ class Dispatcher:
         began = self._clock.now()
         while True:
             woken, now = self._woken, self._clock.now()
-            live: _Live | None = None
+            live: LiveRun | None = None
             again_at = max(due_at, now + self._poll)
             try:
                 if self._places.closed or now >= began + self._poll:
@@ -251,7 +237,7 @@ class Dispatcher:
                     )
                     [outcome] = await self._database.write(take)
                     if claimed := isinstance(outcome, Claim | Run):
-                        _, live = self._take(outcome)
+                        live = self._start(outcome)
                     elif outcome == "no_room" and self._places.free and not self._crowded:
                         self._crowded = True
                         self.wake()
@@ -288,18 +274,18 @@ class Dispatcher:
                 if crowded and self._places.free and not others.all:
                     times.append(now + _AGAIN)  # for tenants that it has not come to
                 break
-        times += [self._renewed_at + self._worker.lease / 3] if self._live else []
+        times += [renew_at] if (renew_at := self._runs.renew_at) is not None else []
         return fired, crowded, min(times)
 
     async def _survey(self, now: datetime, limit: int, after: Position | None) -> Survey:
         with anyio.CancelScope(shield=True):
-            await self._keep(self._clock.now())
+            await self._runs.keep(self._clock.now())
             if limit or self._settings.dispatch_schedules:
                 await self._attend()
             look = partial(due_schedules.survey, now=now, limit=limit, after=after)
             survey = await self._database.read(look)
             if survey.expired:
-                await self._give_up(partial(recording.reap, expired_at=now, clock=self._clock))
+                await self._runs.reap(now)
                 survey = await self._database.read(look)
         return survey
 
@@ -338,92 +324,19 @@ class Dispatcher:
             claimed = await self._database.write(claim)
         for _, outcome in claimed.outcomes:
             if isinstance(outcome, Claim | Run):
-                run, _live = self._take(outcome)
+                self._start(outcome)
+                run = outcome if isinstance(outcome, Run) else outcome.run
                 if run.reason == "superseded":
                     self.wake()  # for the occurrence that took its place
         return claimed
 
-    def _take(self, claimed: Claim | Run) -> tuple[Run, _Live | None]:
-        """Start a claimed run, or report one that is over already."""
-        if isinstance(claimed, Run):
-            report(claimed, self._metrics)
-            return claimed, None
-        if self._group is None:  # claimed while the server ended, which gives it up next
-            return claimed.run, None
-        live = self._live[claimed.run.id] = _Live(claimed.run)
-        self._places.take(claimed.run.tenant_id)
-        self._group.start_soon(self._carry_out, claimed, live)
-        run = claimed.run
-        again = run.trigger == "schedule" and run.attempt > 1
-        late = run.reason == "late"
-        self._metrics.schedule_fired(run.trigger, run.started_at - run.due_at, again=again, late=late)
-        return claimed.run, live
-
-    async def _carry_out(self, claim: Claim, live: _Live) -> None:
-        # The clock was read in the claim's transaction, whose commit is part of the run.
-        committing = max((self._clock.now() - claim.run.started_at).total_seconds(), 0)
-        started = self._clock.monotonic() - committing
-        try:
-            ending: Ending | None = None
-            with live.call:
-                ending = await call_handler(self._executor, claim)
-            if ending is None:
-                logger.warning(
-                    "A schedule's run was cut off: it was given up, or its install was removed",
-                    extra={"action": "schedule_run_cut_off", "run_id": claim.run.id},
-                )
-                return
-            duration_ms = round((self._clock.monotonic() - started) * 1000)
-            ended = await self._record(claim.run, ending, duration_ms)
-            if ended is not None:
-                report(ended, self._metrics)
-            else:
-                logger.warning(
-                    "A schedule's run ended after it was given up, or its install was removed",
-                    extra={"action": "schedule_run_late", "run_id": claim.run.id},
-                )
-        except Exception:
-            # The lease runs out and frees the schedule.
-            logger.exception("Recording a run failed", extra={"action": "dispatch_failure"})
-        finally:
-            del self._live[claim.run.id]
-            self._places.leave(claim.run.tenant_id)
-            live.ended.set()
-            self.wake()
-
-    async def _record(self, run: Run, ending: Ending, duration_ms: int) -> Run | None:
-        """Record how a run ended, once the database can be used: its handler must not be called again for that."""
-        while True:
-            try:
-                with anyio.CancelScope(shield=True):
-                    return await self._endings.record(run, ending, duration_ms=duration_ms)
-            except DatabaseUnavailable:
-                await self._clock.sleep_until(self._clock.now() + _AGAIN)
-
-    async def _keep(self, now: datetime) -> None:
-        """Renew the leases of the runs under way here, before another server may give them up."""
-        if self._live and now < self._renewed_at + self._worker.lease / 3:
-            return
-        if live := dict(self._live):
-            kept = await self._database.write(
-                lambda c: recording.renew(c, self._worker, list(live), self._clock)
-            )
-            for run_id in live.keys() - kept:
-                # Another server gave it up, and may start the next run: a schedule does not overlap itself.
-                live[run_id].call.cancel()
-        self._renewed_at = now
+    def _start(self, claimed: Claim | Run) -> LiveRun | None:
+        return self._runs.start(claimed, self._group)
 
     async def _attend(self) -> None:
         """Have the database know that this server is there to fire, and know since when one is."""
         if await self._attendance.note(self._clock.now()):
             self._worker = replace(self._worker, since=self._attendance.since)
-
-    async def _give_up(self, lose: Callable[..., list[Run]]) -> None:
-        lost = await self._database.write(lose)
-        for run in lost:
-            report(run, self._metrics)
-        if lost:
-            self.wake()  # for jobs that wait for the end of these runs
 
     def _running_group(self) -> TaskGroup:
         if self._group is None or self._places.closed:
@@ -437,10 +350,6 @@ class Dispatcher:
     @property
     def _poll(self) -> timedelta:
         return timedelta(seconds=self._settings.dispatch_poll_seconds)
-
-
-def _was_due(run: Run, now: datetime) -> bool:
-    return run.trigger == "schedule" and run.due_at <= now
 
 
 async def _first_of(*waits: Callable[[], Awaitable[object]]) -> None:

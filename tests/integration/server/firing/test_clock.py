@@ -256,7 +256,7 @@ async def test_what_a_handler_schedules_fires_on_the_same_way(
                 await install.create(cron="30 1 * * *", name="from the handler")
             return await inner.execute(*args, **kwargs)
 
-    install.alga.server.dispatcher._executor = Scheduling()
+    install.alga.server.dispatcher._runs._executor = Scheduling()
     await install.create(cron="0 1 * * *")
 
     answer = await move(install.alga, advance={"hours": 2})

@@ -261,7 +261,7 @@ async def test_a_live_workers_run_with_a_distant_lease_goes_on(
     await install.alga.server.dispatcher._look(install.alga.clock.now(), may_fire=True)
     fake_runner.let_go()
     with anyio.fail_after(PATIENCE_S):
-        while install.alga.server.dispatcher._live:
+        while install.alga.server.dispatcher._runs._live:
             await anyio.lowlevel.checkpoint()
 
     assert [run["status"] for run in await install.runs()] == ["success"]
