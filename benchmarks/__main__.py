@@ -16,7 +16,7 @@ from .parts import PARTS
 from .pinning import cores
 from .processes import NotMeasured
 from .profiles import Profile
-from .results import LATEST, PROFILES, document, write
+from .results import LATEST, PROFILES, before, document, write
 
 _INTERRUPTED = 130
 
@@ -41,6 +41,9 @@ def main(arguments: list[str]) -> int:
         help="measure nothing; rewrite the tables in docs/performance.md from the latest results and profiles",
     )
     parser.add_argument(
+        "--merge", action="store_true", help="keep what the file has of other parts, measured before"
+    )
+    parser.add_argument(
         "--output", type=Path, default=LATEST, metavar="FILE", help="where results go as JSON"
     )
     options = parser.parse_args(arguments)
@@ -56,13 +59,13 @@ def main(arguments: list[str]) -> int:
     try:
         if options.profile:
             return _profile(chosen, page, quick=options.quick)
-        return _measure(chosen, page, quick=options.quick, output=options.output)
+        return _measure(chosen, page, quick=options.quick, output=options.output, merge=options.merge)
     except KeyboardInterrupt:
         page.say("Interrupted; nothing was written.")
         return _INTERRUPTED
 
 
-def _measure(chosen: list[Part], page: Page, *, quick: bool, output: Path) -> int:
+def _measure(chosen: list[Part], page: Page, *, quick: bool, output: Path, merge: bool) -> int:
     started = perf_counter()
     core, load_core = cores()
     results: list[Result] = []
@@ -78,7 +81,8 @@ def _measure(chosen: list[Part], page: Page, *, quick: bool, output: Path) -> in
     page.table(results)
     page.figures(results)
     seconds = round(perf_counter() - started)
-    write(output, document(results, {**about(), "seconds": seconds, "quick": quick}))
+    written = document(results, {**about(), "seconds": seconds, "quick": quick})
+    write(output, {**before(output), **written} if merge else written)
     page.say(
         f"\nWritten to {output.relative_to(Path.cwd()) if output.is_relative_to(Path.cwd()) else output}"
     )

@@ -1,4 +1,4 @@
-"""Empty databases: SQLite files, or databases of the PostgreSQL server that ``ALGA_BENCH_POSTGRES`` is the URL of."""
+"""Empty databases: SQLite files, or databases of a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from uuid import uuid4
 from sqlalchemy import create_engine, make_url
 
 POSTGRES = os.environ.get("ALGA_BENCH_POSTGRES") or None
-KIND = "SQLite" if POSTGRES is None else "PostgreSQL"
+"""The URL of a PostgreSQL server to measure; ``make bench-postgres`` starts one."""
 
 
 @contextmanager
-def empty_database() -> Iterator[str]:
-    """The URL of a database that is gone afterwards."""
-    if POSTGRES is None:
+def empty_database(postgres: str | None = None) -> Iterator[str]:
+    """The URL of a database that is gone afterwards: on the server at the URL ``postgres``, or else a SQLite file."""
+    if postgres is None:
         with tempfile.TemporaryDirectory() as folder:
             yield f"sqlite:///{Path(folder) / 'alga.db'}"
         return
     name = f"bench_{uuid4().hex}"
-    server = make_url(POSTGRES).set(drivername="postgresql+psycopg")
+    server = make_url(postgres).set(drivername="postgresql+psycopg")
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:

@@ -18,6 +18,12 @@ def document(results: Sequence[Result], about: Mapping[str, object]) -> dict[str
     return {"about": dict(about), **{result.key: _entry(result) for result in results}}
 
 
+def before(path: Path) -> dict[str, object]:
+    """What was written to ``path`` before, under keys that there still are; nothing if nothing was."""
+    written: dict[str, object] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return {key: entry for key, entry in written.items() if key == "about" or key in GOALS}
+
+
 def write(path: Path, written: object) -> None:
     """Write a document, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

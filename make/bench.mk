@@ -17,6 +17,10 @@ $(VENV)/.bench: requirements/bench.txt requirements/runtime.txt pyproject.toml |
 bench: setup-bench ## Measure against the peers; ARGS="execute hostcall" runs parts
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: bench-postgres
+bench-postgres: setup-dev setup-bench ## Measure the server on a PostgreSQL of its own, which is installed if it is missing, and keep the other results
+	@$(PYTHON) scripts/postgres.py --durable -- $(BIN)/python -m benchmarks server_postgres --merge $(ARGS)
+
 $(ZIG_VENV)/.ready: requirements/guests.txt
 	@$(PYTHON) -m venv $(ZIG_VENV)
 	@$(ZIG_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/guests.txt

@@ -1,8 +1,10 @@
 """Run a command with a PostgreSQL of its own: ``python scripts/postgres.py -- pytest ...``.
 
 The command finds its URL in ``ALGA_TEST_POSTGRES``. The server lives in a temporary folder, listens on a socket there
-and nowhere else, is not safe from power cuts, and is removed when the command ends, for any reason. PostgreSQL is
-installed from the system's packages if it is missing. Where that is not possible, prints ``not run:`` and the reason.
+and nowhere else, is not safe from power cuts, and is removed when the command ends, for any reason. With
+``--durable`` before the command it writes to the disk as PostgreSQL does by default, so that it can be measured, and
+the URL is in ``ALGA_BENCH_POSTGRES``. PostgreSQL is installed from the system's packages if it is missing. Where that
+is not possible, prints ``not run:`` and the reason.
 """
 
 from __future__ import annotations
@@ -34,10 +36,8 @@ FOLDERS = (
 UNPRIVILEGED = 65534
 """A user that every system has."""
 
+FOR_TESTS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
-    "synchronous_commit": "off",
     "listen_addresses": "",
     "max_connections": "300",
     "deadlock_timeout": "200ms",
@@ -59,8 +59,12 @@ def main() -> int:
     except NotRun as why:
         say(f"not run: {why}")
         return 0
+    durable = sys.argv[1:2] == ["--durable"]
+    if durable:
+        del sys.argv[1]
     deadlocks: list[str] = []
-    return companion.status_of(companion.command(), running(programs, deadlocks)) or _reported(deadlocks)
+    server = running(programs, deadlocks, durable=durable)
+    return companion.status_of(companion.command(), server) or _reported(deadlocks)
 
 
 def newest() -> Path | None:
@@ -90,7 +94,7 @@ def installed() -> Path:
 
 
 @contextmanager
-def running(programs: Path, deadlocks: list[str]) -> Iterator[dict[str, str]]:
+def running(programs: Path, deadlocks: list[str], *, durable: bool) -> Iterator[dict[str, str]]:
     """A server, for as long as the context lasts; the variable that leads to it. Adds a deadlock's lines."""
     folder = Path(mkdtemp(prefix="alga-postgres-"))
     try:
@@ -105,7 +109,8 @@ def running(programs: Path, deadlocks: list[str]) -> Iterator[dict[str, str]]:
         made = subprocess.run(initdb, capture_output=True, text=True, check=False, cwd=folder, **owner)
         if made.returncode:
             raise SystemExit(f"initdb failed: {made.stderr.strip()}")
-        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = SETTINGS if durable else {**SETTINGS, **FOR_TESTS}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         options += ["-c", f"unix_socket_directories={folder}"]
         asking = [programs / "pg_isready", "--quiet", "-h", folder]
         with companion.server(
@@ -117,7 +122,8 @@ def running(programs: Path, deadlocks: list[str]) -> Iterator[dict[str, str]]:
             cwd=folder,
             **owner,
         ):
-            yield {"ALGA_TEST_POSTGRES": f"postgresql://alga@/postgres?host={folder}"}
+            variable = "ALGA_BENCH_POSTGRES" if durable else "ALGA_TEST_POSTGRES"
+            yield {variable: f"postgresql://alga@/postgres?host={folder}"}
         deadlocks += _deadlock(log)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -18,6 +18,7 @@ from . import (
     scale,
     sdk,
     server,
+    server_postgres,
     shares,
     shares_runner,
     suspended,
@@ -41,4 +42,5 @@ PARTS: tuple[Part, ...] = (
     http_hostcall.PART,
     leak.PART,
     server.PART,
+    server_postgres.PART,
 )

@@ -10,7 +10,7 @@ import anyio
 
 from ..contestants.firing import LAG
 from ..contestants.operating import OPERATIONS
-from ..databases import KIND, empty_database
+from ..databases import empty_database
 from ..figures import Result, Spread
 from ..part import Effort, Part
 from ..processes import Child
@@ -26,38 +26,44 @@ _INSTALLS, _SCHEDULES = 1_000, 10
 
 def run(effort: Effort) -> Sequence[Result]:
     """Costs are on the clock, of one call after the other; rates have 32 calls in flight."""
-    costs = _costs(effort)
+    return measured(effort, "server", None)
+
+
+def measured(effort: Effort, group: str, postgres: str | None) -> Sequence[Result]:
+    """The same on databases of the PostgreSQL server at this URL, or on SQLite; ``group`` begins the keys."""
+    kind = "SQLite" if postgres is None else "PostgreSQL"
+    costs = _costs(effort, postgres)
     effort.advance(0.3)
-    rates = {name: Spread.of(rates) for name, rates in _rates(effort).items()}
+    rates = {name: Spread.of(rates) for name, rates in _rates(effort, postgres).items()}
     effort.advance(0.6)
     return [
         Result(
-            "server.create_rps",
+            f"{group}.create_rps",
             rates["create"].median,
             rates["create"],
             {"calls": rates["create"].samples * _calls(effort)},
             costs,
-            note=f"schedules created a second over HTTP, on {KIND}",
+            note=f"schedules created a second over HTTP, on {kind}",
         ),
         Result(
-            "server.list_rps",
+            f"{group}.list_rps",
             rates["list"].median,
             rates["list"],
             {"calls": rates["list"].samples * _calls(effort)},
-            note=f"lists of ten and more schedules a second over HTTP, on {KIND}",
+            note=f"lists of ten and more schedules a second over HTTP, on {kind}",
         ),
-        *_fire(effort),
+        *_fire(effort, group, postgres, kind),
     ]
 
 
-def _costs(effort: Effort) -> dict[str, Spread | float]:
+def _costs(effort: Effort, postgres: str | None) -> dict[str, Spread | float]:
     """Milliseconds of each operation on databases of several sizes, which take turns."""
     count, samples = effort.size(25, 1), effort.size(7, 2)
     curves = [(schedules, effort.size(installs, min(installs, 2))) for schedules, installs in _CURVES]
     spent: dict[str, list[float]] = {}
     with ExitStack() as stack:
         child = stack.enter_context(Child("benchmarks.contestants.operating:Operating", effort.core))
-        sizes = [(stack.enter_context(empty_database()), *curve) for curve in curves]
+        sizes = [(stack.enter_context(empty_database(postgres)), *curve) for curve in curves]
         for number in range(samples + 1):
             for (url, schedules, installs), (_, named) in zip(sizes, _CURVES, strict=True):
                 batch = child.ask(url=url, schedules=schedules, installs=installs, count=count)
@@ -68,12 +74,12 @@ def _costs(effort: Effort) -> dict[str, Spread | float]:
     return {name: Spread.of(spent[name]) for name in ordered}
 
 
-def _rates(effort: Effort) -> dict[str, list[float]]:
+def _rates(effort: Effort, postgres: str | None) -> dict[str, list[float]]:
     """Answers a second: the server has one core, its callers the other."""
     installs = effort.size(_INSTALLS, 2)
     rates: dict[str, list[float]] = {"create": [], "list": []}
     with ExitStack() as stack:
-        url = stack.enter_context(empty_database())
+        url = stack.enter_context(empty_database(postgres))
         there = anyio.run(lambda: seed(url, installs=installs, schedules=_SCHEDULES))
         server = stack.enter_context(Server(["benchmarks.servers.alga", url], effort.core))
         load = stack.enter_context(Child("benchmarks.contestants.asking:Asking", effort.load_core))
@@ -97,11 +103,11 @@ def _calls(effort: Effort) -> int:
     return effort.size(500, 8)
 
 
-def _fire(effort: Effort) -> list[Result]:
+def _fire(effort: Effort, group: str, postgres: str | None, kind: str) -> list[Result]:
     """Everything is due in the same minute; the runner costs nothing."""
     installs = effort.size(200, 1)
     with ExitStack() as stack:
-        url = stack.enter_context(empty_database())
+        url = stack.enter_context(empty_database(postgres))
         anyio.run(lambda: seed(url, installs=installs, schedules=50))
         children = [
             stack.enter_context(Child("benchmarks.contestants.firing:Firing", None))
@@ -126,21 +132,12 @@ def _fire(effort: Effort) -> list[Result]:
         figures["fire_lag_s_p99"] = lags[len(lags) * 99 // 100]
     counts = {"schedules": due, "calls": calls}
     return [
-        Result("server.fire_10k_s", seconds, None, counts, figures, note=f"{due:,} schedules, on {KIND}"),
-        Result("server.fire_10k_twice", float(calls - ran), None, counts),
-        Result("server.fire_10k_lost", float(due - ran), None, counts),
+        Result(f"{group}.fire_10k_s", seconds, None, counts, figures, note=f"{due:,} schedules, on {kind}"),
+        Result(f"{group}.fire_10k_twice", float(calls - ran), None, counts),
+        Result(f"{group}.fire_10k_lost", float(due - ran), None, counts),
     ]
 
 
-PART = Part(
-    "server",
-    (
-        "server.create_rps",
-        "server.list_rps",
-        "server.fire_10k_s",
-        "server.fire_10k_twice",
-        "server.fire_10k_lost",
-    ),
-    (),
-    run,
-)
+NAMES = ("create_rps", "list_rps", "fire_10k_s", "fire_10k_twice", "fire_10k_lost")
+
+PART = Part("server", tuple(f"server.{name}" for name in NAMES), (), run)

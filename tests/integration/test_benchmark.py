@@ -64,6 +64,10 @@ KEYS = {
         *(f"server.{kind}_rps" for kind in ("create", "list")),
         *(f"server.fire_10k_{kind}" for kind in ("s", "twice", "lost")),
     ],
+    "server_postgres": [
+        *(f"server_postgres.{kind}_rps" for kind in ("create", "list")),
+        *(f"server_postgres.fire_10k_{kind}" for kind in ("s", "twice", "lost")),
+    ],
 }
 
 unmeasurable = set()
@@ -73,6 +77,8 @@ if find_spec("uvloop") is None or find_spec("httptools") is None:
     unmeasurable |= {*KEYS["http"], *KEYS["http_hostcall"]}
 if len(os.sched_getaffinity(0)) == 1:
     unmeasurable |= {*KEYS["scale"], *KEYS["http"], *KEYS["http_hostcall"], "component.two_processes"}
+if not os.environ.get("ALGA_BENCH_POSTGRES"):
+    unmeasurable |= {*KEYS["server_postgres"]}
 if not (ROOT / "guest-abi/go/template/dist/main.wasm").exists():
     unmeasurable.add("sdk.go_create_us")
 if not os.environ.get("ALGA_BENCH_SPIDERMONKEY"):
@@ -137,6 +143,17 @@ def test_a_profile_shares_out_the_time(part: str):
 
     assert done.returncode == 0, done.stderr
     assert "us of CPU" in done.stdout
+
+
+def test_results_of_other_parts_are_kept_on_demand(tmp_path: Path):
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps({"about": {}, "flood.spinning_p50_ratio": {"value": 7}, "gone.key": {}}))
+
+    assert run("server_postgres", "--quick", "--merge", "--output", str(file)).returncode == 0
+
+    results = json.loads(file.read_text("utf-8"))
+    assert list(results) == ["about", "flood.spinning_p50_ratio", *KEYS["server_postgres"]]
+    assert results["about"]["quick"] is True
 
 
 def test_an_unknown_part_is_named(tmp_path: Path):
