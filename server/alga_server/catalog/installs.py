@@ -50,6 +50,7 @@ _QUERY: Select[Any] = (
         _GRANTS.label("grants"),
         tables.install.c.created_at,
         tables.install.c.updated_at,
+        tables.install.c.rate_arrival_at,
     )
     .join(tables.extension, tables.extension.c.id == tables.install.c.extension_id)
     .join(tables.version, tables.version.c.id == tables.install.c.version_id)
@@ -80,6 +81,7 @@ class Install:
     grants: frozenset[str]
     created_at: datetime
     updated_at: datetime
+    rate_arrival_at: datetime | None
 
     @property
     def providers(self) -> frozenset[str]:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Self
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, tuple_
 
 from alga_common.text import storable
 
@@ -29,11 +29,9 @@ KEPT = timedelta(days=1)
 _BATCH = 1_000
 
 _TABLE = tables.schedule_creation
-_OLD = bindparam("old", type_=_TABLE.c.created_at.type)
-_SAME_KEY = select(_TABLE.c.fingerprint, _TABLE.c.schedule_id).where(
-    of_install(_TABLE), _TABLE.c.idempotency_key == bindparam("key"), _TABLE.c.created_at > _OLD
-)
-_FORGET = delete(_TABLE).where(of_install(_TABLE), _TABLE.c.created_at <= _OLD)
+_OF_KEY = and_(of_install(_TABLE), _TABLE.c.idempotency_key == bindparam("key"))
+_SAME_KEY = select(_TABLE.c.fingerprint, _TABLE.c.schedule_id, _TABLE.c.created_at).where(_OF_KEY)
+_FORGET = delete(_TABLE).where(_OF_KEY)
 _SAVE = insert(_TABLE)
 
 _NOT_THE_SCHEDULE = frozenset({"operation", "idempotencyKey"})
@@ -59,21 +57,23 @@ class IdempotencyRecord:
         return cls(key, _fingerprint(members))
 
     def created(self, connection: Connection, install: ScheduleOwner, now: datetime) -> str | None:
-        """Return the id of the schedule that the key created within a day, or ``None``.
+        """Return the id of the schedule that the key created within a day, or ``None``; forget an older one.
 
         Raises ``Conflict`` when the key came with another request then.
         """
-        own = place(install.tenant_id, install.install_id)
-        row = connection.execute(_SAME_KEY, own | {"key": self.key, "old": now - KEPT}).one_or_none()
+        this = place(install.tenant_id, install.install_id) | {"key": self.key}
+        row = connection.execute(_SAME_KEY, this).one_or_none()
         if row is None:
+            return None
+        if row.created_at <= now - KEPT:
+            connection.execute(_FORGET, this)
             return None
         if row.fingerprint != self.fingerprint:
             raise Conflict("Idempotency key was used with another request")
         return str(row.schedule_id)
 
     def save(self, connection: Connection, install: ScheduleOwner, schedule_id: str, now: datetime) -> None:
-        """Store the schedule that the key created, and delete the install's records that are older than a day."""
-        connection.execute(_FORGET, place(install.tenant_id, install.install_id) | {"old": now - KEPT})
+        """Store the schedule that the key created."""
         row = {
             "tenant_id": install.tenant_id,
             "install_id": install.install_id,
@@ -95,10 +95,7 @@ def any_expired(connection: Connection, now: datetime) -> bool:
 
 
 def forget_expired(connection: Connection, now: datetime) -> int:
-    """Delete records that are older than a day, of all installs, a batch at most; return how many.
-
-    An install's own creates do so as well; this is for an install that creates no more schedules.
-    """
+    """Delete records that are older than a day, of all installs, a batch at most; return how many."""
     row = _TABLE
     key = (row.c.tenant_id, row.c.install_id, row.c.idempotency_key)
     some = select(*key).where(row.c.created_at <= now - KEPT).limit(_BATCH).with_for_update(skip_locked=True)

@@ -34,6 +34,10 @@ class ScheduleOwner(Protocol):
     def enabled(self) -> bool:
         """Whether anything of the install fires."""
 
+    @property
+    def rate_arrival_at(self) -> datetime | None:
+        """Where its changes have moved the arrival time of its rate (``rate_limit``)."""
+
 
 def touch(connection: Connection, owner: ScheduleOwner, now: datetime) -> None:
     """Set the time of the install's last change."""

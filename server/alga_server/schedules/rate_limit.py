@@ -2,7 +2,7 @@
 
 GCRA, the leaky bucket as a meter: each change moves the install's *theoretical arrival time* on by the time that one
 change takes at the steady rate; a change that would move it further ahead of now than the burst allows is refused. One
-instant per install is all the state, so any number of servers on one database share the limit.
+instant in the install's row is all the state, so any number of servers on one database share the limit.
 """
 
 from __future__ import annotations
@@ -11,17 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection
 
 from ..errors import RateLimited
-from ..storage import tables
-from ..storage.owned import of_install, place
+from ..storage.owned import place
 from .owner import TOUCH, ScheduleOwner
-
-_ARRIVAL = select(tables.rate_limit.c.arrival_at).where(of_install(tables.rate_limit)).scalar_subquery()
-_TOUCH = TOUCH.returning(_ARRIVAL)
-_FIRST = insert(tables.rate_limit)
-_NEXT = update(tables.rate_limit).where(of_install(tables.rate_limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +34,15 @@ class Rate:
 def take(connection: Connection, install: ScheduleOwner, rate: Rate, now: datetime) -> None:
     """Count one change, and set the time of the install's last. Raises ``RateLimited`` with the time to wait.
 
-    Runs in the transaction of the change, whose caller holds the install's row: a change that is rolled back was not
-    counted, and no two are counted as one.
+    Runs in the transaction of the change, whose caller holds the install's row since before it was read: a change that
+    is rolled back was not counted, and no two are counted as one.
     """
-    own = place(install.tenant_id, install.install_id)
-    arrival = connection.execute(_TOUCH, own | {"updated_at": now}).scalar_one()
+    arrival = install.rate_arrival_at
     ahead = rate.cost * rate.burst
     # No further ahead than a whole burst: a clock that was set back, or a setting, would bar the install for long.
     start = now if arrival is None else max(now, min(arrival, now + ahead))
     wait = start + rate.cost - ahead - now
     if wait > timedelta():
         raise RateLimited(retry_after_s=ceil(wait.total_seconds()))
-    values = {"arrival_at": start + rate.cost}
-    if arrival is None:
-        owner = {"tenant_id": install.tenant_id, "install_id": install.install_id}
-        connection.execute(_FIRST, owner | values)
-    else:
-        connection.execute(_NEXT, own | values)
+    changed = {"updated_at": now, "rate_arrival_at": start + rate.cost}
+    connection.execute(TOUCH, place(install.tenant_id, install.install_id) | changed)

@@ -101,6 +101,8 @@ install = Table(
     Column("config", JSON, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    # How far ahead changes of its schedules are counted.
+    Column("rate_arrival_at", Instant),
     UniqueConstraint("tenant_id", "extension_id", name="tenant_extension_install_tenant_extension_uniq"),
     UniqueConstraint("tenant_id", "id", name="tenant_extension_install_tenant_id_uniq"),
 )
@@ -246,16 +248,7 @@ server_secret = Table(
     Column("created_at", Instant, nullable=False),
 )
 
-# What guards the scheduler API's writes.
-
-rate_limit = Table(
-    "tenant_extension_schedule_rate",
-    metadata,
-    Column("tenant_id", String(128), primary_key=True),
-    Column("install_id", String(36), primary_key=True),
-    Column("arrival_at", Instant, nullable=False),
-    _owner(),
-)
+# The creates that carried an idempotency key.
 
 schedule_creation = Table(
     "tenant_extension_schedule_creation",
@@ -268,7 +261,7 @@ schedule_creation = Table(
     Column("schedule_id", String(36), nullable=False),
     Column("created_at", Instant, nullable=False),
     _owner(),
-    Index("tenant_extension_schedule_creation_created_idx", "tenant_id", "install_id", "created_at"),
+    Index("tenant_extension_schedule_creation_created_idx", "created_at"),
 )
 
 # Values that extensions store. A namespace has a row while it has records, with how much they are.

@@ -36,7 +36,6 @@ OWNED = (
     "tenant_extension_grant",
     SCHEDULES,
     RUNS,
-    "tenant_extension_schedule_rate",
     "tenant_extension_schedule_creation",
 )
 

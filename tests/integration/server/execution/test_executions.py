@@ -49,6 +49,7 @@ INSTALL = Install(
     grants=frozenset({"cap:scheduler.manage"}),
     created_at=NOW,
     updated_at=NOW,
+    rate_arrival_at=None,
 )
 SERVICE_TOKEN = "service-token-of-the-test"
 Execute = Callable[..., Awaitable[Outcome]]

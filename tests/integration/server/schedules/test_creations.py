@@ -140,11 +140,22 @@ async def test_a_key_holds_for_a_day(install: Install, alga: Alga) -> None:
     assert await install.create(idempotencyKey="k") != first
 
 
-async def test_old_keys_are_forgotten(install: Install, alga: Alga) -> None:
-    for number in range(10):
-        await install.create(idempotencyKey=f"old-{number}")
+async def test_a_key_that_is_a_day_old_means_another_request_from_then_on(
+    install: Install, alga: Alga
+) -> None:
+    await install.create(idempotencyKey="k")
     alga.clock.advance(timedelta(days=1))
-    await install.create(idempotencyKey="new")
+    later = await install.create(idempotencyKey="k", cron="5 * * * *")
+
+    assert await install.create(idempotencyKey="k", cron="5 * * * *") == later
+    assert (await install.call("create", **HOURLY | {"idempotencyKey": "k"})).status_code == 409
+
+
+async def test_a_refused_create_does_not_forget_its_old_key(install: Install, alga: Alga) -> None:
+    await install.create(idempotencyKey="k")
+    alga.clock.advance(timedelta(days=1))
+
+    await install.call("create", endpoint="/sync", cron="nonsense", idempotencyKey="k")
 
     count = await alga.server._services.database.read(
         lambda connection: connection.execute(

@@ -158,6 +158,32 @@ def test_a_database_of_the_first_schema_gets_the_output_of_runs_and_keeps_its_ro
         assert connection.execute(select(tables.schedule.c.id)).scalar_one() == "schedule"
 
 
+def test_an_install_keeps_the_state_of_its_rate(
+    url: str, engine: Engine, steps: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+):
+    newest, arrival = migrations.SCRIPTS, datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
+    steps(after="0007")
+    start(url)
+    with engine.begin() as connection:
+        first_rows(connection)
+        other = {"id": "other", "tenant_id": "other", "extension_id": "extension", "version_id": "version"}
+        times = {"created_at": arrival, "updated_at": arrival}
+        connection.execute(insert(tables.install).values({**other, **times, "enabled": True, "config": {}}))
+        connection.execute(
+            text("INSERT INTO tenant_extension_schedule_rate VALUES ('acme', 'install', :arrival)"),
+            {"arrival": f"{arrival:%Y-%m-%d %H:%M:%S.%f}"},
+        )
+    monkeypatch.setattr(migrations, "SCRIPTS", newest)
+    migrations._script.cache_clear()
+
+    start(url)
+
+    with engine.connect() as connection:
+        assert differences(connection) == []
+        rows = connection.execute(select(tables.install.c.id, tables.install.c.rate_arrival_at)).all()
+    assert {row.id: row.rate_arrival_at for row in rows} == {"install": arrival, "other": None}
+
+
 def test_a_database_of_another_program_is_left_alone(url: str, engine: Engine):
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE extension_registry (id INTEGER)"))
