@@ -75,7 +75,7 @@ class RunsUnderWay:
         return any(live.run.trigger == "schedule" and live.run.due_at <= now for live in self._live.values())
 
     async def all_ended(self) -> None:
-        """Return once there is none."""
+        """Return once the last has ended."""
         while self._live:
             await next(iter(self._live.values())).ended.wait()
 
