@@ -146,6 +146,8 @@ store_delete_without_gil.argtypes = (c_void_p,)
 instance_export_get = declare(
     "wasmtime_instance_export_get", c_bool, c_void_p, c_void_p, c_char_p, c_size_t, c_void_p
 )
+caller_context = declare("wasmtime_caller_context", c_void_p, c_void_p)
+context_get_data = declare("wasmtime_context_get_data", c_void_p, c_void_p)
 caller_export_get = declare("wasmtime_caller_export_get", c_bool, c_void_p, c_char_p, c_size_t, c_void_p)
 memory_data = declare("wasmtime_memory_data", c_void_p, c_void_p, c_void_p)
 memory_data_size = declare("wasmtime_memory_data_size", c_size_t, c_void_p, c_void_p)

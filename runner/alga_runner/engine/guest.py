@@ -31,9 +31,9 @@ MEMORY_OFFSET = _EXTERN + _capi.EXTERN_SIZE
 ARGUMENT_OFFSET = MEMORY_OFFSET + _capi.EXTERN_SIZE
 _TRAP = ARGUMENT_OFFSET + _capi.VAL_SIZE
 ERROR_OFFSET = _TRAP + 8
-_FLAG = ERROR_OFFSET + 8
-NATIVE_OFFSET = _FLAG + 8
-SCRATCH_SIZE = NATIVE_OFFSET + 88
+FLAG_OFFSET = ERROR_OFFSET + 8
+NATIVE_OFFSET = FLAG_OFFSET + 8
+SCRATCH_SIZE = NATIVE_OFFSET + 240
 """Offsets in a guest's scratch buffer, the one piece of host memory that C writes to: ``struct alga_guest`` of
 ``native/alga_engine.c``, whose last part is the native helper's alone."""
 
@@ -43,23 +43,22 @@ _IS_MEMORY = bytes([_capi.EXTERN_MEMORY])
 _addresses = struct.Struct("=QQ")
 _unpack_addresses = _addresses.unpack_from
 i32_value = struct.Struct("=B7xI20x")
+RESULT_FORMATS = {"i": "=B7xI4x", "I": "=B7xQ", "f": "=B7xf4x", "d": "=B7xd"}
+"""How each kind of result is written, by its ``wasmtime_valkind_t``: the layout of that and the number."""
+
 _RESULTS = {
     letter: (kind, layout.pack_into, (ctypes.c_char * layout.size).from_address)
     for kind, (letter, layout) in enumerate(
-        (
-            ("i", struct.Struct("=B7xI")),
-            ("I", struct.Struct("=B7xQ")),
-            ("f", struct.Struct("=B7xf")),
-            ("d", struct.Struct("=B7xd")),
-        )
+        (letter, struct.Struct(layout)) for letter, layout in RESULT_FORMATS.items()
     )
 }
-"""How each kind of result is written: its ``wasmtime_valkind_t``, and the layout of that and the number."""
 
 LARGE_MEMORY_BYTES = 8 * 1024 * 1024
 """One instruction over a smaller memory fills or copies it within milliseconds."""
 
 _STOPPED = b"stopped"
+
+NO_CALL = "the guest waits for no answer"
 
 
 def _stop(_context: int | None, _data: int | None, _delta: int | None, _kind: int | None) -> int:
@@ -152,7 +151,7 @@ class Guest:
         except IndexError:
             self._scratch = ctypes.create_string_buffer(SCRATCH_SIZE)
         self._address = address = ctypes.addressof(self._scratch)
-        self.flag_address = address + _FLAG
+        self.flag_address = address + FLAG_OFFSET
         self.alive = True
         """Whether it was not closed yet."""
         self._results = 0
@@ -324,7 +323,7 @@ class Guest:
             self._stop_at_epoch()
         else:
             self._fail_pending(self.pending[0])
-            self._scratch[_FLAG] = 1
+            self._scratch[FLAG_OFFSET] = 1
         state = self._run(release_gil)
         self.failure = None
         if deferred_signals and not release_gil:
@@ -353,7 +352,7 @@ class Guest:
         ``results`` and ``trap`` are the addresses for the answer, or for an error instead of it.
         """
         self.calls += 1
-        self._scratch[_FLAG] = 0
+        self._scratch[FLAG_OFFSET] = 0
         self._results = results
         self.trap_address = trap
         self.pending = (function, arguments)
@@ -379,10 +378,10 @@ class Guest:
         """Answer the pending call with ``result``, ``None`` for a function without one; ``poll`` then continues."""
         pending = self.pending
         if pending is None:
-            raise RuntimeError("the guest waits for no answer")
+            raise RuntimeError(NO_CALL)
         self._answer(pending[0], result)
         self.pending = None
-        self._scratch[_FLAG] = 1
+        self._scratch[FLAG_OFFSET] = 1
 
     def _answer(self, function: int, result: Answer) -> None:
         """Write the result of ``function`` where the guest takes it."""

@@ -22,7 +22,8 @@ from .engine import Engine
 from .guest import Guest
 from .memory import GuestLimits
 from .module import Module, Signature
-from .native.guest import NativeGuest
+from .native.guest import NativeGuest, arguments_reader
+from .native.library import MOST_ARGUMENTS
 from .running import running
 
 _VALTYPES = {
@@ -75,16 +76,14 @@ class Linker:
         self.engine = engine
         self.functions = tuple(functions)
         self._native = wasmtime.Linker(engine.wasmtime)
-        self._callbacks = [
-            _suspending_callback(index, function)
-            if function.suspends
-            else _immediate_callback(index, function)
-            for index, function in enumerate(self.functions)
-        ]
+        self._positions = (ctypes.c_uint32 * len(self.functions))(*range(len(self.functions)))
+        self._callbacks = [self._callback(*item) for item in enumerate(self.functions)]
+        self.read_arguments = tuple(arguments_reader(function.signature) for function in self.functions)
+        """Of a call that the native helper notes."""
         pointer = _capi.address(self._native.ptr())
         # Making a type costs as much as defining a function. Each belongs to the engine that it was first used with.
         types = {signature: _functype(signature) for signature in {of.signature for of in self.functions}}
-        for function, callback in zip(self.functions, self._callbacks, strict=True):
+        for index, (function, callback) in enumerate(zip(self.functions, self._callbacks, strict=True)):
             functype = types[function.signature]
             module, name = function.module.encode(), function.name.encode()
             define = (
@@ -97,12 +96,21 @@ class Linker:
                 name,
                 len(name),
                 _capi.address(functype.ptr()),
-                _capi.address(callback),
-                None,
+                callback if isinstance(callback, int) else _capi.address(callback),
+                ctypes.addressof(self._positions) + index * ctypes.sizeof(ctypes.c_uint32),
                 None,
             )
             if error:
                 raise traps.take_error(error)
+
+    def _callback(self, index: int, function: HostFunction) -> Any:
+        """What wasmtime calls for a function, or its address."""
+        if not function.suspends:
+            return _immediate_callback(index, function)
+        native = self.engine.native
+        if native is None or function.only_if_long or len(function.signature.params) > MOST_ARGUMENTS:
+            return _suspending_callback(index, function)
+        return native.suspend
 
     def link(self, module: Module) -> LinkedModule:
         """Link ``module``, whose imports the caller has checked. Raises ``EngineUnavailable`` for a mismatch."""
@@ -146,6 +154,7 @@ class LinkedModule(Linked):
         super().__init__(linker.engine)
         self.module = module
         self.functions = linker.functions
+        self.read_arguments = linker.read_arguments
         self._linker = linker  # its callbacks must outlive every guest
         self._native = native
         self.pointer = _capi.address(native.ptr())

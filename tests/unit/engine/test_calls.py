@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from wasmtime import wat2wasm
 
@@ -222,3 +224,36 @@ def test_calls_that_a_failure_left_are_not_made_with_the_next(link):
         guest.call("first")
         assert settled(guest)
         assert number(guest) == 11
+
+
+ONES = r"\ff" * 8
+
+
+@pytest.mark.parametrize(
+    ("letter", "kind", "value"),
+    [("i", "i32", 4_294_967_295), ("I", "i64", 2**64 - 1), ("f", "f32", -1.5), ("d", "f64", 1e300)],
+)
+def test_an_answer_that_is_waited_for_is_of_the_kind_that_the_function_has(
+    engine: Engine, letter: str, kind: str, value: float
+):
+    back = HostFunction("host", "back", Signature(letter * 12, letter))
+    parameters, arguments = f"(param {' '.join([kind] * 12)})", f"({kind}.const 0)" * 11
+    wat = f"""(module (import "host" "back" (func $back {parameters} (result {kind})))
+      (memory (export "memory") 1) (data (i32.const 0) "{ONES}")
+      (func (export "go") (param i32)
+        ({kind}.store (i32.const 8) (call $back {arguments} ({kind}.load (i32.const 0))))
+        ({kind}.store (i32.const 8) (call $back {arguments} ({kind}.load (i32.const 8))))))"""
+    layout = struct.Struct(f"<{letter.replace('I', 'Q').replace('i', 'I')}")
+    with Linker(engine, [back]).link(Module(engine, bytes(wat2wasm(wat)))).new_guest(LIMITS) as guest:
+        guest.start(Calls("go"), 0)
+        assert not settled(guest)
+        first = guest.pending[1]
+        guest.resume(value)
+        assert not settled(guest)
+        second = guest.pending[1]
+        guest.resume(value)
+
+        assert settled(guest)
+        assert layout.pack(first[-1]) == (b"\xff" * 8)[: layout.size]
+        assert (first[:-1], second) == ((0,) * 11, (0,) * 11 + (value,))
+        assert guest.memory.read(8, layout.size) == layout.pack(value)

@@ -29,7 +29,24 @@ typedef struct { uint64_t words[2]; } wasmtime_instance_t;
 typedef struct { uint8_t kind; uint64_t of[3]; } wasmtime_extern_t;
 typedef struct { uint8_t kind; uint64_t of[3]; } wasmtime_val_t;
 
-enum { WASMTIME_I32 = 0, WASMTIME_EXTERN_FUNC = 0, WASMTIME_EXTERN_MEMORY = 3 };
+/* What a host function gives that answers later: a function that returns whether it is answered, and its argument. */
+typedef struct {
+    bool (*is_answered)(void *flag);
+    void *flag;
+    void (*finalizer)(void *);
+} wasmtime_async_continuation_t;
+
+enum {
+    WASMTIME_I32 = 0,
+    WASMTIME_I64 = 1,
+    WASMTIME_F32 = 2,
+    WASMTIME_F64 = 3,
+    WASMTIME_EXTERN_FUNC = 0,
+    WASMTIME_EXTERN_MEMORY = 3,
+};
+
+/* Arguments of a host function that suspends its guest, at most. */
+enum { MOST_ARGUMENTS = 12 };
 
 /* One call of an export, without a result. */
 struct alga_call {
@@ -64,7 +81,20 @@ struct alga_guest {
     /* Whether the last of the calls has begun. */
     uint8_t handling;
     uint8_t instantiated;
+    /* Whether it waits for the answer to a host call. */
+    uint8_t called;
+
+    /* That call: the function's position in the linker, and where wasmtime takes the result, or an error instead. */
+    uint32_t function;
+    wasmtime_val_t *results;
+    void **trap_return;
+    /* Its answer, set by the owner; of kind NO_RESULT if there is none. */
+    wasmtime_val_t answer;
+    uint8_t answered;
+    uint64_t arguments[MOST_ARGUMENTS];
 };
+
+enum { NO_RESULT = 255 };
 
 /* As guest.py and native/guest.py have it, and as wasmtime's bindings have wasmtime's. */
 _Static_assert(sizeof(wasmtime_instance_t) == 16, "wasmtime_instance_t");
@@ -72,7 +102,9 @@ _Static_assert(sizeof(wasmtime_extern_t) == 32 && offsetof(wasmtime_extern_t, of
 _Static_assert(sizeof(wasmtime_val_t) == 32 && offsetof(wasmtime_val_t, of) == 8, "wasmtime_val_t");
 _Static_assert(offsetof(struct alga_guest, memory) == 48 && offsetof(struct alga_guest, trap) == 112, "alga_guest");
 _Static_assert(offsetof(struct alga_guest, store) == 136 && offsetof(struct alga_guest, engine) == 168, "alga_guest");
-_Static_assert(offsetof(struct alga_guest, call_count) == 208 && sizeof(struct alga_guest) == 224, "alga_guest");
+_Static_assert(offsetof(struct alga_guest, call_count) == 208 && offsetof(struct alga_guest, called) == 218, "alga_guest");
+_Static_assert(offsetof(struct alga_guest, function) == 220 && offsetof(struct alga_guest, answer) == 240, "alga_guest");
+_Static_assert(offsetof(struct alga_guest, arguments) == 280 && sizeof(struct alga_guest) == 376, "alga_guest");
 
 /* Functions of wasmtime, in the order in which library.py passes them. */
 static struct {
@@ -91,13 +123,18 @@ static struct {
     void (*trap_delete)(void *trap);
     void (*error_delete)(void *error);
     void (*store_delete)(void *store);
+    void *(*caller_context)(void *caller);
+    bool (*caller_export_get)(void *caller, const char *, size_t, wasmtime_extern_t *);
+    void *(*context_get_data)(const void *context);
     void (*increment_epoch)(void *engine);
+    /* libc's, and not wasmtime's: see _capi.py. */
+    bool (*is_answered)(void *flag);
 } wasmtime;
 
 enum { FUNCTIONS = sizeof wasmtime / sizeof(void *) };
 
-/* How a run ended. */
-enum { BLOCKED = 0, DONE = 1, FAILED = 2, NOTHING = 3, NO_EXPORT = 4 };
+/* How a run ended. CALLED, and the function's position on top of it: the guest waits for the answer to a host call. */
+enum { BLOCKED = 0, DONE = 1, FAILED = 2, NOTHING = 3, NO_EXPORT = 4, CALLED = 5 };
 
 static const char MEMORY[] = "memory";
 
@@ -118,7 +155,7 @@ EXPORTED bool alga_use(void *const *functions, size_t count) {
 
 /* Makes the store, with its limits and its slices, and starts instantiation. */
 static void start(struct alga_guest *guest) {
-    guest->store = wasmtime.store_new(guest->engine, NULL, NULL);
+    guest->store = wasmtime.store_new(guest->engine, guest, NULL);
     guest->context = wasmtime.store_context(guest->store);
     if (guest->memory_bytes >= 0)
         wasmtime.store_limiter(guest->store, guest->memory_bytes, guest->table_elements, 1, 1, 1);
@@ -141,29 +178,65 @@ static bool begin_call(struct alga_guest *guest) {
     return true;
 }
 
-static void find_memory(struct alga_guest *guest) {
-    if (wasmtime.instance_export_get(guest->context, &guest->instance, MEMORY, sizeof MEMORY - 1, &guest->memory) &&
-        guest->memory.kind == WASMTIME_EXTERN_MEMORY)
+/* Uses the export that was looked up, if it is a memory. */
+static void use_memory(struct alga_guest *guest, bool is_exported) {
+    if (is_exported && guest->memory.kind == WASMTIME_EXTERN_MEMORY)
         guest->memory_base = wasmtime.memory_data(guest->context, &guest->memory.of);
 }
 
-/* Runs a guest until it is done with all of its calls, waits for an answer, or its slice ends. */
+/* A host function that suspends its guest: notes the call, on the guest's stack. `of_linker` points to its position. */
+EXPORTED void alga_suspend(void *of_linker, void *caller, const wasmtime_val_t *arguments, size_t count,
+                           wasmtime_val_t *results, size_t result_count, void **trap_return,
+                           wasmtime_async_continuation_t *continuation) {
+    struct alga_guest *guest = wasmtime.context_get_data(wasmtime.caller_context(caller));
+    if (guest->memory_base == NULL) /* a start function calls: the instance is not known yet */
+        use_memory(guest, wasmtime.caller_export_get(caller, MEMORY, sizeof MEMORY - 1, &guest->memory));
+    for (size_t index = 0; index < count && index < MOST_ARGUMENTS; index++) {
+        bool is_short = arguments[index].kind == WASMTIME_I32 || arguments[index].kind == WASMTIME_F32;
+        guest->arguments[index] = is_short ? (uint32_t)arguments[index].of[0] : arguments[index].of[0];
+    }
+    guest->function = *(const uint32_t *)of_linker;
+    guest->results = result_count > 0 ? results : NULL;
+    guest->trap_return = trap_return;
+    guest->answer.kind = NO_RESULT;
+    guest->answered = 0;
+    guest->called = 1;
+    guest->flag[0] = 0;
+    *continuation = (wasmtime_async_continuation_t){wasmtime.is_answered, guest->flag, NULL};
+}
+
+/* Takes the answer to the host call that the guest waits for, if the owner has set it, or has set the call to fail. */
+static void take_answer(struct alga_guest *guest) {
+    if (guest->answered) {
+        if (guest->results != NULL && guest->answer.kind != NO_RESULT)
+            *guest->results = guest->answer;
+        guest->answered = 0;
+        guest->flag[0] = 1;
+    }
+    if (guest->flag[0])
+        guest->called = 0;
+}
+
+/* Runs a guest, with the answer that it waited for, until it is done with all of its calls, calls the host, or its slice ends. */
 EXPORTED int32_t alga_guest_run(struct alga_guest *guest) {
     if (guest->future == NULL) {
         if (guest->store != NULL || guest->engine == NULL)
             return NOTHING;
         start(guest);
     }
+    if (guest->called)
+        take_answer(guest);
     for (;;) {
         if (!wasmtime.future_poll(guest->future))
-            return BLOCKED;
+            return guest->called ? (int32_t)(CALLED + guest->function) : BLOCKED;
         wasmtime.future_delete(guest->future);
         guest->future = NULL;
         if (guest->trap != NULL || guest->error != NULL)
             return FAILED;
         if (!guest->instantiated) {
             guest->instantiated = 1;
-            find_memory(guest);
+            use_memory(guest, wasmtime.instance_export_get(guest->context, &guest->instance, MEMORY, sizeof MEMORY - 1,
+                                                           &guest->memory));
         }
         if (guest->begun == guest->call_count)
             return DONE;

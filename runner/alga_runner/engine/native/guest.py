@@ -1,4 +1,4 @@
-"""A guest whose steps the native helper takes: from the store to the end of its calls in one call of C.
+"""A guest whose steps the native helper takes: from the store to its next host call, or its end, in one call of C.
 
 It does the same as ``Guest`` in the same order, and callers cannot tell. The helper's struct holds the
 future and the store, so that nothing is freed twice, wherever an exception interrupts Python.
@@ -8,14 +8,28 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 from ...errors import ExportMissing
 from .. import _capi
-from ..guest import ARGUMENT_OFFSET, FAILED, MEMORY_OFFSET, NATIVE_OFFSET, Guest, i32_value
+from ..guest import (
+    ARGUMENT_OFFSET,
+    BLOCKED,
+    FAILED,
+    FLAG_OFFSET,
+    MEMORY_OFFSET,
+    NATIVE_OFFSET,
+    NO_CALL,
+    RESULT_FORMATS,
+    Answer,
+    Guest,
+    i32_value,
+)
 from ..memory import GuestLimits, LinearMemory
-from ..module import NO_CALLS, Calls
+from ..module import NO_CALLS, Calls, Signature
 from ..running import running
-from .library import NO_EXPORT, Library
+from .library import CALLED, NO_EXPORT, Library
 
 _STORE = NATIVE_OFFSET
 _CONTEXT = _STORE + 8
@@ -25,10 +39,31 @@ _LIMITS = _MEMORY_BASE + 32
 _CALL_COUNT = _LIMITS + 16
 _BEGUN = _CALL_COUNT + 4
 _HANDLING = _BEGUN + 4
+_CALLED = _HANDLING + 2
+_FUNCTION = _CALLED + 2
+_TRAP_RETURN = _FUNCTION + 12
+_ANSWER = _TRAP_RETURN + 8
+_ANSWERED = _ANSWER + 32
+_ARGUMENTS = _ANSWERED + 8
 """Offsets in ``struct alga_guest``."""
 
 _orders = struct.Struct("=QQQQqqIIBB")
 """From ``memory_base`` on: none yet, then the engine, the module, its calls, its limits, and how far it is."""
+
+_call = struct.Struct("=B1xIQQB")
+"""From ``called`` on: a host call, its function, where its result and an error go, and that it has no answer yet."""
+
+_NO_RESULT: Final = 255
+
+_ANSWERS = {
+    letter: (kind, struct.Struct(f"{layout}16xB").pack_into)
+    for kind, (letter, layout) in enumerate(RESULT_FORMATS.items())
+}
+"""How each kind of answer is written, with ``answered`` behind it."""
+
+_no_answer = struct.Struct("=B31xB")
+
+_ARGUMENT_FORMATS = {"i": "I4x", "I": "Q", "f": "f4x", "d": "d"}
 
 _pointer = struct.Struct("=Q")
 _number = struct.Struct("=I")
@@ -40,6 +75,15 @@ _POOL_S = -1
 """A limit that the pool enforces."""
 
 _BEGAN = b"\1"
+
+ReadArguments: TypeAlias = "Callable[[Any, int], tuple[Any, ...]]"
+"""Reads the arguments of one function from a guest's struct."""
+
+
+def arguments_reader(signature: Signature) -> ReadArguments:
+    """Reads the arguments of a function of this type."""
+    return struct.Struct("=" + "".join(map(_ARGUMENT_FORMATS.__getitem__, signature.params))).unpack_from
+
 
 _NOTHING_TO_RUN = "the guest has nothing to run"
 
@@ -101,11 +145,40 @@ class NativeGuest(Guest):
         running.guest = None
         if self.memory is None:
             self._use_found_memory()
+        if state >= CALLED:
+            if self.pending is None:
+                self.calls += 1
+                function = state - CALLED
+                self.pending = function, self.linked.read_arguments[function](self._scratch, _ARGUMENTS)
+            return BLOCKED
         if state > FAILED:
             if state == NO_EXPORT:
                 raise ExportMissing(f"The module exports no function {self._calls.exports[self._begun - 1]}.")
             raise RuntimeError(_NOTHING_TO_RUN)
         return state
+
+    def suspend(self, function: int, arguments: tuple[Any, ...], results: int, trap: int) -> None:
+        """As ``Guest.suspend``, for a function that suspends only if its answer takes long: any other does it in C."""
+        self.calls += 1
+        self.pending = (function, arguments)
+        _call.pack_into(self._scratch, _CALLED, True, function, results, trap, _NO_RESULT)
+        self._scratch[FLAG_OFFSET] = self._scratch[_ANSWERED] = 0
+
+    def resume(self, result: Answer = None) -> None:
+        """As ``Guest.resume``; the next slice takes the answer."""
+        pending = self.pending
+        if pending is None:
+            raise RuntimeError(NO_CALL)
+        if result is None:
+            _no_answer.pack_into(self._scratch, _ANSWER, _NO_RESULT, True)
+        else:
+            kind, pack_into = _ANSWERS[self.linked.functions[pending[0]].signature.results]
+            pack_into(self._scratch, _ANSWER, kind, result, True)
+        self.pending = None
+
+    def _fail_pending(self, function: int) -> None:
+        self.trap_address = _read_pointer(self._scratch, _TRAP_RETURN)[0]
+        super()._fail_pending(function)
 
     def _forget_calls(self) -> None:
         _number.pack_into(self._scratch, _CALL_COUNT, self._begun)

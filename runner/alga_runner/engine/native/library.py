@@ -20,7 +20,12 @@ Mode: TypeAlias = Literal["auto", "off", "required"]
 
 NOTHING: Final = 3
 NO_EXPORT: Final = 4
-"""How ``alga_guest_run`` ends besides ``guest.BLOCKED``, ``FINISHED`` and ``FAILED``."""
+CALLED: Final = 5
+"""How ``alga_guest_run`` ends besides ``guest.BLOCKED``, ``FINISHED`` and ``FAILED``. ``CALLED``, and the function's
+position on top of it: the guest waits for the answer to a host call."""
+
+MOST_ARGUMENTS: Final = 12
+"""Arguments of a host function that suspends its guest, at most."""
 
 VARIABLE = "ALGA_RUNNER_NATIVE_ENGINE"
 """The variable of the setting ``native_engine``."""
@@ -40,6 +45,9 @@ _FUNCTIONS = (
     "trap_delete",
     "error_delete",
     "store_delete",
+    "caller_context",
+    "caller_export_get",
+    "context_get_data",
 )
 """Names in ``_capi`` of the functions that the helper calls, in the order of ``alga_engine.c``."""
 
@@ -65,6 +73,8 @@ class Library:
         self.run_without_gil = _declared(without_gil.alga_guest_run, c_int32, c_void_p)
         self.end = _declared(library.alga_guest_end, None, c_void_p)
         self.end_without_gil = _declared(without_gil.alga_guest_end, None, c_void_p)
+        self.suspend = _capi.address(library.alga_suspend)
+        """The address of what wasmtime calls for a host function that suspends its guest."""
         self.ticker_start = _declared(without_gil.alga_ticker_start, c_void_p, c_void_p, c_int64, c_void_p)
         self.ticker_set = _declared(library.alga_ticker_set, None, c_void_p, c_bool)
         self.ticker_end = _declared(without_gil.alga_ticker_end, None, c_void_p)
@@ -73,7 +83,7 @@ class Library:
     def connect(self) -> None:
         """Pass it wasmtime's functions, as ``_capi`` has them."""
         addresses = [_capi.address(getattr(_capi, name)) for name in _FUNCTIONS]
-        addresses.append(_capi.increment_epoch)
+        addresses += [_capi.increment_epoch, _capi.ready_when_nonzero]
         table = (c_void_p * len(addresses))(*addresses)
         if not self._with_gil.alga_use(ctypes.addressof(table), len(addresses)):
             raise ValueError(f"it does not take {len(addresses)} functions of wasmtime")

@@ -28,15 +28,19 @@ def engine() -> Engine:
 
 @pytest.fixture
 def broken(monkeypatch) -> Iterator[Callable[..., None]]:
-    """Put something else in the place of one of wasmtime's functions; it is given the real one."""
+    """Put something else in the place of one of wasmtime's functions, or of an address; it is given the real one."""
     helper = choose(default_mode())
     kept = []
 
     def replace(name: str, other: Callable[..., Any]) -> None:
         real = getattr(_capi, name)
-        kind = ctypes.CFUNCTYPE(real.restype, *real.argtypes)
-        kept.append(kind(lambda *arguments: other(real, *arguments)))
-        monkeypatch.setattr(_capi, name, kept[-1])
+        if isinstance(real, int):
+            kept.append(ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)(lambda flag: other(real, flag)))
+            monkeypatch.setattr(_capi, name, _capi.address(kept[-1]))
+        else:
+            kind = ctypes.CFUNCTYPE(real.restype, *real.argtypes)
+            kept.append(kind(lambda *arguments: other(real, *arguments)))
+            monkeypatch.setattr(_capi, name, kept[-1])
         if helper is not None:
             helper.connect()
 
@@ -95,16 +99,14 @@ def test_a_future_that_ends_too_early(engine, broken) -> None:
     assert "to suspend a guest in a host call and to go on with the answer, it did not wait" in fault(engine)
 
 
-def test_a_guest_that_does_not_wait_for_its_answer(engine, monkeypatch) -> None:
-    at_once = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)(lambda _flag: True)
-    monkeypatch.setattr(_capi, "ready_when_nonzero", _capi.address(at_once))
+def test_a_guest_that_does_not_wait_for_its_answer(engine, broken) -> None:
+    broken("ready_when_nonzero", lambda _real, _flag: True)
 
     assert "When asked to suspend a guest in a host call" in fault(engine)
 
 
-def test_a_guest_that_waits_for_an_answer_it_has(engine, monkeypatch) -> None:
-    never = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)(lambda _flag: False)
-    monkeypatch.setattr(_capi, "ready_when_nonzero", _capi.address(never))
+def test_a_guest_that_waits_for_an_answer_it_has(engine, broken) -> None:
+    broken("ready_when_nonzero", lambda _real, _flag: False)
 
     assert "to suspend a guest in a host call and to go on with the answer, it came to no end" in fault(
         engine

@@ -14,7 +14,6 @@ from alga_common.sharing.large_work import LargeWorkQueue
 from alga_runner.engine import (
     Budget,
     Engine,
-    Guest,
     HostFunction,
     LinkedModule,
     Linker,
@@ -204,12 +203,13 @@ async def test_a_function_that_may_take_long_suspends_its_guest_only_then(
         return later(arguments[0]) if long else arguments[0]
 
     suspended: list[int] = []
-    suspend = Guest.suspend
-    monkeypatch.setattr(
-        Guest, "suspend", lambda guest, *call: (suspended.append(call[0]), suspend(guest, *call))
-    )
     linked = Linker(engine, [TELL]).link(Module(engine, bytes(wat2wasm(STRAIGHT))))
     with linked.new_guest(engine.limits) as guest:
+        kind = type(guest)
+        suspend = kind.suspend
+        monkeypatch.setattr(
+            kind, "suspend", lambda guest, *call: (suspended.append(call[0]), suspend(guest, *call))
+        )
         guest.instantiate()
         await run_call(guest, answer)
         guest.call("tell")
