@@ -88,7 +88,7 @@ struct alga_guest {
     uint32_t function;
     wasmtime_val_t *results;
     void **trap_return;
-    /* Its answer, set by the owner; of kind NO_RESULT if there is none. */
+    /* Its answer, set by the owner; without a value if its kind is NO_RESULT. */
     wasmtime_val_t answer;
     uint8_t answered;
     uint64_t arguments[MOST_ARGUMENTS];
