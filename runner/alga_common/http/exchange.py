@@ -67,7 +67,7 @@ async def post(
             pool_timeout_s=pool_timeout_s,
             until=until,
         )
-        if any(coding != b"identity" for coding in response.values(b"content-encoding")):
+        if (codings := response.values(b"content-encoding")) and codings != [b"identity"] * len(codings):
             raise _coded()
         return Answer(response.status, response.header_lines, bytes(response.body))
     request = httpx.Request(

@@ -16,6 +16,9 @@ HEADER_LINE = re.compile(rb"(" + _TOKEN + rb"+):(" + _TEXT + rb"*)")
 HEADER_LINES = re.compile(rb"(?:" + _TOKEN + rb"++:" + _TEXT + rb"*+\r\n)*+")
 """Header lines, each with its CRLF. A quantifier never gives back what it took, so a match takes linear time."""
 
+RESPONSE_HEAD = re.compile(STATUS_LINE.pattern + rb"\r\n(" + HEADER_LINES.pattern + rb")")
+"""A status line and header lines: the version's second digit, the status, the header lines."""
+
 REQUEST_HEAD = re.compile(
     rb"(" + _TOKEN + rb"++) ([!-~]++) HTTP/1\.([01])\r\n(" + HEADER_LINES.pattern + rb")\r\n"
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import httpx
 
-from .grammar import CHUNK_LINE, HEADER_LINES, LENGTH, MAX_CHUNK_LINE, MAX_TRAILER_LINE, STATUS_LINE
+from .grammar import CHUNK_LINE, LENGTH, MAX_CHUNK_LINE, MAX_TRAILER_LINE, RESPONSE_HEAD, STATUS_LINE
 
 MAX_HEAD_BYTES = 32 * 1024
 _MAX_INTERIM = 4
@@ -42,22 +42,24 @@ class ResponseReader:
     a HEAD request is ``bodiless``. Raises ``HttpProtocolError``.
     """
 
+    # Class attributes, since most answers change few of them.
+    status = 0
+    begun = False
+    complete = False
+    header_lines = b""
+    _searched = b""
+    _left = 0
+    _until_close = False
+    _keep_alive = False
+    _interim = 0
+
     def __init__(self, max_body_bytes: int, *, bodiless: bool = False) -> None:
-        self.status = 0
-        self.body = bytearray()
-        self.begun = False
-        self.complete = False
+        self.body: bytes | bytearray = b""
         self._max_body_bytes = max_body_bytes
         self._bodiless = bodiless
         self._buffer = bytearray()
         # Functions, since a method would hold its reader, and an answer would stay until garbage is collected.
         self._step = ResponseReader._head
-        self.header_lines = b""
-        self._searched = b""
-        self._left = 0
-        self._until_close = False
-        self._keep_alive = False
-        self._interim = 0
 
     @property
     def reusable(self) -> bool:
@@ -71,11 +73,29 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> bool:
         """Read the next bytes; returns whether the response is complete."""
-        self.begun = True
-        self._buffer += data
+        if not self.begun:
+            self.begun = True
+            if self._read_at_once(data):
+                return True
+        else:
+            self._buffer += data
         while not self.complete and self._step(self):
             pass
         return self.complete
+
+    def _read_at_once(self, data: bytes) -> bool:
+        """Read the first bytes; whether they are a response of a known length, as nearly all are."""
+        end = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
+        if end < 0:
+            self._buffer += data
+            return False
+        self._read_head(data[: end + 2])
+        rest = data[end + 4 :]
+        if self._step is ResponseReader._fixed and len(rest) == self._left:
+            self.body, self._left, self.complete = rest, 0, True
+            return True
+        self._buffer += rest
+        return False
 
     def end(self) -> None:
         """Finish after the connection's last byte. Raises ``IncompleteResponse``."""
@@ -90,23 +110,26 @@ class ResponseReader:
             if len(self._buffer) >= MAX_HEAD_BYTES or not b"HTTP/1.".startswith(bytes(self._buffer[:7])):
                 raise HttpProtocolError("is not HTTP")
             return False
-        first, _, lines = bytes(self._buffer[: end + 2]).partition(b"\r\n")
+        head = bytes(self._buffer[: end + 2])
         del self._buffer[: end + 4]
-        status_line = STATUS_LINE.fullmatch(first)
-        if status_line is None:
-            raise HttpProtocolError("is not HTTP")
-        self.status = int(status_line[2])
+        self._read_head(head)
+        return True
+
+    def _read_head(self, head: bytes) -> None:
+        parts = RESPONSE_HEAD.fullmatch(head)
+        if parts is None:
+            is_http = STATUS_LINE.fullmatch(head.partition(b"\r\n")[0])
+            raise HttpProtocolError("has a broken header" if is_http else "is not HTTP")
+        version, status, lines = parts.groups()
+        self.status = int(status)
         if self.status < 200:
             self._interim += 1
             if self.status == 101 or self._interim > _MAX_INTERIM:
                 raise HttpProtocolError("is not a response")
-            return True
-        if HEADER_LINES.fullmatch(lines) is None:
-            raise HttpProtocolError("has a broken header")
+            return
         self.header_lines, self._searched = lines, b"\r\n" + lines.lower()
-        self._keep_alive = status_line[1] == b"1" and b"close" not in self._tokens(b"connection")
+        self._keep_alive = version == b"1" and b"close" not in self._tokens(b"connection")
         self._frame()
-        return True
 
     def _frame(self) -> None:
         """Decide how the body ends."""
@@ -182,6 +205,8 @@ class ResponseReader:
         part = self._buffer[: self._left]
         del self._buffer[: len(part)]
         self._left -= len(part)
+        if not isinstance(self.body, bytearray):
+            self.body = bytearray(self.body)
         self.body += part
 
     def _check_size(self, more: int) -> None:
@@ -197,7 +222,9 @@ class ResponseReader:
         return [part.partition(b"\r\n")[0].strip() for part in after]
 
     def _tokens(self, name: bytes) -> list[bytes]:
-        parts = [part for value in self.values(name) for part in value.split(b",")]
+        if not (values := self.values(name)):
+            return []
+        parts = [part for value in values for part in value.split(b",")]
         return [token for part in parts if (token := part.strip())]
 
 

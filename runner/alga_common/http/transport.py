@@ -11,11 +11,11 @@ import asyncio
 import ssl
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import anyio
 import httpx
@@ -109,7 +109,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         body = httpx.ByteStream(bytes(reader.body))
         return httpx.Response(reader.status, headers=reader.headers, stream=body)
 
-    async def post(
+    def post(
         self,
         head: Head,
         headers: Sequence[Header],
@@ -119,7 +119,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         max_answer_bytes: int,
         pool_timeout_s: float | None = None,
         until: float = FOREVER,
-    ) -> ResponseReader:
+    ) -> Coroutine[Any, Any, ResponseReader]:
         """Send ``head``, ``headers`` and ``content``, and return the reader that holds the whole response.
 
         The same exchange as ``handle_async_request`` without httpx's objects, which cost more than all the rest, and
@@ -129,10 +129,9 @@ class SocketTransport(httpx.AsyncBaseTransport):
         message = b"%b%b\r\n%b" % (head.lines, _lines(headers), content)
         reader = ResponseReader(min(max_answer_bytes, self._max_answer_bytes))
         connect = partial(self._connect_until, until, head.url)
-        await self._exchange(
+        return self._exchange(
             message, reader, connect, owner=owner, pool_timeout_s=pool_timeout_s, until=until
         )
-        return reader
 
     async def _exchange(
         self,
@@ -143,22 +142,33 @@ class SocketTransport(httpx.AsyncBaseTransport):
         owner: str,
         pool_timeout_s: float | None,
         until: float = FOREVER,
-    ) -> None:
+    ) -> ResponseReader:
+        """Have ``reader`` read the answer to ``message``; any failure closes the connection."""
         if not self._slots.try_acquire(owner):
-            patience_s, left_s = FOREVER if pool_timeout_s is None else pool_timeout_s, until - monotonic()
-            if await self._slots.acquire(owner, min(patience_s, left_s)) is not Outcome.ACQUIRED:
-                if left_s < patience_s:
-                    raise TimeoutError
-                raise httpx.PoolTimeout("all connections are in use")
+            await self._wait_for_slot(owner, pool_timeout_s, until)
         try:
             connection = self._reusable() or await connect()
-            await connection.exchange(message, reader, until)
+            try:
+                await connection.begin(message, reader, until)
+            except BaseException:
+                connection.abort()
+                raise
+            finally:
+                connection.end()
             if self._resolve is None and reader.reusable and not self._closed and connection.rest():
                 self._idle.append(connection)
             else:
                 connection.abort()
         finally:
             self._slots.release(owner)
+        return reader
+
+    async def _wait_for_slot(self, owner: str, pool_timeout_s: float | None, until: float) -> None:
+        patience_s, left_s = FOREVER if pool_timeout_s is None else pool_timeout_s, until - monotonic()
+        if await self._slots.acquire(owner, min(patience_s, left_s)) is not Outcome.ACQUIRED:
+            if left_s < patience_s:
+                raise TimeoutError
+            raise httpx.PoolTimeout("all connections are in use")
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use end with their exchange."""
@@ -224,6 +234,7 @@ class _Connection(asyncio.Protocol):
         self.ended: asyncio.Future[None] = loop.create_future()
         self.idle_since = 0.0
         self._loop = loop
+        self._is_lost = False
         self._transport: asyncio.Transport | None = None
         self._reader: ResponseReader | None = None
         self._answered: asyncio.Future[None] | None = None
@@ -234,29 +245,26 @@ class _Connection(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         """Whether neither side has closed it, as far as this side knows."""
-        return self._transport is not None and not self._transport.is_closing() and not self.ended.done()
+        return not (self._is_lost or self._transport is None or self._transport.is_closing())
 
-    async def exchange(self, message: bytes, reader: ResponseReader, until: float) -> None:
-        """Write ``message`` and wait until ``reader`` has the answer; any failure closes the connection.
+    def begin(self, message: bytes, reader: ResponseReader, until: float) -> asyncio.Future[None]:
+        """Write ``message``; the future is done when ``reader`` has the answer. ``end`` follows in any case.
 
-        Raises ``TimeoutError`` at ``until``.
+        It raises ``TimeoutError`` at ``until``.
         """
-        self._reader = reader
+        self._reader, self._until = reader, until
         answered = self._answered = self._loop.create_future()
-        self._until = until
         if until < self._timer_at:
             self._look_at(until)
-        try:
-            if self._transport is None or not self.is_open:
-                self._finish(_lost())
-            else:
-                self._transport.write(message)
-            await answered
-        except BaseException:
-            self.abort()
-            raise
-        finally:
-            self._reader = self._answered = None
+        if self._transport is None or not self.is_open:
+            answered.set_exception(_lost())
+        else:
+            self._transport.write(message)
+        return answered
+
+    def end(self) -> None:
+        """End the exchange: what arrives from now on is no part of it."""
+        self._reader = self._answered = None
 
     def rest(self) -> bool:
         """Whether the connection can wait for the next exchange: it is open, and the request was sent to its end."""
@@ -299,6 +307,7 @@ class _Connection(asyncio.Protocol):
                 self._finish(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
         with suppress(asyncio.InvalidStateError):
             self.ended.set_result(None)
         if self._timer is not None:

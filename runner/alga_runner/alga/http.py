@@ -11,6 +11,7 @@ from time import monotonic
 
 import anyio
 import httpx
+import msgspec
 from pydantic import SecretStr
 from pydantic_core import from_json
 
@@ -47,6 +48,7 @@ LARGE_ANSWER_BYTES = 32 * 1024
 _NOT_CONNECTED = (httpx.ConnectError,)
 _LOST = (httpx.ReadError, httpx.WriteError)
 """The connection ended before any byte of an answer."""
+_READ_AGAIN = _NOT_CONNECTED + _LOST
 _KEPT_HEADS = 1024
 """Heads of requests that are kept: of an operation and an install."""
 
@@ -137,9 +139,9 @@ class HttpAlgaServer(AlgaServer):
         )
         self._large_work = large_work or LargeWorkQueue()
         self._closed = False
-        self._token = token
+        self._sent_token = token.get_secret_value()
         self._head = lru_cache(maxsize=_KEPT_HEADS)(self._made_head)
-        if not is_header_value(token.get_secret_value()):
+        if not is_header_value(self._sent_token):
             raise SettingsError(
                 "The token for the Alga server cannot be sent in an HTTP header.",
                 hint=f"{Settings.named('server_token')} takes visible ASCII characters and no line break.",
@@ -150,7 +152,7 @@ class HttpAlgaServer(AlgaServer):
             (b"accept-encoding", b"identity"),
             (b"content-type", b"application/json"),
             (b"user-agent", b"alga-runner"),
-            (b"x-runner-auth", token.get_secret_value().encode()),
+            (b"x-runner-auth", self._sent_token.encode()),
         )
 
     def __repr__(self) -> str:
@@ -206,8 +208,22 @@ class HttpAlgaServer(AlgaServer):
         until = min(now + self._timeout_s, deadline)
         if until <= now:
             raise _late(operation)
+        send = partial(
+            post,
+            self._transport,
+            head,
+            content,
+            headers=headers,
+            owner=identity.tenant_id,
+            max_answer_bytes=MAX_ANSWER_BYTES,
+            until=until,
+        )
+        retries = _READ_AGAIN if call.is_read else _NOT_CONNECTED
         try:
-            answer = await self._send(head, headers, content, identity, until, is_read=call.is_read)
+            try:
+                answer = await send()
+            except retries:
+                answer = await send()
         except TimeoutError:
             raise _late(operation) from None
         except httpx.HTTPError as error:
@@ -268,32 +284,6 @@ class HttpAlgaServer(AlgaServer):
         await self._check_transport.aclose()
         await self._transport.aclose()
 
-    async def _send(
-        self,
-        head: Head,
-        headers: list[Header],
-        content: bytes,
-        identity: Identity,
-        until: float,
-        *,
-        is_read: bool,
-    ) -> Answer:
-        retries = _NOT_CONNECTED + _LOST if is_read else _NOT_CONNECTED
-        send = partial(
-            post,
-            self._transport,
-            head,
-            content,
-            headers=headers,
-            owner=identity.tenant_id,
-            max_answer_bytes=MAX_ANSWER_BYTES,
-            until=until,
-        )
-        try:
-            return await send()
-        except retries:
-            return await send()
-
     async def _read_in_pieces(self, body: bytes, tenant_id: str) -> object:
         """The JSON in ``body``, whose pieces are work of the tenant's."""
         pieces = JsonPieces(body)
@@ -305,9 +295,10 @@ class HttpAlgaServer(AlgaServer):
         self, answer: Answer, call: ServerCall, identity: Identity, content: object = ...
     ) -> Mapping[str, object]:
         """The good answer's document; and whether the API accepted the token, where the API answered."""
-        secrets = (self._token.get_secret_value(), identity.execution_token or "")
         try:
-            content = answers.document(answer, call, secrets, content)
+            content = answers.document(
+                answer, call, (self._sent_token, identity.execution_token or ""), content
+            )
         except HostCallError as error:
             if error.fault is not ServerFault.UNUSABLE_ANSWER:
                 self.token_refused = error.fault is ServerFault.UNAUTHORIZED
@@ -365,13 +356,16 @@ def _headers(names: tuple[bytes, ...], values: tuple[str | None, ...]) -> Iterat
         yield name, value.encode()
 
 
-_encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+_encode = msgspec.json.Encoder().encode
+_encode_strictly = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _json_bytes(document: Mapping[str, object]) -> bytes:
+    """``document`` as JSON. msgspec takes a tenth of the time, and writes a number that is not finite as null."""
     try:
-        return _encoder.encode(document).encode()
-    except (ValueError, TypeError, RecursionError):
+        content = _encode(document)
+        return _encode_strictly(document).encode() if b"null" in content else content
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise HostCallError(
             HostCallCode.VALIDATION_FAILED, "The request cannot be written as JSON."
         ) from None

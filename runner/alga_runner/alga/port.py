@@ -115,7 +115,7 @@ class AlgaServer(ABC):
         The same ``idempotency_key`` of the same install gives the first result for a day; the schedule's own one, if it
         has one, counts instead.
         """
-        members = self.understood(schedule.model_dump(by_alias=True, exclude_none=True))
+        members = self.understood(schedule.members())
         own = members.get(IDEMPOTENCY_KEY)
         if (key := f"{_OF_GUEST}{own}" if own else idempotency_key) is not None:
             members[IDEMPOTENCY_KEY] = key

@@ -90,6 +90,14 @@ class CreateScheduleInput(SchedulePolicies):
         description="creates of an install with the same key have the first one's result, for a day",
     )
 
+    def members(self) -> dict[str, object]:
+        """The members that were given, camelCase."""
+        values = self.__dict__
+        return {alias: values[name] for name, alias in _CREATED if values[name] is not None}
+
+
+_CREATED = tuple((name, field.alias or name) for name, field in CreateScheduleInput.model_fields.items())
+
 
 class UpdateScheduleInput(SchedulePolicies):
     """Changes to a schedule. An absent member is left; nil clears `name`, `payload` and `missedWindowSeconds`.
