@@ -19,7 +19,7 @@ def document(results: Sequence[Result], about: Mapping[str, object]) -> dict[str
 
 
 def before(path: Path) -> dict[str, object]:
-    """What was written to ``path`` before, under keys that there still are; nothing if nothing was."""
+    """The results in ``path`` under keys that there still are; nothing if there is no such file."""
     written: dict[str, object] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     return {key: entry for key, entry in written.items() if key == "about" or key in GOALS}
 
