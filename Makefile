@@ -96,7 +96,7 @@ test-bench: setup-dev ## Try every part of the benchmark, so small that its numb
 
 # How many requests each route of the server's OpenAPI document gets, and how many values each property.
 EXAMPLES ?= 500
-FUZZED := tests/hostile/test_native_guests_agree.py tests/hostile/test_http_parsers_agree.py tests/hostile/test_routes_fuzzed.py tests/hostile/test_messages_fuzzed.py tests/hostile/test_shortcuts.py tests/contract/test_values_go_round.py
+FUZZED := tests/hostile/test_native_guests_agree.py tests/hostile/test_exchange_agrees.py tests/hostile/test_http_parsers_agree.py tests/hostile/test_routes_fuzzed.py tests/hostile/test_messages_fuzzed.py tests/hostile/test_shortcuts.py tests/contract/test_values_go_round.py
 
 .PHONY: fuzz
 fuzz: setup-dev ## Run the tests over generated requests and messages with more of them; EXAMPLES is how many for each
@@ -132,7 +132,7 @@ test-uvloop: setup-dev ## Run the tests of the engine, the runner and the servic
 	@ALGA_TEST_LOOP=uvloop $(BIN)/python -m pytest --quiet -n $(JOBS) --dist loadfile -m "not processes and not routes and not components and not guests and not bench" $(ON_UVLOOP) $(ARGS)
 
 # The same, with the guests on the engine's native helper. Everything else runs without it, whether it was built or not.
-NATIVE_CHECKED := tests/unit/engine/test_calls.py tests/unit/engine/test_ticker.py tests/unit/engine/test_guest.py tests/unit/engine/test_traps.py tests/unit/engine/cpu_thread tests/hostile/test_native_guests_agree.py
+NATIVE_CHECKED := tests/unit/engine/test_calls.py tests/unit/engine/test_ticker.py tests/unit/engine/test_guest.py tests/unit/engine/test_traps.py tests/unit/engine/cpu_thread tests/hostile/test_native_guests_agree.py tests/hostile/test_exchange_agrees.py
 WITH_NATIVE ?= tests/unit/engine tests/unit/execution tests/unit/runner tests/unit/guests tests/hostile tests/stress
 
 .PHONY: test-native

@@ -33,7 +33,7 @@ _TRAP = ARGUMENT_OFFSET + _capi.VAL_SIZE
 ERROR_OFFSET = _TRAP + 8
 FLAG_OFFSET = ERROR_OFFSET + 8
 NATIVE_OFFSET = FLAG_OFFSET + 8
-SCRATCH_SIZE = NATIVE_OFFSET + 240
+SCRATCH_SIZE = NATIVE_OFFSET + 280
 """Offsets in a guest's scratch buffer, the one piece of host memory that C writes to: ``struct alga_guest`` of
 ``native/alga_engine.c``, whose last part is the native helper's alone."""
 
@@ -128,6 +128,9 @@ class Guest:
         "reclaim",
         "trap_address",
     )
+
+    exchanges = False
+    """Whether functions of an ``exchange`` may be answered without asking, or were since ``take_exchange``."""
 
     hides_memory = False
     """Whether nothing shows how large its memory is."""
@@ -239,6 +242,22 @@ class Guest:
         """Start instantiation, and then each of ``calls``, the last with ``argument``; ``poll`` runs them all."""
         self._left, self._argument = calls.exports, argument
         self.instantiate()
+
+    def open_exchange(self, document: bytes, most_bytes: int) -> None:
+        """Allow functions of an ``exchange`` to be answered without asking, with up to ``most_bytes`` at a time.
+
+        Without effect for a longer ``document``, and without the native helper.
+        """
+
+    def close_exchange(self) -> None:
+        """Have the answerer asked from now on."""
+
+    def take_exchange(self) -> tuple[int, int, bytes | None]:
+        """What was answered without asking since the last look: calls, bytes copied, and what was taken.
+
+        Nothing is asked for, answered or taken so after something was taken.
+        """
+        return 0, 0, None
 
     def instantiate(self) -> None:
         """Start instantiation, the module's start function included; ``poll`` runs it."""

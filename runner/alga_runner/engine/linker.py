@@ -12,7 +12,8 @@ import ctypes
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, Literal
 
 import wasmtime
 
@@ -60,6 +61,10 @@ class HostFunction:
 
     One that ``suspends`` may take as long as it likes; its guest waits. Any other must return within microseconds:
     nothing interrupts it. One that suspends ``only_if_long`` does not if the answerer gives no coroutine.
+
+    One of an ``exchange`` is given an offset and a length. ``in`` copies the guest's document there if it fits, and
+    gives how long it is; ``out`` takes what is there. Where the answerer would not refuse, it need not be asked
+    (``Guest.open_exchange``).
     """
 
     module: str
@@ -67,6 +72,7 @@ class HostFunction:
     signature: Signature
     suspends: bool = True
     only_if_long: bool = False
+    exchange: Literal["", "in", "out"] = ""
 
 
 class Linker:
@@ -76,14 +82,25 @@ class Linker:
         self.engine = engine
         self.functions = tuple(functions)
         self._native = wasmtime.Linker(engine.wasmtime)
-        self._positions = (ctypes.c_uint32 * len(self.functions))(*range(len(self.functions)))
-        self._callbacks = [self._callback(*item) for item in enumerate(self.functions)]
+        natives = [self._native_callback(function) for function in self.functions]
+        self._callbacks = [
+            _immediate_callback(index, function)
+            if not function.suspends
+            else _suspending_callback(index, function)
+            if native is None
+            else None
+            for index, (function, native) in enumerate(zip(self.functions, natives, strict=True))
+        ]
+        addresses = [0 if callback is None else _capi.address(callback) for callback in self._callbacks]
+        numbers = chain.from_iterable(enumerate(addresses))
+        self._native_functions = (ctypes.c_size_t * (2 * len(addresses)))(*numbers)
+        """Each function's position and callback, for the native helper."""
         self.read_arguments = tuple(arguments_reader(function.signature) for function in self.functions)
         """Of a call that the native helper notes."""
         pointer = _capi.address(self._native.ptr())
         # Making a type costs as much as defining a function. Each belongs to the engine that it was first used with.
         types = {signature: _functype(signature) for signature in {of.signature for of in self.functions}}
-        for index, (function, callback) in enumerate(zip(self.functions, self._callbacks, strict=True)):
+        for index, function in enumerate(self.functions):
             functype = types[function.signature]
             module, name = function.module.encode(), function.name.encode()
             define = (
@@ -96,21 +113,19 @@ class Linker:
                 name,
                 len(name),
                 _capi.address(functype.ptr()),
-                callback if isinstance(callback, int) else _capi.address(callback),
-                ctypes.addressof(self._positions) + index * ctypes.sizeof(ctypes.c_uint32),
+                natives[index] or addresses[index],
+                ctypes.addressof(self._native_functions) + 2 * index * ctypes.sizeof(ctypes.c_size_t),
                 None,
             )
             if error:
                 raise traps.take_error(error)
 
-    def _callback(self, index: int, function: HostFunction) -> Any:
-        """What wasmtime calls for a function, or its address."""
-        if not function.suspends:
-            return _immediate_callback(index, function)
+    def _native_callback(self, function: HostFunction) -> int | None:
+        """The address of the native helper's callback for a function, if it has one."""
         native = self.engine.native
         if native is None or function.only_if_long or len(function.signature.params) > MOST_ARGUMENTS:
-            return _suspending_callback(index, function)
-        return native.suspend
+            return None
+        return native.suspend if function.suspends else native.exchange.get(function.exchange)
 
     def link(self, module: Module) -> LinkedModule:
         """Link ``module``, whose imports the caller has checked. Raises ``EngineUnavailable`` for a mismatch."""

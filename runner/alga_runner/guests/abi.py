@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from inspect import iscoroutinefunction
-from typing import Any
+from typing import Any, Literal
 
 from ..engine import ExportType, HostFunction, ImportType, Module, Signature
 from ..errors import (
@@ -103,10 +103,11 @@ def host_import(
     early: bool = False,
     capability: str | None = None,
     only_if_long: bool = False,
+    exchange: Literal["", "in", "out"] = "",
 ) -> Import:
     """An import with the signature spelled in letters (``Signature``)."""
     suspends = only_if_long or iscoroutinefunction(answer)
-    function = HostFunction(module, name, Signature(params, results), suspends, only_if_long)
+    function = HostFunction(module, name, Signature(params, results), suspends, only_if_long, exchange)
     return Import(function, answer, early, capability)
 
 

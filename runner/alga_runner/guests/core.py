@@ -48,7 +48,7 @@ from .abi import Import, host_import
 from .assemblyscript import ASSEMBLYSCRIPT_IMPORTS
 from .http import decode_response, encode_request, encode_with_body, request_body, without_forbidden_body
 from .log import EMIT, GuestLog
-from .session import CallPace, Session, SessionLimits, explained
+from .session import CallPace, Session, SessionLimits, exchanged_bytes, explained
 from .wasi import WASI_IMPORTS
 
 T = TypeVar("T")
@@ -203,9 +203,9 @@ def _fail(session: Session, offset: int, length: int) -> None:
 
 def core_imports(gate: Gate, log: GuestLog) -> Iterator[Import]:
     """Every import of ABI v1, derived from the operation table (guest ABI, "Imports")."""
-    yield host_import("alga:abi", "request", "ii", "i", _request)
+    yield host_import("alga:abi", "request", "ii", "i", _request, exchange="in")
     yield host_import("alga:abi", "reply", "ii", "i", _reply)
-    yield host_import("alga:abi", "respond", "ii", "", _respond)
+    yield host_import("alga:abi", "respond", "ii", "", _respond, exchange="out")
     yield host_import("alga:abi", "fail", "ii", "", _fail, early=True)
     for operation in OPERATIONS.values():
         if operation.name == "log.emit":
@@ -276,6 +276,7 @@ class CoreHost:
         self._clock_ns = clock_ns
         self._large_work = large_work or LargeWorkQueue()
         self._log = GuestLog(gate)
+        self._exchanged_bytes = exchanged_bytes(limits)
         self._imports = tuple(core_imports(gate, self._log))
         self._linker, self._answers = _linked(engine, self._imports)
         self.imports: Mapping[tuple[str, str], Import] = {
@@ -329,6 +330,7 @@ class CoreHost:
                 clock_ns=self._clock_ns,
             )
             budget.holder = session
+            guest.open_exchange(document, self._exchanged_bytes)
             try:
                 guest.start(program.calls, len(document))
                 if (state := run_until_blocked(guest, session.answer, budget)) != DONE:
@@ -343,6 +345,7 @@ class CoreHost:
                 if session.exit_status != 0 or session.response is None:
                     raise explained(error, session.stderr) from error
             finally:
+                session.catch_up()
                 execution.system_calls = guest.calls - session.host_calls
                 if session.unfinished:
                     await self._log.finish(session)

@@ -89,6 +89,24 @@ _LONGEST_TICKS = 50
 """How long a slice may take with calls of the host alone: many times a slice, so that a late timer ends no guest."""
 
 
+_NO_EXCHANGE: tuple[int, int, bytes | None] = (0, 0, None)
+
+_EXCHANGED_BYTES = 64 * 1024
+"""Of a request or a response that the engine may exchange by itself."""
+
+
+def exchanged_bytes(limits: SessionLimits) -> int:
+    """The longest request and response that the engine may exchange by itself.
+
+    It does not count, so limits must be so wide that none can be met before the first look at the clock, after which
+    it asks for each: 0 where they are not.
+    """
+    few = min(limits.host_calls, limits.system_calls) < 2 * _CALLS_BETWEEN
+    if few or limits.copied_bytes < 32 * _EXCHANGED_BYTES:
+        return 0
+    return min(_EXCHANGED_BYTES, limits.body_bytes + RESPONSE_OVERHEAD_BYTES)
+
+
 class CallPace:
     """Limits how often a guest calls the host, and for how long where nothing interrupts it.
 
@@ -214,11 +232,24 @@ class Session:
         self, function: int, arguments: tuple[Any, ...]
     ) -> float | CoroutineType[Any, Any, float | None] | None:
         """Answer the function at this position. It may run on the guest's stack, so it calls no more than it has to."""
-        if self.guest.calls >= self.pace.next_look:
-            self.pace.look(self.guest.calls)
+        guest = self.guest
+        if guest.exchanges:
+            self.catch_up()
+        if guest.calls >= self.pace.next_look:
+            guest.close_exchange()
+            self.pace.look(guest.calls)
         answer: float | CoroutineType[Any, Any, float | None] | None
         answer = self._answers[function](self, *arguments)
         return answer
+
+    def catch_up(self) -> None:
+        """Count what the engine has exchanged with the guest by itself, and take the response if there is one."""
+        calls, copied, response = self.guest.take_exchange() if self.guest.exchanges else _NO_EXCHANGE
+        if calls:
+            self.guest.calls += calls
+            self.host_calls += calls
+            self._copied += copied
+            self.response, self.handling = response, response is None
 
     @property
     def held_bytes(self) -> int:
@@ -305,6 +336,7 @@ class Session:
                 f"The guest had more than {most} bytes copied across its border.",
                 hint="See max_copied_bytes.",
             )
+        self.guest.close_exchange()
         self._next_look = min(self._copied + _COPIED_BETWEEN, most)
         self.pace.look(self.guest.calls)
 

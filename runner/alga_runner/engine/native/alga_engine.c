@@ -3,7 +3,7 @@
  * It holds nothing of its own but the addresses of wasmtime's functions. All of a guest is in the struct alga_guest that
  * its owner keeps, so the rules of docs/design/engine.md, "Hazards", hold as they do in Python: one owner, one thread at a
  * time, a future is never polled once it is done, and future, trap, error and store are deleted in that order, each once.
- * Nothing here calls Python or reads a guest's memory.
+ * Of a guest's memory it touches only ranges that it has checked, and it calls Python only where the host is asked.
  *
  * wasmtime's package ships no headers: all that it calls is declared here, and library.py checks each size and offset.
  */
@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #ifndef ALGA_SOURCE
@@ -45,8 +46,26 @@ enum {
     WASMTIME_EXTERN_MEMORY = 3,
 };
 
+/* An argument, and then the result, of a host function that does not suspend its guest. */
+typedef union {
+    uint32_t i32;
+    uint64_t words[2];
+} wasmtime_val_raw_t;
+
+typedef void *unchecked_callback(void *of_linker, void *caller, wasmtime_val_raw_t *values, size_t count);
+
+/* A host function, as its linker keeps it. */
+struct alga_function {
+    size_t position;
+    /* Asks the host, for one that does not suspend. */
+    unchecked_callback *ask;
+};
+
 /* Arguments of a host function that suspends its guest, at most. */
 enum { MOST_ARGUMENTS = 12 };
+
+/* Times that a guest is given its document without the owner's knowledge, at most. */
+enum { MOST_GIVEN = 16 };
 
 /* One call of an export, without a result. */
 struct alga_call {
@@ -92,6 +111,18 @@ struct alga_guest {
     wasmtime_val_t answer;
     uint8_t answered;
     uint64_t arguments[MOST_ARGUMENTS];
+
+    /* What the guest may be given without asking the host, set by the owner; NULL: nothing, and nothing is taken. */
+    const uint8_t *document;
+    uint32_t document_bytes;
+    /* The most that may be taken. */
+    uint32_t most_bytes;
+    /* How often the guest asked for the document, and the bytes that were copied, since the owner looked. */
+    uint32_t given;
+    uint32_t given_bytes;
+    /* What was taken from it, once; freed at the guest's end. */
+    uint8_t *taken;
+    size_t taken_bytes;
 };
 
 enum { NO_RESULT = 255 };
@@ -99,12 +130,13 @@ enum { NO_RESULT = 255 };
 /* As guest.py and native/guest.py have it, and as wasmtime's bindings have wasmtime's. */
 _Static_assert(sizeof(wasmtime_instance_t) == 16, "wasmtime_instance_t");
 _Static_assert(sizeof(wasmtime_extern_t) == 32 && offsetof(wasmtime_extern_t, of) == 8, "wasmtime_extern_t");
+_Static_assert(sizeof(wasmtime_val_raw_t) == 16 && sizeof(struct alga_function) == 16, "wasmtime_val_raw_t");
 _Static_assert(sizeof(wasmtime_val_t) == 32 && offsetof(wasmtime_val_t, of) == 8, "wasmtime_val_t");
 _Static_assert(offsetof(struct alga_guest, memory) == 48 && offsetof(struct alga_guest, trap) == 112, "alga_guest");
 _Static_assert(offsetof(struct alga_guest, store) == 136 && offsetof(struct alga_guest, engine) == 168, "alga_guest");
 _Static_assert(offsetof(struct alga_guest, call_count) == 208 && offsetof(struct alga_guest, called) == 218, "alga_guest");
 _Static_assert(offsetof(struct alga_guest, function) == 220 && offsetof(struct alga_guest, answer) == 240, "alga_guest");
-_Static_assert(offsetof(struct alga_guest, arguments) == 280 && sizeof(struct alga_guest) == 376, "alga_guest");
+_Static_assert(offsetof(struct alga_guest, arguments) == 280 && sizeof(struct alga_guest) == 416, "alga_guest");
 
 /* Functions of wasmtime, in the order in which library.py passes them. */
 static struct {
@@ -126,6 +158,7 @@ static struct {
     void *(*caller_context)(void *caller);
     bool (*caller_export_get)(void *caller, const char *, size_t, wasmtime_extern_t *);
     void *(*context_get_data)(const void *context);
+    size_t (*memory_data_size)(const void *context, const void *memory);
     void (*increment_epoch)(void *engine);
     /* libc's, and not wasmtime's: see _capi.py. */
     bool (*is_answered)(void *flag);
@@ -149,7 +182,7 @@ EXPORTED bool alga_use(void *const *functions, size_t count) {
     for (size_t index = 0; index < FUNCTIONS; index++)
         if (functions[index] == NULL)
             return false;
-    __builtin_memcpy(&wasmtime, functions, sizeof wasmtime);
+    memcpy(&wasmtime, functions, sizeof wasmtime);
     return true;
 }
 
@@ -184,18 +217,72 @@ static void use_memory(struct alga_guest *guest, bool is_exported) {
         guest->memory_base = wasmtime.memory_data(guest->context, &guest->memory.of);
 }
 
-/* A host function that suspends its guest: notes the call, on the guest's stack. `of_linker` points to its position. */
+static struct alga_guest *guest_of(void *caller) { return wasmtime.context_get_data(wasmtime.caller_context(caller)); }
+
+/* Whether a range is inside the guest's memory, which never moves. */
+static bool is_inside(const struct alga_guest *guest, uint32_t offset, uint32_t length) {
+    return guest->memory_base != NULL &&
+           (uint64_t)offset + length <= wasmtime.memory_data_size(guest->context, &guest->memory.of);
+}
+
+/* Whether the guest's handler runs, has given nothing yet, and its owner lets it exchange messages. */
+static bool exchanges(const struct alga_guest *guest) {
+    return guest->document != NULL && guest->handling && guest->taken == NULL;
+}
+
+/* Lets a guest exchange messages: see `document` and `most_bytes`. Without a document, no more. */
+EXPORTED void alga_guest_exchange(struct alga_guest *guest, const uint8_t *document, uint32_t bytes, uint32_t most_bytes) {
+    guest->document = document;
+    guest->document_bytes = bytes;
+    guest->most_bytes = most_bytes;
+}
+
+/* A host function that copies the guest's document to a range if it fits there, and gives its length. The host is asked
+ * wherever it might refuse. */
+EXPORTED void *alga_give(void *of_linker, void *caller, wasmtime_val_raw_t *values, size_t count) {
+    const struct alga_function *function = of_linker;
+    struct alga_guest *guest = guest_of(caller);
+    uint32_t offset = values[0].i32, capacity = values[1].i32;
+    if (!exchanges(guest) || guest->given == MOST_GIVEN || !is_inside(guest, offset, capacity))
+        return function->ask(NULL, caller, values, count);
+    if (guest->document_bytes <= capacity) {
+        memcpy(guest->memory_base + offset, guest->document, guest->document_bytes);
+        guest->given_bytes += guest->document_bytes;
+    }
+    guest->given++;
+    values[0] = (wasmtime_val_raw_t){.i32 = guest->document_bytes};
+    return NULL;
+}
+
+/* A host function that takes what is in a range, once. The host is asked wherever it might refuse. */
+EXPORTED void *alga_take(void *of_linker, void *caller, wasmtime_val_raw_t *values, size_t count) {
+    const struct alga_function *function = of_linker;
+    struct alga_guest *guest = guest_of(caller);
+    uint32_t offset = values[0].i32, length = values[1].i32;
+    if (!exchanges(guest) || length > guest->most_bytes || !is_inside(guest, offset, length))
+        return function->ask(NULL, caller, values, count);
+    uint8_t *taken = malloc(length > 0 ? length : 1);
+    if (taken == NULL)
+        return function->ask(NULL, caller, values, count);
+    memcpy(taken, guest->memory_base + offset, length);
+    guest->taken = taken;
+    guest->taken_bytes = length;
+    return NULL;
+}
+
+/* A host function that suspends its guest: notes the call, on the guest's stack. */
 EXPORTED void alga_suspend(void *of_linker, void *caller, const wasmtime_val_t *arguments, size_t count,
                            wasmtime_val_t *results, size_t result_count, void **trap_return,
                            wasmtime_async_continuation_t *continuation) {
-    struct alga_guest *guest = wasmtime.context_get_data(wasmtime.caller_context(caller));
+    const struct alga_function *function = of_linker;
+    struct alga_guest *guest = guest_of(caller);
     if (guest->memory_base == NULL) /* a start function calls: the instance is not known yet */
         use_memory(guest, wasmtime.caller_export_get(caller, MEMORY, sizeof MEMORY - 1, &guest->memory));
     for (size_t index = 0; index < count && index < MOST_ARGUMENTS; index++) {
         bool is_short = arguments[index].kind == WASMTIME_I32 || arguments[index].kind == WASMTIME_F32;
         guest->arguments[index] = is_short ? (uint32_t)arguments[index].of[0] : arguments[index].of[0];
     }
-    guest->function = *(const uint32_t *)of_linker;
+    guest->function = (uint32_t)function->position;
     guest->results = result_count > 0 ? results : NULL;
     guest->trap_return = trap_return;
     guest->answer.kind = NO_RESULT;
@@ -255,6 +342,7 @@ EXPORTED void alga_guest_end(struct alga_guest *guest) {
         wasmtime.trap_delete(guest->trap);
     if (guest->error != NULL)
         wasmtime.error_delete(guest->error);
+    free(guest->taken);
     *guest = (struct alga_guest){0};
     if (store != NULL)
         wasmtime.store_delete(store);

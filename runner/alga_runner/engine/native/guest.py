@@ -29,7 +29,7 @@ from ..guest import (
 from ..memory import GuestLimits, LinearMemory
 from ..module import NO_CALLS, Calls, Signature
 from ..running import running
-from .library import CALLED, NO_EXPORT, Library
+from .library import CALLED, MOST_ARGUMENTS, NO_EXPORT, Library
 
 _STORE = NATIVE_OFFSET
 _CONTEXT = _STORE + 8
@@ -45,6 +45,7 @@ _TRAP_RETURN = _FUNCTION + 12
 _ANSWER = _TRAP_RETURN + 8
 _ANSWERED = _ANSWER + 32
 _ARGUMENTS = _ANSWERED + 8
+_GIVEN = _ARGUMENTS + 8 * MOST_ARGUMENTS + 16
 """Offsets in ``struct alga_guest``."""
 
 _orders = struct.Struct("=QQQQqqIIBB")
@@ -65,8 +66,12 @@ _no_answer = struct.Struct("=B31xB")
 
 _ARGUMENT_FORMATS = {"i": "I4x", "I": "Q", "f": "f4x", "d": "d"}
 
+_exchanged = struct.Struct("=IIQQ")
+"""From ``given`` on: how often, how many bytes, and what was taken."""
+
 _pointer = struct.Struct("=Q")
 _number = struct.Struct("=I")
+_pair = struct.Struct("=II")
 _limits = struct.Struct("=qq")
 _read_pointer = _pointer.unpack_from
 _pointer_at = ctypes.c_uint64.from_address
@@ -91,7 +96,7 @@ _NOTHING_TO_RUN = "the guest has nothing to run"
 class NativeGuest(Guest):
     """A guest of a core module. Its store is made with its first slice."""
 
-    __slots__ = ("_calls", "_library", "_limits")
+    __slots__ = ("_calls", "_document", "_library", "_limits", "_memory", "exchanges")
 
     def _make_store(self, limits: GuestLimits) -> None:
         library = self.engine.native
@@ -99,6 +104,30 @@ class NativeGuest(Guest):
         self._library: Library = library
         self._limits = limits
         self._left = ()
+        self.exchanges = False
+
+    def open_exchange(self, document: bytes, most_bytes: int) -> None:
+        """As ``Guest.open_exchange``."""
+        if len(document) <= most_bytes:
+            self._document = document  # C has its address
+            self._library.let_exchange(self._address, document, len(document), most_bytes)
+            self.exchanges = True
+
+    def close_exchange(self) -> None:
+        """As ``Guest.close_exchange``."""
+        if self.exchanges:
+            self.exchanges = False
+            self._library.let_exchange(self._address, None, 0, 0)
+
+    def take_exchange(self) -> tuple[int, int, bytes | None]:
+        """As ``Guest.take_exchange``."""
+        calls, copied, taken, length = _exchanged.unpack_from(self._scratch, _GIVEN)
+        if not taken:
+            if calls:
+                _pair.pack_into(self._scratch, _GIVEN, 0, 0)
+            return calls, copied, None
+        self.exchanges = False  # it takes nothing else
+        return calls + 1, copied + length, ctypes.string_at(taken, length)
 
     def start(self, calls: Calls, argument: int) -> None:
         """As ``Guest.start``."""
@@ -143,8 +172,6 @@ class NativeGuest(Guest):
         running.guest = self
         state: int = run(self._address)
         running.guest = None
-        if self.memory is None:
-            self._use_found_memory()
         if state >= CALLED:
             if self.pending is None:
                 self.calls += 1
@@ -197,20 +224,23 @@ class NativeGuest(Guest):
     def handling(self, begun: bool) -> None:
         self._scratch[_HANDLING] = begun
 
-    def find_memory(self, caller: int) -> None:
-        """As ``Guest.find_memory``."""
-        if not self._use_found_memory():
-            super().find_memory(caller)
+    @property
+    def memory(self) -> LinearMemory | None:
+        """As of ``Guest``: the one that the helper found, once it is asked for."""
+        return self._memory or (self._found_memory() if self.alive else None)
 
-    def _use_found_memory(self) -> bool:
-        """Use the memory that the helper found, if it did."""
+    @memory.setter
+    def memory(self, memory: LinearMemory | None) -> None:
+        self._memory = memory
+
+    def _found_memory(self) -> LinearMemory | None:
         base: int = _pointer_at(self._address + _MEMORY_BASE).value  # on the guest's stack: see _value_reader
-        if base:
-            handle = self._address + MEMORY_OFFSET + _capi.EXTERN_OF
-            memory = LinearMemory.__new__(LinearMemory)
-            memory.open(self.context, handle, self.linked.module.memory_bytes, base)
-            self.memory = memory
-        return bool(base)
+        if not base:
+            return None
+        self._memory = memory = LinearMemory.__new__(LinearMemory)
+        handle = self._address + MEMORY_OFFSET + _capi.EXTERN_OF
+        memory.open(self.context, handle, self.linked.module.memory_bytes, base)
+        return memory
 
     def _free(self, release_gil: bool) -> None:
         library = self._library

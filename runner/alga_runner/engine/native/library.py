@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from ctypes import c_bool, c_char_p, c_int32, c_int64, c_size_t, c_void_p
+from ctypes import c_bool, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,6 +48,7 @@ _FUNCTIONS = (
     "caller_context",
     "caller_export_get",
     "context_get_data",
+    "memory_data_size",
 )
 """Names in ``_capi`` of the functions that the helper calls, in the order of ``alga_engine.c``."""
 
@@ -73,8 +74,16 @@ class Library:
         self.run_without_gil = _declared(without_gil.alga_guest_run, c_int32, c_void_p)
         self.end = _declared(library.alga_guest_end, None, c_void_p)
         self.end_without_gil = _declared(without_gil.alga_guest_end, None, c_void_p)
+        self.let_exchange = _declared(
+            library.alga_guest_exchange, None, c_void_p, c_char_p, c_uint32, c_uint32
+        )
         self.suspend = _capi.address(library.alga_suspend)
         """The address of what wasmtime calls for a host function that suspends its guest."""
+        self.exchange = {
+            "in": _capi.address(library.alga_give),
+            "out": _capi.address(library.alga_take),
+        }
+        """The same for one that exchanges messages (``HostFunction.exchange``)."""
         self.ticker_start = _declared(without_gil.alga_ticker_start, c_void_p, c_void_p, c_int64, c_void_p)
         self.ticker_set = _declared(library.alga_ticker_set, None, c_void_p, c_bool)
         self.ticker_end = _declared(without_gil.alga_ticker_end, None, c_void_p)
