@@ -253,7 +253,7 @@ class Guest:
         """Have the answerer asked from now on."""
 
     def take_exchange(self) -> tuple[int, int, bytes | None]:
-        """What was answered without asking since the last look: calls, bytes copied, and what was taken.
+        """Calls answered without asking since the last look, the bytes copied for them, and the message taken, if any.
 
         Nothing is asked for, answered or taken so after something was taken.
         """

@@ -63,7 +63,7 @@ class HostFunction:
     nothing interrupts it. One that suspends ``only_if_long`` does not if the answerer gives no coroutine.
 
     One of an ``exchange`` is given an offset and a length. ``in`` copies the guest's document there if it fits, and
-    gives how long it is; ``out`` takes what is there. Where the answerer would not refuse, it need not be asked
+    gives how long it is; ``out`` takes the bytes there. Where the answerer would not refuse, it need not be asked
     (``Guest.open_exchange``).
     """
 

@@ -120,7 +120,7 @@ struct alga_guest {
     /* How often the guest asked for the document, and the bytes that were copied, since the owner looked. */
     uint32_t given;
     uint32_t given_bytes;
-    /* What was taken from it, once; freed at the guest's end. */
+    /* The bytes taken from it, once; freed at the guest's end. */
     uint8_t *taken;
     size_t taken_bytes;
 };
@@ -254,7 +254,7 @@ EXPORTED void *alga_give(void *of_linker, void *caller, wasmtime_val_raw_t *valu
     return NULL;
 }
 
-/* A host function that takes what is in a range, once. The host is asked wherever it might refuse. */
+/* A host function that takes the bytes in a range, once. The host is asked wherever it might refuse. */
 EXPORTED void *alga_take(void *of_linker, void *caller, wasmtime_val_raw_t *values, size_t count) {
     const struct alga_function *function = of_linker;
     struct alga_guest *guest = guest_of(caller);

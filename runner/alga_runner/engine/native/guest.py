@@ -67,7 +67,7 @@ _no_answer = struct.Struct("=B31xB")
 _ARGUMENT_FORMATS = {"i": "I4x", "I": "Q", "f": "f4x", "d": "d"}
 
 _exchanged = struct.Struct("=IIQQ")
-"""From ``given`` on: how often, how many bytes, and what was taken."""
+"""From ``given`` on: how often, how many bytes, and where the bytes taken are."""
 
 _pointer = struct.Struct("=Q")
 _number = struct.Struct("=I")
