@@ -1,4 +1,4 @@
-"""In whatever order a guest asks for its request and responds, the native helper changes nothing.
+"""In any order of its host calls, an execution ends on the native helper as it does without it.
 
 `make test-native` runs it, and once more on a helper that checks its own accesses to memory.
 """

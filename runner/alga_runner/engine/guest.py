@@ -255,7 +255,7 @@ class Guest:
     def take_exchange(self) -> tuple[int, int, bytes | None]:
         """Calls answered without asking since the last look, the bytes copied for them, and the message taken, if any.
 
-        Nothing is asked for, answered or taken so after something was taken.
+        Once a message was taken, the answerer is asked.
         """
         return 0, 0, None
 
