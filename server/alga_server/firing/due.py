@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, exists, func, or_, select, tuple_
 
-from ..storage import tables
+from ..storage import plans, tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,7 @@ _NEXT = tuple(
 def survey(connection: Connection, now: datetime, *, limit: int, after: Position | None = None) -> Survey:
     """What there is to do at ``now``: at most ``limit`` due schedules, from ``after`` an earlier survey's end on."""
     after = after or Position()
+    plans.by_index(connection)  # a page costs what it has, not what all that is due has
     rows = [("time", row) for row in _rows(connection, _DUE_TIMES, now, limit, after.time)]
     rows += [("attempt", row) for row in _rows(connection, _DUE_ATTEMPTS, now, limit, after.attempt)]
     rows = sorted(rows, key=lambda one: one[1][4])[:limit]
@@ -139,6 +140,7 @@ def _rows(
 
 def still_due(connection: Connection, due: Sequence[DueSchedule], now: datetime) -> list[DueSchedule]:
     """Return those of ``due``, in their order, whose time or attempt no server has claimed since they were read."""
+    plans.by_index(connection)
     ids = {"ids": [schedule.schedule_id for schedule in due], "now": now}
     there = set(connection.execute(_STILL_DUE, ids).scalars())
     return [schedule for schedule in due if schedule.schedule_id in there]

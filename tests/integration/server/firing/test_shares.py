@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import anyio
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Table, event, select, text
 
 from alga_server import ServerSettings
 from alga_server.firing import due as due_schedules
@@ -110,20 +111,21 @@ TENANTS = 1_000
 
 def flood(connection: Connection, schedule_id: str, count: int, tenants: int) -> None:
     """Copy a schedule, which is due: ``count`` times for its tenant, and once each for so many others."""
-    schedule, install = tables.schedule.name, tables.install.name
+    schedule, install = tables.schedule, tables.install
     numbers = (
         "WITH RECURSIVE n(at) AS (SELECT 1 UNION ALL SELECT at + 1 FROM n WHERE at < :count) INSERT INTO"
     )
 
-    def copy(table: str, copied: str, count: int, changed: dict[str, str]) -> None:
-        names = [row[1] for row in connection.execute(text(f"PRAGMA table_info({table})"))]
+    def copy(table: Table, copied: str, count: int, changed: dict[str, str]) -> None:
+        names = table.columns.keys()
         values = [changed.get(name, name) for name in names]
-        sql = f"{numbers} {table} ({', '.join(names)}) SELECT {', '.join(values)} FROM {table}, n WHERE id = :id"
+        into = f"{table.name} ({', '.join(names)})"
+        sql = f"{numbers} {into} SELECT {', '.join(values)} FROM {table.name}, n WHERE id = :id"
         connection.execute(text(sql), {"id": copied, "count": count})
 
     copy(schedule, schedule_id, count, {"id": "'flood-' || at", "ordinal": "1000 + at", "name": "NULL"})
-    query = f"SELECT install_id FROM {schedule} WHERE id = :id"
-    install_id = connection.execute(text(query), {"id": schedule_id}).scalar_one()
+    query = select(schedule.c.install_id).where(schedule.c.id == schedule_id)
+    install_id = connection.execute(query).scalar_one()
     of_other = {"tenant_id": "'other-' || at", "name": "NULL"}
     copy(install, install_id, tenants, {"id": "'install-' || at", **of_other})
     copy(
@@ -171,3 +173,33 @@ async def test_looking_costs_the_same_however_many_are_due(
     assert seen == 500
     assert statements <= 20
     assert steps < 60_000
+
+
+@pytest.mark.parametrize("count", [1_000, FLOOD])
+@pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL chooses how it looks")
+async def test_a_page_reads_its_own_rows_before_there_are_statistics(alga: Alga, count: int) -> None:
+    """Rows that PostgreSQL fetched: it could as well sort all that is due for each page."""
+    schedule_id = await (await alga.install()).create(cron=HOURLY)
+    now = alga.clock.now() + timedelta(hours=1)
+    fetched = text("SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables")
+
+    def look(connection: Connection) -> list[int]:
+        flood(connection, schedule_id, count, tenants=1)
+        read, after = [connection.execute(fetched).scalar_one()], None
+        surveying = connection.begin_nested()
+        for _ in range(2):
+            survey = due_schedules.survey(connection, now, limit=100, after=after)
+            assert len(survey.due) == 100
+            after = survey.more
+            read.append(connection.execute(fetched).scalar_one())
+        surveying.rollback()  # and with it how it looked
+        still = due_schedules.still_due(connection, survey.due, now)
+        assert still == survey.due
+        read.append(connection.execute(fetched).scalar_one())
+        connection.rollback()
+        return [later - earlier for earlier, later in pairwise(read)]
+
+    first, second, again = await alga.server._services.database.write(look)
+
+    assert max(first, second) < 400
+    assert again <= 100

@@ -1,0 +1,19 @@
+"""How PostgreSQL looks for rows. SQLite has no other way than the one that its statements are written for."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, select
+
+_BY_INDEX = select(
+    *(func.set_config(f"enable_{way}", "off", True) for way in ("seqscan", "bitmapscan", "sort"))
+)
+
+
+def by_index(connection: Connection) -> None:
+    """Read rows in the order of an index until the transaction ends, wherever there is one.
+
+    Without statistics of a table, or with old ones, PostgreSQL may take all rows that match for a few, and sort them
+    for each page.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_BY_INDEX).all()
