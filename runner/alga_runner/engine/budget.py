@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from .guest import Guest
 
 UNLIMITED = float("inf")
+
+LOOKED_AT_S = 0.02
+"""A wait that lasts so long has a timer for its deadline, so much later at most; so has one whose deadline is near."""
 
 
 class Holder(Protocol):
@@ -47,7 +51,8 @@ class Budget:
     reason: ExecutionError | None = None
     scope: anyio.CancelScope | None = None
     """Where the execution last waited for an answer."""
-    _limits_waits: bool = False
+    timer: asyncio.TimerHandle | None = None
+    """Ends the wait under way at the deadline, if the wait lasts."""
     start: asyncio.Future[bool] | None = None
     """What the execution last waited for to start: ``True`` starts it, ``False`` ends it."""
     guest: Guest | None = None
@@ -77,43 +82,45 @@ class Budget:
         if not self.stopped:
             self.reason = reason
         self.stopped = True
+        self.end_wait()
+
+    def end_wait(self) -> None:
+        """End what the execution waits for."""
         if self.scope is not None:
             self.scope.cancel()
         if self.start is not None:
             _refuse(self.start)
 
     def open_scope(self) -> anyio.CancelScope:
-        """A scope for waits, which ``stop`` cancels, and the deadline, too, once ``limit_waits`` was called in it."""
+        """A scope for waits, which ``stop`` cancels, and the deadline, too, from ``limit_waits`` to ``close_scope``."""
         self.scope = scope = scope_class()()
-        self._limits_waits = False
         if self.stopped:
             scope.cancel()
         return scope
 
     def limit_waits(self) -> None:
-        """Cancel the scope at the deadline from now on: the execution is about to wait in it.
+        """Cancel the scope at the deadline from now on: the execution is about to wait in it."""
+        if self.scope is not None and not _waits.limit(self):
+            self.scope.cancel()
 
-        The timer costs more than the rest of the scope.
-        """
-        if not self._limits_waits and self.scope is not None:
-            self._limits_waits = True
-            self.scope.deadline = asyncio.get_running_loop().time() + self.deadline - monotonic()
+    def close_scope(self) -> None:
+        """Nothing ends the scope any more."""
+        self.scope = None
+        _waits.forget(self)
 
-    def limit_wait(
-        self, start: asyncio.Future[bool], loop: asyncio.AbstractEventLoop
-    ) -> asyncio.TimerHandle | None:
-        """Have ``start`` result in ``False`` at the deadline; cancel the timer once it has a result.
+    def limit_wait(self, start: asyncio.Future[bool]) -> None:
+        """Have ``start`` result in ``False`` at the deadline, until ``started``.
 
         A cancel scope would do the same at five times the cost.
         """
         self.start = start
-        if self.deadline == UNLIMITED and not self.stopped:
-            return None
-        left_s = self.deadline - monotonic()
-        if self.stopped or left_s <= 0:
+        if self.stopped or not _waits.limit(self):
             _refuse(start)  # on uvloop a timer of no time would run behind the guests of this iteration
-            return None
-        return loop.call_later(left_s, _refuse, start)
+
+    def started(self) -> None:
+        """The execution waits for its start no more."""
+        self.start = None
+        _waits.forget(self)
 
     @property
     def cpu_spent(self) -> bool:
@@ -132,3 +139,64 @@ class Budget:
 def _refuse(start: asyncio.Future[bool]) -> None:
     if not start.done():
         start.set_result(False)
+
+
+class _Waits(threading.local):
+    """The executions that wait on a thread's event loop, until the deadline of each.
+
+    Most waits end before they are looked at. Only one that lasts has a timer, which costs more than the rest of it.
+    """
+
+    def __init__(self) -> None:
+        self._reset(None)
+
+    def _reset(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._loop = loop
+        self._new: dict[Budget, None] = {}
+        """Those that began to wait since the last look."""
+        self._seen: dict[Budget, None] = {}
+        """Those that began before, and still wait."""
+        self._is_looking = False
+
+    def limit(self, budget: Budget) -> bool:
+        """End the wait of ``budget`` at its deadline. ``False`` if that has passed."""
+        if budget.deadline == UNLIMITED or budget.timer is not None or budget in self._new:
+            return True
+        self._seen.pop(budget, None)
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # a loop that ended left its waits behind
+            self._reset(loop)
+        left_s = budget.deadline - monotonic()
+        if left_s <= 2 * LOOKED_AT_S:
+            if left_s > 0:
+                budget.timer = loop.call_later(left_s, budget.end_wait)
+            return left_s > 0
+        self._new[budget] = None
+        if not self._is_looking:
+            self._is_looking = True
+            loop.call_later(LOOKED_AT_S, self._look, loop)
+        return True
+
+    def forget(self, budget: Budget) -> None:
+        """The wait of ``budget`` has ended."""
+        if budget in self._new:
+            del self._new[budget]
+        elif budget.timer is not None:
+            budget.timer.cancel()
+            budget.timer = None
+        else:
+            self._seen.pop(budget, None)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is not self._loop:
+            return
+        now = monotonic()
+        for budget in self._seen:
+            budget.timer = loop.call_later(max(0.0, budget.deadline - now), budget.end_wait)
+        self._seen, self._new = self._new, {}
+        self._is_looking = bool(self._seen)
+        if self._is_looking:
+            loop.call_later(LOOKED_AT_S, self._look, loop)
+
+
+_waits = _Waits()

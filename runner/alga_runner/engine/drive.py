@@ -65,9 +65,12 @@ async def wait_to_start(budget: Budget) -> None:
 
 async def wait_within(budget: Budget, waiting: Awaitable[T]) -> T:
     """Await ``waiting`` until the deadline of ``budget``. Raises ``DeadlineExceeded``."""
-    with budget.open_scope():
-        budget.limit_waits()
-        return await waiting
+    try:
+        with budget.open_scope():
+            budget.limit_waits()
+            return await waiting
+    finally:
+        budget.close_scope()
     raise _ended_waiting(None, budget)
 
 
@@ -125,9 +128,12 @@ async def run_call(
         budget.begun = None
         if not await _finish_begun(guest, *begun, budget):
             raise _cancelled(guest, budget)
-    # Most guests never call the host, and most answers never wait: only those that do pay for a scope, and for a timer.
-    with budget.open_scope() as scope:
-        await _run_blocked(guest, answerer, budget, state)
+    # Most guests never call the host, and most answers never wait: only those that do pay for a scope.
+    try:
+        with budget.open_scope() as scope:
+            await _run_blocked(guest, answerer, budget, state)
+    finally:
+        budget.close_scope()
     if scope.cancelled_caught:
         raise _cancelled(guest, budget)
 
@@ -296,9 +302,12 @@ def _finish_begun(
             if late:
                 given = yield waits_for
             else:
-                with budget.open_scope() as scope:
-                    budget.limit_waits()
-                    given = yield waits_for
+                try:
+                    with budget.open_scope() as scope:
+                        budget.limit_waits()
+                        given = yield waits_for
+                finally:
+                    budget.close_scope()
                 if late := scope.cancelled_caught:
                     step, given = answer.throw, asyncio.CancelledError()
         except BaseException as error:  # noqa: BLE001 - cancellation, which is the answer's as well

@@ -130,12 +130,13 @@ class LoopScheduler:
             heappush(self._queue(owner).waiting, (ticket, future))
             if not self._next_scheduled:
                 self._schedule_next()
-            timer = budget.limit_wait(future, loop) if budget is not None else None
+            if budget is not None:
+                budget.limit_wait(future)
             try:
                 woken = await future
             finally:
-                if timer is not None:
-                    timer.cancel()
+                if budget is not None:
+                    budget.started()
                 if loop is self._loop:
                     self._remove(owner, ticket, future)
             if not woken:

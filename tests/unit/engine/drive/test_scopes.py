@@ -11,9 +11,9 @@ from typing import Any
 import anyio
 import pytest
 
-from alga_runner.engine import Budget, LinkedModule
+from alga_runner.engine import Budget, LinkedModule, wait_to_start
 from alga_runner.errors import DeadlineExceeded, EngineUnavailable, HostCallLimit
-from tests.support.drive import Run, immediately, never
+from tests.support.drive import Run, Time, immediately, never
 from tests.support.patience import PASSED, PATIENCE_S
 
 pytestmark = pytest.mark.anyio
@@ -260,3 +260,73 @@ async def test_an_answer_promptly_may_end_the_guest(run: Run, prompt: LinkedModu
 
     assert raised.value.where == {"host_call": "host note"}
     assert raised.value.frames
+
+
+@pytest.fixture
+def looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each wait is looked at in the next iteration of the loop."""
+    monkeypatch.setattr("alga_runner.engine.budget.LOOKED_AT_S", 0.0)
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_an_answer_that_waits_for_long_ends_at_the_deadline(run: Run, either: LinkedModule) -> None:
+    budget = Budget(deadline=monotonic() + 60)
+
+    async def answer(_function: int, _arguments: tuple[Any, ...]) -> None:
+        asyncio.get_running_loop().call_soon(setattr, budget, "deadline", PASSED)
+        await anyio.sleep_forever()
+
+    with pytest.raises(DeadlineExceeded):
+        await run(either, "note", answer, budget)
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_a_wait_for_the_start_that_lasts_ends_at_the_deadline(time: Time) -> None:
+    time.left = False
+    budget = Budget(deadline=monotonic() + 60)
+    asyncio.get_running_loop().call_soon(setattr, budget, "deadline", PASSED)
+
+    with pytest.raises(DeadlineExceeded):
+        await wait_to_start(budget)
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_a_wait_that_has_ended_leaves_no_timer(run: Run, either: LinkedModule) -> None:
+    budget = Budget(deadline=monotonic() + 60)
+    timers = []
+
+    async def answer(_function: int, _arguments: tuple[Any, ...]) -> None:
+        loop, released = asyncio.get_running_loop(), anyio.Event()
+
+        def look() -> None:
+            if budget.timer is None:
+                loop.call_soon(look)
+            else:
+                timers.append(budget.timer)
+                released.set()
+
+        look()
+        await released.wait()
+
+    await run(either, "note", answer, budget)
+
+    assert budget.timer is None
+    assert [timer.cancelled() for timer in timers] == [True]
+
+
+async def test_a_wait_whose_deadline_is_near_has_a_timer_from_its_beginning(
+    run: Run, either: LinkedModule
+) -> None:
+    budget = Budget(deadline=monotonic() + 60)
+    timers = []
+
+    async def answer(_function: int, _arguments: tuple[Any, ...]) -> None:
+        await anyio.lowlevel.checkpoint()
+        timers.append(budget.timer)
+
+    await run(either, "note", answer, budget)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alga_runner.engine.budget.LOOKED_AT_S", 60.0)
+        await run(either, "note", answer, budget)
+
+    assert [timer is not None for timer in timers] == [False, True]
