@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import uuid4
 
 from alga_common.sharing.rate import TokenBucket
@@ -41,8 +42,7 @@ MAX_LINE_CHARACTERS = 1_000
 logger = logging.getLogger("alga_server")
 
 
-@dataclass(frozen=True, slots=True)
-class Firing:
+class Firing(NamedTuple):
     """The run of a schedule, as the handler sees it. Times are RFC 3339 in UTC; ``attempt`` counts from 1."""
 
     trigger: str
@@ -125,7 +125,7 @@ class Executor:
                 content_hash=install.content_hash,
                 version_id=install.version_id,
                 config=dict(install.config),
-                **(asdict(firing) if firing else {}),
+                **(firing._asdict() if firing else {}),
             ),
             http=HttpCall(
                 method=method,

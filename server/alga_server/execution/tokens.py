@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+import anyio
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
@@ -36,6 +37,7 @@ class ExecutionTokens:
         self._database = database
         self._clock = clock
         self._keys: Mapping[int, bytes] = {}
+        self._loading = anyio.Lock()
 
     async def issue(self, *, tenant_id: str, install_id: str, request_id: str, lifetime_s: float) -> str:
         """Return a token for one execution, valid for ``lifetime_s`` seconds of the server's clock."""
@@ -61,8 +63,10 @@ class ExecutionTokens:
     async def _load(self) -> Mapping[int, bytes]:
         """Return the keys by generation, read from the database once."""
         if not self._keys:
-            keys = await self._database.read(_stored)
-            self._keys = keys or await self._database.write(self._stored_or_made)
+            async with self._loading:  # many executions may begin together, of schedules that are due together
+                if not self._keys:
+                    keys = await self._database.read(_stored)
+                    self._keys = keys or await self._database.write(self._stored_or_made)
         return self._keys
 
     def _stored_or_made(self, connection: Connection) -> Mapping[int, bytes]:

@@ -130,6 +130,26 @@ async def test_two_servers_on_one_database_agree(database_url: str, clock: Manua
         await database.aclose()
 
 
+async def test_executions_that_begin_together_read_the_key_once(
+    tokens: ExecutionTokens, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = 0
+    read = database.read
+
+    async def counted(fn: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return await read(fn)
+
+    monkeypatch.setattr(database, "read", counted)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(10):
+            tasks.start_soon(issue, tokens)
+
+    assert reads == 1
+
+
 async def test_two_databases_do_not_believe_each_other(
     tokens: ExecutionTokens, clock: ManualClock, empty_database_url: str
 ) -> None:
