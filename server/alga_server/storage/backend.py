@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
@@ -41,5 +42,7 @@ class Backend:
     """Which outage of the database the error is, ``None`` for one of the transaction's own."""
     explain: Callable[[SQLAlchemyError], SettingsError]
     """The error to show at the server's start when the database cannot be opened."""
+    savepoint: Callable[[Connection], AbstractContextManager[None]] | None
+    """Where one writes at a time: changes made within it can be taken back by themselves."""
     warnings: Callable[[], list[str]]
     """Sentences about files that others can open, for the log of the server's start."""

@@ -66,6 +66,7 @@ def open_postgres(url: URL, *, threads: int, session: Mapping[str, str]) -> Back
         will_pass=lambda error: getattr(error.orig, "sqlstate", None) in _PASSING,
         trouble=_trouble,
         explain=lambda error: _explain(error, url),
+        savepoint=None,
         warnings=list,
     )
 

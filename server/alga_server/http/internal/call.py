@@ -253,7 +253,7 @@ class HostCall:
 
             try:
                 if operation.writes:
-                    return await services.database.write(transaction)
+                    return await services.database.write_together(transaction)
                 return await services.database.read(transaction)
             finally:
                 turn.charge(took_s)
