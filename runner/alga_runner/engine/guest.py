@@ -132,6 +132,9 @@ class Guest:
     exchanges = False
     """Whether functions of an ``exchange`` may be answered without asking, or were since ``take_exchange``."""
 
+    exchanged = False
+    """Whether some may have been, when the answerer is asked."""
+
     hides_memory = False
     """Whether nothing shows how large its memory is."""
 

@@ -211,6 +211,8 @@ def _suspending_callback(index: int, function: HostFunction) -> Any:
             guest = running.guest
             if guest.memory is None:
                 guest.find_memory(caller)
+            if guest.exchanges:
+                guest.exchanged = True
             given = read_arguments(arguments_at(arguments)) if arguments else ()
             if not only_if_long or not guest.answer_now(index, given, results or 0):
                 guest.suspend(index, given, results or 0, trap)
@@ -235,6 +237,8 @@ def _immediate_callback(index: int, function: HostFunction) -> Any:
             if guest.memory is None:
                 guest.find_memory(caller)
             guest.calls += 1
+            if guest.exchanges:
+                guest.exchanged = True
             place = values_at(values or 0)
             result = guest.answerer(index, read_arguments(place))
             if write_result is not None:

@@ -233,7 +233,7 @@ class Session:
     ) -> float | CoroutineType[Any, Any, float | None] | None:
         """Answer the function at this position. It may run on the guest's stack, so it calls no more than it has to."""
         guest = self.guest
-        if guest.exchanges:
+        if guest.exchanged:
             self.catch_up()
         if guest.calls >= self.pace.next_look:
             guest.close_exchange()

@@ -63,7 +63,9 @@ class ExecutionTokens:
     async def _load(self) -> Mapping[int, bytes]:
         """Return the keys by generation, read from the database once."""
         if not self._keys:
-            async with self._loading:  # many executions may begin together, of schedules that are due together
+            async with (
+                self._loading
+            ):  # many executions may begin together, of schedules that are due together
                 if not self._keys:
                     keys = await self._database.read(_stored)
                     self._keys = keys or await self._database.write(self._stored_or_made)

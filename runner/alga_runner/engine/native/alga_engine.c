@@ -166,8 +166,9 @@ static struct {
 
 enum { FUNCTIONS = sizeof wasmtime / sizeof(void *) };
 
-/* How a run ended. CALLED, and the function's position on top of it: the guest waits for the answer to a host call. */
-enum { BLOCKED = 0, DONE = 1, FAILED = 2, NOTHING = 3, NO_EXPORT = 4, CALLED = 5 };
+/* How a run ended. CALLED, and the function's position on top of it: the guest waits for the answer to a host call.
+ * EXCHANGED is added if it was given its document since the owner looked. */
+enum { BLOCKED = 0, DONE = 1, FAILED = 2, NOTHING = 3, NO_EXPORT = 4, CALLED = 5, EXCHANGED = 1 << 20 };
 
 static const char MEMORY[] = "memory";
 
@@ -304,6 +305,12 @@ static void take_answer(struct alga_guest *guest) {
         guest->called = 0;
 }
 
+/* The state of a guest that waits for an answer. */
+static int32_t call_of(const struct alga_guest *guest) {
+    bool exchanged = guest->given > 0 || guest->taken != NULL;
+    return (int32_t)(CALLED + guest->function + (exchanged ? EXCHANGED : 0));
+}
+
 /* Runs a guest, with the answer that it waited for, until it is done with all of its calls, calls the host, or its slice ends. */
 EXPORTED int32_t alga_guest_run(struct alga_guest *guest) {
     if (guest->future == NULL) {
@@ -315,7 +322,7 @@ EXPORTED int32_t alga_guest_run(struct alga_guest *guest) {
         take_answer(guest);
     for (;;) {
         if (!wasmtime.future_poll(guest->future))
-            return guest->called ? (int32_t)(CALLED + guest->function) : BLOCKED;
+            return guest->called ? call_of(guest) : BLOCKED;
         wasmtime.future_delete(guest->future);
         guest->future = NULL;
         if (guest->trap != NULL || guest->error != NULL)

@@ -29,7 +29,7 @@ from ..guest import (
 from ..memory import GuestLimits, LinearMemory
 from ..module import NO_CALLS, Calls, Signature
 from ..running import running
-from .library import CALLED, MOST_ARGUMENTS, NO_EXPORT, Library
+from .library import CALLED, EXCHANGED, MOST_ARGUMENTS, NO_EXPORT, Library
 
 _STORE = NATIVE_OFFSET
 _CONTEXT = _STORE + 8
@@ -96,7 +96,7 @@ _NOTHING_TO_RUN = "the guest has nothing to run"
 class NativeGuest(Guest):
     """A guest of a core module. Its store is made with its first slice."""
 
-    __slots__ = ("_calls", "_document", "_library", "_limits", "_memory", "exchanges")
+    __slots__ = ("_calls", "_document", "_library", "_limits", "_memory", "exchanged", "exchanges")
 
     def _make_store(self, limits: GuestLimits) -> None:
         library = self.engine.native
@@ -104,7 +104,7 @@ class NativeGuest(Guest):
         self._library: Library = library
         self._limits = limits
         self._left = ()
-        self.exchanges = False
+        self.exchanges = self.exchanged = False
 
     def open_exchange(self, document: bytes, most_bytes: int) -> None:
         """As ``Guest.open_exchange``."""
@@ -121,6 +121,7 @@ class NativeGuest(Guest):
 
     def take_exchange(self) -> tuple[int, int, bytes | None]:
         """As ``Guest.take_exchange``."""
+        self.exchanged = False
         calls, copied, taken, length = _exchanged.unpack_from(self._scratch, _GIVEN)
         if not taken:
             if calls:
@@ -176,6 +177,9 @@ class NativeGuest(Guest):
             if self.pending is None:
                 self.calls += 1
                 function = state - CALLED
+                if function >= EXCHANGED:
+                    function -= EXCHANGED
+                    self.exchanged = True
                 self.pending = function, self.linked.read_arguments[function](self._scratch, _ARGUMENTS)
             return BLOCKED
         if state > FAILED:

@@ -24,6 +24,9 @@ CALLED: Final = 5
 """How ``alga_guest_run`` ends besides ``guest.BLOCKED``, ``FINISHED`` and ``FAILED``. ``CALLED``, and the function's
 position on top of it: the guest waits for the answer to a host call."""
 
+EXCHANGED: Final = 1 << 20
+"""Is added to that if the guest was given its document since the owner looked (``Guest.exchanged``)."""
+
 MOST_ARGUMENTS: Final = 12
 """Arguments of a host function that suspends its guest, at most."""
 
