@@ -44,6 +44,7 @@ from tests.support.components import (
     linked,
     run,
 )
+from tests.support.patience import PASSED, PATIENCE_S
 
 drive: Any = sys.modules["alga_runner.engine.drive"]
 MIB = 1024 * 1024
@@ -272,12 +273,16 @@ def test_an_error_that_is_raised_after_the_guest_was_suspended_ends_one_that_is_
 def test_a_deadline_in_a_host_call_ends_the_guest_with_its_stack(text: str) -> None:
     result = "u32" if text is CALL_U32 else ""
     imported = f"(func {result and f'(result {result})'})"
-    of = linked(
-        component(calling(text, imported, result=result)), lambda _: anyio.sleep_forever(), suspends=True
-    )
+    budget = Budget(monotonic() + PATIENCE_S, 10, "acme")
+
+    async def answer(_: object) -> None:
+        budget.deadline = PASSED  # not before: a guest that has to wait for its start would not start
+        await anyio.sleep_forever()
+
+    of = linked(component(calling(text, imported, result=result)), answer, suspends=True)
 
     with pytest.raises(DeadlineExceeded) as caught:
-        _execute(of, Budget(monotonic() + 0.05, 10, "acme"))
+        _execute(of, budget)
 
     assert caught.value.where["host_call"] == "test:host/api call"
     assert caught.value.frames
