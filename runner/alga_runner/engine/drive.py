@@ -198,7 +198,11 @@ async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: 
             if await _run_in_cpu_thread(guest, budget):
                 return
             continue
-        if not (scheduler.may_continue() if same_iteration else scheduler.may_start(budget.owner)):
+        if same_iteration:
+            may_run = scheduler.may_continue()
+        else:
+            may_run = (scheduler.may_start if maybe_computes else scheduler.may_resume)(budget.owner)
+        if not may_run:
             budget.limit_waits()
             await scheduler.wait_to_start(budget.owner, first=maybe_computes)
             if guest.computes:  # as other guests of the module did meanwhile

@@ -171,3 +171,63 @@ async def test_a_queue_whose_guests_were_all_cancelled_is_dropped(guests: Guests
 
     assert not guests.scheduler._queues
     assert guests.scheduler.may_start("a")
+
+
+async def begin_next(guests: Guests) -> None:
+    """Return in an iteration that begins, before the guests that it wakes run."""
+    before = guests.scheduler.iteration
+    while guests.scheduler.iteration == before:
+        await asyncio.sleep(0)
+
+
+async def test_a_guest_with_an_answer_goes_on_before_those_of_its_owner_that_wait_to_start(guests: Guests):
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(guests.run, "busy", 1, GUEST_TIME_S)
+        await asyncio.sleep(0)
+        await begin_next(guests)
+
+        assert not guests.scheduler.may_start("busy")
+        assert guests.scheduler.may_resume("busy")
+
+
+async def test_guests_with_answers_wait_behind_one_that_they_left_no_time_to_start(
+    guests: Guests, clock: FakeMonotonic
+):
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(guests.run, "busy", 1, GUEST_TIME_S)
+        await asyncio.sleep(0)
+        await begin_next(guests)
+        ran = len(guests.ran)
+        assert guests.scheduler.may_resume("busy")
+        clock.now += GUEST_TIME_S
+        await begin_next(guests)
+        assert len(guests.ran) == ran
+
+        assert not guests.scheduler.may_resume("busy")
+        while len(guests.ran) == ran:
+            await begin_next(guests)
+        assert guests.scheduler.may_resume("busy")
+
+
+async def test_guests_with_answers_have_one_turn_while_another_owner_waits(guests: Guests):
+    async with anyio.create_task_group() as tasks:
+        for owner in ("busy", "busy", "light"):
+            tasks.start_soon(guests.run, owner, 1, GUEST_TIME_S)
+        await asyncio.sleep(0)
+        await begin_next(guests)
+
+        assert guests.scheduler.may_resume("busy")
+        assert not guests.scheduler.may_resume("busy")
+
+
+async def test_a_guest_with_an_answer_ends_the_time_in_which_another_owner_is_alone(
+    guests: Guests, clock: FakeMonotonic
+):
+    await guests.be_alone("busy")
+    assert guests.scheduler.may_start("busy")
+    assert guests.scheduler.may_resume("light")
+    clock.now += OWNER_TIME_S
+
+    assert not guests.scheduler.may_start("busy")
