@@ -198,11 +198,8 @@ async def _run_blocked(guest: Guest, answerer: Answerer, budget: Budget, state: 
             if await _run_in_cpu_thread(guest, budget):
                 return
             continue
-        if same_iteration:
-            may_run = scheduler.may_continue()
-        else:
-            may_run = (scheduler.may_start if maybe_computes else scheduler.may_resume)(budget.owner)
-        if not may_run:
+        may_start = scheduler.may_start if maybe_computes else scheduler.may_resume
+        if not (scheduler.may_continue() if same_iteration else may_start(budget.owner)):
             budget.limit_waits()
             await scheduler.wait_to_start(budget.owner, first=maybe_computes)
             if guest.computes:  # as other guests of the module did meanwhile

@@ -177,7 +177,7 @@ async def begin_next(guests: Guests) -> None:
     """Return in an iteration that begins, before the guests that it wakes run."""
     before = guests.scheduler.iteration
     while guests.scheduler.iteration == before:
-        await asyncio.sleep(0)
+        await anyio.lowlevel.checkpoint()
 
 
 async def test_a_guest_with_an_answer_goes_on_before_those_of_its_owner_that_wait_to_start(guests: Guests):
