@@ -63,6 +63,7 @@ from .http.turns import Turns
 from .metrics import CONTENT_TYPE, Metrics
 from .settings import ServerSettings
 from .storage.database import Database
+from .storage.small_reads import SmallReads
 from .storage.sqlite import sqlite_url
 
 __all__ = ["Server", "create_app", "sqlite_url"]
@@ -112,6 +113,7 @@ class Server:
             settings=settings,
             clock=clock,
             database=database,
+            small_reads=SmallReads(database),
             metrics=metrics,
             tokens=tokens,
             executor=executor,

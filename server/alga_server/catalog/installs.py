@@ -5,13 +5,13 @@ Functions take a connection and run in its transaction. Every query that touches
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from alga_runner.models import DEFAULT_CAPABILITIES, normalise_capabilities, readable, unknown_capabilities
@@ -20,6 +20,7 @@ from ..errors import AlreadyInstalled, CapabilityDenied, NotFound, ValidationFai
 from ..schedules import next_run
 from ..storage import locks, tables
 from ..storage.owned import place
+from ..storage.prepared import Prepared
 from . import versions
 
 _NOT_FOUND = "Install not found"
@@ -55,8 +56,9 @@ _QUERY: Select[Any] = (
     .join(tables.extension, tables.extension.c.id == tables.install.c.extension_id)
     .join(tables.version, tables.version.c.id == tables.install.c.version_id)
 )
+_FIELDS = tuple(_QUERY.selected_columns.keys())
 _OF_TENANT = tables.install.c.tenant_id == bindparam("of_tenant")
-_ONE = _QUERY.where(_OF_TENANT, tables.install.c.id == bindparam("of_install"))
+_ONE = Prepared(_QUERY.where(_OF_TENANT, tables.install.c.id == bindparam("of_install")))
 _ENABLED = _QUERY.where(
     _OF_TENANT, tables.install.c.extension_id == bindparam("extension"), tables.install.c.enabled
 )
@@ -247,14 +249,16 @@ def _is(tenant_id: str, install_id: str) -> Any:
 def _fetch(connection: Connection, tenant_id: str, install_id: str, *, lock: bool) -> Install | None:
     if lock:
         locks.change_install(connection, tenant_id, install_id)
-    row = connection.execute(_ONE, place(tenant_id, install_id)).one_or_none()
+    row = _ONE.row(connection, place(tenant_id, install_id))
     return None if row is None else _install(row)
 
 
-def _install(row: Row[Any]) -> Install:
+def _install(row: Sequence[Any]) -> Install:
+    values = dict(zip(_FIELDS, row, strict=True))
     # An older version may have stored text in it that no execute request can carry.
-    values = row._asdict() | {"config": readable(row.config)}
-    return Install(**values | {"grants": frozenset((row.grants or "").split())})
+    values["config"] = readable(values["config"])
+    values["grants"] = frozenset((values["grants"] or "").split())
+    return Install(**values)
 
 
 def _replace_grants(

@@ -27,6 +27,7 @@ from ..schedules.rate_limit import Rate
 from ..schedules.schedules import Limits
 from ..settings import ServerSettings
 from ..storage.database import Database
+from ..storage.small_reads import SmallReads
 from .turns import Turns
 
 
@@ -37,6 +38,7 @@ class Services:
     settings: ServerSettings
     clock: Clock
     database: Database
+    small_reads: SmallReads
     metrics: Metrics
     tokens: ExecutionTokens
     executor: Executor

@@ -7,7 +7,6 @@ and sets the time of the install's last change (``rate_limit.take``, or ``owner.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,9 +20,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
-    Text,
     bindparam,
-    cast,
     delete,
     func,
     insert,
@@ -33,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from alga_common import time as instants
-from alga_runner.models import MAX_PAYLOAD_DEPTH, ScheduleInfo, json_fault, readable
+from alga_runner.models import ScheduleInfo, json_fault, readable
 
 from ..errors import FieldRefused, NotFound, QuotaExceeded, ValidationFailed
 from ..storage import locks, tables
@@ -61,9 +58,9 @@ _schedule_table, _endpoint = tables.schedule, tables.endpoint
 _OWNED = of_install(_schedule_table)
 _ID = _schedule_table.c.id == bindparam("of_schedule")
 # Outer: a schedule that hangs on nothing is shown, and can be mended (alga-contract 7, fault 37).
-_JOINED = _schedule_table.outerjoin(_endpoint, _endpoint.c.id == _schedule_table.c.endpoint_id)
+JOINED = _schedule_table.outerjoin(_endpoint, _endpoint.c.id == _schedule_table.c.endpoint_id)
 _column = _schedule_table.c
-_MEMBERS: dict[str, ColumnElement[Any]] = {
+MEMBERS: dict[str, ColumnElement[Any]] = {
     "id": _column.id,
     "endpointPath": func.coalesce(_endpoint.c.path, ""),
     "endpointMethod": func.coalesce(_endpoint.c.method, ""),
@@ -78,28 +75,22 @@ _MEMBERS: dict[str, ColumnElement[Any]] = {
     "createdAt": _column.created_at,
 }
 """What an extension sees: the members of ``ScheduleInfo`` in its order, first in every row here."""
-_OWNER = (_column.tenant_id, _column.install_id)
-_FIRST = (*(column.label(name) for name, column in _MEMBERS.items()), *_OWNER)
-_AS_STORED = {**_MEMBERS, "payload": cast(_column.payload, Text)}
 _ALL: Select[Any] = select(
-    *_FIRST,
+    *(column.label(name) for name, column in MEMBERS.items()),
+    *(_column.tenant_id, _column.install_id),
     *(_column.trigger, _column.next_run_at, _column.missed_policy, _column.missed_window_s),
     *(_column.max_attempts, _column.retry_delay_s, _column.retry_factor, _column.retry_at),
 )
-_ALL = _ALL.select_from(_JOINED).where(_OWNED)
+_ALL = _ALL.select_from(JOINED).where(_OWNED)
 _IN_ORDER = _ALL.order_by(_column.ordinal)
-_SHOWN: Select[Any] = _IN_ORDER.where(
-    _column.ordinal > bindparam("after"), _column.ordinal <= bindparam("last")
-).with_only_columns(*(column.label(name) for name, column in _AS_STORED.items()), *_OWNER)
 _ONE = _ALL.where(_ID)
-_VERSION = select(_endpoint.c.version_id).select_from(_JOINED).where(_OWNED, _ID)
+_VERSION = select(_endpoint.c.version_id).select_from(JOINED).where(_OWNED, _ID)
 _NAMED = select(_schedule_table.c.id).where(_OWNED, _schedule_table.c.name == bindparam("name"))
 _CANDIDATES = select(
     *(_endpoint.c.id, _endpoint.c.method, _endpoint.c.path),
     select(func.count()).select_from(_schedule_table).where(_OWNED).scalar_subquery(),
     select(func.coalesce(func.max(_column.ordinal), 0)).where(_OWNED).scalar_subquery(),
 ).where(_endpoint.c.version_id == bindparam("version"))
-_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _CREATE = insert(_schedule_table)
 _CHANGE = update(_schedule_table).where(_OWNED, _ID)
 _REMOVE = delete(_schedule_table).where(_OWNED, _ID)
@@ -153,20 +144,6 @@ class Schedule:
 def list_all(connection: Connection, install: ScheduleOwner) -> list[Schedule]:
     """The install's schedules, oldest first."""
     return [_schedule(row) for row in connection.execute(_IN_ORDER, _of(install))]
-
-
-def list_shown(connection: Connection, install: ScheduleOwner, after: int, last: int) -> list[bytes]:
-    """What the install sees of its schedules with ordinals after ``after`` and up to ``last``, as JSON.
-
-    Each as ``ScheduleInfo`` dumps it, without one being made: that took as long as all else that a list does. Payloads
-    are looked at, and shown as they are stored: to encode a large one takes as long as all else that is done with it.
-    """
-    rows = connection.execute(_SHOWN, _of(install) | {"after": after, "last": last}).all()
-    stored = ["null" if row.payload is None else row.payload for row in rows]
-    payloads = json.loads(f"[{','.join(stored)}]")
-    if json_fault(payloads, MAX_PAYLOAD_DEPTH + 1) is not None:
-        stored = [_encode(_usable(row, payload)) for row, payload in zip(rows, payloads, strict=True)]
-    return [_shown(row, payload) for row, payload in zip(rows, stored, strict=True)]
 
 
 def get(connection: Connection, install: ScheduleOwner, schedule_id: str) -> Schedule | None:
@@ -360,23 +337,9 @@ def _is(install: ScheduleOwner, schedule_id: str) -> dict[str, object]:
     return _of(install) | {"of_schedule": schedule_id}
 
 
-def _members(row: Row[Any], payload: Any) -> dict[str, Any]:
-    """The members of a ``ScheduleInfo``, as JSON has them."""
-    members = dict(zip(_MEMBERS, row, strict=False))
-    members["payload"] = payload
-    members["lastRunAt"], members["createdAt"] = rfc3339(row.lastRunAt), rfc3339(row.createdAt)
-    return members
-
-
-def _shown(row: Row[Any], payload: str) -> bytes:
-    members = _members(row, None)
-    del members["payload"]
-    return f'{_encode(members)[:-1]},"payload":{payload}}}'.encode()
-
-
 def _schedule(row: Row[Any]) -> Schedule:
     return Schedule(
-        info=ScheduleInfo.model_validate(_members(row, stored_payload(row))),
+        info=ScheduleInfo.model_validate(_members(row)),
         trigger=row.trigger,
         next_run_at=row.next_run_at,
         missed_policy=row.missed_policy,
@@ -386,12 +349,21 @@ def _schedule(row: Row[Any]) -> Schedule:
     )
 
 
+def _members(row: Row[Any]) -> dict[str, Any]:
+    """The members of a ``ScheduleInfo``, as JSON has them."""
+    members = dict(zip(MEMBERS, row, strict=False))
+    members["payload"] = stored_payload(row)
+    members["lastRunAt"], members["createdAt"] = rfc3339(row.lastRunAt), rfc3339(row.createdAt)
+    return members
+
+
 def stored_payload(row: Row[Any]) -> Any:
     """The payload of a schedule's row; one that an older version stored, and this one refuses, with replacements."""
-    return _usable(row, row.payload)
+    return usable_payload(row.tenant_id, row.install_id, row.id, row.payload)
 
 
-def _usable(row: Row[Any], payload: Any) -> Any:
+def usable_payload(tenant_id: str, install_id: str, schedule_id: str, payload: Any) -> Any:
+    """The stored payload of this schedule, with replacements for all that a request may not have."""
     fault = json_fault(payload)
     if fault is None:
         return payload
@@ -400,9 +372,9 @@ def _usable(row: Row[Any], payload: Any) -> Any:
         fault,
         extra={
             "action": "payload_replaced",
-            "tenant_id": row.tenant_id,
-            "install_id": row.install_id,
-            "schedule_id": row.id,
+            "tenant_id": tenant_id,
+            "install_id": install_id,
+            "schedule_id": schedule_id,
         },
     )
     return readable(payload)

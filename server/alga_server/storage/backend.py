@@ -30,6 +30,8 @@ class Backend:
     reader: Engine
     writer: Engine
     readers: int
+    reads_together: int
+    """How many small reads share a transaction: several where a thread's turn costs more than the database's answer."""
     writers: int
     one_connection: bool
     is_there: Callable[[], bool]

@@ -65,6 +65,11 @@ class Database:
         self._noting = Lock()
         self._tables_made = False
 
+    @property
+    def reads_together(self) -> int:
+        """How many small reads (``small_reads``) share a transaction, at most."""
+        return self._backend.reads_together
+
     async def start(self) -> None:
         """Create what tables are missing. Raises ``SettingsError`` if the database cannot be opened."""
         await to_thread.run_sync(self._make_tables, limiter=self._write_turn)

@@ -59,6 +59,7 @@ def open_postgres(url: URL, *, threads: int, session: Mapping[str, str]) -> Back
         reader=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
         writer=engine.execution_options(isolation_level="READ COMMITTED"),
         readers=threads,
+        reads_together=1,  # each waits for the network, concurrently
         writers=writers,
         one_connection=False,
         is_there=lambda: True,

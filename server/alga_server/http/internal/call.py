@@ -254,7 +254,8 @@ class HostCall:
             try:
                 if operation.writes:
                     return await services.database.write_together(transaction)
-                return await services.database.read(transaction)
+                read = services.database if turn.alone else services.small_reads
+                return await read.read(transaction)
             finally:
                 turn.charge(took_s)
 

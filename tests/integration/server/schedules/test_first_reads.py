@@ -14,14 +14,14 @@ import pytest
 from alga_server import ManualClock, Server, ServerSettings
 from alga_server.capabilities import records
 from alga_server.http.turns import LARGE_BYTES
-from alga_server.schedules import schedules
+from alga_server.schedules import pages
 from tests.support.patience import PATIENCE_S
 from tests.support.server import Alga, Install
 
 pytestmark = pytest.mark.anyio
 
 MANY = 4
-LISTS = {"scheduler": (schedules, "list_shown"), "storage": (records.Page, "read")}
+LISTS = {"scheduler": (pages.Page, "read"), "storage": (records.Page, "read")}
 """By API, what reads the items of its list."""
 
 
