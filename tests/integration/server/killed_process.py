@@ -61,8 +61,10 @@ class Steps:
 
     def watch(self, database: Any) -> None:
         """Know the transactions that write."""
-        write = database.write
+        for name in ("write", "write_together"):
+            setattr(database, name, self._marking(getattr(database, name)))
 
+    def _marking(self, write: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def watched(fn: Callable[[Any], Any]) -> Any:
             def marked(connection: Any) -> Any:
                 self._here.writing = True
@@ -70,7 +72,7 @@ class Steps:
 
             return write(marked)
 
-        database.write = watched
+        return watched
 
     def answering(self, app: Any) -> Any:
         """``app``, of which each answer is a step."""
