@@ -23,7 +23,7 @@ from .engine import Engine
 from .guest import Guest
 from .memory import GuestLimits
 from .module import Module, Signature
-from .native.guest import NativeGuest, arguments_reader
+from .native.guest import NativeGuest, answer_writer, arguments_reader
 from .native.library import MOST_ARGUMENTS
 from .running import running
 
@@ -96,6 +96,7 @@ class Linker:
         self._native_functions = (ctypes.c_size_t * (2 * len(addresses)))(*numbers)
         """Each function's position and callback, for the native helper."""
         self.read_arguments = tuple(arguments_reader(function.signature) for function in self.functions)
+        self.write_answers = tuple(answer_writer(function.signature) for function in self.functions)
         """Of a call that the native helper notes."""
         pointer = _capi.address(self._native.ptr())
         # Making a type costs as much as defining a function. Each belongs to the engine that it was first used with.
@@ -169,7 +170,7 @@ class LinkedModule(Linked):
         super().__init__(linker.engine)
         self.module = module
         self.functions = linker.functions
-        self.read_arguments = linker.read_arguments
+        self.read_arguments, self.write_answers = linker.read_arguments, linker.write_answers
         self._linker = linker  # its callbacks must outlive every guest
         self._native = native
         self.pointer = _capi.address(native.ptr())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..errors import OutOfBounds
 from . import _capi
@@ -24,7 +25,9 @@ _view_of: Callable[[int, int, int], memoryview] = ctypes.PYFUNCTYPE(
 _WRITABLE = 0x200
 
 
+@lru_cache(maxsize=1024)
 def _view(address: int, size: int) -> memoryview:
+    """A view of this part of the host's memory. Guests come and go, but their slots stay where they are."""
     return _view_of(address, size, _WRITABLE) if size else memoryview(bytearray())
 
 

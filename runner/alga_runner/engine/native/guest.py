@@ -56,13 +56,15 @@ _call = struct.Struct("=B1xIQQB")
 
 _NO_RESULT: Final = 255
 
-_ANSWERS = {
-    letter: (kind, struct.Struct(f"{layout}16xB").pack_into)
-    for kind, (letter, layout) in enumerate(RESULT_FORMATS.items())
-}
-"""How each kind of answer is written, with ``answered`` behind it."""
+WriteAnswer: TypeAlias = "tuple[int, Callable[..., None]]"
+"""The kind of a function's result, and what writes that and the result to a guest's struct."""
 
 _no_answer = struct.Struct("=B31xB")
+_ANSWERS: dict[str, WriteAnswer] = {
+    letter: (kind, struct.Struct(f"{layout}16xB").pack_into)
+    for kind, (letter, layout) in enumerate(RESULT_FORMATS.items())
+} | {"": (_NO_RESULT, _no_answer.pack_into)}
+"""How each kind of answer is written, with ``answered`` behind it."""
 
 _ARGUMENT_FORMATS = {"i": "I4x", "I": "Q", "f": "f4x", "d": "d"}
 
@@ -72,6 +74,12 @@ _exchanged = struct.Struct("=IIQQ")
 _pointer = struct.Struct("=Q")
 _number = struct.Struct("=I")
 _pair = struct.Struct("=II")
+_unpack_memory = struct.Struct("=Q8xQ").unpack_from
+"""From ``context`` on: that, and where the memory is."""
+
+_bytes_at: Callable[[int, int], bytes] = ctypes.PYFUNCTYPE(
+    ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t
+)(("PyBytes_FromStringAndSize", ctypes.pythonapi))
 _limits = struct.Struct("=qq")
 _read_pointer = _pointer.unpack_from
 _pointer_at = ctypes.c_uint64.from_address
@@ -88,6 +96,11 @@ ReadArguments: TypeAlias = "Callable[[Any, int], tuple[Any, ...]]"
 def arguments_reader(signature: Signature) -> ReadArguments:
     """Reads the arguments of a function of this type."""
     return struct.Struct("=" + "".join(map(_ARGUMENT_FORMATS.__getitem__, signature.params))).unpack_from
+
+
+def answer_writer(signature: Signature) -> WriteAnswer:
+    """Writes the answer of a function of this type."""
+    return _ANSWERS[signature.results]
 
 
 _NOTHING_TO_RUN = "the guest has nothing to run"
@@ -128,7 +141,7 @@ class NativeGuest(Guest):
                 _pair.pack_into(self._scratch, _GIVEN, 0, 0)
             return calls, copied, None
         self.exchanges = False  # it takes nothing else
-        return calls + 1, copied + length, ctypes.string_at(taken, length)
+        return calls + 1, copied + length, _bytes_at(taken, length)
 
     def start(self, calls: Calls, argument: int) -> None:
         """As ``Guest.start``."""
@@ -181,6 +194,10 @@ class NativeGuest(Guest):
                     function -= EXCHANGED
                     self.exchanged = True
                 self.pending = function, self.linked.read_arguments[function](self._scratch, _ARGUMENTS)
+                if self._memory is None:
+                    context, base = _unpack_memory(self._scratch, _CONTEXT)
+                    if base:
+                        self._open_memory(base, context)
             return BLOCKED
         if state > FAILED:
             if state == NO_EXPORT:
@@ -203,7 +220,7 @@ class NativeGuest(Guest):
         if result is None:
             _no_answer.pack_into(self._scratch, _ANSWER, _NO_RESULT, True)
         else:
-            kind, pack_into = _ANSWERS[self.linked.functions[pending[0]].signature.results]
+            kind, pack_into = self.linked.write_answers[pending[0]]
             pack_into(self._scratch, _ANSWER, kind, result, True)
         self.pending = None
 
@@ -239,11 +256,12 @@ class NativeGuest(Guest):
 
     def _found_memory(self) -> LinearMemory | None:
         base: int = _pointer_at(self._address + _MEMORY_BASE).value  # on the guest's stack: see _value_reader
-        if not base:
-            return None
+        return self._open_memory(base, self.context) if base else None
+
+    def _open_memory(self, base: int, context: int) -> LinearMemory:
         self._memory = memory = LinearMemory.__new__(LinearMemory)
         handle = self._address + MEMORY_OFFSET + _capi.EXTERN_OF
-        memory.open(self.context, handle, self.linked.module.memory_bytes, base)
+        memory.open(context, handle, self.linked.module.memory_bytes, base)
         return memory
 
     def _free(self, release_gil: bool) -> None:
