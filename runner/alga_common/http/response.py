@@ -128,13 +128,15 @@ class ResponseReader:
                 raise HttpProtocolError("is not a response")
             return
         self.header_lines, self._searched = lines, b"\r\n" + lines.lower()
-        self._keep_alive = version == b"1" and b"close" not in self._tokens(b"connection")
+        self._keep_alive = version == b"1"
+        if b"\r\nconnection:" in self._searched and b"close" in self._tokens(b"connection"):
+            self._keep_alive = False
         self._frame()
 
     def _frame(self) -> None:
         """Decide how the body ends."""
         lengths = self.values(b"content-length")
-        codings = self._tokens(b"transfer-encoding")
+        codings = self._tokens(b"transfer-encoding") if b"\r\ntransfer-encoding:" in self._searched else []
         if self._bodiless or self.status in {204, 304}:
             self.complete = True
         elif codings:
@@ -222,9 +224,7 @@ class ResponseReader:
         return [part.partition(b"\r\n")[0].strip() for part in after]
 
     def _tokens(self, name: bytes) -> list[bytes]:
-        if not (values := self.values(name)):
-            return []
-        parts = [part for value in values for part in value.split(b",")]
+        parts = [part for value in self.values(name) for part in value.split(b",")]
         return [token for part in parts if (token := part.strip())]
 
 

@@ -256,10 +256,11 @@ class _Connection(asyncio.Protocol):
         answered = self._answered = self._loop.create_future()
         if until < self._timer_at:
             self._look_at(until)
-        if self._transport is None or not self.is_open:
+        transport = self._transport
+        if self._is_lost or transport is None or transport.is_closing():
             answered.set_exception(_lost())
         else:
-            self._transport.write(message)
+            transport.write(message)
         return answered
 
     def end(self) -> None:
@@ -269,7 +270,10 @@ class _Connection(asyncio.Protocol):
     def rest(self) -> bool:
         """Whether the connection can wait for the next exchange: it is open, and the request was sent to its end."""
         self.idle_since = self._loop.time()
-        return self.is_open and self._transport is not None and not self._transport.get_write_buffer_size()
+        transport = self._transport
+        if self._is_lost or transport is None or transport.is_closing():
+            return False
+        return not transport.get_write_buffer_size()
 
     def _look_at(self, until: float) -> None:
         """Have one timer for many exchanges: each ends later than the one before, nearly always in time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from time import monotonic
@@ -200,8 +200,11 @@ class HttpAlgaServer(AlgaServer):
         install_id = identity.require_install()
         head = self._head(call, install_id, identity.tenant_id, identity.extension_id)
         content = _json_bytes(self._dialect.document(call, members))
-        of_execution = _headers(_OF_EXECUTION, (identity.request_id, identity.execution_token))
-        headers = [*of_execution, *identity.trace_headers]
+        headers = [*identity.trace_headers]
+        if identity.request_id:
+            headers.append(_header(b"x-request-id", identity.request_id))
+        if identity.execution_token:
+            headers.append(_header(b"x-alga-execution-token", identity.execution_token))
         if self._closed:
             raise HostCallError(HostCallCode.UNAVAILABLE, "The connection to the Alga server is closed.")
         now = monotonic()
@@ -308,7 +311,8 @@ class HttpAlgaServer(AlgaServer):
 
     def _made_head(self, call: ServerCall, install_id: str, tenant_id: str, extension_id: str) -> Head:
         url = httpx.URL(self._base_url + self._dialect.path(call, install_id))
-        of_install = _headers(_OF_INSTALL, (tenant_id, extension_id, install_id))
+        values = zip(_OF_INSTALL, (tenant_id, extension_id, install_id), strict=True)
+        of_install = [_header(name, value) for name, value in values if value]
         return Head("POST", url, [*self._headers, *of_install])
 
 
@@ -341,19 +345,15 @@ def normalised_base_url(url: str) -> str:
 
 
 _OF_INSTALL = (b"x-alga-tenant", b"x-alga-extension", b"x-ext-install-id")
-_OF_EXECUTION = (b"x-request-id", b"x-alga-execution-token")
 
 
-def _headers(names: tuple[bytes, ...], values: tuple[str | None, ...]) -> Iterator[Header]:
-    """A header for each value that is there. Raises ``HostCallError`` for one that no header can carry."""
-    for name, value in zip(names, values, strict=True):
-        if not value:
-            continue
-        if not is_header_value(value):
-            raise HostCallError(
-                HostCallCode.INTERNAL, f"The execution's {name.decode()} cannot be sent in an HTTP header."
-            )
-        yield name, value.encode()
+def _header(name: bytes, value: str) -> Header:
+    """Raises ``HostCallError`` for a value that no header can carry."""
+    if not is_header_value(value):
+        raise HostCallError(
+            HostCallCode.INTERNAL, f"The execution's {name.decode()} cannot be sent in an HTTP header."
+        )
+    return name, value.encode()
 
 
 _encode = msgspec.json.Encoder().encode

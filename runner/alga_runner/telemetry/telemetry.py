@@ -56,6 +56,10 @@ def _line(
     signer: str | None = None,
     host_calls: Sequence[HostCall] = (),
 ) -> Line:
+    failed, total_s = 0, 0.0
+    for call in host_calls:
+        failed += call.status != "ok"
+        total_s += call.duration_s
     return Line(
         time(),
         level,
@@ -72,8 +76,8 @@ def _line(
         endpoint,
         signer,
         len(host_calls),
-        sum(call.status != "ok" for call in host_calls) if host_calls else 0,
-        sum(call.duration_s for call in host_calls) if host_calls else 0.0,
+        failed,
+        total_s,
     )
 
 
