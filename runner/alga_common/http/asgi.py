@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
+
+import anyio
 
 from .grammar import HEADER_LINES
 from .request_head import RequestHead
@@ -24,6 +26,15 @@ _MAX_JOINED_BYTES = 64 * 1024
 WHEN_GONE = "alga.when_gone"
 """The key of a scope under which an app finds ``Cycle.when_gone``."""
 
+OPEN_SCOPE = "alga.open_scope"
+"""The key of a scope under which an app finds a cancel scope that is open around it, so that it need not open one.
+
+An app that cancels it leaves it (``__exit__``), too, and goes on.
+"""
+
+RESPOND = "alga.respond"
+"""The key of a scope under which an app finds ``Cycle.respond``."""
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
 _FAILED = b"Internal Server Error"
@@ -38,8 +49,8 @@ class Wire(Protocol):
     """The connection, as a cycle uses it."""
 
     @property
-    def default_headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers that each answer has."""
+    def default_lines(self) -> bytes:
+        """The headers that each answer has, each with CRLF."""
 
     def write(self, data: bytes) -> None:
         """Send ``data``."""
@@ -65,7 +76,7 @@ class Cycle:
 
     __slots__ = (
         "_asks_leave", "_body", "_chunked", "_complete", "_has_body", "_left", "_news", "_on_gone", "_request",
-        "_start", "_wire", "answered", "gone", "keep_alive", "started", "task",
+        "_start", "_wire", "answered", "gone", "keep_alive", "started",
     )  # fmt: skip
 
     def __init__(self, wire: Wire, head: RequestHead) -> None:
@@ -75,8 +86,6 @@ class Cycle:
         self.answered = False
         self.gone = False
         """The connection is lost."""
-        self.task: asyncio.Task[None] | None = None
-        """Runs ``run``."""
         self._on_gone: Callable[[], None] | None = None
         self._wire = wire
         self._request = head
@@ -127,19 +136,16 @@ class Cycle:
         if tell is not None and self.gone:
             tell()
 
-    async def run(self, app: App, scope: Message, tasks: set[asyncio.Task[None]]) -> None:
-        """Have ``app`` answer the request; where it does not, answer 500 or break the answer off.
-
-        At the end its task leaves ``tasks``.
-        """
+    async def run(self, app: App, scope: Message, open_scope: anyio.CancelScope) -> None:
+        """Have ``app`` answer the request; where it does not, answer 500 or break the answer off."""
         try:
             scope[WHEN_GONE] = self.when_gone
+            scope[OPEN_SCOPE] = open_scope
+            scope[RESPOND] = self.respond
             await app(scope, self.receive, self.send)
         except Exception:
             logger.exception("Exception in ASGI application")
         finally:
-            # A callback of the task's would take another turn of the loop.
-            tasks.discard(asyncio.current_task())
             if not (self.answered or self.gone):
                 self.keep_alive = False
                 if not self.started:
@@ -178,9 +184,29 @@ class Cycle:
         else:
             raise RuntimeError(f"The app sent {kind} out of its turn.")
 
+    def respond(self, status: int, lines: Sequence[bytes], body: bytes, *, close: bool) -> bool:
+        """Send a whole answer in one piece, if that is possible without waiting; returns whether it was.
+
+        ``lines`` are its headers, each with CRLF, without those of the connection and the body's length. With
+        ``close``, the client learns that it is the last answer.
+        """
+        request = self._request
+        if self.gone or self.started or len(body) > _MAX_JOINED_BYTES:
+            return False
+        if not may_have_body(request.method, status) or self._wire.writable() is not None:
+            return False
+        fields = _fields(lines)
+        if close or self._asks_leave:
+            self.keep_alive = False
+        end = b"content-length: %d\r\n%b\r\n" % (len(body), b"" if self.keep_alive else _CLOSE)
+        self.started = True
+        self._wire.write(b"".join((_STATUS_LINES[status], self._wire.default_lines, fields, end, body)))
+        self._end()
+        return True
+
     def _begin(self, status: int, headers: Any) -> None:
         self._has_body = may_have_body(self._request.method, status)
-        lines = [b"%b: %b\r\n" % header for header in self._wire.default_headers]
+        lines = []
         close = False
         for name, value in headers:
             lowered = name.lower()
@@ -191,9 +217,7 @@ class Cycle:
             elif lowered == b"connection" and b"close" in value.lower():
                 close = True
             lines.append(b"%b: %b\r\n" % (name, value))
-        fields = b"".join(lines)
-        if fields.count(b"\n") != len(lines) or not HEADER_LINES.fullmatch(fields):
-            raise RuntimeError("The app's answer has a header that cannot be sent.")
+        fields = _fields(lines)
         end = b""
         if self._left is None and self._has_body:
             self._chunked = self._request.version == "1.1"
@@ -205,7 +229,7 @@ class Cycle:
             self.keep_alive = False  # asked for leave and did not get it: the body may follow or not
         if not self.keep_alive and not close:
             end += _CLOSE
-        self._start = b"".join((_STATUS_LINES[status], fields, end, b"\r\n"))
+        self._start = b"".join((_STATUS_LINES[status], self._wire.default_lines, fields, end, b"\r\n"))
         self.started = True
 
     def _continue(self, body: bytes, *, more: bool) -> None:
@@ -227,11 +251,22 @@ class Cycle:
         elif start or body:
             self._wire.write(start + body)
         if not more:
-            self.answered = True
-            self._wake()
-            self._wire.end(self)
+            self._end()
+
+    def _end(self) -> None:
+        self.answered = True
+        self._wake()
+        self._wire.end(self)
 
     def _wake(self) -> None:
         waiting, self._news = self._news, True
         if isinstance(waiting, asyncio.Event):
             waiting.set()
+
+
+def _fields(lines: Sequence[bytes]) -> bytes:
+    """The headers ``lines`` together. Raises ``RuntimeError`` unless each is one header."""
+    fields = b"".join(lines)
+    if fields.count(b"\n") != len(lines) or not HEADER_LINES.fullmatch(fields):
+        raise RuntimeError("The app's answer has a header that cannot be sent.")
+    return fields

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections import Counter
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from .asgi import Cycle, Message
+from .carriers import Carriers
 from .request_body import BadBody, Body
 from .request_head import END_OF_HEAD, MAX_HEAD_BYTES, BadHead, RequestHead, may_become_head, read_head
 
@@ -45,7 +47,8 @@ def bounded_connections(most: int | None, most_of_address: int | None) -> type[C
     """
     in_all = most or most_connections()
     of_one = min(in_all, most_of_address or -(-in_all // 2))
-    members = {"max_connections": in_all, "max_of_address": of_one, "of_address": Counter[str]()}
+    members: dict[str, object] = {"max_connections": in_all, "max_of_address": of_one}
+    members |= {"of_address": Counter[str](), "carriers": Carriers()}
     return type("BoundedConnection", (Connection,), members)
 
 
@@ -55,6 +58,9 @@ class Connection(asyncio.Protocol):
     max_connections: int
     max_of_address: int
     of_address: Counter[str]
+    carriers: Carriers
+    defaults: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
+    """uvicorn's headers of each answer, as pairs and as lines."""
     transport: asyncio.Transport
 
     def __init__(
@@ -71,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._state = server_state
         self._connections: set[Any] = server_state.connections
         self._app_state = app_state
+        self.carriers.under_way = server_state.tasks
         self._idle_s = config.timeout_keep_alive
         self._address: str | None = None
         self._client: tuple[str, int] | None = None
@@ -110,6 +117,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Count it no more, and have an app that answers know."""
         self._connections.discard(self)
+        if not self._connections:
+            self.carriers.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -157,9 +166,14 @@ class Connection(asyncio.Protocol):
     # What a cycle calls
 
     @property
-    def default_headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers that each answer has."""
-        return self._state.default_headers
+    def default_lines(self) -> bytes:
+        """The headers that each answer has, each with CRLF."""
+        headers, lines = self.defaults
+        if headers is not self._state.default_headers:  # uvicorn makes them anew each second, for the date
+            headers = self._state.default_headers
+            lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+            type(self).defaults = headers, lines
+        return lines
 
     def write(self, data: bytes) -> None:
         """Send ``data``."""
@@ -243,9 +257,7 @@ class Connection(asyncio.Protocol):
         if rest:
             self._ahead += rest
             self.pause_reading()
-        tasks = self._state.tasks
-        cycle.task = self._loop.create_task(cycle.run(self._app, self._scope(request), tasks))
-        tasks.add(cycle.task)
+        self.carriers.start(partial(cycle.run, self._app, self._scope(request)))
 
     def _scope(self, request: RequestHead) -> Message:
         raw_path, _, query = request.target.partition(b"?")

@@ -8,7 +8,7 @@ from time import monotonic, perf_counter
 
 import httpx
 
-from alga_common.http.asgi import WHEN_GONE
+from alga_common.http.asgi import OPEN_SCOPE, RESPOND, WHEN_GONE
 from alga_common.http.semantics import origin_form
 from alga_common.readiness import Checks
 
@@ -96,6 +96,7 @@ class Service:
             receive,
             scope.get("query_string", b""),
             scope.get(WHEN_GONE),
+            scope.get(OPEN_SCOPE),
         )
         route = PREFIX if exchange.path.startswith(PREFIX) else exchange.path  # all files of pages have one
         started = perf_counter()
@@ -103,7 +104,12 @@ class Service:
         try:
             answer = await self._answer(route, exchange)
             status, outcome = answer.status, answer.outcome
-            await answer.send(send, with_body=exchange.method != "HEAD", close=self._retiring)
+            await answer.send(
+                send,
+                with_body=exchange.method != "HEAD",
+                close=self._retiring,
+                respond=scope.get(RESPOND),
+            )
         except ClientGone:
             status = CLIENT_GONE
         finally:

@@ -12,6 +12,8 @@ from pydantic_core import to_json
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Respond = Callable[..., bool]
+"""``alga_common.http.asgi.Cycle.respond``."""
 
 JSON = b"application/json"
 _NOT_MODIFIED = 304
@@ -35,12 +37,17 @@ class Answer(NamedTuple):
     outcome: str | None = None
     cache_control: bytes = b"no-store"
 
-    async def send(self, send: Send, *, with_body: bool = True, close: bool = False) -> None:
+    async def send(
+        self, send: Send, *, with_body: bool = True, close: bool = False, respond: Respond | None = None
+    ) -> None:
         """Send it, ``with_body`` unless the request is HEAD. An answer may be cached only if it gives leave
         (alga-contract 7, fault 15): upstream's may be, for a year.
 
-        With ``close``, the client learns that it is the last answer on its connection.
+        With ``close``, the client learns that it is the last answer on its connection. ``respond`` sends it in one
+        piece, where the server can do that, and the client is ready.
         """
+        if respond is not None and respond(self.status, self._lines(), self.body, close=close):
+            return
         content = [(b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body))]
         headers = [
             *([] if self.status == _NOT_MODIFIED else content),
@@ -55,6 +62,10 @@ class Answer(NamedTuple):
             piece = body[start : start + SENT_BYTES]
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": body[-(len(body) % SENT_BYTES or SENT_BYTES) :]})
+
+    def _lines(self) -> list[bytes]:
+        lines = [b"content-type: %b\r\n" % self.content_type, b"cache-control: %b\r\n" % self.cache_control]
+        return [*lines, *[b"%b: %b\r\n" % header for header in self.headers]]
 
 
 class Refused(Exception):
@@ -105,6 +116,8 @@ class Exchange:
     query: bytes = b""
     when_gone: Callable[[Callable[[], None] | None], None] | None = None
     """Has a function called when the client closes the connection, or none any more, where the server can do that."""
+    open_scope: anyio.CancelScope | None = None
+    """A scope that the server has opened around the request, where it does that."""
     body_complete: bool = False
     tenant_id: str | None = None
     extension_id: str | None = None
@@ -115,25 +128,25 @@ class Exchange:
     """``request_id`` is the header's: the body, and so the line of the execution, has none."""
     executing: bool = False
     """The execution may have started, and have had effects."""
-    _index: dict[bytes, list[bytes]] = field(init=False, repr=False)
+    _by_name: dict[bytes, bytes] | None = field(init=False, repr=False)
+    """The headers, if no name is there twice."""
 
     def __post_init__(self) -> None:
-        index: dict[bytes, list[bytes]] = {}
-        for name, value in self.headers:
-            if name in index:
-                index[name].append(value.strip())
-            else:
-                index[name] = [value.strip()]
-        self._index = index
+        by_name = dict(self.headers)
+        self._by_name = by_name if len(by_name) == len(self.headers) else None
 
     def values(self, name: bytes) -> Sequence[bytes]:
         """Every value of a header, trimmed; ``name`` is in lower case."""
-        return self._index.get(name, ())
+        if self._by_name is None:
+            return [value.strip() for given, value in self.headers if given == name]
+        value = self._by_name.get(name)
+        return () if value is None else (value.strip(),)
 
     def value(self, name: bytes) -> bytes:
         """A header's values, joined by commas; empty without the header."""
-        values = self._index.get(name)
-        return b", ".join(values) if values else b""
+        if self._by_name is None:
+            return b", ".join(self.values(name))
+        return self._by_name.get(name, b"").strip()
 
     async def read(self) -> bytes:
         """The next piece of the body. Raises ``ClientGone``."""

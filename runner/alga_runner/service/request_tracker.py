@@ -60,7 +60,8 @@ class TrackedRequest:
 
     def __init__(self, tracker: RequestTracker, tenant: str, exchange: Exchange) -> None:
         self.ending: Ending | None = None
-        self._scope = scope_class()()
+        self._own_scope = exchange.open_scope is None
+        self._scope = exchange.open_scope or scope_class()()
         self._tracker = tracker
         self._tenant = tenant
         self._exchange = exchange
@@ -75,7 +76,8 @@ class TrackedRequest:
     async def __aenter__(self) -> TrackedRequest:
         self.hold(REQUEST_BYTES)
         self._tracker.add(self)
-        self._scope.__enter__()
+        if self._own_scope:
+            self._scope.__enter__()
         return self
 
     async def __aexit__(
@@ -94,7 +96,9 @@ class TrackedRequest:
             self._watching.cancel()
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([self._watching])
-        return bool(self._scope.__exit__(kind, error, trace))
+        if self._own_scope or self._scope.cancel_called:
+            return bool(self._scope.__exit__(kind, error, trace))
+        return False
 
     def hold(self, count: int) -> None:
         """Hold ``count`` bytes more until the block ends. Raises ``Refused`` 503 or 429 ``overloaded``."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from alga_common.http.asgi import RESPOND
 from alga_common.http.connection import Connection
 from tests.support.http_sockets import answers, served
 
@@ -22,6 +24,17 @@ def app(*pieces: bytes, status: int = 200, headers: Any = ()) -> Any:
         for piece in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body"})
+
+    return call
+
+
+def app_at_once(body: bytes, *, status: int = 200, headers: Any = (), close: bool = False) -> Any:
+    """An app that answers in one piece, if it may."""
+
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        if not scope[RESPOND](status, lines, body, close=close):
+            await app(b"later", status=status)(scope, receive, send)
 
     return call
 
@@ -63,6 +76,38 @@ async def test_the_length_of_what_head_asks_about_is_kept() -> None:
     assert body == b""
 
 
+async def test_an_answer_in_one_piece_has_its_length_and_the_headers_of_the_server() -> None:
+    head, body = await answer_of(app_at_once(b"abc", headers=[(b"x-a", b"b")]))
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\ndate: ")
+    assert b"\r\nx-a: b\r\ncontent-length: 3\r\nconnection: close" in head
+    assert body == b"abc"
+
+
+async def test_the_last_answer_in_one_piece_closes_a_connection_that_the_client_would_keep() -> None:
+    async with served(app_at_once(b"abc", close=True)) as address:
+        answer = await answers(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 2)
+
+    assert answer.count(b"HTTP/1.1 200") == 1
+    assert b"connection: close" in answer
+
+
+@pytest.mark.parametrize(("method", "status"), [(b"HEAD", 200), (b"GET", 204), (b"GET", 304)])
+async def test_an_answer_that_may_have_no_body_is_not_sent_in_one_piece_with_one(
+    method: bytes, status: int
+) -> None:
+    head, body = await answer_of(app_at_once(b"abc", status=status), method)
+
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert body == b""
+
+
+async def test_an_answer_that_is_too_large_to_copy_is_not_sent_in_one_piece() -> None:
+    _, body = await answer_of(app_at_once(b"a" * 100_000))
+
+    assert b"later" in body
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -74,8 +119,11 @@ async def test_the_length_of_what_head_asks_about_is_kept() -> None:
         (b"", b""),
     ],
 )
-async def test_a_header_that_would_become_two_is_not_sent(header: tuple[bytes, bytes]) -> None:
-    head, body = await answer_of(app(b"abc", headers=[header]))
+@pytest.mark.parametrize("answering", [app, app_at_once])
+async def test_a_header_that_would_become_two_is_not_sent(
+    header: tuple[bytes, bytes], answering: Callable[..., Any]
+) -> None:
+    head, body = await answer_of(answering(b"abc", headers=[header]))
 
     assert head.startswith(b"HTTP/1.1 500 ")
     assert b"set-cookie" not in head
