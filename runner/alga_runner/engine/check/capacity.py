@@ -38,12 +38,16 @@ RESERVED_MODULES = 1_000
 MOST_MODULES = 10_000
 """Modules that there is room for before there is room for guests; and in the maps that guests leave, at most."""
 
-WARM_MODULES = 1_000
-"""Modules that have a memory mapped for their next guest, where there are maps and memory for it.
+WARM_MODULES = 1_500
+"""Modules that have two memories mapped for their next guests, where there are maps and memory for them; 300 KiB of
+each stay in memory. Twice as many have one each.
 
-wasmtime takes two memories of the pool for each, and 300 KiB stay in memory. A guest of any other module has its memory
-mapped anew, which takes half as long as the rest of a short execution.
+A guest of any other module has its memory mapped anew, which takes half as long as the rest of a short execution; and
+where more modules take turns than have a memory, all do.
 """
+
+_MEMORIES_PER_GUEST = 3
+"""Memories of the pool, at most, for each guest: a process with few guests may have little address space."""
 
 WARM_MODULE_BYTES = 300 * 1024
 
@@ -124,7 +128,8 @@ def capacity(max_guests: int, maps: Maps | None, warm_modules: int = 0) -> Capac
     components = min(guests, (free - guests * maps_per_slot) // MAPS_PER_COMPONENT)
     why += f", a component {MAPS_PER_COMPONENT} more, so that {components} may be components"
     left = free - guests * maps_per_slot - components * MAPS_PER_COMPONENT
-    warm = max(0, min(2 * min(guests, warm_modules) - guests, left // 2 // MAPS_PER_GUEST))
+    more = min(_MEMORIES_PER_GUEST * guests, 2 * warm_modules) - guests
+    warm = max(0, min(more, left // 2 // MAPS_PER_GUEST))
     modules = min(MOST_MODULES, RESERVED_MODULES + (left - warm * MAPS_PER_GUEST) // MAPS_PER_MODULE)
     return Capacity(
         guests, components, why, reduced=components < max_guests, modules=modules, memories=guests + warm

@@ -138,12 +138,16 @@ def test_all_guests_may_be_components_where_there_are_maps_for_that() -> None:
 def test_modules_and_their_next_guests_take_maps_that_guests_leave() -> None:
     usual = Maps(allowed=65_530, taken=1_000)
 
-    few = capacity(1_000, usual, warm_modules=1_000)
-    assert few.memories == 2_000
+    few = capacity(1_000, usual, warm_modules=1_500)
+    assert few.memories == 3_000
     assert few.modules == MOST_MODULES
-    many = capacity(10_000, usual, warm_modules=1_000)
+    many = capacity(10_000, usual, warm_modules=1_500)
     assert many.memories == 10_000
     assert many.modules // RESERVED_MODULES == 1
+
+
+def test_few_guests_do_not_take_the_address_space_of_many_modules() -> None:
+    assert capacity(10, Maps(allowed=65_530, taken=1_000), warm_modules=1_500).memories == 30
 
 
 def test_guests_that_may_not_all_be_components_are_said_to() -> None:
