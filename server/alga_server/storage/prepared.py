@@ -34,9 +34,14 @@ class Prepared:
             if compiled is None:
                 compiled = self._compiled = _Compiled(self._query, connection.dialect, parameters)
             try:
-                for row in compiled.rows(driver, parameters):
-                    taken += 1
-                    yield row
+                with closing(compiled.run(driver, parameters)) as cursor:
+                    for row in cursor:
+                        values = list(row)
+                        for at, convert in compiled.converters:
+                            if values[at] is not None:
+                                values[at] = convert(values[at])
+                        taken += 1
+                        yield tuple(values)
             except sqlite3.Error:
                 pass  # SQLAlchemy meets the same fault, and raises its own error
             else:
@@ -60,17 +65,10 @@ class _Compiled:
         self._own = {name: expanded.parameters[name] for name in self._names if name not in parameters}
         types = [column.type.dialect_impl(dialect) for column in query.selected_columns]
         converters = [kind.result_processor(dialect, None) for kind in types]
-        self._converters: list[tuple[int, Callable[[Any], Any]]] = [
+        self.converters: list[tuple[int, Callable[[Any], Any]]] = [
             (at, convert) for at, convert in enumerate(converters) if convert is not None
         ]
 
-    def rows(
-        self, driver: sqlite3.Connection, parameters: Mapping[str, object]
-    ) -> Generator[tuple[Any, ...]]:
+    def run(self, driver: sqlite3.Connection, parameters: Mapping[str, object]) -> sqlite3.Cursor:
         known = {**parameters, **self._own}
-        with closing(driver.execute(self._text, [known[name] for name in self._names])) as cursor:
-            for row in cursor:
-                values = list(row)
-                for at, convert in self._converters:
-                    values[at] = convert(values[at])
-                yield tuple(values)
+        return driver.execute(self._text, [known[name] for name in self._names])
