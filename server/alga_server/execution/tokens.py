@@ -27,6 +27,7 @@ from ..storage.database import Database
 _VERSION = "v1"
 _PURPOSE = "execution-token"
 _FORM = re.compile(r"v1\.([0-9]{1,9})\.([0-9]{1,15})\.([A-Za-z0-9_-]{43})", re.ASCII)
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -96,7 +97,7 @@ def _stored(connection: Connection) -> Mapping[int, bytes]:
 
 def _signature(key: bytes, claims: tuple[str, ...]) -> str:
     # JSON separates the claims: two different lists never give the same text.
-    text = json.dumps([_PURPOSE, _VERSION, *claims], separators=(",", ":"))
+    text = _encode([_PURPOSE, _VERSION, *claims])
     # hmac.digest lets another thread run meanwhile, and waits until that is done.
     mac = hmac.new(key, text.encode(), "sha256").digest()
     return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()

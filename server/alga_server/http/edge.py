@@ -21,7 +21,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or (scope["path"].startswith("/") and scope["method"] != "HEAD"):
             await self._app(scope, receive, send)
             return
         scope = {**scope, "path": origin_form(scope["path"])}

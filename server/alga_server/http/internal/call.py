@@ -40,7 +40,7 @@ class Reply:
 
     def written(self) -> Reply:
         """Return the same with its body as the bytes to send."""
-        return replace(self, body=json_bytes(self.body))
+        return self if isinstance(self.body, bytes) else replace(self, body=json_bytes(self.body))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ operation, the install in the identity headers (docs/scheduling.md, "How runners
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Security
@@ -15,6 +15,7 @@ from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from ...errors import Unauthorized
 from ..dependencies import services_of
@@ -51,14 +52,14 @@ _HEADERS = [
 class _HostCallRoute(APIRoute):
     """Declared for the document; ``HostCall`` checks token and body itself, with the contract's messages."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the route's function, called without what FastAPI would find and check for it."""
-        carry_out: Callable[..., Coroutine[Any, Any, Response]] = self.endpoint
-
-        async def handle(request: Request) -> Response:
-            return await carry_out(request, **request.path_params)
-
-        return handle
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the route's function, without what FastAPI would look for, check and keep open for it."""
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)  # which refuses it
+            return
+        request = Request(scope, receive, send)
+        response: Response = await self.endpoint(request, **request.path_params)
+        await response(scope, receive, send)
 
 
 router = APIRouter(
