@@ -55,6 +55,9 @@ class Wire(Protocol):
     def write(self, data: bytes) -> None:
         """Send ``data``."""
 
+    def write_soon(self, data: bytes) -> None:
+        """Send ``data`` at the end of this turn of the loop."""
+
     def close(self) -> None:
         """Close the connection once all was sent."""
 
@@ -200,7 +203,8 @@ class Cycle:
             self.keep_alive = False
         end = b"content-length: %d\r\n%b\r\n" % (len(body), b"" if self.keep_alive else _CLOSE)
         self.started = True
-        self._wire.write(b"".join((_STATUS_LINES[status], self._wire.default_lines, fields, end, body)))
+        write = self._wire.write_soon if self.keep_alive else self._wire.write
+        write(b"".join((_STATUS_LINES[status], self._wire.default_lines, fields, end, body)))
         self._end()
         return True
 

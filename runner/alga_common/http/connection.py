@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 HEAD_WITHIN_S = 10.0
 """How long a client may take to send the head of a request, or the rest of one that is already answered."""
 
+MAX_WAITING = 16
+"""Answers that wait to be sent together, at most."""
+
 _REFUSAL = b"Invalid HTTP request received."
 _REFUSED = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -48,8 +51,32 @@ def bounded_connections(most: int | None, most_of_address: int | None) -> type[C
     in_all = most or most_connections()
     of_one = min(in_all, most_of_address or -(-in_all // 2))
     members: dict[str, object] = {"max_connections": in_all, "max_of_address": of_one}
-    members |= {"of_address": Counter[str](), "carriers": Carriers()}
+    members |= {"of_address": Counter[str](), "carriers": Carriers(), "outbox": Outbox()}
     return type("BoundedConnection", (Connection,), members)
+
+
+class Outbox:
+    """Sends the small answers of a turn of the event loop together.
+
+    An answer that is sent alone wakes its client, who then sends its next request alone, too. Together they take less
+    of the system's time, and the requests that follow arrive together.
+    """
+
+    def __init__(self) -> None:
+        self._connections: list[Connection] = []
+
+    def add(self, connection: Connection) -> None:
+        """Have it send what it has: after this turn, or now if ``MAX_WAITING`` wait."""
+        if not self._connections:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._connections.append(connection)
+        if len(self._connections) >= MAX_WAITING:
+            self._send()
+
+    def _send(self) -> None:
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.send_waiting()
 
 
 class Connection(asyncio.Protocol):
@@ -59,6 +86,7 @@ class Connection(asyncio.Protocol):
     max_of_address: int
     of_address: Counter[str]
     carriers: Carriers
+    outbox: Outbox
     defaults: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
     """uvicorn's headers of each answer, as pairs and as lines."""
     transport: asyncio.Transport
@@ -91,6 +119,8 @@ class Connection(asyncio.Protocol):
         self._ahead = bytearray()
         """What arrived behind a request that is not answered yet. Then reading is paused."""
         self._is_paused = False
+        self._waiting = b""
+        """Answers that the outbox has sent when this turn of the loop is over."""
         self._writable: asyncio.Event | None = None
         self._deadline = inf
         """When the connection is closed, unless it has something to do by then. Moved without moving the timer."""
@@ -159,7 +189,7 @@ class Connection(asyncio.Protocol):
     def shutdown(self) -> None:
         """Close the connection, after the answer to a request that is under way."""
         if self._cycle is None:
-            self.transport.close()
+            self.close()
         else:
             self._cycle.keep_alive = False
 
@@ -177,11 +207,27 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send ``data``."""
+        self.send_waiting()
         if not self.transport.is_closing():
             self.transport.write(data)
 
+    def write_soon(self, data: bytes) -> None:
+        """Send ``data`` at the end of this turn of the loop."""
+        is_first = not self._waiting
+        self._waiting += data
+        if is_first:
+            self.outbox.add(self)
+
+    def send_waiting(self) -> None:
+        """Send what waits for the end of this turn."""
+        if self._waiting:
+            data, self._waiting = self._waiting, b""
+            if not self.transport.is_closing():
+                self.transport.write(data)
+
     def close(self) -> None:
         """Close the connection once all was sent."""
+        self.send_waiting()
         self.transport.close()
 
     def writable(self) -> asyncio.Event | None:
@@ -205,7 +251,7 @@ class Connection(asyncio.Protocol):
         self._state.total_requests += 1
         self._cycle = None
         if not cycle.keep_alive:
-            self.transport.close()
+            self.close()
         elif self._body is not None:
             self._close_within(HEAD_WITHIN_S)
             self.resume_reading()
@@ -303,7 +349,7 @@ class Connection(asyncio.Protocol):
             cycle.lose()
         if not silently and (cycle is None or not cycle.started):
             self.write(_REFUSED)
-        self.transport.close()
+        self.close()
 
     # Time
 
@@ -320,7 +366,7 @@ class Connection(asyncio.Protocol):
         self._timer = None
         if self._deadline <= self._loop.time():
             if self.transport.get_write_buffer_size():
-                self.transport.close()  # a slow client has its answer
+                self.close()  # a slow client has its answer
             else:
                 self.transport.abort()
         elif self._deadline < inf:

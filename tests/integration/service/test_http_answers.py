@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import pytest
 
 from alga_common.http.asgi import RESPOND
-from alga_common.http.connection import Connection
+from alga_common.http.connection import MAX_WAITING, Connection
 from tests.support.http_sockets import answers, served
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +104,42 @@ async def test_an_answer_that_may_have_no_body_is_not_sent_in_one_piece_with_one
 
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert body == b""
+
+
+async def test_answers_that_wait_for_the_end_of_a_turn_keep_their_order() -> None:
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        path = scope["raw_path"]
+        answering = app(path) if path == b"/2" else app_at_once(path, close=path == b"/4")
+        await answering(scope, receive, send)
+
+    async with served(call) as address:
+        asked = [b"GET /%d HTTP/1.1\r\nhost: x\r\n\r\n" % number for number in range(1, 5)]
+        answer = await answers(address, b"".join(asked))
+
+    assert re.findall(rb"\n(/[0-9])", answer) == [b"/1", b"/2", b"/3", b"/4"]
+
+
+async def test_an_answer_that_waits_is_sent_before_the_connection_closes() -> None:
+    async with served(app_at_once(b"abc")) as address:
+        answer = await answers(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n \r\n")
+
+    assert answer.endswith(b"abc")
+
+
+async def test_more_answers_than_wait_together_all_arrive() -> None:
+    bodies: list[bytes] = []
+    asked = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+    async with served(app_at_once(b"abc")) as address:
+        clients = [await asyncio.open_connection(*address) for _ in range(MAX_WAITING + 3)]
+        for _, writer in clients:
+            writer.write(asked)
+        with anyio.fail_after(PATIENCE_S):
+            for reader, writer in clients:
+                await reader.readuntil(b"\r\n\r\n")
+                bodies.append(await reader.readexactly(3))
+                writer.close()
+
+    assert bodies == [b"abc"] * (MAX_WAITING + 3)
 
 
 async def test_an_answer_that_is_too_large_to_copy_is_not_sent_in_one_piece() -> None:
