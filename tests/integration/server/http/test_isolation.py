@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from sqlite3 import Connection, Cursor
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, delete, event, update
 from sqlalchemy.exc import IntegrityError
 
+from alga_server.storage import prepared
 from alga_server.storage.tables import endpoint, schedule
 from tests.support.server import Alga, Install
 from tests.support.storage import Storage
@@ -182,16 +184,24 @@ async def test_the_database_keeps_an_endpoint_that_a_schedule_uses(alga: Alga, i
 
 @contextmanager
 def noted_statements() -> Iterator[list[str]]:
-    """Every statement that is executed meanwhile, with question marks for its parameters."""
+    """Every statement that is executed meanwhile, with question marks for its parameters, SQLAlchemy's and our own."""
     statements: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         plain = re.sub(r"%\(\w+\)s(::[A-Z]+( WITHOUT TIME ZONE)?)?", "?", statement)
         statements.append(" ".join(plain.split()))
 
+    run = prepared._Compiled.run
+
+    def noted(compiled: prepared._Compiled, driver: Connection, given: Mapping[str, object]) -> Cursor:
+        note(None, None, compiled._text)
+        return run(compiled, driver, given)
+
     event.listen(Engine, "before_cursor_execute", note)
     try:
-        yield statements
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(prepared._Compiled, "run", noted)
+            yield statements
     finally:
         event.remove(Engine, "before_cursor_execute", note)
 
