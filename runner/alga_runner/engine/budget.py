@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 UNLIMITED = float("inf")
 
 LOOKED_AT_S = 0.02
-"""A wait that lasts so long has a timer for its deadline, so much later at most; so has one whose deadline is near."""
+"""A wait that lasts so long is kept by its deadline, so much later at most; one whose deadline is near has a timer."""
+
+TOGETHER_S = 1.0
+"""Waits that end in the same second have timers from its beginning on: until then, one timer is for all of them."""
 
 
 class Holder(Protocol):
@@ -52,7 +55,9 @@ class Budget:
     scope: anyio.CancelScope | None = None
     """Where the execution last waited for an answer."""
     timer: asyncio.TimerHandle | None = None
-    """Ends the wait under way at the deadline, if the wait lasts."""
+    """Ends the wait under way at the deadline, if that is near."""
+    second: dict[Budget, None] | None = None
+    """The waits that last and end in the same second as the one under way."""
     start: asyncio.Future[bool] | None = None
     """What the execution last waited for to start: ``True`` starts it, ``False`` ends it."""
     guest: Guest | None = None
@@ -144,7 +149,8 @@ def _refuse(start: asyncio.Future[bool]) -> None:
 class _Waits(threading.local):
     """The executions that wait on a thread's event loop, until the deadline of each.
 
-    Most waits end before they are looked at. Only one that lasts has a timer, which costs more than the rest of it.
+    Most waits end before they are looked at. Only one that lasts to about its deadline has a timer, which takes more
+    time and memory than the rest of it.
     """
 
     def __init__(self) -> None:
@@ -156,11 +162,15 @@ class _Waits(threading.local):
         """Those that began to wait since the last look."""
         self._seen: dict[Budget, None] = {}
         """Those that began before, and still wait."""
+        self._seconds: dict[int, dict[Budget, None]] = {}
+        """Those that last, by the second of their deadline."""
         self._is_looking = False
 
     def limit(self, budget: Budget) -> bool:
         """End the wait of ``budget`` at its deadline. ``False`` if that has passed."""
-        if budget.deadline == UNLIMITED or budget.timer is not None or budget in self._new:
+        if budget.deadline == UNLIMITED or budget.timer is not None or budget.second is not None:
+            return True
+        if budget in self._new:
             return True
         self._seen.pop(budget, None)
         loop = asyncio.get_running_loop()
@@ -184,19 +194,36 @@ class _Waits(threading.local):
         elif budget.timer is not None:
             budget.timer.cancel()
             budget.timer = None
+        elif budget.second is not None:
+            del budget.second[budget]
+            budget.second = None
         else:
             self._seen.pop(budget, None)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop is not self._loop:
             return
-        now = monotonic()
         for budget in self._seen:
-            budget.timer = loop.call_later(max(0.0, budget.deadline - now), budget.end_wait)
+            number = int(budget.deadline // TOGETHER_S)
+            second = self._seconds.get(number)
+            if second is None:
+                second = self._seconds[number] = {}
+                loop.call_later(max(0.0, number * TOGETHER_S - monotonic()), self._begin, loop, number)
+            second[budget] = None
+            budget.second = second
         self._seen, self._new = self._new, {}
         self._is_looking = bool(self._seen)
         if self._is_looking:
             loop.call_later(LOOKED_AT_S, self._look, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        """Give the waits that end in this second their timers."""
+        if loop is not self._loop:
+            return
+        now = monotonic()
+        for budget in self._seconds.pop(number):
+            budget.second = None
+            budget.timer = loop.call_later(max(0.0, budget.deadline - now), budget.end_wait)
 
 
 _waits = _Waits()

@@ -333,8 +333,9 @@ class CoreHost:
             guest.open_exchange(document, self._exchanged_bytes)
             try:
                 guest.start(program.calls, len(document))
-                if (state := run_until_blocked(guest, session.answer, budget)) != DONE:
-                    await run_call(guest, session.answer, budget, state)
+                answer = session.answer
+                if (state := run_until_blocked(guest, answer, budget)) != DONE:
+                    await run_call(guest, answer, budget, state)
             except GuestTrap as error:
                 _require_memory(guest, limits, error)
                 raise explained(error, session.stderr) from error

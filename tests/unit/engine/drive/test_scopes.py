@@ -291,7 +291,38 @@ async def test_a_wait_for_the_start_that_lasts_ends_at_the_deadline(time: Time) 
 
 
 @pytest.mark.usefixtures("looks_at_once")
-async def test_a_wait_that_has_ended_leaves_no_timer(run: Run, either: LinkedModule) -> None:
+async def test_waits_that_last_have_no_timers_long_before_the_deadline(
+    run: Run, either: LinkedModule
+) -> None:
+    budget = Budget(deadline=monotonic() + 60)
+    together, timers = [], []
+
+    async def answer(_function: int, _arguments: tuple[Any, ...]) -> None:
+        loop, released = asyncio.get_running_loop(), anyio.Event()
+
+        def look() -> None:
+            if budget.second is None:
+                loop.call_soon(look)
+            else:
+                together.append(budget.second)
+                timers.append(budget.timer)
+                released.set()
+
+        look()
+        await released.wait()
+
+    await run(either, "note", answer, budget)
+
+    assert budget.second is None
+    assert together == [{}]
+    assert timers == [None]
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_a_wait_that_has_ended_leaves_no_timer(
+    run: Run, either: LinkedModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alga_runner.engine.budget.TOGETHER_S", 3_600.0)  # it has begun already
     budget = Budget(deadline=monotonic() + 60)
     timers = []
 
