@@ -96,6 +96,8 @@ class Runner:
         self._bundles = HeldBundles(bundles or bundle_source(self.settings))
         self._clock_ns = clock_ns
         self._secrets = connect_secrets(self.settings, self._now)
+        self._no_secrets = ExecutionSecrets()
+        """Of every execution without an envelope: there is nothing to open or to read."""
         self._own_ui_proxy = ui_proxy is None
         self._ui_proxy = ui_proxy or connect_ui_proxy(self.settings)
         self._default_timeout_s = min(self.settings.default_timeout_ms, self.settings.max_timeout_ms) / 1000
@@ -422,7 +424,9 @@ class Runner:
             self._log_limits,
             user=request.user,
             egress=self._egress,
-            secrets=ExecutionSecrets(self._secrets, request.secret_envelope),
+            secrets=self._no_secrets
+            if request.secret_envelope is None
+            else ExecutionSecrets(self._secrets, request.secret_envelope),
             ui_proxy=self._ui_proxy,
             on_log=None if self._debug_stream is None else self._pass_on_line,
         )
