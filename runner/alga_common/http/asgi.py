@@ -253,7 +253,8 @@ class Cycle:
                 self._wire.write(start)
             self._wire.write(body)
         elif start or body:
-            self._wire.write(start + body)
+            whole = start and not more and self.keep_alive
+            (self._wire.write_soon if whole else self._wire.write)(start + body)
         if not more:
             self._end()
 

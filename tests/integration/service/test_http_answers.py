@@ -43,6 +43,12 @@ def app_at_once(body: bytes, *, status: int = 200, headers: Any = (), close: boo
     return call
 
 
+async def plain_app(scope: Any, receive: Any, send: Any) -> None:
+    """An app of any framework, whose answer has one body."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
+    await send({"type": "http.response.body", "body": b"abc"})
+
+
 async def answer_of(app: Any, method: bytes = b"GET", minor: bytes = b"1") -> tuple[bytes, bytes]:
     """The head and the body that ``app`` answers."""
     async with served(app) as address:
@@ -119,17 +125,22 @@ async def test_answers_that_wait_for_the_end_of_a_turn_keep_their_order() -> Non
     assert re.findall(rb"\n(/[0-9])", answer) == [b"/1", b"/2", b"/3", b"/4"]
 
 
-async def test_an_answer_that_waits_is_sent_before_the_connection_closes() -> None:
-    async with served(app_at_once(b"abc")) as address:
+SMALL = pytest.mark.parametrize("small", [app_at_once(b"abc"), plain_app], ids=["in one piece", "plain"])
+
+
+@SMALL
+async def test_an_answer_that_waits_is_sent_before_the_connection_closes(small: Any) -> None:
+    async with served(small) as address:
         answer = await answers(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n \r\n")
 
     assert answer.endswith(b"abc")
 
 
-async def test_more_answers_than_wait_together_all_arrive() -> None:
+@SMALL
+async def test_more_answers_than_wait_together_all_arrive(small: Any) -> None:
     bodies: list[bytes] = []
     asked = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
-    async with served(app_at_once(b"abc")) as address:
+    async with served(small) as address:
         clients = [await asyncio.open_connection(*address) for _ in range(MAX_WAITING + 3)]
         for _, writer in clients:
             writer.write(asked)
@@ -189,6 +200,25 @@ async def test_an_app_that_fails_is_answered_for() -> None:
         head, _ = await answer_of(faulty)
         assert head.startswith(b"HTTP/1.1 500 ")
         assert b"connection: close" in head
+
+
+@SMALL
+async def test_a_small_answer_is_sent_when_the_turn_is_over(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[bytes] = []
+    write_soon = Connection.write_soon
+
+    def kept(self: Connection, data: bytes) -> None:
+        waited.append(data)
+        write_soon(self, data)
+
+    monkeypatch.setattr(Connection, "write_soon", kept)
+    async with served(small) as address:
+        answer = await answers(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n \r\n")
+
+    assert answer.endswith(b"abc")
+    assert [data[-3:] for data in waited] == [b"abc"]
 
 
 async def test_an_answer_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
