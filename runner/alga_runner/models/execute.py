@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated, Any
 
 import pybase64
@@ -36,8 +37,11 @@ def _sendable(text: str) -> str:
 
 
 _RequestId = Annotated[str, AfterValidator(clean_id)]
+_TenantId = Annotated[str, AfterValidator(lru_cache(maxsize=1024)(_tenant))]
+_Id = Annotated[str, AfterValidator(lru_cache(maxsize=1024)(_sendable))]
+"""An id that host calls send in a header; the same ones come again and again."""
 _Sendable = Annotated[str, AfterValidator(_sendable)]
-"""Text that host calls send in a header."""
+"""Text that host calls send in a header, and that is not kept."""
 
 
 class ExecutionContext(WireModel):
@@ -48,11 +52,11 @@ class ExecutionContext(WireModel):
     """
 
     request_id: _RequestId | None = None
-    tenant_id: Annotated[str, AfterValidator(_tenant)]
-    extension_id: _Sendable
-    install_id: _Sendable | None = None
+    tenant_id: _TenantId
+    extension_id: _Id
+    install_id: _Id | None = None
     content_hash: str
-    version_id: _Sendable | None = None
+    version_id: _Id | None = None
     config: TextMap = Field(default_factory=dict)
     trigger: Text | None = None
     schedule_id: ScheduleId | None = None
