@@ -5,9 +5,11 @@ Statements are SQLAlchemy Core and portable. What differs between databases is i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from concurrent.futures import Future
+from contextlib import nullcontext, suppress
 from functools import partial
 from threading import Lock
 from typing import TypeVar
@@ -108,7 +110,7 @@ class Database:
         with CancelScope(
             deadline=since + _TURN_S
         ):  # ends the wait for the turn; work that began is not cancelled
-            return await to_thread.run_sync(work, limiter=turn)
+            return await _to_its_end(work, turn)
         writes = engine is self._backend.writer
         self._note_outage(DatabaseBusy, "other transactions of this server take too long", writes=writes)
         raise DatabaseBusy
@@ -228,6 +230,28 @@ class Database:
         with self._exclusive:
             self._backend.writer.dispose()
             self._tables_made = False
+
+
+async def _to_its_end(work: Callable[[], T], turn: CapacityLimiter) -> T:
+    """Run in a thread. Once it began, wait for its end, even if the caller's task is cancelled, whatever its scopes."""
+    end: Future[None] = Future()
+
+    def run() -> T:
+        if not end.set_running_or_notify_cancel():
+            raise asyncio.CancelledError  # nobody waits
+        try:
+            return work()
+        finally:
+            end.set_result(None)
+
+    try:
+        return await to_thread.run_sync(run, limiter=turn)
+    finally:
+        if not (end.done() or end.cancel()):
+            with CancelScope(shield=True):
+                while not end.done():
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.wait([asyncio.wrap_future(end)])
 
 
 def _open(url: str, threads: int, session: Mapping[str, str]) -> Backend:

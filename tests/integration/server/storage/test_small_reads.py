@@ -241,3 +241,25 @@ async def test_others_are_read_when_the_caller_that_is_next_is_cancelled(
         assert following.cancelled()
         assert reads.small._leader is None
         assert await reads.small.read(count) == 1
+
+
+async def test_a_caller_whose_task_is_cancelled_waits_for_the_group_that_it_leads(reads: Reads) -> None:
+    """Otherwise nobody would wake the callers of reads that join the group later."""
+    held, following = Held(), Held()
+
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(reads.small.read, held)
+            await until(held.begun.is_set)
+            leader = asyncio.create_task(reads.small.read(following))
+            await until(lambda: len(reads.small._waiting) == 1)
+            held.may_end.set()
+            await until(following.begun.is_set)
+            leader.cancel()
+            await anyio.wait_all_tasks_blocked()
+            ended_by_then = leader.done()
+            following.may_end.set()
+            await asyncio.wait([leader])
+
+    assert leader.cancelled()
+    assert not ended_by_then

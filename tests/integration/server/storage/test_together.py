@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -322,6 +323,40 @@ async def test_a_caller_that_is_cancelled_in_its_transaction_waits_for_the_end(
         go_on.set()
 
     assert await stored(database) == ["0", "1"]
+
+
+async def test_others_are_not_answered_before_the_commit_when_the_task_of_their_groups_caller_is_cancelled(
+    database: Database,
+) -> None:
+    """``asyncio.wait_for`` around a caller, and uvicorn at its end, cancel a task without regard to its scopes."""
+    begun, go_on, answers = Event(), Event(), list[object]()
+
+    def slow(connection: Connection) -> object:
+        begun.set()
+        assert go_on.wait(PATIENCE_S)
+        return add("2")(connection)
+
+    async def call() -> None:
+        answers.append(await database.write_together(slow))
+
+    async with anyio.create_task_group() as tasks:
+        async with while_another_writes(database):
+            first = asyncio.create_task(database.write_together(add("1")))
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(call)
+        assert await anyio.to_thread.run_sync(begun.wait, PATIENCE_S)
+        first.cancel()
+        await anyio.wait_all_tasks_blocked()
+        try:
+            assert (first.done(), answers) == (False, [])
+        finally:
+            go_on.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert len(answers) == 1
+    assert answers != [None]
+    assert await stored(database) == ["1", "2"]
 
 
 async def test_those_who_wait_too_long_for_their_turn_are_refused_each(
