@@ -68,7 +68,7 @@ class _Row(NamedTuple):
     created_at: datetime
 
     def shown(self, payload: str) -> str:
-        """Return the schedule as JSON, in ASCII."""
+        """Return the schedule as JSON."""
         return _TEMPLATE % (
             _quoted(self.id),
             _quoted(self.path),
@@ -98,7 +98,7 @@ class Page:
     cursor: int | None
 
     def read(self, connection: Connection, install: ScheduleOwner) -> list[str]:
-        """Return the schedules as JSON, in ASCII."""
+        """Return the schedules as JSON."""
         stored = _stored(connection, install, self.rows)
         payloads = json.loads(f"[{','.join(stored)}]")
         if json_fault(payloads, MAX_PAYLOAD_DEPTH + 1) is not None:

@@ -25,9 +25,7 @@ def _list(services: Services, connection: Connection, install: Install, body: Bo
     cursor = None if page.cursor is None else str(page.cursor)
 
     def read() -> Page:
-        return Page(
-            ",".join(page.read(connection, install)).encode("ascii"), member="schedules", cursor=cursor
-        )
+        return Page(",".join(page.read(connection, install)).encode(), member="schedules", cursor=cursor)
 
     return Unread(page.characters, read)
 

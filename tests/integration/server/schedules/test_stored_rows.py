@@ -57,6 +57,13 @@ async def test_a_payload_that_would_be_refused_now_is_listed_with_replacements(
     assert (await install.get(old) or {})["payload"] == expected
 
 
+async def test_a_payload_that_another_program_stored_in_unicode_is_listed(install: Install) -> None:
+    old, _ = await install.create(payload=[]), await install.create(payload=[1])
+    await store_payload(install, old, '{"note": "Größe 😀"}')
+
+    assert [schedule["payload"] for schedule in await install.list()] == [{"note": "Größe 😀"}, [1]]
+
+
 async def test_the_log_names_the_schedule_and_the_reason_and_shows_nothing_of_the_payload(
     install: Install, caplog: pytest.LogCaptureFixture
 ) -> None:
