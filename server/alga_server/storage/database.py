@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from contextlib import nullcontext, suppress
 from functools import partial
 from threading import Lock
@@ -33,6 +32,9 @@ logger = logging.getLogger("alga_server")
 
 _TURN_S = 30.0
 """How long a transaction waits for its turn in this process."""
+
+_LOOK_AGAIN_S = 0.005
+"""How often a caller whose task was cancelled looks whether its transaction has ended."""
 
 _TRIES = 5
 """How often a transaction is run that the database aborts for a deadlock or a conflict."""
@@ -233,25 +235,29 @@ class Database:
 
 
 async def _to_its_end(work: Callable[[], T], turn: CapacityLimiter) -> T:
-    """Run in a thread. Once it began, wait for its end, even if the caller's task is cancelled, whatever its scopes."""
-    end: Future[None] = Future()
+    """Run in a thread. Once it began, wait for its end.
+
+    A task that is cancelled by itself, as ``asyncio.wait_for`` and uvicorn do, does not heed the scope of ``run_sync``.
+    """
+    begun, under_way = Lock(), Lock()
+    under_way.acquire()
 
     def run() -> T:
-        if not end.set_running_or_notify_cancel():
-            raise asyncio.CancelledError  # nobody waits
+        if not begun.acquire(blocking=False):
+            raise asyncio.CancelledError  # its caller has left
         try:
             return work()
         finally:
-            end.set_result(None)
+            under_way.release()
 
     try:
         return await to_thread.run_sync(run, limiter=turn)
     finally:
-        if not (end.done() or end.cancel()):
+        if under_way.locked() and not begun.acquire(blocking=False):
             with CancelScope(shield=True):
-                while not end.done():
+                while under_way.locked():  # seldom: to be woken would cost each transaction more
                     with suppress(asyncio.CancelledError):
-                        await asyncio.wait([asyncio.wrap_future(end)])
+                        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 def _open(url: str, threads: int, session: Mapping[str, str]) -> Backend:

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
+from time import monotonic
 from typing import TypeVar
 
 import anyio
@@ -21,7 +22,10 @@ from .database import Database
 T = TypeVar("T")
 
 _LONG_S = 0.005
-"""How long a group may take before another takes over the reads that wait: one that is slow holds up no other."""
+"""How long a group may take before no other joins it, and another takes over the reads that wait.
+
+A read that is slow holds up those alone that joined before it.
+"""
 
 
 class _Read:
@@ -119,11 +123,13 @@ class SmallReads:
 
         def group(connection: Connection) -> None:
             """In the database's thread, and again from the first that is not done if the transaction is repeated."""
-            last = self._came
+            last, end = self._came, monotonic() + _LONG_S
             for begun in reads:
                 if not begun.done:
                     begun.run(connection)
-            while len(reads) < self._database.reads_together and (following := self._take(last)) is not None:
+            while len(reads) < self._database.reads_together and monotonic() < end:
+                if (following := self._take(last)) is None:
+                    break
                 reads.append(following)
                 following.run(connection)
 

@@ -149,8 +149,11 @@ class Together:
 
     def _taken(self, group: list[_Write[Any]]) -> Iterator[_Write[Any]]:
         end = monotonic() + _MAX_S
-        while self._waiting and len(group) < MAX_TOGETHER and (not group or monotonic() < end):
-            group.append(self._waiting.popleft())
+        while len(group) < MAX_TOGETHER and (not group or monotonic() < end):
+            try:
+                group.append(self._waiting.popleft())
+            except IndexError:  # none waits; one that is cancelled leaves at any time
+                return
             yield group[-1]
 
     def _run_each(self, group: list[_Write[Any]]) -> None:

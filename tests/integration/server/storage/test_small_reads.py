@@ -169,6 +169,19 @@ async def test_a_slow_read_holds_up_no_other(reads: Reads, monkeypatch: pytest.M
                 held.may_end.set()
 
 
+async def test_nothing_joins_a_group_that_takes_long(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(small_reads, "monotonic", lambda: now)
+
+    def slow(connection: Connection) -> int:
+        nonlocal now
+        now += 0.6 * small_reads._LONG_S
+        return count(connection)
+
+    assert await reads.behind(Held(), *[slow] * 6) == [1] * 6
+    assert reads.transactions == 1 + 3
+
+
 async def test_a_cancelled_caller_s_read_that_waits_is_not_run(reads: Reads) -> None:
     held, ran = Held(), list[Connection]()
 
@@ -244,7 +257,7 @@ async def test_others_are_read_when_the_caller_that_is_next_is_cancelled(
 
 
 async def test_a_caller_whose_task_is_cancelled_waits_for_the_group_that_it_leads(reads: Reads) -> None:
-    """Otherwise nobody would wake the callers of reads that join the group later."""
+    """Otherwise nothing would wake the callers of reads that join the group later."""
     held, following = Held(), Held()
 
     with anyio.fail_after(PATIENCE_S):

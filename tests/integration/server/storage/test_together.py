@@ -295,6 +295,42 @@ async def test_a_caller_that_is_cancelled_while_it_waits_writes_nothing(database
     assert len(outcomes) == 2
 
 
+async def test_the_last_that_waits_may_be_cancelled_while_its_group_looks_for_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last, errors = anyio.CancelScope(), list[BaseException]()
+
+    async def leave() -> None:
+        last.cancel()
+        await anyio.wait_all_tasks_blocked()
+
+    def looked_at() -> float:
+        if last.cancel_called or not added:
+            return 0.0
+        anyio.from_thread.run(leave)
+        return 0.0
+
+    added = list[object]()
+
+    async def call() -> None:
+        try:
+            await database.write_together(lambda connection: added.append(add("1")(connection)))
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            errors.append(error)
+
+    async def cancelled() -> None:
+        with last:
+            await database.write_together(add("2"))
+
+    monkeypatch.setattr(together, "monotonic", looked_at)
+    async with while_another_writes(database) as tasks:
+        tasks.start_soon(call)
+        tasks.start_soon(cancelled)
+
+    assert (errors, len(added)) == ([], 1)
+    assert await stored(database) == ["1"]
+
+
 @pytest.mark.parametrize("which", [0, 1])
 async def test_a_caller_that_is_cancelled_in_its_transaction_waits_for_the_end(
     database: Database, which: int
