@@ -397,7 +397,10 @@ class Overloaded(ExecutionError, code="overloaded"):
 
 
 class MemoryShortage(ExecutionError, code="memory_shortage"):
-    """The runner ended the guest to keep its own memory within bounds: the tenant's guests had the most."""
+    """The runner ended the guest, or the guest ended since it got no more memory, to keep the runner's within bounds.
+
+    The tenant's guests had the most.
+    """
 
 
 class Draining(ExecutionError, code="draining"):

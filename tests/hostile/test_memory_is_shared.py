@@ -132,3 +132,30 @@ async def test_while_memory_is_short_a_tenant_with_its_share_starts_no_more_and_
         await until(lambda: loud.ended)
 
     assert refused.value.of_tenant
+
+
+async def test_a_guest_that_ends_since_its_memory_could_not_grow_says_so(
+    runner: Runner, alga: HoldingAlga, bundles: MemoryBundles
+) -> None:
+    grows = f"(if (i32.eq (memory.grow (i32.const {EACH_MB})) (i32.const -1)) (then unreachable))"
+    content_hash = bundles.add(
+        make_bundle(guest_wat(f"{WAITS} {grows} {ANSWERS}", imports=LIST_IMPORT, data=b"\xc0"))
+    )
+    request = execute_request(content_hash, tenant="loud", providers=["cap:scheduler.manage"])
+    ended: list[Observation] = []
+
+    async def run() -> None:
+        ended.append(await runner.observe(request))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        await until(lambda: alga.asked)
+        for budget in runner._under_way:
+            assert budget.guest is not None
+            budget.guest.stop_growing()
+        alga.let_go()
+
+    error = ended[0].error
+    assert error is not None
+    assert error.code == "memory_shortage"
+    assert "unreachable" in str(error)

@@ -40,6 +40,7 @@ from ..errors import (
     HostCallCode,
     HostCallError,
     MemoryLimit,
+    MemoryShortage,
     NoResponse,
 )
 from ..models import ExecuteRequest, ExecuteResponse
@@ -222,7 +223,7 @@ def _size(guest: Guest) -> int:
 
 
 def _require_memory(guest: Guest, limits: GuestLimits, error: GuestTrap | GuestAbort | GuestFailed) -> None:
-    """Raise ``MemoryLimit`` if a refused growth of memory is the likely cause of ``error``.
+    """Raise ``MemoryLimit`` or ``MemoryShortage`` if a refused growth of memory is the likely cause of ``error``.
 
     wasmtime does not report one: the guest sees -1, and then traps or aborts. Language runtimes at least double their
     memory, so a guest with more than half of its limit has likely asked for more than the limit.
@@ -232,6 +233,12 @@ def _require_memory(guest: Guest, limits: GuestLimits, error: GuestTrap | GuestA
             f"The guest ran out of memory: it had {_size(guest)} of {limits.memory_bytes} bytes. {error}",
             frames=error.frames,
             hint="See max_memory_mb and limits.memory_mb.",
+        ) from error
+    if not guest.may_grow:
+        raise MemoryShortage(
+            f"The guest's memory could not grow, since the runner's own is near its total: {error}",
+            frames=error.frames,
+            hint="See max_process_memory_mb.",
         ) from error
 
 
