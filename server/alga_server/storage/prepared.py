@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Select
+from sqlalchemy.exc import DatabaseError
 
 
 class Prepared:
@@ -42,8 +43,12 @@ class Prepared:
                                 values[at] = convert(values[at])
                         taken += 1
                         yield tuple(values)
-            except sqlite3.Error:
-                pass  # SQLAlchemy meets the same fault, and raises its own error
+            except sqlite3.Error as error:
+                if (
+                    not driver.in_transaction
+                ):  # the fault ended it: what follows would be committed piece by piece
+                    raise DatabaseError(None, None, error, hide_parameters=True) from None
+                # SQLAlchemy meets the same fault, and raises its own error.
             else:
                 return
         with connection.execute(self._query, parameters) as result:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 
 import pytest
-from sqlalchemy import BigInteger, Connection, bindparam, column, func, insert, literal, select, table
+from sqlalchemy import BigInteger, Connection, bindparam, column, delete, func, insert, literal, select, table
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from alga_server.storage import tables
@@ -104,3 +105,34 @@ async def test_a_fault_behind_some_rows_is_raised_behind_them(database: Database
 
     with pytest.raises(DBAPIError):
         await database.read(lambda connection: taken.extend(faulty.rows(connection, {})))
+
+
+async def test_a_fault_that_ends_the_transaction_is_not_followed_by_writes_outside_of_one(
+    database: Database,
+) -> None:
+    """SQLite does so when it cannot read the file, or has no memory."""
+    if database.reads_together == 1:
+        pytest.skip("PostgreSQL refuses what follows a fault")
+    query = Prepared(select(func.end_transaction()))
+    forget = delete(tables.extension)
+
+    def write(connection: Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+
+        def end() -> int:
+            if driver.in_transaction:
+                driver.execute("ROLLBACK").close()
+                raise OSError
+            return 1
+
+        driver.create_function("end_transaction", 0, end)
+        query.row(connection, {})
+        connection.execute(forget)
+        raise LookupError
+
+    with pytest.raises(DBAPIError):
+        await database.write(write)
+
+    count = select(func.count()).select_from(tables.extension)
+    assert await database.read(lambda connection: connection.execute(count).scalar_one()) == 4
