@@ -37,7 +37,7 @@ class _Read:
         self._run = run
         self.number = number
         self.done = False
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         """What it raised, if it is done."""
         self.turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         """Ends the wait: with ``True`` to lead the next group, with ``False`` once its group has ended."""
@@ -51,7 +51,7 @@ class _Read:
             self._run(connection)
         except DBAPIError:  # it may have ended the transaction, for all
             raise
-        except Exception as failure:  # noqa: BLE001 - raised to its caller
+        except BaseException as failure:  # noqa: BLE001 - raised to its caller
             self.failure = failure
         self.done = True
 

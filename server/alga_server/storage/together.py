@@ -36,7 +36,7 @@ class _Write(Generic[T]):
         self.fn = fn
         self.since = anyio.current_time()
         self.done = False
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._result: T | None = None
         self._woken = anyio.Event()
 
@@ -45,7 +45,7 @@ class _Write(Generic[T]):
         self.error = None
         try:
             self._result = run(self.fn)
-        except Exception as error:  # noqa: BLE001 - it is the caller's
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
             self.error = error
 
     def join(self, connection: Connection, savepoint: AbstractContextManager[None]) -> None:
@@ -140,7 +140,7 @@ class Together:
 
         try:
             self._run(transaction)
-        except Exception as error:  # noqa: BLE001 - it is its callers'
+        except BaseException as error:  # noqa: BLE001 - it is its callers'
             if group:
                 self._run_each(group)
             else:  # it did not begin, and would not for each
@@ -157,7 +157,7 @@ class Together:
             yield group[-1]
 
     def _run_each(self, group: list[_Write[Any]]) -> None:
-        error: Exception | None = None
+        error: BaseException | None = None
         for write in group:
             if isinstance(error, DatabaseBusy):  # one wait for a lock is enough
                 write.error = error

@@ -59,7 +59,7 @@ class Reads:
         async def keep(at: int) -> None:
             try:
                 outcomes[at] = await self.small.read(reads[at])
-            except (NotFound, DatabaseBusy, OperationalError) as failure:
+            except (NotFound, DatabaseBusy, OperationalError, Panic) as failure:
                 outcomes[at] = failure
 
         with anyio.fail_after(PATIENCE_S):
@@ -79,6 +79,14 @@ def count(connection: Connection) -> int:
 
 def fail(connection: Connection) -> int:
     raise NotFound("of this read")
+
+
+class Panic(BaseException):
+    """As compiled libraries raise it."""
+
+
+def panic(connection: Connection) -> int:
+    raise Panic
 
 
 def meet_a_fault(connection: Connection) -> int:
@@ -122,6 +130,12 @@ async def test_one_that_raises_costs_the_others_nothing(reads: Reads) -> None:
 
     assert (before, str(failure), after) == (1, "of this read", 1)
     assert reads.transactions == 2
+
+
+async def test_a_panic_is_what_its_read_raises(reads: Reads) -> None:
+    before, failure, after = await reads.behind(Held(), count, panic, count)
+
+    assert (before, type(failure), after) == (1, Panic, 1)
 
 
 async def test_a_fault_of_the_database_is_met_by_the_read_that_has_it_alone(reads: Reads) -> None:

@@ -30,6 +30,10 @@ pytestmark = pytest.mark.anyio
 Write = Callable[[Connection], Any]
 
 
+class Panic(BaseException):
+    """As compiled libraries raise it."""
+
+
 @pytest.fixture
 def settings(settings: ServerSettings) -> ServerSettings:
     return settings.model_copy(update={"schedule_changes_burst": 5})
@@ -99,7 +103,7 @@ async def all_of(database: Database, *writes: Write) -> list[Any]:
     async def call(number: int, write: Write) -> None:
         try:
             outcomes[number] = await database.write_together(write)
-        except Exception as error:  # noqa: BLE001 - the test looks at it
+        except (Exception, Panic) as error:  # noqa: BLE001 - the test looks at it
             outcomes[number] = error
 
     async with while_another_writes(database) as tasks:
@@ -136,14 +140,17 @@ async def test_one_that_breaks_a_rule_of_the_database_fails_alone(database: Data
     assert await stored(database) == ["1", "2"]
 
 
-async def test_a_failure_of_the_program_is_its_callers_alone(database: Database) -> None:
+@pytest.mark.parametrize("failure", [LookupError, Panic])
+async def test_a_failure_of_the_program_is_its_callers_alone(
+    database: Database, failure: type[BaseException]
+) -> None:
     def wrong(connection: Connection) -> None:
         add("2")(connection)
-        raise LookupError
+        raise failure
 
     outcomes = await all_of(database, add("1"), wrong, add("3"))
 
-    assert isinstance(outcomes[1], LookupError)
+    assert [type(outcome) for outcome in outcomes[1:]] == [failure, type(outcomes[0])]
     assert await stored(database) == ["1", "3"]
 
 
