@@ -270,7 +270,6 @@ async def test_nothing_joins_a_transaction_that_takes_long(
     assert [transactions.count(one) for one in dict.fromkeys(transactions)] == [3, 3]
 
 
-@pytest.mark.parametrize("which", [0, 1])
 async def test_those_who_wait_too_long_for_their_turn_are_refused_each(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

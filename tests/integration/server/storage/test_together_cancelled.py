@@ -93,6 +93,7 @@ async def test_the_last_that_waits_may_be_cancelled_while_its_group_looks_for_it
     assert await stored(database) == ["1"]
 
 
+@pytest.mark.parametrize("which", [0, 1])
 async def test_a_caller_that_is_cancelled_in_its_transaction_waits_for_the_end(
     database: Database, which: int
 ) -> None:
