@@ -49,11 +49,17 @@ class Carriers:
             except RuntimeError:  # a task is running
                 self._idle.append(carrier)
             else:
-                has_ended = carrier.begin(make)
+                try:
+                    has_ended = carrier.begin(make)
+                except BaseException:
+                    carrier.task.cancel()
+                    raise
                 if not has_ended:
                     self.under_way.add(carrier.task)
                 elif carrier.is_usable:
                     self._idle.append(carrier)
+                else:
+                    carrier.task.cancel()
                 return
         carrier = _Carrier(self, make)
         self.under_way.add(carrier.task)
@@ -107,6 +113,7 @@ class _Carrier:
             _leave_task(self.loop, self.task)
         if waits_for is _ENDED:
             return True
+        _mark(waits_for, False)  # others may begin to wait for it in this turn
         self._begun = work, waits_for
         if not self._call.done():  # it is where the coroutine has cancelled its task
             self._call.set_result(None)
@@ -129,7 +136,9 @@ class _Carrier:
         begun, self._begun = self._begun, None
         if begun is not None:
             work, waits_for = begun
-            if cancelled is not None:
+            _mark(waits_for, True)
+            # As asyncio does it: what a cancelled task waits for is cancelled, and that ends the wait.
+            if cancelled is not None and not (asyncio.isfuture(waits_for) and waits_for.cancel()):
                 waits_for = self._step(work.throw, cancelled)
             await self._carry(work, waits_for)
         elif cancelled is not None:
@@ -150,3 +159,9 @@ class _Carrier:
             return self._context.run(step, given)
         except StopIteration:
             return _ENDED
+
+
+def _mark(waits_for: object, is_taken: bool) -> None:
+    """Mark a future as one that a task is about to take, as ``await`` does. Until then no other may wait for it."""
+    if asyncio.isfuture(waits_for):
+        waits_for._asyncio_future_blocking = is_taken  # noqa: SLF001 - Python's "Extending asyncio" has no other way

@@ -27,13 +27,20 @@ async def carriers():
     carriers.close()
 
 
-async def begin(carriers: Carriers, make: Make) -> None:
-    """Start it as a connection does: in no task."""
-    begun = asyncio.get_running_loop().create_future()
+async def begin(carriers: Carriers, *makes: Make, then: Callable[[], object] | None = None) -> None:
+    """Start them as connections do: in no task, in one turn of the loop; and call ``then`` in it."""
+    begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start() -> None:
-        carriers.start(make)
-        begun.set_result(None)
+        try:
+            for make in makes:
+                carriers.start(make)
+            if then is not None:
+                then()
+        except (RuntimeError, ZeroDivisionError) as error:
+            begun.set_exception(error)
+        else:
+            begun.set_result(None)
 
     asyncio.get_running_loop().call_soon(start)
     await begun
@@ -218,6 +225,62 @@ async def test_a_cancelled_task_cancels_what_it_carries(carriers: Carriers, turn
     await ended(carriers)
 
     assert outcome == ["cancelled", "another"]
+
+
+async def test_what_it_waits_for_is_cancelled_with_it_in_the_turn_in_which_it_began(carriers: Carriers):
+    children: list[asyncio.Task[None]] = []
+
+    async def work(_scope: anyio.CancelScope) -> None:
+        children.append(asyncio.get_running_loop().create_task(anyio.sleep_forever()))
+        await children[0]
+
+    def cancel() -> None:
+        (task,) = carriers.under_way
+        task.cancel()
+
+    await begin(carriers, work, then=cancel)
+    await ended(carriers)
+
+    assert children[0].cancelled()
+
+
+async def test_several_that_begin_in_one_turn_may_wait_for_the_same(carriers: Carriers):
+    await begin(carriers, *[lambda scope: asyncio.sleep(0)] * 3)  # makes two more tasks
+    await ended(carriers)
+    shared: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    seen: list[str] = []
+
+    async def work(_scope: anyio.CancelScope) -> None:
+        seen.append(await shared)
+
+    await begin(carriers, *[work] * 3)
+    shared.set_result("loaded")
+    await ended(carriers)
+
+    assert seen == ["loaded"] * 3
+
+
+async def test_no_task_is_left_of_one_that_ended_at_once_with_its_scope_cancelled(carriers: Carriers):
+    tasks = asyncio.all_tasks()
+
+    async def work(scope: anyio.CancelScope) -> None:
+        scope.cancel()
+        scope.__exit__(None, None, None)
+
+    await begin(carriers, work)
+    await asyncio.sleep(0)
+
+    assert len(tasks - asyncio.all_tasks()) == 1
+
+
+async def test_no_task_is_left_of_one_that_failed_at_once(carriers: Carriers):
+    tasks = asyncio.all_tasks()
+
+    with pytest.raises(ZeroDivisionError):
+        await begin(carriers, make_of(lambda: 1 // 0))
+    await asyncio.sleep(0)
+
+    assert len(tasks - asyncio.all_tasks()) == 1
 
 
 async def test_a_coroutine_that_cancels_its_task_is_cancelled_where_it_waits_next(carriers: Carriers):
