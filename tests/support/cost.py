@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
+from .garbage import no_collection
+
 DOUBLE = 2.3
 """Twice the size costs this many times as much at most, if the cost is linear and no more."""
 
@@ -84,7 +86,8 @@ def _steps(read: Callable[[T], object], what: T) -> int:
     sys.setprofile(on_call)
     sys.settrace(on_line)
     try:
-        _read(read, what)
+        with no_collection():
+            _read(read, what)
     finally:
         sys.settrace(traced)
         sys.setprofile(profiled)

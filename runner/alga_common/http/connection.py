@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections import Counter
+from contextvars import copy_context
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -102,6 +103,7 @@ class Connection(asyncio.Protocol):
             config.load()
         self._app: Any = config.loaded_app
         self._loop = _loop or asyncio.get_running_loop()
+        self._context = copy_context()
         self._state = server_state
         self._connections: set[Any] = server_state.connections
         self._app_state = app_state
@@ -303,7 +305,9 @@ class Connection(asyncio.Protocol):
         if rest:
             self._ahead += rest
             self.pause_reading()
-        self.carriers.start(partial(cycle.run, self._app, self._scope(request)))
+        # Of the connection, not of the request that has just ended.
+        context = self._context.copy()
+        context.run(self.carriers.start, partial(cycle.run, self._app, self._scope(request)))
 
     def _scope(self, request: RequestHead) -> Message:
         raw_path, _, query = request.target.partition(b"?")

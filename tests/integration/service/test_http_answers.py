@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import anyio
@@ -126,6 +127,21 @@ async def test_answers_that_wait_for_the_end_of_a_turn_keep_their_order() -> Non
 
 
 SMALL = pytest.mark.parametrize("small", [app_at_once(b"abc"), plain_app], ids=["in one piece", "plain"])
+
+
+async def test_a_request_does_not_see_the_context_of_the_one_before_it() -> None:
+    marked: ContextVar[str] = ContextVar("marked", default="")
+    seen: list[str] = []
+
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(marked.get())
+        marked.set("by another request")
+        await plain_app(scope, receive, send)
+
+    async with served(call) as address:
+        await answers(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 3 + b" \r\n")
+
+    assert seen == ["", "", ""]
 
 
 @SMALL

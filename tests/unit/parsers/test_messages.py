@@ -15,6 +15,7 @@ from alga_runner.guests.http import decode_response
 from alga_runner.guests.messages import bytes_without_binary, decode
 from alga_runner.models.json_value import json_fault, readable
 from tests.support.cost import assert_linear, shapes
+from tests.support.garbage import no_collection
 
 MESSAGES: dict[str, Callable[[int], bytes]] = {
     "arrays-in-arrays": lambda size: b"\x91" * size,
@@ -118,11 +119,12 @@ def calls_of(work: Callable[[], object]) -> int:
         nonlocal calls
         calls += event == "call"
 
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
+    with no_collection():
+        sys.setprofile(count)
+        try:
+            work()
+        finally:
+            sys.setprofile(None)
     return calls
 
 
