@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from types import coroutine
 from typing import Any, Final, TypeAlias
 
@@ -37,11 +37,13 @@ class Carriers:
         self.under_way: set[asyncio.Task[None]] = set()
         self._idle: list[_Carrier] = []
 
-    def start(self, make: Make) -> None:
+    def start(self, make: Make, context: Context | None = None) -> None:
         """Run a coroutine until it waits, or in the next turn of the loop if a task is running.
 
-        It has a copy of the caller's context variables. What it raises but ``Exception`` is the caller's.
+        It runs in ``context``, or in a copy of the caller's. What it raises but ``Exception`` is the caller's.
         """
+        if context is None:
+            context = copy_context()
         if self._idle:
             carrier = self._idle.pop()
             try:
@@ -50,7 +52,7 @@ class Carriers:
                 self._idle.append(carrier)
             else:
                 try:
-                    has_ended = carrier.begin(make)
+                    has_ended = carrier.begin(make, context)
                 except BaseException:
                     carrier.task.cancel()
                     raise
@@ -61,7 +63,7 @@ class Carriers:
                 else:
                     carrier.task.cancel()
                 return
-        carrier = _Carrier(self, make)
+        carrier = _Carrier(self, make, context)
         self.under_way.add(carrier.task)
         carrier.task.add_done_callback(self.under_way.discard)
 
@@ -83,11 +85,11 @@ class Carriers:
 class _Carrier:
     """A task, and the scope that is open in it as long as it lives."""
 
-    def __init__(self, carriers: Carriers, make: Make) -> None:
+    def __init__(self, carriers: Carriers, make: Make, context: Context) -> None:
         self.loop = asyncio.get_running_loop()
         self._carriers = carriers
         self._scope = scope_class()()
-        self._context = copy_context()
+        self._context = context
         self._begun: tuple[Work, object] | None = None
         """What began in this task's name, and what it waits for."""
         self._call = self.loop.create_future()
@@ -99,11 +101,11 @@ class _Carrier:
         """Whether a coroutine may begin in the task's name: it was not cancelled, nor its scope."""
         return not (self._scope.cancel_called or self._call.done())
 
-    def begin(self, make: Make) -> bool:
+    def begin(self, make: Make, context: Context) -> bool:
         """Run a coroutine until it waits; returns whether it has ended. The loop takes this task for the running one,
         which ends here.
         """
-        self._context = copy_context()
+        self._context = context
         try:
             work = make(self._scope)
             waits_for = self._step(work.send, None)

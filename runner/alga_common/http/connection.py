@@ -307,7 +307,7 @@ class Connection(asyncio.Protocol):
             self.pause_reading()
         # Of the connection, not of the request that has just ended.
         context = self._context.copy()
-        context.run(self.carriers.start, partial(cycle.run, self._app, self._scope(request)))
+        self.carriers.start(partial(cycle.run, self._app, self._scope(request)), context)
 
     def _scope(self, request: RequestHead) -> Message:
         raw_path, _, query = request.target.partition(b"?")
