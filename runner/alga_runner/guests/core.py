@@ -223,22 +223,23 @@ def _size(guest: Guest) -> int:
 
 
 def _require_memory(guest: Guest, limits: GuestLimits, error: GuestTrap | GuestAbort | GuestFailed) -> None:
-    """Raise ``MemoryLimit`` or ``MemoryShortage`` if a refused growth of memory is the likely cause of ``error``.
+    """Raise ``MemoryShortage`` or ``MemoryLimit`` if a refused growth of memory is the likely cause of ``error``.
 
     wasmtime does not report one: the guest sees -1, and then traps or aborts. Language runtimes at least double their
     memory, so a guest with more than half of its limit has likely asked for more than the limit.
     """
-    if 2 * _size(guest) > limits.memory_bytes:
-        raise MemoryLimit(
-            f"The guest ran out of memory: it had {_size(guest)} of {limits.memory_bytes} bytes. {error}",
-            frames=error.frames,
-            hint="See max_memory_mb and limits.memory_mb.",
-        ) from error
-    if not guest.may_grow:
+    size = _size(guest)
+    if not guest.may_grow and size < limits.memory_bytes:
         raise MemoryShortage(
             f"The guest's memory could not grow, since the runner's own is near its total: {error}",
             frames=error.frames,
             hint="See max_process_memory_mb.",
+        ) from error
+    if 2 * size > limits.memory_bytes:
+        raise MemoryLimit(
+            f"The guest ran out of memory: it had {size} of {limits.memory_bytes} bytes. {error}",
+            frames=error.frames,
+            hint="See max_memory_mb and limits.memory_mb.",
         ) from error
 
 
