@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--document",
         action="store_true",
-        help="measure nothing; rewrite the tables in docs/performance.md from the latest results and profiles",
+        help="measure nothing; rewrite the tables of the documents from the latest results and profiles",
     )
     parser.add_argument(
         "--merge", action="store_true", help="keep what the file has of other parts, measured before"
