@@ -8,6 +8,7 @@ and so is a large one (``request_head``).
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 from collections import Counter
 from contextvars import copy_context
@@ -36,6 +37,8 @@ _REFUSED = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_REFUSAL), _REFUSAL)
 )
+
+logger = logging.getLogger("uvicorn.error")
 
 
 def most_connections() -> int:
@@ -77,7 +80,11 @@ class Outbox:
     def _send(self) -> None:
         connections, self._connections = self._connections, []
         for connection in connections:
-            connection.send_waiting()
+            try:
+                connection.send_waiting()
+            except Exception:
+                logger.exception("Closing a connection that cannot be written to")
+                connection.transport.abort()
 
 
 class Connection(asyncio.Protocol):
@@ -174,6 +181,10 @@ class Connection(asyncio.Protocol):
         else:
             self._ahead += data
             self.pause_reading()
+
+    def eof_received(self) -> None:
+        """Send what waits, and let the connection close: a client that sends no more has left."""
+        self.send_waiting()
 
     def pause_writing(self) -> None:
         """Have apps wait: the client is slow to read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -167,6 +168,67 @@ async def test_more_answers_than_wait_together_all_arrive(small: Any) -> None:
                 writer.close()
 
     assert bodies == [b"abc"] * (MAX_WAITING + 3)
+
+
+@SMALL
+async def test_a_client_that_ends_its_sending_in_the_turn_of_its_answer_gets_it(small: Any) -> None:
+    """A server's first request is answered in the turn after it was read, in which its client's end is read, too."""
+    async with served(small) as address:
+        with socket.create_connection(address) as client, anyio.fail_after(PATIENCE_S):
+            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            client.shutdown(socket.SHUT_WR)
+            client.setblocking(False)
+            answer = b""
+            while part := await asyncio.get_running_loop().sock_recv(client, 65536):
+                answer += part
+
+    assert answer.endswith(b"abc")
+
+
+class Unwritable:
+    """A connection's transport that fails when it writes."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        raise RuntimeError("The handler is closed.")
+
+
+@SMALL
+async def test_a_connection_that_cannot_be_written_to_keeps_no_other_from_its_answer(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_soon, broken = Connection.write_soon, list[Connection]()
+
+    def breaks_one(self: Connection, data: bytes) -> None:
+        if not broken:
+            broken.append(self)
+            monkeypatch.setattr(self, "transport", Unwritable(self.transport))
+        write_soon(self, data)
+
+    monkeypatch.setattr(Connection, "write_soon", breaks_one)
+    async with served(small) as address:
+        clients = [await asyncio.open_connection(*address) for _ in range(2)]
+        for _, writer in clients:
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        with anyio.fail_after(PATIENCE_S):
+            bodies = [await last_bytes(reader) for reader, _ in clients]
+        for _, writer in clients:
+            writer.close()
+
+    assert sorted(bodies) == [b"", b"abc"]
+
+
+async def last_bytes(reader: asyncio.StreamReader) -> bytes:
+    """The end of what arrives next; nothing if the connection is closed or reset."""
+    try:
+        return (await reader.read(65536))[-3:]
+    except ConnectionError:
+        return b""
 
 
 async def test_an_answer_that_is_too_large_to_copy_is_not_sent_in_one_piece() -> None:
