@@ -56,7 +56,7 @@ class Budget:
     """Where the execution last waited for an answer."""
     timer: asyncio.TimerHandle | None = None
     """Ends the wait under way at the deadline, if that is near."""
-    second: dict[Budget, None] | None = None
+    second: Second | None = None
     """The waits that last and end in the same second as the one under way."""
     start: asyncio.Future[bool] | None = None
     """What the execution last waited for to start: ``True`` starts it, ``False`` ends it."""
@@ -146,6 +146,17 @@ def _refuse(start: asyncio.Future[bool]) -> None:
         start.set_result(False)
 
 
+class Second:
+    """The waits that end in one second, and the timer of its beginning."""
+
+    __slots__ = ("number", "timer", "waits")
+
+    def __init__(self, number: int, timer: asyncio.TimerHandle) -> None:
+        self.number = number
+        self.timer = timer
+        self.waits: dict[Budget, None] = {}
+
+
 class _Waits(threading.local):
     """The executions that wait on a thread's event loop, until the deadline of each.
 
@@ -162,7 +173,7 @@ class _Waits(threading.local):
         """Those that began to wait since the last look."""
         self._seen: dict[Budget, None] = {}
         """Those that began before, and still wait."""
-        self._seconds: dict[int, dict[Budget, None]] = {}
+        self._seconds: dict[int, Second] = {}
         """Those that last, by the second of their deadline."""
         self._is_looking = False
 
@@ -194,9 +205,11 @@ class _Waits(threading.local):
         elif budget.timer is not None:
             budget.timer.cancel()
             budget.timer = None
-        elif budget.second is not None:
-            del budget.second[budget]
+        elif (second := budget.second) is not None:
             budget.second = None
+            del second.waits[budget]
+            if not second.waits:
+                self._drop(second)
         else:
             self._seen.pop(budget, None)
 
@@ -207,21 +220,28 @@ class _Waits(threading.local):
             number = int(budget.deadline // TOGETHER_S)
             second = self._seconds.get(number)
             if second is None:
-                second = self._seconds[number] = {}
-                loop.call_later(max(0.0, number * TOGETHER_S - monotonic()), self._begin, loop, number)
-            second[budget] = None
+                left_s = max(0.0, number * TOGETHER_S - monotonic())
+                second = Second(number, loop.call_later(left_s, self._begin, loop, number))
+                self._seconds[number] = second
+            second.waits[budget] = None
             budget.second = second
         self._seen, self._new = self._new, {}
         self._is_looking = bool(self._seen)
         if self._is_looking:
             loop.call_later(LOOKED_AT_S, self._look, loop)
 
+    def _drop(self, second: Second) -> None:
+        """Keep no timer that nothing waits for: there are no more than waits under way."""
+        second.timer.cancel()
+        if self._seconds.get(second.number) is second:  # not one of a loop that ended
+            del self._seconds[second.number]
+
     def _begin(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
         """Give the waits that end in this second their timers."""
         if loop is not self._loop:
             return
         now = monotonic()
-        for budget in self._seconds.pop(number):
+        for budget in self._seconds.pop(number).waits:
             budget.second = None
             budget.timer = loop.call_later(max(0.0, budget.deadline - now), budget.end_wait)
 

@@ -304,7 +304,7 @@ async def test_waits_that_last_have_no_timers_long_before_the_deadline(
             if budget.second is None:
                 loop.call_soon(look)
             else:
-                together.append(budget.second)
+                together.append((budget.second, list(budget.second.waits)))
                 timers.append(budget.timer)
                 released.set()
 
@@ -314,8 +314,11 @@ async def test_waits_that_last_have_no_timers_long_before_the_deadline(
     await run(either, "note", answer, budget)
 
     assert budget.second is None
-    assert together == [{}]
+    assert [waits for _, waits in together] == [[budget]]
     assert timers == [None]
+    for second, _ in together:
+        assert not second.waits
+        assert second.timer.cancelled()
 
 
 @pytest.mark.usefixtures("looks_at_once")
