@@ -13,6 +13,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
+from copy import copy
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -31,6 +32,14 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class _Try:
+    """One try to read the keys. One that ends without keys or failure was its caller's, who was cancelled."""
+
+    def __init__(self) -> None:
+        self.ended = anyio.Event()
+        self.failure: Exception | None = None
+
+
 class ExecutionTokens:
     """Issues and verifies tokens. The key is made once per database, so that all its servers accept each token."""
 
@@ -38,7 +47,7 @@ class ExecutionTokens:
         self._database = database
         self._clock = clock
         self._keys: Mapping[int, bytes] = {}
-        self._loading = anyio.Lock()
+        self._try: _Try | None = None
 
     async def issue(self, *, tenant_id: str, install_id: str, request_id: str, lifetime_s: float) -> str:
         """Return a token for one execution, valid for ``lifetime_s`` seconds of the server's clock."""
@@ -62,15 +71,31 @@ class ExecutionTokens:
             raise ExecutionTokenInvalid
 
     async def _load(self) -> Mapping[int, bytes]:
-        """Return the keys by generation, read from the database once."""
-        if not self._keys:
-            async with (
-                self._loading
-            ):  # many executions may begin together, of schedules that are due together
-                if not self._keys:
-                    keys = await self._database.read(_stored)
-                    self._keys = keys or await self._database.write(self._stored_or_made)
+        """Return the keys by generation, read from the database once.
+
+        Executions that begin together, of schedules that are due together, share one try, and so its failure.
+        """
+        while not self._keys:
+            under_way = self._try
+            if under_way is None:
+                await self._try_to_load()
+            else:
+                await under_way.ended.wait()
+                if under_way.failure is not None:
+                    raise copy(under_way.failure)  # raising adds frames to its traceback
         return self._keys
+
+    async def _try_to_load(self) -> None:
+        own = self._try = _Try()
+        try:
+            keys = await self._database.read(_stored)
+            self._keys = keys or await self._database.write(self._stored_or_made)
+        except Exception as failure:
+            own.failure = copy(failure)
+            raise
+        finally:
+            self._try = None
+            own.ended.set()
 
     def _stored_or_made(self, connection: Connection) -> Mapping[int, bytes]:
         first = {

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert
 
 from alga_server import ManualClock, ServerSettings
-from alga_server.errors import ExecutionTokenInvalid
+from alga_server.errors import DatabaseUnavailable, ExecutionTokenInvalid
 from alga_server.execution.tokens import ExecutionTokens
 from alga_server.storage.database import Database
 from alga_server.storage.tables import server_secret
@@ -148,6 +148,65 @@ async def test_executions_that_begin_together_read_the_key_once(
             tasks.start_soon(issue, tokens)
 
     assert reads == 1
+
+
+class Outage:
+    """A database's reads, of which the first waits, and then fails."""
+
+    def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reads = 0
+        self.ends = anyio.Event()
+        self._read = database.read
+        monkeypatch.setattr(database, "read", self.read)
+
+    async def read(self, fn: Any) -> Any:
+        self.reads += 1
+        if self.reads > 1:
+            return await self._read(fn)
+        await self.ends.wait()
+        raise DatabaseUnavailable
+
+
+async def test_executions_that_begin_in_an_outage_share_one_try(
+    tokens: ExecutionTokens, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage, failures = Outage(database, monkeypatch), list[DatabaseUnavailable]()
+
+    async def begin() -> None:
+        with pytest.raises(DatabaseUnavailable) as caught:
+            await issue(tokens)
+        failures.append(caught.value)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(100):
+            tasks.start_soon(begin)
+        await anyio.wait_all_tasks_blocked()
+        outage.ends.set()
+
+    assert outage.reads == 1
+    assert len(set(map(id, failures))) == 100
+    await issue(tokens)  # a failure is not kept
+
+
+async def test_an_execution_that_is_cancelled_while_it_reads_the_key_leaves_the_try_to_another(
+    tokens: ExecutionTokens, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage, first, issued = Outage(database, monkeypatch), anyio.CancelScope(), list[str]()
+
+    async def begin(scope: anyio.CancelScope) -> None:
+        with scope:
+            issued.append(await issue(tokens))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(begin, first)
+        await anyio.wait_all_tasks_blocked()
+        for _ in range(3):
+            tasks.start_soon(begin, anyio.CancelScope())
+        await anyio.wait_all_tasks_blocked()
+        first.cancel()
+
+    assert outage.reads == 2
+    assert len(issued) == 3
 
 
 async def test_two_databases_do_not_believe_each_other(
