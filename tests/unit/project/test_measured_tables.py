@@ -1,4 +1,4 @@
-"""The documents' tables of measured values: rows come from what was measured last, and an older value is marked."""
+"""The documents' tables of measured values: rows come from the last results, and an older value is marked."""
 
 from __future__ import annotations
 
