@@ -252,7 +252,9 @@ class Runner:
         Raises an ``AlgaError`` when there is no response: ``BundleError`` and ``ModuleError`` before anything ran,
         ``RequestError`` for the request itself, ``ExecutionError`` for how the guest ended.
         """
-        return await self._carry_out(request, self._execution(request, 0, NO_MARGIN), NO_MARGIN)
+        carried_out = self._carry_out(request, self._execution(request, 0, NO_MARGIN), NO_MARGIN)
+        del request  # the guest reads a document made of it, and may wait for long: here and below
+        return await carried_out
 
     async def observe(
         self, request: ExecuteRequest, *, recorded_bytes: int = RECORDED_BYTES, margin: Margin = NO_MARGIN
@@ -264,10 +266,13 @@ class Runner:
         """
         started = perf_counter()
         execution = self._execution(request, recorded_bytes, margin)
+        fuel = request.limits.fuel
+        carried_out = self._carry_out(request, execution, margin)
+        del request
         response: ExecuteResponse | None = None
         failure: AlgaError | None = None
         try:
-            response = await self._carry_out(request, execution, margin)
+            response = await carried_out
         except AlgaError as error:
             failure = error
         duration_s = perf_counter() - started
@@ -277,9 +282,9 @@ class Runner:
             tuple(execution.log),
             tuple(execution.host_calls),
             duration_s,
-            request.limits.fuel,
+            fuel,
             system_calls=execution.system_calls,
-            signer=None if self._programs is None else self._programs.signer(request.context),
+            signer=None if self._programs is None else self._programs.signer(execution.context),
         )
 
     async def warm_up(self, tenant_id: str, extension_id: str, content_hash: str) -> None:
@@ -294,17 +299,21 @@ class Runner:
         self, request: ExecuteRequest, execution: Execution, margin: Margin
     ) -> ExecuteResponse:
         """One execution, reported with any outcome."""
+        context, timeout_ms = execution.context, request.limits.timeout_ms
+        handler = request.http.method, request.http.bare_path
         status, detail, started, programs = "cancelled", None, perf_counter(), self._programs
         http_status: int | None = None
         self.telemetry.execution_began()
         if tracing := self.telemetry.tracing:
-            execution.span = tracing.execution(request.context)
+            execution.span = tracing.execution(context)
         try:
-            response = await self._execute(request, execution)
+            executed = self._execute(request, execution)
+            del request
+            response = await executed
         except AlgaError as error:
             status = error.code
             reported = await add_context(
-                error, request, execution, programs, timeout_s=self.timeout_s(request), margin=margin
+                error, handler, execution, programs, timeout_s=self.timeout_s(timeout_ms), margin=margin
             )
             detail = log_detail(reported)
             raise reported from error.__cause__
@@ -317,13 +326,15 @@ class Runner:
         finally:
             if execution.log:
                 self._pass_on_log(execution)
-            endpoint, signer = (None, None) if programs is None else programs.endpoint_and_signer(request)
+            endpoint, signer = None, None
+            if programs is not None:
+                endpoint, signer = programs.endpoint_and_signer(context, *handler)
             if execution.span is not None:
                 execution.span.end(status, endpoint=endpoint, http_status=http_status)
             self.telemetry.execution(
                 status,
                 perf_counter() - started,
-                request.context,
+                context,
                 detail=detail,
                 endpoint=endpoint,
                 http_status=http_status,
@@ -379,9 +390,10 @@ class Runner:
             if guard.idle:
                 guard.wake()
             try:
-                return await self._host.execute(
-                    program, request, execution, self._guest_limits(request), budget
-                )
+                limits = self._guest_limits(request)
+                executed = self._host.execute(program, request, execution, limits, budget)
+                del request
+                return await executed
             finally:
                 self._under_way.discard(budget)
                 if self._all_ended is not None and not self._under_way:
@@ -408,9 +420,8 @@ class Runner:
         asked = request.limits.cpu_ms
         return self._default_cpu_s if asked is None else min(asked, self.settings.max_cpu_ms) / 1000
 
-    def timeout_s(self, request: ExecuteRequest) -> float:
-        """Seconds that ``request`` may take: as many as it asks for, ``max_timeout_ms`` at most."""
-        asked = request.limits.timeout_ms
+    def timeout_s(self, asked: int | None) -> float:
+        """Seconds that a request with ``asked`` as its ``timeout_ms`` may take: ``max_timeout_ms`` at most."""
         return self._default_timeout_s if asked is None else min(asked, self.settings.max_timeout_ms) / 1000
 
     def _execution(self, request: ExecuteRequest, recorded_bytes: int, margin: Margin) -> Execution:
@@ -418,7 +429,7 @@ class Runner:
             request.context,
             granted_capabilities(request.providers),
             self._alga,
-            monotonic() + self.timeout_s(request) - margin.total_s,
+            monotonic() + self.timeout_s(request.limits.timeout_ms) - margin.total_s,
             request.execution_token,
             recorded_bytes,
             self._log_limits,

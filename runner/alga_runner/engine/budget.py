@@ -47,27 +47,24 @@ class Budget:
     ``large_work`` has an owner wait whose answers take long.
     """
 
-    # Class attributes, since nearly no execution changes them.
-    stack: tuple[Frame, ...] = ()
-    stopped: bool = False
-    """The execution ends, since the runner does, or for ``reason``."""
-    reason: ExecutionError | None = None
-    scope: anyio.CancelScope | None = None
-    """Where the execution last waited for an answer."""
-    timer: asyncio.TimerHandle | None = None
-    """Ends the wait under way at the deadline, if that is near."""
-    second: Second | None = None
-    """The waits that last and end in the same second as the one under way."""
-    start: asyncio.Future[bool] | None = None
-    """What the execution last waited for to start: ``True`` starts it, ``False`` ends it."""
-    guest: Guest | None = None
-    """The execution's guest, from its first slice on."""
-    accounted_s: float = 0.0
-    """What of ``used_s`` the CPU thread has counted for the owner."""
-    begun: tuple[CoroutineType[Any, Any, float | None], object] | None = None
-    """An answer that was begun outside of a scope, and what it waits for."""
-    holder: Holder | None = None
-    """What the host holds for the execution, which may refer to the budget: it is taken away at the end."""
+    __slots__ = (
+        "accounted_s",
+        "begun",
+        "cpu_s",
+        "deadline",
+        "guest",
+        "holder",
+        "large_work",
+        "owner",
+        "reason",
+        "scope",
+        "second",
+        "stack",
+        "start",
+        "stopped",
+        "timer",
+        "used_s",
+    )
 
     def __init__(
         self,
@@ -81,6 +78,26 @@ class Budget:
         self.used_s = 0.0
         self.owner = owner
         self.large_work = large_work
+        self.stack: tuple[Frame, ...] = ()
+        self.stopped = False
+        """The execution ends, since the runner does, or for ``reason``."""
+        self.reason: ExecutionError | None = None
+        self.scope: anyio.CancelScope | None = None
+        """Where the execution last waited for an answer."""
+        self.timer: asyncio.TimerHandle | None = None
+        """Ends the wait under way at the deadline, if that is near."""
+        self.second: Second | None = None
+        """The waits that last and end in the same second as the one under way."""
+        self.start: asyncio.Future[bool] | None = None
+        """What the execution last waited for to start: ``True`` starts it, ``False`` ends it."""
+        self.guest: Guest | None = None
+        """The execution's guest, from its first slice on."""
+        self.accounted_s = 0.0
+        """What of ``used_s`` the CPU thread has counted for the owner."""
+        self.begun: tuple[CoroutineType[Any, Any, float | None], object] | None = None
+        """An answer that was begun outside of a scope, and what it waits for."""
+        self.holder: Holder | None = None
+        """What the host holds for the execution, which may refer to the budget: it is taken away at the end."""
 
     def stop(self, reason: ExecutionError | None = None) -> None:
         """End the execution as soon as it waits, which it does after a slice at the latest, with ``reason``."""

@@ -11,7 +11,6 @@ from ..capabilities import Execution
 from ..errors import AlgaError, DeadlineExceeded, ExecutionError, GuestAbort, GuestTrap
 from ..frames import Frame, stack_line
 from ..hints import HINTS
-from ..models import ExecuteRequest
 from .margin import NO_MARGIN, Margin
 from .programs import Programs
 
@@ -25,19 +24,19 @@ _BUILD_WITH_LINES = (
 
 async def add_context(
     error: AlgaError,
-    request: ExecuteRequest,
+    handler: tuple[str, str],
     execution: Execution,
     programs: Programs | None,
     *,
     timeout_s: float,
     margin: Margin = NO_MARGIN,
 ) -> AlgaError:
-    """``error``, or one in its place, that names extension, version, handler and request, and no secret.
+    """``error``, or one in its place, that names extension, version, ``handler`` and request, and no secret.
 
-    The execution had ``timeout_s``, less ``margin``. Lines of a stack that take longer than half the time left
-    for the answer are not waited for.
+    ``handler`` is the request's method and its path without the query. The execution had ``timeout_s``, less
+    ``margin``. Lines of a stack that take longer than half the time left for the answer are not waited for.
     """
-    context = request.context
+    context = execution.context
     if isinstance(error, ExecutionError) and error.frames and programs is not None:
         bundle = (context.tenant_id, context.extension_id, context.content_hash)
         with anyio.move_on_after(margin.answer_s / 2 if isinstance(error, DeadlineExceeded) else None):
@@ -52,7 +51,7 @@ async def add_context(
     return error.at(
         extension=context.extension_id,
         version=context.version_id,
-        handler=f"{request.http.method} {request.http.bare_path}",
+        handler=" ".join(handler),
         request_id=context.request_id,
     )
 

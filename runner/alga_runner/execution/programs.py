@@ -26,7 +26,7 @@ from ..engine import CompileBounds, Engine, ModuleLoader
 from ..errors import ModuleTooLarge, Overloaded
 from ..frames import Frame
 from ..guests import Host, Program
-from ..models import ExecuteRequest, ExecutionContext
+from ..models import ExecutionContext
 from ..settings import MIB, Settings
 from ..telemetry import Telemetry
 from .endpoints import DeclaredEndpoints
@@ -142,16 +142,17 @@ class Programs:
 
         return await self._cache.get((tenant_id, extension_id, content_hash), load)
 
-    def endpoint_and_signer(self, request: ExecuteRequest) -> tuple[str | None, str | None]:
-        """The endpoint that ``request`` calls, as its manifest declares it, and who signed its bundle.
+    def endpoint_and_signer(
+        self, context: ExecutionContext, method: str, path: str
+    ) -> tuple[str | None, str | None]:
+        """The endpoint with this method and path, as its manifest declares it, and who signed its bundle.
 
         Either is ``None`` if it is unknown.
         """
-        context = request.context
         kept = self._cache.kept((context.tenant_id, context.extension_id, context.content_hash))
         if kept is None:
             return None, None
-        return kept.endpoints.name(request.http.method, request.http.bare_path), kept.signer
+        return kept.endpoints.name(method, path), kept.signer
 
     def signer(self, context: ExecutionContext) -> str | None:
         """Who signed the bundle that is executed, if that is known."""

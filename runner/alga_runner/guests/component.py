@@ -309,9 +309,11 @@ class ComponentHost:
             )
             guest.session = budget.holder = session
             try:
-                document = _shaped_request(program, request, body)
+                document, method = _shaped_request(program, request, body), request.http.method
                 large = body is not None and len(body) >= LARGE_BODY_BYTES
-                returned = await self._run(guest, session, document, budget, large=large)
+                running = self._run(guest, session, document, budget, large=large)
+                del request, body, document  # the guest may wait for long: here and below
+                returned = await running
             except (GuestTrap, GuestExit) as error:
                 raise explained(error, session.stderr) from error
             finally:
@@ -321,7 +323,7 @@ class ComponentHost:
                 if budget.used_s >= OVERRUN_S:
                     await free_large_guest(guest)
             response = response_of(returned, max_body_bytes=self._body_bytes, setting=self._body_setting)
-            return without_forbidden_body(response, request.http.method)
+            return without_forbidden_body(response, method)
         finally:
             budget.holder = None
             guest.close()
@@ -344,6 +346,7 @@ class ComponentHost:
             await run_call(guest, answer, budget, state)
         try:
             guest.call(HANDLER, document, large=large)
+            del document
             if (state := run_until_blocked(guest, answer, budget)) != DONE:
                 await run_call(guest, answer, budget, state)
         except Unlowerable as error:

@@ -44,6 +44,7 @@ from ..errors import (
     NoResponse,
 )
 from ..models import ExecuteRequest, ExecuteResponse
+from ..models._base import share_given
 from . import abi, messages
 from .abi import Import, host_import
 from .assemblyscript import ASSEMBLYSCRIPT_IMPORTS
@@ -324,6 +325,8 @@ class CoreHost:
         if not this_thread.loop_scheduler.may_start(budget.owner):
             await wait_to_start(budget)
         document = document or encode_request(request, max_body_bytes=most)
+        method = request.http.method
+        del request  # the guest may wait for long
         guest = program.linked.new_guest(limits)
         guest.large = len(document) >= LARGE_BYTES
         try:
@@ -343,6 +346,7 @@ class CoreHost:
                 guest.start(program.calls, len(document))
                 answer = session.answer
                 if (state := run_until_blocked(guest, answer, budget)) != DONE:
+                    share_given(execution.context)
                     await run_call(guest, answer, budget, state)
             except GuestTrap as error:
                 _require_memory(guest, limits, error)
@@ -365,7 +369,7 @@ class CoreHost:
                 raise NoResponse("The handler returned without a response.", hint="Call alga:abi respond.")
             decode = partial(decode_response, response, max_body_bytes=most, max_items=items)
             decoded = decode() if len(response) < QUICK_RESPONSE_BYTES else await work_in_turn(budget, decode)
-            return without_forbidden_body(decoded, request.http.method)
+            return without_forbidden_body(decoded, method)
         finally:
             budget.holder = None
             guest.close()

@@ -72,16 +72,19 @@ class Execute:
                 request = _parse(body)
             else:
                 request = await self._runner.large_work.run(tenant, partial(_parse, body))
+            del body  # here and below: the guest reads a document made of it, and may run for long
             _note(exchange, request)
             if fault := routing_fault(exchange, request):
                 return failed_reply(400, fault)
+            replying = self._reply(exchange, request, arrived)
+            del request
             tracing = self._runner.telemetry.tracing
             if tracing is None:
-                return await self._reply(exchange, request, arrived)
+                return await replying
             # The execution's span has the caller's for its parent.
             headers = {name: exchange.value(name.encode()).decode("latin-1") for name in HEADERS}
             with tracing.caller(headers):
-                return await self._reply(exchange, request, arrived)
+                return await replying
         if tracked.ending is Ending.STOP and exchange.executing:
             return failed_reply(
                 500,
@@ -101,15 +104,17 @@ class Execute:
             return NO_MARGIN
         margin_ms = min(max(asked * percent / 100, MIN_MARGIN_MS), asked / 10)
         left_s = (asked - margin_ms) / 1000 - elapsed_s
-        total_s = self._runner.timeout_s(request) - left_s
+        total_s = self._runner.timeout_s(asked) - left_s
         return Margin(total_s, margin_ms / 1000) if total_s > 0 else NO_MARGIN
 
     async def _reply(self, exchange: Exchange, request: ExecuteRequest, arrived: float) -> Answer:
         margin = self._margin(request, monotonic() - arrived)
         header = exchange.value(b"x-idempotency-key")
         if not header:
-            return await self._run(exchange, request, margin)
-        patience_s = max(0.0, self._runner.timeout_s(request) - margin.total_s)
+            running = self._run(exchange, request, margin)
+            del request
+            return await running
+        patience_s = max(0.0, self._runner.timeout_s(request.limits.timeout_ms) - margin.total_s)
         with anyio.move_on_after(patience_s) as scope:
             try:
                 if len(request.http.body_b64 or "") < LARGE_BYTES:
@@ -119,8 +124,12 @@ class Execute:
                     key = await self._runner.large_work.run(
                         tenant, partial(IdempotencyKey.of, header, request)
                     )
-                run = partial(self._run, exchange, request, margin)
-                return await self._replies.once(key, _without_deadline(scope, run))
+                waiting = [request]
+                del request
+                replying = self._replies.once(
+                    key, _without_deadline(scope, lambda: self._run(exchange, waiting.pop(), margin))
+                )
+                return await replying
             except KeyReused:
                 return key_reused_reply()
         return failed_reply(
@@ -133,29 +142,32 @@ class Execute:
         exchange.executing = True
         log_bytes = _log_bytes(exchange)
         tail: str | None = None
+        context, providers = request.context, request.providers
+        observing = self._runner.observe(request, recorded_bytes=0, margin=margin)
+        del request
         try:
-            observed = await self._runner.observe(request, recorded_bytes=0, margin=margin)
+            observed = await observing
             tail = log_tail(observed.log, log_bytes) if log_bytes else None
             response = observed.unwrap()
             if len(response.body_b64 or "") < LARGE_BYTES:
                 answer = guest_reply(response, tail)
             else:
-                tenant = request.context.tenant_id
+                tenant = context.tenant_id
                 answer = await self._runner.large_work.run(tenant, partial(guest_reply, response, tail))
         except Overloaded as error:
             return no_room(error).answer()
         except Draining:
             return draining().answer()
         except AlgaError as error:
-            return error_reply(error, request, tail)
+            return error_reply(error, providers, tail)
         except Exception as error:  # noqa: BLE001 - a fault of the runner ends only this execution
             logger.error(  # noqa: TRY400 - a traceback may quote the request
                 "Execution failed inside the runner: %s",
                 unexpected(error),
-                extra={"action": "execution_failure", "request_id": request.context.request_id},
+                extra={"action": "execution_failure", "request_id": context.request_id},
             )
             return failed_reply(500, "execute_failed: internal: The runner failed; its log has the cause.")
-        if request.context.trigger == "schedule" and response.status >= 400:
+        if context.trigger == "schedule" and response.status >= 400:
             # Its reply is not stored: the next attempt of the schedule's run has the same key, and must be executed.
             return answer._replace(outcome="handler_failed")
         return answer

@@ -21,7 +21,7 @@ from ..errors import (
     UnknownCapabilities,
 )
 from ..frames import stack_line
-from ..models import ExecuteRequest, ExecuteResponse, unknown_capabilities
+from ..models import ExecuteResponse, unknown_capabilities
 from .http import Answer
 
 _CONTRACT_DETAILS = ("archive hash mismatch: ", "verify_archive_sha256 fetch failed: ")
@@ -65,14 +65,17 @@ def key_reused_reply() -> Answer:
     return Answer(200, to_json({**reply, "error": document["error"]}), outcome=document["error"])
 
 
-def error_reply(error: AlgaError, request: ExecuteRequest, log_tail: str | None = None) -> Answer:
-    """The reply for an execution that ended with ``error``; with ``log_tail`` unless that is ``None``."""
+def error_reply(error: AlgaError, providers: Sequence[str], log_tail: str | None = None) -> Answer:
+    """The reply for an execution of a request with ``providers`` that ended with ``error``.
+
+    It has ``log_tail`` unless that is ``None``.
+    """
     sentence = _explained(error)
     coded = f"{error.code}: {sentence}"
     status = 500
     match error:
         case UnknownCapabilities():
-            status, text = 400, f"unknown_capabilities: {', '.join(unknown_capabilities(request.providers))}"
+            status, text = 400, f"unknown_capabilities: {', '.join(unknown_capabilities(providers))}"
         case BundleError() if str(error).startswith(_CONTRACT_DETAILS):
             status, text = 502, f"bundle_fetch_failed: {sentence}"
         case BundleError():

@@ -49,7 +49,7 @@ async def test_lines_are_waited_for_only_as_long_as_the_caller_waits(
     programs = cast("Programs", SlowPrograms())
 
     reported = await add_context(
-        error, request, execution, programs, timeout_s=30, margin=Margin(0.6, answer_s)
+        error, ("GET", "/"), execution, programs, timeout_s=30, margin=Margin(0.6, answer_s)
     )
 
     assert getattr(reported, "frames", None) == frames

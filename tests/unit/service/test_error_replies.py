@@ -10,9 +10,6 @@ import pytest
 from alga_runner.errors import AlgaError, ExecutionError, GuestTrap, ModuleError
 from alga_runner.frames import Frame
 from alga_runner.service.replies import error_reply
-from tests.support.requests import execute_request
-
-REQUEST = execute_request("sha256:" + "0" * 64)
 
 
 def leaves(*kinds: type[AlgaError]) -> list[type[AlgaError]]:
@@ -20,7 +17,7 @@ def leaves(*kinds: type[AlgaError]) -> list[type[AlgaError]]:
 
 
 def text_of(error: AlgaError) -> str:
-    body = error_reply(error, REQUEST).body
+    body = error_reply(error, []).body
     document: dict[str, Any] = json.loads(body if isinstance(body, bytes) else b"".join(body))
     return str(document["error"])
 

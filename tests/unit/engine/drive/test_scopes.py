@@ -364,3 +364,8 @@ async def test_a_wait_whose_deadline_is_near_has_a_timer_from_its_beginning(
         await run(either, "note", answer, budget)
 
     assert [timer is not None for timer in timers] == [False, True]
+
+
+def test_a_budget_has_no_dictionary():
+    """One takes as much as three budgets, and ten thousand executions may wait."""
+    assert not hasattr(Budget(), "__dict__")
