@@ -13,7 +13,7 @@ from alga_common.sharing.large_work import LargeWorkQueue
 
 from ..errors import AbiBreach, DeadlineExceeded, ExecutionError, HostCallCode, HostCallError
 from ..telemetry import ExecutionSpan, HostCallSpan, Telemetry
-from .operation import Execution, HostCallRecord, Listing, Operation
+from .operation import Execution, HostCallRecord, Listing, Members, Operation
 
 SCALAR_BYTES = 64
 """What one value costs by itself: an object and the slot that refers to it."""
@@ -125,7 +125,7 @@ class Gate:
                     if isinstance(value, Listing):
                         reply = {"ok": await self._listed(execution, value, codec)}
                     else:
-                        reply = {"ok": operation.dump(value)}
+                        reply = {"ok": value.members if type(value) is Members else operation.dump(value)}
                 except (TimeoutError, DeadlineExceeded):
                     _refuse_late(execution, operation)
                 encoded = codec.encode(reply)

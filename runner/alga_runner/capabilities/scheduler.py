@@ -19,7 +19,8 @@ from ..models import (
     ScheduleRef,
     UpdateScheduleInput,
 )
-from .operation import READ_CODES, Execution, Listing, NoInput, NoOutput, Operation
+from ..models.members import MAX_ID
+from .operation import READ_CODES, Execution, Listing, Members, NoInput, NoOutput, Operation
 
 CAPABILITY = "cap:scheduler.manage"
 
@@ -40,27 +41,29 @@ async def _get(execution: Execution, schedule: ScheduleRef) -> FoundSchedule:
     return FoundSchedule(schedule=schedule_info)
 
 
-async def _create(execution: Execution, schedule: CreateScheduleInput) -> CreatedSchedule:
+async def _create(execution: Execution, schedule: CreateScheduleInput) -> CreatedSchedule | Members:
     identity = execution.identity
     identity.require_install()
     schedule_id = await execution.alga.create_schedule(
         identity, schedule, execution.deadline, idempotency_key=execution.idempotency_key
     )
-    return CreatedSchedule(schedule_id=schedule_id)
+    if type(schedule_id) is str and len(schedule_id) <= MAX_ID and schedule_id.isascii():
+        return Members({"scheduleId": schedule_id})
+    return CreatedSchedule(schedule_id=schedule_id)  # its error names the fault
 
 
-async def _update(execution: Execution, changes: UpdateScheduleInput) -> NoOutput:
+async def _update(execution: Execution, changes: UpdateScheduleInput) -> Members:
     identity = execution.identity
     identity.require_install()
     await execution.alga.update_schedule(identity, changes, execution.deadline)
-    return NoOutput()
+    return Members({})
 
 
-async def _delete(execution: Execution, schedule: ScheduleRef) -> NoOutput:
+async def _delete(execution: Execution, schedule: ScheduleRef) -> Members:
     identity = execution.identity
     identity.require_install()
     await execution.alga.delete_schedule(identity, schedule.schedule_id, execution.deadline)
-    return NoOutput()
+    return Members({})
 
 
 async def _get_endpoints(execution: Execution, _: NoInput) -> EndpointList:

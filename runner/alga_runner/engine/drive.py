@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from time import monotonic, thread_time
 from types import CoroutineType, coroutine
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import anyio
 
@@ -19,6 +19,9 @@ from .cpu_thread import OVERRUN_S, record_overrun
 from .guest import Answer, Answerer, Guest, PendingCall
 from .linker import HostFunction
 from .loop_scheduler import GUEST_TIME_S
+
+if TYPE_CHECKING:
+    from alga_common.sharing.large_work import LargeWorkQueue
 
 T = TypeVar("T")
 
@@ -96,10 +99,10 @@ def run_until_blocked(guest: Guest, answerer: Answerer, budget: Budget) -> int:
     did not wait are answered, too. Raises what the guest or the answerer raises.
     """
     guest.answerer, budget.guest = answerer, guest
-    scheduler, state = _this_thread.loop_scheduler, _CUT_SHORT
-    while state == _CUT_SHORT and not guest.computes and scheduler.may_continue():
+    scheduler, linked, state = _this_thread.loop_scheduler, guest.linked, _CUT_SHORT
+    while state == _CUT_SHORT and not (guest.large or linked.computes) and scheduler.may_continue():
         state = _run_slice(guest, budget)
-        if state == _CALLED and (call := guest.pending) is not None and call[0] in guest.linked.prompt:
+        if state == _CALLED and (call := guest.pending) is not None and call[0] in linked.prompt:
             state = _answer_promptly(guest, call, answerer, budget)
     return state
 
@@ -223,7 +226,8 @@ def _answer_promptly(guest: Guest, call: PendingCall, answerer: Answerer, budget
 
     ``_CALLED`` if it waits after all, which leaves it in ``budget.begun``, or if ``_run_blocked`` has to see the call.
     """
-    if budget.used_s > budget.cpu_s or _rests(budget):
+    queue = budget.large_work
+    if budget.used_s > budget.cpu_s or (queue is not None and queue.known and _rests(budget)):
         return _CALLED
     try:
         begun = _begin_answer(guest, call, answerer, budget)
@@ -244,8 +248,17 @@ def _begin_answer(guest: Guest, call: PendingCall, answerer: Answerer, budget: B
     if not isinstance(answer, CoroutineType):
         guest.resume(answer)
         return None
-    waits_for = _take_step(guest, answer.send, None, budget, started)
-    return None if waits_for is _ANSWERED else (answer, waits_for)
+    queue = budget.large_work
+    before = _cpu_before(queue, budget.owner) if queue is not None and queue.known else None
+    try:
+        return answer, answer.send(None)
+    except StopIteration as done:
+        guest.resume(done.value)
+        return None
+    finally:
+        budget.used_s += (took := monotonic() - started)
+        if took > LONG_ANSWER_S:
+            _record_long_step(queue, budget.owner, before)
 
 
 def _take_step(
@@ -255,21 +268,31 @@ def _take_step(
 
     The time since ``started`` is the budget's.
     """
-    queue, owner = budget.large_work, budget.owner
-    known = queue is not None and owner in queue.known
-    already = thread_time() - queue.charged_s if queue is not None and known else 0.0
+    queue = budget.large_work
+    before = _cpu_before(queue, budget.owner) if queue is not None and queue.known else None
     try:
         return step(given)
     except StopIteration as done:
         guest.resume(done.value)
         return _ANSWERED
     finally:
-        took = monotonic() - started
-        budget.used_s += took
-        if took > LONG_ANSWER_S and queue is not None:
-            # The system may only have kept the thread from running: an unknown owner's next is measured. What the step
-            # did in turns of its owner has been recorded.
-            queue.record(owner, max(0.0, thread_time() - queue.charged_s - already) if known else 0.0)
+        budget.used_s += (took := monotonic() - started)
+        if took > LONG_ANSWER_S:
+            _record_long_step(queue, budget.owner, before)
+
+
+def _cpu_before(queue: LargeWorkQueue, owner: str) -> float | None:
+    """CPU time before a step of an answer, without what all owners were charged; ``None`` for an unknown owner."""
+    return thread_time() - queue.charged_s if owner in queue.known else None
+
+
+def _record_long_step(queue: LargeWorkQueue | None, owner: str, before: float | None) -> None:
+    """Have ``owner`` rest after a step of an answer that took long; ``before`` is from ``_cpu_before``."""
+    if queue is not None:
+        # The system may only have kept the thread from running: an unknown owner's next is measured. What the step
+        # did in turns of its owner has been recorded.
+        took = 0.0 if before is None else max(0.0, thread_time() - queue.charged_s - before)
+        queue.record(owner, took)
 
 
 @coroutine

@@ -61,6 +61,11 @@ def kind(value: object) -> str:
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
+_Scalar = None | bool | int | float | str
+_Flat = _Scalar | list[_Scalar] | dict[str, _Scalar]
+_decode_simple = msgspec.msgpack.Decoder(dict[str, _Scalar | list[_Flat] | dict[str, _Flat]]).decode
+"""Decodes a map of three levels at most, made of JSON's types alone: as most requests of host calls are."""
+
 
 def encode(document: Any) -> bytes:
     """``document`` as one MessagePack document. Half of a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD."""
@@ -96,6 +101,12 @@ def decode(data: bytes, *, max_items: int = MAX_ITEMS) -> Any:
     ``validation-failed`` or ``too-large`` when it is one that breaks a rule.
     """
     if len(data) <= _SMALL_BYTES and len(data) <= max_items:  # then it has fewer containers than it may have
+        try:
+            simple = _decode_simple(data)
+            if _encode(simple) == data:
+                return simple
+        except Exception:  # noqa: BLE001, S110 - it may hold binary, or nest deeper
+            pass
         try:
             document = _decode(data)
             if _is_plain(document, MAX_DEPTH) and _encode(document) == data:

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from time import monotonic
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from alga_runner.alga import Identity, NoAlgaServer
 from alga_runner.capabilities import OPERATIONS, Execution, LogLimits
 from alga_runner.capabilities.gate import Gate
-from alga_runner.capabilities.operation import Listing, LogLine
+from alga_runner.capabilities.operation import Listing, LogLine, Members
 from alga_runner.errors import HostCallCode, HostCallError, LogLimit
 from alga_runner.models import (
+    CreatedSchedule,
     CreateScheduleInput,
     EndpointInfo,
     ExecutionContext,
@@ -35,11 +37,16 @@ INPUTS: dict[str, dict[str, Any]] = {
 }
 
 
+class Text(str):
+    """A string of another type."""
+
+
 class ListeningServer(NoAlgaServer):
     """Writes down what it is asked and answers with nothing much."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[object, ...]] = []
+        self.created: Any = "s-2"
 
     async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
         self.heard.append(("list", identity, deadline))
@@ -62,7 +69,7 @@ class ListeningServer(NoAlgaServer):
         self.heard.append(
             ("create", identity, deadline, schedule.endpoint, schedule.payload, idempotency_key)
         )
-        return "s-2"
+        return self.created
 
     async def update_schedule(
         self, identity: Identity, changes: UpdateScheduleInput, deadline: float
@@ -108,7 +115,7 @@ async def run(execution: Execution, name: str, /, **members: Any) -> object:
     output = await operation.run(execution, operation.validate(members))
     if isinstance(output, Listing):
         return [schedule async for page in output.pages for schedule in page.schedules]
-    return operation.dump(output)
+    return output.members if isinstance(output, Members) else operation.dump(output)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +139,38 @@ async def test_a_scheduler_operation_asks_the_port_with_the_executions_identity_
     assert execution.alga.heard == [
         (name.removeprefix("scheduler."), HERE, execution.deadline, *said),
     ]
+
+
+@pytest.mark.parametrize(
+    "schedule_id", ["s-2", "", "é", 64 * "a", 65 * "a", "\ud800", b"s", 5, None, Text("s")]
+)
+async def test_the_id_of_a_new_schedule_is_checked_as_its_model_has_it(schedule_id: object) -> None:
+    execution = an_execution()
+    assert isinstance(execution.alga, ListeningServer)
+    execution.alga.created = schedule_id
+
+    answered = await outcome(run(execution, "scheduler.create", **INPUTS["scheduler.create"]))
+    assert answered == await outcome(dumped(schedule_id))
+
+
+async def dumped(schedule_id: Any) -> object:
+    return CreatedSchedule(schedule_id=schedule_id).model_dump(by_alias=True)
+
+
+async def outcome(answer: Awaitable[object]) -> object:
+    """What ``answer`` gives, or the faults that it has."""
+    try:
+        return await answer
+    except ValidationError as error:
+        return error.errors(include_url=False)
+
+
+@pytest.mark.parametrize("name", ["scheduler.update", "scheduler.delete"])
+async def test_an_operation_without_an_output_answers_an_empty_map_of_its_own(name: str) -> None:
+    outputs = [await run(an_execution(), name, **INPUTS[name]) for _ in "ab"]
+
+    assert outputs == [{}, {}]
+    assert outputs[0] is not outputs[1]
 
 
 @pytest.mark.parametrize("name", sorted(INPUTS))

@@ -84,6 +84,8 @@ _limits = struct.Struct("=qq")
 _read_pointer = _pointer.unpack_from
 _pointer_at = ctypes.c_uint64.from_address
 
+_MEMORY_HANDLE = MEMORY_OFFSET + _capi.EXTERN_OF
+
 _POOL_S = -1
 """A limit that the pool enforces."""
 
@@ -260,8 +262,7 @@ class NativeGuest(Guest):
 
     def _open_memory(self, base: int, context: int) -> LinearMemory:
         self._memory = memory = LinearMemory.__new__(LinearMemory)
-        handle = self._address + MEMORY_OFFSET + _capi.EXTERN_OF
-        memory.open(context, handle, self.linked.module.memory_bytes, base)
+        memory.open(context, self._address + _MEMORY_HANDLE, self.linked.module.memory_bytes, base)
         return memory
 
     def _free(self, release_gil: bool) -> None:
