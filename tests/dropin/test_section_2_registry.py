@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from alga_runner import Runner, Settings
 from alga_runner.bundles import Bundle, MemoryBundles
 from alga_runner.errors import SettingsError
 from alga_runner.service import create_service
-from alga_runner.service.ui import registry, routes
+from alga_runner.service.ui import kept_answers, registry, routes
 from tests.support.bundles import bundle_files
 from tests.support.clock import FakeMonotonic
 from tests.support.pages import FILES, SCRIPT, FakeRegistry
@@ -132,11 +133,84 @@ async def test_concurrent_visitors_ask_the_registry_once(get, alga: FakeRegistry
 async def test_the_number_of_answers_that_are_kept_is_bounded(
     get, alga: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "MAX_ANSWERS", 2)
+    monkeypatch.setattr(kept_answers, "MAX_ANSWERS", 2)
     for tenant in ("a", "b", "c", "c", "a"):
         await get("index.html", tenant=tenant)
 
     assert [request.url.params["tenant"] for request in alga.asked] == ["a", "b", "c", "a"]
+
+
+async def test_made_up_tenants_drive_no_answer_of_a_true_one_out(
+    get, alga: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_answers, "MAX_ANSWERS", 2)
+    for tenant in ("acme", "a", "b", "c", "acme", "b"):
+        await get("index.html", tenant=tenant)
+
+    assert [request.url.params["tenant"] for request in alga.asked] == ["acme", "a", "b", "c", "b"]
+
+
+async def test_the_number_of_true_tenants_whose_answers_are_kept_is_bounded(
+    get, alga: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_answers, "MAX_ANSWERS", 2)
+    tenants = ("a", "b", "c", "c", "a")
+    alga.valid = {(tenant, "ext") for tenant in tenants}
+    for tenant in tenants:
+        await get("index.html", tenant=tenant)
+
+    assert [request.url.params["tenant"] for request in alga.asked] == ["a", "b", "c", "a"]
+
+
+async def test_a_question_that_found_no_connection_is_asked_again_soon(
+    get, alga: FakeRegistry, clock: FakeMonotonic
+) -> None:
+    async def all_in_use() -> httpx.Response:
+        raise httpx.PoolTimeout("all connections are in use")
+
+    alga.answer, statuses = all_in_use, []
+    for step in (0, 0.9, 0.2):
+        clock.now += step
+        statuses.append((await get("index.html")).status_code)
+        alga.answer = None
+
+    assert statuses == [404, 404, 200]
+    assert all(asked.extensions["timeout"]["pool"] < registry.TIME_LIMIT_S for asked in alga.asked)
+
+
+async def test_a_flood_of_made_up_tenants_and_hosts_leaves_connections_to_true_ones(
+    clock: FakeMonotonic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer is used for 45 s: a question without a connection would keep its tenant out for as long."""
+    install = {"tenant_id": "acme", "extension_id": "ext", "content_hash": f"sha256:{'0' * 64}"}
+    held, go_on = list[bytes](), anyio.Event()
+
+    async def slow_of_unknown(scope: Any, _receive: Any, send: Any) -> None:
+        if b"made-up" in scope["query_string"]:
+            held.append(scope["query_string"])
+            await go_on.wait()
+        body = json.dumps({"valid": True, **install}).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    monkeypatch.setattr(registry, "TIME_LIMIT_S", 2.0 * PATIENCE_S)
+    async with serving(slow_of_unknown) as url:
+        asking = registry.Registry.of(Settings(registry_url=url), clock=clock)
+
+        async def ask() -> None:
+            assert await asking.is_installed("acme", "ext", install["content_hash"])
+            assert (await asking.of_host("acme.example")).install is not None
+
+        await ask()
+        clock.now += kept_answers.KEPT_S + 1
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(asking.is_installed, f"made-up-{number}", "ext", "sha256:00")
+                tasks.start_soon(asking.of_host, f"made-up-{number}.example")
+            with anyio.fail_after(PATIENCE_S):
+                await ask()
+            assert len(held) < registry._CONCURRENT
+            go_on.set()
 
 
 async def test_without_a_registry_no_page_is_valid(pages, content_hash: str) -> None:

@@ -1,17 +1,17 @@
 """The registry of Alga's server: which tenant has an extension installed, and which one a host belongs to.
 
-Each question takes 750 ms at most; its answer, a failure included, is used again for 45 s (alga-contract 2).
+Each question takes 750 ms at most; its answer, a failure included, is used again for 45 s (alga-contract 2). One that
+found no connection in time was not asked, and soon is.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -27,17 +27,17 @@ from alga_common.wire import is_tenant_id
 from ...errors import SettingsError
 from ...models import parse_content_hash
 from ...settings import Settings
+from .kept_answers import KEPT_S, Given, KeptAnswers
 
 TIME_LIMIT_S = 0.75
-KEPT_S = 45.0
-MAX_ANSWERS = 10_000
-"""Answers that are kept; the one kept for longest goes first."""
+NOT_ASKED_KEPT_S = 1.0
+"""How long the answer to a question that was not asked is used."""
 
 _MAX_ANSWER_BYTES = 64 * 1024
 _MAX_KEY_BYTES = 4 * 1024
 _CONCURRENT = 32
-
-T = TypeVar("T")
+_UNKNOWN = ""
+"""The owner of all questions that no install was the answer to: anyone can make up tenants and hosts."""
 
 logger = logging.getLogger("alga_runner")
 
@@ -79,8 +79,8 @@ class Registry:
         self._transport = transport or SocketTransport(
             _CONCURRENT, share(_CONCURRENT), max_answer_bytes=_MAX_ANSWER_BYTES, resolve=_by_name
         )
-        self._installed: _Kept[bool] = _Kept(clock)
-        self._hosts: _Kept[HostAnswer] = _Kept(clock)
+        self._installed: KeptAnswers[bool] = KeptAnswers(clock)
+        self._hosts: KeptAnswers[HostAnswer] = KeptAnswers(clock)
 
     @classmethod
     def of(
@@ -95,34 +95,41 @@ class Registry:
 
     async def is_installed(self, tenant: str, extension: str, content_hash: str) -> bool:
         """Whether the tenant has that version of the extension; no answer counts as no."""
+        question = tenant, extension, content_hash
 
-        async def ask() -> bool:
+        async def ask() -> Given[bool]:
             query = {"tenant": tenant, "extension": extension, "hash": content_hash}
-            answer = await self._ask("/api/installs/validate", query, tenant)
-            return answer is not None and _is_good(answer) and _document(answer).get("valid") is True
+            owner = tenant if self._installed.is_known(question) else _UNKNOWN
+            answer, kept_s = await self._ask("/api/installs/validate", query, owner)
+            valid = answer is not None and _is_good(answer) and _document(answer).get("valid") is True
+            return Given(valid, valid, kept_s)
 
-        return await self._installed.get((tenant, extension, content_hash), ask)
+        return await self._installed.get(question, ask)
 
     async def of_host(self, host: str) -> HostAnswer:
         """The install that ``host`` belongs to; else 503 without a registry, 502 without an answer, or 404."""
 
-        async def ask() -> HostAnswer:
-            answer = await self._ask("/api/installs/lookup-by-host", {"host": host}, host)
+        async def ask() -> Given[HostAnswer]:
+            owner = host if self._hosts.is_known(host) else _UNKNOWN
+            answer, kept_s = await self._ask("/api/installs/lookup-by-host", {"host": host}, owner)
             if answer is None:
-                return HostAnswer(None, 502)
+                return Given(HostAnswer(None, 502), False, kept_s)
             if not _is_good(answer):
-                return HostAnswer(None, 404)
+                return Given(HostAnswer(None, 404), False, kept_s)
             install = _install(_document(answer))
-            return HostAnswer(install, 200 if install else 502)
+            return Given(HostAnswer(install, 200 if install else 502), install is not None, kept_s)
 
         if self._origin is None:
             return HostAnswer(None, 503)
         return await self._hosts.get(host, ask)
 
-    async def _ask(self, path: str, query: dict[str, str], owner: str) -> Answer | None:
-        """The registry's answer, ``None`` without one; owners, a tenant or a host, share the connections fairly."""
+    async def _ask(self, path: str, query: dict[str, str], owner: str) -> tuple[Answer | None, float]:
+        """The registry's answer, or none, and how long that is used.
+
+        Owners share the connections fairly: a tenant or a host with an install, and all others together.
+        """
         if self._origin is None:
-            return None
+            return None, KEPT_S
         ts = str(round(time() * 1000))
         url = self._origin.copy_with(path=path, params={**query, "ts": ts})
         headers = [
@@ -135,50 +142,21 @@ class Registry:
             if key := await self._read_key():
                 headers.append((b"x-api-key", key.encode()))
             try:
-                return await send(self._transport, _request(url, headers, owner), _MAX_ANSWER_BYTES)
+                return await send(self._transport, _request(url, headers, owner), _MAX_ANSWER_BYTES), KEPT_S
+            except httpx.PoolTimeout:
+                logger.warning("Too many questions for the registry", extra={"action": "registry_not_asked"})
+                return None, NOT_ASKED_KEPT_S
             except httpx.HTTPError as error:
                 logger.warning(
                     "The registry did not answer: %s",
                     type(error).__name__,
                     extra={"action": "registry_failed"},
                 )
-                return None
+                return None, KEPT_S
         logger.warning(
             "The registry did not answer within %g s", TIME_LIMIT_S, extra={"action": "registry_failed"}
         )
-        return None
-
-
-class _Kept(Generic[T]):
-    """Answers by question, each for ``KEPT_S``; the same question is asked once at a time."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._answers: OrderedDict[Any, tuple[float, T]] = OrderedDict()
-        self._asking: dict[Any, anyio.Lock] = {}
-
-    async def get(self, question: Any, ask: Callable[[], Awaitable[T]]) -> T:
-        """The answer to ``question``, which ``ask`` gives if none is kept."""
-        if (kept := self._kept(question)) is not None:
-            return kept[1]
-        lock = self._asking.setdefault(question, anyio.Lock())
-        try:
-            async with lock:
-                if (kept := self._kept(question)) is not None:
-                    return kept[1]
-                answer = await ask()
-                self._answers[question] = (self._clock() + KEPT_S, answer)
-                self._answers.move_to_end(question)
-                if len(self._answers) > MAX_ANSWERS:
-                    self._answers.popitem(last=False)
-                return answer
-        finally:
-            if not lock.statistics().locked:
-                self._asking.pop(question, None)
-
-    def _kept(self, question: Any) -> tuple[float, T] | None:
-        kept = self._answers.get(question)
-        return kept if kept is not None and kept[0] > self._clock() else None
+        return None, KEPT_S
 
 
 def _origin(settings: Settings) -> httpx.URL | None:
@@ -218,7 +196,7 @@ def _first_line(file: Path) -> str:
 
 
 def _request(url: httpx.URL, headers: list[Header], owner: str) -> httpx.Request:
-    extensions = {"timeout": {"pool": TIME_LIMIT_S}, OWNER: owner}
+    extensions = {"timeout": {"pool": TIME_LIMIT_S / 2}, OWNER: owner}
     return httpx.Request("GET", url, headers=headers, stream=httpx.ByteStream(b""), extensions=extensions)
 
 
