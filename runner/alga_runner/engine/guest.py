@@ -214,9 +214,16 @@ class Guest:
 
         Before it was instantiated its memory cannot be seen, and its start function may have all that is allowed.
         """
-        if self.memory is None:
+        in_cpu_thread = self.reclaim is not None  # asked first: it may free the guest and return it meanwhile
+        memory = self.memory
+        if memory is None:
             return self.engine.limits.memory_bytes if self.alive else 0
-        return self.memory.known_size if self.reclaim is not None else self.memory.size
+        return memory.known_size if in_cpu_thread else memory.size
+
+    def take_back(self) -> None:
+        """Block until the CPU thread has returned the guest, if that has it: within a slice."""
+        if self.reclaim is not None:
+            self.reclaim()
 
     def see_memory(self) -> None:
         """Ask how large its memory is; called by the CPU thread after each slice."""

@@ -358,6 +358,7 @@ class CoreHost:
                 if session.exit_status != 0 or session.response is None:
                     raise explained(error, session.stderr) from error
             finally:
+                guest.take_back()  # the CPU thread has it still, where only the coroutine was closed
                 session.catch_up()
                 execution.system_calls = guest.calls - session.host_calls
                 if session.unfinished:

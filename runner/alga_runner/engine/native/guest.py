@@ -261,11 +261,13 @@ class NativeGuest(Guest):
         return self._open_memory(base, self.context) if base else None
 
     def _open_memory(self, base: int, context: int) -> LinearMemory:
-        self._memory = memory = LinearMemory.__new__(LinearMemory)
+        memory = LinearMemory.__new__(LinearMemory)
         memory.open(context, self._address + _MEMORY_HANDLE, self.linked.module.memory_bytes, base)
+        self._memory = memory  # another thread may look at it from here on
         return memory
 
     def _free(self, release_gil: bool) -> None:
+        self.exchanges = False  # the struct is another guest's soon
         library = self._library
         (library.end_without_gil if release_gil else library.end)(self._address)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import cast
 
 import pytest
 from wasmtime import wat2wasm
 
 from alga_runner.engine import Engine, Guest, GuestLimits, Linker, Module
-from tests.support.cpu_thread import SteppedCpuThread, cancel_all, submit
+from alga_runner.engine.memory import LinearMemory
+from alga_runner.engine.native.guest import NativeGuest
+from tests.support.cpu_thread import Start, SteppedCpuThread, cancel_all, iterate, submit
+from tests.support.steps import at_step
 
 pytestmark = pytest.mark.anyio
 
@@ -16,6 +22,12 @@ PAGE = 64 * 1024
 MAY_GROW = PAGE - 1
 """Where the guest looks for whether to grow."""
 COMPUTES = "(loop $on (br_if $on (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))"
+
+_memory_bytes = cast("Callable[[Guest], int]", cast("property", Guest.memory_bytes).fget)
+_FINDING = {
+    of.__code__
+    for of in (Guest._use_memory, NativeGuest._open_memory, LinearMemory.__init__, LinearMemory.open)
+}
 
 
 @pytest.fixture
@@ -78,3 +90,42 @@ def test_a_start_function_counts_as_having_all_that_is_allowed_and_can_be_kept_f
 
         assert guest.memory is not None
         assert guest.memory.read(0, 4) == b"\xff\xff\xff\xff"
+
+
+async def test_memory_is_looked_at_while_the_cpu_thread_frees_the_guest(
+    stepped: SteppedCpuThread, start: Start
+) -> None:
+    for step in count(1):
+        guest = start("spin")
+        assert guest.memory is not None
+        freed = asyncio.create_task(stepped.free(guest))
+        await iterate()
+
+        with at_step({_memory_bytes.__code__}, step, stepped.run_slice) as meanwhile:
+            size = _memory_bytes(guest)
+
+        assert size in {0, PAGE}
+        if not meanwhile:
+            stepped.run_slice()
+        await freed
+        if not meanwhile:
+            break
+    assert step > 10
+
+
+def test_memory_is_looked_at_while_another_thread_finds_it(engine: Engine, limits: GuestLimits) -> None:
+    linked = Linker(engine, ()).link(Module(engine, bytes(wat2wasm('(module (memory (export "memory") 1))'))))
+    with linked.new_guest(limits) as guest:
+        guest.instantiate()
+        assert guest.poll()
+        for step in count(1):
+            guest.memory = None
+
+            with at_step(_FINDING, step, lambda: guest.memory_bytes) as sizes:
+                if guest.memory is None:  # the native helper's is found when it is asked for
+                    guest._use_exported_memory()
+
+            if not sizes:
+                break
+            assert sizes[0] in {PAGE, engine.limits.memory_bytes}
+    assert step > 10
