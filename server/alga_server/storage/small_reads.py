@@ -22,16 +22,17 @@ from .database import Database
 T = TypeVar("T")
 
 _LONG_S = 0.005
-"""How long a group may take before no other joins it, and another takes over the reads that wait.
+"""How long a group may take before no other joins it, another takes over the reads that wait, and those go on that
+are done.
 
-A read that is slow holds up those alone that joined before it.
+A read that is slow holds up its group's first alone, whose caller leads it.
 """
 
 
 class _Read:
     """One read: waiting, then run in a group. One that is not done at the end of its group failed with it."""
 
-    __slots__ = ("_run", "done", "ended", "failure", "left", "number", "turn")
+    __slots__ = ("_run", "done", "ended", "failure", "left", "number", "overdue", "turn")
 
     def __init__(self, run: Callable[[Connection], None], number: int) -> None:
         self._run = run
@@ -40,9 +41,11 @@ class _Read:
         self.failure: BaseException | None = None
         """What it raised, if it is done."""
         self.turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        """Ends the wait: with ``True`` to lead the next group, with ``False`` once its group has ended."""
+        """Ends the wait: with ``True`` to lead the next group, with ``False`` if there is nothing to wait for."""
         self.ended = False
-        """Whether its group has ended, or left it out since its caller was cancelled."""
+        """Whether it is known to be done, or its group has ended, or left it out since its caller was cancelled."""
+        self.overdue: asyncio.TimerHandle
+        """Of the group that its caller leads."""
         self.left: anyio.Event | None = None
         """Set then, for a caller that was cancelled meanwhile."""
 
@@ -133,17 +136,26 @@ class SmallReads:
                 reads.append(following)
                 following.run(connection)
 
-        overdue = asyncio.get_running_loop().call_later(_LONG_S, self._pass_on, read)
+        read.overdue = asyncio.get_running_loop().call_later(_LONG_S, self._look, reads)
         try:
             await self._database.read(group)
         except (DBAPIError, ServerError):
             if len(reads) == 1:
                 raise
         finally:
-            overdue.cancel()
+            read.overdue.cancel()
             for other in reads[1:]:
                 other.end()
             self._pass_on(read)
+
+    def _look(self, reads: list[_Read]) -> None:
+        """A group takes long: until it ends, have those of ``reads`` go on that need not wait for it."""
+        leader = reads[0]
+        for other in reads[1:]:
+            if other.done:
+                other.end()
+        self._pass_on(leader)
+        leader.overdue = asyncio.get_running_loop().call_later(_LONG_S, self._look, reads)
 
     def _pass_on(self, leader: _Read) -> None:
         """Have the caller of the next read lead a group, unless another one leads already."""

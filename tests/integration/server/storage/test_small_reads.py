@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -181,6 +182,41 @@ async def test_a_slow_read_holds_up_no_other(reads: Reads, monkeypatch: pytest.M
                 assert await reads.small.read(count) == 1
             finally:
                 held.may_end.set()
+
+
+async def test_a_read_that_is_done_does_not_wait_for_a_slow_one_of_its_group(
+    reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, slow = Held(), Held()
+
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(reads.small.read, first)
+            await until(first.begun.is_set)
+            tasks.start_soon(reads.small.read, count)  # leads the group of the next two
+            await until(lambda: len(reads.small._waiting) == 1)
+            quick = asyncio.create_task(reads.small.read(count))
+            await until(lambda: len(reads.small._waiting) == 2)
+            tasks.start_soon(reads.small.read, slow)
+            await until(lambda: len(reads.small._waiting) == 3)
+            monkeypatch.setattr(small_reads, "_LONG_S", 0.001)
+            monkeypatch.setattr(small_reads, "monotonic", lambda: 0.0)  # yet all join the group,
+            leader, pass_on = reads.small._leader, reads.small._pass_on
+
+            def pass_on_late(of: Any) -> None:
+                if of is leader or slow.begun.is_set():  # and none leads another one
+                    pass_on(of)
+
+            monkeypatch.setattr(reads.small, "_pass_on", pass_on_late)
+            first.may_end.set()
+            await until(slow.begun.is_set)
+            try:
+                with anyio.fail_after(PATIENCE_S / 2):
+                    assert await quick == 1
+            finally:
+                slow.may_end.set()
+
+    assert reads.transactions == 2
 
 
 async def test_nothing_joins_a_group_that_takes_long(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
