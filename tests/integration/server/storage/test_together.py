@@ -22,26 +22,13 @@ from alga_server.storage.database import Database
 from alga_server.storage.tables import bundle, grant
 from tests.support.patience import PATIENCE_S
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_pause_ends_a_group")]
 
 Write = Callable[[Connection], Any]
 
 
 class Panic(BaseException):
     """As compiled libraries raise it."""
-
-
-@pytest.fixture(autouse=True)
-def _no_pause_of_the_machine_ends_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "_MAX_S", PATIENCE_S)
-
-
-@pytest.fixture(params=["memory", "file"])
-async def database(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Database]:
-    database = Database("sqlite://" if request.param == "memory" else database_url)
-    await database.start()
-    yield database
-    await database.aclose()
 
 
 def add(key: str, size: int = 1) -> Write:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from threading import Event
 from typing import Any
 
@@ -17,20 +16,7 @@ from tests.support.patience import PATIENCE_S
 
 from .test_together import Write, add, stored, while_another_writes
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def _no_pause_of_the_machine_ends_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "_MAX_S", PATIENCE_S)
-
-
-@pytest.fixture(params=["memory", "file"])
-async def database(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Database]:
-    database = Database("sqlite://" if request.param == "memory" else database_url)
-    await database.start()
-    yield database
-    await database.aclose()
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_pause_ends_a_group")]
 
 
 async def test_a_caller_that_is_cancelled_while_it_waits_writes_nothing(database: Database) -> None:

@@ -11,23 +11,16 @@ from sqlalchemy import Connection
 
 from alga_server import ServerSettings
 from alga_server.http.internal import call
-from alga_server.storage import together
-from tests.support.patience import PATIENCE_S
 from tests.support.server import Install
 
 from .test_together import while_another_writes
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_pause_ends_a_group")]
 
 
 @pytest.fixture
 def settings(settings: ServerSettings) -> ServerSettings:
     return settings.model_copy(update={"schedule_changes_burst": 5})
-
-
-@pytest.fixture(autouse=True)
-def _no_pause_of_the_machine_ends_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "_MAX_S", PATIENCE_S)
 
 
 async def statuses(install: Install, *bodies: dict[str, Any]) -> list[Any]:
