@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import NamedTuple, TextIO
 
+from msgspec import Struct
+
 from alga_common.text import cut, escape_controls
 
 MAX_QUEUED_LINES = 10_000
@@ -56,81 +58,97 @@ class Line(NamedTuple):
     host_calls_s: float = 0.0
 
 
-class Entry(NamedTuple):
-    """One line as it is written: a sentence, and fields whose names are stable."""
+class Entry(Struct, omit_defaults=True, gc=False):
+    """One line as it is written: a sentence, and fields whose names are stable, in the order of JSON lines.
 
-    created: float
-    level: int
-    sentence: str
-    fields: dict[str, object]
+    ``time``, ``level`` and ``logger`` are a handler's to fill in, where no record of ``logging`` has them.
+    """
+
+    time: str
+    level: str
+    logger: str
+    message: str
+    worker: int | None = None
+    pid: int | None = None
+    action: str = ""
+    tenant_id: str | None = None
+    install_id: str | None = None
+    extension_id: str | None = None
+    version_id: str | None = None
+    request_id: str | None = None
+    status: str | None = None
+    duration_ms: float | None = None
+    operation: str | None = None
+    endpoint: str | None = None
+    signer: str | None = None
+    host_calls: int | None = None
+    host_calls_ms: float | None = None
+    host_calls_failed: int | None = None
+    detail: str | None = None
+
+    def fields(self) -> dict[str, object]:
+        """The fields that the line has, by name."""
+        values = ((name, getattr(self, name)) for name in _FIELDS)
+        return {name: value for name, value in values if value is not None}
+
+
+_FIELDS = Entry.__struct_fields__[Entry.__struct_fields__.index("action") :]
 
 
 def entry(line: Line) -> Entry:
     """``line`` in words: on one line, and bounded."""
-    if line.action in _NOTICES:
+    (
+        _, _, action, operation, status, duration_s, tenant_id, install_id, extension_id, version_id, request_id,
+        detail, endpoint, signer, host_calls, calls_failed, calls_s,
+    ) = line  # fmt: skip
+    if action in _NOTICES:
         return _notice(line)
-    fields = _named(line)
-    if line.action == "guest_log":
-        fields["detail"] = said = _safe(line.detail, MAX_GUEST_CHARACTERS)
-        return Entry(
-            line.created, line.level, f"Extension {fields.get('extension_id')} logged: {said}", fields
-        )
-    fields["status"] = line.status
-    fields["duration_ms"] = duration_ms = round(line.duration_s * 1000, 3)
-    if line.operation:
-        fields["operation"] = line.operation
-    if line.endpoint:
-        fields["endpoint"] = _safe(line.endpoint)
-    if line.signer:
-        fields["signer"] = _safe(line.signer)
-    sentence = f"{_what(line, fields)} after {duration_ms} ms"
-    if line.host_calls:
-        sentence = f"{sentence}, {_summed(line, fields)}"
-    if line.detail:
-        fields["detail"] = detail = _safe(line.detail)
-        sentence = f"{sentence}: {detail}"
-    return Entry(line.created, line.level, sentence, fields)
-
-
-def _named(line: Line) -> dict[str, object]:
-    """The fields that say what the line is about, those that are known."""
-    _, _, action, _, _, _, tenant_id, install_id, extension_id, version_id, request_id, *_ = line
     together = f"{tenant_id}{install_id}{extension_id}{version_id}{request_id}"
     if len(together) > MAX_FIELD_CHARACTERS or not together.isprintable():
         tenant_id, install_id, extension_id = _safe(tenant_id), _safe(install_id), _safe(extension_id)
         version_id, request_id = _safe(version_id), _safe(request_id)
-    fields: dict[str, object] = {
-        "action": action,
-        "tenant_id": tenant_id,
-        "install_id": install_id,
-        "extension_id": extension_id,
-        "version_id": version_id,
-        "request_id": request_id,
-    }
-    if None in fields.values():
-        return {name: value for name, value in fields.items() if value is not None}
-    return fields
-
-
-def _summed(line: Line, fields: dict[str, object]) -> str:
-    """The host calls of an execution in words; their sums are added to ``fields``."""
-    fields["host_calls"] = line.host_calls
-    fields["host_calls_ms"] = total_ms = round(line.host_calls_s * 1000, 3)
-    calls = "1 host call" if line.host_calls == 1 else f"{line.host_calls} host calls"
-    if not line.host_calls_failed:
-        return f"{calls} in {total_ms} ms"
-    fields["host_calls_failed"] = line.host_calls_failed
-    return f"{calls} ({line.host_calls_failed} failed) in {total_ms} ms"
+    if action == "guest_log":
+        said = _safe(detail, MAX_GUEST_CHARACTERS)
+        return Entry(
+            "", "", "", f"Extension {extension_id} logged: {said}", None, None,
+            action, tenant_id, install_id, extension_id, version_id, request_id, detail=said,
+        )  # fmt: skip
+    if endpoint or signer or detail:
+        endpoint, signer, detail = _safe(endpoint or None), _safe(signer or None), _safe(detail or None)
+    duration_ms = round(duration_s * 1e6) / 1000  # a third of the time that rounding to three digits takes
+    if action == "http_request":
+        caller = f" for extension {extension_id}" if extension_id else ""
+        outcome = f"Request to {operation}{caller} was answered {status}"
+    else:
+        what = f"Host call {operation}" if operation else "Execution"
+        version = f" (version {version_id})" if action == "execution" and version_id else ""
+        handler = f", {endpoint}," if endpoint else ""
+        ended = "succeeded" if status == "ok" else f"ended with {status}"
+        outcome = f"{what} of extension {extension_id}{version}{handler} {ended}"
+    sentence = f"{outcome} after {duration_ms} ms"
+    calls_ms: float | None = None
+    if host_calls:
+        calls_ms = round(calls_s * 1e6) / 1000
+        calls = "1 host call" if host_calls == 1 else f"{host_calls} host calls"
+        failed = f" ({calls_failed} failed)" if calls_failed else ""
+        sentence = f"{sentence}, {calls}{failed} in {calls_ms} ms"
+    if detail:
+        sentence = f"{sentence}: {detail}"
+    return Entry(
+        "", "", "", sentence, None, None,
+        action, tenant_id, install_id, extension_id, version_id, request_id,
+        status, duration_ms, operation or None, endpoint, signer,
+        host_calls or None, calls_ms, calls_failed or None, detail,
+    )  # fmt: skip
 
 
 def _notice(line: Line) -> Entry:
-    fields: dict[str, object] = {
-        "action": line.action,
-        "status": line.status,
-        "duration_ms": round(line.duration_s * 1000, 3),
-        "detail": _safe(line.detail, MAX_NOTICE_CHARACTERS),
-    }
-    return Entry(line.created, line.level, _NOTICES[line.action].format_map(fields), fields)
+    duration_ms, detail = round(line.duration_s * 1000, 3), _safe(line.detail, MAX_NOTICE_CHARACTERS)
+    known = {"status": line.status, "duration_ms": duration_ms, "detail": detail}
+    sentence = _NOTICES[line.action].format_map(known)
+    return Entry(
+        "", "", "", sentence, action=line.action, status=line.status, duration_ms=duration_ms, detail=detail
+    )
 
 
 class LogQueue:
@@ -223,42 +241,42 @@ class LogQueue:
             yield self._queue.get()
 
     def _write_all(self, lines: list[Line]) -> None:
-        entries = list(map(entry, lines))
         handler = only_handler(self._logger)
-        if isinstance(handler, EntryHandler):
-            severe = [line_entry for line_entry in entries if line_entry.level >= handler.level]
+        if isinstance(handler, LineHandler):
+            severe = [line for line in lines if line.level >= handler.level]
             try:
-                handler.write_entries(self._logger.name, severe)
+                handler.write_lines(self._logger.name, severe)
             except Exception:  # noqa: BLE001 - a stream that cannot be written must not end the log
                 for _ in severe:
                     self._on_drop()
             return
-        for line_entry in entries:
+        for line in lines:
             try:
-                self._hand_over(line_entry)
+                self._hand_over(line)
             except Exception:  # noqa: BLE001 - someone's log handler must not end the log
                 self._on_drop()
 
-    def _hand_over(self, line_entry: Entry) -> None:
+    def _hand_over(self, line: Line) -> None:
+        written = entry(line)
         record = self._logger.makeRecord(
             self._logger.name,
-            line_entry.level,
+            line.level,
             "",
             0,
             "%s",
-            (line_entry.sentence,),
+            (written.message,),
             None,
-            extra=line_entry.fields,
+            extra=written.fields(),
         )
-        record.created, record.msecs = line_entry.created, line_entry.created % 1 * 1000
+        record.created, record.msecs = line.created, line.created % 1 * 1000
         self._logger.handle(record)
 
 
-class EntryHandler(logging.StreamHandler[TextIO]):
-    """A handler that can write many entries together, without a ``LogRecord`` for every one."""
+class LineHandler(logging.StreamHandler[TextIO]):
+    """A handler that can write many lines together, without a ``LogRecord`` for every one."""
 
-    def write_entries(self, logger: str, entries: list[Entry]) -> None:
-        """Write ``entries`` of ``logger`` together."""
+    def write_lines(self, logger: str, lines: list[Line]) -> None:
+        """Write ``lines`` of ``logger`` together."""
         raise NotImplementedError
 
 
@@ -272,18 +290,6 @@ def only_handler(logger: logging.Logger) -> logging.Handler | None:
     if len(handlers) != 1 or logger.filters or handlers[0].filters:
         return None
     return handlers[0]
-
-
-def _what(line: Line, fields: dict[str, object]) -> str:
-    extension = fields.get("extension_id")
-    if line.action == "http_request":
-        caller = f" for extension {extension}" if extension else ""
-        return f"Request to {line.operation}{caller} was answered {line.status}"
-    what = f"Host call {line.operation}" if line.operation else "Execution"
-    outcome = "succeeded" if line.status == "ok" else f"ended with {line.status}"
-    version = f" (version {fields['version_id']})" if line.action == "execution" and line.version_id else ""
-    handler = f", {fields['endpoint']}," if line.endpoint else ""
-    return f"{what} of extension {extension}{version}{handler} {outcome}"
 
 
 def _safe(text: str | None, limit: int = MAX_FIELD_CHARACTERS) -> str | None:

@@ -15,39 +15,44 @@ import msgspec
 from alga_common import logging as common
 from alga_common.time import rfc3339_of
 
-from .lines import Entry, EntryHandler
+from .lines import Line, LineHandler, entry
 
 
-class JsonHandler(EntryHandler):
-    """Writes JSON lines; entries of the runner's own, which come by the hundred, by a shorter way."""
+class JsonHandler(LineHandler):
+    """Writes JSON lines; lines of the runner's own, which come by the hundred, by a shorter way.
 
-    def __init__(self, stream: TextIO, signature: dict[str, object] | None = None) -> None:
+    One of several ``worker`` processes signs each with its number and process id.
+    """
+
+    def __init__(self, stream: TextIO, worker: int | None = None) -> None:
         super().__init__(stream)
-        self._signature = signature or {}
-        self.setFormatter(common.JsonLines(signature))
+        self._worker, self._pid = worker, None if worker is None else os.getpid()
+        self.setFormatter(
+            common.JsonLines(None if worker is None else {"worker": worker, "pid": self._pid})
+        )
 
-    def write_entries(self, logger: str, entries: list[Entry]) -> None:
-        """Write ``entries`` as ``JsonLines`` would, in one write where no other process writes to the same place."""
-        lines = [_encode(_line(logger, entry, self._signature)) + b"\n" for entry in entries]
+    def write_lines(self, logger: str, lines: list[Line]) -> None:
+        """Write ``lines`` as ``JsonLines`` would, in one write where no other process writes to the same place."""
+        entries = list(map(entry, lines))
+        latest, time = -1, ""
+        for line, written in zip(lines, entries, strict=True):
+            if latest != (latest := int(line.created * 1000)):  # many lines have the same one
+                time = rfc3339_of(line.created)
+            written.time, written.level, written.logger = time, _LEVELS[line.level], logger
+        if self._worker is None:
+            pieces: Iterable[bytes] = (_encoder.encode_lines(entries),)
+        else:
+            for written in entries:
+                written.worker, written.pid = self._worker, self._pid
+            pieces = _whole([_encoder.encode(written) + b"\n" for written in entries])
         with self.lock or nullcontext():
-            for piece in _whole(lines) if self._signature else [b"".join(lines)]:
+            for piece in pieces:
                 self.stream.write(piece.decode())
                 self.flush()
 
 
-_encode = msgspec.json.Encoder(enc_hook=str).encode
+_encoder = msgspec.json.Encoder()
 _LEVELS = {level: logging.getLevelName(level).lower() for level in (10, 20, 30, 40, 50)}
-
-
-def _line(logger: str, entry: Entry, signature: dict[str, object]) -> dict[str, object]:
-    return {
-        "time": rfc3339_of(entry.created),
-        "level": _LEVELS[entry.level],
-        "logger": logger,
-        "message": entry.sentence,
-        **signature,
-        **entry.fields,
-    }
 
 
 def _whole(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -74,5 +79,5 @@ def configure_logging(level: str, stream: TextIO | None = None, *, worker: int |
     if stream.isatty():
         handler = common.stream_handler(stream, worker)
     else:
-        handler = JsonHandler(stream, {} if worker is None else {"worker": worker, "pid": os.getpid()})
+        handler = JsonHandler(stream, worker)
     common.configure_logging("alga_runner", level, handler)

@@ -46,7 +46,7 @@ def test_every_line_of_the_runner_s_telemetry_uses_the_shared_fields() -> None:
     actions = ("host_call", "execution", "guest_log", "http_request", "compilation", "code_cache")
     lines = [Line(**{**text, **numbers, "action": action}) for action in actions]  # type: ignore[arg-type]
 
-    assert set().union(*(entry(line).fields for line in lines)) <= FIELDS
+    assert set().union(*(entry(line).fields() for line in lines)) <= FIELDS
 
 
 def test_a_field_of_another_name_is_found() -> None:
