@@ -32,6 +32,9 @@ OPEN_SCOPE = "alga.open_scope"
 An app that cancels it leaves it (``__exit__``), too, and goes on.
 """
 
+TAKE_BODY = "alga.take_body"
+"""The key of a scope under which an app finds ``Cycle.take_body``."""
+
 RESPOND = "alga.respond"
 """The key of a scope under which an app finds ``Cycle.respond``."""
 
@@ -79,7 +82,7 @@ class Cycle:
 
     __slots__ = (
         "_asks_leave", "_body", "_chunked", "_complete", "_has_body", "_left", "_news", "_on_gone", "_request",
-        "_start", "_wire", "answered", "gone", "keep_alive", "started",
+        "_start", "_taken", "_wire", "answered", "gone", "keep_alive", "started",
     )  # fmt: skip
 
     def __init__(self, wire: Wire, head: RequestHead) -> None:
@@ -96,6 +99,8 @@ class Cycle:
         self._complete = head.body is None
         self._body: bytes | bytearray = b""
         """The part of the body that has arrived and that the app has not read."""
+        self._taken = False
+        """The app has read of it."""
         self._news: asyncio.Event | bool = self._complete
         """Whether the app has something to read; while it waits for that, an event."""
         self._start = b""
@@ -145,6 +150,7 @@ class Cycle:
             scope[WHEN_GONE] = self.when_gone
             scope[OPEN_SCOPE] = open_scope
             scope[RESPOND] = self.respond
+            scope[TAKE_BODY] = self.take_body
             await app(scope, self.receive, self.send)
         except Exception:
             logger.exception("Exception in ASGI application")
@@ -168,10 +174,19 @@ class Cycle:
             await self._news.wait()
         if self.gone or self.answered:
             return {"type": "http.disconnect"}
-        self._news = False
+        self._news, self._taken = False, True
         body, self._body = bytes(self._body), b""
         self._wire.resume_reading()
         return {"type": "http.request", "body": body, "more_body": not self._complete}
+
+    def take_body(self) -> bytes | None:
+        """Take the whole body, if it has arrived, nothing was read of it, and the client is there; else ``None``."""
+        if not self._complete or self._taken or self._asks_leave or self.gone or self.answered:
+            return None
+        self._taken, self._news = True, False
+        body, self._body = bytes(self._body), b""
+        self._wire.resume_reading()
+        return body
 
     async def send(self, message: Message) -> None:
         """Send the answer's head, or a piece of its body."""
@@ -187,7 +202,7 @@ class Cycle:
         else:
             raise RuntimeError(f"The app sent {kind} out of its turn.")
 
-    def respond(self, status: int, lines: Sequence[bytes], body: bytes, *, close: bool) -> bool:
+    def respond(self, status: int, lines: Sequence[bytes] | HeaderLines, body: bytes, *, close: bool) -> bool:
         """Send a whole answer in one piece, if that is possible without waiting; returns whether it was.
 
         ``lines`` are its headers, each with CRLF, without those of the connection and the body's length. With
@@ -198,7 +213,7 @@ class Cycle:
             return False
         if not may_have_body(request.method, status) or self._wire.writable() is not None:
             return False
-        fields = _fields(lines)
+        fields = lines if isinstance(lines, HeaderLines) else _fields(lines)
         if close or self._asks_leave:
             self.keep_alive = False
         end = b"content-length: %d\r\n%b\r\n" % (len(body), b"" if self.keep_alive else _CLOSE)
@@ -267,6 +282,15 @@ class Cycle:
         waiting, self._news = self._news, True
         if isinstance(waiting, asyncio.Event):
             waiting.set()
+
+
+class HeaderLines(bytes):
+    """Headers that many answers have, checked once: ``HeaderLines.of([b"content-type: text/plain\\r\\n"])``."""
+
+    @classmethod
+    def of(cls, lines: Sequence[bytes]) -> HeaderLines:
+        """Raises ``RuntimeError`` unless each of ``lines`` is one header with its CRLF."""
+        return cls(_fields(lines))
 
 
 def _fields(lines: Sequence[bytes]) -> bytes:

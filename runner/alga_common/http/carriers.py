@@ -138,7 +138,10 @@ class _Carrier:
         begun, self._begun = self._begun, None
         if begun is not None:
             work, waits_for = begun
-            _mark(waits_for, True)
+            if waits_for is None and cancelled is None:  # for the next turn of the loop, which this is
+                waits_for = self._step(work.send, None)
+            else:
+                _mark(waits_for, True)
             # As asyncio does it: what a cancelled task waits for is cancelled, and that ends the wait.
             if cancelled is not None and not (asyncio.isfuture(waits_for) and waits_for.cancel()):
                 waits_for = self._step(work.throw, cancelled)

@@ -135,13 +135,11 @@ class ProgramCache:
         self._loading_modules: SingleFlight[SharedModule] = SingleFlight(tasks, sys.maxsize)
         self._modules: WeakValueDictionary[str, SharedModule] = WeakValueDictionary()
         self._kept: dict[Key, Kept] = {}
+        self.kept: Callable[[Key], Kept | None] = self._kept.get
+        """The program of a key and its bundle's data if it is loaded, else ``None``."""
         self._random = random or Random()  # noqa: S311 - chance is enough
         self._all = _Programs(self._random)
         self._of: dict[str, _Programs] = {}
-
-    def kept(self, key: Key) -> Kept | None:
-        """The program of ``key`` and its bundle's data if it is loaded, else ``None``."""
-        return self._kept.get(key)
 
     def loaded(self, key: Key) -> Program | None:
         """The program of ``key`` if it is loaded, else ``None``; it is in use."""

@@ -10,7 +10,7 @@ import errno
 import hashlib
 import resource
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from ..models import ExecutionContext
 from ..settings import MIB, Settings
 from ..telemetry import Telemetry
 from .endpoints import DeclaredEndpoints
-from .program_cache import MODULE_BYTES, PROGRAM_BYTES, CacheBounds, Kept, ProgramCache, SharedModule
+from .program_cache import MODULE_BYTES, PROGRAM_BYTES, CacheBounds, Kept, Key, ProgramCache, SharedModule
 from .symbolizer import Symbolizer
 
 _RAISE_NOFILE = "Raise the limit of open files (ulimit -n, LimitNOFILE), or try again later."
@@ -109,6 +109,7 @@ class Programs:
         self._large = WeightedLimiter(SHARE * max_module_bytes)
         """Bytes of large modules that are being loaded."""
         self._symbolizer = Symbolizer(bundles, modules, tasks)
+        self._kept: Callable[[Key], Kept | None] = self._cache.kept
 
     def loaded(self, tenant_id: str, extension_id: str, content_hash: str) -> Program | None:
         """The program of a tenant's bundle, if ``get`` would not have to wait for it."""
@@ -149,14 +150,14 @@ class Programs:
 
         Either is ``None`` if it is unknown.
         """
-        kept = self._cache.kept((context.tenant_id, context.extension_id, context.content_hash))
+        kept = self._kept((context.tenant_id, context.extension_id, context.content_hash))
         if kept is None:
             return None, None
         return kept.endpoints.name(method, path), kept.signer
 
     def signer(self, context: ExecutionContext) -> str | None:
         """Who signed the bundle that is executed, if that is known."""
-        kept = self._cache.kept((context.tenant_id, context.extension_id, context.content_hash))
+        kept = self._kept((context.tenant_id, context.extension_id, context.content_hash))
         return None if kept is None else kept.signer
 
     async def located(

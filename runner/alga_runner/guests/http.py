@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import pybase64
 from msgspec import UNSET, Struct, UnsetType, defstruct, msgpack
 
-from alga_common.http.semantics import STATUSES, is_header_name, may_have_body
+from alga_common.http.semantics import STATUSES, TO_CALLER, is_header_name, may_have_body
 
 from ..errors import AlgaError, InvalidResponse, RequestInvalid
 from ..models import ExecuteRequest, ExecuteResponse, ExecutionContext, HttpCall
@@ -19,6 +19,8 @@ from ..models.members import MAX_URL, whole
 from . import messages
 
 _FORBIDDEN_IN_VALUE = re.compile(r"[\0\r\n]")
+_USUAL_NAMES = frozenset(TO_CALLER)
+"""Names of headers that need not be looked at, since nearly every response has them."""
 
 _CONTEXT_FIELDS = [field for field in ExecutionContext.model_fields if field != "content_hash"]
 _context_values = itemgetter(*_CONTEXT_FIELDS)
@@ -141,7 +143,7 @@ def encode_with_body(request: ExecuteRequest, body: bytes | None) -> bytes:
     return messages.encode(
         _Request(
             _Context(*_context_values(context.__dict__)),
-            _Http(http.method, _url(http), headers, body),
+            _Http(http.method, _url(http) if http.query else http.path, headers, body),
             None
             if user is None
             else _User(
@@ -185,7 +187,9 @@ def _plain_response(data: bytes, *, max_body_bytes: int, max_items: int) -> Exec
         return None
     headers: dict[str, str] = {}
     for header in listed:
-        if not is_header_name(header.name) or _FORBIDDEN_IN_VALUE.search(header.value):
+        if (
+            header.name not in _USUAL_NAMES and not is_header_name(header.name)
+        ) or _FORBIDDEN_IN_VALUE.search(header.value):
             return None
         headers[header.name] = header.value
     repeated = len(listed) > 1 and len({name.lower() for name in headers}) < len(listed)

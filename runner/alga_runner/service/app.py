@@ -8,7 +8,7 @@ from time import monotonic, perf_counter
 
 import httpx
 
-from alga_common.http.asgi import OPEN_SCOPE, RESPOND, WHEN_GONE
+from alga_common.http.asgi import OPEN_SCOPE, RESPOND, TAKE_BODY, WHEN_GONE
 from alga_common.http.semantics import origin_form
 from alga_common.readiness import Checks
 
@@ -97,6 +97,7 @@ class Service:
             scope.get("query_string", b""),
             scope.get(WHEN_GONE),
             scope.get(OPEN_SCOPE),
+            scope.get(TAKE_BODY),
         )
         route = PREFIX if exchange.path.startswith(PREFIX) else exchange.path  # all files of pages have one
         started = perf_counter()

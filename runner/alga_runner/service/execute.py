@@ -62,7 +62,7 @@ class Execute:
         """
         self._callers.require_execute(exchange)
         arrived = monotonic()
-        tenant = exchange.value(b"x-alga-tenant").decode("latin-1")
+        tenant = exchange.by_name.get(b"x-alga-tenant", b"").decode("latin-1")
         async with self._requests.track(tenant, exchange) as tracked:
             require_json(exchange)
             body = await tracked.read_body(
@@ -76,7 +76,11 @@ class Execute:
             _note(exchange, request)
             if fault := routing_fault(exchange, request):
                 return failed_reply(400, fault)
-            replying = self._reply(exchange, request, arrived)
+            margin = self._margin(request, monotonic() - arrived)
+            if key := exchange.by_name.get(b"x-idempotency-key"):
+                replying = self._reply(exchange, request, margin, key)
+            else:
+                replying = self._run(exchange, request, margin)
             del request
             tracing = self._runner.telemetry.tracing
             if tracing is None:
@@ -107,13 +111,10 @@ class Execute:
         total_s = self._runner.timeout_s(asked) - left_s
         return Margin(total_s, margin_ms / 1000) if total_s > 0 else NO_MARGIN
 
-    async def _reply(self, exchange: Exchange, request: ExecuteRequest, arrived: float) -> Answer:
-        margin = self._margin(request, monotonic() - arrived)
-        header = exchange.value(b"x-idempotency-key")
-        if not header:
-            running = self._run(exchange, request, margin)
-            del request
-            return await running
+    async def _reply(
+        self, exchange: Exchange, request: ExecuteRequest, margin: Margin, header: bytes
+    ) -> Answer:
+        """The reply to a request with an idempotency key, the ``header``: a stored one, if there is one."""
         patience_s = max(0.0, self._runner.timeout_s(request.limits.timeout_ms) - margin.total_s)
         with anyio.move_on_after(patience_s) as scope:
             try:
@@ -191,8 +192,10 @@ def _without_deadline(
 
 def _log_bytes(exchange: Exchange) -> int:
     """Return how many bytes of the guest's log the caller asks for; 0 unless the header is a number."""
-    asked = exchange.value(b"x-alga-log-tail")
-    return min(int(asked), MAX_LOG_TAIL_BYTES) if asked.isdigit() and len(asked) < 8 else 0
+    asked = exchange.by_name.get(b"x-alga-log-tail")
+    return (
+        0 if asked is None or not asked.isdigit() or len(asked) > 7 else min(int(asked), MAX_LOG_TAIL_BYTES)
+    )
 
 
 def _note(exchange: Exchange, request: ExecuteRequest) -> None:

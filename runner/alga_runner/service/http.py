@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import anyio
 from pydantic_core import to_json
 
+from alga_common.http.asgi import HeaderLines
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -16,6 +18,8 @@ Respond = Callable[..., bool]
 """``alga_common.http.asgi.Cycle.respond``."""
 
 JSON = b"application/json"
+NO_STORE = b"no-store"
+_PLAIN = HeaderLines.of([b"content-type: %b\r\n" % JSON, b"cache-control: %b\r\n" % NO_STORE])
 _NOT_MODIFIED = 304
 _LAST = ((b"connection", b"close"),)
 
@@ -35,7 +39,7 @@ class Answer(NamedTuple):
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
     outcome: str | None = None
-    cache_control: bytes = b"no-store"
+    cache_control: bytes = NO_STORE
 
     async def send(
         self, send: Send, *, with_body: bool = True, close: bool = False, respond: Respond | None = None
@@ -63,7 +67,9 @@ class Answer(NamedTuple):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": body[-(len(body) % SENT_BYTES or SENT_BYTES) :]})
 
-    def _lines(self) -> list[bytes]:
+    def _lines(self) -> Sequence[bytes] | HeaderLines:
+        if self.content_type is JSON and not self.headers and self.cache_control is NO_STORE:
+            return _PLAIN
         lines = [b"content-type: %b\r\n" % self.content_type, b"cache-control: %b\r\n" % self.cache_control]
         return [*lines, *[b"%b: %b\r\n" % header for header in self.headers]]
 
@@ -118,6 +124,8 @@ class Exchange:
     """Has a function called when the client closes the connection, or none any more, where the server can do that."""
     open_scope: anyio.CancelScope | None = None
     """A scope that the server has opened around the request, where it does that."""
+    take_body: Callable[[], bytes | None] | None = None
+    """Takes the whole body if it has arrived, where the server can do that: no coroutine need wait for it."""
     body_complete: bool = False
     tenant_id: str | None = None
     extension_id: str | None = None
@@ -128,28 +136,34 @@ class Exchange:
     """``request_id`` is the header's: the body, and so the line of the execution, has none."""
     executing: bool = False
     """The execution may have started, and have had effects."""
-    _by_name: dict[bytes, bytes] | None = field(init=False, repr=False)
-    """The headers, if no name is there twice."""
+    repeats: bool = field(init=False)
+    """Whether a header is there twice. If none is, ``by_name`` has the only value of each."""
+    by_name: dict[bytes, bytes] = field(init=False, repr=False)
+    """The values of each header, trimmed, joined by commas where there are several; names are in lower case."""
 
     def __post_init__(self) -> None:
-        by_name = dict(self.headers)
-        self._by_name = by_name if len(by_name) == len(self.headers) else None
+        self.by_name = by_name = {name: value.strip() for name, value in self.headers}
+        self.repeats = len(by_name) < len(self.headers)
+        if self.repeats:
+            for name in by_name:
+                by_name[name] = b", ".join(self.values(name))
 
     def values(self, name: bytes) -> Sequence[bytes]:
         """Every value of a header, trimmed; ``name`` is in lower case."""
-        if self._by_name is None:
+        if self.repeats:
             return [value.strip() for given, value in self.headers if given == name]
-        value = self._by_name.get(name)
-        return () if value is None else (value.strip(),)
+        value = self.by_name.get(name)
+        return () if value is None else (value,)
 
     def value(self, name: bytes) -> bytes:
         """A header's values, joined by commas; empty without the header."""
-        if self._by_name is None:
-            return b", ".join(self.values(name))
-        return self._by_name.get(name, b"").strip()
+        return self.by_name.get(name, b"")
 
     async def read(self) -> bytes:
         """The next piece of the body. Raises ``ClientGone``."""
+        if self.take_body is not None and (body := self.take_body()) is not None:
+            self.body_complete = True
+            return body
         message = await self.receive()
         if message["type"] == "http.disconnect":
             raise ClientGone

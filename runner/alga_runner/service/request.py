@@ -38,7 +38,7 @@ _PLAIN = {
 
 def require_json(exchange: Exchange) -> None:
     """Raise ``Refused`` 415 unless the request's content type is JSON."""
-    if not _JSON_TYPE.fullmatch(exchange.value(b"content-type")):
+    if not _JSON_TYPE.fullmatch(exchange.by_name.get(b"content-type", b"")):
         raise Refused(415, "unsupported_media_type", "The request's content-type is not application/json.")
 
 
@@ -48,7 +48,7 @@ async def read_body(exchange: Exchange, *, limit: int, hold: Callable[[int], Non
     ``hold`` is called with the number of bytes before they are read, if ``content-length`` declares it, else with each
     piece. Raises ``Refused`` 413 past ``limit`` bytes, the errors of ``hold``, ``ClientGone``.
     """
-    declared = exchange.value(b"content-length")
+    declared = exchange.by_name.get(b"content-length", b"")
     held = int(declared[:20]) if declared.isdigit() else 0
     if held > limit:
         raise _too_large(limit)
@@ -84,9 +84,13 @@ def parse_request(body: bytes, model: type[M], kind: str) -> M:
             fields=None if field is None else {field: "holds half of a surrogate pair"},
         ) from None
     try:
-        return model.model_validate(document, strict=True)
+        valid: M = model.__pydantic_validator__.validate_python(
+            document, strict=True
+        )  # as model_validate does
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
+    else:
+        return valid
     fields = {
         ".".join(map(_name, fault["loc"])) or "body": _PLAIN.get(fault["type"], fault["msg"])
         for fault in faults[:MAX_FAULTS]
@@ -130,7 +134,15 @@ def routing_fault(exchange: Exchange, request: ExecuteRequest) -> str | None:
     ``missing_routing_headers`` (alga-contract 1.3, step 1), or ``routing_headers_mismatch``: upstream fetched the
     bundle for the headers' tenant and called the host for the body's (alga-contract 7, fault 2).
     """
-    context = request.context
+    context, headers = request.context, exchange.by_name
+    if (
+        headers.get(b"x-alga-tenant") == context.tenant_id.encode()
+        and headers.get(b"x-alga-extension") == context.extension_id.encode()
+        and context.tenant_id
+        and context.extension_id
+        and not exchange.repeats
+    ):
+        return None
     mismatch = False
     for name, expected in (
         (b"x-alga-tenant", context.tenant_id),

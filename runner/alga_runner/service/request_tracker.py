@@ -102,7 +102,8 @@ class TrackedRequest:
 
     def hold(self, count: int) -> None:
         """Hold ``count`` bytes more until the block ends. Raises ``Refused`` 503 or 429 ``overloaded``."""
-        self._tracker.take(self._tenant, count)
+        if not self._tracker.memory.try_take(self._tenant, count):
+            raise self._tracker.no_memory(self._tenant, count)
         self._held += count
 
     async def read_body(self, *, limit: int, timeout_s: float) -> bytes:
@@ -179,15 +180,13 @@ class RequestTracker:
             raise draining()
         return TrackedRequest(self, tenant, exchange)
 
-    def take(self, tenant: str, count: int) -> None:
-        """Take ``count`` bytes of the memory for ``tenant``. Raises ``Refused`` 503 or 429 ``overloaded``."""
+    def no_memory(self, tenant: str, count: int) -> Refused:
+        """The refusal of a request of ``tenant`` for which ``count`` bytes of the memory are not free."""
         memory = self.memory
-        if memory.try_take(tenant, count):
-            return
         of_tenant = not memory.fits_tenant(tenant, count)
         self._refused("tenant_bytes" if of_tenant else "bytes")
         whose, limit = ("the tenant", memory.tenant_limit) if of_tenant else ("the runner", memory.limit)
-        raise overloaded(
+        return overloaded(
             f"There is no room for the request: those under way may have {limit} bytes for {whose}.",
             retry_after_s=self._average_s,  # after that long, about as many bytes are free again
             of_tenant=of_tenant,

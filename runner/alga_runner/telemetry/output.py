@@ -27,9 +27,7 @@ class JsonHandler(LineHandler):
     def __init__(self, stream: TextIO, worker: int | None = None) -> None:
         super().__init__(stream)
         self._worker, self._pid = worker, None if worker is None else os.getpid()
-        self.setFormatter(
-            common.JsonLines(None if worker is None else {"worker": worker, "pid": self._pid})
-        )
+        self.setFormatter(common.JsonLines(None if worker is None else {"worker": worker, "pid": self._pid}))
 
     def write_lines(self, logger: str, lines: list[Line]) -> None:
         """Write ``lines`` as ``JsonLines`` would, in one write where no other process writes to the same place."""
@@ -76,8 +74,5 @@ def configure_logging(level: str, stream: TextIO | None = None, *, worker: int |
     lines. For the program's main; a library leaves logging alone.
     """
     stream = stream or sys.stderr
-    if stream.isatty():
-        handler = common.stream_handler(stream, worker)
-    else:
-        handler = JsonHandler(stream, worker)
+    handler = common.stream_handler(stream, worker) if stream.isatty() else JsonHandler(stream, worker)
     common.configure_logging("alga_runner", level, handler)

@@ -85,6 +85,8 @@ class Telemetry:
     ) -> None:
         self.tracing = tracing
         self._metrics = Metrics()
+        self.execution_began: Callable[[], None] = self._metrics.execution_began
+        """One more execution is in progress, until ``execution`` reports it."""
         self._clock = clock
         self._fault_lines: dict[ServerFault, float] = {}
         self._guest_lines = TokenBucket(
@@ -194,10 +196,6 @@ class Telemetry:
     def expect_http_requests(self, routes: Mapping[str, Iterable[int]]) -> None:
         """Count requests of these routes from zero on, each with the HTTP statuses it answers."""
         self._metrics.expect_http_requests(routes)
-
-    def execution_began(self) -> None:
-        """One more execution is in progress, until ``execution`` reports it."""
-        self._metrics.execution_began()
 
     def watch_places(self, taken_and_queued: Callable[[], tuple[int, int]]) -> None:
         """Ask this for how many executions have a place, and how many wait for one, when metrics are read."""

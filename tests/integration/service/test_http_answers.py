@@ -12,9 +12,10 @@ from typing import Any
 import anyio
 import pytest
 
-from alga_common.http.asgi import RESPOND
+from alga_common.http.asgi import RESPOND, Cycle, HeaderLines
 from alga_common.http.connection import MAX_WAITING, Connection
-from tests.support.http_sockets import answers, served
+from alga_common.http.request_head import read_head
+from tests.support.http_sockets import CONTINUE, answers, served
 from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
@@ -317,3 +318,87 @@ async def test_an_answer_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     _, body = await answer_of(app(large, headers=[(b"content-length", b"1000000")]))
     assert body == large
     assert len(written) == 2  # a large body is not copied behind its head
+
+
+# ---- Shortcuts of an app that knows the server
+
+
+def test_lines_that_are_more_than_one_header_are_not_kept_for_answers() -> None:
+    with pytest.raises(RuntimeError, match="cannot be sent"):
+        HeaderLines.of([b"x-a: 1\r\nx-b: 2\r\n"])
+
+
+async def test_lines_that_were_checked_before_are_sent_as_they_are() -> None:
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        assert scope[RESPOND](200, HeaderLines.of([b"x-a: 1\r\n", b"x-b: 2\r\n"]), b"abc", close=False)
+
+    head, body = await answer_of(call)
+
+    assert b"\r\nx-a: 1\r\nx-b: 2\r\n" in head
+    assert body == b"abc"
+
+
+class Wire:
+    """A connection that keeps all that is sent."""
+
+    default_lines = b""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    write_soon = write
+
+    def writable(self) -> None:
+        return None
+
+    def close(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def end(self, cycle: Cycle) -> None: ...
+
+
+def asked(headers: bytes = b"content-length: 4\r\n") -> Cycle:
+    return Cycle(Wire(), read_head(b"POST / HTTP/1.1\r\nhost: x\r\n%b\r\n" % headers))
+
+
+def test_a_body_that_has_arrived_is_taken_once() -> None:
+    cycle = asked()
+    cycle.feed(b"abcd", complete=True)
+
+    assert (cycle.take_body(), cycle.take_body()) == (b"abcd", None)
+
+
+def test_a_request_without_a_body_has_an_empty_one_to_take() -> None:
+    assert asked(headers=b"").take_body() == b""
+
+
+async def test_a_body_of_which_a_part_is_missing_or_was_read_is_not_taken() -> None:
+    cycle = asked()
+    cycle.feed(b"ab", complete=False)
+    assert cycle.take_body() is None
+
+    assert (await cycle.receive())["body"] == b"ab"
+    cycle.feed(b"cd", complete=True)
+
+    assert cycle.take_body() is None
+    assert await cycle.receive() == {"type": "http.request", "body": b"cd", "more_body": False}
+
+
+def test_of_a_client_that_is_gone_no_body_is_taken() -> None:
+    cycle = asked()
+    cycle.feed(b"abcd", complete=True)
+    cycle.lose()
+
+    assert cycle.take_body() is None
+
+
+async def test_a_client_that_waits_for_leave_to_send_gets_it_all_the_same() -> None:
+    wire = Wire()
+    cycle = Cycle(wire, read_head(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\r\n"))
+
+    assert cycle.take_body() is None
+    await cycle.receive()
+    assert wire.sent == [CONTINUE]

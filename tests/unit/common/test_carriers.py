@@ -87,6 +87,28 @@ async def test_a_coroutine_that_waits_goes_on_in_the_task_it_began_in(carriers: 
     assert set(seen) == under_way
 
 
+async def test_a_coroutine_that_waits_for_the_next_turn_goes_on_in_that_one(carriers: Carriers):
+    loop, turns = asyncio.get_running_loop(), 0
+    seen: list[int] = []
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+        if len(seen) < 2:
+            loop.call_soon(count)
+
+    async def work(_scope: anyio.CancelScope) -> None:
+        seen.append(turns)
+        await asyncio.sleep(0)
+        seen.append(turns)
+
+    count()
+    await begin(carriers, work)
+    await ended(carriers)
+
+    assert seen[1] == seen[0] + 1
+
+
 async def test_a_task_that_carried_one_to_its_end_carries_the_next(carriers: Carriers):
     seen: list[object] = []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 
 import pytest
 
@@ -60,6 +61,15 @@ def test_lines_written_together_are_what_each_would_be_alone(logger: logging.Log
         assert str(line.pop("time")).endswith("Z")
     assert first == second
     assert [line["action"] for line in first] == ["host_call", "execution", "guest_log"]
+
+
+def test_each_line_of_a_worker_has_its_number_and_process_id(logger: logging.Logger):
+    stream = io.StringIO()
+
+    lines = written(logger, JsonHandler(stream, worker=2), stream)
+
+    assert [(line["worker"], line["pid"]) for line in lines] == 3 * [(2, os.getpid())]
+    assert [line["level"] for line in lines] == ["info", "warning", "warning"]
 
 
 def test_a_handler_s_own_level_counts(logger: logging.Logger):
