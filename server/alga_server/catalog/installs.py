@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from alga_runner.models import DEFAULT_CAPABILITIES, normalise_capabilities, readable, unknown_capabilities
 
 from ..errors import AlreadyInstalled, CapabilityDenied, NotFound, ValidationFailed
 from ..schedules import next_run
-from ..storage import locks, tables
+from ..storage import batches, locks, tables
 from ..storage.owned import place
 from ..storage.prepared import Prepared
 from . import versions
@@ -62,9 +62,10 @@ _ONE = Prepared(_QUERY.where(_OF_TENANT, tables.install.c.id == bindparam("of_in
 _ENABLED = _QUERY.where(
     _OF_TENANT, tables.install.c.extension_id == bindparam("extension"), tables.install.c.enabled
 )
-_SEVERAL = _QUERY.where(
-    tuple_(tables.install.c.tenant_id, tables.install.c.id).in_(bindparam("owners", expanding=True))
-)
+_SEVERAL = {
+    dialect: _QUERY.where(several)
+    for dialect, several in batches.owned(tables.install.c.tenant_id, tables.install.c.id).items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,8 @@ def require(connection: Connection, tenant_id: str, install_id: str, *, lock: bo
 
 def several(connection: Connection, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], Install]:
     """The installs of these tenants and install ids, by both; one that is gone is absent."""
-    installs = map(_install, connection.execute(_SEVERAL, {"owners": sorted(owners)}))
+    found = connection.execute(_SEVERAL[connection.dialect.name], batches.places(connection, owners))
+    installs = map(_install, found)
     return {(install.tenant_id, install.install_id): install for install in installs}
 
 

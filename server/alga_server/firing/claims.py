@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 
@@ -24,7 +24,9 @@ from ..errors import NotFound
 from ..schedules import next_run
 from ..schedules.policies import NONE_WAITING
 from ..schedules.schedules import rfc3339, stored_payload
-from ..storage import locks, tables
+from ..storage import batches, locks, plans, tables
+from ..storage.batches import UpdateMany
+from ..storage.owned import owned_key, place
 from . import due as due_schedules
 from . import misfires, recording, runs
 from .due import DueSchedule
@@ -69,6 +71,9 @@ class Claimed:
     full: bool
 
 
+_AHEAD = 4
+"""How many times as many due schedules as it claims a server may try to lock, since others have locked the first."""
+
 _Planned = tuple[Row[Any], Install, Run, dict[str, Any]]
 """A schedule, its install, the run to insert, and the columns that move the schedule on."""
 
@@ -76,26 +81,37 @@ _Planned = tuple[Row[Any], Install, Run, dict[str, Any]]
 def claim_some(
     connection: Connection,
     due: Sequence[DueSchedule],
-    pick: Callable[[Sequence[DueSchedule]], tuple[list[DueSchedule], list[DueSchedule]]],
+    pick: Callable[[Sequence[DueSchedule], int], tuple[list[DueSchedule], list[DueSchedule]]],
     worker: Worker,
     clock: Clock,
     *,
+    together: int,
     room: int,
     wait: bool,
 ) -> Claimed:
-    """Claim as ``claim_many`` does, of those that are due still, the ones that ``pick`` takes.
+    """Claim as ``claim_many`` does, of those that are due still, ``together`` that ``pick`` takes, given how many.
 
     Servers that read the same page claim one after the other; had each picked before its turn came, all but the first
-    would find nothing.
+    would find nothing. Unless it is to ``wait``, it passes over schedules that another server has locked, and claims
+    those that come after them.
     """
-    still = due_schedules.still_due(connection, due, clock.now())
-    some, rest = pick(still)
-    outcomes = claim_many(connection, some, worker, clock, room=room, wait=wait) if some else []
+    now = clock.now()
+    still = due_schedules.still_due(connection, due, now)
+    passes = not wait and locks.needed(connection)
+    picked, _ = pick(still, together * _AHEAD if passes else together)
+    tried = len(picked)
+    if passes:
+        free, tried = _free(connection, picked, now, together)
+    else:
+        free = _locked(connection, picked, now) if picked else []
+    claimed = _claim(connection, free, worker, clock.now(), room=room) if free else {}
+    absent: Outcome = "locked" if passes else "nothing"  # who waits does not get the lock of one that is gone
     kept = {schedule.schedule_id for schedule in still}
-    gone: list[tuple[DueSchedule, Outcome]] = [
-        (schedule, "nothing") for schedule in due if schedule.schedule_id not in kept
-    ]
-    return Claimed([*gone, *zip(some, outcomes, strict=True)], rest, full=bool(rest) and not some)
+    outcomes = [(one, claimed.get(one.schedule_id, absent)) for one in picked[:tried]]
+    outcomes += [(one, "nothing") for one in due if one.schedule_id not in kept]
+    over = {schedule.schedule_id for schedule, _ in outcomes}
+    rest = [schedule for schedule in still if schedule.schedule_id not in over]
+    return Claimed(outcomes, rest, full=bool(rest) and not picked)
 
 
 def claim_many(
@@ -105,22 +121,16 @@ def claim_many(
     clock: Clock,
     *,
     room: int,
-    wait: bool = True,
 ) -> list[Outcome]:
     """Claim the occurrence or attempt that each of the schedules is due for; their outcomes, in the same order.
 
-    At most ``room`` of the runs begin, at the instant when the locks were had. Unless it is to ``wait``, it passes over
-    schedules that another server has locked. A schedule that cannot be claimed is logged and costs the others nothing;
-    an ``OperationalError`` is the database's, and is raised.
+    At most ``room`` of the runs begin, at the instant when the locks were had. A schedule that cannot be claimed is
+    logged and costs the others nothing; an ``OperationalError`` is the database's, and is raised.
     """
-    owners = [(schedule.tenant_id, schedule.install_id) for schedule in due]
-    free = locks.claim_several(connection, owners, [schedule.schedule_id for schedule in due], wait=wait)
-    locked = [schedule for schedule in due if schedule.schedule_id in free]
+    plans.by_index(connection)
+    locked = _locked(connection, due, clock.now())
     outcomes = _claim(connection, locked, worker, clock.now(), room=room) if locked else {}
-    absent: Outcome = (
-        "nothing" if wait else "locked"
-    )  # who waited did not get the lock of a schedule that is gone
-    return [outcomes.get(schedule.schedule_id, absent) for schedule in due]
+    return [outcomes.get(schedule.schedule_id, "nothing") for schedule in due]
 
 
 def claim_now(
@@ -151,6 +161,32 @@ def claim_now(
     if claimed is None:
         raise LookupError("a run under a lock was recorded twice")
     return claimed
+
+
+def _locked(connection: Connection, due: Sequence[DueSchedule], now: datetime) -> list[DueSchedule]:
+    """Lock those that are due still once no other server has them locked."""
+    if not locks.needed(connection):
+        return list(due)
+    owners = [(schedule.tenant_id, schedule.install_id) for schedule in due]
+    free = locks.claim_several(connection, owners, [schedule.schedule_id for schedule in due], now)
+    return [schedule for schedule in due if schedule.schedule_id in free]
+
+
+def _free(
+    connection: Connection, due: Sequence[DueSchedule], now: datetime, most: int
+) -> tuple[list[DueSchedule], int]:
+    """Lock the first ``most`` that no other server has locked; those, and how many were tried."""
+    ids = [schedule.schedule_id for schedule in due]
+    free = locks.claim_free(connection, ids, now, most) if ids else {}
+    tried = len(due) if len(free) < most else 1 + max(map(ids.index, free))
+    owners = {(schedule.tenant_id, schedule.install_id) for schedule in due if schedule.schedule_id in free}
+    kept = locks.keep_free_installs(connection, owners) if free else set()
+    locked = [
+        schedule
+        for schedule in due
+        if schedule.schedule_id in free and (schedule.tenant_id, schedule.install_id) in kept
+    ]
+    return locked, tried
 
 
 def _claim(
@@ -298,15 +334,18 @@ def _record(connection: Connection, planned: Sequence[_Planned], worker: Worker)
         | {"lease_expires_at": run.started_at + worker.lease if run.status == "running" else None}
         for _, _, run, _ in planned
     ]
-    ordinals = {row.id: row.ordinal for row in connection.execute(_INSERT[connection.dialect.name], values)}
+    dialect = connection.dialect.name
+    given = values if dialect == "sqlite" else batches.rows(values)
+    ordinals = {row.id: row.ordinal for row in connection.execute(_INSERT[dialect], given)}
     moved = [
-        {f"new_{name}": changes.get(name, getattr(row, name)) for name in next_run.NOTHING}
-        | {"of_tenant": row.tenant_id, "of_install": row.install_id, "of_schedule": row.id}
+        {name: changes.get(name, getattr(row, name)) for name in next_run.NOTHING}
+        | place(row.tenant_id, row.install_id)
+        | {"of_schedule": row.id}
         for row, _, _, changes in planned
         if changes
     ]
     if moved:
-        connection.execute(_MOVE_ON, moved)
+        _MOVE_ON.run(connection, moved)
     recorded: dict[str, Claim | Run] = {}
     for row, install, run, _ in planned:
         if run.id not in ordinals:
@@ -332,7 +371,7 @@ def _rows(connection: Connection, schedule_ids: Iterable[str]) -> dict[tuple[str
 
     ``running``: a run is under way. ``waits``, ``waits_for_attempt``: its occurrence waits for that, or for an attempt.
     """
-    rows = connection.execute(_SCHEDULES, {"ids": list(schedule_ids)})
+    rows = connection.execute(_SCHEDULES[connection.dialect.name], batches.ids(connection, schedule_ids))
     return {(row.tenant_id, row.install_id, row.id): row for row in rows}
 
 
@@ -350,7 +389,9 @@ def _attempts(connection: Connection, run: Run) -> int:
 
 
 # Built once: every firing executes these.
+_run = tables.schedule_run.c
 _RUN_COLUMNS = [field.name for field in fields(Run) if field.name != "ordinal"]
+_INSERTED = [*_RUN_COLUMNS, "lease_expires_at"]
 _ONCE = ["schedule_id", "trigger", "nominal_time", "attempt"]
 # Passes over a run that was recorded already. A second one under way is an error: the schedule does not move on.
 _INSERT = {
@@ -358,20 +399,13 @@ _INSERT = {
     .on_conflict_do_nothing(index_elements=_ONCE)
     .returning(tables.schedule_run.c.ordinal, tables.schedule_run.c.id),
     "postgresql": postgresql.insert(tables.schedule_run)
+    .from_select(_INSERTED, select(batches.given({name: _run[name].type for name in _INSERTED})))
     .on_conflict_do_nothing(index_elements=_ONCE)
     .returning(tables.schedule_run.c.ordinal, tables.schedule_run.c.id),
 }
-_MOVE_ON = (
-    update(tables.schedule)
-    .where(
-        tables.schedule.c.tenant_id == bindparam("of_tenant"),
-        tables.schedule.c.install_id == bindparam("of_install"),
-        tables.schedule.c.id == bindparam("of_schedule"),
-    )
-    .values({name: bindparam(f"new_{name}") for name in next_run.NOTHING})
-)
-_SCHEDULES = (
-    select(
+_MOVE_ON = UpdateMany(tables.schedule, owned_key(tables.schedule, "of_schedule"), list(next_run.NOTHING))
+_SCHEDULES = {
+    dialect: select(
         tables.schedule,
         tables.endpoint.c.method,
         tables.endpoint.c.path,
@@ -381,5 +415,6 @@ _SCHEDULES = (
         due_schedules.WAITS_FOR_ATTEMPT.label("waits_for_attempt"),
     )
     .join(tables.endpoint, tables.endpoint.c.id == tables.schedule.c.endpoint_id)
-    .where(tables.schedule.c.id.in_(bindparam("ids", expanding=True)))
-)
+    .where(listed)
+    for dialect, listed in batches.listed(tables.schedule.c.id).items()
+}

@@ -314,9 +314,10 @@ class Dispatcher:
         claim = partial(
             claims.claim_some,
             due=due,
-            pick=partial(self._places.copy().pick, most=_TOGETHER),
+            pick=self._places.copy().pick,
             worker=self._worker,
             clock=self._clock,
+            together=_TOGETHER,
             room=self._places.free,
             wait=wait,
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, exists, func, or_, select, tuple_
 
-from ..storage import plans, tables
+from ..storage import batches, plans, tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,12 @@ ATTEMPT_IS_DUE = (
 _DUE_TIMES = _statements(_TIMES, *TIME_IS_DUE)
 _DUE_ATTEMPTS = _statements(_ATTEMPTS, *ATTEMPT_IS_DUE)
 
-_STILL_DUE = select(_schedule.id).where(
-    _schedule.id.in_(bindparam("ids", expanding=True)),
-    or_(_schedule.next_run_at <= _now, _schedule.retry_at <= _now),
-)
+_STILL_DUE = {
+    dialect: select(_schedule.id).where(
+        listed, or_(_schedule.next_run_at <= _now, _schedule.retry_at <= _now)
+    )
+    for dialect, listed in batches.listed(_schedule.id).items()
+}
 _NEXT_LEASE = select(func.min(_run.lease_expires_at)).where(_run.status == "running")
 _NEXT = tuple(
     select(func.min(column)).where(column > _now) for column in (_schedule.next_run_at, _schedule.retry_at)
@@ -141,8 +143,8 @@ def _rows(
 def still_due(connection: Connection, due: Sequence[DueSchedule], now: datetime) -> list[DueSchedule]:
     """Return those of ``due``, in their order, whose time or attempt no server has claimed since they were read."""
     plans.by_index(connection)
-    ids = {"ids": [schedule.schedule_id for schedule in due], "now": now}
-    there = set(connection.execute(_STILL_DUE, ids).scalars())
+    given = batches.ids(connection, [schedule.schedule_id for schedule in due]) | {"now": now}
+    there = set(connection.execute(_STILL_DUE[connection.dialect.name], given).scalars())
     return [schedule for schedule in due if schedule.schedule_id in there]
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, select, update
 
 from alga_common.wire import codes_below
 from alga_runner.errors import BundleError, EngineError, ExecutionError, ModuleError, RequestError
@@ -23,9 +23,10 @@ from ..errors import DatabaseUnavailable, RunnerFailure
 from ..metrics import Metrics
 from ..schedules.policies import policy_of
 from ..schedules.validation import storable_part
-from ..storage import locks, tables
+from ..storage import batches, locks, plans, tables
+from ..storage.batches import UpdateMany
 from ..storage.database import Database
-from ..storage.owned import of_install, place
+from ..storage.owned import owned_key, place
 from . import runs
 from .runs import MAX_MESSAGE, Reason, Run, Status
 
@@ -80,15 +81,18 @@ _ENDED = (
 """The columns that the end of a run sets."""
 
 _run = tables.schedule_run
-_HELD: Select[Any] = (
-    select(_run.c.id, _run.c.tenant_id, _run.c.install_id, _run.c.worker_id)
-    .where(_run.c.id.in_(bindparam("ids", expanding=True)), _run.c.status == "running")
+_HELD: dict[str, Select[Any]] = {
+    dialect: select(_run.c.id, _run.c.tenant_id, _run.c.install_id, _run.c.worker_id)
+    .where(listed, _run.c.status == "running")
     .order_by(_run.c.ordinal)
     .with_for_update(of=_run)
-)
-_END = update(_run).where(of_install(_run), _run.c.id == bindparam("of_run"))
-_NOTE = update(tables.schedule).where(
-    of_install(tables.schedule), tables.schedule.c.id == bindparam("of_schedule")
+    for dialect, listed in batches.listed(_run.c.id).items()
+}
+_END = UpdateMany(_run, owned_key(_run, "of_run"), [*_ENDED, "lease_expires_at"])
+_NOTE = UpdateMany(
+    tables.schedule,
+    owned_key(tables.schedule, "of_schedule"),
+    ["last_run_at", "last_run_status", "last_error"],
 )
 
 
@@ -145,13 +149,15 @@ def _ended(run: Run, ending: Ending, duration_ms: int) -> Run:
 
 def finish_all(connection: Connection, records: Sequence[Run]) -> list[Run | None]:
     """Write runs as they ended; ``None`` for each that is no longer its worker's."""
+    plans.by_index(connection)
     locks.change_listed(connection, [record.schedule_id for record in records])
-    held = {row.id: row for row in connection.execute(_HELD, {"ids": [record.id for record in records]})}
+    ids = batches.ids(connection, [record.id for record in records])
+    held = {row.id: row for row in connection.execute(_HELD[connection.dialect.name], ids)}
     kept = {record.id: record for record in records if record.id in held and _holds(record, held[record.id])}
     if kept:
-        connection.execute(_END, [_end_of(record) for record in kept.values()])
-        connection.execute(
-            _NOTE, [_note_of(record, record.status, record.error_message) for record in kept.values()]
+        _END.run(connection, [_end_of(record) for record in kept.values()])
+        _NOTE.run(
+            connection, [_note_of(record, record.status, record.error_message) for record in kept.values()]
         )
     for record in kept.values():
         if record.status != "success" and record.finished_at is not None:
@@ -172,7 +178,7 @@ def _end_of(record: Run) -> dict[str, object]:
 
 def note(connection: Connection, run: Run, status: Status, message: str | None) -> None:
     """Tell the schedule how its run went, ``success`` or ``error`` (alga-contract 5.9), if it is still there."""
-    connection.execute(_NOTE, _note_of(run, status, message))
+    _NOTE.run(connection, [_note_of(run, status, message)])
 
 
 def _note_of(run: Run, status: Status, message: str | None) -> dict[str, object]:

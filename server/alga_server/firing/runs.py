@@ -22,13 +22,12 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    tuple_,
     update,
 )
 
 from alga_common.text import utf8_tail
 
-from ..storage import tables
+from ..storage import batches, tables
 
 Trigger = Literal["schedule", "run_now"]
 Status = Literal["running", "success", "error", "skipped", "lost"]
@@ -209,17 +208,18 @@ _OLDEST = (
     .limit(1)
     .scalar_subquery()
 )
-_OLDEST_KEPT = select(_install.tenant_id, _install.id, _OLDEST).where(
-    tuple_(_install.tenant_id, _install.id).in_(bindparam("places", expanding=True))
-)
+_OLDEST_KEPT = {
+    dialect: select(_install.tenant_id, _install.id, _OLDEST).where(several)
+    for dialect, several in batches.owned(_install.tenant_id, _install.id).items()
+}
 
 
 def prune(connection: Connection, places: Collection[tuple[str, str]], *, keep: int) -> None:
     """Forget the oldest ended runs of each tenant's install, so that about ``keep`` are left."""
     table = tables.schedule_run
-    for tenant_id, install_id, ordinal in connection.execute(
-        _OLDEST_KEPT, {"places": sorted(places), "keep": keep}
-    ).all():
+    oldest_kept = _OLDEST_KEPT[connection.dialect.name]
+    given = batches.places(connection, places) | {"keep": keep}
+    for tenant_id, install_id, ordinal in connection.execute(oldest_kept, given).all():
         if ordinal is None:
             continue
         own = of_install(tenant_id, install_id)

@@ -5,7 +5,7 @@ SQLAlchemy takes several times as long to build a statement, and to find its tex
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam
+from sqlalchemy import Column, ColumnElement, Table, and_, bindparam
 
 
 def of_install(table: Table) -> ColumnElement[bool]:
@@ -16,3 +16,8 @@ def of_install(table: Table) -> ColumnElement[bool]:
 def place(tenant_id: str, install_id: str) -> dict[str, object]:
     """The parameters of ``of_install``."""
     return {"of_tenant": tenant_id, "of_install": install_id}
+
+
+def owned_key(table: Table, name: str) -> dict[str, Column[str]]:
+    """The columns that name one row of an install, by their parameters: those of ``place``, and ``name`` for its id."""
+    return {"of_tenant": table.c.tenant_id, "of_install": table.c.install_id, name: table.c.id}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import anyio
@@ -156,9 +155,9 @@ async def test_servers_that_read_the_same_page_claim_different_schedules_of_it(i
 
     async def claim(server: str) -> claims.Claimed:
         worker = recording.Worker(id=server, lease=timedelta(minutes=1), history=1000)
-        pick = partial(Places(9).pick, most=3)
+        pick = Places(9).pick
         return await database.write(
-            lambda c: claims.claim_some(c, due, pick, worker, clock, room=9, wait=False)
+            lambda c: claims.claim_some(c, due, pick, worker, clock, together=3, room=9, wait=False)
         )
 
     first, second = await claim("first"), await claim("second")

@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Table, event, select, text
 from alga_server import ServerSettings
 from alga_server.firing import due as due_schedules
 from alga_server.firing import others
+from alga_server.firing.reconcile.checks import Calendar
+from alga_server.firing.reconcile.reconciler import PAGE, check_page
 from alga_server.storage import tables
 from tests.support.databases import POSTGRES
 from tests.support.firing import HOURLY, settle
@@ -196,10 +198,15 @@ async def test_a_page_reads_its_own_rows_before_there_are_statistics(alga: Alga,
         still = due_schedules.still_due(connection, survey.due, now)
         assert still == survey.due
         read.append(connection.execute(fetched).scalar_one())
+        checking = connection.begin_nested()
+        assert check_page(connection, "", Calendar(now)).examined == PAGE
+        read.append(connection.execute(fetched).scalar_one())
+        checking.rollback()
         connection.rollback()
         return [later - earlier for earlier, later in pairwise(read)]
 
-    first, second, again = await alga.server._services.database.write(look)
+    first, second, again, checked = await alga.server._services.database.write(look)
 
     assert max(first, second) < 400
     assert again <= 100
+    assert checked <= 5 * PAGE

@@ -21,10 +21,12 @@ from alga_server.errors import NotFound
 from alga_server.firing import claims, recording
 from alga_server.firing.claims import Claim
 from alga_server.firing.due import DueSchedule
+from alga_server.firing.places import Places
 from alga_server.firing.recording import Ending, RunRecorder, Worker
 from alga_server.firing.runs import Run
 from alga_server.schedules import schedules
 from alga_server.schedules.schedules import Limits
+from alga_server.storage import locks
 from alga_server.storage.database import Database
 from tests.support.patience import PATIENCE_S
 from tests.support.server import Alga, Install
@@ -366,6 +368,84 @@ async def test_claims_of_many_and_an_uninstall_do_not_wait_in_a_circle(
     outcomes = results[0] if first else results[1]
     assert sum(isinstance(outcome, Claim) for outcome in outcomes) == (8 if first else 0)
     assert (await install.alga.admin("GET", install.admin_path)).status_code == 404
+
+
+def claiming_free(install: Install, ids: list[str], worker: Worker = WORKER, *, together: int) -> Work:
+    due = [DueSchedule(install.tenant, install.id, schedule_id, running=False) for schedule_id in ids]
+
+    def work(connection: Connection) -> dict[str, str]:
+        claimed = claims.claim_some(
+            connection,
+            due,
+            Places(50).pick,
+            worker,
+            ManualClock(NOON),
+            together=together,
+            room=50,
+            wait=False,
+        )
+        outcomes = {
+            one.schedule_id: outcome if isinstance(outcome, str) else "claimed"
+            for one, outcome in claimed.outcomes
+        }
+        return outcomes | {one.schedule_id: "rest" for one in claimed.rest}
+
+    return work
+
+
+async def test_a_claim_takes_the_schedules_behind_those_that_another_server_has_locked(
+    database: Database, install: Install
+) -> None:
+    ids = [await install.create(cron="0 12 * * *") for _ in range(9)]
+
+    first, second = await meet(
+        database,
+        claiming_free(install, ids, together=3),
+        claiming_free(install, ids, worker=OTHER, together=3),
+    )
+
+    assert [first[one] for one in ids] == ["claimed"] * 3 + ["rest"] * 6
+    assert [second[one] for one in ids] == ["locked"] * 3 + ["claimed"] * 3 + ["rest"] * 3
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_claim_that_waits_for_none_and_an_uninstall_do_not_wait_in_a_circle(
+    database: Database, install: Install, first: bool
+) -> None:
+    ids = [await install.create(cron="0 12 * * *") for _ in range(4)]
+    claim, uninstall = claiming_free(install, ids, together=4), uninstalling(install)
+
+    results = await meet(database, *((claim, uninstall) if first else (uninstall, claim)))
+
+    outcomes = results[0] if first else results[1]
+    assert set(outcomes.values()) == {"claimed" if first else "locked"}
+    assert (await install.alga.admin("GET", install.admin_path)).status_code == 404
+
+
+async def test_an_install_that_is_being_removed_is_passed_over_with_its_schedules(
+    database: Database, install: Install
+) -> None:
+    ids = [await install.create(cron="0 12 * * *") for _ in range(2)]
+
+    def removing(connection: Connection) -> None:
+        connection.execute(text("SELECT 1 FROM tenant_extension_install FOR UPDATE"))
+
+    _, outcomes = await meet(database, removing, claiming_free(install, ids, together=2))
+
+    assert outcomes == dict.fromkeys(ids, "locked")
+
+
+async def test_what_another_server_has_claimed_is_not_locked_as_well(
+    database: Database, install: Install
+) -> None:
+    ids = [await install.create(cron="0 12 * * *") for _ in range(3)]
+    await database.write(claiming_some(install, ids[:2]))
+    places = [(install.tenant, install.id)]
+
+    free = await database.write(lambda c: locks.claim_free(c, ids, NOON, 9))
+    waited = await database.write(lambda c: locks.claim_several(c, places, ids, NOON))
+
+    assert free == waited == {ids[2]}
 
 
 async def test_ends_of_many_runs_and_a_disabled_install_do_not_wait_in_a_circle(
