@@ -100,7 +100,9 @@ _STILL_DUE = {
     )
     for dialect, listed in batches.listed(_schedule.id).items()
 }
-_NEXT_LEASE = select(func.min(_run.lease_expires_at)).where(_run.status == "running")
+_NEXT_LEASE = select(func.min(_run.lease_expires_at)).where(
+    _run.status == "running", _run.lease_expires_at.is_not(None)
+)
 _NEXT = tuple(
     select(func.min(column)).where(column > _now) for column in (_schedule.next_run_at, _schedule.retry_at)
 )

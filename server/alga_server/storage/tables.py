@@ -116,6 +116,12 @@ def _owner() -> ForeignKeyConstraint:
     )
 
 
+def _index_of_set(name: str, *columns: str) -> Index:
+    """An index of the rows in which the last of the columns is set: the others cost a change nothing."""
+    there = text(f"{columns[-1]} IS NOT NULL")
+    return Index(name, *columns, sqlite_where=there, postgresql_where=there)
+
+
 def _bytewise(length: int) -> String:
     """Text in the order of its code points, on every database."""
     return String(length).with_variant(String(length, collation="C"), "postgresql")
@@ -169,17 +175,9 @@ schedule = Table(
     Index("tenant_extension_schedule_tenant_install_idx", "tenant_id", "install_id"),
     Index("tenant_extension_schedule_endpoint_idx", "endpoint_id"),
     Index("tenant_extension_schedule_due_idx", "next_run_at", "ordinal", "id"),
-    Index("tenant_extension_schedule_retry_idx", "retry_at"),
-    *(
-        Index(
-            f"tenant_extension_schedule_tenant_{name}_idx",
-            "tenant_id",
-            column,
-            sqlite_where=text(f"{column} IS NOT NULL"),
-            postgresql_where=text(f"{column} IS NOT NULL"),
-        )
-        for name, column in {"due": "next_run_at", "retry": "retry_at"}.items()
-    ),
+    _index_of_set("tenant_extension_schedule_retry_idx", "retry_at"),
+    _index_of_set("tenant_extension_schedule_tenant_due_idx", "tenant_id", "next_run_at"),
+    _index_of_set("tenant_extension_schedule_tenant_retry_idx", "tenant_id", "retry_at"),
 )
 
 schedule_run = Table(
@@ -225,7 +223,7 @@ schedule_run = Table(
     ),
     Index("tenant_extension_schedule_run_install_idx", "tenant_id", "install_id", "ordinal"),
     Index("tenant_extension_schedule_run_schedule_idx", "schedule_id", "ordinal"),
-    Index("tenant_extension_schedule_run_lease_idx", "lease_expires_at"),
+    _index_of_set("tenant_extension_schedule_run_lease_idx", "lease_expires_at"),
     sqlite_autoincrement=True,
 )
 
