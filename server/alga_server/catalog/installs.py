@@ -128,8 +128,8 @@ def require(connection: Connection, tenant_id: str, install_id: str, *, lock: bo
 
 def several(connection: Connection, owners: Collection[tuple[str, str]]) -> dict[tuple[str, str], Install]:
     """The installs of these tenants and install ids, by both; one that is gone is absent."""
-    found = connection.execute(_SEVERAL[connection.dialect.name], batches.places(connection, owners))
-    installs = map(_install, found)
+    rows = connection.execute(_SEVERAL[connection.dialect.name], batches.places(connection, owners))
+    installs = map(_install, rows)
     return {(install.tenant_id, install.install_id): install for install in installs}
 
 

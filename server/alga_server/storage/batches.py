@@ -70,10 +70,10 @@ def owned(tenant_id: Column[str], install_id: Column[str]) -> dict[str, ColumnEl
 
 def places(connection: Connection, owners: Iterable[tuple[str, str]]) -> dict[str, object]:
     """The parameter ``places``: each tenant's install once."""
-    each = sorted(set(owners))
+    pairs = sorted(set(owners))
     if connection.dialect.name == "sqlite":
-        return {"places": each}
-    return {"places": _encode([{"of_tenant": tenant, "of_install": install} for tenant, install in each])}
+        return {"places": pairs}
+    return {"places": _encode([{"of_tenant": tenant, "of_install": install} for tenant, install in pairs])}
 
 
 def given(types: Mapping[str, TypeEngine[Any]], parameter: str = "rows") -> TableValuedAlias:

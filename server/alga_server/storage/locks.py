@@ -2,7 +2,7 @@
 
 All transactions take locks in one order, so that no two wait for each other: first ``alone``, then the install
 (of several, by tenant and id), then its schedules in the order of their ids, then runs in the order of their ordinals,
-and last ``number_invoices``. What takes only what is free waits for none, so it has no place in that order.
+and last ``number_invoices``. Taking only rows that are free waits for none, so it has no place in that order.
 A lock is taken by a statement of its own, before what it guards is read: a statement that waits sees the row that it
 locks as it is afterwards, but rows that it joins as they were before. Functions take a connection; locks last until its
 transaction ends.
