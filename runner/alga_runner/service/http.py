@@ -144,9 +144,11 @@ class Exchange:
     def __post_init__(self) -> None:
         self.by_name = by_name = {name: value.strip() for name, value in self.headers}
         self.repeats = len(by_name) < len(self.headers)
-        if self.repeats:
-            for name in by_name:
-                by_name[name] = b", ".join(self.values(name))
+        if self.repeats:  # in one pass: a head has room for ten thousand names, and has shown no token yet
+            several: dict[bytes, list[bytes]] = {}
+            for name, value in self.headers:
+                several.setdefault(name, []).append(value.strip())
+            self.by_name = {name: b", ".join(values) for name, values in several.items()}
 
     def values(self, name: bytes) -> Sequence[bytes]:
         """Every value of a header, trimmed; ``name`` is in lower case."""
