@@ -111,7 +111,7 @@ _NEXT = tuple(
 def survey(connection: Connection, now: datetime, *, limit: int, after: Position | None = None) -> Survey:
     """What there is to do at ``now``: at most ``limit`` due schedules, from ``after`` an earlier survey's end on."""
     after = after or Position()
-    plans.by_index(connection)  # a page costs what it has, not what all that is due has
+    plans.in_order(connection)  # a page costs what it has, not what all that is due has
     rows = [("time", row) for row in _rows(connection, _DUE_TIMES, now, limit, after.time)]
     rows += [("attempt", row) for row in _rows(connection, _DUE_ATTEMPTS, now, limit, after.attempt)]
     rows = sorted(rows, key=lambda one: one[1][4])[:limit]

@@ -196,7 +196,7 @@ class Reconciler:
 
 def check_page(connection: Connection, after_id: str, calendar: Calendar) -> Page:
     """The next page of schedules after ``after_id``, which is empty for the first."""
-    plans.by_index(connection)  # not every schedule that follows, sorted for each page
+    plans.in_order(connection)  # not every schedule that follows, sorted for each page
     query = _query().where(tables.schedule.c.id > after_id).order_by(tables.schedule.c.id).limit(PAGE)
     rows = connection.execute(query).all()
     suspects = [discrepancy for row in rows for discrepancy in _discrepancies(row, calendar)]
