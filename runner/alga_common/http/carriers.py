@@ -138,7 +138,9 @@ class _Carrier:
         begun, self._begun = self._begun, None
         if begun is not None:
             work, waits_for = begun
-            if waits_for is None and cancelled is None:  # for the next turn of the loop, which this is
+            if waits_for is None and cancelled is None and not self._scope.cancel_called:
+                # It waits for the next turn of the loop, which this is. One that is cancelled meanwhile waits one more,
+                # in which anyio ends it.
                 waits_for = self._step(work.send, None)
             else:
                 _mark(waits_for, True)

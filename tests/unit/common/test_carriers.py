@@ -109,6 +109,20 @@ async def test_a_coroutine_that_waits_for_the_next_turn_goes_on_in_that_one(carr
     assert seen[1] == seen[0] + 1
 
 
+async def test_a_coroutine_that_is_cancelled_before_the_turn_it_waits_for_does_not_go_on(carriers: Carriers):
+    seen: list[str] = []
+
+    async def work(scope: anyio.CancelScope) -> None:
+        asyncio.get_running_loop().call_soon(scope.cancel)  # runs first in the next turn
+        await asyncio.sleep(0)
+        seen.append("went on")
+
+    await begin(carriers, work)
+    await ended(carriers)
+
+    assert seen == []
+
+
 async def test_a_task_that_carried_one_to_its_end_carries_the_next(carriers: Carriers):
     seen: list[object] = []
 
