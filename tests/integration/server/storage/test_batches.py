@@ -91,16 +91,18 @@ async def test_ids_and_owners_name_exactly_their_rows(database: Database, count:
 
 
 async def test_postgresql_has_one_statement_for_any_number_of_rows(database: Database) -> None:
-    statements = list[str]()
+    statements, for_each_row = list[str](), list[bool]()
+
+    def count(_connection: Any, _cursor: Any, text: str, _values: Any, _context: Any, many: bool) -> None:
+        statements.append(text)
+        for_each_row.append(many)
 
     def update(connection: Connection) -> str:
-        event.listen(
-            connection, "before_cursor_execute", lambda _c, _cursor, text, *_: statements.append(text)
-        )
-        for count in (1, 2, 3):
-            _UPDATE.run(connection, [new("a", f"id-{at}", f"of {count}: {at}") for at in range(count)])
+        event.listen(connection, "before_cursor_execute", count)
+        for rows in (1, 2, 3):
+            _UPDATE.run(connection, [new("a", f"id-{at}", f"of {rows}: {at}") for at in range(rows)])
             connection.execute(
-                _LISTED[connection.dialect.name], batches.ids(connection, ["id-0"] * count)
+                _LISTED[connection.dialect.name], batches.ids(connection, ["id-0"] * rows)
             ).all()
         return connection.dialect.name
 
@@ -108,4 +110,5 @@ async def test_postgresql_has_one_statement_for_any_number_of_rows(database: Dat
 
     assert len(statements) == 6
     assert len(set(statements)) == (2 if dialect == "postgresql" else 4)
+    assert any(for_each_row) == (dialect == "sqlite")
     assert [name for _, name, _ in await stored(database)][:3] == ["of 3: 0", "of 3: 1", "of 3: 2"]
