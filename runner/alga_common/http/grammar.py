@@ -24,8 +24,9 @@ REQUEST_HEAD = re.compile(
 )
 """A whole head: method, target, the version's second digit, header lines."""
 
-LENGTH = re.compile(rb"[0-9]{1,18}")
 MAX_LENGTH_DIGITS = 18
+"""Of a ``content-length``."""
+LENGTH = re.compile(rb"[0-9]{1,%d}" % MAX_LENGTH_DIGITS)
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;" + _TEXT + rb"*)?")
 MAX_CHUNK_LINE = 256
 MAX_TRAILER_LINE = 1024
