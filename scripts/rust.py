@@ -12,9 +12,10 @@ import os
 import shutil
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
-from node import BuildFailed, ToolMissing, run_well
+from node import BuildFailed, ToolMissing, run, run_well
 
 ROOT = Path(__file__).resolve().parents[1]
 WIT = Path("guest-abi/wit")
@@ -26,16 +27,33 @@ UNREACHABLE = ("Could not resolve host", "failed to download", "could not downlo
 
 
 def fetch(folder: Path) -> None:
-    """Fetch the crates of ``folder``'s lock. Raises ``ToolMissing`` where that is impossible."""
+    """Fetch the compiler of ``folder``'s ``rust-toolchain.toml`` and the crates of its lock.
+
+    Raises ``ToolMissing`` where that is impossible.
+    """
     for tool in ("rustup", "cargo"):
         if shutil.which(tool) is None:
             raise ToolMissing(f"{tool} is not installed; install it from https://rustup.rs")
     try:
+        _install_compiler(folder)
         run_well(folder, "cargo", "fetch", "--quiet", "--locked", "--target", TARGET)
     except BuildFailed as failure:
         if any(text in str(failure) for text in UNREACHABLE):
             raise ToolMissing(f"cargo cannot reach its registry to fetch what {folder.name} needs") from None
         raise
+
+
+def _install_compiler(folder: Path) -> None:
+    """Install the pinned compiler where it is missing: rustup does not by itself if its automatic install is off."""
+    pinned = tomllib.loads((folder / "rust-toolchain.toml").read_text())["toolchain"]
+    channel, targets = pinned["channel"], pinned["targets"]
+    named = ("--toolchain", channel)
+    if run(folder, "rustup", "target", "list", "--installed", *named).returncode:
+        profile = ("--profile", pinned["profile"], "--no-self-update")
+        run_well(folder, "rustup", "toolchain", "install", channel, *profile)
+    run_well(folder, "rustup", "target", "add", *targets, *named)
+    if components := pinned.get("components"):
+        run_well(folder, "rustup", "component", "add", *components, *named)
 
 
 def build(root: Path, name: Path, target: Path, wasm_tools: str, component: Path) -> None:
