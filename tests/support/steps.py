@@ -30,6 +30,7 @@ def at_step(functions: set[CodeType], step: int, do: Callable[[], object]) -> It
         return on_event(frame, event, argument) if frame.f_code in functions else None
 
     traced = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # 3.12 looks for this once, when tracing begins
     sys.settrace(on_call)
     try:
         yield results
