@@ -99,22 +99,39 @@ async def test_waiting_executions_share_what_their_contexts_were_given(
         tasks.start_soon(runner.execute, first)
         tasks.start_soon(runner.execute, second)
         await asked.wait()
-        shared = first.context.model_fields_set is second.context.model_fields_set
+        shared = first.context.__pydantic_fields_set__ is second.context.__pydantic_fields_set__
         released.set()
 
     assert shared
     assert first.context.model_fields_set == given
 
 
-def test_a_changed_copy_leaves_the_shared_set_alone(context: ExecutionContext):
+@pytest.fixture
+def sharing(context: ExecutionContext) -> tuple[ExecutionContext, ExecutionContext]:
+    """Two contexts that were given the same members, and share the set of their names."""
     other = context.model_copy()
     share_given(context)
     share_given(other)
+    assert context.__pydantic_fields_set__ is other.__pydantic_fields_set__
+    return context, other
+
+
+def test_a_changed_copy_leaves_the_shared_set_alone(sharing: tuple[ExecutionContext, ExecutionContext]):
+    context, other = sharing
 
     changed = context.model_copy(update={"attempt": 2})
 
-    assert context.model_fields_set is other.model_fields_set
     assert changed.model_fields_set == context.model_fields_set | {"attempt"}
+    assert "attempt" not in other.model_fields_set
+
+
+def test_a_caller_cannot_change_the_shared_set(sharing: tuple[ExecutionContext, ExecutionContext]):
+    context, other = sharing
+    given = other.model_dump(exclude_unset=True)
+
+    context.model_fields_set.clear()
+
+    assert context.model_dump(exclude_unset=True) == other.model_dump(exclude_unset=True) == given != {}
 
 
 @pytest.fixture
