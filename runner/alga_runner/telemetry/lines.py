@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import NamedTuple, TextIO
 
@@ -242,14 +242,24 @@ class LogQueue:
 
     def _write_all(self, lines: list[Line]) -> None:
         handler = only_handler(self._logger)
-        if isinstance(handler, LineHandler):
-            severe = [line for line in lines if line.level >= handler.level]
-            try:
-                handler.write_lines(self._logger.name, severe)
-            except Exception:  # noqa: BLE001 - a stream that cannot be written must not end the log
-                for _ in severe:
-                    self._on_drop()
-            return
+        if not isinstance(handler, LineHandler) or not self._write_together(handler, lines):
+            self._write_each(lines)
+
+    def _write_together(self, handler: LineHandler, lines: list[Line]) -> bool:
+        """Write ``lines``, or drop them; ``False`` if one has no form, and none was written."""
+        severe = [line for line in lines if line.level >= handler.level]
+        try:
+            pieces = handler.encoded(self._logger.name, severe)
+        except Exception:  # noqa: BLE001 - the lines are tried one by one
+            return False
+        try:
+            handler.write_pieces(pieces)
+        except Exception:  # noqa: BLE001 - a stream that cannot be written must not end the log
+            for _ in severe:
+                self._on_drop()
+        return True
+
+    def _write_each(self, lines: list[Line]) -> None:
         for line in lines:
             try:
                 self._hand_over(line)
@@ -275,8 +285,12 @@ class LogQueue:
 class LineHandler(logging.StreamHandler[TextIO]):
     """A handler that can write many lines together, without a ``LogRecord`` for every one."""
 
-    def write_lines(self, logger: str, lines: list[Line]) -> None:
-        """Write ``lines`` of ``logger`` together."""
+    def encoded(self, logger: str, lines: list[Line]) -> Sequence[bytes]:
+        """``lines`` of ``logger`` in pieces to write. Raises an error if one of them has no such form."""
+        raise NotImplementedError
+
+    def write_pieces(self, pieces: Sequence[bytes]) -> None:
+        """Write what ``encoded`` gave."""
         raise NotImplementedError
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import TextIO
 
@@ -29,8 +29,11 @@ class JsonHandler(LineHandler):
         self._worker, self._pid = worker, None if worker is None else os.getpid()
         self.setFormatter(common.JsonLines(None if worker is None else {"worker": worker, "pid": self._pid}))
 
-    def write_lines(self, logger: str, lines: list[Line]) -> None:
-        """Write ``lines`` as ``JsonLines`` would, in one write where no other process writes to the same place."""
+    def encoded(self, logger: str, lines: list[Line]) -> Sequence[bytes]:
+        """``lines`` as ``JsonLines`` writes them, in one piece where no other process writes to the same place.
+
+        Raises ``ValueError`` if one holds half of a surrogate pair.
+        """
         entries = list(map(entry, lines))
         latest, time = -1, ""
         for line, written in zip(lines, entries, strict=True):
@@ -38,11 +41,13 @@ class JsonHandler(LineHandler):
                 time = rfc3339_of(line.created)
             written.time, written.level, written.logger = time, _LEVELS[line.level], logger
         if self._worker is None:
-            pieces: Iterable[bytes] = (_encoder.encode_lines(entries),)
-        else:
-            for written in entries:
-                written.worker, written.pid = self._worker, self._pid
-            pieces = _whole([_encoder.encode(written) + b"\n" for written in entries])
+            return (_encoder.encode_lines(entries),)
+        for written in entries:
+            written.worker, written.pid = self._worker, self._pid
+        return tuple(_whole([_encoder.encode(written) + b"\n" for written in entries]))
+
+    def write_pieces(self, pieces: Sequence[bytes]) -> None:
+        """Write ``pieces``, each in one write."""
         with self.lock or nullcontext():
             for piece in pieces:
                 self.stream.write(piece.decode())

@@ -12,6 +12,7 @@ import pytest
 from alga_common.logging import JsonLines
 from alga_runner.models import ExecutionContext
 from alga_runner.telemetry import Telemetry
+from alga_runner.telemetry.lines import Line, LogQueue
 from alga_runner.telemetry.output import JsonHandler
 
 WHO = ExecutionContext(
@@ -105,3 +106,32 @@ def test_lines_for_a_stream_that_is_gone_are_dropped_and_counted(logger: logging
     telemetry.close()
 
     assert b"alga_runner_log_lines_dropped_total 3.0" in telemetry.render()
+
+
+@pytest.mark.parametrize("worker", [None, 2])
+@pytest.mark.parametrize(
+    ("odd", "dropped", "written_statuses"),
+    [
+        ({"status": "\ud800"}, 0, ["first", "\ud800", "last"]),
+        ({"duration_s": float("nan")}, 1, ["first", "last"]),
+    ],
+    ids=["half of a surrogate pair", "no number"],
+)
+def test_a_line_that_cannot_be_written_with_others_takes_none_along(
+    logger: logging.Logger,
+    worker: int | None,
+    odd: dict[str, object],
+    dropped: int,
+    written_statuses: list[str],
+):
+    stream, drops = io.StringIO(), list[None]()
+    logger.addHandler(JsonHandler(stream, worker))
+    line = Line(1.0, logging.INFO, "execution", None, "first", 0.5, "acme", None, "ext", None, None, None)
+    queue = LogQueue(logger, lambda: drops.append(None))
+    for changed in (line, line._replace(**odd), line._replace(status="last")):
+        queue.write(changed)
+    queue.close()
+
+    lines = [json.loads(text) for text in stream.getvalue().splitlines()]
+    assert [line["status"] for line in lines] == written_statuses
+    assert len(drops) == dropped
