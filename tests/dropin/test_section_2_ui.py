@@ -10,10 +10,11 @@ import pytest
 
 from alga_runner import Runner, Settings
 from alga_runner.bundles import Bundle, BundleSource, MemoryBundles
-from alga_runner.errors import BundleHashMismatch, BundleNotFound, SettingsError
+from alga_runner.errors import BundleHashMismatch, BundleNotFound, Overloaded, SettingsError
 from alga_runner.service.ui.assets import PageCache
 from tests.support.bundles import bundle_files
-from tests.support.pages import FILES, INDEX, SCRIPT
+from tests.support.pages import FILES, INDEX, SCRIPT, FakeRegistry
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -239,3 +240,72 @@ async def test_pages_that_do_not_fit_are_fetched_each_time(
         await cache.get(("acme", "ext", content_hash))
 
     assert len(fetches) == fetched
+
+
+async def test_a_flood_of_made_up_tenants_leaves_fetches_to_those_whose_bundle_was_found(
+    bundles: MemoryBundles, content_hash: str
+) -> None:
+    """Without the registry's word nothing else tells them apart."""
+    fetching = list[str]()
+
+    async def fetch(tenant: str, extension: str, named: str) -> Bundle:
+        if tenant.startswith("made-up"):
+            fetching.append(tenant)
+            await anyio.sleep_forever()
+        return await bundles.fetch(tenant, extension, named)
+
+    cache = PageCache(fetch, max_bytes=0)
+    await cache.get(("acme", "ext", content_hash))
+    refused = list[str]()
+
+    async def ask(tenant: str) -> None:
+        try:
+            await cache.get((tenant, "ext", content_hash))
+        except Overloaded:
+            refused.append(tenant)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(2000):
+            tasks.start_soon(ask, f"made-up-{number}")
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(PATIENCE_S):
+            pages = await cache.get(("acme", "ext", content_hash))
+        tasks.cancel_scope.cancel()
+
+    assert "index.html" in pages.files
+    assert len(fetching) == 1
+    assert refused
+
+
+async def test_bundles_of_valid_installs_are_fetched_at_the_same_time(
+    pages, settings: Settings, bundles: MemoryBundles, alga: FakeRegistry
+) -> None:
+    tenants = {"acme", "globex"}
+    alga.valid = {(tenant, "ext") for tenant in tenants}
+    content_hash = bundles.add(Bundle.from_files(bundle_files() | FILES))
+
+    class Together(BundleSource):
+        def __init__(self) -> None:
+            self.fetching: set[str] = set()
+            self.all_are = anyio.Event()
+
+        async def fetch(self, tenant_id: str, extension_id: str, content_hash: str) -> Bundle:
+            self.fetching.add(tenant_id)
+            if self.fetching == tenants:
+                self.all_are.set()
+            await self.all_are.wait()
+            return await bundles.fetch(tenant_id, extension_id, content_hash)
+
+    statuses = list[int]()
+
+    async def get(client: httpx.AsyncClient, tenant: str) -> None:
+        response = await client.get(f"/ext-ui/ext/{content_hash}/index.html?tenant={tenant}")
+        statuses.append(response.status_code)
+
+    async with Runner(settings, bundles=Together()) as runner, pages(runner) as client:
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as tasks:
+                for tenant in tenants:
+                    tasks.start_soon(get, client, tenant)
+
+    assert statuses == [200, 200]

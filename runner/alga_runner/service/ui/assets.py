@@ -25,8 +25,12 @@ _FILE_BYTES = 512
 _BUNDLE_BYTES = 16 * 1024
 """What a file and a bundle count in addition to their content, so that their numbers are bounded, too."""
 
-_MAX_WAITING = 256
+_MAX_WAITING = 1024
 _PATIENCE_S = 30.0
+_MAX_FOUND = 10_000
+"""Bundles that are remembered as found; the one unused for longest is forgotten first."""
+_UNKNOWN = ""
+"""The owner of all fetches for installs that may not exist: anyone can make up tenants."""
 
 Key = tuple[str, str, str]
 """Tenant, extension and content hash: a bundle that one tenant has is never given to another."""
@@ -66,7 +70,8 @@ class PageCache:
     """Fetches pages, each once for all that ask concurrently, and keeps those unused for shortest.
 
     At most ``max_bytes`` are kept, and of one tenant its share of them; pages that do not fit are fetched each time.
-    At most ``concurrent`` bundles are fetched, and their files held, at a time, and of one tenant its share.
+    At most ``concurrent`` bundles are fetched, and their files held, at a time, and of one tenant its share; for all
+    installs that are not known to exist together, one share.
     """
 
     def __init__(self, fetch: Fetch, *, max_bytes: int, concurrent: int = 4) -> None:
@@ -75,10 +80,17 @@ class PageCache:
         self._tenant_bytes = share(max_bytes)
         self._kept: OrderedDict[Key, Pages] = OrderedDict()
         self._loading: dict[Key, anyio.Lock] = {}
-        self._fetching = FairLimiter(concurrent, share(concurrent), max_waiting=_MAX_WAITING)
+        self._found: OrderedDict[Key, None] = OrderedDict()
+        """Bundles that were fetched before: their installs are not made up."""
+        self._fetching = FairLimiter(
+            concurrent, share(concurrent), max_waiting=_MAX_WAITING, owner_max_waiting=share(_MAX_WAITING)
+        )
 
-    async def get(self, key: Key) -> Pages:
-        """The pages of a tenant's bundle. Raises a ``BundleError``, which is not kept, or ``Overloaded``."""
+    async def get(self, key: Key, *, is_install: bool = False) -> Pages:
+        """The pages of a tenant's bundle; ``is_install`` if the registry knows that the tenant has it.
+
+        Raises a ``BundleError``, which is not kept, or ``Overloaded``.
+        """
         if (pages := self._used(key)) is not None:
             return pages
         lock = self._loading.setdefault(key, anyio.Lock())
@@ -86,22 +98,28 @@ class PageCache:
             async with lock:
                 if (pages := self._used(key)) is not None:
                     return pages
-                pages = await self._load(key)
+                pages = await self._load(key, key[0] if is_install or key in self._found else _UNKNOWN)
                 self._keep(key, pages)
                 return pages
         finally:
             if not lock.statistics().locked:
                 self._loading.pop(key, None)
 
-    async def _load(self, key: Key) -> Pages:
-        tenant = key[0]
-        if await self._fetching.acquire(tenant, _PATIENCE_S) is not Outcome.ACQUIRED:
+    async def _load(self, key: Key, owner: str) -> Pages:
+        if await self._fetching.acquire(owner, _PATIENCE_S) is not Outcome.ACQUIRED:
             raise Overloaded("Too many pages are being fetched.")
         try:
             bundle = await self._fetch(*key)
+            self._remember(key)
             return await anyio.to_thread.run_sync(Pages.of, bundle)
         finally:
-            self._fetching.release(tenant)
+            self._fetching.release(owner)
+
+    def _remember(self, key: Key) -> None:
+        self._found[key] = None
+        self._found.move_to_end(key)
+        if len(self._found) > _MAX_FOUND:
+            self._found.popitem(last=False)
 
     def _used(self, key: Key) -> Pages | None:
         pages = self._kept.get(key)

@@ -84,7 +84,7 @@ class Ui:
         if self._strict and not await self._registry.is_installed(tenant, extension, content_hash):
             raise _ended(404, "not found")
         try:
-            return await self._pages.get((tenant, extension, content_hash))
+            return await self._pages.get((tenant, extension, content_hash), is_install=self._strict)
         except BundleHashMismatch as error:
             body = to_json({"code": "archive_hash_mismatch"})
             raise _Ended(Answer(502, body, outcome=error.code)) from None
