@@ -262,7 +262,7 @@ class Settings(EnvironmentSettings):
     )
     registry_key_file: Annotated[str, Variables(("ALGA_AUTH_KEY_FILE",))] = Field(
         default="/vault/secrets/alga_auth_key",
-        description="File of that key, read for each question; one that is not there is no key.",
+        description="File of that key, read once a second at most; one that is not there is no key.",
     )
     ui_strict_validation: Annotated[bool, Variables(("EXT_STATIC_STRICT_VALIDATION",))] = Field(
         default=True,

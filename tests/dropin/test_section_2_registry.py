@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from alga_runner import Runner, Settings
 from alga_runner.bundles import Bundle, MemoryBundles
 from alga_runner.errors import SettingsError
 from alga_runner.service import create_service
-from alga_runner.service.ui import kept_answers, registry, routes
+from alga_runner.service.ui import kept_answers, registry, registry_key, routes
 from tests.support.bundles import bundle_files
 from tests.support.clock import FakeMonotonic
 from tests.support.pages import FILES, SCRIPT, FakeRegistry
@@ -57,18 +58,69 @@ async def test_the_registry_is_asked_with_the_key_and_the_whole_question(
     assert request.headers["x-api-key"] == "key"
 
 
-async def test_the_key_is_read_from_its_file_for_every_question(
-    pages, alga: FakeRegistry, content_hash: str, tmp_path: Path
+def put_key(file: Path, key: str) -> None:
+    file.write_text(f"{key}\n")
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    file = tmp_path / "key"
+    put_key(file, "from-the-file")
+    return file
+
+
+async def test_the_key_is_read_from_its_file_for_every_question_once_a_second(
+    pages, alga: FakeRegistry, content_hash: str, key_file: Path, clock: FakeMonotonic
 ) -> None:
     """Upstream's host lookup did not read it (fault 22)."""
-    file = tmp_path / "key"
-    file.write_text("from-the-file\n")
-    async with pages(registry_key=None, registry_key_file=str(file)) as client:
+    async with pages(registry_key=None, registry_key_file=str(key_file)) as client:
         await client.get(f"/ext-ui/ext/{content_hash}/index.html?tenant=acme")
-        file.write_text("another")
-        await client.get("/")
+        put_key(key_file, "another")
+        clock.now += 0.9
+        await client.get("/", headers={"host": "soon.example"})
+        clock.now += 0.2
+        await client.get("/", headers={"host": "later.example"})
 
-    assert [request.headers["x-api-key"] for request in alga.asked] == ["from-the-file", "another"]
+    keys = [request.headers["x-api-key"] for request in alga.asked]
+    assert keys == ["from-the-file", "from-the-file", "another"]
+
+
+async def test_the_key_is_read_while_other_work_has_all_threads(
+    pages, alga: FakeRegistry, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "TIME_LIMIT_S", 2.0 * PATIENCE_S)
+    threads = anyio.to_thread.current_default_thread_limiter()
+    monkeypatch.setattr(threads, "total_tokens", 1)
+    async with pages(registry_key=None, registry_key_file=str(key_file)) as client, threads:
+        with anyio.fail_after(PATIENCE_S):
+            await client.get("/")
+
+    assert [request.headers["x-api-key"] for request in alga.asked] == ["from-the-file"]
+
+
+async def test_a_file_of_the_key_that_cannot_be_read_in_time_holds_one_thread(
+    monkeypatch: pytest.MonkeyPatch, key_file: Path, clock: FakeMonotonic
+) -> None:
+    reads, go_on = list[Path](), threading.Event()
+
+    def hang(file: Path) -> str:
+        reads.append(file)
+        assert go_on.wait(PATIENCE_S)
+        return "late"
+
+    monkeypatch.setattr(registry_key, "_first_line", hang)
+    file = registry_key.KeyFile(key_file, clock)
+    try:
+        for _ in range(3):  # questions that give up
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(file.read)
+                await anyio.wait_all_tasks_blocked()
+                tasks.cancel_scope.cancel()
+    finally:
+        go_on.set()
+
+    assert await file.read() == "late"
+    assert reads == [key_file]
 
 
 async def failing() -> httpx.Response:

@@ -14,13 +14,12 @@ from time import monotonic, time
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import httpx
 from pydantic_core import from_json
 
 from alga_common.fair_limiter import share
 from alga_common.http.exchange import Answer, send
-from alga_common.http.semantics import is_header_value, is_id
+from alga_common.http.semantics import is_id
 from alga_common.http.transport import OWNER, Header, SocketTransport
 from alga_common.wire import is_tenant_id
 
@@ -28,13 +27,13 @@ from ...errors import SettingsError
 from ...models import parse_content_hash
 from ...settings import Settings
 from .kept_answers import KEPT_S, Given, KeptAnswers
+from .registry_key import KeyFile
 
 TIME_LIMIT_S = 0.75
 NOT_ASKED_KEPT_S = 1.0
 """How long the answer to a question that was not asked is used."""
 
 _MAX_ANSWER_BYTES = 64 * 1024
-_MAX_KEY_BYTES = 4 * 1024
 _CONCURRENT = 32
 _UNKNOWN = ""
 """The owner of all questions that no install was the answer to: anyone can make up tenants and hosts."""
@@ -91,7 +90,7 @@ class Registry:
         clock: Callable[[], float] = monotonic,
     ) -> Registry:
         """The registry of ``settings``. Raises ``SettingsError`` for a URL that cannot be used."""
-        return cls(_origin(settings), _key_reader(settings), transport=transport, clock=clock)
+        return cls(_origin(settings), _key_reader(settings, clock), transport=transport, clock=clock)
 
     async def is_installed(self, tenant: str, extension: str, content_hash: str) -> bool:
         """Whether the tenant has that version of the extension; no answer counts as no."""
@@ -175,24 +174,15 @@ def _origin(settings: Settings) -> httpx.URL | None:
     return url.copy_with(path="/", query=None, fragment=None)
 
 
-def _key_reader(settings: Settings) -> Callable[[], Awaitable[str]]:
-    """Gives the key for each question: the setting, or what the file holds then; empty without either."""
+def _key_reader(settings: Settings, clock: Callable[[], float]) -> Callable[[], Awaitable[str]]:
+    """Gives the key for each question: the setting, or what the file holds; empty without either."""
     key = settings.registry_key.get_secret_value() if settings.registry_key else ""
-    file = Path(settings.registry_key_file)
+    file = KeyFile(Path(settings.registry_key_file), clock)
 
     async def read() -> str:
-        return key or await anyio.to_thread.run_sync(_first_line, file, abandon_on_cancel=True)
+        return key or await file.read()
 
     return read
-
-
-def _first_line(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(_MAX_KEY_BYTES).decode().strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
-    return text if is_header_value(text) else ""
 
 
 def _request(url: httpx.URL, headers: list[Header], owner: str) -> httpx.Request:
