@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from alga_runner import Observation, Runner, Settings
+from alga_runner.alga import AlgaServer
 from alga_runner.bundles import MemoryBundles
 from tests.support import guests
 from tests.support.bundles import make_bundle
@@ -99,8 +100,16 @@ def bundles() -> MemoryBundles:
 
 
 @pytest.fixture
-async def runner(settings: Settings, bundles: MemoryBundles) -> AsyncIterator[Runner]:
-    async with Runner(settings, bundles=bundles) as running:
+def alga_server() -> AlgaServer | None:
+    """Answers the runner's host calls; ``None``: the server that the settings name."""
+    return None
+
+
+@pytest.fixture
+async def runner(
+    settings: Settings, bundles: MemoryBundles, alga_server: AlgaServer | None
+) -> AsyncIterator[Runner]:
+    async with Runner(settings, bundles=bundles, alga=alga_server) as running:
         yield running
 
 

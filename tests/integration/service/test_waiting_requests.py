@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator
 
 import pytest
 
-from alga_runner import Runner, Settings
 from alga_runner.alga import Identity
-from alga_runner.bundles import MemoryBundles
 from alga_runner.models import ScheduleInfo
 from alga_runner.service import request_tracker
 from alga_runner.service.http import Exchange
-from tests.support.guests import LIST_IMPORT
-from tests.support.waiting import LookingServer
+from tests.support.waiting import ANSWERS, LISTING, LISTS, LookingServer
 
 pytestmark = pytest.mark.anyio
 
 PATH = "/a-path-of-the-service-s-test"
-EMPTY = b"\x80"
-LISTS = """(drop (call $list (i32.const 1024) (i32.const 1) (i32.const 4096) (i32.const 4096)))
-    (call $respond (i32.const 0) (global.get $ok))"""
 
 
 class Body(bytes):
@@ -40,19 +33,13 @@ class Server(LookingServer):
 
 
 @pytest.fixture
-def server() -> Server:
+def alga_server() -> Server:
     return Server()
-
-
-@pytest.fixture
-async def runner(settings: Settings, bundles: MemoryBundles, server: Server) -> AsyncIterator[Runner]:
-    async with Runner(settings, bundles=bundles, alga=server) as running:
-        yield running
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-idempotency-key": "key-1"}], ids=["without a key", "with a key"])
 async def test_a_waiting_request_is_let_go_of(
-    monkeypatch: pytest.MonkeyPatch, execute, publish, server: Server, headers: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch, execute, publish, alga_server: Server, headers: dict[str, str]
 ) -> None:
     read_body = request_tracker.read_body
 
@@ -60,13 +47,13 @@ async def test_a_waiting_request_is_let_go_of(
         return Body(await read_body(exchange, **how))
 
     monkeypatch.setattr(request_tracker, "read_body", read)
-    content_hash = publish(handler=LISTS, imports=LIST_IMPORT, data=EMPTY)
+    content_hash = publish(handler=LISTS + ANSWERS, **LISTING)
 
     response = await execute(
         content_hash, headers=headers, http={"path": PATH}, providers=["cap:scheduler.manage"]
     )
 
     assert response.json()["status"] == 200
-    assert server.paths is not None
-    assert PATH not in server.paths
-    assert server.bodies == 0
+    assert alga_server.paths is not None
+    assert PATH not in alga_server.paths
+    assert alga_server.bodies == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import anyio
 import pytest
@@ -15,27 +15,17 @@ from alga_runner.models import ExecutionContext, ScheduleInfo
 from alga_runner.models._base import share_given
 from tests.support.bundles import make_bundle
 from tests.support.component_world import OK, world_component
-from tests.support.guests import LIST_IMPORT
 from tests.support.requests import execute_request
-from tests.support.waiting import LookingServer
+from tests.support.waiting import ANSWERS, LISTING, LISTS, LookingServer
 
 pytestmark = pytest.mark.anyio
 
 PATH = "/a-path-of-this-test"
-EMPTY = b"\x80"
-LISTS = "(drop (call $list (i32.const 1024) (i32.const 1) (i32.const 4096) (i32.const 4096)))"
-ANSWERS = "(call $respond (i32.const 0) (global.get $ok))"
 
 
 @pytest.fixture
-def server() -> LookingServer:
+def alga_server() -> LookingServer:
     return LookingServer()
-
-
-@pytest.fixture
-async def runner(settings: Settings, bundles: MemoryBundles, server: LookingServer) -> AsyncIterator[Runner]:
-    async with Runner(settings, bundles=bundles, alga=server) as running:
-        yield running
 
 
 @pytest.fixture(params=["core", "component"])
@@ -44,7 +34,7 @@ def content_hash(
 ) -> str:
     """A guest that lists its schedules."""
     if request.param == "core":
-        return bundles.add(make_bundle(guest_wat(LISTS + ANSWERS, imports=LIST_IMPORT, data=EMPTY)))
+        return bundles.add(make_bundle(guest_wat(LISTS + ANSWERS, **LISTING)))
     lists = f"(call $scheduler.list-schedules (i32.const 1024)) {OK}"
     return bundles.add(make_bundle(world_component(lists, ["scheduler list-schedules"])))
 
@@ -55,18 +45,18 @@ def request_for(content_hash: str) -> ExecuteRequest:
 
 @pytest.mark.parametrize("method", ["execute", "observe"])
 async def test_the_request_is_let_go_of(
-    runner: Runner, server: LookingServer, content_hash: str, method: str
+    runner: Runner, alga_server: LookingServer, content_hash: str, method: str
 ):
     for _ in range(2):  # the second's call is known to be answered late
-        server.paths = None
+        alga_server.paths = None
         await getattr(runner, method)(request_for(content_hash))
 
-        assert server.paths is not None
-        assert [path for path in server.paths if path.startswith(PATH)] == []
+        assert alga_server.paths is not None
+        assert [path for path in alga_server.paths if path.startswith(PATH)] == []
 
 
 async def test_what_failed_is_known_nonetheless(runner: Runner, bundles: MemoryBundles, guest_wat):
-    content_hash = bundles.add(make_bundle(guest_wat(LISTS + "unreachable", imports=LIST_IMPORT, data=EMPTY)))
+    content_hash = bundles.add(make_bundle(guest_wat(LISTS + "unreachable", **LISTING)))
 
     with pytest.raises(GuestTrap) as raised:
         await runner.execute(request_for(content_hash))
@@ -89,7 +79,7 @@ async def test_waiting_executions_share_what_their_contexts_were_given(
             await released.wait()
             return []
 
-    content_hash = bundles.add(make_bundle(guest_wat(LISTS + ANSWERS, imports=LIST_IMPORT, data=EMPTY)))
+    content_hash = bundles.add(make_bundle(guest_wat(LISTS + ANSWERS, **LISTING)))
     first, second = request_for(content_hash), request_for(content_hash)
     given = set(first.context.model_fields_set)
     async with (
