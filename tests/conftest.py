@@ -17,6 +17,7 @@ from alga_runner.bundles import MemoryBundles
 from tests.support import guests
 from tests.support.bundles import make_bundle
 from tests.support.databases import POSTGRES, create_tables, postgres_database
+from tests.support.patience import PATIENT
 from tests.support.requests import execute_request
 
 Observe = Callable[..., Awaitable[Observation]]
@@ -89,8 +90,7 @@ def settings() -> Settings:
         max_guests=8,
         max_guests_per_tenant=8,
         max_memory_mb=4,
-        default_timeout_ms=300_000,
-        queue_timeout_ms=300_000,
+        **PATIENT,
     )
 
 

@@ -14,6 +14,7 @@ from alga_runner.bundles import MemoryBundles
 from alga_runner.service import Service, create_service
 from tests.support.bundles import make_bundle
 from tests.support.clock import FakeMonotonic
+from tests.support.patience import PATIENT
 from tests.support.requests import execute_document
 
 TOKEN = "the-service-token"
@@ -31,8 +32,9 @@ def settings() -> Settings:
         max_memory_mb=4,
         service_token=SecretStr(TOKEN),
         max_http_body_bytes=4096,
-        http_body_timeout_ms=5_000,
+        http_body_timeout_ms=300_000,
         idempotency_ttl_ms=60_000,
+        **PATIENT,
     )
 
 

@@ -26,7 +26,7 @@ from alga_runner.execution.margin import Margin
 from alga_runner.service import create_service
 from alga_runner.service.replies import failed_reply
 from tests.support.component_world import world_component
-from tests.support.patience import computes, past_its_deadline
+from tests.support.patience import computes, past_its_deadline, read_all_lines
 
 pytestmark = pytest.mark.anyio
 
@@ -321,7 +321,10 @@ async def test_a_limit_that_is_not_the_callers_is_used_whole(margin_of, timeout_
     assert await margin_of(timeout_ms=timeout_ms) == 0
 
 
-async def test_a_stack_stands_at_the_end_behind_whose_it_was(execute, publish) -> None:
+async def test_a_stack_stands_at_the_end_behind_whose_it_was(
+    execute, publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_all_lines(monkeypatch)
     crash = publish(wasm=(ROOT / "tests/guests/crash-dwarf4.wasm").read_bytes())
 
     response = await execute(

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import read_all_lines
+
 ROOT = Path(__file__).parents[3]
 CRASH = ROOT / "tests/guests/crash-dwarf5.wasm"
 TYPESCRIPT = ROOT / "guest-abi/assemblyscript/tests/crash.wasm"
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_all_lines(monkeypatch)
 
 
 def fails(result, code: str) -> str:

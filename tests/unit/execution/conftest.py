@@ -13,6 +13,7 @@ from alga_runner.engine.context import engine_context
 from tests.support.alga import HoldingAlga
 from tests.support.bundles import make_bundle
 from tests.support.guests import LIST_IMPORT
+from tests.support.patience import PATIENT
 from tests.support.requests import execute_request
 
 
@@ -24,7 +25,12 @@ def alga() -> HoldingAlga:
 @pytest.fixture
 def settings() -> Settings:
     return Settings(
-        max_guests=3, max_guests_per_tenant=2, max_queued=4, max_queued_per_tenant=3, max_memory_mb=4
+        max_guests=3,
+        max_guests_per_tenant=2,
+        max_queued=4,
+        max_queued_per_tenant=3,
+        max_memory_mb=4,
+        **PATIENT,
     )
 
 

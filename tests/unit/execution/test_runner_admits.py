@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from random import Random
@@ -11,7 +12,7 @@ import pytest
 
 from alga_runner import ExecuteRequest, Observation, Runner, Settings
 from alga_runner.errors import AlgaError, Draining, Overloaded
-from tests.support.patience import PATIENCE_S
+from tests.support.patience import PATIENCE_S, keep_guests_on_the_loop, start_guests_when_they_ask
 
 pytestmark = pytest.mark.anyio
 
@@ -19,11 +20,11 @@ pytestmark = pytest.mark.anyio
 async def load(runner: Runner, alga, request: ExecuteRequest) -> None:
     """Execute a few times, so that no later execution waits for its module, nor starts in the CPU thread."""
     for _ in range(3):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(runner.observe, request)
-            while not alga.asked:
-                await anyio.lowlevel.checkpoint()
-            alga.let_go()
+        execution = asyncio.ensure_future(runner.observe(request))
+        while not (alga.asked or execution.done()):
+            await anyio.lowlevel.checkpoint()
+        alga.let_go()
+        assert (await execution).error is None
         alga.asked.clear()
 
 
@@ -57,12 +58,9 @@ async def settle() -> None:
 
 @pytest.fixture
 async def executions(runner: Runner, alga, request_of, monkeypatch: pytest.MonkeyPatch):
-    # Guests call the server in the order in which they are admitted, and none goes to the CPU thread, however slow the
-    # machine is: no slice counts as long, and no run as computing.
-    for share in ("GUEST_TIME_S", "OWNER_TIME_S"):
-        monkeypatch.setattr(f"alga_runner.engine.loop_scheduler.{share}", PATIENCE_S)
-    for slice_s in ("FULL_SLICE_S", "COMPUTED_S", "OVERRUN_S"):
-        monkeypatch.setattr(f"alga_runner.engine.drive.{slice_s}", PATIENCE_S)
+    # Guests call the server in the order in which they are admitted, however slow the machine is.
+    start_guests_when_they_ask(monkeypatch)
+    keep_guests_on_the_loop(monkeypatch)
     for tenant in ("acme", "globex", "initech"):
         await load(runner, alga, request_of(tenant))
     async with anyio.create_task_group() as tasks:
@@ -134,7 +132,11 @@ async def test_who_was_refused_did_nothing_and_is_served_once_there_is_room(exec
     assert executions.ended[1:] == [("acme", "ok")] * 6
 
 
-async def test_a_runner_that_ends_tells_those_who_wait(settings: Settings, bundles, alga, request_of):
+async def test_a_runner_that_ends_tells_those_who_wait(
+    settings: Settings, bundles, alga, request_of, monkeypatch: pytest.MonkeyPatch
+):
+    start_guests_when_they_ask(monkeypatch)
+    keep_guests_on_the_loop(monkeypatch)
     ended: list[str] = []
 
     async def observe(runner: Runner) -> None:
@@ -240,7 +242,7 @@ async def test_the_log_says_at_the_start_what_fits_and_why(settings, bundles, ca
         (record,) = [one for one in caplog.records if getattr(one, "action", None) == "capacity"]
 
     said = record.getMessage()
-    assert said.startswith("Room for 3 concurrent executions, 2 of one tenant; 4 more wait up to 5000 ms")
+    assert said.startswith("Room for 3 concurrent executions, 2 of one tenant; 4 more wait up to 300000 ms")
     assert "vm.max_map_count" in said
 
 

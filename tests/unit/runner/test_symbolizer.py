@@ -15,7 +15,7 @@ from alga_runner.bundles import Bundle, BundleSource, MemoryBundles
 from alga_runner.engine import ModuleLoader
 from alga_runner.errors import BundleNotFound, GuestAbort, GuestTrap
 from alga_runner.execution import symbolizer
-from tests.support.patience import computes, past_its_deadline
+from tests.support.patience import PATIENCE_S, computes, past_its_deadline, read_all_lines
 from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +30,11 @@ TYPESCRIPT = {
 IN_TOTAL = ["total (divide.h:4:16)", "alga_handle (crash.c:50:13)"]
 
 Crash = Callable[..., Awaitable[Observation]]
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_all_lines(monkeypatch)
 
 
 def request(content_hash: str, end: str, **limits: int) -> ExecuteRequest:
@@ -254,7 +259,7 @@ async def test_a_slow_store_is_not_waited_for(settings, monkeypatch) -> None:
     async with Runner(settings, bundles=store) as runner:
         first = await runner.observe(request(add(store), "d"))
         store.go_on.set()
-        monkeypatch.setattr(symbolizer, "PATIENCE_S", 60)
+        monkeypatch.setattr(symbolizer, "PATIENCE_S", PATIENCE_S)
         second = await runner.observe(request(add(store), "d"))
 
     assert first.error.frames[0].file is None

@@ -14,6 +14,7 @@ from alga_runner.engine import Budget, Guest, GuestLimits, LinkedModule, run_cal
 from alga_runner.engine.cpu_thread import CpuThread
 from alga_runner.errors import EngineUnavailable
 from tests.support.cpu_thread import Start, SteppedCpuThread, failure_of, iterate, submit
+from tests.support.patience import start_guests_when_they_ask
 
 
 async def spin(thread: CpuThread, linked: LinkedModule, limits: GuestLimits) -> None:
@@ -148,6 +149,7 @@ async def test_a_guest_that_spins_moves_to_the_cpu_thread_and_back_at_its_next_h
                 guest.memory.write(64, b"\1")
             await anyio.lowlevel.checkpoint()
 
+    start_guests_when_they_ask(monkeypatch)  # one that waits to start goes where its module's guests compute
     monkeypatch.setattr(Guest, "poll", record)
     with linked.new_guest(limits) as guest:
         guest.instantiate()

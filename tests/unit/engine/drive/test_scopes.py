@@ -14,7 +14,7 @@ import pytest
 from alga_runner.engine import Budget, LinkedModule, wait_to_start
 from alga_runner.errors import DeadlineExceeded, EngineUnavailable, HostCallLimit
 from tests.support.drive import Run, Time, immediately, never
-from tests.support.patience import PASSED, PATIENCE_S
+from tests.support.patience import PASSED, PATIENCE_S, keep_guests_on_the_loop, start_guests_when_they_ask
 
 pytestmark = pytest.mark.anyio
 
@@ -110,6 +110,8 @@ async def test_a_guest_whose_answers_do_not_wait_needs_one_scope(
         opened.append(budget)
         return open_scope(budget)
 
+    keep_guests_on_the_loop(monkeypatch)
+    start_guests_when_they_ask(monkeypatch)
     monkeypatch.setattr(Budget, "open_scope", record)
     await run(quick, "note", immediately, Budget())
     assert len(opened) == 1

@@ -31,7 +31,7 @@ from alga_runner.engine import (
 from alga_runner.engine.cpu_thread import CpuThread
 from alga_runner.errors import CpuLimit, DeadlineExceeded
 from tests.support.drive import Run, Time, immediately, never
-from tests.support.patience import PASSED
+from tests.support.patience import PASSED, keep_guests_on_the_loop
 
 pytestmark = pytest.mark.anyio
 
@@ -58,8 +58,9 @@ async def test_the_first_guest_of_a_module_starts_in_the_cpu_thread(
 
 
 async def test_after_a_quick_guest_the_next_runs_on_the_loop(
-    run: Run, unknown: LinkedModule, slices: list[str]
+    run: Run, unknown: LinkedModule, slices: list[str], monkeypatch: pytest.MonkeyPatch
 ):
+    keep_guests_on_the_loop(monkeypatch)  # otherwise a slow machine's would not be quick
     await run(unknown, "count")
     slices.clear()
     await run(unknown, "count")
@@ -157,8 +158,9 @@ async def test_of_a_burst_of_guests_that_spin_few_run_on_the_loop(
 
 
 async def test_a_guest_with_quick_host_calls_continues_in_its_iteration_while_another_waits(
-    run: Run, quick: LinkedModule, time: Time
+    run: Run, quick: LinkedModule, time: Time, monkeypatch: pytest.MonkeyPatch
 ):
+    keep_guests_on_the_loop(monkeypatch)
     scheduler, iterations = this_thread.loop_scheduler, []
     other = scheduler.wait_to_start()
 
