@@ -198,7 +198,9 @@ class ServerSettings(EnvironmentSettings):
         "it does three times as often. Then the run is lost and its schedule free.",
     )
     run_history_per_install: int = Field(
-        default=1000, ge=1, description="Ended runs that are kept per install; the oldest go first."
+        default=1000,
+        ge=1,
+        description="Ended runs kept per install, and up to a tenth more for each server; the oldest go first.",
     )
     reconcile_seconds: float = Field(
         default=300.0,

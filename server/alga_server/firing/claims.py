@@ -362,7 +362,6 @@ def _record(connection: Connection, planned: Sequence[_Planned], worker: Worker)
             disabled = {"enabled": False, **next_run.NOTHING}
             connection.execute(update(tables.schedule).where(this).values(disabled))
             recording.note(connection, run, "error", ENDPOINT_GONE)
-    runs.prune(connection, {(row.tenant_id, row.install_id) for row, *_ in planned}, keep=worker.history)
     return recorded
 
 

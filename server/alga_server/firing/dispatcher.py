@@ -29,6 +29,7 @@ from . import due as due_schedules
 from .attendance import Attendance
 from .claims import Claim, Claimed
 from .due import DueSchedule, Position, Survey
+from .history import History
 from .others import OtherTenants
 from .places import Places
 from .queue.jobs import JobRunner
@@ -75,7 +76,6 @@ class Dispatcher:
         self._worker = Worker(
             id=str(uuid4()),
             lease=timedelta(seconds=settings.run_lease_seconds),
-            history=settings.run_history_per_install,
             grace=timedelta(seconds=settings.late_after_seconds),
         )
         self._turn = anyio.Lock()
@@ -93,6 +93,7 @@ class Dispatcher:
             changed=self.wake,
         )
         self._others = OtherTenants(database, self._places)
+        self._history = History(database, clock, keep=settings.run_history_per_install)
         self._crowded = False
         """Whether jobs that wait for room may keep others from being brought: then it looks for those."""
         self._attendance = Attendance(
@@ -105,6 +106,7 @@ class Dispatcher:
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self._group.start_soon(self._watch)
+        self._group.start_soon(self._history.keep_short)
         if self._settings.dispatch_schedules:
             self._group.start_soon(self._jobs.run, self._carry_out_job)
         return self
@@ -332,6 +334,7 @@ class Dispatcher:
         return claimed
 
     def _start(self, claimed: Claim | Run) -> LiveRun | None:
+        self._history.recorded(claimed if isinstance(claimed, Run) else claimed.run)
         return self._runs.start(claimed, self._group)
 
     async def _attend(self) -> None:

@@ -49,7 +49,7 @@ RUN_CODES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Who claims: an id of its own, for how long a claim lasts unrenewed, how many runs an install keeps.
+    """Who claims: an id of its own, and for how long a claim lasts unrenewed.
 
     ``grace`` is how late a time may fire without having been missed; ``since``, from when on a server has been there
     to fire: what came later was not missed, however late it is.
@@ -57,7 +57,6 @@ class Worker:
 
     id: str
     lease: timedelta
-    history: int
     grace: timedelta = timedelta(minutes=1)
     since: datetime | None = None
 

@@ -1,12 +1,12 @@
 """The history of a schedule's runs: what fired, when, why not, and how it ended.
 
-Functions take a connection and run in its transaction. History survives its schedule and goes with its install; the
-oldest runs of an install make room for new ones.
+Functions take a connection and run in its transaction. History survives its schedule and goes with its install; its
+oldest runs make room for new ones (``history``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
@@ -14,11 +14,8 @@ from typing import Any, Literal
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Integer,
     Row,
     and_,
-    bindparam,
-    delete,
     func,
     or_,
     select,
@@ -27,7 +24,7 @@ from sqlalchemy import (
 
 from alga_common.text import utf8_tail
 
-from ..storage import batches, tables
+from ..storage import tables
 
 Trigger = Literal["schedule", "run_now"]
 Status = Literal["running", "success", "error", "skipped", "lost"]
@@ -194,39 +191,6 @@ def scheduled_since(connection: Connection, ordinal: int, worker_id: str) -> lis
         table.c.ordinal > ordinal, table.c.worker_id == worker_id, table.c.trigger == "schedule"
     )
     return [read(row) for row in connection.execute(query.order_by(table.c.ordinal))]
-
-
-_install = tables.install.c
-_OLDEST = (
-    select(tables.schedule_run.c.ordinal)
-    .where(
-        tables.schedule_run.c.tenant_id == _install.tenant_id,
-        tables.schedule_run.c.install_id == _install.id,
-    )
-    .order_by(tables.schedule_run.c.ordinal.desc())
-    .offset(bindparam("keep", type_=Integer()))
-    .limit(1)
-    .scalar_subquery()
-)
-_OLDEST_KEPT = {
-    dialect: select(_install.tenant_id, _install.id, _OLDEST).where(several)
-    for dialect, several in batches.owned(_install.tenant_id, _install.id).items()
-}
-
-
-def prune(connection: Connection, places: Collection[tuple[str, str]], *, keep: int) -> None:
-    """Forget the oldest ended runs of each tenant's install, so that about ``keep`` are left."""
-    table = tables.schedule_run
-    oldest_kept = _OLDEST_KEPT[connection.dialect.name]
-    given = batches.places(connection, places) | {"keep": keep}
-    for tenant_id, install_id, ordinal in connection.execute(oldest_kept, given).all():
-        if ordinal is None:
-            continue
-        own = of_install(tenant_id, install_id)
-        old = select(table.c.ordinal).where(own, table.c.ordinal <= ordinal, table.c.status != "running")
-        # Rows that another server is deleting need no waiting for.
-        free = old.with_for_update(skip_locked=True)
-        connection.execute(delete(table).where(own, table.c.ordinal.in_(free)))
 
 
 def prune_outputs(connection: Connection, tenant_id: str, install_id: str) -> None:

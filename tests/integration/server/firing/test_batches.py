@@ -106,7 +106,7 @@ async def test_a_run_that_the_database_refuses_costs_the_others_nothing_and_lose
     install.alga.clock.advance(timedelta(hours=1))
     database, now = install.alga.server._services.database, install.alga.clock.now()
     due = (await database.read(lambda c: due_schedules.survey(c, now, limit=100))).due
-    worker = recording.Worker(id="test", lease=timedelta(minutes=1), history=1000)
+    worker = recording.Worker(id="test", lease=timedelta(minutes=1))
     plan = claims._plan
 
     def refusing(row: Any, *rest: Any) -> Any:
@@ -136,7 +136,7 @@ async def test_no_more_runs_begin_than_there_is_room_for_and_the_rest_stay_due(i
     install.alga.clock.advance(timedelta(hours=1))
     database, now = install.alga.server._services.database, install.alga.clock.now()
     due = (await database.read(lambda c: due_schedules.survey(c, now, limit=100))).due
-    worker = recording.Worker(id="test", lease=timedelta(minutes=1), history=1000)
+    worker = recording.Worker(id="test", lease=timedelta(minutes=1))
 
     outcomes = await database.write(lambda c: claims.claim_many(c, due, worker, install.alga.clock, room=2))
     left = (await database.read(lambda c: due_schedules.survey(c, now, limit=100))).due
@@ -154,7 +154,7 @@ async def test_servers_that_read_the_same_page_claim_different_schedules_of_it(i
     due = (await database.read(lambda c: due_schedules.survey(c, clock.now(), limit=100))).due
 
     async def claim(server: str) -> claims.Claimed:
-        worker = recording.Worker(id=server, lease=timedelta(minutes=1), history=1000)
+        worker = recording.Worker(id=server, lease=timedelta(minutes=1))
         pick = Places(9).pick
         return await database.write(
             lambda c: claims.claim_some(c, due, pick, worker, clock, together=3, room=9, wait=False)
@@ -235,7 +235,7 @@ async def test_looking_on_where_a_look_ended_leaves_nothing_out_and_shows_nothin
 
 async def some_runs(install: Install, count: int) -> list[Any]:
     """Runs under way that no server ends."""
-    worker = recording.Worker(id="test", lease=install.alga.server.dispatcher._worker.lease, history=1000)
+    worker = recording.Worker(id="test", lease=install.alga.server.dispatcher._worker.lease)
     database = install.alga.server._services.database
     runs = []
     for _ in range(count):
@@ -321,7 +321,7 @@ async def test_who_comes_too_late_for_all_that_it_saw_looks_again(
         await install.create()
     database = install.alga.server._services.database
     read = database.read
-    others = recording.Worker(id="other", lease=install.alga.server.dispatcher._worker.lease, history=1000)
+    others = recording.Worker(id="other", lease=install.alga.server.dispatcher._worker.lease)
 
     async def late(fn: Callable[..., Any]) -> Any:
         """Between its first look and its claims another server claims the same schedules."""

@@ -200,17 +200,6 @@ async def test_a_run_is_counted_with_its_lag(install: Install, fake_runner: Fake
     assert "alga_server_schedule_lag_seconds_sum 3.0" in metrics
 
 
-async def test_firing_costs_the_history_its_oldest_runs(install: Install, fake_runner: FakeRunner) -> None:
-    dispatcher = install.alga.server.dispatcher
-    dispatcher._worker = type(dispatcher._worker)(dispatcher._worker.id, dispatcher._worker.lease, history=3)
-    await install.create(cron=HOURLY)
-    for _ in range(6):
-        await install.alga.pass_time(hours=1)
-
-    kept = [run["nominalTime"] for run in await install.runs()]
-    assert kept == [f"2026-01-01T0{hour}:00:00.000Z" for hour in (4, 5, 6)]
-
-
 async def test_a_runs_row_cannot_be_there_twice(install: Install, fake_runner: FakeRunner) -> None:
     """What the once-only rule rests on, asked of the database itself."""
     await fire_next(install)

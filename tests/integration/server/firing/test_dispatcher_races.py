@@ -49,7 +49,7 @@ def take(worker: Worker, install: Install, schedule_id: str, now: datetime) -> C
 
 
 def worker(name: str, *, lease: float = 60) -> Worker:
-    return Worker(name, timedelta(seconds=lease), history=1000)
+    return Worker(name, timedelta(seconds=lease))
 
 
 async def test_two_dispatchers_fire_each_time_once(install: Install, fake_runner: FakeRunner) -> None:

@@ -239,7 +239,7 @@ async def test_a_dead_workers_run_that_would_block_its_schedule_for_ever_is_lost
 
 async def dead_run(install: Install, schedule_id: str) -> None:
     """A run that a server held which is no more."""
-    worker = recording.Worker(id="gone", lease=timedelta(minutes=1), history=1000)
+    worker = recording.Worker(id="gone", lease=timedelta(minutes=1))
     claim = partial(claims.claim_now, worker=worker, clock=install.alga.clock)
     database = install.alga.server._services.database
     await database.write(lambda c: claim(c, install.tenant, install.id, schedule_id))

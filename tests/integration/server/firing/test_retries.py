@@ -273,7 +273,7 @@ async def test_putting_the_clock_forward_meets_each_attempt_at_its_own_instant(
 async def test_a_run_whose_worker_died_is_tried_again(install: Install, fake_runner: FakeRunner) -> None:
     schedule_id = await install.create_by_admin(**THRICE)
     install.alga.clock.advance(timedelta(hours=1))
-    dead = Worker("dead", timedelta(seconds=60), 1000)
+    dead = Worker("dead", timedelta(seconds=60))
     due = DueSchedule(install.tenant, install.id, schedule_id, running=False)
     await install.alga.server._services.database.write(
         lambda c: claims.claim_many(c, [due], dead, install.alga.clock, room=1)

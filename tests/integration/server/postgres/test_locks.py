@@ -34,8 +34,8 @@ from tests.support.server import Alga, Install
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-WORKER = Worker("worker-1", timedelta(seconds=60), history=1000)
-OTHER = Worker("worker-2", timedelta(seconds=60), history=1000)
+WORKER = Worker("worker-1", timedelta(seconds=60))
+OTHER = Worker("worker-2", timedelta(seconds=60))
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )

@@ -18,7 +18,7 @@ from tests.support.server import Install
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-WORKER = Worker("worker-1", timedelta(seconds=60), history=1000)
+WORKER = Worker("worker-1", timedelta(seconds=60))
 OTHERS = 1_000
 """Other installs; each has ten runs that have ended."""
 
