@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, exists, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
 
 from ..storage import batches, plans, tables
 
@@ -53,13 +65,16 @@ class Survey:
 _schedule, _run = tables.schedule.c, tables.schedule_run.c
 _now, _most = bindparam("now", type_=tables.schedule.c.next_run_at.type), bindparam("most", type_=Integer())
 
-RUNNING = exists().where(_run.schedule_id == _schedule.id, _run.status == "running")
+# In the statement's text. After ten executions PostgreSQL makes a plan for any parameters; if the status were one, that
+# plan could not use the index of runs under way, and would read every run of a schedule.
+_UNDER_WAY = _run.status == literal_column("'running'")
+RUNNING = exists().where(_run.schedule_id == _schedule.id, _UNDER_WAY)
 
 # Occurrences that share an instant wait for one another, and so do missed ones that all run: what had come when the
 # run began is no overlap.
 WAITS = exists().where(
     _run.schedule_id == _schedule.id,
-    _run.status == "running",
+    _UNDER_WAY,
     or_(
         and_(_run.trigger == "schedule", _run.due_at == _schedule.next_run_at),
         and_(_schedule.missed_policy == "all", _schedule.next_run_at <= _run.started_at),
@@ -100,9 +115,7 @@ _STILL_DUE = {
     )
     for dialect, listed in batches.listed(_schedule.id).items()
 }
-_NEXT_LEASE = select(func.min(_run.lease_expires_at)).where(
-    _run.status == "running", _run.lease_expires_at.is_not(None)
-)
+_NEXT_LEASE = select(func.min(_run.lease_expires_at)).where(_UNDER_WAY, _run.lease_expires_at.is_not(None))
 _NEXT = tuple(
     select(func.min(column)).where(column > _now) for column in (_schedule.next_run_at, _schedule.retry_at)
 )
