@@ -22,6 +22,7 @@ from alga_runner import Runner, Settings
 from alga_runner.alga import AlgaServer, Identity
 from alga_runner.bundles import Bundle, MemoryBundles
 from alga_runner.errors import HostCallCode, HostCallError
+from tests.support.patience import PATIENT
 from tests.support.requests import execute_request
 
 pytestmark = [pytest.mark.anyio, pytest.mark.components]
@@ -81,7 +82,7 @@ async def sample() -> AsyncIterator[Sample]:
     bundles, alga = MemoryBundles(), GivenAlga()
     manifest = (SAMPLE / "manifest.json").read_bytes()
     content_hash = bundles.add(Bundle.from_files({"manifest.json": manifest, "dist/main.wasm": WASM}))
-    async with Runner(Settings(max_guests=4), alga=alga, bundles=bundles) as runner:
+    async with Runner(Settings(max_guests=4, **PATIENT), alga=alga, bundles=bundles) as runner:
         yield Sample(runner, alga, content_hash)
 
 

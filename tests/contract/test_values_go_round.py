@@ -33,6 +33,7 @@ from alga_server import ManualClock, Server, ServerSettings
 from tests.support.bundles import make_archive, manifest_api
 from tests.support.guests import guest_wat
 from tests.support.msgpack_forms import Form, documents, text_form
+from tests.support.patience import PATIENT
 
 from .conftest import ADMIN_TOKEN, RUNNER_TOKEN, Alga
 
@@ -187,7 +188,7 @@ async def world(alga: Alga, base_url: str) -> AsyncIterator[World]:
     published = (await alga.admin.post("/api/admin/extensions", content=ARCHIVE)).json()
     installed = await alga.install(TENANT, published["extensionId"], "cap:scheduler.manage")
     port = HttpAlgaServer(base_url, RUNNER_TOKEN)
-    async with EchoedRunner(Settings(max_guests=4), alga=port, bundles=bundles) as runner:
+    async with EchoedRunner(Settings(max_guests=4, **PATIENT), alga=port, bundles=bundles) as runner:
         alga.server.app.state.runner_services.append(create_service(runner, require_token=False))
         yield World(alga, runner, published["extensionId"], installed.identity.install_id or "")
     await port.aclose()

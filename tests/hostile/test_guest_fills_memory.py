@@ -8,6 +8,7 @@ import pytest
 
 from alga_runner import Settings
 from tests.support.drive import record_frees
+from tests.support.patience import PATIENT
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +17,7 @@ FILL = "(memory.fill (i32.const 65536) (i32.const 1) (i32.const 16711680))"
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(max_guests=8, max_memory_mb=16)
+    return Settings(max_guests=8, max_memory_mb=16, **PATIENT)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from alga_runner import Settings
+from tests.support.patience import PATIENT
 
 pytestmark = pytest.mark.anyio
 
@@ -260,7 +261,7 @@ async def test_calls_of_the_system_do_not_use_up_those_of_alga(observe, guest_wa
     assert observation.system_calls == 20_000
 
 
-@pytest.mark.parametrize("settings", [Settings(max_guests=8, max_system_calls=100)])
+@pytest.mark.parametrize("settings", [Settings(max_guests=8, max_system_calls=100, **PATIENT)])
 async def test_calling_the_system_without_end(observe, guest_wat):
     assert (await observe(guest_wat(yields(99), imports=CLOCK, module=LEFT))).response is not None
     guest = guest_wat(yields(100_000), imports=CLOCK, module=LEFT)

@@ -19,6 +19,7 @@ from alga_runner.guests.session import Session
 from tests.support.clock import FakeMonotonic
 from tests.support.component_relay import LIBC
 from tests.support.component_world import OK, world_component
+from tests.support.patience import PATIENT
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +71,7 @@ def straight(function: str, guest_wat: Callable[..., str]) -> str:
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(max_guests=4, max_guests_per_tenant=4, max_log_lines=1_000_000)
+    return Settings(max_guests=4, max_guests_per_tenant=4, max_log_lines=1_000_000, **PATIENT)
 
 
 class Clock(FakeMonotonic):

@@ -21,7 +21,7 @@ from alga_runner.models import content_hash
 from alga_runner.models.archive import MAX_UNPACKING_BYTES, unpack, unpacking_bytes
 from tests.support.bundles import make_archive
 from tests.support.guests import guest_wat
-from tests.support.patience import PATIENCE_S
+from tests.support.patience import PATIENCE_S, PATIENT
 from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
@@ -83,7 +83,7 @@ class Calls:
 
 @pytest.fixture
 async def calls(tmp_path: Path) -> AsyncIterator[Calls]:
-    async with Runner(Settings(bundle_store=str(tmp_path))) as runner:
+    async with Runner(Settings(bundle_store=str(tmp_path), **PATIENT)) as runner:
         yield Calls(runner, tmp_path)
 
 

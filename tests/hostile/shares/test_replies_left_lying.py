@@ -12,6 +12,7 @@ from alga_runner.bundles import MemoryBundles
 from alga_runner.models import ScheduleInfo
 from tests.support.bundles import make_bundle
 from tests.support.guests import LIST_IMPORT, guest_wat
+from tests.support.patience import PATIENT
 from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +51,7 @@ def alga() -> FullAlga:
 
 @pytest.fixture
 async def runner(alga: FullAlga, bundles: MemoryBundles) -> AsyncIterator[Runner]:
-    settings = Settings(max_copied_bytes=REPLIES * (PAYLOAD + 500))
+    settings = Settings(max_copied_bytes=REPLIES * (PAYLOAD + 500), **PATIENT)
     async with Runner(settings, alga=alga, bundles=bundles) as runner:
         yield runner
 

@@ -18,6 +18,7 @@ from alga_runner.bundles import MemoryBundles
 from alga_runner.errors import HostCallError
 from alga_runner.models import CreateScheduleInput, EndpointInfo, ScheduleInfo, UpdateScheduleInput
 from tests.support.bundles import make_bundle
+from tests.support.patience import PATIENT
 from tests.support.requests import execute_request
 
 GUEST_ABI = Path(__file__).parents[3] / "guest-abi"
@@ -110,7 +111,9 @@ async def running(wasm: bytes, alga: OneSchedule) -> AsyncIterator[Call]:
     bundles = MemoryBundles()
     content_hash = bundles.add(make_bundle(wasm))
 
-    async with Runner(Settings(max_guests=8, max_memory_mb=16), alga=alga, bundles=bundles) as runner:
+    async with Runner(
+        Settings(max_guests=8, max_memory_mb=16, **PATIENT), alga=alga, bundles=bundles
+    ) as runner:
 
         async def call(
             path: str, data: bytes = b"", *, providers: tuple[str, ...] = ("cap:scheduler.manage",)

@@ -12,6 +12,7 @@ from alga_runner.errors import BundleNotFound, EngineUnavailable, GuestTrap, Mod
 from alga_runner.models import ScheduleInfo
 from tests.support.bundles import make_bundle
 from tests.support.guests import LIST_IMPORT
+from tests.support.patience import past_its_deadline
 from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
@@ -189,8 +190,11 @@ async def test_the_deadline_covers_the_fetch(settings: Settings, bundle: Bundle)
 
 
 async def test_a_deadline_names_the_host_call_it_cut_off(settings: Settings, guest_wat):
+    asked = anyio.Event()
+
     class Silent(NoAlgaServer):
         async def list_schedules(self, identity: Identity, deadline: float) -> list[ScheduleInfo]:
+            asked.set()
             await anyio.sleep_forever()
             raise AssertionError
 
@@ -201,11 +205,11 @@ async def test_a_deadline_names_the_host_call_it_cut_off(settings: Settings, gue
         data=b"\x80",
     )
     content_hash = bundles.add(make_bundle(guest))
-    request = request_for(content_hash, providers=["cap:scheduler.manage"], limits={"timeout_ms": 100})
+    request = request_for(content_hash, providers=["cap:scheduler.manage"])
     context = request.context.model_copy(update={"install_id": "install-1"})
     async with Runner(settings, bundles=bundles, alga=Silent()) as runner:
-        await runner.observe(request_for(content_hash))  # so that loading takes no part of the deadline
-        observation = await runner.observe(request.model_copy(update={"context": context}))
+        execution = runner.observe(request.model_copy(update={"context": context}))
+        observation = await past_its_deadline(runner, execution, lambda _: asked.is_set())
 
     assert observation.error is not None
     assert observation.error.code == "deadline_exceeded"

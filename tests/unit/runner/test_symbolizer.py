@@ -15,7 +15,7 @@ from alga_runner.bundles import Bundle, BundleSource, MemoryBundles
 from alga_runner.engine import ModuleLoader
 from alga_runner.errors import BundleNotFound, GuestAbort, GuestTrap
 from alga_runner.execution import symbolizer
-from tests.support.patience import PATIENCE_S, computes, past_its_deadline, read_all_lines
+from tests.support.patience import PATIENCE_S, PATIENT, computes, past_its_deadline, read_all_lines
 from tests.support.requests import execute_request
 
 pytestmark = pytest.mark.anyio
@@ -124,7 +124,7 @@ async def test_a_wild_pointer_names_its_host_call_and_the_stack(crash) -> None:
     assert stack(observation) == ["alga_handle (crash.c:67:5)"]
 
 
-@pytest.mark.parametrize("settings", [Settings(max_guests=8, max_memory_mb=4, max_host_calls=1)])
+@pytest.mark.parametrize("settings", [Settings(max_guests=8, max_memory_mb=4, max_host_calls=1, **PATIENT)])
 async def test_a_limit_names_the_host_call_that_went_past_it(crash) -> None:
     observation = await crash("a")
 

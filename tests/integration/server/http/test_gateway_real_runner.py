@@ -22,6 +22,7 @@ from alga_runner.models import pack
 from alga_runner.service import create_service
 from alga_server import ManualClock, Server, ServerSettings
 from tests.support.bundles import bundle_files, manifest_api
+from tests.support.patience import PATIENT
 
 pytestmark = pytest.mark.anyio
 
@@ -117,7 +118,7 @@ def server_settings() -> ServerSettings:
 async def town(server_settings: ServerSettings) -> AsyncIterator[Town]:
     clock, bundles, to_runner = ManualClock(), MemoryBundles(), _Late()
     calls = HostCalls()
-    settings = Settings(max_guests=8, service_token=SecretStr("s-token"))
+    settings = Settings(max_guests=8, service_token=SecretStr("s-token"), **PATIENT)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(
             Server(server_settings, clock=clock, runner_transport=to_runner)
