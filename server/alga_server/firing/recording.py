@@ -161,8 +161,9 @@ def finish_all(connection: Connection, records: Sequence[Run]) -> list[Run | Non
     for record in kept.values():
         if record.status != "success" and record.finished_at is not None:
             _schedule_retry(connection, record, record.finished_at)
-        if record.guest_log or record.response_body:
-            runs.prune_outputs(connection, record.tenant_id, record.install_id)
+    with_output = [record for record in kept.values() if record.guest_log or record.response_body]
+    for tenant_id, install_id in sorted({(record.tenant_id, record.install_id) for record in with_output}):
+        runs.prune_outputs(connection, tenant_id, install_id)
     return [kept.get(record.id) for record in records]
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 
-from alga_server.firing import runs
+from alga_server.firing import claims, recording, runs
+from alga_server.firing.due import DueSchedule
+from alga_server.firing.recording import Ending, Worker
 from tests.support.server import SUCCESS, FakeRunner, Install
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
@@ -102,6 +106,39 @@ async def test_the_newest_failed_runs_of_an_install_keep_theirs(
     kept = [run["guestLog"] is not None and run["responseBody"] is not None for run in await install.runs()]
     assert kept == [False, False, True, True]
     assert [run["guestLog"] for run in await other.runs()] == ["error: why"]
+
+
+async def test_runs_that_end_together_have_the_outputs_of_their_install_looked_at_once(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "OUTPUTS_KEPT", 2)
+    others = [install, await install.alga.install("tenant-b")]
+    clock, worker = install.alga.clock, Worker("worker-1", timedelta(seconds=60))
+    due = [
+        DueSchedule(own.tenant, own.id, await own.create(cron="0 1 * * *"), running=False)
+        for own in others
+        for _ in range(3)
+    ]
+    clock.advance(timedelta(hours=1))
+    looked, prune = list[str](), runs.prune_outputs
+
+    def counted(connection: Connection, tenant_id: str, install_id: str) -> None:
+        looked.append(tenant_id)
+        prune(connection, tenant_id, install_id)
+
+    monkeypatch.setattr(runs, "prune_outputs", counted)
+    failed = Ending("error", error_code="handler_status", guest_log="error: why")
+
+    def fire(connection: Connection) -> None:
+        outcomes = claims.claim_many(connection, due, worker, clock, room=6)
+        begun = [outcome.run for outcome in outcomes if isinstance(outcome, claims.Claim)]
+        recording.finish_all(connection, [recording._ended(run, failed, duration_ms=1) for run in begun])
+
+    await install.alga.server._services.database.write(fire)
+
+    assert looked == ["tenant-a", "tenant-b"]
+    for own in others:
+        assert [run["guestLog"] for run in await own.runs()] == [None, "error: why", "error: why"]
 
 
 async def test_a_run_is_shown_to_its_own_tenant(install: Install, fake_runner: FakeRunner) -> None:
