@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 NOT_RUN = re.compile(r"^not run: (.*)$")
@@ -29,8 +30,13 @@ class Outcome:
     end: list[str] = field(default_factory=list)
 
 
-def follow(name: str, command: list[str]) -> Outcome:
-    """Run ``command``, and pass its output through as it arrives."""
+def say(line: str) -> None:
+    """Print and flush, so that a pipe shows the progress, too."""
+    print(line, flush=True)
+
+
+def follow(name: str, command: list[str], pass_on: Callable[[str], None] = say) -> Outcome:
+    """Run ``command``, and pass its output on as it arrives, line by line."""
     started = time.monotonic()
     last = missing = summary = ""
     end: deque[str] = deque(maxlen=LAST_LINES)
@@ -44,7 +50,7 @@ def follow(name: str, command: list[str]) -> Outcome:
     ) as process:
         for raw in process.stdout or ():
             line = raw.rstrip()
-            say(line)
+            pass_on(line)
             end.append(line)
             if match := NOT_RUN.match(line):
                 missing = match[1]
@@ -81,8 +87,3 @@ def table(outcomes: list[Outcome], heading: str) -> str:
         f"{name:<{widths[0]}}  {result:<{widths[1]}}  {seconds:>{widths[2]}}  {why}".rstrip()
         for name, result, seconds, why in rows
     )
-
-
-def say(line: str) -> None:
-    """Print and flush, so that a pipe shows the progress, too."""
-    print(line, flush=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.patience import PATIENCE_S
 
 DRIVER = Path(__file__).parents[3] / "scripts" / "ci.py"
 TARGETS = [
@@ -23,17 +26,17 @@ TARGETS = [
     "test-newest",
     "test-postgres",
     "test-redis",
-    "test-s3",
     "alerts-check",
-    "deploy-check",
     "conformance",
     "test-bench",
     "demo",
+    "components",
+    "guest-rust-check",
     "samples-check",
     "guests-check",
-    "guest-rust-check",
     "guest-go",
-    "components",
+    "deploy-check",
+    "test-s3",
 ]
 
 
@@ -75,6 +78,19 @@ def test_the_end_of_a_failed_target_is_shown_again_before_the_table(ci) -> None:
 
     assert output.count("FAILED tests/test_x.py") == 2
     assert output.index("--- the end of test") > output.index("=== make guests-check")
+
+
+def test_two_builds_run_at_the_same_time_and_each_prints_in_one_piece(ci, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # who opens one end waits for the other
+
+    status, output, _ = ci(
+        components=f"echo 'components begin'; timeout {PATIENCE_S} cat '{pipe}' || exit 1; echo 'components end'",
+        guest_go=f"echo 'guests meet them' | timeout {PATIENCE_S} dd status=none of='{pipe}'",
+    )
+
+    assert status == 0
+    assert "\n=== make components\ncomponents begin\nguests meet them\ncomponents end\n" in output
 
 
 def test_all_well_is_zero(ci) -> None:
