@@ -113,8 +113,8 @@ test-matrix: ## Run the tests on every Python found; PYTHONS="3.12 3.13" picks, 
 test-others: ## Run the tests of the engine and the runner on the Pythons that .venv has not
 	@$(PYTHON) scripts/matrix.py --without $(BIN)/python -- -n $(JOBS) --dist loadfile --quiet $(OTHERS)
 
-# What reaches the libraries that a user may have in other versions.
-BOUNDS ?= tests/unit tests/contract
+# What reaches the libraries that a user may have in other versions: not what looks at the project's texts.
+BOUNDS ?= tests/unit tests/contract --ignore=tests/unit/project
 
 .PHONY: test-oldest
 test-oldest: setup-dev ## Run unit and contract tests on the oldest version that is allowed of each dependency
